@@ -1,0 +1,237 @@
+package arch
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/build"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// modulePath is the first part of every import of our own.
+const modulePath = "github.com/whorl-go/whorl"
+
+// module is the source of all packages, parsed.
+type module struct {
+	fsys fs.FS
+	fset *token.FileSet
+	pkgs []*pkg  // by directory
+	seen []*view // what views returned
+}
+
+// pkg is one directory with Go files, its tests included.
+type pkg struct {
+	dir   string // slash-separated, from the root of the module
+	files []*file
+}
+
+// file is one parsed file.
+type file struct {
+	path string
+	src  []byte
+	ast  *ast.File
+}
+
+func (f *file) test() bool { return strings.HasSuffix(f.path, "_test.go") }
+
+// external tells whether f belongs to the test package beside p.
+func (f *file) external() bool { return strings.HasSuffix(f.ast.Name.Name, "_test") }
+
+// finding is one breach of a rule.
+type finding struct {
+	pos  token.Position
+	text string
+}
+
+func (f finding) String() string { return fmt.Sprintf("%v: %s", f.pos, f.text) }
+
+func (m *module) find(pos token.Pos, format string, args ...any) finding {
+	return finding{m.fset.Position(pos), fmt.Sprintf(format, args...)}
+}
+
+// load parses the module in fsys. Directories that the go command ignores, and
+// modules of their own, are not part of it.
+func load(fsys fs.FS) (*module, error) {
+	m := &module{fsys: fsys, fset: token.NewFileSet()}
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return m.enter(name)
+		case !strings.HasSuffix(name, ".go") || strings.HasPrefix(d.Name(), "_") || strings.HasPrefix(d.Name(), "."):
+			return nil
+		}
+		return m.add(name)
+	})
+	// Files of a directory come between those of its subdirectories.
+	slices.SortFunc(m.pkgs, func(a, b *pkg) int { return cmp.Compare(a.dir, b.dir) })
+	return m, err
+}
+
+func (m *module) enter(dir string) error {
+	base := path.Base(dir)
+	if dir == "." {
+		return nil
+	}
+	if base == "testdata" || base == "vendor" || base[0] == '.' || base[0] == '_' {
+		return fs.SkipDir
+	}
+	if _, err := fs.Stat(m.fsys, path.Join(dir, "go.mod")); err == nil {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+func (m *module) add(name string) error {
+	src, err := fs.ReadFile(m.fsys, name)
+	if err != nil {
+		return err
+	}
+	tree, err := parser.ParseFile(m.fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	p := m.pkg(path.Dir(name))
+	if p == nil {
+		p = &pkg{dir: path.Dir(name)}
+		m.pkgs = append(m.pkgs, p)
+	}
+	p.files = append(p.files, &file{name, src, tree})
+	return nil
+}
+
+// pkg is the package in dir, or nil.
+func (m *module) pkg(dir string) *pkg {
+	for _, p := range m.pkgs {
+		if p.dir == dir {
+			return p
+		}
+	}
+	return nil
+}
+
+// view is the module as one system compiles it, tests aside.
+type view struct {
+	*module
+	sys     system
+	checked map[string]*checked // by directory; nil while it is being checked
+}
+
+// checked is one package of a view with its types.
+//
+// Only the module's own packages are really checked. All others are taken to be
+// empty, which keeps this fast and independent of what is installed: what comes
+// from them has no known type, and errors about that are ignored.
+type checked struct {
+	dir   string
+	files []*file
+	types *types.Package
+	info  *types.Info
+}
+
+// views are the module as each system compiles it.
+func (m *module) views() []*view {
+	if m.seen == nil {
+		for _, sys := range systems {
+			v := &view{module: m, sys: sys, checked: map[string]*checked{}}
+			for _, p := range m.pkgs {
+				v.check(p)
+			}
+			m.seen = append(m.seen, v)
+		}
+	}
+	return m.seen
+}
+
+// check checks p unless that was done or is being done.
+func (v *view) check(p *pkg) *checked {
+	if c, ok := v.checked[p.dir]; ok {
+		return c
+	}
+	v.checked[p.dir] = nil // a cycle ends here; the floors tell of it
+	c := &checked{dir: p.dir, info: &types.Info{
+		Types:      map[ast.Expr]types.TypeAndValue{},
+		Defs:       map[*ast.Ident]types.Object{},
+		Uses:       map[*ast.Ident]types.Object{},
+		Selections: map[*ast.SelectorExpr]*types.Selection{},
+	}}
+	var trees []*ast.File
+	for _, f := range p.files {
+		if !f.test() && v.builds(f) {
+			c.files = append(c.files, f)
+			trees = append(trees, f.ast)
+		}
+	}
+	conf := types.Config{Importer: v, FakeImportC: true, Error: func(error) {}}
+	c.types, _ = conf.Check(path.Join(modulePath, p.dir), v.fset, trees, c.info)
+	v.checked[p.dir] = c
+	return c
+}
+
+// builds tells whether f's name and constraints admit v's system.
+func (v *view) builds(f *file) bool {
+	ctx := build.Default
+	ctx.GOOS, ctx.GOARCH, ctx.CgoEnabled = v.sys.goos, v.sys.goarch, false
+	ctx.BuildTags = strings.Fields(v.sys.tag)
+	ctx.JoinPath = path.Join
+	ctx.OpenFile = func(name string) (io.ReadCloser, error) { return v.fsys.Open(name) }
+	ok, err := ctx.MatchFile(path.Dir(f.path), path.Base(f.path))
+	return ok && err == nil
+}
+
+// Import makes a view the importer of its own packages.
+func (v *view) Import(name string) (*types.Package, error) {
+	if p := v.pkg(own(name)); p != nil {
+		if c := v.check(p); c != nil {
+			return c.types, nil
+		}
+	}
+	base := path.Base(name)
+	if base[0] == 'v' && strings.Trim(base[1:], "0123456789") == "" {
+		base = path.Base(path.Dir(name))
+	}
+	empty := types.NewPackage(name, base)
+	empty.MarkComplete()
+	return empty, nil
+}
+
+// own is the directory of an import path of this module, else "".
+func own(name string) string {
+	if name == modulePath {
+		return "."
+	}
+	dir, ok := strings.CutPrefix(name, modulePath+"/")
+	if !ok {
+		return ""
+	}
+	return dir
+}
+
+// floorOf is the floor that dir is on, len(floors) if it stands beside, or -1.
+func floorOf(dir string) int {
+	if matches(beside, dir) {
+		return len(floors)
+	}
+	return slices.IndexFunc(floors, func(list string) bool { return matches(list, dir) })
+}
+
+// matches tells whether name is in the list, or below an entry that ends in
+// "/...".
+func matches(list, name string) bool {
+	return slices.ContainsFunc(strings.Fields(list), func(entry string) bool {
+		tree, ok := strings.CutSuffix(entry, "/...")
+		return entry == name || ok && strings.HasPrefix(name, tree+"/")
+	})
+}
+
+func fields(list string) []string { return strings.Fields(list) }
+
+func parent(name string) string { return path.Dir(name) }

@@ -1,0 +1,139 @@
+package arch
+
+import (
+	"bytes"
+	"go/ast"
+	"go/format"
+	"go/token"
+	"path"
+	"slices"
+)
+
+// checkSizes finds files and functions that are too long.
+func checkSizes(m *module) (found []finding) {
+	for _, p := range m.pkgs {
+		for _, f := range p.files {
+			if n := bytes.Count(f.src, []byte("\n")); n > fileLines {
+				found = append(found, m.find(f.ast.Package, "file of %d lines; %d is the limit", n, fileLines))
+			}
+			limit := funcLines
+			if f.test() {
+				limit = testFuncLines
+			}
+			ast.Inspect(f.ast, func(n ast.Node) bool {
+				name := "function"
+				switch fn := n.(type) {
+				case *ast.FuncDecl:
+					name = fn.Name.Name
+				case *ast.FuncLit:
+				default:
+					return true
+				}
+				if lines := m.fset.Position(n.End()).Line - m.fset.Position(n.Pos()).Line + 1; lines > limit {
+					found = append(found, m.find(n.Pos(), "%s of %d lines; %d is the limit", name, lines, limit))
+				}
+				return false // what is inside is shorter
+			})
+		}
+	}
+	return found
+}
+
+// checkFormat finds files that gofmt would change.
+func checkFormat(m *module) (found []finding) {
+	for _, p := range m.pkgs {
+		for _, f := range p.files {
+			if want, err := format.Source(f.src); err != nil || !bytes.Equal(want, f.src) {
+				found = append(found, m.find(f.ast.Package, "gofmt would change this file"))
+			}
+		}
+	}
+	return found
+}
+
+// checkNames finds packages whose names say nothing.
+func checkNames(m *module) (found []finding) {
+	for _, p := range m.pkgs {
+		name := p.files[0].ast.Name
+		if slices.Contains(emptyNames, name.Name) || slices.Contains(emptyNames, path.Base(p.dir)) {
+			found = append(found, m.find(name.Pos(), "%s says nothing: name the package after what it holds", name.Name))
+		}
+	}
+	return found
+}
+
+// checkComments finds exported names without a comment, tests aside.
+func checkComments(m *module) (found []finding) {
+	for _, p := range m.pkgs {
+		for _, f := range p.files {
+			if f.test() {
+				continue
+			}
+			for _, name := range bare(f.ast) {
+				found = append(found, m.find(name.Pos(), "exported %s has no comment", name.Name))
+			}
+		}
+	}
+	return found
+}
+
+// bare are the exported names of f that have no comment.
+func bare(f *ast.File) (names []*ast.Ident) {
+	for _, decl := range f.Decls {
+		switch d := decl.(type) {
+		case *ast.FuncDecl:
+			if d.Name.IsExported() && silent(d.Doc) && exportedReceiver(d.Recv) {
+				names = append(names, d.Name)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				names = append(names, bareSpec(d, spec)...)
+			}
+		}
+	}
+	return names
+}
+
+func bareSpec(d *ast.GenDecl, spec ast.Spec) (names []*ast.Ident) {
+	switch s := spec.(type) {
+	case *ast.TypeSpec:
+		alone := d.Lparen == token.NoPos
+		if s.Name.IsExported() && silent(s.Doc) && silent(s.Comment) && !(alone && !silent(d.Doc)) {
+			names = append(names, s.Name)
+		}
+	case *ast.ValueSpec:
+		if silent(s.Doc) && silent(s.Comment) && silent(d.Doc) {
+			for _, name := range s.Names {
+				if name.IsExported() {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// silent tells whether doc says nothing; directives do not count.
+func silent(doc *ast.CommentGroup) bool { return doc == nil || doc.Text() == "" }
+
+// exportedReceiver tells whether recv is absent or of an exported type.
+func exportedReceiver(recv *ast.FieldList) bool {
+	if recv == nil || len(recv.List) == 0 {
+		return true
+	}
+	e := recv.List[0].Type
+	for {
+		switch x := e.(type) {
+		case *ast.StarExpr:
+			e = x.X
+		case *ast.IndexExpr:
+			e = x.X
+		case *ast.IndexListExpr:
+			e = x.X
+		case *ast.Ident:
+			return x.IsExported()
+		default:
+			return true
+		}
+	}
+}

@@ -1,0 +1,123 @@
+// Command promises tells which of the numbered promises no test cites.
+//
+// A test that asserts promise 59 of area TCP says "TCP-59" in its name or in a
+// comment. This program counts such citations in the test files of the tree,
+// and the numbers that docs/differences.md lists, and prints, per area, what is
+// missing: neither cited nor listed.
+//
+//	go run ./internal/promises [-json] [-require AREA,AREA,...] [-root dir]
+//
+// It fails only with -require: when a required area has missing numbers, or
+// when a citation has a number that does not exist.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+func main() {
+	err := run(os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "promises:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the program; what it has to say goes to w.
+func run(args []string, w io.Writer) error {
+	set := flag.NewFlagSet("promises", flag.ContinueOnError)
+	asJSON := set.Bool("json", false, "print for a program to read")
+	require := set.String("require", "", "fail if one of these areas, separated by commas, has missing numbers")
+	root := set.String("root", ".", "the root of the tree")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	areas, err := parseAreas(table)
+	if err != nil {
+		return err
+	}
+	required, err := names(*require, areas)
+	if err != nil {
+		return err
+	}
+	rep, err := examine(os.DirFS(*root), areas)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "\t")
+		err = enc.Encode(rep)
+	} else {
+		err = rep.print(w)
+	}
+	if err != nil {
+		return err
+	}
+	return rep.verdict(required)
+}
+
+// names splits a list of areas, all of which must exist.
+func names(list string, areas []area) ([]string, error) {
+	if list == "" {
+		return nil, nil
+	}
+	split := strings.Split(list, ",")
+	for _, name := range split {
+		if !slices.ContainsFunc(areas, func(a area) bool { return a.Name == name }) {
+			return nil, fmt.Errorf("there is no area %q", name)
+		}
+	}
+	return split, nil
+}
+
+// verdict is an error if one of the required areas has missing numbers or, given
+// any, a citation is of nothing.
+func (r *report) verdict(required []string) error {
+	if len(required) == 0 {
+		return nil
+	}
+	var errs []error
+	for _, a := range r.Areas {
+		if slices.Contains(required, a.Name) && len(a.Missing) > 0 {
+			errs = append(errs, fmt.Errorf("%s: no test cites %s", a.Name, ranges(a.Missing)))
+		}
+	}
+	for _, c := range r.Unknown {
+		errs = append(errs, fmt.Errorf("%v: there is no such promise", c))
+	}
+	return errors.Join(errs...)
+}
+
+// print writes r as a table for people.
+func (r *report) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "area\ttotal\tcited\tdiffer\tmissing\t\t")
+	var sum [4]int
+	for _, a := range r.Areas {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n",
+			a.Name, a.Total, len(a.Cited), len(a.Differ), len(a.Missing), a.Title, ranges(a.Missing))
+		for i, n := range []int{a.Total, len(a.Cited), len(a.Differ), len(a.Missing)} {
+			sum[i] += n
+		}
+	}
+	fmt.Fprintf(t, "all\t%d\t%d\t%d\t%d\t\t\n", sum[0], sum[1], sum[2], sum[3])
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, c := range r.Unknown {
+		fmt.Fprintf(w, "%v: there is no such promise\n", c)
+	}
+	return nil
+}
