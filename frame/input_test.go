@@ -1,0 +1,99 @@
+package frame
+
+import (
+	"bytes"
+	"testing"
+)
+
+// Only the unfinished tail is kept, and an idle decoder holds no buffer and no
+// chunk.
+func TestIdleHoldsNothing(t *testing.T) {
+	var l Lines
+	var n Netstrings
+	p := Prefixed{Width: Width16}
+	e := Exact{Size: 4}
+	for _, c := range []struct {
+		d      Decoder
+		in     *input
+		stream string
+	}{
+		{&l, &l.input, "one\r\ntwo\r\n"},
+		{&n, &n.input, "3:one,3:two,"},
+		{&p, &p.input, "\x00\x03one\x00\x03two"},
+		{&e, &e.input, "one.two."},
+	} {
+		for at := range len(c.stream) + 1 {
+			for range All(c.d, []byte(c.stream[:at])) {
+			}
+			if c.in.chunk != nil || c.in.last != nil || len(c.in.own) > 6 {
+				t.Errorf("%T at %d: keeps %q", c.d, at, c.in.own)
+			}
+			for range All(c.d, []byte(c.stream[at:])) {
+			}
+			if c.in.own != nil || c.in.chunk != nil || c.in.last != nil {
+				t.Errorf("%T at %d: idle, and holds %q", c.d, at, c.in.own)
+			}
+		}
+	}
+}
+
+// No byte of a long line is searched again when the next one comes: the work is
+// proportional to the bytes (but for a part of the delimiter).
+func TestNeverSearchesAgain(t *testing.T) {
+	d := Lines{Delimiter: "--", MaxLength: -1}
+	for i := range 1000 {
+		d.Feed([]byte("x"))
+		if _, ok, err := d.Next(); ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if want := max(0, i+1-1); d.searched != want {
+			t.Fatalf("%d bytes of %d searched, want %d", d.searched, i+1, want)
+		}
+	}
+	// What was searched is really left out: a delimiter put there is not found.
+	copy(d.own[10:], "--")
+	d.Feed([]byte("--"))
+	if f, ok, _ := d.Next(); !ok || len(f) != 1000 {
+		t.Fatalf("searched again: line of %d bytes", len(f))
+	}
+}
+
+// Copying is proportional to the bytes too: a tail that grows byte by byte is
+// moved only now and then.
+func TestTailGrowsRarely(t *testing.T) {
+	d := Lines{MaxLength: -1}
+	moves := 0
+	for range 100_000 {
+		before := cap(d.own)
+		d.Feed([]byte("x"))
+		if _, ok, err := d.Next(); ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if cap(d.own) != before {
+			moves++
+		}
+	}
+	if moves > 60 {
+		t.Errorf("moved %d times", moves)
+	}
+}
+
+// A limit is a limit on what is kept, too.
+func TestKeepsNoMoreThanTheLimit(t *testing.T) {
+	d := Lines{MaxLength: 10}
+	d.Feed(bytes.Repeat([]byte("x"), 11))
+	d.Next()
+	if d.Feed([]byte("xx")); d.Buffered() != 13 {
+		t.Fatalf("buffered %d", d.Buffered())
+	}
+	if _, _, err := d.Next(); err == nil {
+		t.Fatal("no error")
+	}
+	d.Pause()
+	for range 100 {
+		d.Feed([]byte("xxxxxxxxxx"))
+	}
+	if d.Buffered() != 13 {
+		t.Errorf("a decoder that failed keeps %d bytes", d.Buffered())
+	}
+}

@@ -1,0 +1,218 @@
+package frame
+
+import (
+	"bytes"
+	"math"
+)
+
+// Defaults of [Lines].
+const (
+	DefaultDelimiter  = "\r\n"
+	DefaultLineLength = 16384 // bytes, without the delimiter
+)
+
+// mode is what a Lines does with the bytes to come.
+type mode uint8
+
+const (
+	lines mode = iota
+	raw        // everything is handed on
+	skip       // everything through the next delimiter is dropped
+)
+
+// Lines decodes lines that end with a delimiter. In raw mode it hands on bytes as
+// they come. The zero value decodes lines of at most 16384 bytes that end with
+// "\r\n" (LINE-1).
+//
+// A line that is too long stops it: Next returns a [*TooLongError], the same each
+// time, until Skip, Clear, SetRaw or SetLines says how to go on.
+type Lines struct {
+	// Delimiter ends a line: any bytes. Empty: "\r\n". It may be changed at any
+	// time and is used from the next call of Next (LINE-1).
+	Delimiter string
+	// MaxLength is the most bytes in a line, without its delimiter. Zero: 16384;
+	// negative: no limit. It may be changed at any time.
+	MaxLength int
+
+	input
+	mode mode
+	// searched is how many bytes of own are known to begin no delimiter, and
+	// delim the one that was searched for.
+	searched int
+	delim    string
+	err      *TooLongError
+}
+
+// Next returns the next line without its delimiter, which may be empty (LINE-2),
+// or, in raw mode, the next bytes, which are not. ok is false if there is none
+// yet, or while paused or stopped. The frame is valid until the next call of
+// Next, and no longer than the chunk that was fed.
+//
+// err is a [*TooLongError] as soon as MaxLength bytes and a delimiter's length
+// have come without a delimiter, however they were cut into chunks (LINE-8). A
+// line of exactly MaxLength bytes is fine.
+func (d *Lines) Next() (frame []byte, ok bool, err error) {
+	frame, ok, err = d.next()
+	d.walking = ok || err != nil
+	return frame, ok, err
+}
+
+func (d *Lines) next() (frame []byte, ok bool, err error) {
+	d.last = nil
+	switch d.flow {
+	case paused, stopped:
+		return nil, false, nil
+	case failed:
+		return nil, false, d.err
+	}
+	if d.mode == raw {
+		frame, ok = d.rest()
+		return frame, ok, nil
+	}
+	delim := d.Delimiter
+	if delim == "" {
+		delim = DefaultDelimiter
+	}
+	if delim != d.delim {
+		d.delim, d.searched = delim, 0
+	}
+	if d.mode == skip && !d.skipped() {
+		return nil, false, nil
+	}
+	return d.line()
+}
+
+// SetRaw makes Next return all following bytes as they are, those of this chunk
+// included (LINE-3). Frames are then as long as it happens.
+func (d *Lines) SetRaw() { d.enter(raw) }
+
+// SetLines makes Next return lines again, and puts extra, which may be empty,
+// before what is still to be decoded (LINE-4). extra is usually the end of the
+// frame that Next returned last, which costs nothing; otherwise it is copied.
+func (d *Lines) SetLines(extra []byte) {
+	d.enter(lines)
+	if d.flow != stopped {
+		d.unread(extra)
+	}
+}
+
+// Skip drops everything through the next delimiter, whenever it comes: after a
+// TooLongError, the rest of that line. Then lines go on.
+func (d *Lines) Skip() { d.enter(skip) }
+
+// Raw tells whether what Next returns is not a line.
+func (d *Lines) Raw() bool { return d.mode == raw }
+
+// Clear returns what was fed and not yet returned, and drops it (LINE-7). After a
+// TooLongError that is the line, its delimiter if that has come, and all that
+// follows; decoding goes on with what is fed later (LINE-9). The result is valid
+// until the next call of Next, and no longer than the chunk that was fed.
+func (d *Lines) Clear() []byte {
+	d.recover()
+	d.searched = 0
+	if len(d.own) > 0 {
+		d.copyLent() // one piece
+	}
+	p, _ := d.rest()
+	return p
+}
+
+// enter changes the mode. It is how a failed decoder goes on.
+func (d *Lines) enter(m mode) {
+	d.recover()
+	d.mode, d.searched = m, 0
+}
+
+func (d *Lines) recover() {
+	if d.flow == failed {
+		d.flow, d.err = flowing, nil
+	}
+}
+
+// line takes the next line, or fails, or keeps what there is of one.
+func (d *Lines) line() (frame []byte, ok bool, err error) {
+	limit := d.MaxLength
+	if limit == 0 {
+		limit = DefaultLineLength
+	}
+	window := math.MaxInt // no line and delimiter go beyond it
+	if limit >= 0 && limit <= math.MaxInt-len(d.delim) {
+		window = limit + len(d.delim)
+	}
+	if end := d.find(window); end >= 0 {
+		d.searched = 0
+		p, _ := d.take(end)
+		n := end - len(d.delim)
+		return p[:n:n], true, nil
+	}
+	if d.Buffered() >= window {
+		d.flow, d.err = failed, &TooLongError{Limit: limit, Length: -1}
+		return nil, false, d.err
+	}
+	d.copyLent()
+	d.searched = max(0, len(d.own)-len(d.delim)+1)
+	return nil, false, nil
+}
+
+// skipped drops through the next delimiter, or, if there is none, all that cannot
+// be a part of it.
+func (d *Lines) skipped() bool {
+	d.searched = 0
+	if end := d.find(math.MaxInt); end >= 0 {
+		d.discard(end)
+		d.mode = lines
+		return true
+	}
+	d.discard(max(0, d.Buffered()-len(d.delim)+1))
+	d.copyLent()
+	return false
+}
+
+// find returns where the first delimiter among the next window bytes ends, or -1.
+// It takes nothing, and looks at no byte of own before searched.
+func (d *Lines) find(window int) int {
+	n := len(d.own)
+	if n > 0 {
+		hi := min(n, window)
+		lo := min(d.searched, hi)
+		if i := bytes.Index(d.own[lo:hi], []byte(d.delim)); i >= 0 {
+			return lo + i + len(d.delim)
+		}
+		lo = max(lo, hi-len(d.delim)+1)
+		if hi == window {
+			return -1
+		}
+		// One that begins in own and ends in the chunk.
+		k := min(len(d.delim)-1, len(d.chunk), window-n)
+		d.own = append(d.own, d.chunk[:k]...)
+		i := bytes.Index(d.own[lo:], []byte(d.delim))
+		d.own = d.own[:n]
+		if i >= 0 {
+			return lo + i + len(d.delim)
+		}
+	}
+	if i := bytes.Index(d.chunk[:min(len(d.chunk), window-n)], []byte(d.delim)); i >= 0 {
+		return n + i + len(d.delim)
+	}
+	return -1
+}
+
+// discard drops n bytes.
+func (d *Lines) discard(n int) {
+	k := min(n, len(d.own))
+	if k > 0 {
+		d.cutOwn(k)
+	}
+	if n > k {
+		d.cutChunk(n - k)
+	}
+}
+
+// AppendLine appends line and delimiter to dst, and returns the result (LINE-11).
+// An empty delimiter is "\r\n".
+func AppendLine(dst, line []byte, delimiter string) []byte {
+	if delimiter == "" {
+		delimiter = DefaultDelimiter
+	}
+	return append(append(dst, line...), delimiter...)
+}

@@ -1,0 +1,133 @@
+package frame
+
+import (
+	"math"
+	"strconv"
+)
+
+// DefaultStringLength is the default MaxLength of [Netstrings] and [Prefixed], in
+// bytes.
+const DefaultStringLength = 99999
+
+// limitOf is what a MaxLength means.
+func limitOf(maxLength int) int {
+	switch {
+	case maxLength == 0:
+		return DefaultStringLength
+	case maxLength < 0:
+		return math.MaxInt32
+	}
+	return min(maxLength, math.MaxInt32)
+}
+
+// What a Netstrings reads next.
+const (
+	firstDigit = iota
+	moreDigits
+	colon // after a zero
+	payload
+)
+
+// Netstrings decodes netstrings: a decimal length, ":", as many bytes, ","
+// (STR-1). The zero value takes strings of at most 99999 bytes.
+//
+// The first error is the last thing it returns: every later call of Next returns
+// the same, and what is fed is dropped (STR-2).
+type Netstrings struct {
+	// MaxLength is the most bytes in a string. Zero: 99999; negative, and at most
+	// in any case: 2^31-1. It may be changed at any time and counts for lengths
+	// that are read later.
+	MaxLength int
+
+	input
+	state  int
+	length int
+	err    error
+}
+
+// Next returns the next string, which may be empty. ok is false if there is none
+// yet, or while paused or stopped. The frame is valid until the next call of Next,
+// and no longer than the chunk that was fed.
+//
+// err is a [*SyntaxError] at the first byte that cannot stand where it stands, or
+// a [*TooLongError] at the first digit that makes the length too great (STR-2).
+func (d *Netstrings) Next() (frame []byte, ok bool, err error) {
+	frame, ok, err = d.next()
+	d.walking = ok || err != nil
+	return frame, ok, err
+}
+
+func (d *Netstrings) next() (frame []byte, ok bool, err error) {
+	switch d.flow {
+	case paused, stopped:
+		return nil, false, nil
+	case failed:
+		return nil, false, d.err
+	}
+	for d.state != payload {
+		c, ok := d.octet()
+		if !ok {
+			return nil, false, nil
+		}
+		if err := d.header(c); err != nil {
+			return nil, false, d.broken(err)
+		}
+	}
+	p, ok := d.take(d.length + 1)
+	if !ok {
+		d.copyLent()
+		return nil, false, nil
+	}
+	if c := p[d.length]; c != ',' {
+		return nil, false, d.broken(&SyntaxError{Offset: d.taken - 1, Want: "','", Got: c})
+	}
+	frame = p[:d.length:d.length]
+	d.state, d.length = firstDigit, 0
+	return frame, true, nil
+}
+
+// header reads one byte of the length.
+func (d *Netstrings) header(c byte) error {
+	digit := c >= '0' && c <= '9'
+	want := "digit or ':'"
+	switch d.state {
+	case firstDigit:
+		want = "digit"
+		d.state = moreDigits
+		if c == '0' {
+			d.state = colon
+		}
+	case colon:
+		want = "':'"
+		digit = false
+		fallthrough
+	case moreDigits:
+		if c == ':' {
+			d.state = payload
+			return nil
+		}
+	}
+	if !digit {
+		return &SyntaxError{Offset: d.taken - 1, Want: want, Got: c}
+	}
+	length := int64(d.length)*10 + int64(c-'0')
+	if limit := limitOf(d.MaxLength); length > int64(limit) {
+		return &TooLongError{Limit: limit, Length: length}
+	}
+	d.length = int(length)
+	return nil
+}
+
+func (d *Netstrings) broken(err error) error {
+	d.fail()
+	d.err = err
+	return err
+}
+
+// AppendNetstring appends p as a netstring to dst, and returns the result (STR-1).
+func AppendNetstring(dst, p []byte) []byte {
+	dst = strconv.AppendInt(dst, int64(len(p)), 10)
+	dst = append(dst, ':')
+	dst = append(dst, p...)
+	return append(dst, ',')
+}
