@@ -1,0 +1,200 @@
+package kerneltest
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+func dialPromises() []promise {
+	return []promise{
+		{"Connected", connected},
+		{"Refused", refused},
+		{"DialCloseEarly", dialCloseEarly},
+		{"InvalidAddr", invalidAddr},
+		{"Bind", bind},
+		{"BindFails", bindFails},
+		{"IPv6", ipv6},
+	}
+}
+
+// outcome waits for the end of a dial.
+func (g *rig) outcome(c kernel.Sock, err error) error {
+	g.Helper()
+	if err != nil {
+		return err
+	}
+	g.keep(c)
+	if err := c.Connected(); err != kernel.ErrAgain {
+		return err
+	}
+	g.becomes(c, kernel.Writable)
+	return c.Connected()
+}
+
+func connected(g *rig) {
+	l := g.listen(local4(), nil)
+	for range 5 {
+		c, s := g.connect(l, nil)
+		for range 3 {
+			if err := c.Connected(); err != nil {
+				g.Fatalf("Connected: %v", err)
+			}
+		}
+		if c.Remote() != l.Local() || s.Local() != l.Local() || s.Remote() != c.Local() {
+			g.Errorf("dialled %v to %v, accepted %v from %v", c.Local(), c.Remote(), s.Local(), s.Remote())
+		}
+		// The addresses outlive the connection.
+		local, remote := c.Local(), c.Remote()
+		c.Close()
+		if c.Local() != local || c.Remote() != remote {
+			g.Errorf("after Close %v to %v", c.Local(), c.Remote())
+		}
+	}
+}
+
+func refused(g *rig) {
+	l := g.listen(local4(), nil)
+	a := l.Local()
+	l.Close()
+	c, err := g.k.Dial(a, nil)
+	early := err != nil
+	err = g.outcome(c, err)
+	g.isOne("Dial where nobody listens", err, kernel.ErrRefused)
+	if early {
+		return
+	}
+	for range 3 { // it does not change
+		g.isOne("Connected, again", c.Connected(), kernel.ErrRefused)
+	}
+	if err := c.Close(); err != nil {
+		g.Error(err)
+	}
+}
+
+// dialCloseEarly: an attempt may be given up at any time.
+func dialCloseEarly(g *rig) {
+	l := g.listen(local4(), nil)
+	for range 10 {
+		c := g.dial(l, nil)
+		if err := c.Abort(); err != nil {
+			g.Fatal(err)
+		}
+		c = g.dial(l, nil)
+		g.arm(c, kernel.Writable)
+		if err := c.Close(); err != nil {
+			g.Fatal(err)
+		}
+		g.gone(c)
+	}
+	g.exactly(g.k.Now() + moment)
+}
+
+func invalidAddr(g *rig) {
+	bad := []kernel.Addr{{}, {Net: kernel.TCP}, kernel.HostAddr("example.net", 80),
+		{Net: kernel.UDP, IP: netip.AddrPortFrom(local4(), 80)}}
+	for _, a := range bad {
+		if s, err := g.k.Listen(a, nil); err == nil {
+			g.Errorf("Listen(%+v) works", a)
+			s.Close()
+		}
+		if s, err := g.k.Dial(a, nil); err == nil {
+			g.Errorf("Dial(%+v) works", a)
+			s.Close()
+		}
+	}
+}
+
+// freeAddr is an address that was free a moment ago.
+func (g *rig) freeAddr() kernel.Addr {
+	g.Helper()
+	l := g.listen(local4(), nil)
+	l.Close()
+	return l.Local()
+}
+
+func bind(g *rig) {
+	l := g.listen(local4(), nil)
+	c, s := g.connect(l, &kernel.Options{Bind: kernel.TCPAddr(local4(), 0)})
+	if c.Local().IP.Addr() != local4() || c.Local().Port() == 0 || s.Remote() != c.Local() {
+		g.Errorf("bound to %v, the peer sees %v", c.Local(), s.Remote())
+	}
+	// freeAddr's listener had asked for its address before it was closed.
+	probe := g.listen(local4(), nil)
+	want := probe.Local()
+	probe.Close()
+	c, s = g.connect(l, &kernel.Options{Bind: want})
+	if c.Local() != want || s.Remote() != want {
+		g.Errorf("bound to %v instead of %v, the peer sees %v", c.Local(), want, s.Remote())
+	}
+}
+
+func bindFails(g *rig) {
+	l, other := g.listen(local4(), nil), g.listen(local4(), nil)
+	c, err := g.k.Dial(l.Local(), &kernel.Options{Bind: other.Local()})
+	g.isOne("Dial from an address in use", g.outcome(c, err), kernel.ErrAddrInUse)
+
+	// 192.0.2.0/24 is for documentation: nobody has it.
+	nowhere := kernel.TCPAddr(netip.AddrFrom4([4]byte{192, 0, 2, 77}), 0)
+	c, err = g.k.Dial(l.Local(), &kernel.Options{Bind: nowhere})
+	g.isOne("Dial from another's address", g.outcome(c, err), kernel.ErrAddrUnavailable)
+	_, err = g.k.Listen(nowhere, nil)
+	g.isOne("Listen on another's address", err, kernel.ErrAddrUnavailable)
+
+	for _, a := range []kernel.Addr{{Net: kernel.TCP}, kernel.HostAddr("localhost", 1)} {
+		if c, err := g.k.Dial(l.Local(), &kernel.Options{Bind: a}); err == nil {
+			g.Errorf("Dial from %+v works", a)
+			c.Close()
+		}
+	}
+}
+
+// ipv6: an IPv6 listener is for IPv6 alone (TCP-6).
+func ipv6(g *rig) {
+	l, err := g.k.Listen(kernel.TCPAddr(netip.IPv6Unspecified(), 0), nil)
+	if errors.Is(err, kernel.ErrAddrUnavailable) || errors.Is(err, kernel.ErrUnsupported) {
+		g.Skipf("no IPv6 here: %v", err)
+	}
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.keep(l)
+	port := l.Local().Port()
+	c, err := g.k.Dial(kernel.TCPAddr(local4(), port), nil)
+	g.isOne("Dial by IPv4 to an IPv6 listener (TCP-6)", g.outcome(c, err), kernel.ErrRefused)
+
+	// Both stacks are two listeners on one port (TCP-6). Somebody else may hold
+	// that port in IPv4; then one of the next is free.
+	l4, err := g.k.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), port), nil)
+	for range 20 {
+		if !errors.Is(err, kernel.ErrAddrInUse) {
+			break
+		}
+		if l, err = g.k.Listen(kernel.TCPAddr(netip.IPv6Unspecified(), 0), nil); err != nil {
+			g.Fatal(err)
+		}
+		g.keep(l)
+		port = l.Local().Port()
+		l4, err = g.k.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), port), nil)
+	}
+	if err != nil {
+		g.Fatalf("Listen on the same port by IPv4 (TCP-6): %v", err)
+	}
+	g.keep(l4)
+	for _, way := range []struct {
+		ip netip.Addr
+		l  kernel.Sock
+	}{{local4(), l4}, {local6(), l}} {
+		c, err := g.k.Dial(kernel.TCPAddr(way.ip, port), nil)
+		if err := g.outcome(c, err); err != nil {
+			g.Fatalf("Dial %v: %v", way.ip, err)
+		}
+		s := g.accept(way.l)
+		if s.Remote() != c.Local() || s.Local() != c.Remote() || s.Remote().IP.Addr() != way.ip {
+			g.Errorf("accepted %v from %v; dialled %v from %v", s.Local(), s.Remote(), c.Remote(), c.Local())
+		}
+		g.send(c, []byte("x"))
+		g.receive(s, 1)
+	}
+}

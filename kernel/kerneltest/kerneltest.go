@@ -1,0 +1,314 @@
+// Package kerneltest holds the promises of a kernel as a suite. Every back end,
+// real or simulated, passes it.
+//
+// The suite uses nothing but the interfaces of package kernel: time is
+// Kernel.Now, both ends of each connection are socks of the kernel under test on
+// its loopback addresses, and what only some kernels can do is tested where it is
+// found. Only the tests of Watch open real descriptors.
+package kerneltest
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// patience is how much of the kernel's time may pass before something expected
+// counts as missing.
+const patience = 20 * time.Second
+
+// moment is how long the suite looks for what must not come.
+const moment = 3 * time.Millisecond
+
+// Run tests a kernel, one promise a subtest, one after the other. open makes a new
+// kernel for each and reports failure itself; Run closes it. A subtest that hangs
+// for two minutes panics with its name.
+func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
+	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(),
+		streamPromises(), dialPromises(), acceptPromises(), optionPromises(), watchPromises(), manyPromises()} {
+		for _, p := range group {
+			t.Run(p.name, func(t *testing.T) {
+				dog := time.AfterFunc(2*time.Minute, func() { panic("kerneltest: " + t.Name() + " hangs") })
+				defer dog.Stop()
+				g := newRig(t, open(t))
+				defer g.end()
+				p.test(g)
+			})
+		}
+	}
+}
+
+// promise is one subtest.
+type promise struct {
+	name string
+	test func(*rig)
+}
+
+// rig is a kernel under test and what was asked of it.
+type rig struct {
+	*testing.T
+	k     kernel.Kernel
+	armed map[uint32]kernel.Ready
+	token map[kernel.Sock]uint32
+	socks []kernel.Sock
+	ev    []kernel.Event // as long as Wait is to fill
+	last  uint32
+}
+
+func newRig(t *testing.T, k kernel.Kernel) *rig {
+	return &rig{T: t, k: k, armed: map[uint32]kernel.Ready{}, token: map[kernel.Sock]uint32{},
+		ev: make([]kernel.Event, 64), last: 100}
+}
+
+// end closes what is left, without TIME_WAIT, and the kernel twice.
+func (g *rig) end() {
+	for _, s := range g.socks {
+		s.Abort()
+	}
+	if err := g.k.Close(); err != nil {
+		g.Errorf("Close of the kernel: %v", err)
+	}
+	if err := g.k.Close(); err != nil {
+		g.Errorf("second Close of the kernel: %v", err)
+	}
+	g.k.Wake() // after Close it does nothing
+}
+
+// keep has s closed at the end.
+func (g *rig) keep(s kernel.Sock) kernel.Sock {
+	g.socks = append(g.socks, s)
+	return s
+}
+
+// arm arms s under a token of its own, or of its last arming, and returns it.
+func (g *rig) arm(s kernel.Sock, r kernel.Ready) uint32 {
+	g.Helper()
+	tok, ok := g.token[s]
+	if !ok {
+		g.last++
+		tok = g.last
+	}
+	g.armAs(s, tok, r)
+	return tok
+}
+
+// armAs arms s under tok.
+func (g *rig) armAs(s kernel.Sock, tok uint32, r kernel.Ready) {
+	g.Helper()
+	if err := g.k.Arm(s, tok, r); err != nil {
+		g.Fatalf("Arm(%d, %v): %v", tok, r, err)
+	}
+	if old, ok := g.token[s]; ok && old != tok {
+		delete(g.armed, old)
+	}
+	g.token[s] = tok
+	g.armed[tok] = r
+}
+
+// gone notes that s was closed.
+func (g *rig) gone(s kernel.Sock) {
+	if tok, ok := g.token[s]; ok {
+		delete(g.armed, tok)
+		delete(g.token, s)
+	}
+}
+
+// wait calls Wait and checks what must hold of every answer.
+func (g *rig) wait(until time.Duration) []kernel.Event {
+	g.Helper()
+	n, err := g.k.Wait(g.ev, until)
+	if err != nil {
+		g.Fatalf("Wait: %v", err)
+	}
+	if n < 0 || n > len(g.ev) {
+		g.Fatalf("Wait filled %d of %d", n, len(g.ev))
+	}
+	seen := map[uint32]bool{}
+	for _, e := range g.ev[:n] {
+		want, ok := g.armed[e.Token]
+		switch {
+		case seen[e.Token]:
+			g.Fatalf("token %d stands twice in %v", e.Token, g.ev[:n])
+		case !ok || want == 0:
+			g.Fatalf("token %d was reported and is not armed", e.Token)
+		case e.Ready == 0 || e.Ready&^want != 0:
+			g.Fatalf("token %d was reported as %v and is armed for %v", e.Token, e.Ready, want)
+		}
+		seen[e.Token] = true
+	}
+	return g.ev[:n]
+}
+
+// until waits until cond holds, which each gets every event, and fails after
+// patience.
+func (g *rig) until(what string, each func(kernel.Event), cond func() bool) {
+	g.Helper()
+	limit := g.k.Now() + patience
+	for !cond() {
+		for _, e := range g.wait(limit) {
+			if each != nil {
+				each(e)
+			}
+		}
+		if g.k.Now() >= limit {
+			g.Fatalf("%s did not come in %v", what, patience)
+		}
+	}
+}
+
+// becomes waits until s, armed for r, is ready for all of r, and leaves it
+// disarmed.
+func (g *rig) becomes(s kernel.Sock, r kernel.Ready) {
+	g.Helper()
+	tok := g.arm(s, r)
+	var got kernel.Ready
+	g.until("readiness "+r.String(), func(e kernel.Event) {
+		if e.Token == tok {
+			got |= e.Ready
+		}
+	}, func() bool { return got == r })
+	g.arm(s, 0)
+}
+
+// quiet fails if s, armed for r, is reported within a moment, and leaves it
+// disarmed.
+func (g *rig) quiet(s kernel.Sock, r kernel.Ready) {
+	g.Helper()
+	tok := g.arm(s, r)
+	until := g.k.Now() + moment
+	for g.k.Now() < until {
+		for _, e := range g.wait(until) {
+			if e.Token == tok {
+				g.Fatalf("reported as %v", e.Ready)
+			}
+		}
+	}
+	g.arm(s, 0)
+}
+
+// local4 and local6 are this host's loopback addresses.
+func local4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
+func local6() netip.Addr { return netip.IPv6Loopback() }
+
+// listen listens on a free port of ip.
+func (g *rig) listen(ip netip.Addr, o *kernel.Options) kernel.Sock {
+	g.Helper()
+	l, err := g.k.Listen(kernel.TCPAddr(ip, 0), o)
+	if err != nil {
+		g.Fatalf("Listen on %v: %v", ip, err)
+	}
+	return g.keep(l)
+}
+
+// dial begins a connection to l.
+func (g *rig) dial(l kernel.Sock, o *kernel.Options) kernel.Sock {
+	g.Helper()
+	c, err := g.k.Dial(l.Local(), o)
+	if err != nil {
+		g.Fatalf("Dial %v: %v", l.Local(), err)
+	}
+	return g.keep(c)
+}
+
+// accept waits for a connection.
+func (g *rig) accept(l kernel.Sock) kernel.Sock {
+	g.Helper()
+	for {
+		c, err := l.Accept()
+		if err == nil {
+			return g.keep(c)
+		}
+		if err != kernel.ErrAgain {
+			g.Fatalf("Accept: %v", err)
+		}
+		g.becomes(l, kernel.Readable)
+	}
+}
+
+// connect is both ends of a connection through l.
+func (g *rig) connect(l kernel.Sock, o *kernel.Options) (dialled, accepted kernel.Sock) {
+	g.Helper()
+	c := g.dial(l, o)
+	g.becomes(c, kernel.Writable)
+	if err := c.Connected(); err != nil {
+		g.Fatalf("Connected: %v", err)
+	}
+	return c, g.accept(l)
+}
+
+// pair is both ends of a connection.
+func (g *rig) pair() (dialled, accepted kernel.Sock) {
+	g.Helper()
+	return g.connect(g.listen(local4(), nil), nil)
+}
+
+// send writes all of p.
+func (g *rig) send(s kernel.Sock, p []byte) {
+	g.Helper()
+	for len(p) > 0 {
+		n, err := s.Write(p)
+		switch {
+		case err == kernel.ErrAgain:
+			g.becomes(s, kernel.Writable)
+		case err != nil:
+			g.Fatalf("Write: %v", err)
+		case n < 1 || n > len(p):
+			g.Fatalf("Write of %d bytes took %d", len(p), n)
+		}
+		p = p[n:]
+	}
+}
+
+// read reads once, when there is something, and returns the error too.
+func (g *rig) read(s kernel.Sock, p []byte) (int, error) {
+	g.Helper()
+	for {
+		n, err := s.Read(p)
+		if err != kernel.ErrAgain {
+			return n, err
+		}
+		if n != 0 {
+			g.Fatalf("Read returned %d with ErrAgain", n)
+		}
+		g.becomes(s, kernel.Readable)
+	}
+}
+
+// receive reads n bytes.
+func (g *rig) receive(s kernel.Sock, n int) []byte {
+	g.Helper()
+	p := make([]byte, n)
+	for at := 0; at < n; {
+		m, err := g.read(s, p[at:])
+		if err != nil {
+			g.Fatalf("Read after %d of %d bytes: %v", at, n, err)
+		}
+		at += m
+	}
+	return p
+}
+
+// ends checks that s has nothing but the end to read, every time.
+func (g *rig) ends(s kernel.Sock) {
+	g.Helper()
+	for range 3 {
+		if n, err := g.read(s, make([]byte, 10)); n != 0 || err != io.EOF {
+			g.Fatalf("Read at the end: %d, %v", n, err)
+		}
+	}
+}
+
+// isOne fails unless err is one of wants.
+func (g *rig) isOne(what string, err error, wants ...error) {
+	g.Helper()
+	for _, w := range wants {
+		if errors.Is(err, w) {
+			return
+		}
+	}
+	g.Fatalf("%s: %v; want one of %v", what, err, wants)
+}

@@ -1,0 +1,132 @@
+package kerneltest
+
+import (
+	"errors"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+func manyPromises() []promise {
+	return []promise{{"Many", many}}
+}
+
+// manySocks is how many connections the suite tries to have, both ends of each.
+const manySocks = 10_000
+
+// many opens as many connections as the kernel allows, up to manySocks, and
+// checks that each is heard. What the limit is, is the kernel's to say:
+// ErrTooManyFiles for descriptors, ErrUnsupported from Arm.
+func many(g *rig) {
+	g.ev = make([]kernel.Event, 256)
+	if r, ok := g.k.(kernel.Reserver); ok {
+		if err := r.Reserve(); err != nil {
+			g.Fatal(err)
+		}
+	}
+	l := g.listen(local4(), nil)
+	a := l.Local()
+	var dialled, accepted []kernel.Sock
+	tooMany := false
+	for len(accepted) < manySocks && !tooMany {
+		for range 100 {
+			c, err := g.k.Dial(a, nil)
+			if tooMany = errors.Is(err, kernel.ErrTooManyFiles); tooMany {
+				break
+			}
+			if err != nil {
+				g.Fatalf("Dial %d: %v", len(dialled), err)
+			}
+			dialled = append(dialled, g.keep(c))
+		}
+		for len(accepted) < len(dialled) && !tooMany {
+			s, err := l.Accept()
+			switch {
+			case err == nil:
+				accepted = append(accepted, g.keep(s))
+			case errors.Is(err, kernel.ErrTooManyFiles):
+				tooMany = true
+			case err == kernel.ErrAgain:
+				g.becomes(l, kernel.Readable)
+			default:
+				g.Fatalf("Accept %d: %v", len(accepted), err)
+			}
+		}
+	}
+	if tooMany {
+		g.atTheLimit(a, &dialled)
+	}
+	n := g.hearAll(dialled, accepted)
+	g.Logf("%d connections, both ends here; %d armed", len(accepted), n)
+	if n < 100 {
+		g.Errorf("%d connections are not many", n)
+	}
+}
+
+// atTheLimit: the reserve is good for one more descriptor (TCP-22's part of the
+// kernel). Then it gives back enough for the rest of the process.
+func (g *rig) atTheLimit(a kernel.Addr, dialled *[]kernel.Sock) {
+	g.Helper()
+	if r, ok := g.k.(kernel.Reserver); ok && r.Release() {
+		c, err := g.k.Dial(a, nil)
+		if err != nil {
+			g.Errorf("Dial after Release: %v", err)
+		} else {
+			c.Abort()
+		}
+	}
+	// The last ones are not accepted, or not all.
+	for range min(50, len(*dialled)) {
+		last := len(*dialled) - 1
+		(*dialled)[last].Abort()
+		*dialled = (*dialled)[:last]
+	}
+}
+
+// hearAll arms the accepted end of each connection whose other end is known,
+// writes a byte to each, and waits until all have been reported; it returns how
+// many that were.
+func (g *rig) hearAll(dialled, accepted []kernel.Sock) int {
+	g.Helper()
+	armed := []kernel.Sock{}
+	for _, s := range accepted {
+		tok := uint32(len(armed) + 1_000_000)
+		err := g.k.Arm(s, tok, kernel.Readable)
+		if errors.Is(err, kernel.ErrUnsupported) {
+			continue
+		}
+		if err != nil {
+			g.Fatalf("Arm %d: %v", tok, err)
+		}
+		g.token[s], g.armed[tok] = tok, kernel.Readable
+		armed = append(armed, s)
+	}
+	peer := map[kernel.Addr]bool{}
+	for _, c := range dialled {
+		if c.Connected() == nil {
+			g.send(c, []byte("x"))
+			peer[c.Local()] = true
+		}
+	}
+	want := 0
+	for _, s := range armed {
+		if peer[s.Remote()] {
+			want++
+		}
+	}
+	// Not one is read before all were reported: none is left out for ever.
+	seen := map[uint32]bool{}
+	g.until("all of them", func(e kernel.Event) {
+		if s := armed[e.Token-1_000_000]; peer[s.Remote()] {
+			seen[e.Token] = true
+		}
+	}, func() bool { return len(seen) == want })
+	buf := make([]byte, 8)
+	for _, s := range armed {
+		if peer[s.Remote()] {
+			if n, err := s.Read(buf); n != 1 || err != nil {
+				g.Fatalf("Read: %d, %v", n, err)
+			}
+		}
+	}
+	return want
+}

@@ -1,0 +1,66 @@
+package kerneltest
+
+import "github.com/whorl-go/whorl/kernel"
+
+func optionPromises() []promise {
+	return []promise{
+		{"TCPOptions", tcpOptions},
+		{"TCPOptionsAtBirth", tcpOptionsAtBirth},
+	}
+}
+
+// has checks both options of s.
+func (g *rig) has(what string, s kernel.Sock, noDelay, keepAlive bool) {
+	g.Helper()
+	t := s.(kernel.TCPSock)
+	if on, err := t.NoDelay(); err != nil || on != noDelay {
+		g.Errorf("%s: NoDelay: %v, %v; want %v", what, on, err, noDelay)
+	}
+	if on, err := t.KeepAlive(); err != nil || on != keepAlive {
+		g.Errorf("%s: KeepAlive: %v, %v; want %v", what, on, err, keepAlive)
+	}
+}
+
+// tcpOptions: both are off by default; set and get agree both ways (TCP-63).
+func tcpOptions(g *rig) {
+	c, s := g.pair()
+	for _, s := range []kernel.Sock{c, s} {
+		t, ok := s.(kernel.TCPSock)
+		if !ok {
+			g.Skip("no kernel.TCPSock")
+		}
+		g.has("by default", s, false, false)
+		for _, on := range []bool{true, true, false, false, true} {
+			if err := t.SetNoDelay(on); err != nil {
+				g.Fatal(err)
+			}
+			g.has("NoDelay set", s, on, false)
+		}
+		t.SetNoDelay(false)
+		for _, on := range []bool{true, false, true} {
+			if err := t.SetKeepAlive(on); err != nil {
+				g.Fatal(err)
+			}
+			g.has("KeepAlive set", s, false, on)
+		}
+	}
+}
+
+func tcpOptionsAtBirth(g *rig) {
+	for _, o := range []kernel.Options{{}, {NoDelay: true}, {KeepAlive: true}, {NoDelay: true, KeepAlive: true}} {
+		before := o
+		l := g.listen(local4(), &o)
+		c, s := g.connect(l, nil)
+		if _, ok := c.(kernel.TCPSock); !ok {
+			g.Skip("no kernel.TCPSock")
+		}
+		g.has("accepted", s, o.NoDelay, o.KeepAlive)
+		g.has("dialled with nil", c, false, false)
+		c, s = g.connect(g.listen(local4(), nil), &o)
+		g.has("dialled", c, o.NoDelay, o.KeepAlive)
+		g.has("accepted with nil", s, false, false)
+		if o != before {
+			g.Errorf("the options were changed to %+v", o)
+		}
+	}
+}

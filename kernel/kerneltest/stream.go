@@ -1,0 +1,288 @@
+package kerneltest
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+func streamPromises() []promise {
+	return []promise{
+		{"Echo", echo},
+		{"ErrAgainBare", errAgainBare},
+		{"ShortWrites", shortWrites},
+		{"Writev", writev},
+		{"End", end},
+		{"HalfClose", halfClose},
+		{"CloseSendsTheRest", closeSendsTheRest},
+		{"Abort", abort},
+		{"WriteToTheGone", writeToTheGone},
+	}
+}
+
+// pattern is n bytes in which no part is like its neighbour.
+func pattern(n int) []byte {
+	p := make([]byte, n)
+	x := uint32(1)
+	for i := range p {
+		x = x*1664525 + 1013904223
+		p[i] = byte(x >> 24)
+	}
+	return p
+}
+
+func echo(g *rig) {
+	c, s := g.pair()
+	for _, n := range []int{1, 2, 100, 4096} {
+		p := pattern(n)
+		g.send(c, p)
+		got := g.receive(s, n)
+		g.send(s, got)
+		if back := g.receive(c, n); !bytes.Equal(back, p) {
+			g.Fatalf("%d bytes came back otherwise", n)
+		}
+	}
+	for _, s := range []kernel.Sock{c, s} {
+		if n, err := s.Write(nil); n != 0 || err != nil {
+			g.Errorf("Write of nothing: %d, %v", n, err)
+		}
+		if n, err := s.Write([]byte{}); n != 0 || err != nil {
+			g.Errorf("Write of nothing: %d, %v", n, err)
+		}
+	}
+}
+
+// errAgainBare: callers compare with ==.
+func errAgainBare(g *rig) {
+	l := g.listen(local4(), nil)
+	if s, err := l.Accept(); s != nil || err != kernel.ErrAgain {
+		g.Errorf("Accept: %v, %v", s, err)
+	}
+	c, s := g.connect(l, nil)
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err != kernel.ErrAgain {
+		g.Errorf("Read: %d, %v", n, err)
+	}
+	if s, err := l.Accept(); s != nil || err != kernel.ErrAgain {
+		g.Errorf("Accept: %v, %v", s, err)
+	}
+	g.fill(s)
+	if n, err := s.Write([]byte("x")); n != 0 || err != kernel.ErrAgain {
+		g.Errorf("Write: %d, %v", n, err)
+	}
+	if v, ok := s.(kernel.Vectors); ok {
+		if n, err := v.Writev([][]byte{[]byte("x")}); n != 0 || err != kernel.ErrAgain {
+			g.Errorf("Writev: %d, %v", n, err)
+		}
+	}
+}
+
+// shortWrites: a full sock says ErrAgain and becomes writable when the peer reads;
+// nothing is lost and the order is kept (TCP-53).
+func shortWrites(g *rig) {
+	c, s := g.pair()
+	p := pattern(8 << 20)
+	short := false
+	sent, got := 0, 0
+	buf := make([]byte, 64<<10)
+	wtok, rtok := g.arm(c, kernel.Writable), g.arm(s, kernel.Readable)
+	refused := false
+	each := func(e kernel.Event) {
+		switch e.Token {
+		case wtok:
+			for sent < len(p) {
+				n, err := c.Write(p[sent:])
+				if err == kernel.ErrAgain {
+					refused = true
+					return
+				}
+				if err != nil {
+					g.Fatalf("Write: %v", err)
+				}
+				short = short || n < len(p)-sent
+				sent += n
+			}
+			g.arm(c, 0)
+		case rtok:
+			if !refused && sent < len(p) {
+				return // not before the sock is full
+			}
+			n, err := s.Read(buf)
+			if err != nil {
+				g.Fatalf("Read: %v", err)
+			}
+			if !bytes.Equal(buf[:n], p[got:got+n]) {
+				g.Fatalf("the bytes from %d to %d are others", got, got+n)
+			}
+			got += n
+		}
+	}
+	g.until("the end of the data", each, func() bool { return got == len(p) })
+	if !refused || !short {
+		g.Errorf("8 MiB went through at once: refused %v, short %v", refused, short)
+	}
+}
+
+func writev(g *rig) {
+	c, s := g.pair()
+	v, ok := c.(kernel.Vectors)
+	if !ok {
+		g.Skip("no kernel.Vectors")
+	}
+	if n, err := v.Writev(nil); n != 0 || err != nil {
+		g.Errorf("Writev of nothing: %d, %v", n, err)
+	}
+	if n, err := v.Writev([][]byte{nil, {}}); n != 0 || err != nil {
+		g.Errorf("Writev of nothing: %d, %v", n, err)
+	}
+	for _, sizes := range [][]int{{1}, {0, 3, 0, 5, 0}, {1000, 1, 70000}, {3 << 20, 5}, make([]int, 300)} {
+		var bufs [][]byte
+		total := 0
+		for i, n := range sizes {
+			if len(sizes) == 300 {
+				n = i % 7
+			}
+			bufs = append(bufs, pattern(n + i)[i:])
+			total += n
+		}
+		all := bytes.Join(bufs, nil)
+		sent, got := 0, make([]byte, 0, total)
+		buf := make([]byte, 1<<20)
+		for len(got) < total {
+			n, err := v.Writev(after(bufs, sent))
+			if err != nil && err != kernel.ErrAgain {
+				g.Fatalf("Writev: %v", err)
+			}
+			if sent += n; n == 0 && err == nil && sent < total {
+				g.Fatalf("Writev took nothing of %d", total-sent)
+			}
+			m, err := g.read(s, buf)
+			if err != nil {
+				g.Fatalf("Read: %v", err)
+			}
+			got = append(got, buf[:m]...)
+		}
+		if sent != total || !bytes.Equal(got, all) {
+			g.Fatalf("%d slices: %d bytes sent, %d read", len(bufs), sent, len(got))
+		}
+		if !bytes.Equal(bytes.Join(bufs, nil), all) {
+			g.Fatal("Writev changed what it was given")
+		}
+	}
+}
+
+// after is what is left of bufs after n bytes.
+func after(bufs [][]byte, n int) [][]byte {
+	for i, p := range bufs {
+		if n < len(p) {
+			return append([][]byte{p[n:]}, bufs[i+1:]...)
+		}
+		n -= len(p)
+	}
+	return nil
+}
+
+// end: what was written is read before the end, which comes again and again.
+func end(g *rig) {
+	c, s := g.pair()
+	g.send(c, []byte("last words"))
+	if err := c.Close(); err != nil {
+		g.Fatal(err)
+	}
+	if got := g.receive(s, 10); string(got) != "last words" {
+		g.Fatalf("read %q", got)
+	}
+	g.ends(s)
+	g.becomes(s, kernel.Readable) // the end is something to read
+}
+
+func halfClose(g *rig) {
+	c, s := g.pair()
+	g.send(c, []byte("question"))
+	if err := c.CloseWrite(); err != nil {
+		g.Fatal(err)
+	}
+	g.receive(s, 8)
+	g.ends(s)
+	g.quiet(c, kernel.Readable)
+	g.send(s, []byte("answer"))
+	if got := g.receive(c, 6); string(got) != "answer" {
+		g.Fatalf("read %q", got)
+	}
+	_, err := c.Write([]byte("x"))
+	g.isOne("Write after CloseWrite", err, kernel.ErrBroken)
+	g.send(s, []byte("more"))
+	if err := s.CloseWrite(); err != nil {
+		g.Fatal(err)
+	}
+	g.receive(c, 4)
+	g.ends(c)
+}
+
+// closeSendsTheRest: Close is orderly (TCP-68), also with much still to be sent.
+func closeSendsTheRest(g *rig) {
+	c, s := g.pair()
+	total := g.fill(c)
+	if err := c.Close(); err != nil {
+		g.Fatal(err)
+	}
+	buf := make([]byte, 1<<20)
+	got := 0
+	for {
+		n, err := g.read(s, buf)
+		got += n
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			g.Fatalf("Read after %d of %d bytes: %v", got, total, err)
+		}
+	}
+	if got != total {
+		g.Errorf("%d of %d bytes came", got, total)
+	}
+}
+
+// abort: the peer learns that the connection did not end well (TCP-68).
+func abort(g *rig) {
+	c, s := g.pair()
+	if err := c.Abort(); err != nil {
+		g.Fatal(err)
+	}
+	n, err := g.read(s, make([]byte, 10))
+	if n != 0 {
+		g.Errorf("Read returned %d with %v", n, err)
+	}
+	g.isOne("Read after Abort", err, kernel.ErrReset)
+
+	// Either way round, and what was not sent is dropped.
+	c, s = g.pair()
+	g.fill(s)
+	s.Abort()
+	buf := make([]byte, 1<<20)
+	for err = nil; err == nil; {
+		_, err = g.read(c, buf)
+	}
+	g.isOne("Read after Abort", err, kernel.ErrReset)
+	_, err = c.Write([]byte("x"))
+	g.isOne("Write after Abort", err, kernel.ErrReset, kernel.ErrBroken)
+}
+
+// writeToTheGone: writing to one who closed fails in the end, and not with ErrAgain.
+func writeToTheGone(g *rig) {
+	c, s := g.pair()
+	if err := s.Close(); err != nil {
+		g.Fatal(err)
+	}
+	g.ends(c)
+	limit := g.k.Now() + patience
+	for g.k.Now() < limit {
+		_, err := c.Write([]byte("x"))
+		if err != nil && err != kernel.ErrAgain {
+			g.isOne("Write to one who closed", err, kernel.ErrReset, kernel.ErrBroken)
+			return
+		}
+		g.wait(g.k.Now() + moment/3)
+	}
+	g.Fatal("Write to one who closed goes on working")
+}

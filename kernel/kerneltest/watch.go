@@ -1,0 +1,290 @@
+package kerneltest
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+func watchPromises() []promise {
+	return []promise{
+		{"WatchPipe", watchPipe},
+		{"WatchDeadPipe", watchDeadPipe},
+		{"WatchFile", watchFile},
+		{"WatchFileAndSocks", watchFileAndSocks},
+		{"WatchClosed", watchClosed},
+		{"WatchClosedLater", watchClosedLater},
+		{"WatchNumberUsedAgain", watchNumberUsedAgain},
+		{"Reserve", reserve},
+	}
+}
+
+// watch watches f.
+func (g *rig) watch(f *os.File) kernel.Sock {
+	g.Helper()
+	w, ok := g.k.(kernel.Watcher)
+	if !ok {
+		g.Skip("no kernel.Watcher")
+	}
+	s, err := w.Watch(int(f.Fd()))
+	if err != nil {
+		g.Fatalf("Watch: %v", err)
+	}
+	return g.keep(s)
+}
+
+// pipe is both ends of a pipe, of which the test closes what is left.
+func (g *rig) pipe() (r, w *os.File) {
+	g.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+func watchPipe(g *rig) {
+	r, w := g.pipe()
+	in, out := g.watch(r), g.watch(w)
+	g.quiet(in, kernel.Readable)
+	g.becomes(out, kernel.Writable)
+	if n, err := out.Write([]byte("hello")); n != 5 || err != nil {
+		g.Fatalf("Write: %d, %v", n, err)
+	}
+	g.becomes(in, kernel.Readable)
+	if got := g.receive(in, 5); string(got) != "hello" {
+		g.Fatalf("read %q", got)
+	}
+	g.quiet(in, kernel.Readable)
+	// Close forgets the descriptor and leaves it open; a second sock may stand for it.
+	for _, end := range []func(kernel.Sock) error{kernel.Sock.Close, kernel.Sock.Abort} {
+		g.arm(out, kernel.Writable)
+		if err := end(out); err != nil {
+			g.Fatal(err)
+		}
+		g.gone(out)
+		g.exactly(g.k.Now() + moment)
+		if _, err := w.Write([]byte("x")); err != nil {
+			g.Fatalf("the descriptor is not open any more: %v", err)
+		}
+		g.receive(in, 1)
+		out = g.watch(w)
+		g.becomes(out, kernel.Writable)
+	}
+	_, err := in.Accept()
+	g.isOne("Accept", err, kernel.ErrUnsupported)
+	g.isOne("Connected", in.Connected(), kernel.ErrUnsupported)
+	g.isOne("CloseWrite", in.CloseWrite(), kernel.ErrUnsupported)
+	if !in.Local().IsZero() || !in.Remote().IsZero() {
+		g.Errorf("a pipe with addresses: %v, %v", in.Local(), in.Remote())
+	}
+}
+
+// watchDeadPipe: what came before the end is read first; a dead write end is
+// writable, and Write finds out (FDS-24).
+func watchDeadPipe(g *rig) {
+	r, w := g.pipe()
+	in := g.watch(r)
+	if _, err := w.Write([]byte("end")); err != nil {
+		g.Fatal(err)
+	}
+	w.Close()
+	g.becomes(in, kernel.Readable)
+	g.receive(in, 3)
+	for range 2 {
+		g.becomes(in, kernel.Readable)
+		if n, err := in.Read(make([]byte, 9)); n != 0 || err != io.EOF {
+			g.Fatalf("Read at the end: %d, %v", n, err)
+		}
+	}
+	r, w = g.pipe()
+	out := g.watch(w)
+	r.Close()
+	g.becomes(out, kernel.Writable)
+	_, err := out.Write([]byte("x"))
+	g.isOne("Write to a dead pipe (FDS-24)", err, kernel.ErrBroken)
+}
+
+// file is a regular file with some content.
+func (g *rig) file() *os.File {
+	g.Helper()
+	f, err := os.OpenFile(filepath.Join(g.TempDir(), "file"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.Cleanup(func() { f.Close() })
+	if _, err := f.WriteString("content"); err != nil {
+		g.Fatal(err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		g.Fatal(err)
+	}
+	return f
+}
+
+// watchFile: a regular file is always ready (FDS-31), whatever is armed.
+func watchFile(g *rig) {
+	s := g.watch(g.file())
+	for _, r := range []kernel.Ready{kernel.Readable, kernel.Writable, kernel.Readable | kernel.Writable} {
+		tok := g.arm(s, r)
+		for range 3 { // FDS-32: every turn
+			if ev := g.wait(kernel.Forever); len(ev) != 1 || ev[0] != (kernel.Event{Token: tok, Ready: r}) {
+				g.Fatalf("armed %v, reported %v", r, ev)
+			}
+		}
+	}
+	if got := g.receive(s, 7); string(got) != "content" {
+		g.Errorf("read %q", got)
+	}
+	if n, err := s.Read(make([]byte, 9)); n != 0 || err != io.EOF {
+		g.Errorf("Read at the end: %d, %v", n, err)
+	}
+	g.arm(s, 0)
+	g.exactly(g.k.Now() + moment) // FDS-32: it stops with the last
+	g.becomes(s, kernel.Readable)
+	g.arm(s, kernel.Readable)
+	s.Close()
+	g.gone(s)
+	g.exactly(g.k.Now() + moment)
+}
+
+// watchFileAndSocks: files do not keep socks out, nor the reverse (FDS-32: all of
+// them, every turn that has room).
+func watchFileAndSocks(g *rig) {
+	for range 3 {
+		g.arm(g.watch(g.file()), kernel.Readable)
+		_, s := g.pair()
+		g.becomes(s, kernel.Writable)
+		g.arm(s, kernel.Writable)
+	}
+	for _, room := range []int{1, 2, 3, 5, 6, 20} {
+		g.ev = make([]kernel.Event, room)
+		seen := map[uint32]bool{}
+		for range 30 {
+			for _, e := range g.wait(kernel.Forever) {
+				seen[e.Token] = true
+			}
+		}
+		if len(seen) != 6 {
+			g.Errorf("with room for %d only %d of 6 were reported", room, len(seen))
+		}
+	}
+	g.k.Wake()
+	g.wait(kernel.Forever)
+}
+
+func watchClosed(g *rig) {
+	w, ok := g.k.(kernel.Watcher)
+	if !ok {
+		g.Skip("no kernel.Watcher")
+	}
+	r, _ := g.pipe()
+	fd := int(r.Fd())
+	r.Close()
+	for _, fd := range []int{-1, -2, fd} {
+		s, err := w.Watch(fd)
+		if err == nil {
+			err = g.k.Arm(s, 1, kernel.Readable)
+		}
+		g.isOne("Watch or Arm of a closed descriptor", err, kernel.ErrBadDescriptor)
+	}
+}
+
+// watchClosedLater: a descriptor closed behind our back does not spoil the others
+// (FDS-25, FDS-27). If it is reported, the next read finds the error.
+func watchClosedLater(g *rig) {
+	r, _ := g.pipe()
+	bad := g.watch(r)
+	c, good := g.pair()
+	badTok, goodTok := g.arm(bad, kernel.Readable), g.arm(good, kernel.Readable)
+	g.exactly(g.k.Now() + moment)
+	r.Close()
+	g.send(c, []byte("x"))
+	found := false
+	g.until("the good one", func(e kernel.Event) {
+		if e.Token == badTok {
+			_, err := bad.Read(make([]byte, 1))
+			g.isOne("Read of a closed descriptor", err, kernel.ErrBadDescriptor)
+		}
+		found = found || e.Token == goodTok
+	}, func() bool { return found })
+	if err := bad.Close(); err != nil {
+		g.Fatal(err)
+	}
+	g.gone(bad)
+	g.receive(good, 1)
+	g.exactly(g.k.Now() + moment)
+}
+
+// watchNumberUsedAgain: a new sock works although its number once belonged to a
+// descriptor closed behind our back that is still armed (FDS-30). The old one is
+// told, and does not touch the new.
+func watchNumberUsedAgain(g *rig) {
+	r, _ := g.pipe()
+	w, ok := g.k.(kernel.Watcher)
+	if !ok {
+		g.Skip("no kernel.Watcher")
+	}
+	fd := int(r.Fd())
+	old := g.watch(r)
+	oldTok := g.arm(old, kernel.Readable)
+	r.Close()
+	r2, w2 := g.pipe()
+	if int(r2.Fd()) != fd {
+		if int(w2.Fd()) != fd {
+			g.Skipf("number %d was not given out again", fd)
+		}
+		// It is a new open file all the same.
+		r2 = w2
+	}
+	s, err := w.Watch(fd)
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.keep(s)
+	want := kernel.Writable
+	if r2 != w2 {
+		want = kernel.Readable
+		if _, err := w2.Write([]byte("x")); err != nil {
+			g.Fatal(err)
+		}
+	}
+	tok := g.arm(s, want)
+	foundOld, foundNew := false, false
+	g.until("both", func(e kernel.Event) {
+		foundOld = foundOld || e.Token == oldTok
+		foundNew = foundNew || e.Token == tok
+	}, func() bool { return foundOld && foundNew })
+	_, err = old.Read(make([]byte, 1))
+	g.isOne("Read of the old one", err, kernel.ErrBadDescriptor)
+	old.Close()
+	g.gone(old)
+	g.becomes(s, want)
+}
+
+// reserve: one descriptor is in hand, once (TCP-22's part of the kernel).
+func reserve(g *rig) {
+	r, ok := g.k.(kernel.Reserver)
+	if !ok {
+		g.Skip("no kernel.Reserver")
+	}
+	if r.Release() {
+		g.Error("Release before Reserve")
+	}
+	for range 3 {
+		for range 2 {
+			if err := r.Reserve(); err != nil {
+				g.Fatal(err)
+			}
+		}
+		if !r.Release() || r.Release() {
+			g.Error("Release is not once")
+		}
+	}
+	if err := r.Reserve(); err != nil { // the kernel closes it
+		g.Fatal(err)
+	}
+}

@@ -1,0 +1,128 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// The kinds of a place.
+const (
+	nowhere uint8 = iota
+	inet4
+	inet6
+)
+
+// place is an address as a sock keeps it: 24 bytes where a kernel.Addr has 56.
+type place struct {
+	ip    [16]byte
+	scope uint32
+	port  uint16
+	kind  uint8
+	// more is not part of the address. The sock keeps a byte of its state here,
+	// where padding would be.
+	more uint8
+}
+
+// set takes the address and leaves more alone.
+func (p *place) set(q place) {
+	p.ip, p.scope, p.port, p.kind = q.ip, q.scope, q.port, q.kind
+}
+
+// addr is the address in the kernel package's form.
+func (p *place) addr() kernel.Addr {
+	switch p.kind {
+	case inet4:
+		return kernel.TCPAddr(netip.AddrFrom4([4]byte(p.ip[:4])), p.port)
+	case inet6:
+		ip := netip.AddrFrom16(p.ip)
+		if p.scope != 0 {
+			ip = ip.WithZone(zoneName(p.scope))
+		}
+		return kernel.TCPAddr(ip, p.port)
+	}
+	return kernel.Addr{}
+}
+
+// zoneName is the name of the interface with that index, or its number (ADDR-7).
+func zoneName(index uint32) string {
+	if i, err := net.InterfaceByIndex(int(index)); err == nil {
+		return i.Name
+	}
+	return strconv.FormatUint(uint64(index), 10)
+}
+
+// zoneIndex is the reverse of zoneName, and 0 for "".
+func zoneIndex(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if i, err := net.InterfaceByName(zone); err == nil {
+		return uint32(i.Index), nil
+	}
+	n, err := strconv.ParseUint(zone, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("native: no interface %q", zone)
+	}
+	return uint32(n), nil
+}
+
+// placeOf checks a and turns it round.
+func placeOf(a kernel.Addr) (place, error) {
+	var p place
+	switch {
+	case a.Net != kernel.TCP:
+		return p, fmt.Errorf("native: address %q: network %q: %w", a, a.Net, kernel.ErrUnsupported)
+	case !a.IP.Addr().IsValid() && a.Name != "":
+		return p, fmt.Errorf("native: address %q is a name, not resolved yet", a)
+	case !a.IP.Addr().IsValid():
+		return p, errors.New("native: address without an IP")
+	}
+	ip := a.IP.Addr().Unmap()
+	p.port = a.IP.Port()
+	if ip.Is4() {
+		p.kind = inet4
+		b := ip.As4()
+		copy(p.ip[:], b[:])
+		return p, nil
+	}
+	p.kind = inet6
+	p.ip = ip.As16()
+	var err error
+	p.scope, err = zoneIndex(ip.Zone())
+	return p, err
+}
+
+func (p *place) family() int {
+	if p.kind == inet4 {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+func (p *place) sockaddr() unix.Sockaddr {
+	if p.kind == inet4 {
+		return &unix.SockaddrInet4{Port: int(p.port), Addr: [4]byte(p.ip[:4])}
+	}
+	return &unix.SockaddrInet6{Port: int(p.port), ZoneId: p.scope, Addr: p.ip}
+}
+
+// placeFrom is what the system said of an address; nowhere if it is none of ours.
+func placeFrom(sa unix.Sockaddr) place {
+	var p place
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		p.kind, p.port = inet4, uint16(sa.Port)
+		copy(p.ip[:], sa.Addr[:])
+	case *unix.SockaddrInet6:
+		p.kind, p.port, p.scope, p.ip = inet6, uint16(sa.Port), sa.ZoneId, sa.Addr
+	}
+	return p
+}

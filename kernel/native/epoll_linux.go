@@ -1,0 +1,297 @@
+package native
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// epoll is the kernel for Linux. An event carries the token and the number of the
+// descriptor, and counts only if the owner of that number has that token.
+type epoll struct {
+	base
+	ep    int
+	timer timer
+	wait  waiter
+	stale int // turns, one after the other, that brought events of nobody
+	evs   [512]unix.EpollEvent
+}
+
+// In place of a descriptor number, in the event of
+const (
+	ofWake  int32 = -1
+	ofTimer int32 = -2
+)
+
+// staleTurns is how often events of nobody are borne before the set is made anew.
+const staleTurns = 16
+
+func openEpoll(o Options) (kernel.Kernel, error) {
+	k := &epoll{ep: -1}
+	k.timer.fd, k.wait.outer = -1, -1
+	if err := k.base.init("epoll", k); err != nil {
+		return nil, err
+	}
+	err := k.open(o)
+	if err != nil {
+		k.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *epoll) open(o Options) (err error) {
+	if k.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fail("epoll_create1", err)
+	}
+	if err := k.timer.open(&k.base); err != nil {
+		return err
+	}
+	if err := k.addOwn(k.ep); err != nil {
+		return err
+	}
+	return k.wait.open(k, o)
+}
+
+// addOwn puts into ep the descriptors that are the kernel's own. They are
+// edge-triggered, so nobody need read them.
+func (k *epoll) addOwn(ep int) error {
+	wake := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Pad: ofWake}
+	if errno := epollCtl(ep, unix.EPOLL_CTL_ADD, int32(k.waker.r), &wake); errno != 0 {
+		return fail("epoll_ctl", errno)
+	}
+	timer := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Pad: ofTimer}
+	if errno := epollCtl(ep, unix.EPOLL_CTL_ADD, int32(k.timer.fd), &timer); errno != 0 {
+		return fail("epoll_ctl", errno)
+	}
+	return nil
+}
+
+// Wait is described by kernel.Kernel.
+func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
+	if k.closed {
+		return 0, kernel.ErrClosed
+	}
+	for {
+		n, room, limit := k.addAlways(ev), min(len(ev), len(k.evs)), until
+		if len(k.always) > 0 {
+			limit = 0
+		}
+		if room > n || room == 0 {
+			got, errno := k.pause(room-n, limit)
+			if errno != 0 && errno != unix.EINTR {
+				return n, fail("epoll_wait", errno)
+			}
+			n += k.deliver(ev[n:], got)
+		}
+		if k.waker.settle() || n > 0 || until <= k.last {
+			return n, nil
+		}
+		if until != kernel.Forever {
+			k.Now()
+		}
+	}
+}
+
+// deliver turns the first got of k.evs into ev and returns how many they are.
+func (k *epoll) deliver(ev []kernel.Event, got int) int {
+	n, stale := 0, false
+	for i := range got {
+		e := &k.evs[i]
+		fd := e.Pad
+		if fd < 0 {
+			if fd == ofTimer {
+				k.timer.fired(&k.base)
+			}
+			continue
+		}
+		var s *sock
+		if int(fd) < len(k.owner) {
+			s = k.owner[fd]
+		}
+		if s == nil || s.token != uint32(e.Fd) {
+			stale = true
+			continue
+		}
+		var r kernel.Ready
+		if e.Events&unix.EPOLLIN != 0 {
+			r = kernel.Readable
+		}
+		if e.Events&unix.EPOLLOUT != 0 {
+			r |= kernel.Writable
+		}
+		if e.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+			r = kernel.Readable | kernel.Writable
+		}
+		if r &= s.armed(); r != 0 {
+			ev[n] = kernel.Event{Token: s.token, Ready: r}
+			n++
+		}
+	}
+	if got > 0 {
+		k.tidy(stale)
+	}
+	return n
+}
+
+// tidy makes the set anew when something keeps reporting that nobody armed: a
+// descriptor closed behind our back of which a duplicate lives on cannot be taken
+// out otherwise (FDS-30).
+func (k *epoll) tidy(stale bool) {
+	if !stale {
+		k.stale = 0
+		return
+	}
+	if k.stale++; k.stale < staleTurns {
+		return
+	}
+	k.stale = 0
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return
+	}
+	defer unix.Close(ep)
+	if k.addOwn(ep) != nil {
+		return
+	}
+	for _, s := range k.owner {
+		if s != nil && s.armed() != 0 && !s.is(alwaysReady) {
+			e := interest(s.fd, s.token, s.armed())
+			epollCtl(ep, unix.EPOLL_CTL_ADD, s.fd, &e)
+		}
+	}
+	if unix.Dup3(ep, k.ep, unix.O_CLOEXEC) == nil {
+		k.wait.relink(k.ep)
+	}
+}
+
+func interest(fd int32, token uint32, r kernel.Ready) unix.EpollEvent {
+	e := unix.EpollEvent{Fd: int32(token), Pad: fd}
+	if r&kernel.Readable != 0 {
+		e.Events = unix.EPOLLIN
+	}
+	if r&kernel.Writable != 0 {
+		e.Events |= unix.EPOLLOUT
+	}
+	return e
+}
+
+// watch registers at the first interest and changes it later (FDS-28).
+func (k *epoll) watch(s *sock, token uint32, r kernel.Ready) error {
+	op := unix.EPOLL_CTL_MOD
+	if s.armed() == 0 {
+		op = unix.EPOLL_CTL_ADD
+	}
+	e := interest(s.fd, token, r)
+	errno := epollCtl(k.ep, op, s.fd, &e)
+	switch {
+	case errno == unix.ENOENT && op == unix.EPOLL_CTL_MOD:
+		// The number was closed behind our back and is another file's (FDS-30).
+		errno = epollCtl(k.ep, unix.EPOLL_CTL_ADD, s.fd, &e)
+	case errno == unix.EEXIST && op == unix.EPOLL_CTL_ADD:
+		errno = epollCtl(k.ep, unix.EPOLL_CTL_MOD, s.fd, &e)
+	}
+	if errno == unix.EPERM {
+		// A regular file has nothing to wait for (FDS-31).
+		s.mark(alwaysReady)
+		return nil
+	}
+	if errno != 0 {
+		return s.fail("arm", errno)
+	}
+	return nil
+}
+
+// unwatch leaves it to close to take a closing descriptor out of the set.
+func (k *epoll) unwatch(s *sock, closing bool) {
+	if !closing {
+		var none unix.EpollEvent
+		epollCtl(k.ep, unix.EPOLL_CTL_DEL, s.fd, &none)
+	}
+}
+
+// Close is described by kernel.Kernel.
+func (k *epoll) Close() error {
+	if !k.base.close() {
+		return nil
+	}
+	k.wait.close()
+	k.timer.close()
+	if k.ep >= 0 {
+		unix.Close(k.ep)
+	}
+	return nil
+}
+
+// epollCtl is raw: it never waits.
+func epollCtl(ep, op int, fd int32, e *unix.EpollEvent) syscall.Errno {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(ep), uintptr(op), uintptr(fd),
+		uintptr(unsafe.Pointer(e)), 0, 0)
+	return errno
+}
+
+// timer ends waits that no whole millisecond ends well, and costs a system call
+// only when the deadline changes.
+type timer struct {
+	fd int
+	at time.Duration // what it is armed for, 0 for nothing
+	// seen is the last distant deadline that was not worth arming for.
+	seen time.Duration
+	// offset is at most a moment more than CLOCK_MONOTONIC is ahead of Now, so
+	// that the timer is never early.
+	offset time.Duration
+	spec   unix.ItimerSpec
+}
+
+// near is the distance from which on a timer is worth its system call: longer
+// timeouts of epoll_wait cost little.
+const near = 50 * time.Millisecond
+
+func (t *timer) open(b *base) error {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return fail("timerfd_create", err)
+	}
+	t.fd = fd
+	for i := range 4 {
+		var ts unix.Timespec
+		now := b.Now() // before the other clock
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+			return fail("clock_gettime", err)
+		}
+		if d := time.Duration(ts.Nano()) - now; i == 0 || d < t.offset {
+			t.offset = d
+		}
+	}
+	return nil
+}
+
+// arm sets the timer for until; false if that failed.
+func (t *timer) arm(until time.Duration) bool {
+	if t.at == until {
+		return true
+	}
+	t.spec.Value = unix.NsecToTimespec(int64(until + t.offset))
+	_, _, errno := syscall.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(t.fd), unix.TFD_TIMER_ABSTIME,
+		uintptr(unsafe.Pointer(&t.spec)), 0, 0, 0)
+	if errno != 0 {
+		return false
+	}
+	t.at = until
+	return true
+}
+
+// fired notes what the end of the timer says of the time.
+func (t *timer) fired(b *base) {
+	b.last = max(b.last, t.at)
+	t.at = 0
+}
+
+func (t *timer) close() {
+	if t.fd >= 0 {
+		unix.Close(t.fd)
+	}
+}

@@ -1,0 +1,308 @@
+package native
+
+import (
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// waiter is how the loop spends the time until something is ready.
+type waiter struct {
+	mode  WaitMode // never WaitAuto or an impossible WaitHold
+	auto  bool     // WaitAuto: hold only while there are more Ps than loops
+	loops int
+
+	turns  uint32 // counts adaptive waits
+	recent uint8  // one bit for each of the last looks: it found something
+	spell  int    // waits left to be adaptive although hold would be possible
+	seen   bool   // hold: something came since the runtime last asked for the P
+	asked  uint   // hold: how often the runtime asked for it
+
+	// For parking: outer is an epoll descriptor in the runtime's poller; while
+	// the loop is parked, and only then, our own is in its set. So the runtime's
+	// poller is not woken by what a loop that does not park gets.
+	outer  int
+	file   *os.File
+	raw    syscall.RawConn
+	look   func(uintptr) bool
+	linked bool
+	max    int
+	got    int
+	errno  syscall.Errno
+}
+
+// distant is a time that nobody will see; sums with it do not overflow.
+const distant = kernel.Forever / 2
+
+// pausedSpell is how many waits are adaptive after others wanted the P.
+const pausedSpell = 256
+
+func (w *waiter) open(k *epoll, o Options) error {
+	w.loops = o.Loops
+	w.mode = o.Wait
+	if o.Wait == WaitAuto {
+		w.auto = true
+		w.mode = WaitAdaptive
+		if runtime.GOMAXPROCS(0) > w.loops {
+			w.mode = WaitHold
+		}
+	}
+	if w.mode == WaitHold && !interruptible() && !interruptible() && !interruptible() {
+		w.auto, w.mode = false, WaitAdaptive
+	}
+	if w.mode != WaitHold && w.mode != WaitPark {
+		return nil
+	}
+	var err error
+	if w.outer, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fail("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(w.outer, true); err != nil { // or NewFile would not take it for a pollable one
+		return fail("fcntl", err)
+	}
+	w.file = os.NewFile(uintptr(w.outer), "epoll")
+	if w.raw, err = w.file.SyscallConn(); err != nil {
+		return err
+	}
+	// A file that is not in the runtime's poller refuses deadlines.
+	if err := w.file.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	w.look = func(uintptr) bool {
+		w.got, w.errno = k.peek(w.max)
+		return w.got > 0 || w.errno != 0
+	}
+	if w.mode == WaitPark {
+		return w.link(k.ep)
+	}
+	return nil
+}
+
+// noSpareP tells that holding a P would take it from somebody.
+func (w *waiter) noSpareP() bool {
+	n := runtime.GOMAXPROCS(0)
+	return n == 1 || w.auto && w.loops >= n
+}
+
+func (w *waiter) close() {
+	switch {
+	case w.file != nil:
+		w.file.Close()
+	case w.outer >= 0:
+		unix.Close(w.outer)
+	}
+}
+
+// link and unlink put our set into the runtime's poller and take it out.
+func (w *waiter) link(ep int) error {
+	if w.linked {
+		return nil
+	}
+	e := unix.EpollEvent{Events: unix.EPOLLIN}
+	if errno := epollCtl(w.outer, unix.EPOLL_CTL_ADD, int32(ep), &e); errno != 0 {
+		return fail("epoll_ctl", errno)
+	}
+	w.linked = true
+	return nil
+}
+
+func (w *waiter) unlink(ep int) {
+	if w.linked && w.mode != WaitPark {
+		var none unix.EpollEvent
+		epollCtl(w.outer, unix.EPOLL_CTL_DEL, int32(ep), &none)
+		w.linked = false
+	}
+}
+
+// relink is for a set made anew under the same number.
+func (w *waiter) relink(ep int) {
+	if w.linked {
+		w.linked = false
+		_ = w.link(ep)
+	}
+}
+
+// pause waits for at most max events and returns how many it put into k.evs. It
+// may return 0 too early.
+func (k *epoll) pause(max int, until time.Duration) (int, syscall.Errno) {
+	if until <= k.last {
+		return k.peek(max)
+	}
+	ms := k.limit(until)
+	switch w := &k.wait; {
+	case w.mode == WaitHold && w.spell == 0:
+		return k.hold(max, ms, until)
+	case w.mode == WaitPark:
+		if got, errno := k.peek(max); got > 0 || errno != 0 {
+			return got, errno
+		}
+		if !k.waker.sleep() {
+			return 0, 0
+		}
+		return k.park(max, until)
+	case w.mode == WaitBlock:
+		if got, errno := k.peek(max); got > 0 || errno != 0 {
+			return got, errno
+		}
+		if !k.waker.sleep() {
+			return 0, 0
+		}
+		return k.block(max, ms)
+	}
+	return k.adapt(max, ms)
+}
+
+// limit is the timeout for epoll_wait that ends it at until or, if that is far
+// away, a little before; -1 if the timer ends it.
+func (k *epoll) limit(until time.Duration) int {
+	if until >= distant {
+		return -1
+	}
+	if k.timer.at == until {
+		return -1
+	}
+	d := until - k.last
+	if d >= near {
+		d = until - k.Now()
+	}
+	if d < near || k.timer.seen == until {
+		if k.timer.arm(until) {
+			return -1
+		}
+	}
+	k.timer.seen = until
+	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
+}
+
+// adapt looks first if that paid lately, then gives the others their turn, and
+// then blocks without the P.
+func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
+	w := &k.wait
+	if w.spell > 0 {
+		w.spell--
+		if w.spell == 0 && w.noSpareP() {
+			w.spell = pausedSpell
+		}
+	}
+	w.turns++
+	if w.recent != 0 || w.turns%64 == 0 {
+		got, errno := k.peek(max)
+		w.recent <<= 1
+		if got > 0 {
+			w.recent |= 1
+		}
+		if got > 0 || errno != 0 {
+			return got, errno
+		}
+	}
+	runtime.Gosched()
+	if !k.waker.sleep() {
+		return 0, 0
+	}
+	got, errno := k.block(max, ms)
+	if got > 1 {
+		w.recent |= 1
+	}
+	return got, errno
+}
+
+// hold keeps the P while it waits. The runtime takes it by a signal: for the
+// collector at once, for others after 10 ms.
+func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
+	if !k.waker.sleep() {
+		return k.peek(max)
+	}
+	w := &k.wait
+	for {
+		got, errno := k.enter(max, ms)
+		if errno != unix.EINTR {
+			if got > 0 {
+				w.seen = true
+			}
+			return got, errno
+		}
+		w.asked++
+		before := k.Now()
+		runtime.Gosched()
+		if k.Now()-before > time.Millisecond || k.waker.state.Load() == woken || w.noSpareP() {
+			// Others wanted the P, one of them to wake us, or there are fewer now.
+			w.spell = pausedSpell
+			return 0, 0
+		}
+		if !w.seen {
+			got, errno = k.park(max, until)
+			w.seen = got > 0
+			return got, errno
+		}
+		w.seen = false
+		if ms >= 0 {
+			return 0, 0 // the time left is to be computed anew
+		}
+	}
+}
+
+// park waits in the runtime's poller.
+func (k *epoll) park(max int, until time.Duration) (int, syscall.Errno) {
+	w := &k.wait
+	if until < distant && !k.timer.arm(until) {
+		return k.block(max, 1)
+	}
+	if w.link(k.ep) != nil {
+		return k.block(max, -1)
+	}
+	w.max, w.got, w.errno = max, 0, 0
+	err := w.raw.Read(w.look)
+	w.unlink(k.ep)
+	if err != nil && w.errno == 0 {
+		w.errno = unix.EBADF
+	}
+	return w.got, w.errno
+}
+
+// peek is epoll_wait without waiting, enter without telling the scheduler, block
+// as the runtime would make a system call.
+func (k *epoll) peek(max int) (int, syscall.Errno) { return k.enter(max, 0) }
+
+func (k *epoll) enter(max, ms int) (int, syscall.Errno) {
+	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.ep),
+		uintptr(unsafe.Pointer(&k.evs)), uintptr(max), uintptr(ms), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+func (k *epoll) block(max, ms int) (int, syscall.Errno) {
+	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.ep),
+		uintptr(unsafe.Pointer(&k.evs)), uintptr(max), uintptr(ms), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// interruptible tells whether the runtime can take a P from a goroutine that
+// waits in a raw system call. It stops the world, for a moment, while one does. On
+// a machine that is very busy it may say no wrongly, so no is asked again.
+func interruptible() bool {
+	var inside atomic.Bool
+	found := make(chan bool)
+	go func() {
+		limit := unix.Timespec{Nsec: 50e6}
+		inside.Store(true)
+		_, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, 0, 0, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+		found <- errno == unix.EINTR
+	}()
+	for !inside.Load() {
+		runtime.Gosched()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return <-found
+}

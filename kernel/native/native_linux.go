@@ -1,0 +1,5 @@
+package native
+
+func candidates() []candidate {
+	return []candidate{{"epoll", openEpoll}, {"poll", openPoll}, {"select", openSelect}}
+}

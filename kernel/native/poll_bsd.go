@@ -1,0 +1,30 @@
+//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+
+package native
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// poll takes milliseconds here; they are rounded up, so as not to be early.
+func (k *poll) poll(d time.Duration) (int, error) {
+	if d < 0 {
+		return unix.Poll(k.fds, -1)
+	}
+	return unix.Poll(k.fds, int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30)))
+}
+
+// maxSelect is the longest time that all these systems' select takes.
+const maxSelect = 24 * time.Hour
+
+// sel takes microseconds here; they are rounded up, so as not to be early.
+func (k *selector) sel(n int, d time.Duration) (int, error) {
+	if d < 0 {
+		return unix.Select(n, &k.readable, &k.writable, nil, nil)
+	}
+	d = min(d, maxSelect)
+	tv := unix.NsecToTimeval(int64(d + time.Microsecond - 1))
+	return unix.Select(n, &k.readable, &k.writable, nil, &tv)
+}

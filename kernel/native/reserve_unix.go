@@ -1,0 +1,32 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import "golang.org/x/sys/unix"
+
+// Reserve takes a descriptor to be given up when none are left (TCP-22).
+func (b *base) Reserve() error {
+	if b.reserved >= 0 {
+		return nil
+	}
+	for {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			b.reserved = fd
+			return nil
+		}
+		if err != unix.EINTR {
+			return fail("open", err)
+		}
+	}
+}
+
+// Release gives it up, and tells whether it was held.
+func (b *base) Release() bool {
+	if b.reserved < 0 {
+		return false
+	}
+	unix.Close(b.reserved)
+	b.reserved = -1
+	return true
+}

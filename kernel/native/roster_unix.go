@@ -1,0 +1,43 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+// roster is the list of armed socks of a kernel that hands over all of them at
+// every wait. Entries move when one is removed.
+type roster struct {
+	socks []*sock
+	at    []int32 // by descriptor number: where it stands, plus 1
+	next  int     // where the next look begins, so that all get their turn
+}
+
+// find is the place of fd, or -1.
+func (r *roster) find(fd int32) int {
+	if int(fd) >= len(r.at) {
+		return -1
+	}
+	return int(r.at[fd]) - 1
+}
+
+// add appends s.
+func (r *roster) add(s *sock) {
+	for len(r.at) <= int(s.fd) {
+		r.at = append(r.at, 0)
+		r.at = r.at[:cap(r.at)]
+	}
+	r.socks = append(r.socks, s)
+	r.at[s.fd] = int32(len(r.socks))
+}
+
+// remove takes out place i and moves the last entry there; it returns where that
+// stood.
+func (r *roster) remove(i int) int {
+	last := len(r.socks) - 1
+	r.at[r.socks[i].fd] = 0
+	if i != last {
+		r.socks[i] = r.socks[last]
+		r.at[r.socks[i].fd] = int32(i + 1)
+	}
+	r.socks[last] = nil
+	r.socks = r.socks[:last]
+	return last
+}

@@ -1,0 +1,124 @@
+//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+
+package native
+
+import (
+	"syscall"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// maxBacklog is SOMAXCONN: larger values are not understood everywhere.
+const maxBacklog = unix.SOMAXCONN
+
+// scratch is empty here.
+type scratch struct{}
+
+// openSocket makes the descriptor close-on-exec before anybody can fork.
+func openSocket(family int) (int, error) {
+	syscall.ForkLock.RLock()
+	fd, err := unix.Socket(family, unix.SOCK_STREAM, unix.IPPROTO_TCP)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Read receives.
+func (s *sock) Read(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(s.fd), p)
+		switch err {
+		case nil:
+			return received(n)
+		case unix.EAGAIN:
+			return 0, kernel.ErrAgain
+		case unix.EINTR:
+		default:
+			return 0, s.fail("read", errnoOf(err))
+		}
+	}
+}
+
+// Write sends at most maxSend bytes of p. The runtime ignores SIGPIPE.
+func (s *sock) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := unix.Write(int(s.fd), p[:min(len(p), maxSend)])
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EAGAIN, unix.ENOBUFS:
+			return 0, kernel.ErrAgain
+		case unix.EINTR:
+		default:
+			return 0, s.fail("write", errnoOf(err))
+		}
+	}
+}
+
+// Writev takes the first of bufs that is not empty: not all of these systems'
+// writev can be had.
+func (s *sock) Writev(bufs [][]byte) (int, error) {
+	for _, p := range bufs {
+		if len(p) > 0 {
+			return s.Write(p)
+		}
+	}
+	return 0, nil
+}
+
+// Accept sets on the new socket what some of these systems do not pass on from
+// the listener.
+func (s *sock) Accept() (kernel.Sock, error) {
+	for {
+		syscall.ForkLock.RLock()
+		fd, sa, err := unix.Accept(int(s.fd))
+		if err == nil {
+			unix.CloseOnExec(fd)
+		}
+		syscall.ForkLock.RUnlock()
+		switch err {
+		case nil:
+			c := &sock{b: s.b, fd: int32(fd)}
+			c.remote.set(placeFrom(sa))
+			if err := c.inherit(s); err != nil {
+				c.Close()
+				return nil, err
+			}
+			return c, nil
+		case unix.EAGAIN:
+			return nil, kernel.ErrAgain
+		case unix.EINTR:
+		default:
+			return nil, s.fail("accept", errnoOf(err))
+		}
+	}
+}
+
+// inherit makes c non-blocking and gives it the options of its listener. What
+// fails because the peer is gone already is the connection's loss, not ours.
+func (s *sock) inherit(from *sock) error {
+	lost := &SysError{"accept", unix.ECONNABORTED}
+	if unix.SetNonblock(int(s.fd), true) != nil {
+		return lost
+	}
+	if on, err := from.NoDelay(); err == nil && on && s.SetNoDelay(true) != nil {
+		return lost
+	}
+	if on, err := from.KeepAlive(); err == nil && on && s.SetKeepAlive(true) != nil {
+		return lost
+	}
+	return nil
+}

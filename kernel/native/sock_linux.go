@@ -1,0 +1,150 @@
+package native
+
+import (
+	"encoding/binary"
+	"syscall"
+	"unsafe"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// maxBacklog is cut by the system to what it allows.
+const maxBacklog = 1<<31 - 1
+
+// scratch is memory for system calls, so that none of them allocates.
+type scratch struct {
+	iov  [maxVectors]unix.Iovec
+	msg  unix.Msghdr
+	peer [unix.SizeofSockaddrInet6 + 4]byte
+	size uint32
+}
+
+func openSocket(family int) (int, error) {
+	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+}
+
+// Read, Write, Writev and Accept are raw: the socket does not block, so the
+// scheduler need not know.
+
+// Read receives.
+func (s *sock) Read(p []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return received(int(n))
+		case unix.EAGAIN:
+			return 0, kernel.ErrAgain
+		case unix.EINTR:
+		default:
+			return 0, s.fail("read", errno)
+		}
+	}
+}
+
+// Write sends at most maxSend bytes of p.
+func (s *sock) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	size := min(len(p), maxSend)
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(size), unix.MSG_NOSIGNAL, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EAGAIN, unix.ENOBUFS:
+			return 0, kernel.ErrAgain
+		case unix.EINTR:
+		default:
+			return 0, s.fail("write", errno)
+		}
+	}
+}
+
+// Writev sends at most maxSend bytes of at most maxVectors of bufs.
+func (s *sock) Writev(bufs [][]byte) (int, error) {
+	b := s.b
+	used, room := 0, maxSend
+	for _, p := range bufs {
+		if len(p) == 0 {
+			continue
+		}
+		if used == maxVectors || room == 0 {
+			break
+		}
+		size := min(len(p), room)
+		b.iov[used].Base = unsafe.SliceData(p)
+		b.iov[used].SetLen(size)
+		used++
+		room -= size
+	}
+	if used == 0 {
+		return 0, nil
+	}
+	b.msg.Iov = &b.iov[0]
+	b.msg.SetIovlen(used)
+	n, errno := uintptr(0), unix.EINTR
+	for errno == unix.EINTR {
+		n, _, errno = syscall.RawSyscall6(unix.SYS_SENDMSG, uintptr(s.fd),
+			uintptr(unsafe.Pointer(&b.msg)), unix.MSG_NOSIGNAL, 0, 0, 0)
+	}
+	clear(b.iov[:used]) // nothing of bufs is kept
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.EAGAIN, unix.ENOBUFS:
+		return 0, kernel.ErrAgain
+	}
+	return 0, s.fail("write", errno)
+}
+
+// Accept takes the peer's address with the connection.
+func (s *sock) Accept() (kernel.Sock, error) {
+	b := s.b
+	for {
+		b.size = uint32(len(b.peer))
+		fd, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(s.fd),
+			uintptr(unsafe.Pointer(&b.peer)), uintptr(unsafe.Pointer(&b.size)),
+			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0:
+			c := &sock{b: b, fd: int32(fd)}
+			c.remote.decode(b.peer[:b.size])
+			if s.local.kind != nowhere && s.local.ip != ([16]byte{}) {
+				c.local.set(s.local) // ours is the listener's, unless that has none
+			}
+			return c, nil
+		case unix.EAGAIN:
+			return nil, kernel.ErrAgain
+		case unix.EINTR:
+		default:
+			return nil, s.fail("accept", errno)
+		}
+	}
+}
+
+// decode reads a struct sockaddr_in or sockaddr_in6.
+func (p *place) decode(b []byte) {
+	if len(b) < unix.SizeofSockaddrInet4 {
+		return
+	}
+	switch binary.NativeEndian.Uint16(b) {
+	case unix.AF_INET:
+		p.kind = inet4
+		copy(p.ip[:4], b[4:])
+	case unix.AF_INET6:
+		if len(b) < unix.SizeofSockaddrInet6 {
+			return
+		}
+		p.kind = inet6
+		copy(p.ip[:], b[8:])
+		p.scope = binary.NativeEndian.Uint32(b[24:])
+	default:
+		return
+	}
+	p.port = binary.BigEndian.Uint16(b[2:])
+}

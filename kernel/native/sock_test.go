@@ -1,0 +1,341 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"testing"
+	"unsafe"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(place{}); n != 24 {
+		t.Errorf("a place has %d bytes", n)
+	}
+	if n := unsafe.Sizeof(sock{}); n > 64 {
+		t.Errorf("a sock has %d bytes", n)
+	}
+}
+
+// testPair is a listener of k and both ends of a connection.
+func testPair(t *testing.T, k kernel.Kernel) (l, c, s *sock) {
+	t.Helper()
+	ls, err := k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs, err := k.Dial(ls.Local(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testReady(t, k, cs, kernel.Writable)
+	if err := cs.Connected(); err != nil {
+		t.Fatal(err)
+	}
+	testReady(t, k, ls, kernel.Readable)
+	as, err := ls.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ls.Close(); cs.Abort(); as.Abort() })
+	return ls.(*sock), cs.(*sock), as.(*sock)
+}
+
+func testReady(t *testing.T, k kernel.Kernel, s kernel.Sock, r kernel.Ready) {
+	t.Helper()
+	const tok = 4711
+	if err := k.Arm(s, tok, r); err != nil {
+		t.Fatal(err)
+	}
+	ev := make([]kernel.Event, 8)
+	for {
+		n, err := k.Wait(ev, kernel.Forever)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 && ev[0] == (kernel.Event{Token: tok, Ready: r}) {
+			break
+		}
+	}
+	if err := k.Arm(s, tok, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testKernel opens a kernel for one test.
+func testKernel(t *testing.T, name string, o Options) kernel.Kernel {
+	t.Helper()
+	k, err := OpenWith(name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { k.Close() })
+	return k
+}
+
+// flags fails unless fd is close-on-exec and, if that is asked, non-blocking.
+func flags(t *testing.T, what string, fd int, nonblock bool) {
+	t.Helper()
+	f, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil || f&unix.FD_CLOEXEC == 0 {
+		t.Errorf("%s is not close-on-exec (X-4): %#x, %v", what, f, err)
+	}
+	f, err = unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if nonblock && (err != nil || f&unix.O_NONBLOCK == 0) {
+		t.Errorf("%s blocks (X-4): %#x, %v", what, f, err)
+	}
+}
+
+// TestFlags: every descriptor is non-blocking and close-on-exec, the waker's
+// too (WAKE-2).
+func TestFlags(t *testing.T) {
+	for _, name := range Names() {
+		k := testKernel(t, name, Options{})
+		l, c, s := testPair(t, k)
+		flags(t, "listening sock", int(l.fd), true)
+		flags(t, "dialled sock", int(c.fd), true)
+		flags(t, "accepted sock", int(s.fd), true)
+		b := l.b
+		flags(t, "waker", b.waker.r, true) // WAKE-2
+		flags(t, "waker", b.waker.w, true) // WAKE-2
+		if err := b.Reserve(); err != nil {
+			t.Fatal(err)
+		}
+		flags(t, "reserve", b.reserved, false)
+		ownFlags(t, k)
+	}
+}
+
+// TestWriteBounded: one call sends a bounded amount (TCP-53).
+func TestWriteBounded(t *testing.T) {
+	k := testKernel(t, "", Options{})
+	_, c, _ := testPair(t, k)
+	if err := unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Write(make([]byte, 4<<20)); err != nil || n > maxSend {
+		t.Errorf("Write: %d, %v; at most %d", n, err, maxSend)
+	}
+	bufs := [][]byte{make([]byte, maxSend-1), make([]byte, 4<<20), make([]byte, 1)}
+	for {
+		n, err := c.Writev(bufs)
+		if err == kernel.ErrAgain {
+			break
+		}
+		if err != nil || n > maxSend {
+			t.Fatalf("Writev: %d, %v; at most %d", n, err, maxSend)
+		}
+	}
+}
+
+// TestFailuresLeakNothing: a Listen or Dial that fails closes what it opened.
+func TestFailuresLeakNothing(t *testing.T) {
+	k := testKernel(t, "", Options{})
+	l, _, _ := testPair(t, k)
+	highest := func() int {
+		fd, err := unix.Dup(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
+		return fd
+	}
+	before := highest()
+	doc := kernel.TCPAddr(netip.AddrFrom4([4]byte{192, 0, 2, 77}), 0)
+	for range 3 {
+		for _, try := range []func() (kernel.Sock, error){
+			func() (kernel.Sock, error) { return k.Listen(l.Local(), nil) },
+			func() (kernel.Sock, error) { return k.Listen(doc, nil) },
+			func() (kernel.Sock, error) { return k.Listen(kernel.Addr{}, nil) },
+			func() (kernel.Sock, error) { return k.Dial(l.Local(), &kernel.Options{Bind: doc}) },
+			func() (kernel.Sock, error) { return k.Dial(l.Local(), &kernel.Options{Bind: l.Local()}) },
+			func() (kernel.Sock, error) {
+				return k.Dial(l.Local(), &kernel.Options{Bind: kernel.TCPAddr(netip.IPv6Loopback(), 0)})
+			},
+		} {
+			if s, err := try(); s != nil || err == nil {
+				t.Fatalf("it works: %v, %v", s, err)
+			}
+			if now := highest(); now != before {
+				t.Fatalf("descriptor %d was free before and is not (X-5)", before)
+			}
+		}
+	}
+	_, err := k.Dial(l.Local(), &kernel.Options{Bind: doc})
+	if e, ok := errors.AsType[*SysError](err); !ok || e.Op != "bind" {
+		t.Errorf("Dial from a foreign address: %v", err)
+	}
+}
+
+// TestCloseOnce: a sock closes its number once, although somebody else has it now
+//
+func TestCloseOnce(t *testing.T) {
+	k := testKernel(t, "", Options{})
+	_, c, _ := testPair(t, k)
+	fd := int(c.fd)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var p [2]int
+	if err := unix.Pipe(p[:]); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(p[0])
+	defer unix.Close(p[1])
+	if p[0] != fd && p[1] != fd {
+		t.Fatalf("number %d was not given out again", fd)
+	}
+	c.Close()
+	c.Abort()
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+		t.Errorf("a second Close closed another's descriptor (X-5): %v", err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != kernel.ErrClosed {
+		t.Errorf("Read after Close: %v", err)
+	}
+	if _, err := c.Write(make([]byte, 1)); err != kernel.ErrClosed {
+		t.Errorf("Write after Close: %v", err)
+	}
+}
+
+// TestZones: a scope id becomes the interface's name and the reverse (ADDR-7).
+func TestZones(t *testing.T) {
+	all, err := net.Interfaces()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no interfaces: %v", err)
+	}
+	ip := netip.MustParseAddr("fe80::1")
+	for _, i := range all {
+		a := kernel.TCPAddr(ip.WithZone(i.Name), 80)
+		p, err := placeOf(a)
+		if err != nil || p.scope != uint32(i.Index) {
+			t.Errorf("%v has scope %d: %v", a, p.scope, err)
+		}
+		if got := p.addr(); got != a || got.Host() != "fe80::1%"+i.Name {
+			t.Errorf("%v came back as %v (ADDR-7)", a, got)
+		}
+	}
+	a := kernel.TCPAddr(ip.WithZone("4000000000"), 80) // no such interface
+	if p, err := placeOf(a); err != nil || p.addr() != a {
+		t.Errorf("%v came back as %v, %v", a, p.addr(), err)
+	}
+	if _, err := placeOf(kernel.TCPAddr(ip.WithZone("no such interface"), 80)); err == nil {
+		t.Error("a zone that does not exist was accepted")
+	}
+	mapped := netip.MustParseAddr("::ffff:127.0.0.1")
+	if p, err := placeOf(kernel.TCPAddr(mapped, 80)); err != nil || p.addr().IP.Addr() != mapped.Unmap() {
+		t.Errorf("%v became %v, %v", mapped, p.addr(), err)
+	}
+}
+
+// TestLinkLocal: with a link-local address both ends tell the interface (ADDR-7).
+// Without one on this machine TestZones has to do.
+func TestLinkLocal(t *testing.T) {
+	addr, ok := linkLocal(t)
+	if !ok {
+		t.Log("no link-local address here")
+		return
+	}
+	k := testKernel(t, "", Options{})
+	l, err := k.Listen(kernel.TCPAddr(addr, 0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := k.Dial(l.Local(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Abort()
+	testReady(t, k, c, kernel.Writable)
+	testReady(t, k, l, kernel.Readable)
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Abort()
+	for _, a := range []kernel.Addr{l.Local(), c.Local(), c.Remote(), s.Local(), s.Remote()} {
+		if a.IP.Addr() != addr {
+			t.Errorf("%v is not on %v (ADDR-7)", a, addr)
+		}
+	}
+}
+
+func linkLocal(t *testing.T) (netip.Addr, bool) {
+	all, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range all {
+		addrs, err := i.Addrs()
+		if err != nil || i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err == nil && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+				return p.Addr().WithZone(i.Name), true
+			}
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// TestAllocs: nothing is allocated per read, write, arm or wait.
+func TestAllocs(t *testing.T) {
+	for _, name := range Names() {
+		k := testKernel(t, name, Options{})
+		t.Run(name, func(t *testing.T) { allocs(t, k) })
+	}
+}
+
+func allocs(t *testing.T, k kernel.Kernel) {
+	_, c, s := testPair(t, k)
+	ev := make([]kernel.Event, 8)
+	buf := make([]byte, 100)
+	vec := [][]byte{buf[:10], buf[10:]}
+	var cs, ss kernel.Sock = c, s
+	ms := []struct {
+		name string
+		do   func()
+	}{
+		{"round trip", func() {
+			k.Arm(ss, 1, kernel.Readable)
+			cs.Write(buf)
+			k.Wait(ev, kernel.Forever)
+			ss.Read(buf)
+			k.Arm(ss, 1, kernel.Writable)
+			cs.(kernel.Vectors).Writev(vec)
+			k.Wait(ev, k.Now()+1e9)
+			k.Arm(ss, 1, kernel.Readable)
+			k.Wait(ev, 0)
+			for n, err := ss.Read(buf); n > 0 && err == nil; {
+				n, err = ss.Read(buf)
+			}
+		}},
+		{"timeout", func() { k.Wait(ev, k.Now()+20e3) }},
+		{"wake", func() { k.Wake(); k.Wait(ev, kernel.Forever) }},
+		{"again", func() { ss.Read(buf); cs.Connected() }},
+	}
+	runtime.GC()
+	for _, m := range ms {
+		if n := testing.AllocsPerRun(200, m.do); n != 0 {
+			t.Errorf("%s: %v allocations", m.name, n)
+		}
+	}
+}
+
+// TestForeignSock: a kernel arms only its own.
+func TestForeignSock(t *testing.T) {
+	a, b := testKernel(t, "", Options{}), testKernel(t, "", Options{})
+	_, c, _ := testPair(t, a)
+	if err := b.Arm(c, 1, kernel.Readable); !errors.Is(err, kernel.ErrUnsupported) {
+		t.Errorf("Arm of another kernel's sock: %v", err)
+	}
+}

@@ -1,0 +1,207 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import (
+	"io"
+	"syscall"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxSend is the most bytes one system call is given to send (TCP-53). Where
+	// it is made without telling the scheduler, it must not take long.
+	maxSend = 256 << 10
+	// maxVectors is the most slices that Writev hands over at once.
+	maxVectors = 64
+)
+
+// Descriptor numbers that are none.
+const (
+	closedFD int32 = -1 // closed by us
+	lostFD   int32 = -2 // closed behind our back
+)
+
+const badFD = syscall.Errno(unix.EBADF)
+
+// sock is one stream socket, in 64 bytes. What a kernel.Addr would take twice is
+// kept in short form, with the state in the gaps: remote.more are the flags,
+// local.more how a dial ended.
+type sock struct {
+	b      *base
+	fd     int32
+	token  uint32
+	remote place
+	local  place // nowhere until somebody asks
+}
+
+// The flags. The two lowest bits are the Ready that is armed.
+const (
+	armedBits   uint8 = 3
+	alwaysReady uint8 = 4
+)
+
+// The ways of a dial, in local.more: 0 for a connection, the errno of a failure,
+// or
+const dialling uint8 = 255
+
+func (s *sock) armed() kernel.Ready     { return kernel.Ready(s.remote.more & armedBits) }
+func (s *sock) setArmed(r kernel.Ready) { s.remote.more = s.remote.more&^armedBits | uint8(r) }
+func (s *sock) is(flag uint8) bool      { return s.remote.more&flag != 0 }
+func (s *sock) mark(flag uint8)         { s.remote.more |= flag }
+func (s *sock) clear(flag uint8)        { s.remote.more &^= flag }
+
+// fail is the error of a system call on s; it is not for the usual EAGAIN.
+func (s *sock) fail(op string, errno syscall.Errno) error {
+	if errno == badFD && s.fd == closedFD {
+		return kernel.ErrClosed
+	}
+	return &SysError{op, errno}
+}
+
+// errnoOf is the errno in what package unix returns.
+func errnoOf(err error) syscall.Errno {
+	errno, _ := err.(syscall.Errno)
+	return errno
+}
+
+// Connected asks once for the end of a dial and then remembers it.
+func (s *sock) Connected() error {
+	switch s.local.more {
+	case 0:
+		return nil
+	case dialling:
+	default:
+		return &SysError{"connect", syscall.Errno(s.local.more)}
+	}
+	if s.fd < 0 {
+		return s.fail("connect", badFD)
+	}
+	n, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return fail("getsockopt", err)
+	}
+	switch errno := syscall.Errno(n); errno {
+	case 0, unix.EISCONN:
+	case unix.EINPROGRESS, unix.EALREADY, unix.EINTR:
+		return kernel.ErrAgain
+	default:
+		s.local.more = uint8(errno)
+		return &SysError{"connect", errno}
+	}
+	// No error is no connection yet: only one has a peer.
+	if _, err := unix.Getpeername(int(s.fd)); err == unix.ENOTCONN {
+		return kernel.ErrAgain
+	}
+	s.local.more = 0
+	return nil
+}
+
+// CloseWrite shuts our direction down.
+func (s *sock) CloseWrite() error {
+	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
+		return s.fail("shutdown", errnoOf(err))
+	}
+	return nil
+}
+
+// Close closes the descriptor, once.
+func (s *sock) Close() error {
+	fd := s.forget(true)
+	if fd < 0 {
+		return nil
+	}
+	// After EINTR the descriptor is gone all the same.
+	if err := unix.Close(int(fd)); err != nil && err != unix.EINTR {
+		return fail("close", err)
+	}
+	return nil
+}
+
+// Abort makes the system send a reset (TCP-68).
+func (s *sock) Abort() error {
+	if s.fd >= 0 {
+		l := unix.Linger{Onoff: 1}
+		// It fails only where Close will say so too.
+		_ = unix.SetsockoptLinger(int(s.fd), unix.SOL_SOCKET, unix.SO_LINGER, &l)
+	}
+	return s.Close()
+}
+
+// forget disarms s and takes its number away; it returns what that was. closing
+// says that the caller is about to close it.
+func (s *sock) forget(closing bool) int32 {
+	if s.armed() != 0 {
+		s.b.disarm(s, closing)
+	}
+	fd := s.fd
+	s.fd = closedFD
+	return fd
+}
+
+// Local asks the system once.
+func (s *sock) Local() kernel.Addr {
+	if s.local.kind == nowhere && s.fd >= 0 {
+		sa, err := unix.Getsockname(int(s.fd))
+		if err != nil {
+			return kernel.Addr{}
+		}
+		s.local.set(placeFrom(sa))
+	}
+	return s.local.addr()
+}
+
+// Remote is known from the beginning.
+func (s *sock) Remote() kernel.Addr { return s.remote.addr() }
+
+// SetNoDelay sets TCP_NODELAY.
+func (s *sock) SetNoDelay(on bool) error {
+	return s.setOption(unix.IPPROTO_TCP, unix.TCP_NODELAY, on)
+}
+
+// NoDelay asks for TCP_NODELAY.
+func (s *sock) NoDelay() (bool, error) { return s.option(unix.IPPROTO_TCP, unix.TCP_NODELAY) }
+
+// SetKeepAlive sets SO_KEEPALIVE.
+func (s *sock) SetKeepAlive(on bool) error {
+	return s.setOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, on)
+}
+
+// KeepAlive asks for SO_KEEPALIVE.
+func (s *sock) KeepAlive() (bool, error) { return s.option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) }
+
+func (s *sock) setOption(level, name int, on bool) error {
+	v := 0
+	if on {
+		v = 1
+	}
+	if err := unix.SetsockoptInt(int(s.fd), level, name, v); err != nil {
+		return s.fail("setsockopt", errnoOf(err))
+	}
+	return nil
+}
+
+func (s *sock) option(level, name int) (bool, error) {
+	v, err := unix.GetsockoptInt(int(s.fd), level, name)
+	if err != nil {
+		return false, s.fail("getsockopt", errnoOf(err))
+	}
+	return v != 0, nil
+}
+
+// received is what a read of n bytes means.
+func received(n int) (int, error) {
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Sockets can do all this.
+var (
+	_ kernel.Sock    = (*sock)(nil)
+	_ kernel.TCPSock = (*sock)(nil)
+	_ kernel.Vectors = (*sock)(nil)
+)

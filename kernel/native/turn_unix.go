@@ -1,0 +1,58 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import (
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// looker is a kernel that asks about all its descriptors at once.
+type looker interface {
+	// look asks once, for at most d, for ever if d is negative, and returns how
+	// many answers collect will find.
+	look(d time.Duration) (int, error)
+	// collect fills ev from n answers of look and returns how many it filled.
+	collect(ev []kernel.Event, n int) int
+}
+
+// turn is Wait for poll and select.
+func (b *base) turn(k looker, ev []kernel.Event, until time.Duration) (int, error) {
+	if b.closed {
+		return 0, kernel.ErrClosed
+	}
+	if len(ev) == 0 {
+		return 0, &SysError{"wait", unix.EINVAL}
+	}
+	for {
+		d := b.remaining(until)
+		if len(b.always) > 0 || d != 0 && !b.waker.sleep() {
+			d = 0
+		}
+		found, err := k.look(d)
+		woken := b.waker.settle()
+		if err != nil && err != unix.EINTR {
+			return 0, fail(b.name, err)
+		}
+		n := b.addAlways(ev) // look may have found some
+		if found > 0 {
+			n += k.collect(ev[n:], found)
+		}
+		if n > 0 || woken || b.remaining(until) == 0 {
+			return n, nil
+		}
+	}
+}
+
+// remaining is the time left until until, 0 if it has passed, negative for ever.
+func (b *base) remaining(until time.Duration) time.Duration {
+	switch {
+	case until == kernel.Forever:
+		return -1
+	case until <= b.last:
+		return 0
+	}
+	return max(0, until-b.Now())
+}

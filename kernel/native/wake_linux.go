@@ -1,0 +1,18 @@
+package native
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// open makes an eventfd: one descriptor, a counter that eight bytes add to.
+func (w *waker) open() error {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return fail("eventfd", err)
+	}
+	w.r, w.w = fd, fd
+	binary.NativeEndian.PutUint64(w.one[:], 1)
+	return nil
+}

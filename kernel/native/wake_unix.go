@@ -1,0 +1,93 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the loop is doing, as far as Wake must know.
+const (
+	running  uint32 = iota // outside Wait, or looking without blocking
+	sleeping               // about to block, or blocked
+	woken                  // Wake was called since the loop last returned from Wait
+	shut                   // closed
+)
+
+// waker ends a sleep from another goroutine (WAKE-1..4). A loop that does not
+// sleep is told by the state alone, so there is at most one system call a sleep.
+type waker struct {
+	state atomic.Uint32
+	mu    sync.Mutex // held for the write and by close: no write to a recycled number
+	r, w  int        // equal for an eventfd
+	one   [8]byte    // what is written
+	sink  [128]byte  // where it is read to
+}
+
+// wake makes the wait in progress, or else the next, return.
+func (w *waker) wake() {
+	for {
+		s := w.state.Load()
+		if s == woken || s == shut {
+			return
+		}
+		if !w.state.CompareAndSwap(s, woken) {
+			continue
+		}
+		if s == sleeping {
+			w.ring()
+		}
+		return
+	}
+}
+
+func (w *waker) ring() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state.Load() == shut {
+		return
+	}
+	for {
+		// EAGAIN says that enough is there already (WAKE-3).
+		if _, err := unix.Write(w.w, w.one[:]); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// sleep announces that the loop is about to block. False: it was woken and must
+// not.
+func (w *waker) sleep() bool { return w.state.CompareAndSwap(running, sleeping) }
+
+// settle ends a wait and tells whether it was woken.
+func (w *waker) settle() bool {
+	return w.state.Load() != running && w.state.Swap(running) == woken
+}
+
+// drain empties the descriptor, for those kernels that see its level (WAKE-4).
+func (w *waker) drain() {
+	for range 64 {
+		n, err := unix.Read(w.r, w.sink[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n < len(w.sink) {
+			return
+		}
+	}
+}
+
+func (w *waker) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state.Swap(shut) == shut {
+		return
+	}
+	unix.Close(w.r)
+	if w.w != w.r {
+		unix.Close(w.w)
+	}
+}
