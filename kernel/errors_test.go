@@ -1,0 +1,64 @@
+package kernel_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"testing"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// ERR-1: errors.Is sees an error's parents, and theirs.
+func TestSentinelParents(t *testing.T) {
+	a, other := kernel.Sentinel("a"), kernel.Sentinel("other")
+	b := kernel.Sentinel("b", a)
+	c := kernel.Sentinel("c", other, b)
+	for _, x := range []struct {
+		err, target error
+		want        bool
+	}{
+		{a, a, true}, {b, a, true}, {c, a, true}, {c, b, true}, {c, other, true},
+		{a, b, false}, {b, other, false}, {b, c, false},
+		{a, kernel.Sentinel("a"), false}, // never by text
+		{fmt.Errorf("while testing: %w", c), a, true},
+	} {
+		if got := errors.Is(x.err, x.target); got != x.want {
+			t.Errorf("ERR-1: errors.Is(%v, %v) is %v", x.err, x.target, got)
+		}
+	}
+	// ERR-4: the text is its own alone.
+	if c.Error() != "c" {
+		t.Errorf("ERR-4: %q", c.Error())
+	}
+}
+
+// ERR-1: the kernel's errors are what the standard library's callers ask for, and
+// none is another.
+func TestSentinels(t *testing.T) {
+	for err, parent := range map[error]error{
+		kernel.ErrClosed:     fs.ErrClosed,
+		kernel.ErrTimeout:    os.ErrDeadlineExceeded,
+		kernel.ErrPermission: fs.ErrPermission,
+	} {
+		if !errors.Is(err, parent) {
+			t.Errorf("ERR-1: %v is not %v", err, parent)
+		}
+	}
+	all := []error{
+		kernel.ErrAgain, kernel.ErrClosed, kernel.ErrRefused, kernel.ErrReset, kernel.ErrBroken, kernel.ErrTimeout,
+		kernel.ErrNoRoute, kernel.ErrAddrInUse, kernel.ErrAddrUnavailable, kernel.ErrPermission, kernel.ErrTooManyFiles,
+		kernel.ErrNoResources, kernel.ErrAccept, kernel.ErrBadDescriptor, kernel.ErrUnsupported,
+	}
+	for i, a := range all {
+		if a.Error() == "" {
+			t.Errorf("ERR-4: error %d has no text", i)
+		}
+		for j, b := range all {
+			if errors.Is(a, b) != (i == j) {
+				t.Errorf("ERR-1: errors.Is(%v, %v) is %v", a, b, i != j)
+			}
+		}
+	}
+}

@@ -1,0 +1,314 @@
+package reactor_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+)
+
+// peer is a connection of package net to a reactor under test.
+type peer struct{ *net.TCPConn }
+
+// reset ends it the hard way.
+func (p *peer) reset() {
+	p.SetLinger(0)
+	p.Close()
+}
+
+// quiet is a producer that only notes what it is told.
+type quiet struct {
+	e        *end
+	onResume func()
+}
+
+func (q *quiet) PauseProducing() { q.e.note("pause") }
+func (q *quiet) StopProducing()  { q.e.note("stop") }
+func (q *quiet) ResumeProducing() {
+	q.e.note("resume")
+	if q.onResume != nil {
+		q.onResume()
+	}
+}
+
+// TCP-57: after Close nothing more is taken, though the buffer may not have
+// drained; what a registered producer writes is.
+func TestWriteAfterClose(t *testing.T) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		p := newTCPPair(t, w)
+		s := p.srv.s
+		s.Write([]byte("before"))
+		s.Close()
+		if n, err := s.Write([]byte("after")); n != 0 || !errors.Is(err, reactor.ErrClosed) || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("after Close: %d, %v", n, err)
+		}
+		until(t, p.r, func() bool { return p.cli.err != nil })
+		if string(p.cli.got) != "before" {
+			t.Errorf("%q", p.cli.got)
+		}
+
+		p = newTCPPair(t, w)
+		s = p.srv.s
+		s.RegisterProducer(&quiet{e: &p.srv})
+		s.Write([]byte("before"))
+		s.Close()
+		until(t, p.r, func() bool { return string(p.cli.got) == "before" })
+		if n, err := s.Write([]byte(" and after")); n != 10 || err != nil {
+			t.Errorf("the producer's write: %d, %v", n, err)
+		}
+		until(t, p.r, func() bool { return string(p.cli.got) == "before and after" })
+		sameEvents(t, p.srv.events, "made")
+		s.UnregisterProducer()
+		until(t, p.r, func() bool { return p.cli.err != nil && p.srv.err != nil })
+		sameEvents(t, p.srv.events, "made", "lost closed")
+	})
+}
+
+// TCP-59: Close stops reading at once, sends what is buffered, and ends, once. The
+// input that nobody read must not make the system drop what it has still to send.
+func TestClose(t *testing.T) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		p := newTCPPair(t, w)
+		sent := pattern(20_000)
+		p.cli.s.Write([]byte("unread"))
+		p.srv.s.Write(sent)
+		p.srv.s.Close()
+		p.srv.s.Close()
+		until(t, p.r, func() bool { return p.srv.err != nil && p.cli.err != nil })
+		if !bytes.Equal(p.cli.got, sent) {
+			t.Errorf("%d of %d bytes came", len(p.cli.got), len(sent))
+		}
+		reactortest.Turns(t, p.r, 3)
+		p.srv.s.Close()
+		reactortest.Turns(t, p.r, 3)
+		sameEvents(t, p.srv.events, "made", "lost closed")
+		sameEvents(t, p.cli.events, "made", "data", "lost eof")
+	})
+}
+
+// TCP-59: also what is already there, and more to come, is not delivered after a
+// Close in DataReceived.
+func TestCloseInDataReceived(t *testing.T) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		p := newTCPPair(t, w)
+		p.srv.onData = func([]byte) {
+			p.srv.s.Close()
+			p.srv.onData = func([]byte) { t.Error("data after Close") }
+		}
+		p.cli.s.Write([]byte("some text, in one or many pieces"))
+		until(t, p.r, func() bool { return p.srv.err != nil && p.cli.err != nil })
+		sameEvents(t, p.srv.events, "made", "data", "lost closed")
+	})
+}
+
+// TCP-60: the loss is never told inside Close or Write, whatever they find.
+func TestLossIsToldLater(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		cases := map[string]func(e *end, f *reactortest.Faults){
+			"close": func(e *end, _ *reactortest.Faults) { e.s.Close() },
+			"large write fails": func(e *end, f *reactortest.Faults) {
+				f.Write = func() error { return syscall.EPIPE }
+				if n, err := e.s.Write(make([]byte, 100_000)); n != 100_000 || err != nil || f.Calls["Write"] == 0 {
+					t.Errorf("%d, %v, after %d writes", n, err, f.Calls["Write"])
+				}
+			},
+		}
+		for name, act := range cases {
+			for _, in := range []string{"a callback", "between turns"} {
+				var e end
+				r, f, p := withPeer(t, w, reactor.Config{}, &e)
+				do := func() {
+					n := len(e.events)
+					act(&e, f)
+					if len(e.events) != n {
+						t.Errorf("%s in %s: told inside", name, in)
+					}
+				}
+				if in == "a callback" {
+					e.onData = func([]byte) { do() }
+					p.Write([]byte("x"))
+				} else {
+					do()
+				}
+				until(t, r, func() bool { return e.err != nil })
+			}
+		}
+		// Half-closed already: still later.
+		var h halfEnd
+		r, _, _ := withPeer(t, w, reactor.Config{}, &h)
+		h.s.CloseWrite()
+		until(t, r, func() bool { return h.events[len(h.events)-1] == "write lost" })
+		h.s.Close()
+		sameEvents(t, h.events, "made", "write lost")
+		until(t, r, func() bool { return h.err != nil })
+		sameEvents(t, h.events, "made", "write lost", "lost closed")
+	})
+}
+
+// TCP-61: what ConnectionMade writes is sent, though it closes then; on both
+// sides.
+func TestCloseInConnectionMade(t *testing.T) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		for _, side := range []string{"server", "client"} {
+			r := w.New(t, reactor.Config{})
+			var srv, cli end
+			talks, hears := &srv, &cli
+			if side == "client" {
+				talks, hears = hears, talks
+			}
+			talks.onMade = func() {
+				talks.s.Write([]byte("good day, "))
+				talks.s.Write([]byte("good bye"))
+				talks.s.Close()
+			}
+			p := listen(t, r, one(&srv), nil)
+			r.Dial(p.Addr(), one(&cli), nil, nil)
+			until(t, r, func() bool { return srv.err != nil && cli.err != nil })
+			if string(hears.got) != "good day, good bye" {
+				t.Errorf("from the %s: %q", side, hears.got)
+			}
+			sameEvents(t, talks.events, "made", "lost closed")
+			sameEvents(t, hears.events, "made", "data", "lost eof")
+		}
+	})
+}
+
+// TCP-64: nothing is delivered after PauseProducing, also in ConnectionMade and in
+// DataReceived, until ResumeProducing.
+func TestPause(t *testing.T) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		var srv, cli end
+		srv.onMade = func() { srv.s.PauseProducing() }
+		cli.onMade = func() { cli.s.Write([]byte("some text")) }
+		connect(t, r, &srv, &cli)
+		until(t, r, func() bool { return cli.s.Buffered() == 0 })
+		reactortest.Turns(t, r, 5)
+		sameEvents(t, srv.events, "made")
+		calls := 0
+		srv.onData = func([]byte) { calls++; srv.s.PauseProducing() }
+		for len(srv.got) < len("some text") {
+			srv.s.ResumeProducing()
+			n := calls
+			until(t, r, func() bool { return calls > n })
+			reactortest.Turns(t, r, 3)
+			if calls != n+1 {
+				t.Fatalf("%d deliveries after a pause", calls-n-1)
+			}
+		}
+		if string(srv.got) != "some text" {
+			t.Errorf("%q", srv.got)
+		}
+	})
+}
+
+// TCP-65: repeating either is harmless, and resuming opens nothing again.
+func TestPauseAndResumeRepeated(t *testing.T) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		p := newTCPPair(t, w)
+		s := p.srv.s
+		s.ResumeProducing()
+		s.PauseProducing()
+		s.PauseProducing()
+		p.cli.s.Write([]byte("once"))
+		until(t, p.r, func() bool { return p.cli.s.Buffered() == 0 })
+		reactortest.Turns(t, p.r, 3)
+		sameEvents(t, p.srv.events, "made")
+		s.ResumeProducing()
+		s.ResumeProducing()
+		until(t, p.r, func() bool { return string(p.srv.got) == "once" })
+
+		s.PauseProducing()
+		s.RegisterProducer(&quiet{e: &p.srv}) // Close waits for it
+		s.Close()
+		s.ResumeProducing()
+		p.cli.s.Write([]byte("twice"))
+		until(t, p.r, func() bool { return p.cli.s.Buffered() == 0 })
+		reactortest.Turns(t, p.r, 3)
+		sameEvents(t, p.srv.events, "made", "data")
+		s.UnregisterProducer()
+		until(t, p.r, func() bool { return p.srv.err != nil })
+		s.ResumeProducing()
+		s.PauseProducing()
+		s.ResumeProducing()
+		reactortest.Turns(t, p.r, 3)
+		sameEvents(t, p.srv.events, "made", "data", "lost closed")
+		if string(p.srv.got) != "once" {
+			t.Errorf("%q", p.srv.got)
+		}
+	})
+}
+
+// TCP-66: a paused end learns of its peer's closing when it resumes, after the
+// rest of the data.
+func TestPausedPeerCloses(t *testing.T) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		p := newTCPPair(t, w)
+		p.srv.s.PauseProducing()
+		p.cli.s.Write([]byte("last words"))
+		p.cli.s.Close()
+		until(t, p.r, func() bool { return p.cli.err != nil })
+		reactortest.Turns(t, p.r, 5)
+		sameEvents(t, p.srv.events, "made")
+		p.srv.s.ResumeProducing()
+		until(t, p.r, func() bool { return p.srv.err != nil })
+		sameEvents(t, p.srv.events, "made", "data", "lost eof")
+		if string(p.srv.got) != "last words" {
+			t.Errorf("%q", p.srv.got)
+		}
+	})
+}
+
+// TCP-67: writing finds out that the peer is gone, though reading is paused.
+func TestPausedPeerGone(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		for name, leave := range map[string]func(p *peer){
+			"reset": (*peer).reset, "closed": func(p *peer) { p.Close() },
+		} {
+			var e end
+			r, _, p := withPeer(t, w, reactor.Config{}, &e)
+			e.s.PauseProducing()
+			leave(p)
+			reactortest.Turns(t, r, 3)
+			sameEvents(t, e.events, "made")
+			until(t, r, func() bool {
+				e.s.Write([]byte("is anybody there?"))
+				return e.err != nil
+			})
+			sameEvents(t, e.events, "made", "lost *reactor.OpError")
+			if !errors.Is(e.err, reactor.ErrLost) {
+				t.Errorf("%s: lost with %v", name, e.err)
+			}
+		}
+	})
+}
+
+// TCP-68: a closed connection ends in order for the peer, an aborted one by
+// reset.
+func TestCloseIsOrderlyAbortIsNot(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		var e end
+		r, f, p := withPeer(t, w, reactor.Config{}, &e)
+		e.s.Write([]byte("bye"))
+		e.s.Close()
+		until(t, r, func() bool { return e.err != nil })
+		if got, err := io.ReadAll(p); string(got) != "bye" || err != nil {
+			t.Errorf("closed: %q, %v", got, err)
+		}
+		sameEvents(t, f.Closed, "close")
+
+		var a end
+		r, f, p = withPeer(t, w, reactor.Config{}, &a)
+		a.s.Abort()
+		until(t, r, func() bool { return a.err != nil })
+		if _, err := p.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("aborted: %v", err)
+		}
+		sameEvents(t, f.Closed, "abort")
+	})
+}

@@ -1,0 +1,79 @@
+package reactor
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// Config is what a Reactor may be told. The zero value is the defaults.
+type Config struct {
+	// Logger hears of the edges of life: ports opened and closed, connections
+	// refused, panics, failures of the kernel. Nil: silence. Nothing is logged
+	// per message.
+	Logger *slog.Logger
+	// Panicked is called on the loop's goroutine with each panic recovered from
+	// a callback, after it was logged. Nil: nothing more than the log.
+	Panicked func(*PanicError)
+	// ReadBuffer is the size in bytes of the one buffer that reads use, and so
+	// the most that one wake-up reads from one connection. Zero: 256 KiB.
+	ReadBuffer int
+	// PoolSize is how many goroutines may run blocking work at a time
+	// (CallInThread). Zero: 10 (THR-10).
+	PoolSize int
+	// Resolver turns host names into addresses. Nil: the system's resolver, run
+	// in the pool.
+	Resolver Resolver
+	// Signals stop the reactor when they are delivered while it runs. Nil: none
+	// are taken; [StopSignals] is the usual choice of a program.
+	Signals []os.Signal
+}
+
+// Resolver turns a host name into addresses.
+type Resolver interface {
+	// Resolve looks name up and calls done once on the loop's goroutine, never
+	// before Resolve returns, with at least one address or an error. cancel, on
+	// the loop's goroutine, gives up: done is then not called.
+	Resolve(r *Reactor, name string, done func([]netip.Addr, error)) (cancel func())
+}
+
+// StreamConfig is what both ends of a stream may be told. It stands in
+// [ListenConfig] and [DialConfig].
+type StreamConfig struct {
+	// HighWater and LowWater are the marks, in bytes buffered and unsent, at
+	// which a registered producer is paused and resumed. Zero: 64 KiB and 0
+	// (PROD-4). LowWater must be below HighWater.
+	HighWater int
+	LowWater  int
+	// MaxBuffered is the most bytes that may be buffered and unsent. A write
+	// beyond it is refused and the connection ends with [ErrBufferFull]. Zero:
+	// 1 GiB; negative: no limit.
+	MaxBuffered int
+	// NoDelay sends small segments at once; KeepAlive probes an idle peer. Both
+	// are off by default (TCP-63).
+	NoDelay   bool
+	KeepAlive bool
+}
+
+// ListenConfig is what a port may be told. Nil and the zero value are the
+// defaults.
+type ListenConfig struct {
+	StreamConfig
+	// Backlog is how many connections may wait to be accepted. Zero or negative:
+	// as many as the system allows.
+	Backlog int
+}
+
+// DialConfig is what a connector may be told. Nil and the zero value are the
+// defaults.
+type DialConfig struct {
+	StreamConfig
+	// Timeout is how long an attempt may take, the name look-up included
+	// (TCP-33). Zero: 30 s; negative: no limit.
+	Timeout time.Duration
+	// Bind is the local address; the zero Addr leaves it to the system (TCP-32).
+	Bind kernel.Addr
+}

@@ -1,0 +1,345 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// Connector makes one outgoing connection at a time, and can make it again. It
+// belongs to the loop's goroutine.
+type Connector struct {
+	r       *Reactor
+	dest    kernel.Addr
+	factory Factory
+	cfg     DialConfig // complete
+	done    func(Protocol, error)
+	state   connState
+	using   bool // the factory was started for it
+	limit   DelayedCall
+	cancel  func()       // of the look-up
+	rest    []netip.Addr // addresses of the name not yet tried
+	sock    kernel.Sock
+	token   uint32
+	stream  *Stream
+	failure error
+	errs    []error // of the addresses tried
+	hears   ConnectorListener
+}
+
+type connState uint8
+
+const (
+	connDisconnected connState = iota
+	connWaiting                // Connect was called; the loop has not begun
+	connResolving
+	connConnecting
+	connFailing // the attempt is over, nobody was told yet
+	connConnected
+)
+
+// Dial connects a stream to a, which may be a name still to be resolved, and
+// gives the connection a protocol from f. done, if not nil, is called once for
+// each attempt, on the loop's goroutine, never before Dial returns: with the
+// protocol, after its ConnectionMade, or with an error that is ErrConnect and its
+// cause: kernel.ErrRefused, kernel.ErrNoRoute, ErrConnectTimeout, ErrUnknownHost,
+// ErrCancelled, ErrNoProtocol ... (TCP-35, TCP-36, ERR-3). The name look-up and the
+// connecting begin in the next turn (TCP-31). A name with several addresses is tried
+// at each, in the resolver's order.
+func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protocol, error)) *Connector {
+	c := &Connector{r: r, dest: a, factory: f, done: done}
+	c.limit.Init(r, c.timeout)
+	c.hears, _ = f.(ConnectorListener)
+	var err error
+	c.cfg, err = o.complete()
+	c.start()
+	if err != nil {
+		c.fail(err)
+	}
+	return c
+}
+
+// Connect starts another attempt on a connector whose last one is over, also
+// inside ConnectionFailed and ConnectionEnded (TCP-43). It fails with
+// ErrNotDisconnected on any other.
+func (c *Connector) Connect() error {
+	if c.state != connDisconnected {
+		return ErrNotDisconnected
+	}
+	c.start()
+	return nil
+}
+
+// start is what happens before Dial or Connect returns (TCP-30).
+func (c *Connector) start() {
+	c.state = connWaiting
+	c.errs, c.failure = nil, nil
+	if !c.using {
+		if err := c.r.startFactory(c.factory); err != nil {
+			c.fail(err)
+			return
+		}
+		c.using = true
+	}
+	if c.cfg.Timeout > 0 {
+		c.limit.Reset(c.cfg.Timeout)
+	}
+	c.r.Post(c.begin)
+	if c.hears != nil {
+		c.tell(func() { c.hears.StartedConnecting(c) })
+	}
+}
+
+func (c *Connector) tell(fn func()) {
+	_, _ = protect(c.r, prefixOf(c.factory), func() (struct{}, error) { fn(); return struct{}{}, nil })
+}
+
+// begin looks the name up, or connects at once.
+func (c *Connector) begin() {
+	if c.state != connWaiting {
+		return
+	}
+	if l := life(c.r.life.Load()); l == lifeEnding || l == lifeStopped {
+		c.fail(ErrStopped)
+		return
+	}
+	if c.dest.Net != kernel.TCP || c.dest.IP.Addr().IsValid() {
+		c.token = c.r.take(c)
+		c.dial(c.dest)
+		return
+	}
+	c.token = c.r.take(c)
+	c.state = connResolving
+	c.cancel = c.r.Resolve(c.dest.Name, func(ips []netip.Addr, err error) {
+		c.cancel = nil
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		c.rest = ips
+		c.tryNext()
+	})
+}
+
+// tryNext connects to the next address of the name.
+func (c *Connector) tryNext() {
+	ip := c.rest[0]
+	c.rest = c.rest[1:]
+	c.dial(kernel.TCPAddr(ip, c.dest.Port()))
+}
+
+func (c *Connector) dial(a kernel.Addr) {
+	c.state = connConnecting
+	sock, err := c.r.k.Dial(a, &kernel.Options{Bind: c.cfg.Bind, NoDelay: c.cfg.NoDelay, KeepAlive: c.cfg.KeepAlive})
+	if err == nil {
+		c.sock = sock
+		err = c.r.k.Arm(sock, c.token, kernel.Writable)
+	}
+	if err != nil {
+		c.attemptFailed(&OpError{Op: "dial", Local: c.cfg.Bind, Remote: a, Err: err})
+	}
+}
+
+// attemptFailed goes on to the next address, or ends the attempt.
+func (c *Connector) attemptFailed(err error) {
+	c.closeSock()
+	c.errs = append(c.errs, err)
+	if len(c.rest) > 0 {
+		c.tryNext()
+		return
+	}
+	if len(c.errs) > 1 {
+		err = errors.Join(c.errs...)
+	}
+	c.fail(err)
+}
+
+// ready says that connecting is over.
+func (c *Connector) ready(kernel.Ready) {
+	if c.state != connConnecting {
+		return
+	}
+	err := c.sock.Connected()
+	switch {
+	case err == kernel.ErrAgain:
+	case err != nil:
+		c.attemptFailed(&OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.sock.Remote(), Err: err})
+	default:
+		c.connected()
+	}
+}
+
+func (c *Connector) connected() {
+	c.limit.Cancel()
+	c.rest, c.errs = nil, nil
+	proto, err := c.r.build(c.factory, c.sock.Remote())
+	if err != nil {
+		c.fail(err) // TCP-45
+		return
+	}
+	if c.state != connConnecting {
+		return // the factory gave the attempt up
+	}
+	if proto == nil {
+		c.refused()
+		return
+	}
+	c.state = connConnected
+	s := c.r.newStream(c.sock, proto, c)
+	s.token, s.armed = c.token, kernel.Writable
+	c.r.slots[c.token] = s
+	c.sock, c.stream = nil, s
+	err = s.tell(s.made)
+	if err != nil {
+		s.end(err) // TCP-46
+		c.finish(nil, err)
+	} else {
+		c.finish(proto, nil)
+	}
+	s.touch()
+}
+
+// refused closes a connection for which the factory built no protocol: that is
+// its end, not a failure to connect (TCP-44).
+func (c *Connector) refused() {
+	c.closeSock()
+	c.r.release(c.token)
+	c.state = connDisconnected
+	c.finish(nil, &OpError{Op: "dial", Remote: c.dest, Err: ErrNoProtocol})
+	if c.hears != nil {
+		c.tell(func() { c.hears.ConnectionEnded(c, ErrNoProtocol) })
+	}
+	c.unuse()
+}
+
+// finish tells the caller of Dial how the attempt ended.
+func (c *Connector) finish(p Protocol, err error) {
+	if c.done != nil {
+		c.tell(func() { c.done(p, err) })
+	}
+}
+
+// fail ends the attempt; who waits for it is told in the next turn.
+func (c *Connector) fail(err error) {
+	if c.state == connFailing {
+		return
+	}
+	c.limit.Cancel()
+	if c.cancel != nil {
+		c.cancel()
+		c.cancel = nil
+	}
+	c.closeSock()
+	if c.state == connResolving || c.state == connConnecting {
+		c.r.release(c.token)
+	}
+	c.rest = nil
+	c.state = connFailing
+	var op *OpError
+	if !errors.As(err, &op) {
+		err = &OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.dest, Err: err}
+	}
+	c.failure = err
+	c.r.Post(c.failed)
+}
+
+// failed tells of a failure: the state first, then the listener, then done, then
+// the factory, unless the listener has connected again (TCP-41).
+func (c *Connector) failed() {
+	if c.state != connFailing {
+		return
+	}
+	err := c.failure
+	c.state = connDisconnected
+	if c.hears != nil {
+		c.tell(func() { c.hears.ConnectionFailed(c, err) })
+	}
+	c.finish(nil, err)
+	c.unuse()
+}
+
+// unuse stops the factory unless another attempt has begun.
+func (c *Connector) unuse() {
+	if c.state == connDisconnected && c.using {
+		c.using = false
+		// Nobody waits for it here; protect has logged a panic.
+		if err := c.r.stopFactory(c.factory); err != nil {
+			c.r.log.Error("stopping a factory", "err", err)
+		}
+	}
+}
+
+func (c *Connector) timeout() {
+	switch c.state {
+	case connWaiting, connResolving, connConnecting:
+		c.fail(ErrConnectTimeout)
+	}
+}
+
+func (c *Connector) closeSock() {
+	if c.sock != nil {
+		c.sock.Close()
+		c.sock = nil
+	}
+}
+
+// StopConnecting gives up the attempt in progress, whose failure is ErrCancelled
+// and is told later, never inside StopConnecting (TCP-38). It fails with
+// ErrNotConnecting if there is none (TCP-39).
+func (c *Connector) StopConnecting() error {
+	switch c.state {
+	case connWaiting, connResolving, connConnecting:
+		c.fail(ErrCancelled)
+		return nil
+	}
+	return ErrNotConnecting
+}
+
+// Disconnect gives up the attempt in progress, or closes the connection, or does
+// nothing (TCP-40).
+func (c *Connector) Disconnect() {
+	if c.state == connConnected {
+		c.stream.Close()
+		return
+	}
+	// Not connecting is nothing to do.
+	_ = c.StopConnecting()
+}
+
+// Destination is what Dial was given, a name if it was one (TCP-28).
+func (c *Connector) Destination() kernel.Addr { return c.dest }
+
+// Connected tells whether there is a connection.
+func (c *Connector) Connected() bool { return c.state == connConnected }
+
+// Connecting tells whether an attempt is in progress.
+func (c *Connector) Connecting() bool {
+	return c.state == connWaiting || c.state == connResolving || c.state == connConnecting
+}
+
+// Reactor is the loop the connector belongs to.
+func (c *Connector) Reactor() *Reactor { return c.r }
+
+// String shows the factory and the destination.
+func (c *Connector) String() string { return fmt.Sprintf("<%s to %v>", prefixOf(c.factory), c.dest) }
+
+func (c *Connector) streamConfig() *StreamConfig { return &c.cfg.StreamConfig }
+
+// streamLost follows the protocol's ConnectionLost: the state, the listener, and
+// the factory unless the listener has connected again (TCP-42).
+func (c *Connector) streamLost(_ *Stream, err error) {
+	c.state, c.stream = connDisconnected, nil
+	if c.hears != nil {
+		c.tell(func() { c.hears.ConnectionEnded(c, err) })
+	}
+	c.unuse()
+}
+
+func (c *Connector) logPrefix(s *Stream) string { return prefixOf(s.proto) + ",client" }
+
+func (c *Connector) panicked(e *PanicError) { c.fail(e) }
+
+// shutdown ends an attempt in progress (TCP-48).
+func (c *Connector) shutdown() { c.fail(ErrStopped) }

@@ -1,0 +1,462 @@
+//go:build unix
+
+package reactor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+)
+
+// The tests in this file are named after defects of other event loops. Each of
+// them holds on every kernel here.
+
+// noFiles is what accept says when no descriptor is left.
+func noFiles() error { return &native.SysError{Op: "accept", Errno: syscall.EMFILE} }
+
+// D1: running out of descriptors ends neither the loop nor any connection.
+func TestD1AcceptWithoutDescriptors(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r, f := faulty(t, w)
+		var srv, cli, late end
+		protos := []reactor.Protocol{&srv, &late}
+		port := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			p := protos[0]
+			protos = protos[1:]
+			return p
+		}), nil)
+		r.Dial(port.Addr(), one(&cli), nil, nil)
+		until(t, r, func() bool { return srv.s != nil && cli.s != nil })
+		failures := 1
+		f.Accept = func() error {
+			if failures--; failures < 0 {
+				return nil
+			}
+			return noFiles()
+		}
+		// The reserve makes room to turn this one away.
+		var turned, accepted end
+		r.Dial(port.Addr(), one(&turned), nil, func(_ reactor.Protocol, err error) { turned.err = err })
+		until(t, r, func() bool { return turned.err != nil })
+		if s := port.Stats(); s.Refused != 1 || s.Failed != 1 || s.Open != 1 {
+			t.Errorf("D1: %+v", s)
+		}
+		r.Dial(port.Addr(), one(&accepted), nil, nil)
+		until(t, r, func() bool { return late.s != nil && accepted.s != nil })
+		cli.s.Write([]byte("alive"))
+		until(t, r, func() bool { return string(srv.got) == "alive" })
+		if srv.err != nil || cli.err != nil || !port.Listening() {
+			t.Errorf("D1: lost %v and %v", srv.err, cli.err)
+		}
+	})
+}
+
+// starveRoom is how many descriptors childStarve has to spare.
+const starveRoom = 6
+
+// D1, for real: a process at its limit.
+func TestD1RealLimit(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		c := startChild(t, "starve "+w.Name())
+		defer c.stop(t)
+		addr := c.hear(t, "addr")
+		ping := func(conn net.Conn) error {
+			conn.SetDeadline(time.Now().Add(10 * time.Second))
+			if _, err := conn.Write([]byte("ping")); err != nil {
+				return err
+			}
+			_, err := io.ReadFull(conn, make([]byte, 4))
+			return err
+		}
+		var good []net.Conn
+		refused := 0
+		for range 4 * starveRoom {
+			conn, err := net.Dial("tcp", addr)
+			if err == nil {
+				defer conn.Close()
+				err = ping(conn)
+			}
+			if err == nil {
+				good = append(good, conn)
+			} else {
+				var slow net.Error
+				if errors.As(err, &slow) && slow.Timeout() {
+					t.Fatal("D1: a client was left waiting instead of turned away")
+				}
+				refused++
+			}
+		}
+		if len(good) == 0 || refused == 0 || len(good) > starveRoom {
+			t.Fatalf("D1: %d accepted, %d refused, room for %d", len(good), refused, starveRoom)
+		}
+		for i, conn := range good {
+			if err := ping(conn); err != nil {
+				t.Errorf("D1: connection %d: %v", i, err)
+			}
+		}
+		good[0].Close()
+		// There is room again, as soon as the child has noticed.
+		for tries := 0; ; tries++ {
+			conn, err := net.Dial("tcp", addr)
+			if err == nil {
+				defer conn.Close()
+				if err = ping(conn); err == nil {
+					break
+				}
+			}
+			if tries == 1000 {
+				t.Fatalf("D1: no connection was accepted afterwards: %v", err)
+			}
+		}
+		c.in.Close()
+		var took, turnedAway, turns int
+		fmt.Sscan(c.hear(t, "stats"), &took, &turnedAway, &turns)
+		// D10: it turned for a reason, not in circles.
+		if turnedAway < refused || turns > 10000 {
+			t.Errorf("D1 D10: %d taken, %d turned away, %d turns", took, turnedAway, turns)
+		}
+	})
+}
+
+// slowly turns srv much and cli little, so that cli reads slowly, until done.
+func slowly(t *testing.T, srv, cli *reactor.Reactor, done func() bool) {
+	t.Helper()
+	reactortest.Until(t, func() bool {
+		reactortest.Turns(t, srv, 3)
+		return done()
+	}, cli)
+}
+
+// D2: everything that was written before Close arrives at a slow reader.
+func TestD2WriteThenClose(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
+		var srv end
+		var cli sum
+		srv.onMade = func() {
+			srv.s.Write(counting(8 << 20))
+			srv.s.Close()
+		}
+		port := listen(t, r, one(&srv), nil)
+		slow.Dial(port.Addr(), one(&cli), nil, nil)
+		slowly(t, r, slow, func() bool { return cli.err != nil })
+		if cli.n != 8<<20 || cli.bad || cli.err != io.EOF || srv.err != reactor.ErrClosed {
+			t.Errorf("D2: %d bytes of %d, broken %v, lost %v", cli.n, 8<<20, cli.bad, cli.err)
+		}
+	})
+}
+
+// D3: a peer that has sent request and end is answered, also later.
+func TestD3AnswerAfterEnd(t *testing.T) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		var srv, cli halfEnd
+		srv.onReadLost = func() {
+			r.CallLater(50*time.Millisecond, func() {
+				srv.s.Write([]byte("answer"))
+				srv.s.Close()
+			})
+		}
+		connect(t, r, &srv, &cli)
+		cli.s.Write([]byte("request"))
+		cli.s.CloseWrite()
+		cli.onReadLost = func() { cli.s.Close() }
+		until(t, r, func() bool { return cli.err != nil && srv.err != nil })
+		if string(srv.got) != "request" || string(cli.got) != "answer" || srv.err != reactor.ErrClosed {
+			t.Errorf("D3: %q was answered by %q, lost %v", srv.got, cli.got, srv.err)
+		}
+	})
+}
+
+// D4: what is documented to come after the connections comes after them, and
+// stopping takes no time.
+func TestD4ShutdownOrder(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		began := time.Now()
+		for range 10 {
+			r := w.New(t, reactor.Config{})
+			var srv, cli end
+			var order []string
+			note := func(what string) func() { return func() { order = append(order, what) } }
+			srv.onLost = func(error) { note("lost")() }
+			cli.onLost = func(error) { note("lost")() }
+			r.AddTrigger(reactor.Before, reactor.Shutdown, note("before"))
+			r.AddTrigger(reactor.After, reactor.Shutdown, note("after"))
+			port := listen(t, r, one(&srv), nil)
+			ready := make(chan struct{})
+			r.Dial(port.Addr(), one(&cli), nil, func(reactor.Protocol, error) { close(ready) })
+			go func() { <-ready; r.Stop() }()
+			if err := r.Run(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if srv.s == nil {
+				order = slices.Insert(order, 1, "lost") // stopped before it was accepted
+			}
+			if !slices.Equal(order, []string{"before", "lost", "lost", "after"}) {
+				t.Errorf("D4: %v", order)
+			}
+		}
+		// A loop that looks for the end every half second would take 5 s.
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("D4: ten runs took %v", took)
+		}
+	})
+}
+
+// D5: what a write leaves over is sent, without another write to push it.
+func TestD5LargeWrite(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
+		var srv end
+		var cli sum
+		port := listen(t, r, one(&srv), nil)
+		slow.Dial(port.Addr(), one(&cli), nil, nil)
+		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, slow)
+		if n, err := srv.s.Write(counting(8 << 20)); n != 8<<20 || err != nil {
+			t.Errorf("D5: %d, %v", n, err)
+		}
+		slowly(t, r, slow, func() bool { return cli.n >= 8<<20 })
+		if cli.n != 8<<20 || cli.bad || srv.s.Buffered() != 0 || srv.err != nil {
+			t.Errorf("D5: %d bytes, broken %v, %d left", cli.n, cli.bad, srv.s.Buffered())
+		}
+	})
+}
+
+// D6: of many slices none is lost when the socket takes only some.
+func TestD6LargeVectors(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
+		var srv end
+		var cli sum
+		port := listen(t, r, one(&srv), nil)
+		slow.Dial(port.Addr(), one(&cli), nil, nil)
+		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, slow)
+		bufs := slices.Collect(slices.Chunk(counting(8<<20), 128<<10))
+		if n, err := srv.s.WriteVec(bufs); n != 8<<20 || err != nil || len(bufs) != 64 {
+			t.Errorf("D6: %d, %v", n, err)
+		}
+		for _, p := range bufs {
+			clear(p) // they are the caller's again
+		}
+		slowly(t, r, slow, func() bool { return cli.n >= 8<<20 })
+		if cli.n != 8<<20 || cli.bad || srv.s.Buffered() != 0 {
+			t.Errorf("D6: %d bytes, broken %v, %d left", cli.n, cli.bad, srv.s.Buffered())
+		}
+	})
+}
+
+// D7: a large write in ConnectionMade is flushed to its end, and later ones too,
+// on both sides.
+func TestD7LargeWriteInConnectionMade(t *testing.T) {
+	const size = 4 << 20
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		var srv, cli sum
+		srv.onMade = func() { srv.s.Write(counting(size)) }
+		cli.onMade = func() { cli.s.Write(counting(size)) }
+		connect(t, r, &srv, &cli)
+		until(t, r, func() bool { return srv.n == size && cli.n == size })
+		srv.n, cli.n = 0, 0
+		srv.s.Write(counting(size))
+		cli.s.Write(counting(size))
+		until(t, r, func() bool { return srv.n == size && cli.n == size })
+		if srv.bad || cli.bad || srv.s.Buffered()+cli.s.Buffered() != 0 {
+			t.Error("D7: broken, or something is left")
+		}
+	})
+}
+
+// D8: what arrived with the end while the loop was busy is delivered first.
+func TestD8DataBeforeEnd(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r, peer := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
+		var srv sum
+		var cli end
+		port := listen(t, r, one(&srv), nil)
+		peer.Dial(port.Addr(), one(&cli), nil, nil)
+		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, peer)
+		cli.s.Write(counting(1 << 20))
+		cli.s.Close()
+		reactortest.Turns(t, peer, 100) // and r does not turn: it is busy
+		if srv.n != 0 || peer.Stats().Events == 0 {
+			t.Fatalf("%d bytes were read already", srv.n)
+		}
+		reactortest.Until(t, func() bool { return srv.err != nil }, r, peer)
+		if srv.n != 1<<20 || srv.bad || srv.err != io.EOF {
+			t.Errorf("D8: %d bytes of %d, broken %v, lost %v", srv.n, 1<<20, srv.bad, srv.err)
+		}
+	})
+}
+
+// D10: an accept that goes on failing does not make the loop spin.
+func TestD10AcceptKeepsFailing(t *testing.T) {
+	for name, errno := range map[string]syscall.Errno{"EMFILE": syscall.EMFILE, "ENFILE": syscall.ENFILE, "other": syscall.EIO} {
+		t.Run(name, func(t *testing.T) {
+			worlds(t, func(t *testing.T, w reactortest.World) {
+				r, f := faulty(t, w)
+				var srv, cli end
+				port := listen(t, r, one(&srv), nil)
+				f.Accept = func() error { return &native.SysError{Op: "accept", Errno: errno} }
+				r.Dial(port.Addr(), one(&cli), nil, nil)
+				over := false
+				r.CallLater(120*time.Millisecond, func() { over = true })
+				until(t, r, func() bool { return over })
+				if n := f.Calls["Accept"]; n < 2 || n > 50 || r.Stats().Turns > 5000 {
+					t.Errorf("D10: %d accepts in %d turns", n, r.Stats().Turns)
+				}
+				f.Accept = nil
+				until(t, r, func() bool { return srv.s != nil })
+				if port.Stats().Failed == 0 {
+					t.Error("D10: nothing was counted as failed")
+				}
+			})
+		})
+	}
+}
+
+// everything calls each method of a stream that is lost.
+func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
+	t.Helper()
+	var p source
+	calls := map[string]func() bool{
+		"Write":              func() bool { n, err := s.Write([]byte("x")); return n == 0 && err == reactor.ErrClosed },
+		"WriteVec":           func() bool { n, err := s.WriteVec([][]byte{{1}}); return n == 0 && err == reactor.ErrClosed },
+		"Close":              func() bool { return s.Close() == nil },
+		"CloseWrite":         func() bool { return s.CloseWrite() == nil },
+		"Abort":              func() bool { s.Abort(); return true },
+		"PauseProducing":     func() bool { s.PauseProducing(); return true },
+		"ResumeProducing":    func() bool { s.ResumeProducing(); return true },
+		"StopProducing":      func() bool { s.StopProducing(); return true },
+		"RegisterProducer":   func() bool { return s.RegisterProducer(&p) == nil && p.heard("stop") },
+		"UnregisterProducer": func() bool { s.UnregisterProducer(); return true },
+		"StopConsuming":      func() bool { s.StopConsuming(); return true },
+		"Buffered":           func() bool { return s.Buffered() == 0 },
+		"Local":              func() bool { return s.Local().IP.IsValid() },
+		"Remote":             func() bool { return s.Remote().IP.IsValid() },
+		"Reactor":            func() bool { return s.Reactor() == r },
+		"Protocol":           func() bool { return s.Protocol() == nil },
+		"SetNoDelay":         func() bool { return s.SetNoDelay(true) == reactor.ErrClosed },
+		"NoDelay":            func() bool { _, err := s.NoDelay(); return err == reactor.ErrClosed },
+		"SetKeepAlive":       func() bool { return s.SetKeepAlive(true) == reactor.ErrClosed },
+		"KeepAlive":          func() bool { _, err := s.KeepAlive(); return err == reactor.ErrClosed },
+		"Stats":              func() bool { return s.Stats().Buffered == 0 },
+		"LogPrefix":          func() bool { return s.LogPrefix() != "" },
+		"String":             func() bool { return s.String() != "" },
+	}
+	typ := reflect.TypeOf(s)
+	for i := range typ.NumMethod() {
+		name := typ.Method(i).Name
+		if calls[name] == nil {
+			t.Errorf("D12: this test does not know Stream.%s", name)
+		} else if !calls[name]() {
+			t.Errorf("D12: Stream.%s after the loss", name)
+		}
+	}
+	reactortest.Turns(t, r, 2)
+}
+
+// D12: whatever is called on a lost stream is harmless.
+func TestD12LostStream(t *testing.T) {
+	for name, end := range map[string]func(s *reactor.Stream){
+		"closed":  func(s *reactor.Stream) { s.Close() },
+		"aborted": func(s *reactor.Stream) { s.Abort() },
+	} {
+		t.Run(name, func(t *testing.T) { worlds(t, func(t *testing.T, w reactortest.World) { testLostStream(t, w, end) }) })
+	}
+}
+
+func testLostStream(t *testing.T, w reactortest.World, over func(s *reactor.Stream)) {
+	r := w.New(t, reactor.Config{})
+	var srv, cli end
+	connect(t, r, &srv, &cli)
+	local, remote := srv.s.Local(), srv.s.Remote()
+	over(cli.s)
+	until(t, r, func() bool { return srv.err != nil && cli.err != nil })
+	everything(t, srv.s, r)
+	everything(t, cli.s, r)
+	if srv.s.Local() != local || srv.s.Remote() != remote || cli.s.Local() != remote || cli.s.Remote() != local {
+		t.Errorf("D12: the addresses are %v, %v, %v, %v", srv.s.Local(), srv.s.Remote(), cli.s.Local(), cli.s.Remote())
+	}
+	if len(srv.events) != 2 || len(cli.events) != 2 {
+		t.Errorf("D12: %v and %v", srv.events, cli.events)
+	}
+}
+
+// D13: a loop with nothing to do does nothing, also beside a busy one.
+func TestD13IdleLoop(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r, idle := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
+		other := listen(t, idle, one(new(end)), nil)
+		var srv, cli end
+		port, _ := connect(t, r, &srv, &cli)
+		cli.s.Write([]byte("x"))
+		until(t, r, func() bool { return srv.got != nil })
+		reactortest.Turns(t, r, 2)
+		for name, r := range map[string]*reactor.Reactor{"served": r, "idle": idle} {
+			events := r.Stats().Events
+			reactortest.Turns(t, r, 100)
+			if n := r.Stats().Events - events; n != 0 {
+				t.Errorf("D13: %d events for the %s loop, with nothing to do", n, name)
+			}
+		}
+		if other.Stats().Accepted != 0 || port.Stats().Accepted != 1 {
+			t.Error("D13: the wrong port accepted")
+		}
+	})
+}
+
+// D14: an error of a socket from which nothing is wanted makes no events; the
+// next write finds it.
+func TestD14ErrorUnheard(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		for name, quiet := range map[string]func(srv, cli *halfEnd) bool{
+			"paused": func(srv, _ *halfEnd) bool { srv.s.PauseProducing(); return true },
+			"after the peer's end": func(srv, cli *halfEnd) bool {
+				cli.s.CloseWrite()
+				until(t, srv.s.Reactor(), func() bool { return slices.Contains(srv.events, "read lost") })
+				return true
+			},
+			"reading":        func(*halfEnd, *halfEnd) bool { return false },
+			"output waiting": func(srv, _ *halfEnd) bool { srv.s.PauseProducing(); srv.s.Write(counting(8 << 20)); return false },
+		} {
+			r := w.New(t, reactor.Config{})
+			var srv, cli halfEnd
+			connect(t, r, &srv, &cli)
+			cli.s.PauseProducing()
+			wait := quiet(&srv, &cli)
+			reactortest.Turns(t, r, 2)
+			cli.s.Abort()
+			until(t, r, func() bool { return cli.err != nil })
+			if wait {
+				reactortest.Turns(t, r, 2)
+				events := r.Stats().Events
+				reactortest.Turns(t, r, 100)
+				if n := r.Stats().Events - events; n != 0 || srv.err != nil {
+					t.Errorf("D14: %s: %d events, lost %v", name, n, srv.err)
+				}
+				until(t, r, func() bool { srv.s.Write([]byte("x")); return srv.err != nil })
+			}
+			until(t, r, func() bool { return srv.err != nil })
+			if !errors.Is(srv.err, reactor.ErrLost) || !errors.Is(srv.err, kernel.ErrReset) && !errors.Is(srv.err, kernel.ErrBroken) {
+				t.Errorf("D14: %s: lost %v", name, srv.err)
+			}
+			if bytes.Contains(srv.got, []byte("x")) || strings.Count(strings.Join(srv.events, " "), "lost *") != 1 {
+				t.Errorf("D14: %s: %v", name, srv.events)
+			}
+		}
+	})
+}

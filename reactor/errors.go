@@ -1,0 +1,127 @@
+package reactor
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// Errors to be asked for with errors.Is (ERR-1, ERR-2). An [*OpError] is also
+// the class of its operation: ErrConnect for a dial, ErrListen for a listen,
+// ErrLost for a read or write on a connection.
+var (
+	// ErrNotRunning: Stop on a reactor that does not run, or was told already.
+	ErrNotRunning = kernel.Sentinel("reactor not running")
+	// ErrAlreadyRunning: Run while Run is in progress.
+	ErrAlreadyRunning = kernel.Sentinel("reactor already running")
+	// ErrNotRestartable: Run on a reactor that was stopped.
+	ErrNotRestartable = kernel.Sentinel("reactor cannot be run again after it was stopped")
+	// ErrTriggerGone: Remove of a trigger that was removed or has run.
+	ErrTriggerGone = kernel.Sentinel("trigger already removed or run")
+
+	// ErrClosed: the connection was closed by our side. It is also net.ErrClosed.
+	ErrClosed = kernel.Sentinel("connection closed", net.ErrClosed)
+	// ErrWriteClosed: our direction was ended by CloseWrite.
+	ErrWriteClosed = kernel.Sentinel("write side closed", net.ErrClosed)
+	// ErrLost: the connection ended other than cleanly.
+	ErrLost = kernel.Sentinel("connection lost")
+	// ErrAborted: the connection was aborted by our side.
+	ErrAborted = kernel.Sentinel("connection aborted", ErrLost)
+	// ErrStopped: the reactor was stopped under it.
+	ErrStopped = kernel.Sentinel("reactor stopped", ErrLost)
+	// ErrBufferFull: more was written than MaxBuffered allows.
+	ErrBufferFull = kernel.Sentinel("write buffer full", ErrLost)
+	// ErrDescriptorGone: a watched descriptor was closed behind the reactor's
+	// back (FDS-7).
+	ErrDescriptorGone = kernel.Sentinel("descriptor went away", ErrLost)
+
+	// ErrConnect: an attempt to connect failed.
+	ErrConnect = kernel.Sentinel("cannot connect")
+	// ErrUnknownHost: the name does not resolve.
+	ErrUnknownHost = kernel.Sentinel("unknown host")
+	// ErrUnknownService: no such service name.
+	ErrUnknownService = kernel.Sentinel("unknown service")
+	// ErrConnectTimeout: our own limit on an attempt has passed. It is also
+	// kernel.ErrTimeout and os.ErrDeadlineExceeded.
+	ErrConnectTimeout = kernel.Sentinel("connecting took too long", kernel.ErrTimeout)
+	// ErrCancelled: we gave up the attempt.
+	ErrCancelled = kernel.Sentinel("cancelled")
+	// ErrNoProtocol: the factory built none for an outgoing connection.
+	ErrNoProtocol = kernel.Sentinel("the factory refused the connection", ErrClosed)
+	// ErrNotConnecting: StopConnecting of a connector that is not.
+	ErrNotConnecting = kernel.Sentinel("not connecting")
+	// ErrNotDisconnected: Connect of a connector that is connecting or connected.
+	ErrNotDisconnected = kernel.Sentinel("not disconnected")
+
+	// ErrListen: a port could not be opened.
+	ErrListen = kernel.Sentinel("cannot listen")
+	// ErrAlreadyListening: StartListening of a port that does.
+	ErrAlreadyListening = kernel.Sentinel("already listening")
+
+	// ErrMarks: LowWater is negative or not below HighWater.
+	ErrMarks = kernel.Sentinel("LowWater must be at least 0 and below HighWater")
+	// ErrProducerRegistered: there is a producer already; unregister it first.
+	ErrProducerRegistered = kernel.Sentinel("a producer is registered already")
+)
+
+// OpError says what was being done, between whom, and what came of it.
+type OpError struct {
+	// Op is "listen", "dial", "resolve", "read", "write", "arm" or "watch".
+	Op string
+	// Local and Remote are the ends, as far as known.
+	Local  kernel.Addr
+	Remote kernel.Addr
+	// Err is the cause.
+	Err error
+}
+
+// Error is like "dial tcp 127.0.0.1:7: connection refused".
+func (e *OpError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	at := e.Remote
+	if at.IsZero() {
+		at = e.Local
+	}
+	for _, word := range []string{at.Network(), at.String()} {
+		if word != "" {
+			b.WriteString(" " + word)
+		}
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	return b.String()
+}
+
+// Unwrap is the class of the operation and the cause.
+func (e *OpError) Unwrap() []error {
+	switch e.Op {
+	case "listen":
+		return []error{e.Err, ErrListen}
+	case "dial", "resolve":
+		return []error{e.Err, ErrConnect}
+	case "watch":
+		return []error{e.Err} // nothing was there to be lost
+	}
+	return []error{e.Err, ErrLost}
+}
+
+// PanicError is a panic recovered from a callback.
+type PanicError struct {
+	// Value is what was panicked with.
+	Value any
+	// Stack is the goroutine's stack at the panic.
+	Stack []byte
+	// In names what was called: a protocol's type, "delayed call", ...
+	In string
+}
+
+// Error is one line; the stack stays apart.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic in %s: %v", e.In, e.Value) }
+
+// Unwrap is the panic's value if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}

@@ -1,0 +1,138 @@
+package reactor_test
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"testing"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+)
+
+// loopback is a free port of 127.0.0.1.
+var loopback = kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
+
+// worlds runs body once on every kernel.
+func worlds(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+	t.Helper()
+	for name, w := range reactortest.Worlds() {
+		t.Run(name, func(t *testing.T) { body(t, w) })
+	}
+}
+
+// chunked runs body on every kernel, for every chunk size.
+func chunked(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+	t.Helper()
+	for name, w := range reactortest.Chunked() {
+		t.Run(name, func(t *testing.T) { body(t, w) })
+	}
+}
+
+// until turns r until done.
+func until(t *testing.T, r *reactor.Reactor, done func() bool) {
+	t.Helper()
+	reactortest.Until(t, done, r)
+}
+
+// end is a protocol that notes what happens to it, in order, and does what it is
+// told on each event.
+type end struct {
+	s      *reactor.Stream // from ConnectionMade on
+	got    []byte
+	err    error // of ConnectionLost
+	events []string
+
+	onMade func()
+	onData func(p []byte)
+	onLost func(err error)
+}
+
+func (e *end) ConnectionMade(t reactor.Transport) {
+	e.s = t.(*reactor.Stream)
+	e.note("made")
+	if e.onMade != nil {
+		e.onMade()
+	}
+}
+
+func (e *end) DataReceived(p []byte) {
+	e.got = append(e.got, p...)
+	if n := len(e.events); n == 0 || e.events[n-1] != "data" {
+		e.note("data")
+	}
+	if e.onData != nil {
+		e.onData(p)
+	}
+}
+
+func (e *end) ConnectionLost(err error) {
+	e.err = err
+	switch err {
+	case io.EOF:
+		e.note("lost eof")
+	case reactor.ErrClosed:
+		e.note("lost closed")
+	case reactor.ErrAborted:
+		e.note("lost aborted")
+	default:
+		e.note("lost " + fmt.Sprintf("%T", err))
+	}
+	if e.onLost != nil {
+		e.onLost(err)
+	}
+}
+
+func (e *end) note(what string) { e.events = append(e.events, what) }
+
+// halfEnd is an end that listens to half-closes.
+type halfEnd struct {
+	end
+	onReadLost  func()
+	onWriteLost func()
+}
+
+func (h *halfEnd) ReadConnectionLost() {
+	h.note("read lost")
+	if h.onReadLost != nil {
+		h.onReadLost()
+	}
+}
+
+func (h *halfEnd) WriteConnectionLost() {
+	h.note("write lost")
+	if h.onWriteLost != nil {
+		h.onWriteLost()
+	}
+}
+
+// one is the factory of a single protocol.
+func one(p reactor.Protocol) reactor.Factory {
+	return reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p })
+}
+
+// listen listens on a free port of the loopback.
+func listen(t *testing.T, r *reactor.Reactor, f reactor.Factory, o *reactor.ListenConfig) *reactor.Port {
+	t.Helper()
+	p, err := r.Listen(loopback, f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// connect connects cli to srv over the loopback and turns r until both are made.
+func connect(t *testing.T, r *reactor.Reactor, srv, cli reactor.Protocol) (*reactor.Port, *reactor.Connector) {
+	t.Helper()
+	made := 0
+	p := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { made++; return srv }), nil)
+	c := r.Dial(p.Addr(), one(cli), nil, func(_ reactor.Protocol, err error) {
+		if err != nil {
+			t.Errorf("dial: %v", err)
+		}
+		made++
+	})
+	until(t, r, func() bool { return made == 2 })
+	return p, c
+}

@@ -1,0 +1,207 @@
+package reactor
+
+import (
+	"context"
+	"log/slog"
+	"os"
+)
+
+// life is where a reactor is between New and its end. Stop may look at it and
+// move it from any goroutine, so it changes by compare-and-swap.
+type life int32
+
+const (
+	lifeFresh         life = iota // not run yet, or crashed since
+	lifeStarting                  // Run: before the startup event reaches During
+	lifeStartingAsked             // the same, and Stop was called
+	lifeRunning
+	lifeRunningAsked // Stop was called: shutdown comes in this turn or the next
+	lifeStopping     // shutdown's Before phase
+	lifeEnding       // shutdown's During and After phases
+	lifeCrashed      // Crash was called: Run is about to return
+	lifeStopped
+)
+
+// Running tells whether the reactor runs: true from the During phase of startup
+// to the Before phase of shutdown, both included (CORE-7, CORE-8). It may be
+// called from any goroutine.
+func (r *Reactor) Running() bool {
+	switch life(r.life.Load()) {
+	case lifeRunning, lifeRunningAsked, lifeStopping:
+		return true
+	}
+	return false
+}
+
+// Run runs the reactor until Stop or until ctx ends, and returns nil when all
+// three phases of shutdown are over (CORE-13). Then the kernel is closed and the
+// reactor cannot run again: ErrNotRestartable; during a run, Run fails with
+// ErrAlreadyRunning (CORE-4, CORE-5). After Crash it returns nil at the end of the turn
+// and may be called again (CORE-15). If the kernel fails persistently, Run
+// shuts down and returns its error.
+//
+// The calling goroutine becomes the loop's: every callback runs on it.
+func (r *Reactor) Run(ctx context.Context) error {
+	switch {
+	case r.life.CompareAndSwap(int32(lifeFresh), int32(lifeStarting)):
+	case r.is(lifeEnding), r.is(lifeStopped):
+		return ErrNotRestartable
+	default:
+		return ErrAlreadyRunning
+	}
+	defer context.AfterFunc(ctx, func() { r.Stop() })()
+	r.event(Startup).fire()
+	for !r.is(lifeCrashed) && !r.is(lifeStopped) {
+		r.turn(-1, true)
+	}
+	r.releaseSignals()
+	if r.is(lifeCrashed) {
+		r.life.Store(int32(lifeFresh))
+		return nil
+	}
+	return r.waitErr
+}
+
+func (r *Reactor) is(l life) bool { return life(r.life.Load()) == l }
+
+// started is the first During step of startup (CORE-9).
+func (r *Reactor) started() {
+	if !r.life.CompareAndSwap(int32(lifeStarting), int32(lifeRunning)) {
+		r.life.CompareAndSwap(int32(lifeStartingAsked), int32(lifeRunningAsked))
+	}
+	r.pool.start()
+	r.takeSignals()
+}
+
+// Stop asks the reactor to shut down; it may be called from any goroutine. It
+// only asks: what follows it in a callback runs before any trigger of shutdown
+// (CORE-22). It fails with ErrNotRunning on a reactor that is not running or was
+// asked already (CORE-1, CORE-2, CORE-3).
+func (r *Reactor) Stop() error {
+	for {
+		now := r.life.Load()
+		next := lifeRunningAsked
+		switch life(now) {
+		case lifeStarting:
+			next = lifeStartingAsked
+		case lifeRunning:
+		default:
+			return ErrNotRunning
+		}
+		if r.life.CompareAndSwap(now, int32(next)) {
+			r.wake()
+			return nil
+		}
+	}
+}
+
+// Crash ends Run after the turn in progress, firing no trigger and closing
+// nothing (CORE-14). Run may be called again. It is for the loop's goroutine;
+// on a reactor that is not running it does nothing.
+func (r *Reactor) Crash() {
+	switch life(r.life.Load()) {
+	case lifeStarting, lifeStartingAsked, lifeRunning, lifeRunningAsked, lifeStopping:
+		r.life.Store(int32(lifeCrashed))
+		r.events[Startup].reset()
+		r.event(Shutdown).reset()
+	}
+}
+
+// reset forgets a firing in progress; what has not run stays.
+func (e *event) reset() {
+	if e.state != eventQuiet {
+		e.state, e.waiting = eventQuiet, 0
+		e.broken++
+	}
+}
+
+// CallWhenRunning calls fn at once if the reactor runs, and returns nil;
+// otherwise fn is called when it has started, in order, and the trigger can be
+// removed (CORE-43). A panic in a stored fn is logged; in the immediate case it is the
+// caller's (CORE-44). On a stopped reactor fn never runs (CORE-45).
+func (r *Reactor) CallWhenRunning(fn func()) *Trigger {
+	if r.Running() {
+		fn()
+		return nil
+	}
+	return r.AddTrigger(After, Startup, fn)
+}
+
+// ExitSignal is the last signal of Config.Signals that stopped the reactor, nil
+// if none did (WAKE-11). It may be called from any goroutine.
+func (r *Reactor) ExitSignal() os.Signal {
+	if s := r.exitSignal.Load(); s != nil {
+		return *s
+	}
+	return nil
+}
+
+func (r *Reactor) takeSignals() {
+	n, ok := r.k.(kernelSignals)
+	if !ok || len(r.cfg.Signals) == 0 {
+		return
+	}
+	r.stopNotify = n.Notify(func(s os.Signal) {
+		r.Post(func() {
+			if r.Stop() == nil {
+				r.exitSignal.Store(&s)
+				r.log.Info("stopping on a signal", slog.String("signal", s.String()))
+			}
+		})
+	}, r.cfg.Signals...)
+}
+
+// releaseSignals gives the signals their default action back (WAKE-13).
+func (r *Reactor) releaseSignals() {
+	if r.stopNotify != nil {
+		r.stopNotify()
+		r.stopNotify = nil
+	}
+}
+
+// ending is the first During step of shutdown: the end is marked, then every
+// port, connection and descriptor goes (CORE-25).
+func (r *Reactor) ending() {
+	r.life.Store(int32(lifeEnding))
+	r.disconnectAll()
+	r.AddTrigger(During, Shutdown, r.joinPool)
+}
+
+// ended follows the last After trigger of shutdown.
+func (r *Reactor) ended() {
+	r.runLastPosts()
+	r.disconnectAll()
+	r.recycle()
+	if err := r.k.Close(); err != nil {
+		r.log.Error("closing the kernel", slog.Any("err", err))
+	}
+	r.life.Store(int32(lifeStopped))
+	close(r.stopped)
+}
+
+// runLastPosts delivers results that came home during shutdown (THR-17), but
+// does not serve a function that posts itself for ever.
+func (r *Reactor) runLastPosts() {
+	for i := 0; i < 1000 && r.posts.filled.Load(); i++ {
+		r.runPosted()
+	}
+}
+
+// Close ends a reactor that is not being run: one that was only turned, or that
+// crashed. It is Shutdown fired by hand, without waiting: what AddWaitTrigger
+// functions ask for is not awaited. On one that runs or has stopped it does nothing.
+// In a callback of Turn it panics.
+func (r *Reactor) Close() {
+	if r.inTurn && r.is(lifeFresh) {
+		panic("reactor: Close in a callback of Turn")
+	}
+	if !r.life.CompareAndSwap(int32(lifeFresh), int32(lifeStopping)) {
+		return
+	}
+	e := r.event(Shutdown)
+	e.fire()
+	if e.state == eventBefore {
+		e.waiting = 0
+		e.finish()
+	}
+}

@@ -1,0 +1,121 @@
+//go:build unix
+
+package reactor_test
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime"
+	"testing"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+	"golang.org/x/sys/unix"
+)
+
+// counter only counts, and keeps its transport.
+type counter struct {
+	reactor.Base
+	n int
+}
+
+func (c *counter) DataReceived(p []byte) { c.n += len(p) }
+
+// An echoed message costs no memory.
+func TestEchoAllocs(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		for _, size := range []int{64, 16 << 10} {
+			r := w.New(t, reactor.Config{})
+			var srv echo
+			var cli counter
+			connect(t, r, &srv, &cli)
+			msg := make([]byte, size)
+			want := 0
+			exchange := func() {
+				want += size
+				if _, err := cli.T.Write(msg); err != nil {
+					t.Fatal(err)
+				}
+				for cli.n < want {
+					if err := r.Turn(-1); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if n := testing.AllocsPerRun(200, exchange); n != 0 {
+				t.Errorf("%v allocations for a message of %d bytes", n, size)
+			}
+			if srv.n == 0 || cli.n != want {
+				t.Errorf("%d bytes came back of %d", cli.n, want)
+			}
+		}
+	})
+}
+
+const (
+	idleConns = 10000
+	idleBytes = 400
+)
+
+// D11: what an idle connection costs, its protocol included. The clients live in a
+// process of their own: their descriptors would not all fit into this one.
+func TestIdleMemory(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		if w.Name() == "select" {
+			return // it has no room for so many
+		}
+		needed := unix.Rlimit{}
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &needed); err != nil || needed.Cur < idleConns+100 {
+			t.Fatalf("%d descriptors are too few: %v", needed.Cur, err)
+		}
+		r := w.New(t, reactor.Config{})
+		p := listen(t, r, reactor.Each[counter](), nil)
+		reactortest.Turns(t, r, 3)
+		before := heap()
+		c := startChild(t, "idle "+p.Addr().String())
+		until(t, r, func() bool { return p.Stats().Open == idleConns })
+		c.hear(t, "connected")
+		reactortest.Turns(t, r, 3)
+		each := (int64(heap()) - int64(before)) / idleConns
+		t.Logf("%d bytes of heap for each of %d idle connections on %s", each, idleConns, w.Name())
+		if each > idleBytes {
+			t.Errorf("D11: %d bytes of heap for an idle connection; at most %d", each, idleBytes)
+		}
+		if each < 100 {
+			t.Errorf("D11: %d bytes of heap for an idle connection are not to be believed", each)
+		}
+		c.stop(t)
+		until(t, r, func() bool { return p.Stats().Open == 0 })
+	})
+}
+
+// heap is what is in use after everything else was collected.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// childIdle makes the connections and keeps them until its parent is content.
+func childIdle(t *testing.T, addr string) {
+	at := netip.MustParseAddrPort(addr)
+	sa := &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
+	fds := make([]int, 0, idleConns)
+	for range idleConns {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err == nil {
+			err = unix.Connect(fd, sa)
+		}
+		if err != nil {
+			t.Fatalf("connection %d: %v", len(fds), err)
+		}
+		fds = append(fds, fd)
+	}
+	fmt.Println("connected")
+	<-parentGone()
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}

@@ -1,0 +1,103 @@
+package reactor
+
+import (
+	"github.com/whorl-go/whorl/pool"
+)
+
+const defaultPoolSize = 10
+
+// reactorPool is the reactor's pool of goroutines for blocking work.
+type reactorPool struct {
+	r       *Reactor
+	pool    *pool.Pool
+	started bool
+}
+
+func (p *reactorPool) init(r *Reactor) {
+	size := r.cfg.PoolSize
+	if size <= 0 {
+		size = defaultPoolSize
+	}
+	p.r = r
+	p.pool = pool.New(pool.Config{Max: size, Panicked: func(v any, stack []byte) {
+		// The loop tells of it, as of any other panic.
+		r.Post(func() { r.report(&PanicError{Value: v, Stack: stack, In: "pool"}) })
+	}})
+}
+
+// start lets the pool work from the first turn on (THR-11, THR-12).
+func (p *reactorPool) start() {
+	if !p.started {
+		p.started = true
+		p.pool.Start()
+	}
+}
+
+// Pool is the reactor's pool, always the same one; it works from Run or the first
+// Turn on, and is joined when the reactor stops (THR-10, THR-11).
+func (r *Reactor) Pool() *pool.Pool { return r.pool.pool }
+
+// CallInThread has fns called in order on one goroutine of the pool, off the loop
+// (THR-13, THR-20). It may be called from any goroutine; before Run the work waits. After
+// the reactor has stopped it fails with pool.ErrStopped.
+func (r *Reactor) CallInThread(fns ...func()) error {
+	return r.pool.pool.Submit(func() {
+		for _, fn := range fns {
+			fn()
+		}
+	})
+}
+
+// InThread has fn called on a goroutine of the pool, and done, once, on the loop's
+// goroutine with what fn returned; a panic of fn is a [*PanicError] (THR-19). It
+// may be called from any goroutine. Results that come while the reactor stops
+// are still delivered (THR-17).
+func InThread[T any](r *Reactor, fn func() (T, error), done func(T, error)) {
+	err := r.pool.pool.Submit(func() {
+		v, err := caughtOff(fn)
+		r.Post(func() { done(v, err) })
+	})
+	if err != nil {
+		r.Post(func() {
+			var none T
+			done(none, err)
+		})
+	}
+}
+
+// caughtOff calls fn off the loop and makes a panic an error.
+func caughtOff[T any](fn func() (T, error)) (v T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = newPanicError(p, "pool")
+		}
+	}()
+	return fn()
+}
+
+// SuggestPoolSize sets how many goroutines the pool may have, up or down, at any
+// time (THR-14). Less than 1 is refused with pool.ErrSize.
+func (r *Reactor) SuggestPoolSize(n int) error { return r.pool.pool.Resize(0, n) }
+
+// joinPool is the last During step of shutdown: running and queued work is
+// finished, and what it posts is served, so that a worker that asks the loop
+// something is answered (THR-16, THR-17).
+func (r *Reactor) joinPool() {
+	joined := false
+	go func() {
+		r.pool.pool.Stop()
+		r.Post(func() { joined = true })
+	}()
+	for r.runPosted(); !joined; r.runPosted() {
+		r.posts.await()
+	}
+}
+
+// await returns when something is posted.
+func (p *posts) await() {
+	p.mu.Lock()
+	for len(p.queue) == 0 {
+		p.bell.Wait()
+	}
+	p.mu.Unlock()
+}

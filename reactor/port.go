@@ -1,0 +1,278 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// Port is a listening socket and the factory that serves it. It belongs to the
+// loop's goroutine.
+type Port struct {
+	r         *Reactor
+	sock      kernel.Sock
+	factory   Factory
+	cfg       ListenConfig // complete
+	asked     kernel.Addr  // what Listen was given
+	addr      kernel.Addr  // what is really bound
+	token     uint32
+	sessions  uint32
+	allowance int // accepts per wake-up
+	state     portState
+	waiting   []func(error)
+	again     DelayedCall // accepting resumes, after a failure
+	stats     PortStats
+}
+
+type portState uint8
+
+const (
+	portStopped portState = iota
+	portListening
+	portStopping
+)
+
+const (
+	firstAllowance = 100
+	moreAllowance  = 20
+	acceptPause    = 50 * time.Millisecond
+)
+
+// Listen binds a stream socket to a, starts the factory and accepts connections,
+// of which each gets a protocol from f. Port 0 takes a free one, which Addr
+// tells (TCP-1). The IPv4 zero address means any IPv4 address, "::" any IPv6 one
+// (TCP-2, TCP-6). A failure is an [*OpError] that is ErrListen and its cause; then
+// the factory was not started and nothing is left behind (TCP-4, TCP-5).
+func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, error) {
+	cfg, err := o.complete()
+	if err != nil {
+		return nil, &OpError{Op: "listen", Local: a, Err: err}
+	}
+	p := &Port{r: r, factory: f, cfg: cfg, asked: a, addr: a, allowance: firstAllowance}
+	p.again.Init(r, p.resume)
+	if err := p.StartListening(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// StartListening listens again on a stopped port, at the same address; a port
+// number that was left to the system may differ (TCP-11). It fails with
+// ErrAlreadyListening on one that is not stopped, else as Listen.
+func (p *Port) StartListening() error {
+	r := p.r
+	fail := func(err error) error { return &OpError{Op: "listen", Local: p.asked, Err: err} }
+	if p.state != portStopped {
+		return fail(ErrAlreadyListening)
+	}
+	if life := life(r.life.Load()); life == lifeEnding || life == lifeStopped {
+		return fail(ErrStopped)
+	}
+	if err := r.reserve.hold(); err != nil {
+		return fail(err)
+	}
+	sock, err := r.k.Listen(p.asked, &kernel.Options{Backlog: p.cfg.Backlog, NoDelay: p.cfg.NoDelay, KeepAlive: p.cfg.KeepAlive})
+	if err != nil {
+		return fail(err)
+	}
+	p.sock, p.addr = sock, sock.Local()
+	p.token = r.take(p)
+	if err = r.k.Arm(sock, p.token, kernel.Readable); err == nil {
+		r.log.Info("starting", slog.String("factory", prefixOf(p.factory)), slog.Any("on", p.addr))
+		err = r.startFactory(p.factory)
+	}
+	if err != nil {
+		sock.Close()
+		r.release(p.token)
+		return fail(err)
+	}
+	p.state = portListening
+	return nil
+}
+
+// StopListening accepts no more from now on; connections that were accepted live
+// on. The socket is closed and the factory stopped later; then done, if not nil,
+// is called once, with the factory's error if it had one, and the address is free
+// (TCP-8, TCP-10). On a port that is stopped or being stopped it waits for the same
+// end (TCP-9).
+func (p *Port) StopListening(done func(error)) {
+	if done != nil {
+		p.waiting = append(p.waiting, done)
+	}
+	if p.state == portListening {
+		p.state = portStopping
+		p.again.Cancel()
+		if err := p.r.k.Arm(p.sock, p.token, 0); err != nil {
+			p.r.log.Error("disarming a port", slog.Any("err", err))
+		}
+	}
+	p.r.Post(p.finish)
+}
+
+// finish is the end of listening.
+func (p *Port) finish() {
+	waiting := p.waiting // they asked before it listens again, if it does
+	p.waiting = nil
+	var err error
+	if p.state == portStopping {
+		p.state = portStopped
+		p.sock.Close()
+		p.r.release(p.token)
+		p.r.log.Info(fmt.Sprintf("(%s Port %d Closed)", portKind(p.addr), p.addr.Port()), slog.Any("addr", p.addr))
+		err = p.r.stopFactory(p.factory)
+	}
+	for _, done := range waiting {
+		_, _ = protect(p.r, "StopListening", func() (struct{}, error) { done(err); return struct{}{}, nil })
+	}
+}
+
+func portKind(a kernel.Addr) string {
+	if a.Net == kernel.UNIX {
+		return "UNIX"
+	}
+	return "TCP"
+}
+
+// Addr is where the port listens, with the port number the system chose. Of a
+// stopped port it is where it did.
+func (p *Port) Addr() kernel.Addr { return p.addr }
+
+// Listening tells whether the port accepts connections.
+func (p *Port) Listening() bool { return p.state == portListening }
+
+// Reactor is the loop the port belongs to.
+func (p *Port) Reactor() *Reactor { return p.r }
+
+// String shows the factory, and the port number while it listens (TCP-49).
+func (p *Port) String() string {
+	if p.state != portListening {
+		return fmt.Sprintf("<%s (not listening)>", prefixOf(p.factory))
+	}
+	return fmt.Sprintf("<%s on %d>", prefixOf(p.factory), p.addr.Port())
+}
+
+// PortStats are counters of a port.
+type PortStats struct {
+	Accepted uint64 // connections accepted
+	Refused  uint64 // of these, refused by the factory or for want of descriptors
+	Failed   uint64 // accepts that failed
+	Open     int    // connections now
+}
+
+// Stats is a copy of the counters.
+func (p *Port) Stats() PortStats { return p.stats }
+
+// ready accepts up to the allowance. The allowance grows while there is more to
+// accept than it lets through, and else falls to what there was (TCP-15).
+func (p *Port) ready(kernel.Ready) {
+	accepted := 0
+	for tries := 0; tries < p.allowance && p.state == portListening; tries++ {
+		sock, err := p.sock.Accept()
+		if errors.Is(err, kernel.ErrPermission) {
+			continue // a firewall's no to one client (TCP-18)
+		}
+		if err != nil {
+			if err != kernel.ErrAgain {
+				p.failed(err)
+			}
+			break
+		}
+		accepted++
+		p.accept(sock)
+	}
+	if accepted == p.allowance {
+		p.allowance += moreAllowance
+	} else {
+		p.allowance = max(1, accepted)
+	}
+}
+
+// failed deals with an accept that brought no connection. Unless room could be
+// made, the port rests a moment, for the socket stays ready and the loop would
+// spin (TCP-19, TCP-20).
+func (p *Port) failed(err error) {
+	p.stats.Failed++
+	if errors.Is(err, kernel.ErrTooManyFiles) && p.r.reserve.held {
+		p.overflow()
+		return
+	}
+	level := slog.LevelError
+	if errors.Is(err, kernel.ErrAccept) || errors.Is(err, kernel.ErrNoResources) || errors.Is(err, kernel.ErrTooManyFiles) {
+		level = slog.LevelWarn
+	}
+	p.r.log.LogAttrs(context.Background(), level, "could not accept new connection", slog.Any("on", p.addr), slog.Any("err", err))
+	if errors.Is(err, kernel.ErrAccept) {
+		return // that client is gone; the next may be there
+	}
+	p.rest()
+}
+
+// rest stops accepting for a moment.
+func (p *Port) rest() {
+	if err := p.r.k.Arm(p.sock, p.token, 0); err != nil {
+		p.r.log.Error("disarming a port", slog.Any("err", err))
+		return
+	}
+	p.again.Reset(acceptPause)
+}
+
+// resume accepts again after a rest.
+func (p *Port) resume() {
+	if p.state == portListening {
+		if err := p.r.k.Arm(p.sock, p.token, kernel.Readable); err != nil {
+			p.r.log.Error("arming a port", slog.Any("err", err))
+			p.again.Reset(acceptPause)
+		}
+	}
+}
+
+// accept gives a connection its protocol.
+func (p *Port) accept(sock kernel.Sock) {
+	r := p.r
+	p.stats.Accepted++
+	r.stats.Accepted++
+	proto, err := r.build(p.factory, sock.Remote())
+	if proto == nil || err != nil {
+		p.stats.Refused++
+		r.stats.Refused++
+		sock.Close() // also if the factory panicked (TCP-25, TCP-26)
+		return
+	}
+	s := r.newStream(sock, proto, p)
+	s.session = p.sessions
+	s.token = r.take(s)
+	p.sessions++
+	p.stats.Open++
+	s.begin()
+}
+
+func (r *Reactor) build(f Factory, peer kernel.Addr) (p Protocol, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p, err = nil, r.caught(v, prefixOf(f))
+		}
+	}()
+	return f.BuildProtocol(peer), nil
+}
+
+func (p *Port) streamConfig() *StreamConfig { return &p.cfg.StreamConfig }
+
+func (p *Port) streamLost(*Stream, error) { p.stats.Open-- }
+
+func (p *Port) logPrefix(s *Stream) string {
+	return fmt.Sprintf("%s,%d,%s", prefixOf(s.proto), s.session, s.Remote().Host())
+}
+
+func (p *Port) panicked(*PanicError) {} // it lives on
+
+func (p *Port) shutdown() {
+	if p.state == portListening {
+		p.again.Cancel()
+		p.state = portStopping
+	}
+	p.finish()
+}

@@ -1,0 +1,145 @@
+package reactor
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// posts is the queue of functions from outside, and the loop's bell.
+type posts struct {
+	mu     sync.Mutex
+	queue  []func()
+	batch  []func() // being run, from at on; its memory is the next queue's
+	at     int
+	filled atomic.Bool  // queue is not empty
+	sleep  atomic.Int32 // awake, asleep or woken
+	bell   sync.Cond    // rings with each post, for a loop that waits without its kernel
+}
+
+const (
+	awake int32 = iota
+	asleep
+	woken
+)
+
+// Post has fn called on the loop's goroutine. It may be called from any
+// goroutine, the loop's own included, and never calls fn itself (THR-1, THR-2).
+// Functions are called in the order of posting; those posted by one of them
+// wait for the next turn (THR-3). A loop that sleeps is woken, by one system
+// call however many are posted. A panic in fn is logged and the rest run
+// (THR-7). Before Run it waits for the loop; after the reactor has stopped it is
+// never called.
+func (r *Reactor) Post(fn func()) {
+	if fn == nil {
+		panic("reactor: Post of nil")
+	}
+	p := &r.posts
+	p.mu.Lock()
+	p.queue = append(p.queue, fn)
+	p.filled.Store(true)
+	p.bell.Signal()
+	p.mu.Unlock()
+	r.wake()
+}
+
+// wake rouses the loop if it sleeps or is about to.
+func (r *Reactor) wake() {
+	if r.posts.sleep.Load() == asleep && r.posts.sleep.CompareAndSwap(asleep, woken) {
+		r.k.Wake()
+	}
+}
+
+// runPosted calls what had been posted when it began. Inside a posted function,
+// where a shutdown may be, it first calls the rest of the batch.
+func (r *Reactor) runPosted() {
+	p := &r.posts
+	for r.runBatch() {
+	}
+	if !p.filled.Load() {
+		return
+	}
+	p.mu.Lock()
+	p.queue, p.batch = p.batch[:0], p.queue
+	p.filled.Store(false)
+	p.mu.Unlock()
+	for p.at = 0; r.runBatch(); {
+	}
+	clear(p.batch)
+	if cap(p.batch) > 4096 {
+		p.batch = nil // a flood is over; its memory need not stay
+	}
+}
+
+// runBatch returns true if a panic cut it short.
+func (r *Reactor) runBatch() (again bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.caught(v, "posted function")
+			again = true
+		}
+	}()
+	p := &r.posts
+	for p.at < len(p.batch) {
+		fn := p.batch[p.at]
+		p.at++
+		r.stats.Posted++
+		fn()
+	}
+	return false
+}
+
+// Ask has fn called on the loop's goroutine and returns what it returns. It is
+// for other goroutines: on the loop's own it would wait for ever (THR-21). If
+// the reactor stops first, or fn panics, it returns ErrStopped or a
+// [*PanicError].
+func Ask[T any](r *Reactor, fn func() (T, error)) (T, error) {
+	return AskLater(r, func(done func(T, error)) {
+		v, err := protect(r, "asked function", fn)
+		done(v, err)
+	})
+}
+
+// AskLater is Ask for an fn that hands its result to done, on the loop's
+// goroutine, when it has one. Calls of done after the first do nothing.
+func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	c := make(chan answer, 1)
+	done := func(v T, err error) {
+		select {
+		case c <- answer{v, err}:
+		default:
+		}
+	}
+	r.Post(func() {
+		_, err := protect(r, "asked function", func() (struct{}, error) { fn(done); return struct{}{}, nil })
+		if err != nil {
+			var none T
+			done(none, err)
+		}
+	})
+	select {
+	case a := <-c:
+		return a.v, a.err
+	case <-r.stopped:
+	}
+	select {
+	case a := <-c: // it came with the last posts
+		return a.v, a.err
+	default:
+		var none T
+		return none, ErrStopped
+	}
+}
+
+// protect calls fn and makes a panic an error.
+func protect[T any](r *Reactor, in string, fn func() (T, error)) (v T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = r.caught(p, in)
+		}
+	}()
+	return fn()
+}

@@ -1,0 +1,308 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// kernelSignals is the kernel's capability, by a name that reads well here.
+type kernelSignals = kernel.Signals
+
+// Reactor is one loop on one goroutine. Its methods are for that goroutine only,
+// except Post, Stop, Running, CallInThread and ExitSignal, which are for any.
+// Before Run or the first Turn, the loop's goroutine is whichever sets it up.
+type Reactor struct {
+	k    kernel.Kernel
+	cfg  Config
+	log  *slog.Logger
+	life atomic.Int32 // a life
+
+	posts    posts
+	timers   timers
+	turnTime time.Duration // a reading of the clock, no later than now
+	inTurn   bool
+
+	slots   []source // by token
+	free    []uint32
+	freed   []uint32 // in this turn: events for them may still be in the batch
+	current source   // whose event is being handled
+	ready   []kernel.Event
+	next    int // the next of the batch to handle
+	batch   int
+
+	buf      []byte // lent to DataReceived
+	chunks   *chunk // free ones
+	nchunks  int
+	vec      [][]byte
+	dirty    []*Stream // something to settle before the loop waits
+	settling []*Stream
+
+	events    map[string]*event
+	factories map[Factory]int // uses of those that want to know
+	watches   watches
+	pool      reactorPool
+	reserve   reserve
+
+	waitErr    error // why the kernel ended the run
+	waitFailed int   // in a row
+	stopNotify func()
+	exitSignal atomic.Pointer[os.Signal]
+	stopped    chan struct{}
+	stats      Stats
+}
+
+// source is whatever stands behind a token.
+type source interface {
+	ready(kernel.Ready)
+	// panicked ends the source after a panic in one of its callbacks.
+	panicked(*PanicError)
+	// shutdown ends the source because the reactor ends.
+	shutdown()
+}
+
+const (
+	defaultReadBuffer = 256 << 10
+	eventsPerWait     = 512
+	waitFailuresLimit = 100
+)
+
+// New makes a reactor on k, which is the reactor's from now on: it is closed
+// when the reactor stops, or by [Reactor.Close].
+func New(k kernel.Kernel, c Config) *Reactor {
+	r := &Reactor{
+		k: k, cfg: c, log: c.Logger,
+		ready:     make([]kernel.Event, eventsPerWait),
+		events:    make(map[string]*event),
+		factories: make(map[Factory]int),
+		stopped:   make(chan struct{}),
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if c.ReadBuffer <= 0 {
+		r.cfg.ReadBuffer = defaultReadBuffer
+	}
+	r.buf = make([]byte, r.cfg.ReadBuffer)
+	r.posts.bell.L = &r.posts.mu
+	r.pool.init(r)
+	r.reserve.init(r)
+	r.event(Startup).builtin = r.started
+	e := r.event(Shutdown)
+	e.builtin, e.ended = r.ending, r.ended
+	return r
+}
+
+// Kernel is what the reactor stands on.
+func (r *Reactor) Kernel() kernel.Kernel { return r.k }
+
+// Now is the reactor's clock: monotonic, from an origin of the kernel's (TIME-1).
+func (r *Reactor) Now() time.Duration { return r.k.Now() }
+
+// Turn makes one turn of the loop and waits in it at most so long; zero does not
+// wait, negative has no limit (CORE-19). If the turn called something before it
+// came to wait, it does not wait at all, so that `for !done { r.Turn(-1) }` sees
+// what was done. Turn is for tests and foreign loops, on a
+// reactor that is not in Run; also while a Shutdown fired by hand waits. A Turn
+// inside a Turn, or during Run, panics. On a stopped reactor it fails with
+// ErrNotRestartable.
+func (r *Reactor) Turn(timeout time.Duration) error {
+	if r.is(lifeStopped) {
+		return ErrNotRestartable
+	}
+	if r.inTurn || !r.is(lifeFresh) && !r.is(lifeStopping) {
+		panic("reactor: Turn inside Turn")
+	}
+	r.pool.start()
+	r.turn(timeout, false)
+	return nil
+}
+
+// turn makes one turn. busy says that it is to wait even if it has called
+// something.
+func (r *Reactor) turn(timeout time.Duration, busy bool) {
+	r.inTurn = true
+	defer func() { r.inTurn = false }()
+	r.stats.Turns++
+	called := r.stats.Posted + r.stats.DelayedCalls
+	if len(r.timers.postponed) > 0 {
+		r.timers.settle(r.k.Now())
+	}
+	r.runPosted()
+	r.runDue()
+	if r.is(lifeRunningAsked) {
+		r.life.Store(int32(lifeStopping))
+		r.event(Shutdown).fire()
+	}
+	if r.is(lifeStopped) {
+		return // no last poll (CORE-27)
+	}
+	if !busy && (called != r.stats.Posted+r.stats.DelayedCalls || len(r.dirty) > 0) {
+		timeout = 0
+	}
+	r.settleDirty()
+	r.wait(r.until(timeout))
+	for r.next < r.batch {
+		r.dispatch()
+	}
+	r.settleDirty()
+	r.recycle()
+}
+
+// until is how long the kernel may wait, on its clock.
+func (r *Reactor) until(timeout time.Duration) time.Duration {
+	if timeout == 0 || len(r.dirty) > 0 || r.is(lifeCrashed) {
+		return 0
+	}
+	if len(r.timers.postponed) > 0 {
+		r.timers.settle(r.k.Now())
+	}
+	until := r.timers.first()
+	if timeout > 0 {
+		until = min(until, after(r.k.Now(), timeout))
+	}
+	return until
+}
+
+func (r *Reactor) wait(until time.Duration) {
+	p := &r.posts
+	if until != 0 {
+		// Whoever posts from here on sees a sleeping loop and rings; what was
+		// posted before is seen here. So no wake-up is lost (THR-4, THR-5).
+		p.sleep.Store(asleep)
+		if p.filled.Load() || r.is(lifeRunningAsked) {
+			until = 0
+		}
+	}
+	n, err := r.k.Wait(r.ready, until)
+	p.sleep.Store(awake)
+	r.next, r.batch = 0, n
+	r.stats.Events += uint64(n)
+	if err == nil {
+		r.waitFailed = 0
+		return
+	}
+	r.log.Error("the kernel cannot wait", slog.Any("err", err))
+	if r.waitFailed++; r.waitFailed >= waitFailuresLimit && r.waitErr == nil {
+		r.waitErr = err
+		r.Stop()
+	}
+}
+
+// dispatch hands the batch to its sources, until its end or a panic.
+func (r *Reactor) dispatch() {
+	defer func() {
+		if v := recover(); v != nil {
+			src := r.current
+			src.panicked(r.caught(v, describe(src)))
+		}
+		r.current = nil
+	}()
+	for r.next < r.batch {
+		ev := r.ready[r.next]
+		r.next++
+		// A slot is empty if its source ended earlier in this batch (FDS-14).
+		if src := r.slots[ev.Token]; src != nil {
+			r.current = src
+			src.ready(ev.Ready)
+		}
+	}
+}
+
+// caught makes an error of a recovered panic and tells of it.
+func (r *Reactor) caught(v any, in string) *PanicError {
+	e := newPanicError(v, in)
+	r.report(e)
+	return e
+}
+
+func newPanicError(v any, in string) *PanicError {
+	return &PanicError{Value: v, Stack: debug.Stack(), In: in}
+}
+
+func (r *Reactor) report(e *PanicError) {
+	r.stats.Panics++
+	r.log.LogAttrs(context.Background(), slog.LevelError, "panic",
+		slog.String("in", e.In), slog.Any("value", e.Value), slog.String("stack", string(e.Stack)))
+	if r.cfg.Panicked != nil {
+		r.cfg.Panicked(e)
+	}
+}
+
+// take gives src a token.
+func (r *Reactor) take(src source) uint32 {
+	if n := len(r.free); n > 0 {
+		token := r.free[n-1]
+		r.free = r.free[:n-1]
+		r.slots[token] = src
+		return token
+	}
+	if len(r.slots) > math.MaxUint32-1 {
+		panic(errors.New("reactor: out of tokens"))
+	}
+	r.slots = append(r.slots, src)
+	return uint32(len(r.slots) - 1)
+}
+
+// release takes a token back; it is given out again only after this turn.
+func (r *Reactor) release(token uint32) {
+	r.slots[token] = nil
+	r.freed = append(r.freed, token)
+}
+
+func (r *Reactor) recycle() {
+	if len(r.freed) > 0 {
+		r.free = append(r.free, r.freed...)
+		r.freed = r.freed[:0]
+	}
+}
+
+// disconnectAll ends every source once, in the order of their tokens; one that
+// panics does not keep the others (CORE-26).
+func (r *Reactor) disconnectAll() {
+	for i := 0; i < len(r.slots); i++ {
+		if src := r.slots[i]; src != nil {
+			src.shutdown()
+		}
+	}
+}
+
+// Streams walks the connections that are not lost yet, in no promised order.
+func (r *Reactor) Streams() iter.Seq[*Stream] {
+	return func(yield func(*Stream) bool) {
+		for _, src := range r.slots {
+			if s, ok := src.(*Stream); ok && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// Stats are counters of a reactor, since it was made.
+type Stats struct {
+	Turns        uint64 // turns of the loop
+	Events       uint64 // sockets reported ready
+	Posted       uint64 // posted functions called
+	DelayedCalls uint64 // delayed calls made
+	Accepted     uint64 // connections accepted
+	Refused      uint64 // of these, refused by the factory or for want of descriptors
+	Panics       uint64 // panics recovered
+	Sources      int    // ports, connectors, connections and descriptors now
+	Pending      int    // delayed calls now
+}
+
+// Stats is a copy of the counters.
+func (r *Reactor) Stats() Stats {
+	s := r.stats
+	s.Sources = len(r.slots) - len(r.free) - len(r.freed)
+	s.Pending = len(r.timers.heap)
+	return s
+}

@@ -1,0 +1,340 @@
+package reactor
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// Stream is the transport of this package: one connected stream socket, all of
+// whose abilities are methods. It belongs to the loop's goroutine.
+//
+// Nothing ends inside a call: what Write, Close, Abort and the others set in
+// motion is settled when the callback in progress has returned, or, for a stream
+// other than the one it is about, at the end of the turn.
+type Stream struct {
+	r        *Reactor
+	sock     kernel.Sock
+	proto    Protocol
+	owner    owner
+	out      output
+	producer Producer
+	reason   error  // why it ends, from end to lose
+	in       uint64 // bytes read
+	sent     uint64 // bytes the socket took
+	token    uint32
+	session  uint32
+	life     streamLife
+	read     readState
+	write    writeState
+	armed    kernel.Ready
+	paused   bool // the producer was paused by us
+	blocked  bool // the socket was full: wait for Writable before sending
+	dirty    bool // stands in Reactor.dirty
+}
+
+// owner is the port or connector a stream came from.
+type owner interface {
+	// streamConfig is complete.
+	streamConfig() *StreamConfig
+	// streamLost is called after the protocol's ConnectionLost.
+	streamLost(*Stream, error)
+	logPrefix(*Stream) string
+}
+
+type streamLife uint8
+
+const (
+	streamOpen    streamLife = iota
+	streamClosing            // Close was called: the end comes when all is sent
+	streamFailing            // the end comes when the callback returns; reason says why
+	streamLost
+)
+
+type readState uint8
+
+const (
+	readOn readState = iota
+	readPaused
+	readEnded // the peer has ended, and a HalfCloseListener was told
+)
+
+type writeState uint8
+
+const (
+	writeOn      writeState = iota
+	writeClosing            // CloseWrite was called
+	writeEnded
+)
+
+// newStream makes the transport of a connected sock; the caller sees to its token.
+func (r *Reactor) newStream(sock kernel.Sock, p Protocol, o owner) *Stream {
+	return &Stream{r: r, sock: sock, proto: p, owner: o}
+}
+
+// begin tells the protocol, and settles what it did.
+func (s *Stream) begin() error {
+	err := s.tell(s.made)
+	if err != nil {
+		s.end(err)
+	}
+	s.r.settleOne(s) // what panics in there is this stream's, not the port's
+	return err
+}
+
+func (s *Stream) made() { s.proto.ConnectionMade(s) }
+
+// tell makes one callback outside the batch's own protection.
+func (s *Stream) tell(fn func()) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = s.r.caught(v, describe(s))
+		}
+	}()
+	fn()
+	return nil
+}
+
+// touch has the stream settled soon.
+func (s *Stream) touch() {
+	if !s.dirty && s.life != streamLost {
+		s.dirty = true
+		s.r.dirty = append(s.r.dirty, s)
+	}
+}
+
+// settleDirty settles the streams touched so far. Those touched meanwhile wait
+// for the next turn, so that two that feed each other cannot hold the loop.
+func (r *Reactor) settleDirty() {
+	if len(r.dirty) == 0 {
+		return
+	}
+	r.dirty, r.settling = r.settling[:0], r.dirty
+	for i, s := range r.settling {
+		r.settling[i] = nil
+		s.dirty = false
+		r.settleOne(s)
+	}
+}
+
+func (r *Reactor) settleOne(s *Stream) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(r.caught(v, describe(s)))
+		}
+	}()
+	s.settle()
+}
+
+func (s *Stream) ready(ev kernel.Ready) {
+	if ev&kernel.Readable != 0 && s.reading() {
+		s.readSome()
+	}
+	if ev&kernel.Writable != 0 {
+		s.blocked = false
+	}
+	s.settle()
+}
+
+func (s *Stream) reading() bool { return s.life == streamOpen && s.read == readOn }
+
+func (s *Stream) readSome() {
+	buf := s.r.buf
+	n, err := s.sock.Read(buf)
+	switch {
+	case n > 0:
+		s.in += uint64(n)
+		s.proto.DataReceived(buf[:n:n])
+	case err == kernel.ErrAgain || err == nil:
+	case err == io.EOF:
+		s.peerEnded()
+	default:
+		s.end(s.opError("read", err))
+	}
+}
+
+// peerEnded is half the end for those who listen for it, and all of it for the
+// rest (TCP-71, TCP-72).
+func (s *Stream) peerEnded() {
+	h, ok := ProtocolAs[HalfCloseListener](s.proto)
+	if !ok {
+		s.end(io.EOF)
+		return
+	}
+	s.read = readEnded
+	h.ReadConnectionLost()
+}
+
+// settle carries out what was asked for. It is the one place where a stream
+// sends, ends a direction, ends altogether, or changes what it waits for.
+func (s *Stream) settle() {
+	if s.life == streamLost {
+		return
+	}
+	if s.out.size > 0 && !s.blocked && s.life != streamFailing {
+		s.flush(nil)
+	}
+	if s.paused && s.life != streamFailing && s.out.size <= s.owner.streamConfig().LowWater {
+		s.resumeProducer()
+		if s.out.size > 0 && !s.blocked {
+			s.touch() // what it produced goes out in the next turn
+		}
+	}
+	if s.out.size == 0 && s.life != streamFailing && s.producer == nil {
+		switch {
+		case s.life == streamClosing:
+			s.end(ErrClosed)
+		case s.write == writeClosing:
+			s.endWrite()
+		}
+	}
+	if s.life == streamFailing {
+		s.lose()
+		return
+	}
+	s.arm()
+}
+
+// flush sends what is unsent and then p, and returns how much of p was taken.
+func (s *Stream) flush(p []byte) int {
+	n, short, err := s.out.send(s.r, s.sock, p)
+	switch {
+	case err == kernel.ErrAgain:
+		s.blocked = true
+	case err != nil:
+		s.end(s.opError("write", err))
+	default:
+		s.blocked = short
+	}
+	s.sent += uint64(n)
+	own := min(n, s.out.size)
+	s.out.advance(s.r, own)
+	return n - own
+}
+
+func (s *Stream) endWrite() {
+	s.write = writeEnded
+	// If the peer has gone already this fails, and reading finds out (TCP-75).
+	s.sock.CloseWrite()
+	if h, ok := ProtocolAs[HalfCloseListener](s.proto); ok {
+		h.WriteConnectionLost()
+	}
+}
+
+func (s *Stream) arm() {
+	var want kernel.Ready
+	if s.reading() {
+		want = kernel.Readable
+	}
+	if s.blocked && s.out.size > 0 {
+		want |= kernel.Writable
+	}
+	if want == s.armed {
+		return
+	}
+	if err := s.r.k.Arm(s.sock, s.token, want); err != nil {
+		s.end(s.opError("arm", err))
+		s.lose()
+		return
+	}
+	s.armed = want
+}
+
+// end decides why the connection ends; the first reason stands, unless a
+// callback panics after it (TCP-81). The end itself is lose's.
+func (s *Stream) end(reason error) {
+	if s.life == streamLost {
+		return
+	}
+	_, panicked := reason.(*PanicError)
+	if s.life != streamFailing || panicked {
+		s.life, s.reason = streamFailing, reason
+	}
+	s.touch()
+}
+
+// lose is the end, once, for whatever reason.
+func (s *Stream) lose() {
+	reason := s.reason
+	s.life, s.reason = streamLost, nil
+	s.out.drop(s.r)
+	s.sock.Local() // it stays known
+	if reason == ErrClosed && s.read != readEnded {
+		s.drain()
+	}
+	if graceful(reason) {
+		s.sock.Close()
+	} else {
+		s.sock.Abort()
+	}
+	s.r.release(s.token)
+	if p := s.producer; p != nil {
+		s.producer = nil
+		s.tell(p.StopProducing) // before ConnectionLost (PROD-6)
+	}
+	s.tell(func() { s.proto.ConnectionLost(reason) })
+	s.owner.streamLost(s, reason)
+	s.proto = lostProtocol{}
+}
+
+// drain discards the input that is there (TCP-59). Closing a socket with unread
+// input resets the connection, and the system drops what it has not sent yet.
+func (s *Stream) drain() {
+	for left := drainLimit; left > 0; {
+		n, err := s.sock.Read(s.r.buf)
+		if n <= 0 || err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+// drainLimit is how many bytes of unread input Close bothers to discard.
+const drainLimit = 1 << 20
+
+// graceful tells which ends do not reset the connection.
+func graceful(reason error) bool {
+	return reason == io.EOF || reason == ErrClosed || reason == ErrStopped
+}
+
+// lostProtocol takes the protocol's place after the end, so that the transport
+// does not keep it alive (DESC-30).
+type lostProtocol struct{}
+
+func (lostProtocol) ConnectionMade(Transport) {}
+func (lostProtocol) DataReceived([]byte)      {}
+func (lostProtocol) ConnectionLost(error)     {}
+func (lostProtocol) LogPrefix() string        { return "lost connection" }
+
+func (s *Stream) panicked(e *PanicError) {
+	s.end(e)
+	if s.life == streamFailing {
+		s.lose()
+	}
+}
+
+func (s *Stream) shutdown() {
+	s.end(ErrStopped)
+	if s.life == streamFailing {
+		s.lose()
+	}
+}
+
+func (s *Stream) opError(op string, err error) error {
+	return &OpError{Op: op, Local: s.sock.Local(), Remote: s.sock.Remote(), Err: err}
+}
+
+// describe names a source for people: its protocol's type or its own.
+func describe(src source) string {
+	switch src := src.(type) {
+	case *Stream:
+		return prefixOf(src.proto)
+	case *watch:
+		if src.handling != nil {
+			return prefixOf(src.handling)
+		}
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T", src), "*")
+}

@@ -1,0 +1,275 @@
+package reactor
+
+import (
+	"fmt"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+var (
+	_ Transport  = (*Stream)(nil)
+	_ HalfCloser = (*Stream)(nil)
+	_ Producer   = (*Stream)(nil)
+	_ Consumer   = (*Stream)(nil)
+	_ Vectored   = (*Stream)(nil)
+)
+
+// Write takes all of p, as [Transport] says. Small writes are gathered and sent
+// when the callback returns; from chunkSize bytes on they go to the socket at once.
+func (s *Stream) Write(p []byte) (int, error) {
+	if err := s.writable(len(p)); err != nil {
+		return 0, err
+	}
+	rest := p
+	if len(p) >= chunkSize && !s.blocked {
+		rest = p[s.flush(p):]
+	}
+	s.keep(rest)
+	return len(p), nil
+}
+
+// WriteVec takes all of bufs, as one write.
+func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
+	total := 0
+	for _, p := range bufs {
+		total += len(p)
+	}
+	if err := s.writable(total); err != nil {
+		return 0, err
+	}
+	for _, p := range bufs {
+		if len(p) >= chunkSize && !s.blocked && s.life <= streamClosing {
+			p = p[s.flush(p):]
+		}
+		s.keep(p)
+	}
+	return total, nil
+}
+
+// writable tells why n more bytes cannot be taken. While a Close or CloseWrite
+// waits for the registered producer, what that produces is still taken.
+func (s *Stream) writable(n int) error {
+	producing := s.producer != nil
+	switch {
+	case s.life == streamOpen && s.write == writeOn:
+	case s.life > streamClosing, !producing && s.life == streamClosing:
+		return ErrClosed
+	case !producing, s.write == writeEnded:
+		return ErrWriteClosed
+	}
+	if limit := s.owner.streamConfig().MaxBuffered; limit >= 0 && s.out.size+n > limit {
+		s.end(ErrBufferFull)
+		return ErrBufferFull
+	}
+	return nil
+}
+
+// keep copies what is to be sent later.
+func (s *Stream) keep(p []byte) {
+	if len(p) == 0 || s.life > streamClosing {
+		return
+	}
+	s.out.append(s.r, p)
+	if s.out.size >= chunkSize && !s.blocked {
+		s.flush(nil)
+	}
+	s.checkHigh()
+	if s.r.current != source(s) {
+		s.touch()
+	}
+}
+
+// Close ends the connection when everything is sent, as [Transport] says.
+func (s *Stream) Close() error {
+	if s.life == streamOpen {
+		s.life = streamClosing
+		s.touch()
+	}
+	return nil
+}
+
+// Abort resets the connection, as [Transport] says. It also cuts short a Close.
+func (s *Stream) Abort() { s.end(ErrAborted) }
+
+// CloseWrite ends our direction when everything is sent, as [HalfCloser] says.
+func (s *Stream) CloseWrite() error {
+	if s.life == streamOpen && s.write == writeOn {
+		s.write = writeClosing
+		s.touch()
+	}
+	return nil
+}
+
+// PauseProducing stops delivery: DataReceived is not called after it returns,
+// until ResumeProducing (TCP-64). While paused, the peer's closing is not
+// noticed (TCP-66).
+func (s *Stream) PauseProducing() {
+	if s.reading() {
+		s.read = readPaused
+		s.touch()
+	}
+}
+
+// ResumeProducing takes delivery up again, unless the stream is closing or lost
+// (TCP-65).
+func (s *Stream) ResumeProducing() {
+	if s.read == readPaused && s.life == streamOpen {
+		s.read = readOn
+		s.touch()
+	}
+}
+
+// StopProducing is Close (PROD-11).
+func (s *Stream) StopProducing() { s.Close() }
+
+// RegisterProducer takes p as the producer, as [Consumer] says.
+func (s *Stream) RegisterProducer(p Producer) error {
+	if s.life == streamFailing || s.life == streamLost {
+		p.StopProducing()
+		return nil
+	}
+	if s.producer != nil {
+		return fmt.Errorf("%w: %T is, %T wants to be", ErrProducerRegistered, s.producer, p)
+	}
+	s.producer, s.paused = p, false
+	s.checkHigh()
+	return nil
+}
+
+// UnregisterProducer forgets the producer, as [Consumer] says.
+func (s *Stream) UnregisterProducer() {
+	if s.producer != nil {
+		s.producer, s.paused = nil, false
+		s.touch()
+	}
+}
+
+// StopConsuming is UnregisterProducer and Close (PROD-10).
+func (s *Stream) StopConsuming() {
+	s.UnregisterProducer()
+	s.Close()
+}
+
+// checkHigh pauses the producer, once, above the high-water mark. The flag is set
+// first, because the producer may call back in (DESC-15, DESC-16).
+func (s *Stream) checkHigh() {
+	if s.producer != nil && !s.paused && s.out.size > s.owner.streamConfig().HighWater {
+		s.paused = true
+		s.producer.PauseProducing()
+	}
+}
+
+func (s *Stream) resumeProducer() {
+	if s.paused {
+		s.paused = false
+		s.producer.ResumeProducing()
+	}
+}
+
+// Buffered is how many bytes were written and not yet taken by the socket.
+func (s *Stream) Buffered() int { return s.out.size }
+
+// Local is our address.
+func (s *Stream) Local() kernel.Addr { return s.sock.Local() }
+
+// Remote is the peer's address.
+func (s *Stream) Remote() kernel.Addr { return s.sock.Remote() }
+
+// Reactor is the loop the stream lives on.
+func (s *Stream) Reactor() *Reactor { return s.r }
+
+// Protocol is the protocol on this stream, nil after ConnectionLost.
+func (s *Stream) Protocol() Protocol {
+	if _, lost := s.proto.(lostProtocol); lost {
+		return nil
+	}
+	return s.proto
+}
+
+// SetNoDelay sends small segments at once, or not (TCP-63). It fails with
+// ErrClosed after the loss, with kernel.ErrUnsupported where there is no such
+// thing.
+func (s *Stream) SetNoDelay(on bool) error {
+	o, err := s.options()
+	if err != nil {
+		return err
+	}
+	return o.SetNoDelay(on)
+}
+
+// NoDelay asks the socket what SetNoDelay sets.
+func (s *Stream) NoDelay() (bool, error) {
+	o, err := s.options()
+	if err != nil {
+		return false, err
+	}
+	return o.NoDelay()
+}
+
+// SetKeepAlive probes an idle peer, or not (TCP-63). Errors as SetNoDelay.
+func (s *Stream) SetKeepAlive(on bool) error {
+	o, err := s.options()
+	if err != nil {
+		return err
+	}
+	return o.SetKeepAlive(on)
+}
+
+// KeepAlive asks the socket what SetKeepAlive sets.
+func (s *Stream) KeepAlive() (bool, error) {
+	o, err := s.options()
+	if err != nil {
+		return false, err
+	}
+	return o.KeepAlive()
+}
+
+func (s *Stream) options() (kernel.TCPSock, error) {
+	if s.life == streamLost {
+		return nil, ErrClosed
+	}
+	if o, ok := s.sock.(kernel.TCPSock); ok {
+		return o, nil
+	}
+	return nil, kernel.ErrUnsupported
+}
+
+// StreamStats are counters of one connection.
+type StreamStats struct {
+	In       uint64 // bytes read
+	Sent     uint64 // bytes taken by the socket
+	Buffered int    // bytes written and not yet taken
+}
+
+// Stats is a copy of the counters.
+func (s *Stream) Stats() StreamStats { return StreamStats{s.in, s.sent, s.out.size} }
+
+// LogPrefix is "protocol,session,peer" on the side that listens and
+// "protocol,client" on the other (TCP-50).
+func (s *Stream) LogPrefix() string { return s.owner.logPrefix(s) }
+
+// String tells protocol, session and where: "<Echo #0 on 8007>" or
+// "<Echo to 127.0.0.1:8007>" (TCP-49).
+func (s *Stream) String() string {
+	if p, ok := s.owner.(*Port); ok {
+		return fmt.Sprintf("<%s #%d on %d>", prefixOf(s.proto), s.session, p.addr.Port())
+	}
+	return fmt.Sprintf("<%s to %v>", prefixOf(s.proto), s.Remote())
+}
+
+// LogPrefixer is what a protocol or factory may also be, to choose the name that
+// logs use for it; the default is the name of its type (PROTO-5).
+type LogPrefixer interface{ LogPrefix() string }
+
+func prefixOf(v any) string {
+	if l, ok := v.(LogPrefixer); ok {
+		return l.LogPrefix()
+	}
+	name := fmt.Sprintf("%T", v)
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '.' || name[i] == '*' {
+			return name[i+1:]
+		}
+	}
+	return name
+}

@@ -1,0 +1,254 @@
+//go:build unix
+
+package reactor_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+)
+
+// openDescriptors are the numbers in use, of the first few hundred.
+func openDescriptors() []int {
+	var fds []int
+	for fd := range 256 {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
+func TestWakerDescriptors(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		before := openDescriptors()
+		k := w.Open(t)
+		blocking, found := 0, 0
+		for _, fd := range openDescriptors() {
+			if slices.Contains(before, fd) {
+				continue
+			}
+			found++
+			if f, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); f&unix.FD_CLOEXEC == 0 {
+				t.Errorf("WAKE-2: descriptor %d is left open across exec", fd)
+			}
+			if f, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); f&unix.O_NONBLOCK == 0 {
+				blocking++
+			}
+		}
+		// WAKE-2: all but the poller itself, which is not read.
+		poller := 0
+		if w.Name() != "poll" && w.Name() != "select" {
+			poller = 1
+		}
+		if found == 0 || blocking > poller {
+			t.Errorf("WAKE-2: %d of %d new descriptors block", blocking, found)
+		}
+		if err := k.Close(); err != nil {
+			t.Errorf("WAKE-5: %v", err)
+		}
+		if err := k.Close(); err != nil {
+			t.Errorf("WAKE-5: a second Close: %v", err)
+		}
+		same(t, openDescriptors(), before...) // WAKE-5
+		k.Wake()                              // WAKE-3: without a waker it does nothing
+		same(t, openDescriptors(), before...)
+	})
+}
+
+func TestWakerIsNobodysDescriptor(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		p := newPipeReader(t)
+		if err := r.AddReader(p); err != nil {
+			t.Fatal(err)
+		}
+		same(t, r.Readers(), reactor.ReadDescriptor(p)) // WAKE-1: it is not among them
+		same(t, r.RemoveAll(), reactor.FileDescriptor(p))
+		r.CallWhenRunning(func() {
+			go r.Stop() // WAKE-1: it has survived
+		})
+		runToEnd(t, r)
+		r.Close()
+		r.Post(func() { t.Error("called after the end") }) // WAKE-3: no waker, no harm
+	})
+}
+
+func TestManyWakeUpsAreOne(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		k := spyOn(t, w)
+		r := reactortest.New(t, k, reactor.Config{})
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() { // WAKE-3: from any goroutine; a full pipe is no error
+				for range 20_000 {
+					k.Kernel.Wake()
+				}
+			})
+		}
+		all.Wait()
+		early, calls := 0, 0
+		r.CallLater(2*ms, func() { calls++; r.Post(func() {}) })
+		for calls == 0 {
+			if err := r.Turn(-1); err != nil {
+				t.Fatal(err)
+			}
+			early++
+		}
+		// WAKE-4: one pass for all of them, one that waits for the call, one that
+		// makes it; a signal may add one.
+		if early > 6 {
+			t.Errorf("WAKE-4: %d turns", early)
+		}
+	})
+}
+
+// raise sends this process a signal.
+func raise(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(os.Getpid(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listenFor has a channel of the test's own hear a signal too.
+func listenFor(t *testing.T, s ...os.Signal) <-chan os.Signal {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, s...)
+	t.Cleanup(func() { signal.Stop(c) })
+	return c
+}
+
+func TestSignalStops(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1} {
+			var log coreLog
+			mine := listenFor(t, sig)
+			r := w.New(t, reactor.Config{Signals: []os.Signal{sig}, Logger: slog.New(&log)})
+			if r.ExitSignal() != nil {
+				t.Error("WAKE-11: an exit signal before the run")
+			}
+			r.CallWhenRunning(func() { raise(t, sig) })
+			down := false
+			r.AddTrigger(reactor.After, reactor.Shutdown, func() { down = true })
+			ended := make(chan error)
+			go func() { ended <- r.Run(context.Background()) }() // WAKE-14: on any goroutine
+			if err := <-ended; err != nil || !down {
+				t.Errorf("WAKE-10: %v: Run: %v, shutdown complete: %v", sig, err, down)
+			}
+			if got := r.ExitSignal(); got != sig {
+				t.Errorf("WAKE-11: the exit signal is %v, not %v", got, sig)
+			}
+			if log.count(slog.LevelInfo, "stopping on a signal") != 1 {
+				t.Error("WAKE-11: not logged")
+			}
+			<-mine // WAKE-13: other handlers are not disturbed, now
+			raise(t, sig)
+			<-mine // and after the end
+		}
+	})
+}
+
+func TestNoSignalsUnlessNamed(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		k := spyOn(t, w)
+		k.notify = func() { t.Error("WAKE-10: signals taken without being named") }
+		r := reactortest.New(t, k, reactor.Config{})
+		mine := listenFor(t, syscall.SIGUSR1)
+		r.CallWhenRunning(func() {
+			raise(t, syscall.SIGUSR1)
+			<-mine
+			r.CallLater(ms, func() { r.Stop() })
+		})
+		runToEnd(t, r)
+		if got := r.ExitSignal(); got != nil {
+			t.Errorf("WAKE-11: the exit signal is %v", got)
+		}
+		same(t, reactor.StopSignals(), os.Signal(syscall.SIGINT), os.Signal(syscall.SIGTERM)) // WAKE-10
+	})
+}
+
+func TestSecondSignal(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		var log coreLog
+		k := spyOn(t, w)
+		heard := make(chan os.Signal, 8)
+		k.heard = func(s os.Signal) { heard <- s }
+		r := reactortest.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2}, Logger: slog.New(&log)})
+		r.CallWhenRunning(func() { raise(t, syscall.SIGUSR1) })
+		r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
+			<-heard
+			raise(t, syscall.SIGUSR2)
+			<-heard
+			r.Post(done) // after what the second signal posted
+		})
+		runToEnd(t, r)
+		// WAKE-12: ignored, and nothing is logged of it.
+		if r.ExitSignal() != syscall.SIGUSR1 || log.count(slog.LevelError, "panic") != 0 || log.count(slog.LevelInfo, "stopping on a signal") != 1 {
+			t.Errorf("WAKE-12: exit signal %v, log %v", r.ExitSignal(), log.records)
+		}
+	})
+}
+
+func TestSignalsAfterCrash(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		k := spyOn(t, w)
+		taken := 0
+		k.notify = func() { taken++ }
+		k.heard = func(s os.Signal) { t.Errorf("WAKE-13: %v heard after the run", s) }
+		mine := listenFor(t, syscall.SIGUSR1)
+		r := reactortest.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1}})
+		r.Post(r.Crash)
+		runToEnd(t, r)
+		if k.stops != 1 {
+			t.Errorf("WAKE-13: given back %d times", k.stops)
+		}
+		raise(t, syscall.SIGUSR1)
+		<-mine
+		k.heard = nil
+		r.CallWhenRunning(func() { raise(t, syscall.SIGUSR1) })
+		runToEnd(t, r)
+		if taken != 2 || k.stops != 2 || r.ExitSignal() != syscall.SIGUSR1 {
+			t.Errorf("WAKE-10: taken %d times, exit signal %v", taken, r.ExitSignal())
+		}
+	})
+}
+
+// victim in the environment makes the test binary the process that
+// TestDefaultActionIsBack runs; its value is the kernel's name.
+const victim = "WHORL_TEST_VICTIM"
+
+func TestDefaultActionIsBack(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		if os.Getenv(victim) != "" {
+			if os.Getenv(victim) != w.Name() {
+				return
+			}
+			r := w.New(t, reactor.Config{Signals: []os.Signal{syscall.SIGTERM}})
+			r.CallWhenRunning(func() { raise(t, syscall.SIGTERM) })
+			runToEnd(t, r)
+			raise(t, r.ExitSignal().(syscall.Signal)) // WAKE-15: how a program passes it on
+			<-time.After(reactortest.Limit)           // the end comes first
+			return
+		}
+		cmd := exec.Command(os.Args[0], "-test.run=^TestDefaultActionIsBack$")
+		cmd.Env = append(os.Environ(), victim+"="+w.Name())
+		out, _ := cmd.CombinedOutput()
+		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		if !status.Signaled() || status.Signal() != syscall.SIGTERM {
+			t.Errorf("WAKE-13: the process ended with %v\n%s", cmd.ProcessState, out)
+		}
+	})
+}
