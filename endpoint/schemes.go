@@ -1,0 +1,210 @@
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Server is a place to listen. Its String is a description that the registry it
+// came from reads as the same place; [Describe] writes it.
+type Server interface {
+	fmt.Stringer
+	// Listen opens the place on r's goroutine and serves it with f's protocols.
+	// It may be called again, for another port. It does not panic because of
+	// what the place is: every failure is an error, and errors.Is finds
+	// reactor.ErrListen (EP-1, EP-8).
+	Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error)
+}
+
+// Client is a place to connect to. Its String is a description that the registry
+// it came from reads as the same place; [Describe] writes it.
+type Client interface {
+	fmt.Stringer
+	// Connect starts connecting, on r's goroutine. It may be called again, for
+	// another connection. done is called once, on the same goroutine, never
+	// before Connect returns (EP-1): with the protocol that f built, after its
+	// ConnectionMade (EP-2), or with an error, for which errors.Is finds
+	// reactor.ErrConnect (EP-5).
+	//
+	// f is started and stopped as a [reactor.StartStopper], but is not a
+	// [reactor.ConnectorListener] here (EP-3). If it builds nil the connection is
+	// closed and the error is reactor.ErrNoProtocol (EP-4).
+	//
+	// cancel gives the attempt up: no connection is made, and done is called
+	// later, with reactor.ErrCancelled. After done was called, and the second
+	// time, it does nothing (EP-6).
+	Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func())
+}
+
+// ConnectProtocol connects p itself to c: done gets p, or an error (EP-9). The
+// rest is as [Client] says.
+func ConnectProtocol(c Client, r *reactor.Reactor, p reactor.Protocol, done func(reactor.Protocol, error)) (cancel func()) {
+	return c.Connect(r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }), done)
+}
+
+// Checker is what a scheme's struct may also be, to refuse what it was filled
+// with. The error is made an [*ArgumentError] if it is none.
+type Checker interface {
+	Check() error
+}
+
+// Schemes is the set of known types, for listening and for connecting, by name
+// (GRAM-9). Each maker returns a new pointer to a struct, with the defaults of
+// its arguments, whose fields are filled from the description:
+//
+//	schemes := endpoint.Std()
+//	schemes.Servers["flaky"] = func() endpoint.Server { return &Flaky{Every: 3} }
+//
+// The fields that are arguments are tagged `ep:"name,position,optional"`. One
+// without a position can only be given by its keyword, and need not be; one with
+// a position, counted from 0, must be given unless it says optional. A tag
+// `help:"..."` is its line in the help text; that of a field called _ is the
+// type's own. How a field is written follows from its Go type:
+//
+//   - string: any text
+//   - bool: yes, no, true, false, 1 or 0
+//   - int and its sizes, uint and its sizes but uint16: a decimal number
+//   - uint16: a port, 0 to 65535, or the name of a TCP service
+//   - fs.FileMode: octal, 0 to 777
+//   - time.Duration: a number of seconds, or a form such as 1m30s
+//   - netip.Addr: an IP literal, with its scope, in brackets or not; or nothing
+//   - [Host]: a host name or an IP literal
+//
+// A struct with other tagged fields, or contradictory tags, panics at its first
+// use. The zero Schemes knows nothing.
+type Schemes struct {
+	Servers map[string]func() Server
+	Clients map[string]func() Client
+}
+
+// Std is a new set of the types of this package: tcp, tcp4 and tcp6, each for
+// listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]).
+func Std() Schemes {
+	return Schemes{
+		Servers: map[string]func() Server{
+			"tcp":  func() Server { return &TCPServer{} },
+			"tcp4": func() Server { return &TCPServer{Family: IPv4} },
+			"tcp6": func() Server { return &TCP6Server{} },
+		},
+		Clients: map[string]func() Client{
+			"tcp":  func() Client { return &TCPClient{} },
+			"tcp4": func() Client { return &TCPClient{Family: IPv4} },
+			"tcp6": func() Client { return &TCPClient{Family: IPv6} },
+		},
+	}
+}
+
+// Server is the place to listen that description names. Upper and lower case of
+// the type do not matter (GRAM-5). Errors are known here, not at Listen: a
+// [*SyntaxError], an [*UnknownSchemeError] or an [*ArgumentError] (GRAM-6,
+// GRAM-7).
+func (s Schemes) Server(description string) (Server, error) {
+	return find(s.Servers, description, false)
+}
+
+// Client is the place to connect to that description names, as Server is for
+// listening.
+func (s Schemes) Client(description string) (Client, error) {
+	return find(s.Clients, description, true)
+}
+
+func find[T any](known map[string]func() T, description string, client bool) (T, error) {
+	var none T
+	d, err := Parse(description)
+	if err != nil {
+		return none, err
+	}
+	scheme, names := d.Scheme, slices.Sorted(maps.Keys(known))
+	if known[scheme] == nil {
+		i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, scheme) })
+		if i < 0 {
+			return none, &UnknownSchemeError{Scheme: scheme, Client: client, Known: names}
+		}
+		scheme = names[i]
+	}
+	e := known[scheme]()
+	if err := fill(scheme, d.Args, e); err != nil {
+		return none, err
+	}
+	if c, ok := any(e).(Checker); ok {
+		if err := c.Check(); err != nil {
+			if _, ok := errors.AsType[*ArgumentError](err); !ok {
+				err = &ArgumentError{Scheme: scheme, Err: err}
+			}
+			return none, err
+		}
+	}
+	return e, nil
+}
+
+// Describe writes the description of scheme with the arguments that e holds, a
+// pointer to a scheme's struct: those that are required by position, and by
+// keyword the others that are not zero. It is what a String method returns.
+func Describe(scheme string, e any) string {
+	f, v := formOf(e)
+	d := Description{Scheme: scheme}
+	for _, a := range f.fields {
+		text := v.Field(a.index)
+		switch {
+		case !a.optional:
+			d.Args = append(d.Args, Argument{Value: format(text)})
+		case !text.IsZero():
+			d.Args = append(d.Args, Argument{Name: a.name, Value: format(text)})
+		}
+	}
+	return d.String()
+}
+
+// Help is what the descriptions may say, made from the structs: each type with
+// its arguments and their defaults, for listening and then for connecting,
+// sorted.
+func (s Schemes) Help() string {
+	var b strings.Builder
+	b.WriteString("Places to listen:\n")
+	help(&b, s.Servers)
+	b.WriteString("\nPlaces to connect to:\n")
+	help(&b, s.Clients)
+	return b.String()
+}
+
+func help[T any](b *strings.Builder, known map[string]func() T) {
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		f, v := formOf(known[name]())
+		b.WriteString("\n  " + name)
+		for _, a := range f.fields[:f.byPlace] {
+			if a.optional {
+				b.WriteString("[")
+			}
+			b.WriteString(":" + a.name)
+		}
+		for _, a := range f.fields[:f.byPlace] {
+			if a.optional {
+				b.WriteString("]")
+			}
+		}
+		for _, a := range f.fields[f.byPlace:] {
+			b.WriteString("[:" + a.name + "=]")
+		}
+		b.WriteString("\n")
+		if f.summary != "" {
+			b.WriteString("      " + f.summary + "\n")
+		}
+		width := 0
+		for _, a := range f.fields {
+			width = max(width, len(a.name))
+		}
+		for _, a := range f.fields {
+			line := fmt.Sprintf("      %-*s  %s", width, a.name, a.help)
+			if x := v.Field(a.index); !x.IsZero() {
+				line += " (default " + format(x) + ")"
+			}
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+		}
+	}
+}

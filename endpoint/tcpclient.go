@@ -1,0 +1,111 @@
+package endpoint
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// TCPClient is tcp:host:port for connecting, with timeout=, bindAddress= and the
+// others by keyword (EP-11, GRAM-18); and tcp4 and tcp6 with the Family of that
+// name (EP-12, GRAM-23).
+//
+// A name is looked up with the reactor's resolver and tried at each of its
+// addresses, those of the two families in turn, beginning with the resolver's
+// first. The next attempt starts AttemptDelay after the last one, or at once when
+// one fails; the first to succeed wins and ends the others (HOST-4, HOST-5,
+// HOST-7).
+type TCPClient struct {
+	_ struct{} `help:"Connects with TCP: tcp over either version of IP, tcp4 and tcp6 over that one alone."`
+
+	// Host is a name or an IP literal.
+	Host Host `ep:"host,0" help:"host name or IP address, an IPv6 address in brackets"`
+	// Port is the port number.
+	Port uint16 `ep:"port,1" help:"port number or service name"`
+	// Timeout is how long the look-up may take, and after it each attempt. Zero:
+	// 30 s; negative: no limit.
+	Timeout time.Duration `ep:"timeout" help:"for the look-up, and for each attempt; without it, 30 s; negative: no limit"`
+	// BindAddress is the local address. The zero Addr leaves it to the system.
+	BindAddress netip.Addr `ep:"bindAddress" help:"local IP address"`
+	// AttemptDelay is the head start of an attempt over the next. Zero: 300 ms;
+	// negative: the next waits until it has failed.
+	AttemptDelay time.Duration `ep:"attemptDelay" help:"before the next address is tried as well; without it, 0.3 s; negative: until the last has failed"`
+	// NoDelay sends small segments at once.
+	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
+	// KeepAlive probes an idle peer.
+	KeepAlive bool `ep:"keepalive" help:"probe an idle peer"`
+	// Family is what addresses must be of. It is no argument.
+	Family Family
+}
+
+// Check fails if Host cannot be one, or if it, or BindAddress, is of another
+// family than it must be.
+func (e *TCPClient) Check() error {
+	fail := func(argument, value string, err error) error {
+		return &ArgumentError{Scheme: e.Family.scheme(), Argument: argument, Value: value, Err: err}
+	}
+	if _, err := parseHost(string(e.Host)); err != nil {
+		return fail("host", string(e.Host), err)
+	}
+	ip, literal := e.Host.literal()
+	if literal && !e.Family.holds(ip) {
+		return fail("host", ip.String(), fmt.Errorf("%q is not an %v address", ip, e.Family))
+	}
+	bind := e.BindAddress.Unmap()
+	if !bind.IsValid() {
+		return nil
+	}
+	if !e.Family.holds(bind) {
+		return fail("bindAddress", bind.String(), fmt.Errorf("%q is not an %v address", bind, e.Family))
+	}
+	if literal && ip.Is4() != bind.Is4() {
+		return fail("bindAddress", bind.String(), fmt.Errorf("%q is not of the family of %q", bind, ip))
+	}
+	return nil
+}
+
+// Connect starts connecting; see [Client]. If Host is an IP literal the error is
+// that of the one attempt (EP-5); for a name with addresses it is an
+// [*reactor.OpError] to that name with an [*AttemptsError] (HOST-6).
+func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
+	c := newConnecting(r, f, done)
+	c.family = e.family()
+	c.delay = e.AttemptDelay
+	c.cfg = reactor.DialConfig{
+		StreamConfig: reactor.StreamConfig{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
+		Timeout:      e.Timeout,
+	}
+	if bind := e.BindAddress.Unmap(); bind.IsValid() {
+		c.cfg.Bind = kernel.TCPAddr(bind, 0)
+	}
+	c.dest = kernel.HostAddr(string(e.Host), e.Port)
+	ip, literal := e.Host.literal()
+	if literal {
+		c.dest = kernel.TCPAddr(ip, e.Port)
+	}
+	if err := e.Check(); err != nil {
+		c.refuse(err)
+	} else if literal {
+		c.dial(ip)
+	} else {
+		c.lookUp()
+	}
+	return c.cancel
+}
+
+// family is what addresses must be of, BindAddress considered.
+func (e *TCPClient) family() Family {
+	switch {
+	case e.Family != AnyFamily || !e.BindAddress.IsValid():
+		return e.Family
+	case e.BindAddress.Unmap().Is4():
+		return IPv4
+	}
+	return IPv6
+}
+
+// String is the description.
+func (e *TCPClient) String() string { return Describe(e.Family.scheme(), e) }

@@ -1,0 +1,101 @@
+package endpoint
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// TCPServer is tcp:port[:interface[:backlog]] for listening (EP-10, GRAM-10),
+// and tcp4 with the Family of that name.
+type TCPServer struct {
+	_ struct{} `help:"Listens on TCP: tcp on either version of IP, tcp4 on IPv4 alone."`
+
+	// Port is the port number. Zero takes a free one.
+	Port uint16 `ep:"port,0" help:"port number or service name; 0 takes a free one"`
+	// Interface is the local address, with its scope; an IPv6 socket is for IPv6
+	// alone. The zero Addr is every IPv4 address, or, in the family of that name,
+	// every IPv6 address.
+	Interface netip.Addr `ep:"interface,1,optional" help:"local IP address; without it, every IPv4 address"`
+	// Backlog is how many connections may wait to be accepted. Zero or negative:
+	// as many as the system allows.
+	Backlog int `ep:"backlog,2,optional" help:"connections that may wait; without it, as many as the system allows"`
+	// NoDelay sends small segments at once.
+	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
+	// KeepAlive probes idle peers.
+	KeepAlive bool `ep:"keepalive" help:"probe idle peers"`
+	// Family is what Interface must be of. It is no argument.
+	Family Family
+}
+
+// Check fails if Interface is not of the Family.
+func (e *TCPServer) Check() error {
+	ip := e.Interface.Unmap()
+	if !ip.IsValid() || e.Family.holds(ip) {
+		return nil
+	}
+	err := fmt.Errorf("%q is not an %v address", ip, e.Family)
+	return &ArgumentError{Scheme: e.Family.scheme(), Argument: "interface", Value: ip.String(), Err: err}
+}
+
+// Listen opens the port; see [Server].
+func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+	ip := e.Interface.Unmap()
+	switch {
+	case ip.IsValid():
+	case e.Family == IPv6:
+		ip = netip.IPv6Unspecified()
+	default:
+		ip = netip.IPv4Unspecified()
+	}
+	at := kernel.TCPAddr(ip, e.Port)
+	if err := e.Check(); err != nil {
+		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
+	}
+	return r.Listen(at, f, &reactor.ListenConfig{
+		StreamConfig: reactor.StreamConfig{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
+		Backlog:      e.Backlog,
+	})
+}
+
+// String is the description.
+func (e *TCPServer) String() string { return Describe(e.Family.scheme(), e) }
+
+// TCP6Server is tcp6:port[:backlog[:interface]] for listening (EP-10, GRAM-11).
+// It differs from a [TCPServer] of family IPv6 in the order of its arguments.
+type TCP6Server struct {
+	_ struct{} `help:"Listens on TCP over IPv6 alone."`
+
+	// Port is the port number. Zero takes a free one.
+	Port uint16 `ep:"port,0" help:"port number or service name; 0 takes a free one"`
+	// Backlog is how many connections may wait to be accepted. Zero or negative:
+	// as many as the system allows.
+	Backlog int `ep:"backlog,1,optional" help:"connections that may wait; without it, as many as the system allows"`
+	// Interface is the local address, with its scope. The zero Addr is "::",
+	// every IPv6 address.
+	Interface netip.Addr `ep:"interface,2,optional" help:"local IPv6 address; without it, every one"`
+	// NoDelay sends small segments at once.
+	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
+	// KeepAlive probes idle peers.
+	KeepAlive bool `ep:"keepalive" help:"probe idle peers"`
+}
+
+// Check fails if Interface is not an IPv6 address.
+func (e *TCP6Server) Check() error { return e.plain().Check() }
+
+// Listen opens the port; see [Server].
+func (e *TCP6Server) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+	return e.plain().Listen(r, f)
+}
+
+// String is the description.
+func (e *TCP6Server) String() string { return Describe("tcp6", e) }
+
+func (e *TCP6Server) plain() *TCPServer {
+	return &TCPServer{
+		Port: e.Port, Interface: e.Interface, Backlog: e.Backlog,
+		NoDelay: e.NoDelay, KeepAlive: e.KeepAlive, Family: IPv6,
+	}
+}
