@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os/signal"
+	"syscall"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+type connectCommand struct {
+	Endpoint string `arg:"" help:"Where to connect."`
+}
+
+// Help is shown by --help.
+func (*connectCommand) Help() string {
+	return `Standard input is sent, and its end ends our direction alone. What arrives is written to standard output, until the
+peer ends; then the rest of it is written, and the status is 0. It is 1 if there is no connection, if it is cut, or if
+standard output is closed first. SIGINT and SIGTERM end it at once.
+
+Example:
+
+    whorl connect tcp:localhost:8007 <request >answer`
+}
+
+// Run connects.
+func (c *connectCommand) Run(g *globals, t terminal) error {
+	to, err := endpoint.Std().Client(c.Endpoint)
+	if err != nil {
+		return misplaced(c.Endpoint, err)
+	}
+	r, _, err := g.open(t)
+	if err != nil {
+		return err
+	}
+	signal.Ignore(syscall.SIGPIPE) // a closed output is an error of Write instead
+	u := newTunnel(r, t.in, t.out)
+	var failed error
+	u.over = func(err error) {
+		failed = err
+		_ = r.Stop() // it runs
+	}
+	endpoint.ConnectProtocol(to, r, u, func(_ reactor.Protocol, err error) {
+		if err != nil {
+			u.over(fmt.Errorf("%s: %w", c.Endpoint, err))
+		}
+	})
+	if err := r.Run(context.Background()); err != nil {
+		return err
+	}
+	return failed
+}
+
+// tunnel is a protocol that joins a connection with an input and an output that
+// may block.
+type tunnel struct {
+	r    *reactor.Reactor
+	t    reactor.Transport
+	in   *input
+	out  *output
+	over func(error) // called once, when all is done and written
+	sink reactor.Consumer
+	half reactor.HalfCloser
+	err  error // why it failed
+}
+
+func newTunnel(r *reactor.Reactor, from io.Reader, to io.Writer) *tunnel {
+	u := &tunnel{r: r}
+	u.in = &input{r: r, from: from, received: u.send, ended: u.inputEnded}
+	u.out = &output{r: r, to: to, failed: u.outputFailed}
+	return u
+}
+
+// ConnectionMade begins to read the input.
+func (u *tunnel) ConnectionMade(t reactor.Transport) {
+	u.t = t
+	u.sink, _ = reactor.As[reactor.Consumer](t)
+	u.half, _ = reactor.As[reactor.HalfCloser](t)
+	u.out.source, _ = reactor.As[reactor.Producer](t)
+	// It is the first, so it is not refused.
+	_ = u.sink.RegisterProducer(u.in)
+	u.in.start()
+}
+
+func (u *tunnel) send(p []byte) { u.t.Write(p) }
+
+// DataReceived hands it to the output.
+func (u *tunnel) DataReceived(p []byte) { u.out.write(p) }
+
+// inputEnded ends our direction, or all of it if the input broke off.
+func (u *tunnel) inputEnded(err error) {
+	u.sink.UnregisterProducer()
+	if err == io.EOF {
+		u.half.CloseWrite()
+		return
+	}
+	u.fail(fmt.Errorf("standard input: %w", bare(err)))
+}
+
+func (u *tunnel) outputFailed(err error) {
+	if errors.Is(err, syscall.EPIPE) {
+		u.fail(errQuiet)
+		return
+	}
+	u.fail(fmt.Errorf("standard output: %w", bare(err)))
+}
+
+// fail ends the connection because of err.
+func (u *tunnel) fail(err error) {
+	if u.err == nil {
+		u.err = err
+	}
+	u.t.Abort()
+}
+
+// bare is err without the name that package os gives the stream.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// ReadConnectionLost sends what was read of the input, and ends.
+func (u *tunnel) ReadConnectionLost() {
+	u.in.StopProducing()
+	u.sink.UnregisterProducer()
+	u.t.Close()
+}
+
+// WriteConnectionLost does nothing: only the peer ends its direction.
+func (u *tunnel) WriteConnectionLost() {}
+
+// ConnectionLost waits for the output, which may be behind.
+func (u *tunnel) ConnectionLost(err error) {
+	if u.err == nil && err != reactor.ErrClosed {
+		u.err = err
+	}
+	u.in.StopProducing()
+	u.out.close(func() { u.over(u.err) })
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+type discardCommand struct {
+	Endpoints []string `arg:"" name:"endpoint" help:"Where to listen."`
+}
+
+// Help is shown by --help.
+func (*discardCommand) Help() string {
+	return `Example:
+
+    whorl discard tcp:8009 tcp6:8009`
+}
+
+// Run serves discard.
+func (c *discardCommand) Run(g *globals, t terminal) error {
+	return g.serve(t, endpoint.Std(), c.Endpoints, func(*server) reactor.Factory { return reactor.Each[Discard]() })
+}
+
+// Discard throws away what arrives (RFC 863), and closes when the peer ends.
+type Discard struct{ reactor.Base }
+
+// DataReceived does nothing.
+func (*Discard) DataReceived([]byte) {}

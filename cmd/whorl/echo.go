@@ -1,0 +1,55 @@
+package main
+
+import (
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+type echoCommand struct {
+	Endpoints []string `arg:"" name:"endpoint" help:"Where to listen."`
+}
+
+// Help is shown by --help.
+func (*echoCommand) Help() string {
+	return `Each connection gets back what it sends, and no more is read of it while it does not read. When the peer has ended its
+direction, the rest is sent and the connection closed.
+
+Example:
+
+    whorl echo tcp:8007:interface=127.0.0.1`
+}
+
+// Run serves echo.
+func (c *echoCommand) Run(g *globals, t terminal) error {
+	return g.serve(t, endpoint.Std(), c.Endpoints, func(*server) reactor.Factory { return reactor.Each[Echo]() })
+}
+
+// Echo sends back what arrives (RFC 862). It reads no more while the peer does
+// not read: the connection is its own producer. When the peer has ended its
+// direction, the echo sends the rest and closes.
+type Echo struct{ reactor.Base }
+
+// ConnectionMade ties the reading to the writing.
+func (e *Echo) ConnectionMade(t reactor.Transport) {
+	e.Base.ConnectionMade(t)
+	sink, _ := reactor.As[reactor.Consumer](t)
+	source, _ := reactor.As[reactor.Producer](t)
+	if sink != nil && source != nil {
+		// It is the first, so it is not refused.
+		_ = sink.RegisterProducer(source)
+	}
+}
+
+// DataReceived sends it back.
+func (e *Echo) DataReceived(p []byte) { e.T.Write(p) }
+
+// ReadConnectionLost says that nothing more will be produced.
+func (e *Echo) ReadConnectionLost() {
+	if sink, ok := reactor.As[reactor.Consumer](e.T); ok {
+		sink.UnregisterProducer()
+	}
+	e.T.Close()
+}
+
+// WriteConnectionLost does nothing: only Close ends our direction.
+func (e *Echo) WriteConnectionLost() {}

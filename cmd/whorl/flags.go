@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/whorl-go/whorl/kernel/native"
+)
+
+const description = `Serve and connect with the event-driven engine Whorl.
+
+ENDPOINT, LISTEN and CONNECT are descriptions of places, which "whorl endpoints" lists.
+
+Servers run until SIGINT (Ctrl-C) or SIGTERM. Then they accept no more, let the connections they have finish for
+--grace, and abort those that are left; a second signal aborts them at once. Either way the status is 0: what was
+aborted is in the log.
+
+Exit status: 0 after a clean end, 1 when something failed, 2 when the command line is wrong.
+
+Examples:
+
+    whorl echo tcp:8007:interface=127.0.0.1
+    whorl discard tcp:8009 tcp6:8009
+    whorl chargen tcp:8019
+    whorl forward tcp:8080 tcp:example.com:80
+    whorl connect tcp:localhost:8007 <request >answer
+    whorl help endpoints
+    whorl endpoints
+    whorl kernels`
+
+// terminal is the three streams of the program.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// cli is the command line.
+type cli struct {
+	globals
+
+	Echo      echoCommand      `cmd:"" help:"Send back what arrives (RFC 862)."`
+	Discard   discardCommand   `cmd:"" help:"Throw away what arrives (RFC 863)."`
+	Chargen   chargenCommand   `cmd:"" help:"Send lines of characters for ever (RFC 864)."`
+	Forward   forwardCommand   `cmd:"" help:"Pass each connection on to another place."`
+	Connect   connectCommand   `cmd:"" help:"Put standard input and output on a connection."`
+	Endpoints endpointsCommand `cmd:"" help:"List the places to listen and connect."`
+	Kernels   kernelsCommand   `cmd:"" help:"List the kernels of this system."`
+	Help      helpCommand      `cmd:"" help:"Explain a command, or the endpoints."`
+}
+
+// globals are the flags of every command.
+type globals struct {
+	Kernel    string           `placeholder:"NAME" env:"REACTOR" help:"Kernel to run on, one of \"whorl kernels\". Without it, the best."`
+	LogFormat string           `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log as text or json, on standard error (${default})."`
+	LogLevel  string           `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error (${default})."`
+	Quiet     bool             `short:"q" help:"Log errors alone."`
+	Grace     time.Duration    `default:"10s" placeholder:"DURATION" help:"How long connections may take to finish after a signal (${default})."`
+	Version   kong.VersionFlag `help:"Print the version."`
+}
+
+// check finds what the parser cannot.
+func (g *globals) check() error {
+	if g.Grace < 0 {
+		return usage(fmt.Errorf("--grace=%v: must not be negative", g.Grace))
+	}
+	if names := native.Names(); g.Kernel != "" && !slices.Contains(names, g.Kernel) {
+		return usage(fmt.Errorf("--kernel or REACTOR: no kernel %q here, there are: %s", g.Kernel, strings.Join(names, ", ")))
+	}
+	return nil
+}

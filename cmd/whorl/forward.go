@@ -1,0 +1,148 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+type forwardCommand struct {
+	Listen  string `arg:"" help:"Where to listen."`
+	Connect string `arg:"" help:"Where to pass connections on to."`
+}
+
+// Help is shown by --help.
+func (*forwardCommand) Help() string {
+	return `Each connection to LISTEN is joined with a new one to CONNECT. A side that does not read holds the other back; the end
+of one direction is passed on as such; a side that breaks off is passed on as a reset. Nodelay is yes on both unless a
+description says nodelay=no.
+
+Example:
+
+    whorl forward tcp:8080 tcp:example.com:80`
+}
+
+// Run serves the forwarder.
+func (c *forwardCommand) Run(g *globals, t terminal) error {
+	known := prompt()
+	to, err := known.Client(c.Connect)
+	if err != nil {
+		return misplaced(c.Connect, err)
+	}
+	return g.serve(t, known, []string{c.Listen}, func(s *server) reactor.Factory {
+		return &Forwarder{R: s.r, To: to, Name: c.Connect, Log: s.log}
+	})
+}
+
+// Forwarder is the factory that passes each connection on to another place.
+//
+// The accepted side is paused until the outgoing one is connected, and if that
+// fails it is closed (RECON-9). From then on each side is the other's producer,
+// so that what is held in memory is bounded by the high-water mark and one read
+// in each direction (PROD-13). The end of one direction is passed on as such;
+// when both have ended, both sides close after what they still have to send. A
+// side that is lost before its peer has ended aborts the other, so that nobody
+// takes a cut stream for a whole one.
+type Forwarder struct {
+	R    *reactor.Reactor
+	To   endpoint.Client
+	Name string // of To, for the log
+	Log  *slog.Logger
+}
+
+// BuildProtocol makes the accepted side of a pair.
+func (f *Forwarder) BuildProtocol(kernel.Addr) reactor.Protocol {
+	p := &pair{f: f}
+	p.in.pair, p.out.pair = p, p
+	p.in.other, p.out.other = &p.out, &p.in
+	return &p.in
+}
+
+// pair is one connection and where it is passed on to.
+type pair struct {
+	f       *Forwarder
+	in, out side
+	cancel  func() // while connecting
+}
+
+// side is one of the two connections.
+type side struct {
+	pair   *pair
+	other  *side
+	t      reactor.Transport // nil before it is made
+	source reactor.Producer
+	sink   reactor.Consumer
+	half   reactor.HalfCloser
+	ended  bool // the peer sends no more
+	gone   bool
+}
+
+// ConnectionMade has the outgoing side connected, or couples the two.
+func (s *side) ConnectionMade(t reactor.Transport) {
+	s.t = t
+	s.source, _ = reactor.As[reactor.Producer](t)
+	s.sink, _ = reactor.As[reactor.Consumer](t)
+	s.half, _ = reactor.As[reactor.HalfCloser](t)
+	p := s.pair
+	if s == &p.in {
+		s.source.PauseProducing()
+		p.cancel = endpoint.ConnectProtocol(p.f.To, p.f.R, &p.out, p.connected)
+		return
+	}
+	// Neither has a producer yet, so neither is refused.
+	_ = s.sink.RegisterProducer(s.other.source)
+	_ = s.other.sink.RegisterProducer(s.source)
+	s.other.source.ResumeProducing()
+}
+
+// connected hears how connecting the outgoing side ended.
+func (p *pair) connected(_ reactor.Protocol, err error) {
+	p.cancel = nil
+	if err == nil || p.in.gone {
+		return
+	}
+	p.f.Log.Warn("cannot pass a connection on", slog.String("to", p.f.Name),
+		slog.String("peer", p.in.t.Remote().String()), slog.Any("err", err))
+	p.in.t.Close()
+}
+
+// DataReceived passes it on.
+func (s *side) DataReceived(b []byte) { s.other.t.Write(b) }
+
+// ReadConnectionLost passes the end of this direction on. The end of the second
+// is the end of the pair.
+func (s *side) ReadConnectionLost() {
+	s.ended = true
+	s.other.sink.UnregisterProducer()
+	if !s.other.ended {
+		s.other.half.CloseWrite()
+		return
+	}
+	s.t.Close()
+	s.other.t.Close()
+}
+
+// WriteConnectionLost does nothing: the other direction goes on.
+func (s *side) WriteConnectionLost() {}
+
+// ConnectionLost ends the other side, unless that is ending already.
+func (s *side) ConnectionLost(err error) {
+	s.gone = true
+	p, o := s.pair, s.other
+	if cancel := p.cancel; cancel != nil {
+		p.cancel = nil
+		cancel()
+	}
+	if o.t == nil || o.gone {
+		return
+	}
+	o.sink.UnregisterProducer()
+	if s.ended || err == reactor.ErrClosed || err == reactor.ErrStopped {
+		o.t.Close() // it has all that there was, or will have
+		return
+	}
+	p.f.Log.Debug("a connection was lost", slog.String("to", p.f.Name), slog.Any("err", err))
+	o.t.Abort()
+}

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+)
+
+// route is a forwarder with both of its ends in the test's hands.
+type route struct {
+	r    *reactor.Reactor
+	far  *peers // where it leads
+	addr kernel.Addr
+	log  bytes.Buffer
+}
+
+// newRoute forwards to a port of its own. wrap, if not nil, may change the client.
+func newRoute(t *testing.T, r *reactor.Reactor, far *peers, wrap func(endpoint.Client) endpoint.Client) *route {
+	t.Helper()
+	u := &route{r: r, far: far}
+	to := clientOf(listen(t, r, far))
+	if wrap != nil {
+		to = wrap(to)
+	}
+	u.addr = listen(t, r, u.forwarder(to))
+	return u
+}
+
+func (u *route) forwarder(to endpoint.Client) *Forwarder {
+	return &Forwarder{R: u.r, To: to, Name: to.String(), Log: slog.New(slog.NewTextHandler(&u.log, nil))}
+}
+
+func clientOf(a kernel.Addr) endpoint.Client {
+	return &endpoint.TCPClient{Host: endpoint.Host(a.Host()), Port: a.Port()}
+}
+
+// pair connects near through the route and returns it with the far end.
+func (u *route) pair(t *testing.T, near *peer) (*peer, *peer) {
+	t.Helper()
+	n := len(u.far.all)
+	dial(t, u.r, u.addr, near)
+	until(t, u.r, func() bool { return len(u.far.all) > n })
+	return near, u.far.all[n]
+}
+
+// middle is the two streams of the forwarder, of one pair.
+func (u *route) middle() (all []*reactor.Stream) {
+	for s := range u.r.Streams() {
+		if _, ok := s.Protocol().(*side); ok {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// empty turns until no connection is left.
+func (u *route) empty(t *testing.T) {
+	t.Helper()
+	until(t, u.r, func() bool { return count(u.r) == 0 })
+}
+
+// Bytes go both ways; the end of one direction is passed on alone, whichever is
+// first, and when both have ended everything is closed.
+func TestForwardHalfClose(t *testing.T) {
+	for _, farFirst := range []bool{false, true} {
+		t.Run(fmt.Sprintf("farFirst=%v", farFirst), func(t *testing.T) {
+			chunked(t, func(t *testing.T, w reactortest.World) {
+				u := newRoute(t, w.New(t, reactor.Config{}), &peers{}, nil)
+				first, second := u.pair(t, &peer{})
+				if farFirst {
+					first, second = second, first
+				}
+				there, back := noise(2500), noise(1700)
+				first.s.Write(there)
+				first.s.CloseWrite()
+				until(t, u.r, func() bool { return second.ended })
+				same(t, "there", second.got, there)
+				if first.ended || first.err != nil {
+					t.Fatal("the end of one direction ended the other")
+				}
+				second.s.Write(back)
+				second.s.CloseWrite()
+				until(t, u.r, func() bool { return first.ended })
+				same(t, "back", first.got, back)
+				first.s.Close()
+				second.s.Close()
+				u.empty(t)
+			})
+		})
+	}
+}
+
+// A side that does not read holds the other back: each of the forwarder's streams
+// holds no more than the high-water mark and one read (PROD-13), and nothing is
+// lost when it reads again.
+func TestForwardBackpressure(t *testing.T) {
+	const readBuffer = 16 << 10
+	for _, back := range []bool{false, true} {
+		t.Run(fmt.Sprintf("back=%v", back), func(t *testing.T) {
+			worlds(t, func(t *testing.T, w reactortest.World) {
+				r := w.New(t, reactor.Config{ReadBuffer: readBuffer})
+				u := newRoute(t, r, &peers{deaf: !back}, nil)
+				source, sink := u.pair(t, &peer{deaf: back})
+				if back {
+					source, sink = sink, source
+				}
+				want := noise(12 << 20)
+				source.s.Write(want)
+				settle(t, r)
+				most := 0
+				for _, s := range u.middle() {
+					most = max(most, s.Buffered())
+				}
+				if limit := 64<<10 + readBuffer; most <= 64<<10 || most > limit {
+					t.Errorf("the forwarder holds %d bytes, want more than 64 KiB and at most %d", most, limit)
+				}
+				if source.s.Buffered() == 0 {
+					t.Error("everything was taken although nobody reads")
+				}
+				source.s.CloseWrite()
+				sink.s.ResumeProducing()
+				until(t, r, func() bool { return sink.ended })
+				same(t, "forwarded", sink.got, want)
+			})
+		})
+	}
+}
+
+// gate is a client that connects when it is opened.
+type gate struct {
+	endpoint.Client
+	start     func() // nil when it was called
+	cancelled bool
+	told      bool // that it was cancelled
+}
+
+func (g *gate) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) func() {
+	cancel := func() {}
+	g.start = func() {
+		g.start = nil
+		cancel = g.Client.Connect(r, f, done)
+	}
+	return func() {
+		g.cancelled = true
+		cancel()
+		if g.start != nil {
+			g.start = nil
+			r.Post(func() { g.told = true; done(nil, reactor.ErrCancelled) })
+		}
+	}
+}
+
+// The accepted side is not read until the outgoing one is connected; then what
+// had come is passed on (RECON-9).
+func TestForwardPausedUntilConnected(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		var g *gate
+		u := newRoute(t, r, &peers{}, func(c endpoint.Client) endpoint.Client { g = &gate{Client: c}; return g })
+		near := dial(t, r, u.addr, &peer{})
+		near.s.Write([]byte("early"))
+		near.s.CloseWrite()
+		settle(t, r)
+		if in := u.middle(); len(in) != 1 || in[0].Stats().In != 0 {
+			t.Error("the accepted side was read before the outgoing one was connected")
+		}
+		g.start()
+		until(t, r, func() bool { return len(u.far.all) == 1 && u.far.all[0].ended })
+		same(t, "far", u.far.all[0].got, []byte("early"))
+	})
+}
+
+// If the outgoing connection fails the accepted one is closed (RECON-9), and the
+// log says where to it was.
+func TestForwardRefused(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		p, err := r.Listen(loopback, &peers{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped := false
+		p.StopListening(func(error) { stopped = true })
+		until(t, r, func() bool { return stopped })
+		u := &route{r: r}
+		to := clientOf(p.Addr())
+		near := dial(t, r, listen(t, r, u.forwarder(to)), &peer{})
+		until(t, r, func() bool { return near.ended || near.err != nil })
+		near.s.Close()
+		u.empty(t)
+		for _, want := range []string{"level=WARN", "to=" + to.String(), "connection refused"} {
+			if !strings.Contains(u.log.String(), want) {
+				t.Errorf("the log lacks %q: %s", want, u.log.String())
+			}
+		}
+	})
+}
+
+// An accepted side that is lost while the outgoing one connects gives that up.
+func TestForwardLostWhileConnecting(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		var g *gate
+		u := newRoute(t, r, &peers{}, func(c endpoint.Client) endpoint.Client { g = &gate{Client: c}; return g })
+		near := dial(t, r, u.addr, &peer{})
+		until(t, r, func() bool { return len(u.middle()) == 1 })
+		u.middle()[0].Abort()
+		until(t, r, func() bool { return near.err != nil && (g.told || !g.cancelled) })
+		if !g.cancelled {
+			t.Error("the attempt goes on")
+		}
+		if u.log.Len() > 0 {
+			t.Errorf("logged: %s", u.log.String())
+		}
+	})
+}
+
+// A reset is passed on as a reset, in either direction: nobody takes a cut stream
+// for a whole one. Loss of one ends the other (RECON-9).
+func TestForwardReset(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		t.Run(fmt.Sprintf("back=%v", back), func(t *testing.T) {
+			chunked(t, func(t *testing.T, w reactortest.World) {
+				u := newRoute(t, w.New(t, reactor.Config{}), &peers{}, nil)
+				from, to := u.pair(t, &peer{})
+				if back {
+					from, to = to, from
+				}
+				from.s.Write([]byte("half a sent"))
+				until(t, u.r, func() bool { return len(to.got) > 0 })
+				from.s.Abort()
+				until(t, u.r, func() bool { return to.err != nil })
+				if to.ended || !errors.Is(to.err, kernel.ErrReset) {
+					t.Errorf("the other side ended with %v, want a reset", to.err)
+				}
+				u.empty(t)
+			})
+		})
+	}
+}
+
+// A side that had sent everything before it was lost did so for good: the other
+// still gets all of it, and a clean end.
+func TestForwardResetAfterTheEnd(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		u := newRoute(t, w.New(t, reactor.Config{}), &peers{deaf: true}, nil)
+		near, far := u.pair(t, &peer{})
+		// As much as makes the forwarder keep a little that it cannot send yet.
+		var in, out *reactor.Stream
+		for _, s := range u.middle() {
+			if p := s.Protocol().(*side); p == &p.pair.in {
+				in = s
+			} else {
+				out = s
+			}
+		}
+		all := noise(24 << 20)
+		n := 0
+		for out.Buffered() == 0 && n < len(all) {
+			near.s.Write(all[n : n+32<<10])
+			n += 32 << 10
+			until(t, u.r, func() bool { return in.Stats().In == uint64(n) })
+		}
+		want := all[:n]
+		near.s.CloseWrite()
+		until(t, u.r, func() bool { return in.Protocol().(*side).ended })
+		if out.Buffered() == 0 {
+			t.Fatal("there is nothing left to deliver")
+		}
+		near.s.Abort()
+		until(t, u.r, func() bool { return near.err != nil })
+		far.s.Write([]byte("nobody will read this")) // the forwarder finds out
+		until(t, u.r, func() bool { return in.Protocol() == nil })
+		far.s.ResumeProducing()
+		until(t, u.r, func() bool { return far.ended || far.err != nil })
+		if far.err != nil {
+			t.Fatalf("lost with %v", far.err)
+		}
+		same(t, "far", far.got, want)
+		far.s.Close()
+		u.empty(t)
+	})
+}
+
+// Many pairs at a time do not mix.
+func TestForwardMany(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		to := clientOf(listen(t, r, reactor.Each[Echo]()))
+		u := &route{r: r}
+		a := listen(t, r, u.forwarder(to))
+		var all []*peer
+		for i := range 100 {
+			p := dial(t, r, a, &peer{})
+			fmt.Fprintf(p.s, "I am %d", i)
+			p.s.CloseWrite()
+			all = append(all, p)
+		}
+		for i, p := range all {
+			until(t, r, func() bool { return p.ended })
+			if want := fmt.Sprintf("I am %d", i); string(p.got) != want {
+				t.Errorf("got %q, want %q", p.got, want)
+			}
+			p.s.Close()
+		}
+		u.empty(t)
+	})
+}
+
+// The descriptions of forward have nodelay, unless they say otherwise.
+func TestForwardNoDelay(t *testing.T) {
+	for _, x := range []struct {
+		suffix string
+		want   bool
+	}{{"", true}, {":nodelay=no", false}} {
+		worlds(t, func(t *testing.T, w reactortest.World) {
+			r := w.New(t, reactor.Config{})
+			known := prompt()
+			far := &peers{}
+			to, err := known.Client(fmt.Sprintf("tcp:127.0.0.1:%d%s", listen(t, r, far).Port(), x.suffix))
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, err := places(known, "tcp:0:interface=127.0.0.1"+x.suffix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			u := &route{r: r, far: far}
+			port, err := at[0].at.Listen(r, u.forwarder(to))
+			if err != nil {
+				t.Fatal(err)
+			}
+			u.addr = port.Addr()
+			u.pair(t, &peer{})
+			for _, s := range u.middle() {
+				if on, err := s.NoDelay(); err != nil || on != x.want {
+					t.Errorf("%q: nodelay is %v (%v) on %v", x.suffix, on, err, s)
+				}
+			}
+		})
+	}
+}

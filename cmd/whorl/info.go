@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/alecthomas/kong"
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/native"
+)
+
+type endpointsCommand struct{}
+
+// Help is shown by --help.
+func (*endpointsCommand) Help() string { return "Example:\n\n    whorl endpoints" }
+
+// Run prints what descriptions may say.
+func (*endpointsCommand) Run(t terminal) error {
+	_, err := fmt.Fprint(t.out, endpoint.Std().Help(), `
+A ':' ends a field and the first '=' in one makes it keyword=value; '\' makes the next character an ordinary one; a
+value in brackets, such as [::1], may hold both. Under "whorl forward", nodelay is yes unless it is said to be no.
+`)
+	return err
+}
+
+type kernelsCommand struct{}
+
+// Help is shown by --help.
+func (*kernelsCommand) Help() string { return "Example:\n\n    whorl kernels" }
+
+// Run prints the kernels, best first, and which of them is used unless another
+// is asked for.
+func (*kernelsCommand) Run(t terminal) error {
+	usual := ""
+	if k, err := native.Open(""); err == nil {
+		usual = kernel.NameOf(k)
+		k.Close() // nothing was opened on it
+	}
+	for _, name := range native.Names() {
+		if name == usual {
+			name += " (default)"
+		}
+		if _, err := fmt.Fprintln(t.out, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type helpCommand struct {
+	Topic string `arg:"" optional:"" help:"A command, or endpoints."`
+}
+
+// Help is shown by --help.
+func (*helpCommand) Help() string { return "Example:\n\n    whorl help endpoints" }
+
+// Run explains the topic, or everything.
+func (c *helpCommand) Run(t terminal, parser *kong.Kong) error {
+	if c.Topic == "endpoints" {
+		return (&endpointsCommand{}).Run(t)
+	}
+	args := []string{"--help"}
+	if c.Topic != "" {
+		args = []string{c.Topic, "--help"}
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return usage(fmt.Errorf("no help on %q (try: whorl --help)", c.Topic))
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+// Whorl serves and connects from the command line: small servers (echo,
+// discard, chargen), a forwarder, and the two ends of a terminal or pipe put on
+// a connection. Each place to listen or connect is a description, as package
+// endpoint has them.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// The exit statuses.
+const (
+	statusDone   = 0
+	statusFailed = 1
+	statusUsage  = 2
+)
+
+// run parses args, runs the command they name and returns the exit status.
+func run(args []string, t terminal) int {
+	var c cli
+	parser, err := newParser(&c, t)
+	if err != nil {
+		fmt.Fprintln(t.err, "whorl:", err)
+		return statusFailed
+	}
+	ctx, err := parser.Parse(args)
+	if err == nil {
+		err = c.check()
+	} else {
+		err = fmt.Errorf("%w (try: whorl --help)", usage(err))
+	}
+	if err == nil {
+		err = ctx.Run(&c.globals, t, parser)
+	}
+	return report(err, t)
+}
+
+// report tells the error on one line, and what status it makes.
+func report(err error, t terminal) int {
+	switch {
+	case err == nil:
+		return statusDone
+	case errors.Is(err, errQuiet):
+		return statusFailed
+	}
+	fmt.Fprintln(t.err, "whorl:", err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return statusUsage
+	}
+	return statusFailed
+}
+
+// errQuiet ends the program with status 1 and no message: who would read it has
+// gone.
+var errQuiet = errors.New("broken pipe")
+
+// usageError is a mistake in the command line: status 2.
+type usageError struct{ err error }
+
+func usage(err error) error { return &usageError{err} }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// newParser makes the parser of the command line.
+func newParser(c *cli, t terminal) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("whorl"),
+		kong.Description(description),
+		kong.Writers(t.out, t.err),
+		kong.Vars{"version": buildVersion()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+}
