@@ -1,0 +1,101 @@
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+// documents are all Markdown files of the repository, by path from its root.
+func documents(t *testing.T) map[string]string {
+	return files(t, ".md")
+}
+
+func files(t *testing.T, ext string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 2 || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ext:
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		found[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+var block = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+
+// pieces are the blocks of Go in a document.
+func pieces(text string) []string {
+	var found []string
+	for _, m := range block.FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	return found
+}
+
+func TestCodeIsCompiled(t *testing.T) {
+	sources := files(t, ".go")
+	total := 0
+	for doc, text := range documents(t) {
+		for _, piece := range pieces(text) {
+			total++
+			compiled := false
+			for _, src := range sources {
+				compiled = compiled || strings.Contains(src, piece)
+			}
+			if !compiled {
+				t.Errorf("%s: no file that is compiled has this:\n%s", doc, piece)
+			}
+		}
+	}
+	if total < 8 {
+		t.Errorf("only %d pieces of Go in all documents: are they still found?", total)
+	}
+}
+
+// The server in README.md is a whole program of at most ten lines in main.
+func TestEchoServerIsShort(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(text), "## An echo server")
+	if !ok || len(pieces(after)) == 0 {
+		t.Fatal("README.md has no echo server")
+	}
+	lines := strings.Count(strings.TrimSpace(pieces(after)[0]), "\n") + 1
+	if lines > 15 {
+		t.Errorf("the echo server has %d lines", lines)
+	}
+}
+
+var anyBlock = regexp.MustCompile("(?ms)^```.*?^```$")
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+
+func TestLinksLead(t *testing.T) {
+	for doc, text := range documents(t) {
+		text = anyBlock.ReplaceAllString(text, "")
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), m[1])); err != nil {
+				t.Errorf("%s: %v", doc, err)
+			}
+		}
+	}
+}
