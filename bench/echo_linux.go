@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// echoLoad keeps a number of messages on their way on each of its connections.
+type echoLoad struct {
+	base
+	conns   []echoConn
+	pending int // messages on their way
+}
+
+// echoConn is one connection. Its stream is the pattern from origin on, over and
+// over; the counts are of bytes since it was made.
+type echoConn struct {
+	fd       int
+	origin   int64
+	wanted   int64 // to be sent
+	sent     int64
+	received int64
+	whole    int64           // messages received
+	stamps   []time.Duration // when each message on its way was sent, a ring
+	blocked  bool            // the socket took no more
+}
+
+func (l *echoLoad) open() error {
+	l.conns = make([]echoConn, l.Conns)
+	for i := range l.conns {
+		fd, err := l.dial(i)
+		if err != nil {
+			return err
+		}
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+		l.conns[i] = echoConn{fd: fd, origin: originOf(int64(i)), stamps: make([]time.Duration, l.Outstanding)}
+		if err := l.watch(unix.EPOLL_CTL_ADD, fd, i, unix.EPOLLIN); err != nil {
+			return err
+		}
+		pause(i)
+	}
+	return nil
+}
+
+// pause gives the server time to accept: a full queue would cost a second.
+func pause(i int) {
+	if i%64 == 63 {
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (l *echoLoad) touch() error { return errors.ErrUnsupported }
+
+func (l *echoLoad) slice(warm, measure time.Duration) (answer, error) {
+	l.span.begin(&l.order, l.now(), warm, measure)
+	for i := range l.conns {
+		c := &l.conns[i]
+		now := l.now()
+		for k := range c.stamps {
+			c.stamps[k] = now
+		}
+		if err := l.send(i, l.Outstanding); err != nil {
+			return answer{}, err
+		}
+	}
+	for l.span.sending() || l.pending > 0 {
+		if err := l.span.step(l.now()); err != nil {
+			return answer{}, fmt.Errorf("%w, %d messages on their way", err, l.pending)
+		}
+		ready, err := l.wait()
+		if err != nil {
+			return answer{}, err
+		}
+		for k := range ready {
+			if err := l.handle(&ready[k]); err != nil {
+				return answer{}, err
+			}
+		}
+	}
+	return l.span.result, nil
+}
+
+func (l *echoLoad) handle(ev *unix.EpollEvent) error {
+	i := int(ev.Fd)
+	if ev.Events&unix.EPOLLOUT != 0 {
+		if err := l.flush(i); err != nil {
+			return err
+		}
+	}
+	if ev.Events&^unix.EPOLLOUT == 0 {
+		return nil
+	}
+	c := &l.conns[i]
+	n, e := read(c.fd, l.buf)
+	switch {
+	case e != 0 && again(e):
+		return nil
+	case e != 0:
+		return fmt.Errorf("%w: %w", errEnded, e)
+	case n == 0:
+		return errEnded
+	}
+	return l.received(i, l.buf[:n])
+}
+
+// received checks what came back and sends as many messages as are whole.
+func (l *echoLoad) received(i int, p []byte) error {
+	c := &l.conns[i]
+	at := (c.origin + c.received) % period
+	switch {
+	case c.received+int64(len(p)) > c.sent:
+		return errTooMuch
+	case !bytes.Equal(p, l.pattern[at:at+int64(len(p))]):
+		return fmt.Errorf("%w on connection %d, near byte %d", errWrong, i, c.received)
+	}
+	c.received += int64(len(p))
+	now := l.now()
+	l.span.moved = now
+	whole := c.received / int64(l.Size)
+	count := int(whole - c.whole)
+	for ; c.whole < whole; c.whole++ {
+		stamp := &c.stamps[c.whole%int64(len(c.stamps))]
+		l.span.count(now, *stamp)
+		*stamp = now
+	}
+	l.pending -= count
+	if count == 0 || !l.span.sending() {
+		return nil
+	}
+	return l.send(i, count)
+}
+
+// send adds count messages to what connection i is to send.
+func (l *echoLoad) send(i, count int) error {
+	l.conns[i].wanted += int64(count * l.Size)
+	l.pending += count
+	return l.flush(i)
+}
+
+func (l *echoLoad) flush(i int) error {
+	c := &l.conns[i]
+	for c.sent < c.wanted {
+		at := (c.origin + c.sent) % period
+		n, e := write(c.fd, l.pattern[at:at+min(c.wanted-c.sent, maxChunk)])
+		switch {
+		case e == unix.EINTR:
+		case e == unix.EAGAIN:
+			return l.block(i, true)
+		case e != 0:
+			return fmt.Errorf("%w: %w", errEnded, e)
+		default:
+			c.sent += int64(n)
+		}
+	}
+	return l.block(i, false)
+}
+
+func (l *echoLoad) block(i int, blocked bool) error {
+	c := &l.conns[i]
+	if c.blocked == blocked {
+		return nil
+	}
+	c.blocked = blocked
+	events := uint32(unix.EPOLLIN)
+	if blocked {
+		events |= unix.EPOLLOUT
+	}
+	return l.watch(unix.EPOLL_CTL_MOD, c.fd, i, events)
+}

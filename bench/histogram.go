@@ -1,0 +1,60 @@
+package main
+
+import (
+	"math/bits"
+	"time"
+)
+
+// histogram counts durations in classes of growing width: 64 to each power of
+// two, so a quantile is off by 1.6 % at most. Adding to it allocates nothing.
+type histogram struct {
+	counts [64 * classes]uint32
+	total  int64
+}
+
+const (
+	classBits = 6
+	classes   = 1 << classBits
+)
+
+func (h *histogram) add(d time.Duration) {
+	h.counts[classOf(uint64(max(d, 0)))]++
+	h.total++
+}
+
+func (h *histogram) reset() { *h = histogram{} }
+
+// classOf numbers the class of n nanoseconds: the power of two, and then the
+// six bits below its highest.
+func classOf(n uint64) int {
+	if n < classes {
+		return int(n)
+	}
+	shift := bits.Len64(n) - 1 - classBits
+	return shift<<classBits + int(n>>shift)
+}
+
+// middle is the middle of a class, in nanoseconds.
+func middle(class int) float64 {
+	if class < 2*classes {
+		return float64(class)
+	}
+	shift := class>>classBits - 1
+	low := uint64(class&(classes-1)|classes) << shift
+	return float64(low) + float64(uint64(1)<<shift)/2
+}
+
+// quantile is the duration that a share q of all did not exceed, in
+// microseconds; 0 if there are none.
+func (h *histogram) quantile(q float64) float64 {
+	if h.total == 0 {
+		return 0
+	}
+	rank := max(1, int64(q*float64(h.total)+0.5))
+	for class, n := range h.counts {
+		if rank -= int64(n); rank <= 0 {
+			return middle(class) / 1e3
+		}
+	}
+	return 0
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// order is what a load generator is told when it starts.
+type order struct {
+	Addr        string // of the server
+	PID         int    // of the server
+	Kind        string
+	Conns       int
+	Size        int // bytes of a message
+	Outstanding int
+	Patience    time.Duration // nothing coming back for so long is a failure
+	Spin        bool          // poll without waiting: we have a CPU of our own
+}
+
+// command is what it is told then, one a line.
+type command struct {
+	Do      string // "slice", or for idle connections "open", "touch"
+	Warm    time.Duration
+	Measure time.Duration
+}
+
+// answer is what it says to each command, and first when it is ready.
+type answer struct {
+	Error    string `json:",omitempty"`
+	Messages int64
+	Seconds  float64
+	CPU      float64 // seconds of the server's CPU clock
+	P50, P99 float64 // microseconds of a round trip
+}
+
+// generator is one kind of load on one server.
+type generator interface {
+	// open is called once and first.
+	open() error
+	// slice loads the server for a while and leaves it quiet.
+	slice(warm, measure time.Duration) (answer, error)
+	// touch uses every connection once.
+	touch() error
+}
+
+// load is the life of a load generator process. It ends with in.
+func load(spec string, in io.Reader, out io.Writer) error {
+	var o order
+	if err := json.Unmarshal([]byte(spec), &o); err != nil {
+		return err
+	}
+	raiseFileLimit()
+	debug.SetGCPercent(-1) // there is next to no garbage, and no pause is wanted
+	g, err := newGenerator(o)
+	if err != nil {
+		return err
+	}
+	say := json.NewEncoder(out)
+	report := func(a answer, err error) {
+		if err != nil {
+			a = answer{Error: err.Error()}
+		}
+		_ = say.Encode(a)
+	}
+	if o.Kind != kindIdle {
+		report(answer{}, g.open())
+	} else {
+		report(answer{}, nil)
+	}
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		var c command
+		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
+			return err
+		}
+		switch c.Do {
+		case "open":
+			report(answer{}, g.open())
+		case "touch":
+			report(answer{}, g.touch())
+		default:
+			report(g.slice(c.Warm, c.Measure))
+		}
+	}
+	return nil
+}
+
+func newGenerator(o order) (generator, error) {
+	to, err := netip.ParseAddrPort(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if !to.Addr().Is4() || !to.Addr().IsLoopback() {
+		return nil, fmt.Errorf("%v is not an IPv4 loopback address", to)
+	}
+	b := base{order: o, pattern: newPattern(), buf: make([]byte, maxChunk), events: make([]unix.EpollEvent, 1024), start: time.Now()}
+	b.to = unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
+	if b.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	switch o.Kind {
+	case kindEcho:
+		return &echoLoad{base: b}, nil
+	case kindChurn:
+		return &churnLoad{base: b}, nil
+	case kindIdle:
+		return &idleLoad{base: b}, nil
+	}
+	return nil, fmt.Errorf("unknown kind of load %q", o.Kind)
+}
+
+// base is what all generators have.
+type base struct {
+	order
+	to      unix.SockaddrInet4
+	ep      int
+	events  []unix.EpollEvent
+	buf     []byte
+	pattern []byte
+	start   time.Time
+	span    span
+}
+
+const maxChunk = 256 << 10 // bytes of one read or write
+
+var (
+	errWrong   = errors.New("echoed wrong bytes")
+	errTooMuch = errors.New("echoed more than it was sent")
+	errEnded   = errors.New("ended a connection")
+	errStalled = errors.New("stalled: nothing comes back")
+)
+
+// now is the time since the generator began.
+func (b *base) now() time.Duration { return time.Since(b.start) }
+
+// period is the length of the byte sequence that is sent over and over. It is
+// prime, so that no message size divides it.
+const period = 49999
+
+// newPattern is the sequence, so often that a chunk may begin anywhere in its
+// first period.
+func newPattern() []byte {
+	p := make([]byte, period+maxChunk)
+	r := rand.New(rand.NewPCG(7, 11))
+	for i := range period {
+		p[i] = byte(r.Uint32())
+	}
+	for i := period; i < len(p); i += copy(p[i:], p[:period]) {
+	}
+	return p
+}
+
+// originOf is where in the pattern connection number n begins, so that bytes of
+// another connection are noticed.
+func originOf(n int64) int64 { return n * 12347 % period }
+
+// dial connects, with timeouts, from one of some loopback addresses, so that
+// connections of the past do not use up the ports.
+func (b *base) dial(lane int) (int, error) {
+	fd, err := b.socket(0, lane)
+	if err != nil {
+		return -1, err
+	}
+	limit := unix.NsecToTimeval(int64(b.Patience))
+	err = errors.Join(
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+	if err == nil {
+		err = os.NewSyscallError("connect", b.connect(fd))
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// connect waits until fd is connected. A signal of the Go runtime's own may end
+// the call; the attempt then goes on without it.
+func (b *base) connect(fd int) error {
+	err := unix.Connect(fd, &b.to)
+	for err == unix.EINTR {
+		var n int
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(b.Patience.Milliseconds()))
+		if err == nil && n == 0 {
+			return unix.ETIMEDOUT
+		}
+		if err == nil {
+			code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+			if err == nil && code != 0 {
+				err = unix.Errno(code)
+			}
+			return err
+		}
+	}
+	return err
+}
+
+const lanes = 32
+
+func (b *base) socket(flags, lane int) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|flags, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	// The port is chosen by connect, where it need only be free towards the server.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err == nil {
+		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + lane%lanes)}}
+		if err := unix.Bind(fd, &from); err != nil {
+			unix.Close(fd)
+			return -1, os.NewSyscallError("bind", err)
+		}
+	}
+	return fd, nil
+}
+
+func (b *base) watch(op, fd, index int, events uint32) error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(b.ep, op, fd, &unix.EpollEvent{Events: events, Fd: int32(index)}))
+}
+
+// wait returns what is ready; nothing, if nothing is.
+func (b *base) wait() ([]unix.EpollEvent, error) {
+	if b.Spin {
+		n, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(b.ep), uintptr(unsafe.Pointer(&b.events[0])), uintptr(len(b.events)), 0, 0, 0)
+		if e != 0 && e != unix.EINTR {
+			return nil, os.NewSyscallError("epoll_wait", e)
+		}
+		if e != 0 {
+			n = 0
+		}
+		return b.events[:n], nil
+	}
+	n, err := unix.EpollWait(b.ep, b.events, 20)
+	if err != nil && err != unix.EINTR {
+		return nil, os.NewSyscallError("epoll_wait", err)
+	}
+	return b.events[:max(n, 0)], nil
+}
+
+// read and write do not tell the scheduler: the sockets never block, and the
+// generator must cost less than any server.
+func read(fd int, p []byte) (int, unix.Errno) {
+	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	return int(n), e
+}
+
+func write(fd int, p []byte) (int, unix.Errno) {
+	n, _, e := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	return int(n), e
+}
+
+func again(e unix.Errno) bool { return e == unix.EAGAIN || e == unix.EINTR }

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"math"
+	"slices"
+)
+
+// result is what one workload brought.
+type result struct {
+	Workload  string
+	About     string
+	Unit      string
+	Conns     int
+	Servers   []string
+	Sets      []set        `json:",omitempty"`
+	Disturbed int          // of the sets
+	Idle      []idleSample `json:",omitempty"`
+	Failed    []failure    `json:",omitempty"`
+}
+
+// set is one slice of each server, by its label.
+type set map[string]sample
+
+// sample is what one slice brought.
+type sample struct {
+	PerCPU    float64 // messages per second of server CPU
+	PerSecond float64
+	P50, P99  float64 // microseconds
+	CPUShare  float64 // server CPU seconds per second
+}
+
+// idleSample is what idle connections cost one server, per connection.
+type idleSample struct {
+	Server    string
+	New, Used float64 // bytes of resident memory, before and after one message
+	Heap      float64 // bytes in the Go heap after a collection, once used
+	Stacks    float64 // bytes of goroutine stacks, once used
+	Accept    float64 // microseconds of CPU to take it
+}
+
+// failure is a server that could not be measured.
+type failure struct{ Server, Error string }
+
+// fail leaves server out, with all it has shown so far.
+func (r *result) fail(server string, err error) {
+	r.Failed = append(r.Failed, failure{server, err.Error()})
+}
+
+func (r *result) failed(server string) bool {
+	return slices.ContainsFunc(r.Failed, func(f failure) bool { return f.Server == server })
+}
+
+// column is one figure of server in all sets that have it.
+func (r *result) column(server string, figure func(sample) float64) []float64 {
+	var v []float64
+	for _, s := range r.Sets {
+		if x, ok := s[server]; ok {
+			v = append(v, figure(x))
+		}
+	}
+	return v
+}
+
+// ratios are formed within each set, where both ran under the same conditions.
+func (r *result) ratios(server, reference string) []float64 {
+	var v []float64
+	for _, s := range r.Sets {
+		a, okA := s[server]
+		b, okB := s[reference]
+		if okA && okB {
+			v = append(v, a.PerCPU/b.PerCPU)
+		}
+	}
+	return v
+}
+
+// idleColumn is one figure of server in all rounds.
+func (r *result) idleColumn(server string, figure func(idleSample) float64) []float64 {
+	var v []float64
+	for _, s := range r.Idle {
+		if s.Server == server {
+			v = append(v, figure(s))
+		}
+	}
+	return v
+}
+
+// quantile is the value that a share q of v lies below, between neighbours in
+// proportion; NaN if v is empty.
+func quantile(v []float64, q float64) float64 {
+	if len(v) == 0 {
+		return math.NaN()
+	}
+	v = slices.Sorted(slices.Values(v))
+	at := q * float64(len(v)-1)
+	low := int(at)
+	high := min(low+1, len(v)-1)
+	return v[low] + (v[high]-v[low])*(at-float64(low))
+}
+
+func median(v []float64) float64 { return quantile(v, .5) }

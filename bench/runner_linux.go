@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// runner measures servers. Its fields do not change once it runs.
+type runner struct {
+	exe        string
+	servers    []choice
+	serverCPUs []int // none: anywhere
+	loadCPUs   []int
+	spin       bool
+	sets       int
+	warm       time.Duration
+	measure    time.Duration
+	idleRounds int
+	files      int       // descriptors a process may have
+	progress   io.Writer // one line a workload
+}
+
+// pair is a server and its load generator.
+type pair struct {
+	label  string
+	server *child
+	load   *child
+}
+
+func (p *pair) stop() {
+	p.load.stop()
+	p.server.stop()
+}
+
+// say encodes a command.
+func say(c command) string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// command has the load generator do c.
+func (p *pair) command(ctx context.Context, c command) (answer, error) {
+	var a answer
+	err := p.load.ask(ctx, say(c), c.Warm+c.Measure+60*time.Second, &a)
+	if err == nil && a.Error != "" {
+		err = errors.New(a.Error)
+	}
+	if err != nil && ctx.Err() == nil {
+		if died := p.server.died(); died != nil {
+			err = fmt.Errorf("%w; the server %w", err, died)
+		}
+	}
+	return a, err
+}
+
+// start starts a server and, when it listens, its load generator.
+func (r *runner) start(ctx context.Context, c choice, w *workload) (*pair, error) {
+	p := &pair{label: c.label}
+	var err error
+	if p.server, err = startChild(r.exe, r.serverCPUs, "serve", c.name); err != nil {
+		return nil, err
+	}
+	var at hello
+	if err = p.server.ask(ctx, "", 10*time.Second, &at); err != nil {
+		p.stop()
+		return nil, err
+	}
+	spec, err := json.Marshal(order{
+		Addr: at.Addr, PID: p.server.pid(), Patience: 3 * time.Second, Spin: r.spin,
+		Kind: w.kind, Conns: r.connsOf(w), Size: w.size, Outstanding: w.outstanding,
+	})
+	if err != nil {
+		panic(err)
+	}
+	if p.load, err = startChild(r.exe, r.loadCPUs, "load", string(spec)); err != nil {
+		p.stop()
+		return nil, err
+	}
+	var ready answer
+	if err = p.load.ask(ctx, "", 60*time.Second, &ready); err == nil && ready.Error != "" {
+		err = errors.New(ready.Error)
+	}
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// connsOf is how many connections w has, at most what descriptors allow.
+func (r *runner) connsOf(w *workload) int {
+	return min(w.conns, r.files-200)
+}
+
+// run measures one workload.
+func (r *runner) run(ctx context.Context, w *workload) (result, error) {
+	res := result{Workload: w.name, About: w.about, Unit: w.unit(), Conns: r.connsOf(w)}
+	for _, s := range r.servers {
+		res.Servers = append(res.Servers, s.label)
+	}
+	began := time.Now()
+	var err error
+	if w.kind == kindIdle {
+		err = r.idle(ctx, w, &res)
+	} else {
+		err = r.active(ctx, w, &res)
+	}
+	fmt.Fprintf(r.progress, "%-9s %4.1f s", w.name, time.Since(began).Seconds())
+	if res.Disturbed > 0 {
+		fmt.Fprintf(r.progress, ", %d sets disturbed by other processes", res.Disturbed)
+	}
+	for _, f := range res.Failed {
+		fmt.Fprintf(r.progress, "; %s left out: %s", f.Server, f.Error)
+	}
+	fmt.Fprintln(r.progress)
+	return res, err
+}
+
+// active measures in sets: in each, every server is loaded for one slice, one
+// right after the other, so that whatever is slower than a set falls on all
+// alike. The others run meanwhile, idle.
+func (r *runner) active(ctx context.Context, w *workload, res *result) error {
+	var pairs []*pair
+	defer func() {
+		for _, p := range pairs {
+			p.stop()
+		}
+	}()
+	for _, s := range r.servers {
+		p, err := r.start(ctx, s, w)
+		switch {
+		case err == nil:
+			pairs = append(pairs, p)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		default:
+			res.fail(s.label, err)
+		}
+	}
+	var good, disturbed []set
+	// Sets that were disturbed are repeated, within limits of number and time.
+	slices := r.sets * len(pairs)
+	limit := time.Duration(slices)*(r.warm+r.measure)*3/2 + time.Second
+	began := time.Now()
+	for k := 0; len(good) < r.sets && k < r.sets+r.sets/2; k++ {
+		s, quiet, err := r.set(ctx, pairs, k, res)
+		switch {
+		case err != nil:
+			return err
+		case len(res.Failed) == len(r.servers), k > 0 && time.Since(began) > limit:
+			k = r.sets * 2 // enough
+		}
+		switch {
+		case len(s) == 0:
+		case quiet:
+			good = append(good, s)
+		default:
+			disturbed = append(disturbed, s)
+		}
+	}
+	res.Sets = good
+	// A machine that is never quiet is measured as it is.
+	for _, s := range disturbed[:min(len(disturbed), r.sets-len(good))] {
+		res.Sets = append(res.Sets, s)
+		res.Disturbed++
+	}
+	return nil
+}
+
+// set gives each server a slice, beginning with the k-th, and tells whether
+// other processes left the CPUs to them.
+func (r *runner) set(ctx context.Context, pairs []*pair, k int, res *result) (set, bool, error) {
+	s, starved := make(set), false
+	quiet := r.watch(pairs)
+	for i := range pairs {
+		p := pairs[(i+k)%len(pairs)]
+		if res.failed(p.label) {
+			continue
+		}
+		a, err := p.command(ctx, command{Do: "slice", Warm: r.warm, Measure: r.measure})
+		switch {
+		case ctx.Err() != nil:
+			return nil, false, ctx.Err()
+		case err != nil:
+			res.fail(p.label, err)
+			continue
+		case a.Messages == 0 || a.CPU <= 0:
+			starved = true // somebody else had the CPU all the time
+			continue
+		}
+		s[p.label] = sample{
+			PerCPU: float64(a.Messages) / a.CPU, PerSecond: float64(a.Messages) / a.Seconds,
+			P50: a.P50, P99: a.P99, CPUShare: a.CPU / a.Seconds,
+		}
+	}
+	return s, quiet() && !starved, nil
+}
+
+// watch begins to look at what others take of our CPUs; the function it returns
+// tells whether that was little.
+func (r *runner) watch(pairs []*pair) func() bool {
+	const limit = 0.15 // of one CPU
+	cpus := append(append([]int(nil), r.serverCPUs...), r.loadCPUs...)
+	ours := func() (sum time.Duration) {
+		for _, p := range pairs {
+			for _, c := range []*child{p.server, p.load} {
+				t, err := cpuTime(c.pid())
+				if err == nil { // else it has died, and the set with it
+					sum += t
+				}
+			}
+		}
+		return sum
+	}
+	began, busy, own := time.Now(), busyTime(cpus), ours()
+	return func() bool {
+		others := busyTime(cpus) - busy - (ours() - own)
+		return len(cpus) == 0 || others.Seconds() < limit*time.Since(began).Seconds()
+	}
+}

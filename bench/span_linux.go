@@ -1,0 +1,70 @@
+package main
+
+import "time"
+
+// span is the time course of a slice: warming up, measuring, and then waiting
+// for what is still on its way.
+type span struct {
+	pid       int
+	patience  time.Duration
+	phase     phase
+	until     time.Duration // when this phase ends
+	measure   time.Duration
+	began     time.Duration
+	cpu       time.Duration // the server's clock when measuring began
+	messages  int64
+	latencies histogram
+	moved     time.Duration // when something last came back
+	result    answer
+}
+
+type phase uint8
+
+const (
+	warming phase = iota
+	measuring
+	draining
+)
+
+func (s *span) begin(o *order, now, warm, measure time.Duration) {
+	s.pid, s.patience = o.PID, o.Patience
+	s.phase, s.until, s.measure, s.moved = warming, now+warm, measure, now
+}
+
+// count notes a message that came back whole.
+func (s *span) count(now, sent time.Duration) {
+	s.messages++
+	s.latencies.add(now - sent)
+}
+
+// sending tells whether more is to be sent.
+func (s *span) sending() bool { return s.phase != draining }
+
+// step moves on to the next phase when it is time.
+func (s *span) step(now time.Duration) error {
+	if now-s.moved > s.patience {
+		return errStalled
+	}
+	if s.phase == draining || now < s.until {
+		return nil
+	}
+	cpu, err := cpuTime(s.pid)
+	if err != nil {
+		return err
+	}
+	if s.phase == warming {
+		s.phase, s.began, s.cpu, s.until = measuring, now, cpu, now+s.measure
+		s.messages = 0
+		s.latencies.reset()
+		return nil
+	}
+	s.phase = draining
+	s.result = answer{
+		Messages: s.messages,
+		Seconds:  (now - s.began).Seconds(),
+		CPU:      (cpu - s.cpu).Seconds(),
+		P50:      s.latencies.quantile(.5),
+		P99:      s.latencies.quantile(.99),
+	}
+	return nil
+}

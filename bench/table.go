@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+)
+
+// table is rows of cells, the first of them the heads of the columns.
+type table [][]string
+
+// write prints t in columns of equal width, or as markdown. Columns of text
+// stand left, of numbers right; text is how many are text.
+func (t table) write(w io.Writer, markdown bool, text int) {
+	widths := make([]int, len(t[0]))
+	for _, row := range t {
+		for i, c := range row {
+			widths[i] = max(widths[i], len([]rune(c)))
+		}
+	}
+	for n, row := range t {
+		cells := make([]string, len(row))
+		for i, c := range row {
+			pad := strings.Repeat(" ", widths[i]-len([]rune(c)))
+			if cells[i] = pad + c; i < text {
+				cells[i] = c + pad
+			}
+		}
+		if !markdown {
+			fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "  "), " "))
+			continue
+		}
+		fmt.Fprintln(w, "| "+strings.Join(cells, " | ")+" |")
+		if n == 0 {
+			for i, width := range widths {
+				line := strings.Repeat("-", width+1)
+				if i < text {
+					fmt.Fprint(w, "|"+line+"-")
+				} else {
+					fmt.Fprint(w, "|"+line+":")
+				}
+			}
+			fmt.Fprintln(w, "|")
+		}
+	}
+}
+
+// report writes what was measured: one table for speed, one for memory, and who
+// was left out.
+func report(w io.Writer, results []result, reference string, markdown bool) {
+	speed := table{{"workload", "server", "per CPU-s", "× " + reference, "[10-90 %]", "per s", "p50 µs", "p99 µs", "CPU"}}
+	space := table{{"workload", "server", "RSS new", "RSS used", "heap", "stacks", "µs to accept"}}
+	var notes []string
+	for i := range results {
+		r := &results[i]
+		for _, s := range r.Servers {
+			switch {
+			case r.failed(s):
+			case len(r.Idle) > 0:
+				space = append(space, idleRow(r, s))
+			case len(r.column(s, func(sample) float64 { return 0 })) > 0:
+				speed = append(speed, speedRow(r, s, reference))
+			}
+		}
+		for _, f := range r.Failed {
+			notes = append(notes, fmt.Sprintf("%s: %s was left out: %s", r.Workload, f.Server, f.Error))
+		}
+		if r.Disturbed > 0 {
+			notes = append(notes, fmt.Sprintf("%s: %d of %d sets were disturbed by other processes", r.Workload, r.Disturbed, len(r.Sets)))
+		}
+	}
+	if len(speed) > 1 {
+		fmt.Fprintln(w, "Messages (churn: connections) per second of server CPU, and what others mean beside it:")
+		fmt.Fprintln(w)
+		speed.write(w, markdown, 2)
+	}
+	if len(space) > 1 {
+		fmt.Fprintln(w)
+		fmt.Fprintln(w, "Bytes per connection, and server CPU to accept one:")
+		fmt.Fprintln(w)
+		space.write(w, markdown, 2)
+	}
+	if len(notes) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, n := range notes {
+		fmt.Fprintln(w, "- "+n)
+	}
+}
+
+func speedRow(r *result, server, reference string) []string {
+	of := func(figure func(sample) float64) float64 { return median(r.column(server, figure)) }
+	ratios := r.ratios(server, reference)
+	ratio, spread := "-", ""
+	if len(ratios) > 0 {
+		ratio = fmt.Sprintf("%.2f", median(ratios))
+	}
+	if len(ratios) > 2 && server != reference {
+		spread = fmt.Sprintf("[%.2f-%.2f]", quantile(ratios, .1), quantile(ratios, .9))
+	}
+	return []string{
+		r.Workload, server,
+		number(of(func(s sample) float64 { return s.PerCPU })), ratio, spread,
+		number(of(func(s sample) float64 { return s.PerSecond })),
+		number(of(func(s sample) float64 { return s.P50 })),
+		number(of(func(s sample) float64 { return s.P99 })),
+		fmt.Sprintf("%.0f %%", 100*of(func(s sample) float64 { return s.CPUShare })),
+	}
+}
+
+func idleRow(r *result, server string) []string {
+	of := func(figure func(idleSample) float64) string { return number(median(r.idleColumn(server, figure))) }
+	return []string{
+		fmt.Sprintf("%s %d", r.Workload, r.Conns), server,
+		of(func(s idleSample) float64 { return s.New }),
+		of(func(s idleSample) float64 { return s.Used }),
+		of(func(s idleSample) float64 { return s.Heap }),
+		of(func(s idleSample) float64 { return s.Stacks }),
+		of(func(s idleSample) float64 { return s.Accept }),
+	}
+}
+
+// number is short: three digits are more than is certain.
+func number(x float64) string {
+	switch a := math.Abs(x); {
+	case math.IsNaN(x):
+		return "-"
+	case a >= 1e6:
+		return fmt.Sprintf("%.2fM", x/1e6)
+	case a >= 1e4:
+		return fmt.Sprintf("%.1fk", x/1e3)
+	case a >= 100:
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.1f", x)
+}
