@@ -187,7 +187,7 @@ func (c *Connector) connected() {
 		return
 	}
 	c.state = connConnected
-	s := c.r.newStream(c.sock, proto, c)
+	s := c.r.newStream(c.sock, proto, c, &c.cfg.StreamConfig)
 	s.token, s.armed = c.token, kernel.Writable
 	c.r.slots[c.token] = s
 	c.sock, c.stream = nil, s
@@ -324,8 +324,6 @@ func (c *Connector) Reactor() *Reactor { return c.r }
 
 // String shows the factory and the destination.
 func (c *Connector) String() string { return fmt.Sprintf("<%s to %v>", prefixOf(c.factory), c.dest) }
-
-func (c *Connector) streamConfig() *StreamConfig { return &c.cfg.StreamConfig }
 
 // streamLost follows the protocol's ConnectionLost: the state, the listener, and
 // the factory unless the listener has connected again (TCP-42).

@@ -52,6 +52,14 @@ func (o *output) link(c *chunk) {
 	o.tail = c
 }
 
+// single is the only chunk, or nil.
+func (o *output) single() *chunk {
+	if t := o.tail; t != nil && t.next == t {
+		return t
+	}
+	return nil
+}
+
 // shift takes the first out.
 func (o *output) shift(r *Reactor) {
 	first := o.tail.next
@@ -114,10 +122,6 @@ func (o *output) send(r *Reactor, sock kernel.Sock, extra []byte) (n int, short 
 	}
 	head := o.tail.next
 	first := head.buf[head.off:]
-	if head == o.tail && len(extra) == 0 {
-		n, err = sock.Write(first)
-		return n, n < len(first), err
-	}
 	v, ok := sock.(kernel.Vectors)
 	if !ok {
 		n, err = sock.Write(first)

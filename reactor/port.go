@@ -242,7 +242,7 @@ func (p *Port) accept(sock kernel.Sock) {
 		sock.Close() // also if the factory panicked (TCP-25, TCP-26)
 		return
 	}
-	s := r.newStream(sock, proto, p)
+	s := r.newStream(sock, proto, p, &p.cfg.StreamConfig)
 	s.session = p.sessions
 	s.token = r.take(s)
 	p.sessions++
@@ -258,8 +258,6 @@ func (r *Reactor) build(f Factory, peer kernel.Addr) (p Protocol, err error) {
 	}()
 	return f.BuildProtocol(peer), nil
 }
-
-func (p *Port) streamConfig() *StreamConfig { return &p.cfg.StreamConfig }
 
 func (p *Port) streamLost(*Stream, error) { p.stats.Open-- }
 

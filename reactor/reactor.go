@@ -212,7 +212,12 @@ func (r *Reactor) dispatch() {
 		// A slot is empty if its source ended earlier in this batch (FDS-14).
 		if src := r.slots[ev.Token]; src != nil {
 			r.current = src
-			src.ready(ev.Ready)
+			// Behind a system call an indirect call costs more than a comparison.
+			if s, ok := src.(*Stream); ok {
+				s.ready(ev.Ready)
+			} else {
+				src.ready(ev.Ready)
+			}
 		}
 	}
 }
@@ -245,7 +250,7 @@ func (r *Reactor) take(src source) uint32 {
 		r.slots[token] = src
 		return token
 	}
-	if len(r.slots) > math.MaxUint32-1 {
+	if uint64(len(r.slots)) > math.MaxUint32-1 {
 		panic(errors.New("reactor: out of tokens"))
 	}
 	r.slots = append(r.slots, src)

@@ -19,6 +19,7 @@ type Stream struct {
 	sock     kernel.Sock
 	proto    Protocol
 	owner    owner
+	cfg      *StreamConfig // complete; the owner's
 	out      output
 	producer Producer
 	reason   error  // why it ends, from end to lose
@@ -37,8 +38,6 @@ type Stream struct {
 
 // owner is the port or connector a stream came from.
 type owner interface {
-	// streamConfig is complete.
-	streamConfig() *StreamConfig
 	// streamLost is called after the protocol's ConnectionLost.
 	streamLost(*Stream, error)
 	logPrefix(*Stream) string
@@ -70,8 +69,8 @@ const (
 )
 
 // newStream makes the transport of a connected sock; the caller sees to its token.
-func (r *Reactor) newStream(sock kernel.Sock, p Protocol, o owner) *Stream {
-	return &Stream{r: r, sock: sock, proto: p, owner: o}
+func (r *Reactor) newStream(sock kernel.Sock, p Protocol, o owner, cfg *StreamConfig) *Stream {
+	return &Stream{r: r, sock: sock, proto: p, owner: o, cfg: cfg}
 }
 
 // begin tells the protocol, and settles what it did.
@@ -176,7 +175,7 @@ func (s *Stream) settle() {
 	if s.out.size > 0 && !s.blocked && s.life != streamFailing {
 		s.flush(nil)
 	}
-	if s.paused && s.life != streamFailing && s.out.size <= s.owner.streamConfig().LowWater {
+	if s.paused && s.life != streamFailing && s.out.size <= s.cfg.LowWater {
 		s.resumeProducer()
 		if s.out.size > 0 && !s.blocked {
 			s.touch() // what it produced goes out in the next turn
@@ -199,7 +198,20 @@ func (s *Stream) settle() {
 
 // flush sends what is unsent and then p, and returns how much of p was taken.
 func (s *Stream) flush(p []byte) int {
-	n, short, err := s.out.send(s.r, s.sock, p)
+	n, short, err := 0, false, error(nil)
+	if c := s.out.single(); c != nil && len(p) == 0 {
+		// What nearly every message is: one piece, taken whole.
+		n, err = s.sock.Write(c.buf[c.off:])
+		if n == s.out.size {
+			s.sent += uint64(n)
+			s.out = output{}
+			s.r.freeChunk(c)
+			return 0
+		}
+		short = true
+	} else {
+		n, short, err = s.out.send(s.r, s.sock, p)
+	}
 	switch {
 	case err == kernel.ErrAgain:
 		s.blocked = true

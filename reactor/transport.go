@@ -57,7 +57,7 @@ func (s *Stream) writable(n int) error {
 	case !producing, s.write == writeEnded:
 		return ErrWriteClosed
 	}
-	if limit := s.owner.streamConfig().MaxBuffered; limit >= 0 && s.out.size+n > limit {
+	if limit := s.cfg.MaxBuffered; limit >= 0 && s.out.size+n > limit {
 		s.end(ErrBufferFull)
 		return ErrBufferFull
 	}
@@ -153,7 +153,7 @@ func (s *Stream) StopConsuming() {
 // checkHigh pauses the producer, once, above the high-water mark. The flag is set
 // first, because the producer may call back in (DESC-15, DESC-16).
 func (s *Stream) checkHigh() {
-	if s.producer != nil && !s.paused && s.out.size > s.owner.streamConfig().HighWater {
+	if s.producer != nil && !s.paused && s.out.size > s.cfg.HighWater {
 		s.paused = true
 		s.producer.PauseProducing()
 	}
