@@ -365,8 +365,8 @@ func occupy(t *testing.T, r *reactor.Reactor, n int) (release func()) {
 func TestPoolSize(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
 		r := w.New(t, reactor.Config{})
-		if r.Pool() != r.Pool() {
-			t.Error("THR-10: two pools")
+		if p := r.Pool(); p == nil || p != r.Pool() {
+			t.Error("THR-10: none, or two pools")
 		}
 		if got := r.Pool().Stats().Workers; got != 0 {
 			t.Errorf("THR-10: a minimum of %d workers", got)

@@ -106,21 +106,13 @@ func invalidAddr(g *rig) {
 	}
 }
 
-// freeAddr is an address that was free a moment ago.
-func (g *rig) freeAddr() kernel.Addr {
-	g.Helper()
-	l := g.listen(local4(), nil)
-	l.Close()
-	return l.Local()
-}
-
 func bind(g *rig) {
 	l := g.listen(local4(), nil)
 	c, s := g.connect(l, &kernel.Options{Bind: kernel.TCPAddr(local4(), 0)})
 	if c.Local().IP.Addr() != local4() || c.Local().Port() == 0 || s.Remote() != c.Local() {
 		g.Errorf("bound to %v, the peer sees %v", c.Local(), s.Remote())
 	}
-	// freeAddr's listener had asked for its address before it was closed.
+	// The listener was asked for its address before it is closed.
 	probe := g.listen(local4(), nil)
 	want := probe.Local()
 	probe.Close()
