@@ -175,7 +175,7 @@ func (r *Reactor) ended() {
 	if err := r.k.Close(); err != nil {
 		r.log.Error("closing the kernel", slog.Any("err", err))
 	}
-	r.life.Store(int32(lifeStopped))
+	r.posts.close(r)
 	close(r.stopped)
 }
 

@@ -98,7 +98,7 @@ func (p *Port) StartListening() error {
 // on. The socket is closed and the factory stopped later; then done, if not nil,
 // is called once, with the factory's error if it had one, and the address is free
 // (TCP-8, TCP-10). On a port that is stopped or being stopped it waits for the same
-// end (TCP-9).
+// end (TCP-9). After the reactor has stopped done is not called.
 func (p *Port) StopListening(done func(error)) {
 	if done != nil {
 		p.waiting = append(p.waiting, done)

@@ -35,11 +35,25 @@ func (r *Reactor) Post(fn func()) {
 	}
 	p := &r.posts
 	p.mu.Lock()
-	p.queue = append(p.queue, fn)
-	p.filled.Store(true)
-	p.bell.Signal()
+	stopped := r.is(lifeStopped)
+	if !stopped {
+		p.queue = append(p.queue, fn)
+		p.filled.Store(true)
+		p.bell.Signal()
+	}
 	p.mu.Unlock()
-	r.wake()
+	if !stopped {
+		r.wake()
+	}
+}
+
+// close drops what is queued, and lets nothing more be.
+func (p *posts) close(r *Reactor) {
+	p.mu.Lock()
+	r.life.Store(int32(lifeStopped))
+	p.queue = nil
+	p.filled.Store(false)
+	p.mu.Unlock()
 }
 
 // wake rouses the loop if it sleeps or is about to.
