@@ -45,6 +45,7 @@ type Reactor struct {
 	vec      [][]byte
 	dirty    []*Stream // something to settle before the loop waits
 	settling []*Stream
+	failures []failure // of streams that are about to end
 
 	events    map[string]*event
 	factories map[Factory]int // uses of those that want to know

@@ -3,6 +3,7 @@ package reactor
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -15,25 +16,32 @@ import (
 // motion is settled when the callback in progress has returned, or, for a stream
 // other than the one it is about, at the end of the turn.
 type Stream struct {
-	r        *Reactor
-	sock     kernel.Sock
-	proto    Protocol
-	owner    owner
+	// What every message touches comes first, in one line of the cache.
+	r       *Reactor
+	sock    kernel.Sock
+	proto   Protocol
+	out     output
+	life    streamLife
+	read    readState
+	write   writeState
+	armed   kernel.Ready
+	paused  bool // the producer was paused by us
+	blocked bool // the socket was full: wait for Writable before sending
+	dirty   bool // stands in Reactor.dirty
+
 	cfg      *StreamConfig // complete; the owner's
-	out      output
+	in       uint64        // bytes read
+	sent     uint64        // bytes the socket took
 	producer Producer
-	reason   error  // why it ends, from end to lose
-	in       uint64 // bytes read
-	sent     uint64 // bytes the socket took
+	owner    owner
 	token    uint32
 	session  uint32
-	life     streamLife
-	read     readState
-	write    writeState
-	armed    kernel.Ready
-	paused   bool // the producer was paused by us
-	blocked  bool // the socket was full: wait for Writable before sending
-	dirty    bool // stands in Reactor.dirty
+}
+
+// failure is why a stream ends, kept apart for the short time from end to lose.
+type failure struct {
+	s      *Stream
+	reason error
 }
 
 // owner is the port or connector a stream came from.
@@ -48,7 +56,7 @@ type streamLife uint8
 const (
 	streamOpen    streamLife = iota
 	streamClosing            // Close was called: the end comes when all is sent
-	streamFailing            // the end comes when the callback returns; reason says why
+	streamFailing            // the end comes when the callback returns; Reactor.failures says why
 	streamLost
 )
 
@@ -260,17 +268,26 @@ func (s *Stream) end(reason error) {
 	if s.life == streamLost {
 		return
 	}
-	_, panicked := reason.(*PanicError)
-	if s.life != streamFailing || panicked {
-		s.life, s.reason = streamFailing, reason
+	if s.life != streamFailing {
+		s.life = streamFailing
+		s.r.failures = append(s.r.failures, failure{s, reason})
+	} else if _, panicked := reason.(*PanicError); panicked {
+		s.r.failures[s.failureAt()].reason = reason
 	}
 	s.touch()
 }
 
+// failureAt finds the failure of s, which has one. There are few at a time.
+func (s *Stream) failureAt() int {
+	return slices.IndexFunc(s.r.failures, func(f failure) bool { return f.s == s })
+}
+
 // lose is the end, once, for whatever reason.
 func (s *Stream) lose() {
-	reason := s.reason
-	s.life, s.reason = streamLost, nil
+	at := s.failureAt()
+	reason := s.r.failures[at].reason
+	s.r.failures = slices.Delete(s.r.failures, at, at+1)
+	s.life = streamLost
 	s.out.drop(s.r)
 	s.sock.Local() // it stays known
 	if reason == ErrClosed && s.read != readEnded {

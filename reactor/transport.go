@@ -46,9 +46,17 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	return total, nil
 }
 
-// writable tells why n more bytes cannot be taken. While a Close or CloseWrite
-// waits for the registered producer, what that produces is still taken.
+// writable tells why n more bytes cannot be taken.
 func (s *Stream) writable(n int) error {
+	if s.life == streamOpen && s.write == writeOn && uint(s.out.size+n) <= uint(s.cfg.MaxBuffered) {
+		return nil
+	}
+	return s.refusal(n)
+}
+
+// refusal is writable in all cases. While a Close or CloseWrite waits for the
+// registered producer, what that produces is still taken.
+func (s *Stream) refusal(n int) error {
 	producing := s.producer != nil
 	switch {
 	case s.life == streamOpen && s.write == writeOn:
@@ -73,7 +81,9 @@ func (s *Stream) keep(p []byte) {
 	if s.out.size >= chunkSize && !s.blocked {
 		s.flush(nil)
 	}
-	s.checkHigh()
+	if s.producer != nil {
+		s.checkHigh()
+	}
 	if s.r.current != source(s) {
 		s.touch()
 	}
