@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"weak"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/pool"
@@ -587,25 +586,5 @@ func TestPostAllocs(t *testing.T) {
 		if a := testing.AllocsPerRun(100, both); a != 0 || n == 0 {
 			t.Errorf("%v allocations in %d calls", a, n)
 		}
-	})
-}
-
-// What is posted to a stopped reactor is not kept.
-func TestPostAfterStop(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
-		r := w.New(t, reactor.Config{})
-		r.Close()
-		p := weak.Make(func() *[64]byte {
-			big := new([64]byte)
-			r.Post(func() { big[0]++; t.Error("called after the end") })
-			return big
-		}())
-		for i := 0; i < 100 && p.Value() != nil; i++ {
-			runtime.GC()
-		}
-		if p.Value() != nil {
-			t.Error("the reactor keeps what was posted after its end")
-		}
-		runtime.KeepAlive(r)
 	})
 }
