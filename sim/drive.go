@@ -1,0 +1,143 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// Run lets d pass. What is due at its end happens. The only error is a
+// [StuckError] of ErrLivelock.
+func (n *Net) Run(d time.Duration) error {
+	end := n.begin() + d
+	for n.stepTo(end) {
+		if n.livelocked() {
+			return n.stuck(ErrLivelock)
+		}
+	}
+	n.mu.Lock()
+	n.now = max(n.now, end)
+	n.mu.Unlock()
+	return nil
+}
+
+// RunUntil runs until cond holds, which is asked between all steps. It fails with a
+// [StuckError]: ErrDeadlock when nothing is left that could happen, ErrLivelock when
+// reactors turn and time does not move, ErrLimit when limit has passed from now.
+func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
+	end := n.begin() + limit
+	for !cond() {
+		if n.livelocked() {
+			return n.stuck(ErrLivelock)
+		}
+		if n.stepTo(end) {
+			continue
+		}
+		if n.idle() {
+			return n.stuck(ErrDeadlock)
+		}
+		n.mu.Lock()
+		n.now = max(n.now, end)
+		n.mu.Unlock()
+		return n.stuck(ErrLimit)
+	}
+	return nil
+}
+
+// Step does the next thing: an arrival, a function of At, or the turn of one host's
+// reactor, moving the clock to it. It returns false if nothing is left. What reactors were told
+// between two steps may be seen late, unless it was in a function of At.
+func (n *Net) Step() bool { return n.stepTo(kernel.Forever - 1) }
+
+// begin is the time, after which every reactor looks at what it was told meanwhile.
+func (n *Net) begin() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.still = 0
+	for _, h := range n.hosts {
+		h.touch()
+	}
+	return n.now
+}
+
+func (n *Net) livelocked() bool { return n.still > or(n.MaxTurns, defaultMaxTurns) }
+
+func (n *Net) stuck(why error) error {
+	return &StuckError{Why: why, Seed: n.seed, At: n.now, Table: n.Table()}
+}
+
+// stepTo is Step, unless the next thing is later than end.
+func (n *Net) stepTo(end time.Duration) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for looked := false; ; {
+		h := n.readyHost()
+		switch {
+		case n.due() && (h == nil || n.random.next()&3 != 0):
+			n.step()
+			return true
+		case h != nil:
+			n.turnHost(h)
+			return true
+		}
+		// What happened outside of the network, a Post from elsewhere say, is
+		// seen before time moves on to nothing.
+		next := n.nextOfAll()
+		if next > end {
+			if looked {
+				return false
+			}
+			looked = true
+			for _, h := range n.hosts {
+				h.touch()
+			}
+			for _, h := range n.hosts {
+				if h.driven() {
+					n.turnHost(h)
+				}
+			}
+			n.still -= len(n.hosts)
+			continue
+		}
+		n.now, n.still = next, 0
+	}
+}
+
+// idle tells whether nothing will ever happen.
+func (n *Net) idle() bool { return n.nextOfAll() == kernel.Forever }
+
+// nextOfAll is the time of the next event or deadline.
+func (n *Net) nextOfAll() time.Duration {
+	next := n.next()
+	for _, h := range n.hosts {
+		if h.driven() {
+			next = min(next, h.k.deadline)
+		}
+	}
+	return next
+}
+
+// readyHost is a host whose reactor has something to do now, nil if none has.
+func (n *Net) readyHost() *Host {
+	for range n.hosts {
+		if n.turn++; n.turn >= len(n.hosts) {
+			n.turn = 0
+		}
+		if h := n.hosts[n.turn]; h.driven() && h.k.pending() {
+			return h
+		}
+	}
+	return nil
+}
+
+// turnHost makes one turn of h's reactor.
+func (n *Net) turnHost(h *Host) {
+	n.still++
+	r, k := h.Reactor, h.k
+	k.touched = false
+	n.mu.Unlock()
+	defer n.mu.Lock()
+	if err := r.Turn(-1); err != nil {
+		k.ended = true // it was closed
+	}
+}

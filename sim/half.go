@@ -1,0 +1,330 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// pair is a connection: two ends and two directions.
+type pair struct {
+	end  [2]sock
+	half [2]half
+}
+
+// fin is how far the end of a direction has come.
+type fin uint8
+
+const (
+	finNone fin = iota
+	finWanted
+	finSent
+	finArrived
+)
+
+// half is one direction of a connection: the bytes not read yet, and the segments
+// under way. Bytes stay where they were written until they are read; in the
+// ring, those the reader may have come first, then those on their way, then those
+// not sent.
+type half struct {
+	from, to *sock
+	ring     []byte
+	head     int
+	unread   int
+	flight   int
+	unsent   int
+	credit   int // how many bytes more may be sent
+	owed     int // read, and the sender does not know
+	fin      fin
+	dead     bool // it carries nothing more but a reset
+
+	queue   []packet // under way, in order; from first on
+	first   int
+	last    time.Duration // when the last of them arrives
+	lost    time.Duration // since when the first is sent again and again; 0: it is not
+	tries   int
+	epoch   uint32 // of the events that count
+	blocked bool   // it waits for the link or the host, among n.parked
+	paused  bool   // it waits to be sent again
+	passed  bool   // the rule has delayed the first, and lets it pass now
+	reset   bool   // a reset is among what was sent
+}
+
+// packet is a segment under way.
+type packet struct {
+	kind Kind
+	n    int
+}
+
+// newPair makes a connection of which neither end is anybody's yet; the far end is
+// on h.
+func (n *Net) newPair(h *Host) *pair {
+	p := &pair{}
+	for i := range p.half {
+		p.half[i].credit = n.recvBuffer()
+		p.half[i].from, p.half[i].to = &p.end[i], &p.end[1-i]
+		p.end[i].out, p.end[i].in = &p.half[i], &p.half[1-i]
+	}
+	p.end[1].h = h
+	return p
+}
+
+// write appends p, which is not empty, to what is to be sent.
+func (f *half) write(p []byte) {
+	used := f.unread + f.flight + f.unsent
+	if used+len(p) > len(f.ring) {
+		ring := make([]byte, max(64, 2*len(f.ring), used+len(p)))
+		m := copy(ring, f.ring[f.head:])
+		copy(ring[m:], f.ring[:f.head])
+		f.ring, f.head = ring, 0
+	}
+	at := (f.head + used) % len(f.ring)
+	m := copy(f.ring[at:], p)
+	copy(f.ring, p[m:])
+	f.unsent += len(p)
+}
+
+// read takes len(p) bytes, which are there.
+func (f *half) read(p []byte) int {
+	m := copy(p, f.ring[f.head:])
+	copy(p[m:], f.ring)
+	f.unread -= len(p)
+	f.owed += len(p)
+	if f.head += len(p); f.head >= len(f.ring) {
+		f.head -= len(f.ring)
+	}
+	if back := f.to.out; !f.dead && !back.dead && f.owed >= max(f.to.h.n.recvBuffer()/4, 1) {
+		back.send(ACK, f.owed)
+		f.owed = 0
+	}
+	return len(p)
+}
+
+// push sends what the peer has room for, and then the end.
+func (f *half) push() {
+	if f.dead {
+		return
+	}
+	if m := min(f.unsent, f.credit); m > 0 {
+		f.unsent -= m
+		f.flight += m
+		f.credit -= m
+		f.send(DATA, m)
+	}
+	if f.fin == finWanted && f.unsent == 0 {
+		f.fin = finSent
+		f.send(FIN, 0)
+	}
+}
+
+// finish sends the end after the rest.
+func (f *half) finish() {
+	if f.fin == finNone {
+		f.fin = finWanted
+		f.push()
+	}
+}
+
+// kill drops everything that is under way or waits to be sent.
+func (f *half) kill() {
+	f.dead = true
+	f.unsent, f.flight = 0, 0
+	f.queue, f.first = f.queue[:0], 0
+	f.epoch++
+	f.blocked, f.paused, f.passed, f.reset = false, false, false, false
+	f.lost, f.tries = 0, 0
+}
+
+// send puts a segment on its way, behind those under way.
+func (f *half) send(kind Kind, m int) {
+	if f.first > 0 && len(f.queue) == cap(f.queue) {
+		f.queue = f.queue[:copy(f.queue, f.queue[f.first:])]
+		f.first = 0
+	}
+	f.queue = append(f.queue, packet{kind, m})
+	f.from.h.n.noteSegment(opSend, f, kind, m)
+	f.reset = f.reset || kind == RST
+	if !f.blocked && !f.paused {
+		f.launch()
+	}
+}
+
+// launch schedules the arrival of one segment more.
+func (f *half) launch() {
+	n := f.from.h.n
+	f.last = max(f.last, n.now+n.latency(f.from.h, f.to.h))
+	n.schedule(event{at: f.last, tie: n.tie(), flow: f, epoch: f.epoch, what: arrive})
+}
+
+// resend launches everything that is under way once more.
+func (f *half) resend() {
+	f.epoch++
+	f.blocked, f.paused = false, false
+	f.last = 0
+	for range f.queue[f.first:] {
+		f.launch()
+	}
+}
+
+// arrive brings the first segment to its host, if the network lets it.
+func (f *half) arrive() {
+	n := f.from.h.n
+	p := f.queue[f.first]
+	if !f.to.h.up || n.cut(f.from.h, f.to.h) {
+		f.block()
+		return
+	}
+	if n.Rule != nil && !f.passed {
+		v := f.ask(p)
+		switch {
+		case v.Drop:
+			f.lose(200 * time.Millisecond)
+			return
+		case v.Delay > 0:
+			f.passed = true
+			f.retry(v.Delay)
+			return
+		}
+	}
+	f.passed = false
+	if p.kind == SYN && !f.to.born(f) {
+		f.lose(time.Second) // nobody answers: the backlog is full
+		return
+	}
+	f.lost, f.tries = 0, 0
+	if f.first++; f.first == len(f.queue) {
+		f.queue, f.first = f.queue[:0], 0
+	}
+	n.noteSegment(opArrive, f, p.kind, p.n)
+	f.deliver(p)
+}
+
+func (f *half) ask(p packet) Verdict {
+	n := f.from.h.n
+	s := &n.scratch
+	*s = Segment{At: n.now, FromHost: f.from.h.name, ToHost: f.to.h.name, Kind: p.kind, Len: p.n, Try: f.tries}
+	s.From, s.To = f.from.local, f.from.remote
+	if f.from.state == unborn || f.from.local == (kernel.Addr{}) {
+		s.From, s.To = f.to.remote, f.to.local
+	}
+	return n.Rule(s)
+}
+
+// lose has the first segment sent again after d, or longer if that was tried, and
+// those behind it after it.
+func (f *half) lose(d time.Duration) {
+	n := f.from.h.n
+	if f.lost == 0 {
+		f.lost = n.now
+	}
+	if n.now-f.lost >= n.retryTimeout() {
+		f.giveUp()
+		return
+	}
+	d <<= min(f.tries, 7)
+	f.tries++
+	f.retry(min(d, f.lost+n.retryTimeout()-n.now))
+}
+
+// retry has everything sent again after d.
+func (f *half) retry(d time.Duration) {
+	n := f.from.h.n
+	f.epoch++
+	f.paused = true
+	n.schedule(event{at: n.now + d, tie: n.tie(), flow: f, epoch: f.epoch, what: again})
+}
+
+// block has everything wait until link and host are there again.
+func (f *half) block() {
+	n := f.from.h.n
+	f.epoch++
+	f.blocked = true
+	n.parked = append(n.parked, f)
+	if !n.held(f.from.h, f.to.h) {
+		n.schedule(event{at: n.now + n.retryTimeout(), tie: n.tie(), flow: f, epoch: f.epoch, what: giveUp})
+	}
+}
+
+// giveUp ends the connection for its sender.
+func (f *half) giveUp() {
+	s := f.from
+	f.from.h.n.noteSegment(opGiveUp, f, f.queue[f.first].kind, 0)
+	f.kill()
+	s.die(kernel.ErrTimeout)
+}
+
+// deliver does at the far end what a segment says.
+func (f *half) deliver(p packet) {
+	s := f.to
+	switch p.kind {
+	case SYN: // born did it
+	case SYNACK:
+		if s.state != connecting {
+			f.refuse()
+			return
+		}
+		s.state = open
+		s.notify()
+	case DATA:
+		if s.state != open {
+			f.refuse()
+			return
+		}
+		f.flight -= p.n
+		f.unread += p.n
+		s.notify()
+	case FIN:
+		if s.state == shut && s.out.dead {
+			f.refuse()
+			return
+		}
+		f.fin = finArrived
+		s.notify()
+	case ACK:
+		s.out.credit += p.n
+		s.out.push()
+		s.notify()
+	case RST:
+		f.dead = true
+		s.out.kill()
+		why := kernel.ErrReset
+		switch {
+		case s.state == connecting:
+			why = kernel.ErrRefused
+		case f.fin == finArrived:
+			why = kernel.ErrBroken
+		}
+		s.die(why)
+	}
+}
+
+// refuse answers with a reset what came to an end that is no more.
+func (f *half) refuse() {
+	f.kill()
+	if back := f.to.out; !back.reset {
+		back.unsent, back.dead = 0, true
+		back.send(RST, 0) // behind what is under way
+	}
+}
+
+// born makes s the accepted end of a connection that f's first segment asks for, or
+// refuses it. It returns false if there is no room for it now.
+func (s *sock) born(f *half) bool {
+	c := f.from
+	l := s.h.listening(c.remote.IP)
+	if l == nil {
+		s.out.send(RST, 0)
+		return true
+	}
+	if len(l.l.queue) >= l.l.limit {
+		return false
+	}
+	s.local, s.remote = c.remote, c.local
+	s.state = open
+	s.noDelay, s.keepAlive = l.noDelay, l.keepAlive
+	l.k.own(s)
+	l.l.queue = append(l.l.queue, s)
+	s.out.send(SYNACK, 0)
+	l.notify()
+	return true
+}

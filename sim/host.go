@@ -1,0 +1,261 @@
+package sim
+
+import (
+	"net/netip"
+	"os"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Host is a machine of a Net, with an IPv4 and an IPv6 address and a loopback of
+// its own.
+type Host struct {
+	// Kernel and Reactor are where the host's program runs. Kill and Restart replace
+	// them. The Net turns the reactor: neither call its Run nor its Turn.
+	Kernel  kernel.Kernel
+	Reactor *reactor.Reactor
+
+	n        *Net
+	name     string
+	id       int
+	ip4, ip6 netip.Addr
+	up       bool
+	k        *simKernel
+	ports    map[netip.AddrPort]*port
+	lastPort uint16
+}
+
+// port is who uses an address and port of a host.
+type port struct {
+	listener *sock
+	dialled  int
+}
+
+// Host is the host of that name, which is made when it is first asked for. Names
+// are known to the simulated resolver.
+func (n *Net) Host(name string) *Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h := n.byName[name]; h != nil {
+		return h
+	}
+	id := len(n.hosts) + 1
+	h := &Host{
+		n: n, name: name, id: id, up: true, ports: map[netip.AddrPort]*port{},
+		ip4: netip.AddrFrom4([4]byte{10, byte(id >> 16), byte(id >> 8), byte(id)}),
+		ip6: netip.AddrFrom16([16]byte{0: 0xfd, 13: byte(id >> 16), 14: byte(id >> 8), 15: byte(id)}),
+	}
+	n.hosts = append(n.hosts, h)
+	n.byName[name], n.byIP[h.ip4], n.byIP[h.ip6] = h, h, h
+	h.boot()
+	return h
+}
+
+// boot gives the host a program.
+func (h *Host) boot() {
+	h.k = h.n.newKernel(h, false)
+	c := h.n.Config
+	if c.Resolver == nil {
+		c.Resolver = h.n
+	}
+	if c.Panicked == nil {
+		c.Panicked = func(e *reactor.PanicError) { panic(e) }
+	}
+	h.Kernel, h.Reactor = h.k, reactor.New(h.k, c)
+}
+
+// Name is the host's name.
+func (h *Host) Name() string { return h.name }
+
+// Addr is the host's IPv4 address with that TCP port.
+func (h *Host) Addr(port uint16) kernel.Addr { return kernel.TCPAddr(h.ip4, port) }
+
+// Addr6 is the host's IPv6 address with that TCP port.
+func (h *Host) Addr6(port uint16) kernel.Addr { return kernel.TCPAddr(h.ip6, port) }
+
+// Up tells whether the host has not crashed, or was restarted since.
+func (h *Host) Up() bool {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	return h.up
+}
+
+func (h *Host) driven() bool { return h.up && !h.k.ended }
+
+// touch has the host's reactor turned.
+func (h *Host) touch() { h.k.touched = true }
+
+// Signal delivers a signal to the host's program, if it takes that one: Notify's
+// function is called in this call.
+func (h *Host) Signal(sig os.Signal) {
+	h.n.mu.Lock()
+	var fns []func(os.Signal)
+	for _, w := range h.k.signals {
+		for _, s := range w.sigs {
+			if s == sig {
+				fns = append(fns, w.fn)
+				break
+			}
+		}
+	}
+	h.touch()
+	h.n.mu.Unlock()
+	for _, fn := range fns {
+		fn(sig)
+	}
+}
+
+// Crash stops the host, as a power cut does: its program calls nothing any more, and
+// nobody is told. Who sends something to it hears nothing until Restart, which
+// answers with a reset, or until RetryTimeout. In a callback of the host
+// itself, the turn in progress still ends.
+func (h *Host) Crash() {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	h.crash()
+}
+
+func (h *Host) crash() {
+	if !h.up {
+		return
+	}
+	h.n.noteHost(opCrash, h)
+	h.k.vanish(false)
+	h.up = false
+}
+
+// Kill ends the host's program, not the host: its connections are reset, its ports
+// are free, and Kernel and Reactor are new at once.
+func (h *Host) Kill() {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	if !h.up {
+		return
+	}
+	h.n.noteHost(opKill, h)
+	h.k.vanish(true)
+	h.boot()
+}
+
+// Restart starts a crashed host again, with a new Kernel and Reactor and none of its
+// connections; one that is up crashes first.
+func (h *Host) Restart() {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	h.crash()
+	h.n.noteHost(opRestart, h)
+	h.up = true
+	h.boot()
+	h.n.unpark()
+}
+
+// local tells whether ip is one of the host's own.
+func (h *Host) local(ip netip.Addr) bool {
+	return ip == h.ip4 || ip == h.ip6 || ip.IsLoopback()
+}
+
+// source is the address from which the host speaks to ip.
+func (h *Host) source(ip netip.Addr) netip.Addr {
+	switch {
+	case h.local(ip) && !(ip.Is4() && ip.IsLoopback()):
+		return ip
+	case ip.IsLoopback():
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case ip.Is4():
+		return h.ip4
+	}
+	return h.ip6
+}
+
+// listening is who listens on a, by that very address or by the unspecified one.
+func (h *Host) listening(a netip.AddrPort) *sock {
+	if p := h.ports[a]; p != nil && p.listener != nil {
+		return p.listener
+	}
+	if p := h.ports[netip.AddrPortFrom(unspecified(a.Addr()), a.Port())]; p != nil {
+		return p.listener
+	}
+	return nil
+}
+
+func unspecified(ip netip.Addr) netip.Addr {
+	if ip.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// The range of ports that are given out, as Linux has it.
+const (
+	firstPort = 32768
+	lastPort  = 60999
+)
+
+// freePort is a port nobody uses on ip, 0 if there is none.
+func (h *Host) freePort(ip netip.Addr) uint16 {
+	if h.lastPort == 0 {
+		h.lastPort = uint16(firstPort + h.n.random.below(lastPort-firstPort))
+	}
+	for range lastPort - firstPort + 1 {
+		if h.lastPort++; h.lastPort > lastPort {
+			h.lastPort = firstPort
+		}
+		if h.ports[netip.AddrPortFrom(ip, h.lastPort)] == nil &&
+			h.ports[netip.AddrPortFrom(unspecified(ip), h.lastPort)] == nil {
+			return h.lastPort
+		}
+	}
+	return 0
+}
+
+// taken tells whether a cannot be bound: a listener has it, or one of its port on
+// another address if either is for all addresses; or, for a listener, a dialled socket.
+func (h *Host) taken(a netip.AddrPort, dialled bool) bool {
+	if h.listening(a) != nil {
+		return true
+	}
+	if p := h.ports[a]; p != nil && p.dialled > 0 {
+		return true
+	}
+	if dialled || !a.Addr().IsUnspecified() {
+		return false
+	}
+	ips := []netip.Addr{h.ip4, netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	if !a.Addr().Is4() {
+		ips = []netip.Addr{h.ip6, netip.IPv6Loopback()}
+	}
+	for _, ip := range ips {
+		if h.ports[netip.AddrPortFrom(ip, a.Port())] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *Host) port(a netip.AddrPort) *port {
+	p := h.ports[a]
+	if p == nil {
+		p = &port{}
+		h.ports[a] = p
+	}
+	return p
+}
+
+// leave gives a port back.
+func (h *Host) leave(s *sock) {
+	a := s.local.IP
+	p := h.ports[a]
+	if p == nil {
+		return
+	}
+	switch {
+	case p.listener == s:
+		p.listener = nil
+	case s.l == nil && s.dialled:
+		p.dialled--
+	}
+	if p.listener == nil && p.dialled == 0 {
+		delete(h.ports, a)
+	}
+}

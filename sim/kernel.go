@@ -1,0 +1,391 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// simKernel is the kernel of one program on a host.
+type simKernel struct {
+	n       *Net
+	h       *Host
+	alone   bool // it drives itself
+	woken   atomic.Bool
+	closed  bool
+	socks   []*sock // all that are open, those not accepted yet included
+	ready   []*sock // armed, and perhaps ready
+	files   int     // descriptors open
+	reserve bool
+	signals []*watch
+
+	// Of one that does not drive itself:
+	touched  bool          // turn it, whatever it waits for
+	ended    bool          // its reactor is closed
+	deadline time.Duration // of its last Wait
+}
+
+// callTime is how long a Wait takes at least when a kernel drives itself. Without it
+// time would stand still for a loop that always has something to do, and nothing could reach it.
+const callTime = time.Microsecond
+
+// watch is one Notify.
+type watch struct {
+	fn   func(os.Signal)
+	sigs []os.Signal
+}
+
+var (
+	_ kernel.Kernel   = (*simKernel)(nil)
+	_ kernel.Reserver = (*simKernel)(nil)
+	_ kernel.Signals  = (*simKernel)(nil)
+	_ kernel.Named    = (*simKernel)(nil)
+)
+
+func (n *Net) newKernel(h *Host, alone bool) *simKernel {
+	return &simKernel{n: n, h: h, alone: alone}
+}
+
+// Name is "sim".
+func (k *simKernel) Name() string { return "sim" }
+
+// Now is kernel.Kernel.
+func (k *simKernel) Now() time.Duration { return k.n.Now() }
+
+// Wake is kernel.Kernel.
+func (k *simKernel) Wake() {
+	if k.woken.Swap(true) || !k.alone {
+		return
+	}
+	// Whoever sleeps has seen the mark, or is told now.
+	k.n.mu.Lock()
+	k.n.rouse()
+	k.n.mu.Unlock()
+}
+
+// Wait is kernel.Kernel. On a host that the Net drives it never blocks, but notes
+// until when it would have.
+func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
+	n := k.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if k.alone {
+		n.now += callTime
+	}
+	for idled := false; ; {
+		if k.closed {
+			return 0, kernel.ErrClosed
+		}
+		for k.alone && n.due() {
+			n.step()
+		}
+		got := k.collect(ev)
+		woken := k.woken.Swap(false)
+		if !k.alone {
+			k.deadline = until
+			if got > 0 || woken {
+				k.deadline = 0
+			}
+			return got, nil
+		}
+		if got > 0 || woken || n.now >= until {
+			n.noteKernel(opWait, k, got)
+			return got, nil
+		}
+		if next := min(n.next(), until); next != kernel.Forever {
+			if n.Idle != nil && !idled {
+				idled = true
+				n.idleOnce()
+				continue
+			}
+			n.now, idled = next, false
+			continue
+		}
+		n.asleep++
+		n.moved.Wait()
+		n.asleep--
+	}
+}
+
+// idleOnce calls Idle, without the lock.
+func (n *Net) idleOnce() {
+	n.mu.Unlock()
+	defer n.mu.Lock()
+	n.Idle()
+}
+
+// pending tells whether the program has something to do now.
+func (k *simKernel) pending() bool {
+	return k.touched || k.deadline <= k.n.now || k.woken.Load() || k.anyReady()
+}
+
+func (k *simKernel) anyReady() bool {
+	for i, s := range k.ready {
+		if s.armed&s.readiness() != 0 {
+			k.ready = slices.Delete(k.ready, 0, i)
+			return true
+		}
+		s.queued = false
+	}
+	k.ready = k.ready[:0]
+	return false
+}
+
+// collect fills ev, in an order drawn anew, and has the rest come first next time.
+func (k *simKernel) collect(ev []kernel.Event) int {
+	live := k.ready[:0]
+	for _, s := range k.ready {
+		if s.queued = s.armed&s.readiness() != 0; s.queued {
+			live = append(live, s)
+		}
+	}
+	clear(k.ready[len(live):])
+	k.ready = live
+	m := min(len(ev), len(live))
+	for i := range m {
+		if i+1 < m {
+			j := i + k.n.random.below(m-i)
+			live[i], live[j] = live[j], live[i]
+		}
+		ev[i] = kernel.Event{Token: live[i].token, Ready: live[i].armed & live[i].readiness()}
+	}
+	if m < len(live) {
+		slices.Reverse(live[:m])
+		slices.Reverse(live[m:])
+		slices.Reverse(live)
+	}
+	if m < len(ev) && len(k.socks) > 0 && k.n.random.chance(k.n.Spurious) {
+		if s := k.socks[k.n.random.below(len(k.socks))]; s.armed != 0 && !s.queued {
+			ev[m] = kernel.Event{Token: s.token, Ready: s.armed}
+			m++
+		}
+	}
+	return m
+}
+
+// check turns an address into one that can be used, or says why not.
+func check(op string, a kernel.Addr) (netip.AddrPort, error) {
+	switch {
+	case a.Net != kernel.TCP:
+		return netip.AddrPort{}, fmt.Errorf("sim: %s %q: network %q: %w", op, a, a.Net, kernel.ErrUnsupported)
+	case !a.IP.Addr().IsValid() && a.Name != "":
+		return netip.AddrPort{}, fmt.Errorf("sim: %s: %q is a name, not resolved yet", op, a)
+	case !a.IP.Addr().IsValid():
+		return netip.AddrPort{}, fmt.Errorf("sim: %s: address without an IP", op)
+	}
+	return netip.AddrPortFrom(a.IP.Addr().Unmap().WithZone(""), a.IP.Port()), nil
+}
+
+// file takes a descriptor.
+func (k *simKernel) file(op string) error {
+	switch {
+	case k.closed:
+		return kernel.ErrClosed
+	case k.n.MaxDescriptors > 0 && k.files >= k.n.MaxDescriptors:
+		return fail(op, kernel.ErrTooManyFiles)
+	}
+	k.files++
+	return nil
+}
+
+// bind finds the local address for a socket.
+func (k *simKernel) bind(op string, a netip.AddrPort, dialled bool) (netip.AddrPort, error) {
+	ip := a.Addr()
+	if !k.h.local(ip) && (dialled || !ip.IsUnspecified()) {
+		return a, fail(op, kernel.ErrAddrUnavailable)
+	}
+	if a.Port() == 0 {
+		p := k.h.freePort(ip)
+		if p == 0 {
+			return a, fail(op, kernel.ErrAddrUnavailable)
+		}
+		return netip.AddrPortFrom(ip, p), nil
+	}
+	if k.h.taken(a, dialled) {
+		return a, fail(op, kernel.ErrAddrInUse)
+	}
+	return a, nil
+}
+
+// Listen is kernel.Kernel.
+func (k *simKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	at, err := check("listen", a)
+	if err == nil {
+		at, err = k.bind("listen", at, false)
+	}
+	if err == nil {
+		err = k.file("listen")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o == nil {
+		o = &kernel.Options{}
+	}
+	limit := or(k.n.Backlog, defaultBacklog)
+	if o.Backlog > 0 {
+		limit = min(limit, o.Backlog)
+	}
+	s := &sock{state: open, l: &listener{limit: limit}, local: kernel.Addr{Net: kernel.TCP, IP: at},
+		noDelay: o.NoDelay, keepAlive: o.KeepAlive}
+	k.own(s)
+	k.h.port(at).listener = s
+	k.n.note(opListen, s, 0)
+	return s, nil
+}
+
+// Dial is kernel.Kernel. An address that no host has is kernel.ErrNoRoute.
+func (k *simKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	to, err := check("connect", a)
+	if err != nil {
+		return nil, err
+	}
+	if o == nil {
+		o = &kernel.Options{}
+	}
+	if to.Addr().IsUnspecified() { // as systems have it
+		ip := netip.IPv6Loopback()
+		if to.Addr().Is4() {
+			ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		}
+		to = netip.AddrPortFrom(ip, to.Port())
+	}
+	from := netip.AddrPortFrom(k.h.source(to.Addr()), 0)
+	if o.Bind != (kernel.Addr{}) {
+		if from, err = check("bind", o.Bind); err != nil {
+			return nil, err
+		}
+		if from.Addr().IsUnspecified() {
+			from = netip.AddrPortFrom(k.h.source(to.Addr()), from.Port())
+		}
+	}
+	if from, err = k.bind("bind", from, true); err != nil {
+		return nil, err
+	}
+	h := k.h
+	if !h.local(to.Addr()) {
+		h = k.n.byIP[to.Addr()]
+	}
+	if h == nil || from.Addr().Is4() != to.Addr().Is4() {
+		return nil, fail("connect", kernel.ErrNoRoute)
+	}
+	if err = k.file("connect"); err != nil {
+		return nil, err
+	}
+	p := k.n.newPair(h)
+	s := &p.end[0]
+	s.state, s.dialled = connecting, true
+	s.local, s.remote = kernel.Addr{Net: kernel.TCP, IP: from}, kernel.Addr{Net: kernel.TCP, IP: to}
+	s.noDelay, s.keepAlive = o.NoDelay, o.KeepAlive
+	k.own(s)
+	k.h.port(from).dialled++
+	k.n.note(opDial, s, 0)
+	s.out.send(SYN, 0)
+	return s, nil
+}
+
+// own enters s among k's sockets.
+func (k *simKernel) own(s *sock) {
+	k.n.socks++
+	s.k, s.h, s.id, s.index = k, k.h, k.n.socks, len(k.socks)
+	k.socks = append(k.socks, s)
+}
+
+// disown is the reverse of own.
+func (k *simKernel) disown(s *sock) {
+	last := len(k.socks) - 1
+	k.socks[s.index] = k.socks[last]
+	k.socks[s.index].index = s.index
+	k.socks[last] = nil
+	k.socks = k.socks[:last]
+}
+
+// Arm is kernel.Kernel.
+func (k *simKernel) Arm(s kernel.Sock, token uint32, r kernel.Ready) error {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	x, ok := s.(*sock)
+	switch {
+	case !ok || x.k != k:
+		return fmt.Errorf("sim: arm: %w: a sock of another kernel", kernel.ErrUnsupported)
+	case x.state == shut || k.closed:
+		return kernel.ErrClosed
+	}
+	x.token, x.armed = token, r
+	x.notify()
+	return nil
+}
+
+// Close is kernel.Kernel.
+func (k *simKernel) Close() error {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	k.closed, k.ended = true, true
+	k.n.rouse()
+	return nil
+}
+
+// Reserve is kernel.Reserver.
+func (k *simKernel) Reserve() error {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	if k.reserve {
+		return nil
+	}
+	err := k.file("reserve")
+	k.reserve = err == nil
+	return err
+}
+
+// Release is kernel.Reserver.
+func (k *simKernel) Release() bool {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	held := k.reserve
+	if held {
+		k.reserve = false
+		k.files--
+	}
+	return held
+}
+
+// Notify is kernel.Signals; Host.Signal delivers.
+func (k *simKernel) Notify(fn func(os.Signal), sigs ...os.Signal) (stop func()) {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	w := &watch{fn, slices.Clone(sigs)}
+	k.signals = append(k.signals, w)
+	return func() {
+		k.n.mu.Lock()
+		defer k.n.mu.Unlock()
+		k.signals = slices.DeleteFunc(k.signals, func(x *watch) bool { return x == w })
+	}
+}
+
+// vanish ends a program and its sockets. Peers are reset if tell.
+func (k *simKernel) vanish(tell bool) {
+	for len(k.socks) > 0 {
+		s := k.socks[len(k.socks)-1]
+		if s.l != nil {
+			s.l.queue = nil // its sockets are among the others
+		} else if s.out != nil {
+			if tell && s.state == open {
+				s.reset()
+			} else {
+				s.out.kill()
+			}
+		}
+		s.end()
+	}
+	k.closed, k.ended = true, true
+	k.signals, k.ready = nil, nil
+}

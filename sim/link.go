@@ -1,0 +1,190 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// Kind is what a segment does.
+type Kind uint8
+
+// The kinds of segment.
+const (
+	SYN    Kind = iota + 1 // asks for a connection
+	SYNACK                 // grants it
+	DATA                   // carries Len bytes
+	ACK                    // tells that Len bytes more may be sent
+	FIN                    // ends a direction
+	RST                    // ends the connection
+)
+
+// String is the kind in lower case.
+func (k Kind) String() string {
+	return [...]string{"", "syn", "synack", "data", "ack", "fin", "rst"}[k]
+}
+
+// Segment is one thing that a network carries, as a Rule sees it. It is lent until
+// the rule returns.
+type Segment struct {
+	// At is the time.
+	At time.Duration
+	// FromHost and ToHost are names.
+	FromHost, ToHost string
+	// From and To are the addresses of the connection's ends.
+	From, To kernel.Addr
+	Kind     Kind
+	// Len is in bytes, for DATA and ACK.
+	Len int
+	// Try counts from 0 how often it was dropped.
+	Try int
+}
+
+// Verdict is what a Rule says of a segment. The zero Verdict lets it pass. Those behind
+// it in the same direction of the connection stay behind it.
+type Verdict struct {
+	// Drop loses it: it is sent again after 200 ms, 400 ms, and so on.
+	Drop bool
+	// Delay puts it off; the rule is not asked again for it.
+	Delay time.Duration
+}
+
+// link is the way from one host to another.
+type link struct {
+	cuts     int           // partitions in force
+	holds    int           // holds in force
+	clogged  time.Duration // until then
+	set      bool
+	min, max time.Duration // latency, if set
+}
+
+// link is the way from a to b; it is made if there is none.
+func (n *Net) link(a, b *Host) *link {
+	l := n.links[[2]int{a.id, b.id}]
+	if l == nil {
+		l = &link{}
+		n.links[[2]int{a.id, b.id}] = l
+	}
+	return l
+}
+
+// find is link without making one: nil is a way like all others.
+func (n *Net) find(a, b *Host) *link {
+	if len(n.links) == 0 {
+		return nil
+	}
+	return n.links[[2]int{a.id, b.id}]
+}
+
+// cut tells whether nothing comes through from a to b.
+func (n *Net) cut(a, b *Host) bool {
+	l := n.find(a, b)
+	return l != nil && l.cuts+l.holds > 0
+}
+
+// held tells whether that is because of a Hold alone.
+func (n *Net) held(a, b *Host) bool {
+	l := n.find(a, b)
+	return l != nil && l.cuts == 0 && l.holds > 0
+}
+
+func (n *Net) draw(low, high time.Duration) time.Duration {
+	if high > low {
+		low += time.Duration(n.random.below(int(high - low + 1)))
+	}
+	return low
+}
+
+// latency draws how long a segment takes.
+func (n *Net) latency(a, b *Host) time.Duration {
+	low, high := n.MinLatency, n.MaxLatency
+	if a == b {
+		low, high = 0, 0
+	}
+	l := n.find(a, b)
+	if l == nil {
+		return n.draw(low, high)
+	}
+	if l.set {
+		low, high = l.min, l.max
+	}
+	return n.draw(low, high) + max(l.clogged-n.now, 0)
+}
+
+// Partition separates the hosts a and b until heal is called. What they send each
+// other is sent again when it is healed; connections that wait longer than
+// RetryTimeout time out. Several partitions add up.
+func (n *Net) Partition(a, b string) (heal func()) {
+	ab, ba := n.PartitionOneWay(a, b), n.PartitionOneWay(b, a)
+	return func() { ab(); ba() }
+}
+
+// PartitionOneWay is Partition for what from sends to to.
+func (n *Net) PartitionOneWay(from, to string) (heal func()) {
+	return n.stop(from, to, func(l *link) *int { return &l.cuts })
+}
+
+// Hold keeps back what the hosts a and b send each other until release is called. It is
+// a Partition in which nothing times out.
+func (n *Net) Hold(a, b string) (release func()) {
+	holds := func(l *link) *int { return &l.holds }
+	ab, ba := n.stop(a, b, holds), n.stop(b, a, holds)
+	return func() { ab(); ba() }
+}
+
+// stop counts one reason more why nothing comes through, until the function it
+// returns is called.
+func (n *Net) stop(from, to string, reason func(*link) *int) (start func()) {
+	a, b := n.Host(from), n.Host(to)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	count := reason(n.link(a, b))
+	*count++
+	n.noteHost(opCut, a)
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if count != nil {
+			*count--
+			count = nil
+			n.noteHost(opHeal, a)
+			n.unpark()
+		}
+	}
+}
+
+// Clog has everything that a and b send each other in the next d arrive after that.
+func (n *Net) Clog(a, b string, d time.Duration) {
+	x, y := n.Host(a), n.Host(b)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, l := range []*link{n.link(x, y), n.link(y, x)} {
+		l.clogged = max(l.clogged, n.now+d)
+	}
+}
+
+// SetLatency sets how long segments travel between a and b, both ways, instead of
+// MinLatency and MaxLatency. a may be b.
+func (n *Net) SetLatency(a, b string, low, high time.Duration) {
+	x, y := n.Host(a), n.Host(b)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, l := range []*link{n.link(x, y), n.link(y, x)} {
+		l.set, l.min, l.max = true, low, high
+	}
+}
+
+// unpark sends again what waited for a link or a host that is there now.
+func (n *Net) unpark() {
+	parked := n.parked
+	n.parked = nil
+	for _, f := range parked {
+		switch {
+		case !f.blocked: // ended meanwhile
+		case !f.to.h.up || n.cut(f.from.h, f.to.h):
+			n.parked = append(n.parked, f)
+		default:
+			f.resend()
+		}
+	}
+}

@@ -1,0 +1,349 @@
+package sim
+
+import (
+	"io"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// state is where a socket is in its life.
+type state uint8
+
+const (
+	unborn     state = iota // the far end of a connection not made yet
+	connecting              // Dial
+	open                    // connected, or listening
+	failed                  // Dial, in vain
+	dead                    // the connection was reset or timed out
+	shut                    // closed by its owner, or its program is gone
+)
+
+// sock is one socket.
+type sock struct {
+	k             *simKernel
+	h             *Host // where it is, or will be
+	local, remote kernel.Addr
+	in, out       *half // of a connection
+	l             *listener
+	err           error // why it failed or died; taken by the first who asks when dead
+	id            int
+	index         int // among k's
+	token         uint32
+	state         state
+	armed         kernel.Ready
+	queued        bool // it is in k.ready
+	dialled       bool // it holds a port
+	noDelay       bool
+	keepAlive     bool
+}
+
+// listener is what a listening sock has.
+type listener struct {
+	queue []*sock // not accepted yet, the first first
+	limit int
+}
+
+var (
+	_ kernel.Sock    = (*sock)(nil)
+	_ kernel.Vectors = (*sock)(nil)
+	_ kernel.TCPSock = (*sock)(nil)
+)
+
+func (s *sock) lock() *Net {
+	s.h.n.mu.Lock()
+	return s.h.n
+}
+
+// readiness is what could be reported.
+func (s *sock) readiness() (r kernel.Ready) {
+	const both = kernel.Readable | kernel.Writable
+	switch {
+	case s.state == failed || s.state == dead:
+		return both
+	case s.state != open:
+		return 0
+	case s.l != nil:
+		if len(s.l.queue) > 0 {
+			return kernel.Readable
+		}
+		return 0
+	}
+	if s.in.unread > 0 || s.in.fin == finArrived {
+		r = kernel.Readable
+	}
+	if s.out.fin != finNone || s.out.unsent < s.h.n.sendBuffer() {
+		r |= kernel.Writable
+	}
+	return r
+}
+
+// notify enters s among the ready, if it is.
+func (s *sock) notify() {
+	if !s.queued && s.armed&s.readiness() != 0 {
+		s.queued = true
+		s.k.ready = append(s.k.ready, s)
+		s.h.n.rouse()
+	}
+}
+
+// refusal is what a call other than Close gets in a state that allows none, nil in
+// others.
+func (s *sock) refusal(op string) error {
+	switch s.state {
+	case shut:
+		return kernel.ErrClosed
+	case connecting:
+		return kernel.ErrAgain
+	case failed:
+		return fail(op, s.err)
+	}
+	if s.l != nil {
+		return fail(op, kernel.ErrBroken)
+	}
+	return nil
+}
+
+// Read is kernel.Sock.
+func (s *sock) Read(p []byte) (int, error) {
+	n := s.lock()
+	defer n.mu.Unlock()
+	if err := s.refusal("read"); err != nil {
+		return 0, err
+	}
+	switch {
+	case s.in.unread > 0:
+		m := s.in.read(p[:n.chunk(min(len(p), s.in.unread))])
+		n.note(opRead, s, m)
+		return m, nil
+	case s.err != nil && s.in.fin != finArrived: // the end came first, as on Linux
+		err := fail("read", s.err)
+		s.err = nil
+		n.note(opRead, s, -1)
+		return 0, err
+	case s.in.fin == finArrived || s.state == dead:
+		n.note(opRead, s, 0)
+		return 0, io.EOF
+	}
+	return 0, kernel.ErrAgain
+}
+
+// mayWrite is how many bytes s takes now.
+func (s *sock) mayWrite(op string) (int, error) {
+	n := s.h.n
+	if err := s.refusal(op); err != nil {
+		return 0, err
+	}
+	switch {
+	case s.err != nil:
+		err := fail(op, s.err)
+		s.err = nil
+		n.note(opWrite, s, -1)
+		return 0, err
+	case s.state == dead || s.out.fin != finNone:
+		return 0, fail(op, kernel.ErrBroken)
+	}
+	room := n.sendBuffer() - s.out.unsent
+	if room <= 0 {
+		return 0, kernel.ErrAgain
+	}
+	return n.chunk(room), nil
+}
+
+// Write is kernel.Sock.
+func (s *sock) Write(p []byte) (int, error) {
+	n := s.lock()
+	defer n.mu.Unlock()
+	if len(p) == 0 {
+		return 0, nil
+	}
+	room, err := s.mayWrite("write")
+	if err != nil {
+		return 0, err
+	}
+	m := min(len(p), room)
+	s.out.write(p[:m])
+	n.note(opWrite, s, m)
+	s.out.push()
+	return m, nil
+}
+
+// Writev is kernel.Vectors.
+func (s *sock) Writev(bufs [][]byte) (int, error) {
+	n := s.lock()
+	defer n.mu.Unlock()
+	all := 0
+	for _, p := range bufs {
+		all += len(p)
+	}
+	if all == 0 {
+		return 0, nil
+	}
+	room, err := s.mayWrite("writev")
+	if err != nil {
+		return 0, err
+	}
+	sent := 0
+	for _, p := range bufs {
+		m := min(len(p), room-sent)
+		s.out.write(p[:m])
+		sent += m
+	}
+	n.note(opWrite, s, sent)
+	s.out.push()
+	return sent, nil
+}
+
+// Accept is kernel.Sock.
+func (s *sock) Accept() (kernel.Sock, error) {
+	n := s.lock()
+	defer n.mu.Unlock()
+	switch {
+	case s.state == shut:
+		return nil, kernel.ErrClosed
+	case s.l == nil:
+		return nil, fail("accept", kernel.ErrUnsupported)
+	case len(s.l.queue) == 0:
+		return nil, kernel.ErrAgain
+	}
+	if err := s.k.file("accept"); err != nil {
+		return nil, err
+	}
+	c := s.l.queue[0]
+	copy(s.l.queue, s.l.queue[1:])
+	s.l.queue[len(s.l.queue)-1] = nil
+	s.l.queue = s.l.queue[:len(s.l.queue)-1]
+	n.note(opAccept, c, 0)
+	return c, nil
+}
+
+// Connected is kernel.Sock.
+func (s *sock) Connected() error {
+	n := s.lock()
+	defer n.mu.Unlock()
+	if s.state == open && s.l == nil || s.state == dead {
+		return nil
+	}
+	return s.refusal("connect")
+}
+
+// CloseWrite is kernel.Sock.
+func (s *sock) CloseWrite() error {
+	n := s.lock()
+	defer n.mu.Unlock()
+	if err := s.refusal("shutdown"); err != nil {
+		return err
+	}
+	if s.state == dead {
+		return fail("shutdown", kernel.ErrBroken)
+	}
+	n.note(opCloseWrite, s, 0)
+	s.out.finish()
+	s.notify()
+	return nil
+}
+
+// Close is kernel.Sock. With data unread, received or yet to come, the peer is
+// reset, as it is by Linux.
+func (s *sock) Close() error { return s.close(opClose) }
+
+// Abort is kernel.Sock.
+func (s *sock) Abort() error { return s.close(opAbort) }
+
+func (s *sock) close(o op) error {
+	n := s.lock()
+	defer n.mu.Unlock()
+	if s.state == shut {
+		return nil
+	}
+	n.note(o, s, 0)
+	s.k.files--
+	switch {
+	case s.l != nil:
+		for _, c := range s.l.queue {
+			c.reset()
+			c.end()
+		}
+		s.l.queue = nil
+	case s.state == connecting:
+		s.out.kill() // what is at the host already is reset when it answers
+	case s.state == open && (o == opAbort || s.in.unread > 0):
+		s.reset()
+	case s.state == open:
+		s.out.finish()
+	}
+	s.end()
+	return nil
+}
+
+// reset tells the peer that the connection is over. What was not sent is dropped;
+// what is on its way may be too.
+func (s *sock) reset() {
+	if s.state != open {
+		return
+	}
+	s.out.unsent = 0
+	if s.h.n.random.next()&1 == 0 || s.out.blocked {
+		s.out.kill()
+	}
+	s.out.dead = true
+	s.out.send(RST, 0)
+}
+
+// end takes s out of the world of its program.
+func (s *sock) end() {
+	s.state, s.armed = shut, 0
+	s.h.leave(s)
+	s.k.disown(s)
+}
+
+// die ends a connection, or an attempt at one, for a reason from the network.
+func (s *sock) die(why error) {
+	switch s.state {
+	case connecting:
+		s.state, s.err = failed, why
+	case open:
+		s.state, s.err = dead, why
+	default:
+		return
+	}
+	s.h.leave(s)
+	s.dialled = false
+	s.notify()
+}
+
+// Local is kernel.Sock.
+func (s *sock) Local() kernel.Addr { return s.local }
+
+// Remote is kernel.Sock.
+func (s *sock) Remote() kernel.Addr { return s.remote }
+
+// SetNoDelay is kernel.TCPSock; it is remembered and changes nothing.
+func (s *sock) SetNoDelay(on bool) error { return s.set(&s.noDelay, on) }
+
+// NoDelay is kernel.TCPSock.
+func (s *sock) NoDelay() (bool, error) { return s.get(&s.noDelay) }
+
+// SetKeepAlive is kernel.TCPSock; it is remembered and changes nothing.
+func (s *sock) SetKeepAlive(on bool) error { return s.set(&s.keepAlive, on) }
+
+// KeepAlive is kernel.TCPSock.
+func (s *sock) KeepAlive() (bool, error) { return s.get(&s.keepAlive) }
+
+func (s *sock) set(option *bool, on bool) error {
+	n := s.lock()
+	defer n.mu.Unlock()
+	if s.state == shut {
+		return kernel.ErrClosed
+	}
+	*option = on
+	return nil
+}
+
+func (s *sock) get(option *bool) (bool, error) {
+	n := s.lock()
+	defer n.mu.Unlock()
+	if s.state == shut {
+		return false, kernel.ErrClosed
+	}
+	return *option, nil
+}
