@@ -93,7 +93,7 @@ func (c *Connector) start() {
 }
 
 func (c *Connector) tell(fn func()) {
-	_, _ = protect(c.r, prefixOf(c.factory), func() (struct{}, error) { fn(); return struct{}{}, nil })
+	_ = c.r.guard(prefixOf(c.factory), fn)
 }
 
 // begin looks the name up, or connects at once.

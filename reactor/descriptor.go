@@ -316,7 +316,7 @@ func (w *watch) lost(d FileDescriptor, reason error) {
 }
 
 func (w *watch) tell(fn func()) {
-	_, _ = protect(w.r, "descriptor", func() (struct{}, error) { fn(); return struct{}{}, nil })
+	_ = w.r.guard("descriptor", fn)
 }
 
 // panicked ends the descriptor whose handler panicked (FDS-11).

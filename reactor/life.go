@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"os"
+
+	"github.com/whorl-go/whorl/kernel"
 )
 
 // life is where a reactor is between New and its end. Stop may look at it and
@@ -52,7 +54,7 @@ func (r *Reactor) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { r.Stop() })()
 	r.event(Startup).fire()
 	for !r.is(lifeCrashed) && !r.is(lifeStopped) {
-		r.turn(-1, true)
+		r.turn(-1, waitAnyway)
 	}
 	r.releaseSignals()
 	if r.is(lifeCrashed) {
@@ -137,7 +139,7 @@ func (r *Reactor) ExitSignal() os.Signal {
 }
 
 func (r *Reactor) takeSignals() {
-	n, ok := r.k.(kernelSignals)
+	n, ok := r.k.(kernel.Signals)
 	if !ok || len(r.cfg.Signals) == 0 {
 		return
 	}

@@ -126,7 +126,7 @@ func (p *Port) finish() {
 		err = p.r.stopFactory(p.factory)
 	}
 	for _, done := range waiting {
-		_, _ = protect(p.r, "StopListening", func() (struct{}, error) { done(err); return struct{}{}, nil })
+		_ = p.r.guard("StopListening", func() { done(err) })
 	}
 }
 

@@ -128,8 +128,7 @@ func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 		}
 	}
 	r.Post(func() {
-		_, err := protect(r, "asked function", func() (struct{}, error) { fn(done); return struct{}{}, nil })
-		if err != nil {
+		if err := r.guard("asked function", func() { fn(done) }); err != nil {
 			var none T
 			done(none, err)
 		}
@@ -148,7 +147,13 @@ func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 	}
 }
 
-// protect calls fn and makes a panic an error.
+// guard calls fn and makes a panic an error, which the log was told.
+func (r *Reactor) guard(in string, fn func()) error {
+	_, err := protect(r, in, func() (struct{}, error) { fn(); return struct{}{}, nil })
+	return err
+}
+
+// protect is guard for an fn with a result.
 func protect[T any](r *Reactor, in string, fn func() (T, error)) (v T, err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -14,9 +14,6 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// kernelSignals is the kernel's capability, by a name that reads well here.
-type kernelSignals = kernel.Signals
-
 // Reactor is one loop on one goroutine. Its methods are for that goroutine only,
 // except Post, Stop, Running, CallInThread and ExitSignal, which are for any.
 // Before Run or the first Turn, the loop's goroutine is whichever sets it up.
@@ -123,13 +120,19 @@ func (r *Reactor) Turn(timeout time.Duration) error {
 		panic("reactor: Turn inside Turn")
 	}
 	r.pool.start()
-	r.turn(timeout, false)
+	r.turn(timeout, waitIfIdle)
 	return nil
 }
 
-// turn makes one turn. busy says that it is to wait even if it has called
-// something.
-func (r *Reactor) turn(timeout time.Duration, busy bool) {
+// patience is whether a turn that has called something still waits.
+type patience bool
+
+const (
+	waitAnyway patience = true  // Run: the next turn comes at once
+	waitIfIdle patience = false // Turn: the caller wants to see what was done
+)
+
+func (r *Reactor) turn(timeout time.Duration, p patience) {
 	r.inTurn = true
 	defer func() { r.inTurn = false }()
 	r.stats.Turns++
@@ -146,7 +149,7 @@ func (r *Reactor) turn(timeout time.Duration, busy bool) {
 	if r.is(lifeStopped) {
 		return // no last poll (CORE-27)
 	}
-	if !busy && (called != r.stats.Posted+r.stats.DelayedCalls || len(r.dirty) > 0) {
+	if p == waitIfIdle && (called != r.stats.Posted+r.stats.DelayedCalls || len(r.dirty) > 0) {
 		timeout = 0
 	}
 	r.settleDirty()

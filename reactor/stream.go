@@ -82,13 +82,11 @@ func (r *Reactor) newStream(sock kernel.Sock, p Protocol, o owner, cfg *StreamCo
 }
 
 // begin tells the protocol, and settles what it did.
-func (s *Stream) begin() error {
-	err := s.tell(s.made)
-	if err != nil {
+func (s *Stream) begin() {
+	if err := s.tell(s.made); err != nil {
 		s.end(err)
 	}
 	s.r.settleOne(s) // what panics in there is this stream's, not the port's
-	return err
 }
 
 func (s *Stream) made() { s.proto.ConnectionMade(s) }

@@ -204,8 +204,7 @@ func (e *event) take(p Phase) *Trigger {
 
 // run calls a trigger; one that panics counts as finished (CORE-32).
 func (e *event) run(t *Trigger, done func()) {
-	_, err := protect(e.r, e.name+" trigger", func() (struct{}, error) { t.fn(done); return struct{}{}, nil })
-	if err != nil {
+	if err := e.r.guard(e.name+" trigger", func() { t.fn(done) }); err != nil {
 		done()
 	}
 }
