@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"errors"
+	"io"
 	"math"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -10,6 +11,8 @@ import (
 func readyPromises() []promise {
 	return []promise{
 		{"LevelTriggered", levelTriggered},
+		{"EndBehindData", endBehindData},
+		{"ArrivalsAfterTheEvent", arrivalsAfterTheEvent},
 		{"OnlyWhatIsArmed", onlyWhatIsArmed},
 		{"DisarmedIsSilent", disarmedIsSilent},
 		{"HangUpIsWhatIsArmed", hangUpIsWhatIsArmed},
@@ -43,6 +46,69 @@ func levelTriggered(g *rig) {
 		g.becomes(s, kernel.Writable)
 	}
 	g.becomes(s, kernel.Writable)
+}
+
+// endBehindData: a read that gets all the bytes there are leaves the end behind
+// them, whenever that came (FDS-1).
+func endBehindData(g *rig) {
+	for _, late := range []bool{false, true} {
+		c, s := g.pair()
+		g.send(c, []byte("abc"))
+		if !late {
+			if err := c.CloseWrite(); err != nil {
+				g.Fatal(err)
+			}
+		}
+		tok := g.arm(s, kernel.Readable)
+		got, ends := 0, 0
+		g.until("the end, twice", func(e kernel.Event) {
+			if e.Token != tok {
+				return
+			}
+			if late { // after the event, before the read
+				late = false
+				if err := c.CloseWrite(); err != nil {
+					g.Fatal(err)
+				}
+			}
+			n, err := s.Read(make([]byte, 16))
+			got += n
+			if err == io.EOF {
+				ends++
+			}
+		}, func() bool { return ends == 2 })
+		if got != 3 {
+			g.Errorf("%d bytes before the end", got)
+		}
+		g.arm(s, 0)
+	}
+}
+
+// arrivalsAfterTheEvent: what comes between an event and the read of it is reported
+// or read, and once read is not reported.
+func arrivalsAfterTheEvent(g *rig) {
+	c, s := g.pair()
+	g.send(c, []byte("a"))
+	tok := g.arm(s, kernel.Readable)
+	got, sent := 0, 1
+	g.until("all bytes", func(e kernel.Event) {
+		if e.Token != tok {
+			return
+		}
+		if sent < 100 {
+			g.send(c, []byte("b"))
+			sent++
+		}
+		n, err := s.Read(make([]byte, 16))
+		if err != nil && err != kernel.ErrAgain {
+			g.Fatal(err)
+		}
+		if got += n; got == sent && sent < 100 {
+			g.send(c, []byte("c"))
+			sent++
+		}
+	}, func() bool { return got == 100 })
+	g.exactly(g.k.Now() + moment)
 }
 
 func onlyWhatIsArmed(g *rig) {

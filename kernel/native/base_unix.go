@@ -122,6 +122,7 @@ func (b *base) Arm(ks kernel.Sock, token uint32, r kernel.Ready) error {
 	}
 	s.token = token
 	s.setArmed(r)
+	s.clear(knownBits | sticky) // the set looks anew
 	return nil
 }
 
@@ -136,7 +137,7 @@ func (b *base) disarm(s *sock, closing bool) {
 	if s.fd >= 0 && b.owner[s.fd] == s {
 		b.owner[s.fd] = nil
 	}
-	s.clear(alwaysReady)
+	s.clear(alwaysReady | knownBits | sticky)
 	s.setArmed(0)
 }
 

@@ -16,7 +16,8 @@ type epoll struct {
 	ep    int
 	timer timer
 	wait  waiter
-	stale int // turns, one after the other, that brought events of nobody
+	stale int     // turns, one after the other, that brought events of nobody
+	edges []*sock // reported, and perhaps ready still
 	evs   [512]unix.EpollEvent
 }
 
@@ -80,6 +81,7 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 		if len(k.always) > 0 {
 			limit = 0
 		}
+		k.againEdges()
 		if room > n || room == 0 {
 			got, errno := k.pause(room-n, limit)
 			if errno != 0 && errno != unix.EINTR {
@@ -127,6 +129,9 @@ func (k *epoll) deliver(ev []kernel.Event, got int) int {
 			r = kernel.Readable | kernel.Writable
 		}
 		if r &= s.armed(); r != 0 {
+			if s.is(stream) {
+				k.noteEdge(s, r, e.Events)
+			}
 			ev[n] = kernel.Event{Token: s.token, Ready: r}
 			n++
 		}
@@ -159,7 +164,7 @@ func (k *epoll) tidy(stale bool) {
 	}
 	for _, s := range k.owner {
 		if s != nil && s.armed() != 0 && !s.is(alwaysReady) {
-			e := interest(s.fd, s.token, s.armed())
+			e := interest(s, s.token, s.armed())
 			epollCtl(ep, unix.EPOLL_CTL_ADD, s.fd, &e)
 		}
 	}
@@ -168,24 +173,13 @@ func (k *epoll) tidy(stale bool) {
 	}
 }
 
-func interest(fd int32, token uint32, r kernel.Ready) unix.EpollEvent {
-	e := unix.EpollEvent{Fd: int32(token), Pad: fd}
-	if r&kernel.Readable != 0 {
-		e.Events = unix.EPOLLIN
-	}
-	if r&kernel.Writable != 0 {
-		e.Events |= unix.EPOLLOUT
-	}
-	return e
-}
-
 // watch registers at the first interest and changes it later (FDS-28).
 func (k *epoll) watch(s *sock, token uint32, r kernel.Ready) error {
 	op := unix.EPOLL_CTL_MOD
 	if s.armed() == 0 {
 		op = unix.EPOLL_CTL_ADD
 	}
-	e := interest(s.fd, token, r)
+	e := interest(s, token, r)
 	errno := epollCtl(k.ep, op, s.fd, &e)
 	switch {
 	case errno == unix.ENOENT && op == unix.EPOLL_CTL_MOD:

@@ -167,7 +167,7 @@ func TestReuse(t *testing.T) {
 	}
 	c.Write([]byte("x"))
 	reported(t, k, 1)
-	e := interest(c.fd, 77, kernel.Readable)
+	e := interest(c, 77, kernel.Readable)
 	if errno := epollCtl(k.ep, unix.EPOLL_CTL_ADD, c.fd, &e); errno != 0 {
 		t.Fatal(errno)
 	}

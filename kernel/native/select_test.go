@@ -5,6 +5,7 @@ package native
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
@@ -84,8 +85,8 @@ func TestClosedBehindOurBack(t *testing.T) {
 func reported(t *testing.T, k kernel.Kernel, tok uint32) {
 	t.Helper()
 	ev := make([]kernel.Event, 4)
-	for {
-		n, err := k.Wait(ev, kernel.Forever)
+	for end := k.Now() + 10*time.Second; k.Now() < end; {
+		n, err := k.Wait(ev, end)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,4 +96,5 @@ func reported(t *testing.T, k kernel.Kernel, tok uint32) {
 			}
 		}
 	}
+	t.Fatalf("token %d was not reported", tok)
 }

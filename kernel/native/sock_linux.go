@@ -34,8 +34,12 @@ func (s *sock) Read(p []byte) (int, error) {
 			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
 		switch errno {
 		case 0:
+			if int(n) < len(p) {
+				s.took(int(n))
+			}
 			return received(int(n))
 		case unix.EAGAIN:
+			s.emptied()
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
@@ -55,8 +59,12 @@ func (s *sock) Write(p []byte) (int, error) {
 			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(size), unix.MSG_NOSIGNAL, 0, 0)
 		switch errno {
 		case 0:
+			if int(n) < size {
+				s.unlearn(kernel.Writable)
+			}
 			return int(n), nil
 		case unix.EAGAIN, unix.ENOBUFS:
+			s.unlearn(kernel.Writable)
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
@@ -95,8 +103,12 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 	clear(b.iov[:used]) // nothing of bufs is kept
 	switch errno {
 	case 0:
+		if int(n) < maxSend-room {
+			s.unlearn(kernel.Writable)
+		}
 		return int(n), nil
 	case unix.EAGAIN, unix.ENOBUFS:
+		s.unlearn(kernel.Writable)
 		return 0, kernel.ErrAgain
 	}
 	return 0, s.fail("write", errno)
@@ -114,6 +126,7 @@ func (s *sock) Accept() (kernel.Sock, error) {
 		case 0:
 			c := &sock{b: b, fd: int32(fd)}
 			c.remote.decode(b.peer[:b.size])
+			c.mark(stream)
 			if s.local.kind != nowhere && s.local.ip != ([16]byte{}) {
 				c.local.set(s.local) // ours is the listener's, unless that has none
 			}

@@ -41,6 +41,13 @@ type sock struct {
 const (
 	armedBits   uint8 = 3
 	alwaysReady uint8 = 4
+	// stream: connected, and TCP. Such a sock may be watched by edges, where the
+	// kernel has them; the rest are for that.
+	stream    uint8 = 8
+	knownBits uint8 = 3 << knownShift // the Ready that was reported and may still be there
+	sticky    uint8 = 64              // a short read does not tell that all was read
+
+	knownShift = 4
 )
 
 // The ways of a dial, in local.more: 0 for a connection, the errno of a failure,
@@ -52,6 +59,22 @@ func (s *sock) setArmed(r kernel.Ready) { s.remote.more = s.remote.more&^armedBi
 func (s *sock) is(flag uint8) bool      { return s.remote.more&flag != 0 }
 func (s *sock) mark(flag uint8)         { s.remote.more |= flag }
 func (s *sock) clear(flag uint8)        { s.remote.more &^= flag }
+
+// known is the Ready that was reported by an edge and may still be there.
+func (s *sock) known() kernel.Ready    { return kernel.Ready(s.remote.more & knownBits >> knownShift) }
+func (s *sock) learn(r kernel.Ready)   { s.remote.more |= uint8(r) << knownShift }
+func (s *sock) unlearn(r kernel.Ready) { s.remote.more &^= uint8(r) << knownShift }
+
+// emptied notes that a read found nothing more.
+func (s *sock) emptied() { s.remote.more &^= uint8(kernel.Readable)<<knownShift | sticky }
+
+// took notes that a read of n bytes had room for more: all was read, unless there
+// is something else than bytes to read.
+func (s *sock) took(n int) {
+	if n > 0 && !s.is(sticky) {
+		s.unlearn(kernel.Readable)
+	}
+}
 
 // fail is the error of a system call on s; it is not for the usual EAGAIN.
 func (s *sock) fail(op string, errno syscall.Errno) error {
@@ -96,6 +119,7 @@ func (s *sock) Connected() error {
 		return kernel.ErrAgain
 	}
 	s.local.more = 0
+	s.mark(stream)
 	return nil
 }
 

@@ -1,0 +1,65 @@
+package native
+
+import (
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// Streams are watched by edges. A level-triggered set looks at every socket it
+// reported once more, in the next epoll_wait, only to find that it was read; here
+// the read itself tells, because a stream that gave less than it was asked for has
+// no more. What arrives after an event was fetched is a new edge, so nothing is
+// missed. A socket whose readiness was not used up is put before the set again, and
+// so the kernel stays level-triggered.
+//
+// Where a short read does not mean that all was read (the peer's end, urgent data or
+// an error behind the bytes), the event says so, and the socket is sticky: only a read
+// that would block uses it up.
+
+// behind are the events after which a short read says nothing.
+const behind = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLPRI
+
+// interest is what the set is asked for. Only streams are watched by edges: of
+// others nobody knows when their readiness is used up.
+func interest(s *sock, token uint32, r kernel.Ready) unix.EpollEvent {
+	e := unix.EpollEvent{Fd: int32(token), Pad: s.fd}
+	if s.is(stream) {
+		e.Events = unix.EPOLLET
+	}
+	if r&kernel.Readable != 0 {
+		e.Events |= unix.EPOLLIN
+		if s.is(stream) {
+			e.Events |= unix.EPOLLRDHUP | unix.EPOLLPRI
+		}
+	}
+	if r&kernel.Writable != 0 {
+		e.Events |= unix.EPOLLOUT
+	}
+	return e
+}
+
+// noteEdge enters s, for which an edge came, among those to put before the set
+// again.
+func (k *epoll) noteEdge(s *sock, r kernel.Ready, events uint32) {
+	if s.known() == 0 {
+		k.edges = append(k.edges, s)
+	}
+	s.learn(r)
+	if events&behind != 0 {
+		s.mark(sticky)
+	}
+}
+
+// againEdges has the set look anew at what was reported and not used up.
+func (k *epoll) againEdges() {
+	for i, s := range k.edges {
+		k.edges[i] = nil
+		if s.known()&s.armed() != 0 {
+			e := interest(s, s.token, s.armed())
+			// If that fails, its number was closed behind our back.
+			epollCtl(k.ep, unix.EPOLL_CTL_MOD, s.fd, &e)
+		}
+		s.clear(knownBits | sticky)
+	}
+	k.edges = k.edges[:0]
+}

@@ -1,0 +1,92 @@
+package native
+
+import (
+	"testing"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// edgePair is a connected pair of an epoll, s armed for reading as token 1.
+func edgePair(t *testing.T) (k *epoll, c, s *sock) {
+	t.Helper()
+	k = testEpoll(t, WaitBlock)
+	_, c, s = testPair(t, k)
+	if err := k.Arm(s, 1, kernel.Readable); err != nil {
+		t.Fatal(err)
+	}
+	return k, c, s
+}
+
+// TestEdgeUsedUp: a stream that was read is not looked at again: the set does not
+// hold it as ready, and nothing is put before the set anew.
+func TestEdgeUsedUp(t *testing.T) {
+	k, c, s := edgePair(t)
+	c.Write([]byte("abc"))
+	reported(t, k, 1)
+	if n, err := s.Read(make([]byte, 16)); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	if s.known() != 0 {
+		t.Error("a short read left it ready")
+	}
+	k.againEdges()
+	if n, errno := k.peek(8); n != 0 || errno != 0 {
+		t.Errorf("it was put before the set again: %d, %v", n, errno)
+	}
+	c.Write([]byte("abc"))
+	reported(t, k, 1)
+	s.Read(make([]byte, 3)) // all there is, and nobody knows
+	if s.known() == 0 {
+		t.Error("a read of all that was asked for used it up")
+	}
+	k.againEdges()
+	if n, errno := k.peek(8); n != 0 || errno != 0 {
+		t.Errorf("it was reported with nothing to read: %d, %v", n, errno)
+	}
+}
+
+// TestEdgeUrgent: urgent data ends a read, and what is behind it is reported all the
+// same.
+func TestEdgeUrgent(t *testing.T) {
+	k, c, s := edgePair(t)
+	c.Write([]byte("abc"))
+	if err := unix.Sendto(int(c.fd), []byte("!"), unix.MSG_OOB, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Write([]byte("def"))
+	got := ""
+	for len(got) < 6 {
+		reported(t, k, 1)
+		p := make([]byte, 16)
+		n, err := s.Read(p)
+		if err != nil && err != kernel.ErrAgain {
+			t.Fatal(err)
+		}
+		got += string(p[:n])
+	}
+	if got != "abcdef" {
+		t.Errorf("read %q", got)
+	}
+}
+
+// TestEdgeForStreamsOnly: a listening socket stays ready until all were accepted, and
+// so does a watched one, whoever reads it.
+func TestEdgeForStreamsOnly(t *testing.T) {
+	k := testEpoll(t, WaitBlock)
+	l, c, s := testPair(t, k)
+	for _, x := range []*sock{c, s} {
+		if e := interest(x, 1, kernel.Readable); e.Events&unix.EPOLLET == 0 {
+			t.Error("a stream is not watched by edges")
+		}
+	}
+	w, err := k.Watch(int(s.fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []*sock{l, &w.(*watched).s} {
+		if e := interest(x, 1, kernel.Readable); e.Events != unix.EPOLLIN {
+			t.Errorf("watched for %x", e.Events)
+		}
+	}
+}
