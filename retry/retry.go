@@ -89,11 +89,13 @@ func (e Exponential) Delay(n int, random Source) (wait time.Duration, ok bool) {
 	// Factor to the nth is infinite sooner or later: in floats that is harmless.
 	d := clamp(float64(or(e.Initial, DefaultInitial))*grown(factor, n), limit)
 	if random != nil {
+		// A product that is converted is not fused with the sum: the wait is the same on
+		// every machine.
 		if e.Spread > 0 {
-			d = clamp(d+d*e.Spread*random.NormFloat64(), limit)
+			d = clamp(d+float64(d*e.Spread*random.NormFloat64()), limit)
 		}
 		if jitter := or(e.Jitter, DefaultJitter); jitter > 0 {
-			d += float64(jitter) * random.Float64()
+			d += float64(float64(jitter) * random.Float64())
 		}
 	}
 	if d >= math.MaxInt64 {
