@@ -88,6 +88,7 @@ func (c *Connector) start() {
 	}
 	c.r.Post(c.begin)
 	if c.hears != nil {
+		c.note(kernel.NoteStarted, nil)
 		c.tell(func() { c.hears.StartedConnecting(c) })
 	}
 }
@@ -158,7 +159,8 @@ func (c *Connector) attemptFailed(err error) {
 
 // ready says that connecting is over.
 func (c *Connector) ready(kernel.Ready) {
-	if c.state != connConnecting {
+	// A report that means nothing is passed over; if it meant something it comes again.
+	if c.state != connConnecting || c.r.rarely(kernel.SiteConnectAgain) {
 		return
 	}
 	err := c.sock.Connected()
@@ -174,7 +176,7 @@ func (c *Connector) ready(kernel.Ready) {
 func (c *Connector) connected() {
 	c.limit.Cancel()
 	c.rest, c.errs = nil, nil
-	proto, err := c.r.build(c.factory, c.sock.Remote())
+	proto, err := c.r.build(c.factory, c.sock)
 	if err != nil {
 		c.fail(err) // TCP-45
 		return
@@ -209,6 +211,7 @@ func (c *Connector) refused() {
 	c.state = connDisconnected
 	c.finish(nil, &OpError{Op: "dial", Remote: c.dest, Err: ErrNoProtocol})
 	if c.hears != nil {
+		c.note(kernel.NoteEnded, ErrNoProtocol)
 		c.tell(func() { c.hears.ConnectionEnded(c, ErrNoProtocol) })
 	}
 	c.unuse()
@@ -217,6 +220,7 @@ func (c *Connector) refused() {
 // finish tells the caller of Dial how the attempt ended.
 func (c *Connector) finish(p Protocol, err error) {
 	if c.done != nil {
+		c.note(kernel.NoteDialed, err)
 		c.tell(func() { c.done(p, err) })
 	}
 }
@@ -254,6 +258,7 @@ func (c *Connector) failed() {
 	err := c.failure
 	c.state = connDisconnected
 	if c.hears != nil {
+		c.note(kernel.NoteFailed, err)
 		c.tell(func() { c.hears.ConnectionFailed(c, err) })
 	}
 	c.finish(nil, err)
@@ -330,6 +335,7 @@ func (c *Connector) String() string { return fmt.Sprintf("<%s to %v>", prefixOf(
 func (c *Connector) streamLost(_ *Stream, err error) {
 	c.state, c.stream = connDisconnected, nil
 	if c.hears != nil {
+		c.note(kernel.NoteEnded, err)
 		c.tell(func() { c.hears.ConnectionEnded(c, err) })
 	}
 	c.unuse()

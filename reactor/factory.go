@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"reflect"
 	"time"
+
+	"github.com/whorl-go/whorl/kernel"
 )
 
 // startFactory counts a use of f, and starts it at the first (TCP-14).
@@ -16,6 +18,7 @@ func (r *Reactor) startFactory(f Factory) error {
 		return nil
 	}
 	r.log.Info("starting factory", slog.String("factory", prefixOf(f)))
+	r.observe(kernel.Note{Kind: kernel.NoteStartFactory})
 	_, err := protect(r, prefixOf(f), func() (struct{}, error) { return struct{}{}, s.StartFactory() })
 	if err != nil {
 		delete(r.factories, f)
@@ -35,6 +38,7 @@ func (r *Reactor) stopFactory(f Factory) error {
 	}
 	delete(r.factories, f)
 	r.log.Info("stopping factory", slog.String("factory", prefixOf(f)))
+	r.observe(kernel.Note{Kind: kernel.NoteStopFactory})
 	_, err := protect(r, prefixOf(f), func() (struct{}, error) { return struct{}{}, s.StopFactory() })
 	return err
 }

@@ -44,21 +44,15 @@ func (r *Reactor) Running() bool {
 //
 // The calling goroutine becomes the loop's: every callback runs on it.
 func (r *Reactor) Run(ctx context.Context) error {
-	switch {
-	case r.life.CompareAndSwap(int32(lifeFresh), int32(lifeStarting)):
-	case r.is(lifeEnding), r.is(lifeStopped):
-		return ErrNotRestartable
-	default:
-		return ErrAlreadyRunning
+	if err := r.begin(); err != nil {
+		return err
 	}
 	defer context.AfterFunc(ctx, func() { r.Stop() })()
 	r.event(Startup).fire()
 	for !r.is(lifeCrashed) && !r.is(lifeStopped) {
 		r.turn(-1, waitAnyway)
 	}
-	r.releaseSignals()
-	if r.is(lifeCrashed) {
-		r.life.Store(int32(lifeFresh))
+	if r.endCrash() {
 		return nil
 	}
 	return r.waitErr
@@ -99,13 +93,17 @@ func (r *Reactor) Stop() error {
 
 // Crash ends Run after the turn in progress, firing no trigger and closing
 // nothing (CORE-14). Run may be called again. It is for the loop's goroutine;
-// on a reactor that is not running it does nothing.
+// on a reactor that is not running it does nothing. One that Start has started is
+// as before Start when the turn in progress is over, or at once between turns.
 func (r *Reactor) Crash() {
-	switch life(r.life.Load()) {
+	switch was := life(r.life.Load()); was {
 	case lifeStarting, lifeStartingAsked, lifeRunning, lifeRunningAsked, lifeStopping:
 		r.life.Store(int32(lifeCrashed))
 		r.events[Startup].reset()
 		r.event(Shutdown).reset()
+		if !r.inTurn && (r.turned || was == lifeStopping) {
+			r.endCrash()
+		}
 	}
 }
 
@@ -174,6 +172,7 @@ func (r *Reactor) ended() {
 	r.runLastPosts()
 	r.disconnectAll()
 	r.recycle()
+	r.releaseSignals()
 	if err := r.k.Close(); err != nil {
 		r.log.Error("closing the kernel", slog.Any("err", err))
 	}
@@ -189,21 +188,26 @@ func (r *Reactor) runLastPosts() {
 	}
 }
 
-// Close ends a reactor that is not being run: one that was only turned, or that
-// crashed. It is Shutdown fired by hand, without waiting: what AddWaitTrigger
-// functions ask for is not awaited. On one that runs or has stopped it does nothing.
-// In a callback of Turn it panics.
+// Close ends a reactor that is not in Run: one that was only turned, that crashed,
+// or that Start has started. It is Shutdown fired by hand, without waiting: what
+// AddWaitTrigger functions ask for is not awaited, and of a startup that still waits
+// the rest never comes. During Run and on a stopped reactor it does nothing.
+// In a callback of Start or Turn it panics, unless shutdown has begun.
 func (r *Reactor) Close() {
-	if r.inTurn && r.is(lifeFresh) {
-		panic("reactor: Close in a callback of Turn")
+	if r.inTurn && r.mayTurn() && !r.is(lifeStopping) {
+		panic("reactor: Close in a callback of Start or Turn")
 	}
-	if !r.life.CompareAndSwap(int32(lifeFresh), int32(lifeStopping)) {
+	if !r.toStopping() {
 		return
 	}
-	e := r.event(Shutdown)
-	e.fire()
-	if e.state == eventBefore {
-		e.waiting = 0
-		e.finish()
-	}
+	r.event(Startup).reset()
+	r.outOfTurn(func() {
+		e := r.event(Shutdown)
+		e.fire()
+		e.advance() // if it was fired before: what was added since
+		if e.state == eventBefore {
+			e.waiting = 0
+			e.finish()
+		}
+	})
 }

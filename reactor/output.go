@@ -16,6 +16,7 @@ type chunk struct {
 	next *chunk
 	buf  []byte // buf[off:] is unsent
 	off  int
+	id   int // for an observer; 0: it has none yet
 }
 
 func (r *Reactor) newChunk() *chunk {
@@ -68,6 +69,9 @@ func (o *output) shift(r *Reactor) {
 	} else {
 		o.tail.next = first.next
 	}
+	if r.observer != nil {
+		r.noteChunk(kernel.NoteChunkDone, first)
+	}
 	r.freeChunk(first)
 }
 
@@ -85,8 +89,15 @@ func (o *output) append(r *Reactor, p []byte) {
 		c := r.newChunk()
 		c.buf = append(c.buf, p...)
 		o.link(c)
+		if r.observer != nil {
+			r.noteChunk(kernel.NoteChunk, c)
+		}
 	default:
-		o.link(&chunk{buf: append([]byte(nil), p...)})
+		c := &chunk{buf: append([]byte(nil), p...)}
+		o.link(c)
+		if r.observer != nil {
+			r.noteChunk(kernel.NoteChunk, c)
+		}
 	}
 }
 
@@ -123,7 +134,7 @@ func (o *output) send(r *Reactor, sock kernel.Sock, extra []byte) (n int, short 
 	head := o.tail.next
 	first := head.buf[head.off:]
 	v, ok := sock.(kernel.Vectors)
-	if !ok {
+	if !ok || r.rarely(kernel.SiteNoVectors) { // not every sock can
 		n, err = sock.Write(first)
 		return n, true, err
 	}

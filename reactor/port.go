@@ -126,6 +126,7 @@ func (p *Port) finish() {
 		err = p.r.stopFactory(p.factory)
 	}
 	for _, done := range waiting {
+		p.r.observe(kernel.Note{Kind: kernel.NoteUnlistened, Token: p.token, Err: err})
 		_ = p.r.guard("StopListening", func() { done(err) })
 	}
 }
@@ -169,9 +170,18 @@ func (p *Port) Stats() PortStats { return p.stats }
 // ready accepts up to the allowance. The allowance grows while there is more to
 // accept than it lets through, and else falls to what there was (TCP-15).
 func (p *Port) ready(kernel.Ready) {
-	accepted := 0
-	for tries := 0; tries < p.allowance && p.state == portListening; tries++ {
-		sock, err := p.sock.Accept()
+	accepted, limit := 0, p.allowance
+	if p.r.rarely(kernel.SiteAcceptOne) {
+		limit = 1 // the rest is reported again
+	}
+	for tries := 0; tries < limit && p.state == portListening; tries++ {
+		var sock kernel.Sock
+		var err error
+		if p.r.rare == nil {
+			sock, err = p.sock.Accept()
+		} else {
+			sock, err = p.acceptRarely()
+		}
 		if errors.Is(err, kernel.ErrPermission) {
 			continue // a firewall's no to one client (TCP-18)
 		}
@@ -235,7 +245,7 @@ func (p *Port) accept(sock kernel.Sock) {
 	r := p.r
 	p.stats.Accepted++
 	r.stats.Accepted++
-	proto, err := r.build(p.factory, sock.Remote())
+	proto, err := r.build(p.factory, sock)
 	if proto == nil || err != nil {
 		p.stats.Refused++
 		r.stats.Refused++
@@ -250,13 +260,14 @@ func (p *Port) accept(sock kernel.Sock) {
 	s.begin()
 }
 
-func (r *Reactor) build(f Factory, peer kernel.Addr) (p Protocol, err error) {
+func (r *Reactor) build(f Factory, sock kernel.Sock) (p Protocol, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			p, err = nil, r.caught(v, prefixOf(f))
 		}
 	}()
-	return f.BuildProtocol(peer), nil
+	r.noteBuild(sock)
+	return f.BuildProtocol(sock.Remote()), nil
 }
 
 func (p *Port) streamLost(*Stream, error) { p.stats.Open-- }

@@ -3,6 +3,8 @@ package reactor
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/whorl-go/whorl/kernel"
 )
 
 // posts is the queue of functions from outside, and the loop's bell.
@@ -97,6 +99,9 @@ func (r *Reactor) runBatch() (again bool) {
 		fn := p.batch[p.at]
 		p.at++
 		r.stats.Posted++
+		if r.observer != nil && !r.is(lifeEnding) {
+			r.observe(kernel.Note{Kind: kernel.NotePosted})
+		}
 		fn()
 	}
 	return false

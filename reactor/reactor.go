@@ -26,7 +26,8 @@ type Reactor struct {
 	posts    posts
 	timers   timers
 	turnTime time.Duration // a reading of the clock, no later than now
-	inTurn   bool
+	inTurn   bool          // in a turn, or in Start
+	turned   bool          // Start has started it: Turn drives it
 
 	slots   []source // by token
 	free    []uint32
@@ -35,7 +36,9 @@ type Reactor struct {
 	ready   []kernel.Event
 	next    int // the next of the batch to handle
 	batch   int
+	replies replies
 
+	hooks
 	buf      []byte // lent to DataReceived
 	chunks   *chunk // free ones
 	nchunks  int
@@ -90,6 +93,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 		r.cfg.ReadBuffer = defaultReadBuffer
 	}
 	r.buf = make([]byte, r.cfg.ReadBuffer)
+	r.hooks.init(k)
 	r.posts.bell.L = &r.posts.mu
 	r.pool.init(r)
 	r.reserve.init(r)
@@ -108,19 +112,24 @@ func (r *Reactor) Now() time.Duration { return r.k.Now() }
 // Turn makes one turn of the loop and waits in it at most so long; zero does not
 // wait, negative has no limit (CORE-19). If the turn called something before it
 // came to wait, it does not wait at all, so that `for !done { r.Turn(-1) }` sees
-// what was done. Turn is for tests and foreign loops, on a
-// reactor that is not in Run; also while a Shutdown fired by hand waits. A Turn
-// inside a Turn, or during Run, panics. On a stopped reactor it fails with
-// ErrNotRestartable.
+// what was done. Turn is for tests and foreign loops, on a reactor that is not in
+// Run: one that Start has started, or that was never started; also while a Shutdown
+// fired by hand waits. A Turn inside a Turn, or during Run, panics. On a stopped
+// reactor it fails with ErrNotRestartable. If the kernel of a started reactor fails
+// persistently, it shuts down, and the last turn returns the kernel's error.
 func (r *Reactor) Turn(timeout time.Duration) error {
 	if r.is(lifeStopped) {
 		return ErrNotRestartable
 	}
-	if r.inTurn || !r.is(lifeFresh) && !r.is(lifeStopping) {
+	if r.inTurn || !r.mayTurn() {
 		panic("reactor: Turn inside Turn")
 	}
 	r.pool.start()
 	r.turn(timeout, waitIfIdle)
+	r.endCrash()
+	if r.is(lifeStopped) {
+		return r.waitErr
+	}
 	return nil
 }
 
@@ -140,11 +149,18 @@ func (r *Reactor) turn(timeout time.Duration, p patience) {
 	if len(r.timers.postponed) > 0 {
 		r.timers.settle(r.k.Now())
 	}
-	r.runPosted()
+	// What is posted from outside may always come a little later; but before a shutdown
+	// that was asked for after it.
+	if !r.posts.filled.Load() || r.is(lifeRunningAsked) || !r.rarely(kernel.SitePostsLater) {
+		r.runPosted()
+	}
 	r.runDue()
 	if r.is(lifeRunningAsked) {
 		r.life.Store(int32(lifeStopping))
 		r.event(Shutdown).fire()
+		if p == waitIfIdle {
+			timeout = 0
+		}
 	}
 	if r.is(lifeStopped) {
 		return // no last poll (CORE-27)
@@ -154,7 +170,7 @@ func (r *Reactor) turn(timeout time.Duration, p patience) {
 	}
 	r.settleDirty()
 	r.wait(r.until(timeout))
-	for r.next < r.batch {
+	for r.next < r.batch || r.replies.held() {
 		r.dispatch()
 	}
 	r.settleDirty()
@@ -178,6 +194,9 @@ func (r *Reactor) until(timeout time.Duration) time.Duration {
 
 func (r *Reactor) wait(until time.Duration) {
 	p := &r.posts
+	if until != 0 && r.rarely(kernel.SiteWaitEarly) {
+		until = 0
+	}
 	if until != 0 {
 		// Whoever posts from here on sees a sleeping loop and rings; what was
 		// posted before is seen here. So no wake-up is lost (THR-4, THR-5).
@@ -186,7 +205,11 @@ func (r *Reactor) wait(until time.Duration) {
 			until = 0
 		}
 	}
-	n, err := r.k.Wait(r.ready, until)
+	room := r.ready
+	if r.rare != nil && r.rare.Rare(kernel.SiteEventOne) {
+		room = room[:1] // the rest is reported again
+	}
+	n, err := r.k.Wait(room, until)
 	p.sleep.Store(awake)
 	r.next, r.batch = 0, n
 	r.stats.Events += uint64(n)
@@ -195,7 +218,7 @@ func (r *Reactor) wait(until time.Duration) {
 		return
 	}
 	r.log.Error("the kernel cannot wait", slog.Any("err", err))
-	if r.waitFailed++; r.waitFailed >= waitFailuresLimit && r.waitErr == nil {
+	if r.waitFailed++; r.waitFailed >= waitFailuresLimit && r.waitErr == nil && !r.is(lifeFresh) {
 		r.waitErr = err
 		r.Stop()
 	}
@@ -206,11 +229,18 @@ func (r *Reactor) dispatch() {
 	defer func() {
 		if v := recover(); v != nil {
 			src := r.current
+			if r.lent {
+				r.noteDone()
+			}
 			src.panicked(r.caught(v, describe(src)))
 		}
 		r.current = nil
 	}()
-	for r.next < r.batch {
+	for r.next < r.batch || r.replies.held() {
+		if r.next == r.batch || r.replies.full() {
+			r.sendReplies()
+			continue
+		}
 		ev := r.ready[r.next]
 		r.next++
 		// A slot is empty if its source ended earlier in this batch (FDS-14).
@@ -239,6 +269,7 @@ func newPanicError(v any, in string) *PanicError {
 
 func (r *Reactor) report(e *PanicError) {
 	r.stats.Panics++
+	r.observe(kernel.Note{Kind: kernel.NotePanic, Err: e})
 	r.log.LogAttrs(context.Background(), slog.LevelError, "panic",
 		slog.String("in", e.In), slog.Any("value", e.Value), slog.String("stack", string(e.Stack)))
 	if r.cfg.Panicked != nil {

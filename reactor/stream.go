@@ -14,7 +14,8 @@ import (
 //
 // Nothing ends inside a call: what Write, Close, Abort and the others set in
 // motion is settled when the callback in progress has returned, or, for a stream
-// other than the one it is about, at the end of the turn.
+// other than the one it is about, at the end of the turn. A short answer to what was
+// received is sent when at most fifteen other streams had their callback too.
 type Stream struct {
 	// What every message touches comes first, in one line of the cache.
 	r       *Reactor
@@ -89,7 +90,10 @@ func (s *Stream) begin() {
 	s.r.settleOne(s) // what panics in there is this stream's, not the port's
 }
 
-func (s *Stream) made() { s.proto.ConnectionMade(s) }
+func (s *Stream) made() {
+	s.note(kernel.NoteMade, 0, nil)
+	s.proto.ConnectionMade(s)
+}
 
 // tell makes one callback outside the batch's own protection.
 func (s *Stream) tell(fn func()) (err error) {
@@ -139,6 +143,9 @@ func (s *Stream) ready(ev kernel.Ready) {
 	}
 	if ev&kernel.Writable != 0 {
 		s.blocked = false
+	} else if s.hasReply() {
+		s.r.replies.hold(s)
+		return
 	}
 	s.settle()
 }
@@ -146,12 +153,25 @@ func (s *Stream) ready(ev kernel.Ready) {
 func (s *Stream) reading() bool { return s.life == streamOpen && s.read == readOn }
 
 func (s *Stream) readSome() {
-	buf := s.r.buf
-	n, err := s.sock.Read(buf)
+	r := s.r
+	buf := r.buf
+	var n int
+	var err error
+	if r.rare == nil {
+		n, err = s.sock.Read(buf)
+	} else {
+		n, err = s.readRarely(buf)
+	}
 	switch {
 	case n > 0:
 		s.in += uint64(n)
+		if r.hooked {
+			s.noteData(n)
+		}
 		s.proto.DataReceived(buf[:n:n])
+		if r.hooked {
+			r.takeBack(buf[:n])
+		}
 	case err == kernel.ErrAgain || err == nil:
 	case err == io.EOF:
 		s.peerEnded()
@@ -169,6 +189,7 @@ func (s *Stream) peerEnded() {
 		return
 	}
 	s.read = readEnded
+	s.note(kernel.NoteReadLost, 0, nil)
 	h.ReadConnectionLost()
 }
 
@@ -179,10 +200,20 @@ func (s *Stream) settle() {
 		return
 	}
 	if s.out.size > 0 && !s.blocked && s.life != streamFailing {
-		s.flush(nil)
+		// Later is what a loop that has much to do makes of it.
+		if s.r.rarely(kernel.SiteFlushLater) {
+			s.touch()
+		} else {
+			s.flush(nil)
+		}
 	}
 	if s.paused && s.life != streamFailing && s.out.size <= s.cfg.LowWater {
-		s.resumeProducer()
+		// The producer knows no time: one turn more is a slower socket.
+		if !s.r.rarely(kernel.SiteResumeLater) {
+			s.resumeProducer()
+		} else {
+			s.touch()
+		}
 		if s.out.size > 0 && !s.blocked {
 			s.touch() // what it produced goes out in the next turn
 		}
@@ -204,6 +235,11 @@ func (s *Stream) settle() {
 
 // flush sends what is unsent and then p, and returns how much of p was taken.
 func (s *Stream) flush(p []byte) int {
+	if s.r.rare != nil {
+		if n, short, err, yes := s.forced(p); yes {
+			return s.took(n, short, err)
+		}
+	}
 	n, short, err := 0, false, error(nil)
 	if c := s.out.single(); c != nil && len(p) == 0 {
 		// What nearly every message is: one piece, taken whole.
@@ -211,6 +247,10 @@ func (s *Stream) flush(p []byte) int {
 		if n == s.out.size {
 			s.sent += uint64(n)
 			s.out = output{}
+			if s.r.observer != nil {
+				s.note(kernel.NoteSent, n, nil)
+				s.r.noteChunk(kernel.NoteChunkDone, c)
+			}
 			s.r.freeChunk(c)
 			return 0
 		}
@@ -218,6 +258,12 @@ func (s *Stream) flush(p []byte) int {
 	} else {
 		n, short, err = s.out.send(s.r, s.sock, p)
 	}
+	return s.took(n, short, err)
+}
+
+// took is what follows when the socket has taken n bytes of what is unsent and of
+// what comes behind it, of which it returns the number.
+func (s *Stream) took(n int, short bool, err error) int {
 	switch {
 	case err == kernel.ErrAgain:
 		s.blocked = true
@@ -227,6 +273,9 @@ func (s *Stream) flush(p []byte) int {
 		s.blocked = short
 	}
 	s.sent += uint64(n)
+	if s.r.observer != nil && n > 0 {
+		s.note(kernel.NoteSent, n, nil)
+	}
 	own := min(n, s.out.size)
 	s.out.advance(s.r, own)
 	return n - own
@@ -237,6 +286,7 @@ func (s *Stream) endWrite() {
 	// If the peer has gone already this fails, and reading finds out (TCP-75).
 	s.sock.CloseWrite()
 	if h, ok := ProtocolAs[HalfCloseListener](s.proto); ok {
+		s.note(kernel.NoteWriteLost, 0, nil)
 		h.WriteConnectionLost()
 	}
 }
@@ -269,6 +319,7 @@ func (s *Stream) end(reason error) {
 	if s.life != streamFailing {
 		s.life = streamFailing
 		s.r.failures = append(s.r.failures, failure{s, reason})
+		s.note(kernel.NoteClosing, 0, nil)
 	} else if _, panicked := reason.(*PanicError); panicked {
 		s.r.failures[s.failureAt()].reason = reason
 	}
@@ -299,8 +350,10 @@ func (s *Stream) lose() {
 	s.r.release(s.token)
 	if p := s.producer; p != nil {
 		s.producer = nil
+		s.note(kernel.NoteStopProducer, 0, nil)
 		s.tell(p.StopProducing) // before ConnectionLost (PROD-6)
 	}
+	s.note(kernel.NoteLost, 0, reason)
 	s.tell(func() { s.proto.ConnectionLost(reason) })
 	s.owner.streamLost(s, reason)
 	s.proto = lostProtocol{}
@@ -315,6 +368,7 @@ func (s *Stream) drain() {
 			return
 		}
 		left -= n
+		s.note(kernel.NoteDrained, n, nil)
 	}
 }
 

@@ -315,6 +315,12 @@ func (r *Reactor) runDueUpTo(last uint64) (again bool) {
 		t.remove(d)
 		d.state = callDone // before the call: it may reset itself (TIME-12)
 		r.stats.DelayedCalls++
+		if r.observer != nil {
+			r.observe(kernel.Note{Kind: kernel.NoteDelayed, Due: d.due})
+		}
 		d.fn()
+		if r.rare != nil && r.rare.Rare(kernel.SiteTimersOne) {
+			return false // the others are a turn late
+		}
 	}
 }

@@ -20,8 +20,11 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if err := s.writable(len(p)); err != nil {
 		return 0, err
 	}
+	if s.r.observer != nil {
+		s.note(kernel.NoteWritten, len(p), nil)
+	}
 	rest := p
-	if len(p) >= chunkSize && !s.blocked {
+	if len(p) >= chunkSize && !s.blocked && !s.r.rarely(kernel.SiteFlushLater) {
 		rest = p[s.flush(p):]
 	}
 	s.keep(rest)
@@ -37,6 +40,7 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	if err := s.writable(total); err != nil {
 		return 0, err
 	}
+	s.note(kernel.NoteWritten, total, nil)
 	for _, p := range bufs {
 		if len(p) >= chunkSize && !s.blocked && s.life <= streamClosing {
 			p = p[s.flush(p):]
@@ -78,7 +82,7 @@ func (s *Stream) keep(p []byte) {
 		return
 	}
 	s.out.append(s.r, p)
-	if s.out.size >= chunkSize && !s.blocked {
+	if !s.blocked && (s.out.size >= chunkSize || s.r.rare != nil) && s.flushAt(s.out.size) {
 		s.flush(nil)
 	}
 	if s.producer != nil {
@@ -93,6 +97,7 @@ func (s *Stream) keep(p []byte) {
 func (s *Stream) Close() error {
 	if s.life == streamOpen {
 		s.life = streamClosing
+		s.note(kernel.NoteClosing, 0, nil)
 		s.touch()
 	}
 	return nil
@@ -116,6 +121,7 @@ func (s *Stream) CloseWrite() error {
 func (s *Stream) PauseProducing() {
 	if s.reading() {
 		s.read = readPaused
+		s.note(kernel.NotePaused, 0, nil)
 		s.touch()
 	}
 }
@@ -125,6 +131,7 @@ func (s *Stream) PauseProducing() {
 func (s *Stream) ResumeProducing() {
 	if s.read == readPaused && s.life == streamOpen {
 		s.read = readOn
+		s.note(kernel.NoteResumed, 0, nil)
 		s.touch()
 	}
 }
@@ -135,6 +142,7 @@ func (s *Stream) StopProducing() { s.Close() }
 // RegisterProducer takes p as the producer, as [Consumer] says.
 func (s *Stream) RegisterProducer(p Producer) error {
 	if s.life == streamFailing || s.life == streamLost {
+		s.r.observe(kernel.Note{Kind: kernel.NoteStopProducer})
 		p.StopProducing()
 		return nil
 	}
@@ -165,6 +173,7 @@ func (s *Stream) StopConsuming() {
 func (s *Stream) checkHigh() {
 	if s.producer != nil && !s.paused && s.out.size > s.cfg.HighWater {
 		s.paused = true
+		s.note(kernel.NotePauseProducer, 0, nil)
 		s.producer.PauseProducing()
 	}
 }
@@ -172,6 +181,7 @@ func (s *Stream) checkHigh() {
 func (s *Stream) resumeProducer() {
 	if s.paused {
 		s.paused = false
+		s.note(kernel.NoteResumeProducer, 0, nil)
 		s.producer.ResumeProducing()
 	}
 }

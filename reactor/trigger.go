@@ -1,6 +1,10 @@
 package reactor
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"github.com/whorl-go/whorl/kernel"
+)
 
 // Phase is when, in the course of an event, a trigger runs (CORE-29).
 type Phase uint8
@@ -133,6 +137,8 @@ func (r *Reactor) FireEvent(name string) {
 			_ = r.Stop()
 			return
 		}
+		r.outOfTurn(r.event(name).fire)
+		return
 	}
 	r.event(name).fire()
 }
@@ -204,6 +210,7 @@ func (e *event) take(p Phase) *Trigger {
 
 // run calls a trigger; one that panics counts as finished (CORE-32).
 func (e *event) run(t *Trigger, done func()) {
+	e.r.observe(kernel.Note{Kind: kernel.NoteTrigger, Name: e.name, N: int(t.phase)})
 	if err := e.r.guard(e.name+" trigger", func() { t.fn(done) }); err != nil {
 		done()
 	}
