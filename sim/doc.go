@@ -11,6 +11,16 @@
 // A kernel from [OpenKernel] or [Net.Kernel] drives itself: its Wait moves the
 // clock. It serves code that owns its loop, such as Reactor.Run.
 //
+// Links have a [Latency], which may have a long tail, a bandwidth that their connections
+// share, and faults: partitions, holds, clogs, loss, and a Rule that judges every
+// segment. Hosts crash, are killed, stand still ([Host.Pause]) and have clocks that are wrong
+// ([Host.SetClock]). What is to survive a crash is started with [Host.Start].
+//
+// The reactors of a Net tell their kernel of every callback, which is in [Net.Trace] and
+// [Net.Events], and rules that hold for any program are looked at all the time; a run
+// in which one is broken ends with an [InvariantError]. [Net.Sites] has reactors take
+// branches that are rare in life.
+//
 // Streams are TCP's: what a reader does not take fills the buffers of both sides,
 // ends and resets arrive behind the data, a socket closed with data unread resets
 // its peer. Nothing is lost for good: what the network drops is sent again, later,

@@ -6,14 +6,17 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Run lets d pass. What is due at its end happens. The only error is a
-// [StuckError] of ErrLivelock.
+// Run lets d pass. What is due at its end happens. It fails with a [StuckError] of
+// ErrLivelock, or with an [InvariantError].
 func (n *Net) Run(d time.Duration) error {
 	end := n.begin() + d
 	for n.stepTo(end) {
 		if n.livelocked() {
 			return n.stuck(ErrLivelock)
 		}
+	}
+	if err := n.Err(); err != nil {
+		return err
 	}
 	n.mu.Lock()
 	n.now = max(n.now, end)
@@ -23,7 +26,8 @@ func (n *Net) Run(d time.Duration) error {
 
 // RunUntil runs until cond holds, which is asked between all steps. It fails with a
 // [StuckError]: ErrDeadlock when nothing is left that could happen, ErrLivelock when
-// reactors turn and time does not move, ErrLimit when limit has passed from now.
+// reactors turn and time does not move, ErrLimit when limit has passed from now; or with an
+// [InvariantError], also if cond holds.
 func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
 	end := n.begin() + limit
 	for !cond() {
@@ -33,6 +37,9 @@ func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
 		if n.stepTo(end) {
 			continue
 		}
+		if err := n.Err(); err != nil {
+			return err
+		}
 		if n.idle() {
 			return n.stuck(ErrDeadlock)
 		}
@@ -41,11 +48,12 @@ func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
 		n.mu.Unlock()
 		return n.stuck(ErrLimit)
 	}
-	return nil
+	return n.Err()
 }
 
 // Step does the next thing: an arrival, a function of At, or the turn of one host's
-// reactor, moving the clock to it. It returns false if nothing is left. What reactors were told
+// reactor, moving the clock to it. It returns false if nothing is left, or if an invariant
+// is broken. What reactors were told
 // between two steps may be seen late, unless it was in a function of At.
 func (n *Net) Step() bool { return n.stepTo(kernel.Forever - 1) }
 
@@ -70,7 +78,7 @@ func (n *Net) stuck(why error) error {
 func (n *Net) stepTo(end time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for looked := false; ; {
+	for looked := false; n.broken == nil; {
 		h := n.readyHost()
 		switch {
 		case n.due() && (h == nil || n.random.next()&3 != 0):
@@ -91,16 +99,18 @@ func (n *Net) stepTo(end time.Duration) bool {
 			for _, h := range n.hosts {
 				h.touch()
 			}
+			still := n.still
 			for _, h := range n.hosts {
-				if h.driven() {
+				if h.runs() {
 					n.turnHost(h)
 				}
 			}
-			n.still -= len(n.hosts)
+			n.still = still
 			continue
 		}
 		n.now, n.still = next, 0
 	}
+	return false
 }
 
 // idle tells whether nothing will ever happen.
@@ -110,7 +120,7 @@ func (n *Net) idle() bool { return n.nextOfAll() == kernel.Forever }
 func (n *Net) nextOfAll() time.Duration {
 	next := n.next()
 	for _, h := range n.hosts {
-		if h.driven() {
+		if h.runs() {
 			next = min(next, h.k.deadline)
 		}
 	}
@@ -123,7 +133,7 @@ func (n *Net) readyHost() *Host {
 		if n.turn++; n.turn >= len(n.hosts) {
 			n.turn = 0
 		}
-		if h := n.hosts[n.turn]; h.driven() && h.k.pending() {
+		if h := n.hosts[n.turn]; h.runs() && h.k.pending() {
 			return h
 		}
 	}
@@ -135,8 +145,14 @@ func (n *Net) turnHost(h *Host) {
 	n.still++
 	r, k := h.Reactor, h.k
 	k.touched = false
+	if h.starting {
+		n.noteHost(opStart, h)
+	}
 	n.mu.Unlock()
 	defer n.mu.Lock()
+	if (!h.begun || h.starting) && !h.begin() {
+		return
+	}
 	if err := r.Turn(-1); err != nil {
 		k.ended = true // it was closed
 	}

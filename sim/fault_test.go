@@ -240,3 +240,40 @@ func TestRule(t *testing.T) {
 		}
 	}
 }
+
+// mute never reads.
+type mute struct{ reactor.Base }
+
+func (m *mute) ConnectionMade(t reactor.Transport) {
+	p, _ := reactor.As[reactor.Producer](t)
+	p.PauseProducing()
+}
+
+func (m *mute) DataReceived([]byte) {}
+
+// TestFullWindow: who waits for room at a host that crashed learns of the crash when the
+// host is up again, or gives up.
+func TestFullWindow(t *testing.T) {
+	for _, restarts := range []bool{true, false} {
+		n := sim.New(1)
+		n.SendBuffer, n.RecvBuffer = 100, 100
+		srv, cli := n.Host("srv"), n.Host("cli")
+		serve(t, srv, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return new(mute) }))
+		p := new(recorder)
+		dial(cli, srv.Addr(7), p)
+		must(t, n, func() bool { return p.T != nil })
+		n.At(n.Now(), func() { p.T.Write(make([]byte, 1000)) })
+		n.Run(time.Second)
+		srv.Crash()
+		n.Run(time.Second)
+		want := kernel.ErrTimeout
+		if restarts {
+			want = kernel.ErrReset
+			srv.Restart()
+		}
+		n.Run(10 * time.Minute)
+		if !errors.Is(p.lost, want) {
+			t.Errorf("restarts: %v, lost: %v, want %v\n%s", restarts, p.lost, want, n.Table())
+		}
+	}
+}

@@ -28,6 +28,8 @@ const (
 // not sent.
 type half struct {
 	from, to *sock
+	link     *link
+	record   record
 	ring     []byte
 	head     int
 	unread   int
@@ -47,6 +49,7 @@ type half struct {
 	blocked bool   // it waits for the link or the host, among n.parked
 	paused  bool   // it waits to be sent again
 	passed  bool   // the rule has delayed the first, and lets it pass now
+	twice   bool   // and it arrives twice then
 	reset   bool   // a reset is among what was sent
 }
 
@@ -54,11 +57,13 @@ type half struct {
 type packet struct {
 	kind Kind
 	n    int
+	id   uint64        // for the trace
+	left time.Duration // when it has left the wire, if it was on one
 }
 
 // newPair makes a connection of which neither end is anybody's yet; the far end is
-// on h.
-func (n *Net) newPair(h *Host) *pair {
+// on h, and the near one is going to be on from.
+func (n *Net) newPair(from, h *Host) *pair {
 	p := &pair{}
 	for i := range p.half {
 		p.half[i].credit = n.recvBuffer()
@@ -66,6 +71,7 @@ func (n *Net) newPair(h *Host) *pair {
 		p.end[i].out, p.end[i].in = &p.half[i], &p.half[1-i]
 	}
 	p.end[1].h = h
+	p.half[0].link, p.half[1].link = n.link(from, h), n.link(h, from)
 	return p
 }
 
@@ -131,7 +137,7 @@ func (f *half) kill() {
 	f.unsent, f.flight = 0, 0
 	f.queue, f.first = f.queue[:0], 0
 	f.epoch++
-	f.blocked, f.paused, f.passed, f.reset = false, false, false, false
+	f.blocked, f.paused, f.passed, f.twice, f.reset = false, false, false, false, false
 	f.lost, f.tries = 0, 0
 }
 
@@ -141,18 +147,28 @@ func (f *half) send(kind Kind, m int) {
 		f.queue = f.queue[:copy(f.queue, f.queue[f.first:])]
 		f.first = 0
 	}
-	f.queue = append(f.queue, packet{kind, m})
-	f.from.h.n.noteSegment(opSend, f, kind, m)
+	n := f.from.h.n
+	n.segments++
+	f.queue = append(f.queue, packet{kind: kind, n: m, id: n.segments})
+	n.noteSegment(opSend, f, f.queue[len(f.queue)-1])
 	f.reset = f.reset || kind == RST
 	if !f.blocked && !f.paused {
-		f.launch()
+		f.launch(&f.queue[len(f.queue)-1])
 	}
 }
 
-// launch schedules the arrival of one segment more.
-func (f *half) launch() {
+// launch schedules the arrival of one segment more, which is p. One that has been on the
+// wire is not there again, because what waits behind a lost segment was not lost.
+func (f *half) launch(p *packet) {
 	n := f.from.h.n
-	f.last = max(f.last, n.now+n.latency(f.from.h, f.to.h))
+	at := n.now
+	if rate := n.rate(f.link); rate > 0 {
+		if p.left == 0 {
+			p.left = f.link.wire.transmit(at, rate, p.size())
+		}
+		at = max(at, p.left)
+	}
+	f.last = max(f.last, at+n.latency(f.link))
 	n.schedule(event{at: f.last, tie: n.tie(), flow: f, epoch: f.epoch, what: arrive})
 }
 
@@ -161,8 +177,8 @@ func (f *half) resend() {
 	f.epoch++
 	f.blocked, f.paused = false, false
 	f.last = 0
-	for range f.queue[f.first:] {
-		f.launch()
+	for i := range f.queue[f.first:] {
+		f.launch(&f.queue[f.first+i])
 	}
 }
 
@@ -170,14 +186,16 @@ func (f *half) resend() {
 func (f *half) arrive() {
 	n := f.from.h.n
 	p := f.queue[f.first]
-	if !f.to.h.up || n.cut(f.from.h, f.to.h) {
+	if !f.to.h.up || f.link.cut() {
 		f.block()
 		return
 	}
-	if n.Rule != nil && !f.passed {
-		v := f.ask(p)
+	if !f.passed {
+		v := f.judge(p)
+		f.twice = v.Duplicate
 		switch {
-		case v.Drop:
+		case v.Drop || v.Corrupt:
+			n.noteSegment(opDrop, f, p)
 			f.lose(200 * time.Millisecond)
 			return
 		case v.Delay > 0:
@@ -195,8 +213,23 @@ func (f *half) arrive() {
 	if f.first++; f.first == len(f.queue) {
 		f.queue, f.first = f.queue[:0], 0
 	}
-	n.noteSegment(opArrive, f, p.kind, p.n)
+	n.noteSegment(opArrive, f, p)
+	if f.twice {
+		n.noteSegment(opDuplicate, f, p)
+	}
 	f.deliver(p)
+}
+
+// judge is what becomes of the first segment, by chance or by the rule.
+func (f *half) judge(p packet) Verdict {
+	n := f.from.h.n
+	switch {
+	case f.tries == 0 && !f.link.loop && n.random.chance(n.Lossy):
+		return Verdict{Drop: true}
+	case n.Rule != nil:
+		return f.ask(p)
+	}
+	return Verdict{}
 }
 
 func (f *half) ask(p packet) Verdict {
@@ -223,6 +256,7 @@ func (f *half) lose(d time.Duration) {
 	}
 	d <<= min(f.tries, 7)
 	f.tries++
+	f.queue[f.first].left = 0
 	f.retry(min(d, f.lost+n.retryTimeout()-n.now))
 }
 
@@ -239,8 +273,11 @@ func (f *half) block() {
 	n := f.from.h.n
 	f.epoch++
 	f.blocked = true
+	for i := range f.queue[f.first:] {
+		f.queue[f.first+i].left = 0 // all are lost
+	}
 	n.parked = append(n.parked, f)
-	if !n.held(f.from.h, f.to.h) {
+	if !f.link.held() {
 		n.schedule(event{at: n.now + n.retryTimeout(), tie: n.tie(), flow: f, epoch: f.epoch, what: giveUp})
 	}
 }
@@ -248,7 +285,7 @@ func (f *half) block() {
 // giveUp ends the connection for its sender.
 func (f *half) giveUp() {
 	s := f.from
-	f.from.h.n.noteSegment(opGiveUp, f, f.queue[f.first].kind, 0)
+	f.from.h.n.noteSegment(opGiveUp, f, f.queue[f.first])
 	f.kill()
 	s.die(kernel.ErrTimeout)
 }

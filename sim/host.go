@@ -12,7 +12,8 @@ import (
 // its own.
 type Host struct {
 	// Kernel and Reactor are where the host's program runs. Kill and Restart replace
-	// them. The Net turns the reactor: neither call its Run nor its Turn.
+	// them. The Net starts the reactor in the host's first turn, and turns it: call
+	// neither its Run nor its Start nor its Turn.
 	Kernel  kernel.Kernel
 	Reactor *reactor.Reactor
 
@@ -24,6 +25,14 @@ type Host struct {
 	k        *simKernel
 	ports    map[netip.AddrPort]*port
 	lastPort uint16
+	shared   bool         // by kernels that drive themselves
+	alone    []*simKernel // those, as long as they are open
+	clock    clock
+	paused   bool
+	signals  []os.Signal // that came meanwhile
+	program  func(*Host)
+	begun    bool // the reactor has been started
+	starting bool // the program is called in the next turn
 }
 
 // port is who uses an address and port of a host.
@@ -52,18 +61,8 @@ func (n *Net) Host(name string) *Host {
 	return h
 }
 
-// boot gives the host a program.
-func (h *Host) boot() {
-	h.k = h.n.newKernel(h, false)
-	c := h.n.Config
-	if c.Resolver == nil {
-		c.Resolver = h.n
-	}
-	if c.Panicked == nil {
-		c.Panicked = func(e *reactor.PanicError) { panic(e) }
-	}
-	h.Kernel, h.Reactor = h.k, reactor.New(h.k, c)
-}
+// Hosts are all there are, in the order in which they were made. The slice is the caller's.
+func (n *Net) Hosts() []*Host { return n.everyHost() }
 
 // Name is the host's name.
 func (h *Host) Name() string { return h.name }
@@ -81,30 +80,14 @@ func (h *Host) Up() bool {
 	return h.up
 }
 
+// driven tells whether the host has a program that has not ended.
 func (h *Host) driven() bool { return h.up && !h.k.ended }
+
+// runs tells whether it is turned, too.
+func (h *Host) runs() bool { return h.driven() && !h.paused }
 
 // touch has the host's reactor turned.
 func (h *Host) touch() { h.k.touched = true }
-
-// Signal delivers a signal to the host's program, if it takes that one: Notify's
-// function is called in this call.
-func (h *Host) Signal(sig os.Signal) {
-	h.n.mu.Lock()
-	var fns []func(os.Signal)
-	for _, w := range h.k.signals {
-		for _, s := range w.sigs {
-			if s == sig {
-				fns = append(fns, w.fn)
-				break
-			}
-		}
-	}
-	h.touch()
-	h.n.mu.Unlock()
-	for _, fn := range fns {
-		fn(sig)
-	}
-}
 
 // Crash stops the host, as a power cut does: its program calls nothing any more, and
 // nobody is told. Who sends something to it hears nothing until Restart, which
@@ -122,11 +105,26 @@ func (h *Host) crash() {
 	}
 	h.n.noteHost(opCrash, h)
 	h.k.vanish(false)
-	h.up = false
+	h.up, h.paused, h.signals = false, false, nil
+	h.n.probe(h)
+}
+
+// probe has those who wait for room in the buffers of h, which has crashed, ask for it,
+// as TCP does now and then. So they learn of the crash when h is up again, or give up.
+func (n *Net) probe(h *Host) {
+	for _, other := range n.hosts {
+		for _, s := range other.k.socks {
+			f := s.out
+			if f != nil && f.to.h == h && s.state == open && f.unsent > 0 && !f.dead && f.first == len(f.queue) {
+				f.send(DATA, 0)
+			}
+		}
+	}
 }
 
 // Kill ends the host's program, not the host: its connections are reset, its ports
-// are free, and Kernel and Reactor are new at once.
+// are free, and Kernel and Reactor are new at once. The program given to Start is called
+// again.
 func (h *Host) Kill() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -139,7 +137,7 @@ func (h *Host) Kill() {
 }
 
 // Restart starts a crashed host again, with a new Kernel and Reactor and none of its
-// connections; one that is up crashes first.
+// connections; one that is up crashes first. The program given to Start is called again.
 func (h *Host) Restart() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()

@@ -24,10 +24,17 @@ type simKernel struct {
 	reserve bool
 	signals []*watch
 
+	// What its reactor has, by its own account:
+	lent      bool   // the read buffer, to a protocol
+	chunks    []bool // the chunks taken, by number
+	chunksOut int
+
 	// Of one that does not drive itself:
 	touched  bool          // turn it, whatever it waits for
 	ended    bool          // its reactor is closed
-	deadline time.Duration // of its last Wait
+	gone     bool          // its program is: it crashed or was killed
+	until    time.Duration // of its last Wait, by the host's clock
+	deadline time.Duration // the same in true time
 }
 
 // callTime is how long a Wait takes at least when a kernel drives itself. Without it
@@ -55,7 +62,11 @@ func (n *Net) newKernel(h *Host, alone bool) *simKernel {
 func (k *simKernel) Name() string { return "sim" }
 
 // Now is kernel.Kernel.
-func (k *simKernel) Now() time.Duration { return k.n.Now() }
+func (k *simKernel) Now() time.Duration {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	return k.h.clock.at(k.n.now)
+}
 
 // Wake is kernel.Kernel.
 func (k *simKernel) Wake() {
@@ -81,23 +92,28 @@ func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 		if k.closed {
 			return 0, kernel.ErrClosed
 		}
+		if k.alone && n.broken != nil {
+			return 0, n.broken
+		}
 		for k.alone && n.due() {
 			n.step()
 		}
 		got := k.collect(ev)
 		woken := k.woken.Swap(false)
 		if !k.alone {
-			k.deadline = until
+			k.until = until
 			if got > 0 || woken {
-				k.deadline = 0
+				k.until = 0
 			}
+			k.deadline = k.h.clock.truth(k.until)
 			return got, nil
 		}
-		if got > 0 || woken || n.now >= until {
+		end := k.h.clock.truth(until) // it may have been set meanwhile
+		if got > 0 || woken || n.now >= end {
 			n.noteKernel(opWait, k, got)
 			return got, nil
 		}
-		if next := min(n.next(), until); next != kernel.Forever {
+		if next := min(n.next(), end); next != kernel.Forever {
 			if n.Idle != nil && !idled {
 				idled = true
 				n.idleOnce()
@@ -281,7 +297,7 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) 
 	if err = k.file("connect"); err != nil {
 		return nil, err
 	}
-	p := k.n.newPair(h)
+	p := k.n.newPair(k.h, h)
 	s := &p.end[0]
 	s.state, s.dialled = connecting, true
 	s.local, s.remote = kernel.Addr{Net: kernel.TCP, IP: from}, kernel.Addr{Net: kernel.TCP, IP: to}
@@ -313,9 +329,9 @@ func (k *simKernel) disown(s *sock) {
 func (k *simKernel) Arm(s kernel.Sock, token uint32, r kernel.Ready) error {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
-	x, ok := s.(*sock)
+	x := inner(s)
 	switch {
-	case !ok || x.k != k:
+	case x == nil || x.k != k:
 		return fmt.Errorf("sim: arm: %w: a sock of another kernel", kernel.ErrUnsupported)
 	case x.state == shut || k.closed:
 		return kernel.ErrClosed
@@ -330,6 +346,7 @@ func (k *simKernel) Close() error {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
 	k.closed, k.ended = true, true
+	k.h.alone = slices.DeleteFunc(k.h.alone, func(x *simKernel) bool { return x == k })
 	k.n.rouse()
 	return nil
 }
@@ -386,6 +403,6 @@ func (k *simKernel) vanish(tell bool) {
 		}
 		s.end()
 	}
-	k.closed, k.ended = true, true
+	k.closed, k.ended, k.gone = true, true, true
 	k.signals, k.ready = nil, nil
 }

@@ -45,24 +45,34 @@ type Segment struct {
 type Verdict struct {
 	// Drop loses it: it is sent again after 200 ms, 400 ms, and so on.
 	Drop bool
+	// Corrupt damages it. A stream's receiver finds that out and discards the segment:
+	// it is a Drop.
+	Corrupt bool
+	// Duplicate has it arrive twice. A stream's receiver discards the second, which
+	// shows in the trace and changes nothing. With Drop or Corrupt it means nothing.
+	Duplicate bool
 	// Delay puts it off; the rule is not asked again for it.
 	Delay time.Duration
 }
 
 // link is the way from one host to another.
 type link struct {
-	cuts     int           // partitions in force
-	holds    int           // holds in force
-	clogged  time.Duration // until then
-	set      bool
-	min, max time.Duration // latency, if set
+	cuts      int           // partitions in force
+	holds     int           // holds in force
+	clogged   time.Duration // until then
+	loop      bool          // from a host to itself
+	set       bool          // latency is
+	latency   Latency
+	limited   bool // bandwidth is set
+	bandwidth int
+	wire      wire
 }
 
 // link is the way from a to b; it is made if there is none.
 func (n *Net) link(a, b *Host) *link {
 	l := n.links[[2]int{a.id, b.id}]
 	if l == nil {
-		l = &link{}
+		l = &link{loop: a == b}
 		n.links[[2]int{a.id, b.id}] = l
 	}
 	return l
@@ -76,40 +86,11 @@ func (n *Net) find(a, b *Host) *link {
 	return n.links[[2]int{a.id, b.id}]
 }
 
-// cut tells whether nothing comes through from a to b.
-func (n *Net) cut(a, b *Host) bool {
-	l := n.find(a, b)
-	return l != nil && l.cuts+l.holds > 0
-}
+// cut tells whether nothing comes through.
+func (l *link) cut() bool { return l.cuts+l.holds > 0 }
 
 // held tells whether that is because of a Hold alone.
-func (n *Net) held(a, b *Host) bool {
-	l := n.find(a, b)
-	return l != nil && l.cuts == 0 && l.holds > 0
-}
-
-func (n *Net) draw(low, high time.Duration) time.Duration {
-	if high > low {
-		low += time.Duration(n.random.below(int(high - low + 1)))
-	}
-	return low
-}
-
-// latency draws how long a segment takes.
-func (n *Net) latency(a, b *Host) time.Duration {
-	low, high := n.MinLatency, n.MaxLatency
-	if a == b {
-		low, high = 0, 0
-	}
-	l := n.find(a, b)
-	if l == nil {
-		return n.draw(low, high)
-	}
-	if l.set {
-		low, high = l.min, l.max
-	}
-	return n.draw(low, high) + max(l.clogged-n.now, 0)
-}
+func (l *link) held() bool { return l.cuts == 0 && l.holds > 0 }
 
 // Partition separates the hosts a and b until heal is called. What they send each
 // other is sent again when it is healed; connections that wait longer than
@@ -121,57 +102,53 @@ func (n *Net) Partition(a, b string) (heal func()) {
 
 // PartitionOneWay is Partition for what from sends to to.
 func (n *Net) PartitionOneWay(from, to string) (heal func()) {
-	return n.stop(from, to, func(l *link) *int { return &l.cuts })
+	return n.stop(from, to, "", func(l *link) *int { return &l.cuts })
 }
 
 // Hold keeps back what the hosts a and b send each other until release is called. It is
 // a Partition in which nothing times out.
 func (n *Net) Hold(a, b string) (release func()) {
 	holds := func(l *link) *int { return &l.holds }
-	ab, ba := n.stop(a, b, holds), n.stop(b, a, holds)
+	ab, ba := n.stop(a, b, "hold", holds), n.stop(b, a, "hold", holds)
 	return func() { ab(); ba() }
 }
 
 // stop counts one reason more why nothing comes through, until the function it
-// returns is called.
-func (n *Net) stop(from, to string, reason func(*link) *int) (start func()) {
+// returns is called. The trace calls it what.
+func (n *Net) stop(from, to, what string, reason func(*link) *int) (start func()) {
 	a, b := n.Host(from), n.Host(to)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	count := reason(n.link(a, b))
 	*count++
-	n.noteHost(opCut, a)
+	n.noteLink(opCut, a, b, what)
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if count != nil {
 			*count--
 			count = nil
-			n.noteHost(opHeal, a)
+			n.noteLink(opHeal, a, b, what)
 			n.unpark()
 		}
 	}
 }
 
-// Clog has everything that a and b send each other in the next d arrive after that.
+// Clog has everything that a and b send each other in the next d arrive after that. A
+// clog within another does not shorten it.
 func (n *Net) Clog(a, b string, d time.Duration) {
-	x, y := n.Host(a), n.Host(b)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, l := range []*link{n.link(x, y), n.link(y, x)} {
-		l.clogged = max(l.clogged, n.now+d)
-	}
+	n.ClogOneWay(a, b, d)
+	n.ClogOneWay(b, a, d)
 }
 
-// SetLatency sets how long segments travel between a and b, both ways, instead of
-// MinLatency and MaxLatency. a may be b.
-func (n *Net) SetLatency(a, b string, low, high time.Duration) {
-	x, y := n.Host(a), n.Host(b)
+// ClogOneWay is Clog for what from sends to to.
+func (n *Net) ClogOneWay(from, to string, d time.Duration) {
+	a, b := n.Host(from), n.Host(to)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, l := range []*link{n.link(x, y), n.link(y, x)} {
-		l.set, l.min, l.max = true, low, high
-	}
+	n.noteLink(opClog, a, b, d.String())
+	l := n.link(a, b)
+	l.clogged = max(l.clogged, n.now+d)
 }
 
 // unpark sends again what waited for a link or a host that is there now.
@@ -181,7 +158,7 @@ func (n *Net) unpark() {
 	for _, f := range parked {
 		switch {
 		case !f.blocked: // ended meanwhile
-		case !f.to.h.up || n.cut(f.from.h, f.to.h):
+		case !f.to.h.up || f.link.cut():
 			n.parked = append(n.parked, f)
 		default:
 			f.resend()

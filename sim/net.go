@@ -22,6 +22,15 @@ type Net struct {
 	// MinLatency and MaxLatency bound how long a segment travels between two hosts;
 	// it is drawn for each. Within a host it takes no time, unless SetLatency says.
 	MinLatency, MaxLatency time.Duration
+	// Latency, unless zero, is how long instead, with a distribution of its own.
+	Latency Latency
+	// Bandwidth is how many bytes per second go over each direction of each link between
+	// two hosts. Segments of all connections leave one after the other; each takes 40
+	// bytes besides its data. Only then their latency begins. Zero or negative: no limit.
+	Bandwidth int
+	// Lossy is the probability, from 0 to 1, that a segment between hosts is lost at the
+	// first try; it is sent again 200 ms later, and comes through unless the Rule drops it.
+	Lossy float64
 	// SendBuffer and RecvBuffer are the sizes of a socket's buffers in bytes. Zero:
 	// 128 KiB.
 	SendBuffer, RecvBuffer int
@@ -44,31 +53,56 @@ type Net struct {
 	// Config is for each host's reactor. If Resolver is nil it is one that knows the
 	// hosts by name; if Panicked is nil, a panic in a callback ends the run.
 	Config reactor.Config
+	// Resolving, unless nil, is asked at each look-up of a name by a host: the answer takes
+	// delay more, and is err unless that is nil. h is nil if the asking reactor is none
+	// of this network's. It may use the Net.
+	Resolving func(h *Host, name string) (delay time.Duration, err error)
+	// Wrap, unless nil, is asked for the kernel that a host's reactor is to stand on,
+	// whenever it gets a new one; k is the host's own. What it returns passes k's socks on
+	// to k as it got them; of interfaces beyond kernel.Kernel it needs
+	// its own, but for kernel.Observer and kernel.Rare, which are found through a method
+	// Unwrap() kernel.Kernel; without it most invariants are not looked at, and neither for
+	// socks of its own that lack Unwrap() kernel.Sock. h.Kernel and h.Reactor are not there
+	// yet. For planted bugs.
+	Wrap func(h *Host, k kernel.Kernel) kernel.Kernel
 	// Idle, unless nil, is called when a kernel that drives itself is about to move the
 	// clock. It may wait for real, so that goroutines outside of the simulation, which
 	// have no share in its time, can finish and call Wake.
 	Idle func()
-	// KeepTrace keeps the trace as text, for Trace; the Hash is there always.
+	// Sites is how many of the rare branches inside the reactor are forced, see
+	// kernel.Site: each is enabled in a run with probability Sites/4, and then taken one
+	// time in four. 1 is a good mix, 4 is all of them. Zero: none. A correct program
+	// works as ever.
+	Sites float64
+	// Resets is the probability, from 0 to 1, that a read, a write or an accept finds the
+	// connection reset, at the sites for that.
+	Resets float64
+	// KeepTrace keeps the trace as text, for Trace, and as data, for Events; the Hash is
+	// there always.
 	KeepTrace bool
 
-	mu      sync.Mutex
-	moved   sync.Cond // something happens sooner than a sleeping kernel knew
-	asleep  int
-	seed    uint64
-	random  random
-	now     time.Duration
-	events  events
-	order   uint64 // of calls at one moment
-	hosts   []*Host
-	byName  map[string]*Host
-	byIP    map[netip.Addr]*Host
-	links   map[[2]int]*link
-	parked  []*half
-	turn    int // the host to look at first
-	still   int // turns since time moved
-	socks   int // made so far
-	trace   trace
-	scratch Segment
+	mu       sync.Mutex
+	moved    sync.Cond // something happens sooner than a sleeping kernel knew
+	asleep   int
+	seed     uint64
+	random   random
+	now      time.Duration
+	events   events
+	order    uint64 // of calls at one moment
+	hosts    []*Host
+	byName   map[string]*Host
+	byIP     map[netip.Addr]*Host
+	links    map[[2]int]*link
+	parked   []*half
+	turn     int // the host to look at first
+	still    int // turns since time moved
+	socks    int // made so far
+	trace    trace
+	scratch  Segment
+	sites    sites
+	broken   *InvariantError // the first
+	segments uint64          // sent so far
+	nemesis  *nemesis        // what Apply set going, nil in calm
 }
 
 const (
@@ -101,13 +135,17 @@ func (n *Net) Kernel() kernel.Kernel {
 	h := n.Host("localhost")
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.newKernel(h, true)
+	h.shared = true
+	k := n.newKernel(h, true)
+	h.alone = append(h.alone, k)
+	return k
 }
 
 // Seed is what New was given.
 func (n *Net) Seed() uint64 { return n.seed }
 
-// Now is the time since the simulation began. Every host's clock is the same.
+// Now is the time since the simulation began: true time. Every host's clock shows it,
+// unless Host.SetClock says otherwise.
 func (n *Net) Now() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -194,31 +232,16 @@ func (n *Net) sendBuffer() int             { return or(n.SendBuffer, defaultBuff
 func (n *Net) recvBuffer() int             { return or(n.RecvBuffer, defaultBuffer) }
 func (n *Net) retryTimeout() time.Duration { return or(n.RetryTimeout, defaultRetryTimeout) }
 
-// Resolve is reactor.Resolver: it knows the hosts by name, IPv4 first, and fails
-// with kernel.ErrNoRoute for others. An answer takes as long as a segment there and back.
-func (n *Net) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, error)) (cancel func()) {
-	n.mu.Lock()
-	h := n.byName[name]
-	d := n.draw(n.MinLatency, n.MaxLatency) + n.draw(n.MinLatency, n.MaxLatency)
-	n.mu.Unlock()
-	answer := r.CallLater(d, func() {
-		if h == nil {
-			done(nil, fail("resolve", kernel.ErrNoRoute))
-			return
-		}
-		done([]netip.Addr{h.ip4, h.ip6}, nil)
-	})
-	return func() { answer.Cancel() }
-}
-
 // Close closes the reactors of all hosts: their connections are lost, and their
-// shutdown triggers run.
-func (n *Net) Close() {
+// shutdown triggers run. Then nothing may be in use any more. It returns Err.
+func (n *Net) Close() error {
 	for _, h := range n.hosts {
 		if h.up {
 			h.Reactor.Close()
 		}
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leftovers()
+	return n.failed()
 }
-
-var _ reactor.Resolver = (*Net)(nil)

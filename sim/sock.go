@@ -26,6 +26,7 @@ type sock struct {
 	in, out       *half // of a connection
 	l             *listener
 	err           error // why it failed or died; taken by the first who asks when dead
+	seen          conduct
 	id            int
 	index         int // among k's
 	token         uint32
@@ -114,6 +115,7 @@ func (s *sock) Read(p []byte) (int, error) {
 	case s.in.unread > 0:
 		m := s.in.read(p[:n.chunk(min(len(p), s.in.unread))])
 		n.note(opRead, s, m)
+		s.reads(p[:m])
 		return m, nil
 	case s.err != nil && s.in.fin != finArrived: // the end came first, as on Linux
 		err := fail("read", s.err)
@@ -122,6 +124,7 @@ func (s *sock) Read(p []byte) (int, error) {
 		return 0, err
 	case s.in.fin == finArrived || s.state == dead:
 		n.note(opRead, s, 0)
+		s.atEnd()
 		return 0, io.EOF
 	}
 	return 0, kernel.ErrAgain
@@ -162,6 +165,7 @@ func (s *sock) Write(p []byte) (int, error) {
 	}
 	m := min(len(p), room)
 	s.out.write(p[:m])
+	s.wrote(p[:m])
 	n.note(opWrite, s, m)
 	s.out.push()
 	return m, nil
@@ -186,6 +190,7 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 	for _, p := range bufs {
 		m := min(len(p), room-sent)
 		s.out.write(p[:m])
+		s.wrote(p[:m])
 		sent += m
 	}
 	n.note(opWrite, s, sent)
@@ -220,7 +225,12 @@ func (s *sock) Accept() (kernel.Sock, error) {
 func (s *sock) Connected() error {
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == open && s.l == nil || s.state == dead {
+	switch {
+	case s.state == dead && s.err != nil: // it ended before anybody asked: SO_ERROR has that
+		err := fail("connect", s.err)
+		s.err = nil
+		return err
+	case s.state == dead, s.state == open && s.l == nil:
 		return nil
 	}
 	return s.refusal("connect")

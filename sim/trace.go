@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/whorl-go/whorl/kernel"
 )
 
 // op is what a line of the trace is about.
@@ -28,10 +30,22 @@ const (
 	opRestart
 	opCut
 	opHeal
+	opClog
+	opDrop
+	opDuplicate
+	opPause
+	opResume
+	opClock
+	opStart
+	opNote
+	opRare
+	opMark
 )
 
 var opNames = [...]string{"call", "wait", "listen", "dial", "accept", "read", "write", "closewrite", "close", "abort",
-	"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal"}
+	"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal",
+	"clog", "drop", "arrive again", "pause", "resume", "clock", "start",
+	"on", "rare", "mark"}
 
 // trace is what has happened, as a number that depends on all of it and, if it is
 // kept, as lines.
@@ -45,16 +59,34 @@ type line struct {
 	at   time.Duration
 	op   op
 	kind Kind
+	sub  uint8 // of a note its kind, of a rare branch its site
 	host string
+	peer string // where a segment or a link goes to or comes from
 	sock int
 	n    int
+	id   uint64 // of a segment
+	text string
+}
+
+// what is the line's subject in words.
+func (l *line) what() string {
+	switch l.op {
+	case opNote:
+		return "on " + kernel.NoteKind(l.sub).String()
+	case opRare:
+		return "rare " + kernel.Site(l.sub).String()
+	}
+	return opNames[l.op]
 }
 
 func (t *trace) add(keep bool, host int, l line) {
 	h := t.hash
-	for _, v := range [...]uint64{uint64(l.at), uint64(l.op)<<56 | uint64(l.kind)<<48 | uint64(host), uint64(l.sock), uint64(l.n)} {
+	for _, v := range [...]uint64{uint64(l.at), uint64(l.op)<<56 | uint64(l.kind)<<48 | uint64(l.sub)<<40 | uint64(host), uint64(l.sock), uint64(l.n)} {
 		h = (h ^ v) * 0x9e3779b97f4a7c15
 		h ^= h >> 29
+	}
+	for i := range len(l.text) {
+		h = (h ^ uint64(l.text[i])) * 0x100000001b3
 	}
 	t.hash = h
 	if keep {
@@ -76,21 +108,27 @@ func (n *Net) noteHost(o op, h *Host) {
 	n.trace.add(n.KeepTrace, h.id, line{at: n.now, op: o, host: h.name})
 }
 
+// noteLink enters what was done to the way between two hosts.
+func (n *Net) noteLink(o op, from, to *Host, text string) {
+	n.trace.add(n.KeepTrace, from.id, line{at: n.now, op: o, host: from.name, peer: to.name, text: text})
+}
+
 func (n *Net) noteKernel(o op, k *simKernel, m int) {
 	n.trace.add(n.KeepTrace, k.h.id, line{at: n.now, op: o, host: k.h.name, n: m})
 }
 
 // noteSegment enters what became of a segment, at the host that knows.
-func (n *Net) noteSegment(o op, f *half, kind Kind, m int) {
-	s := f.from
-	if o == opArrive {
-		s = f.to
+func (n *Net) noteSegment(o op, f *half, p packet) {
+	s, peer := f.from, f.to
+	if o == opArrive || o == opDrop || o == opDuplicate {
+		s, peer = f.to, f.from
 	}
-	n.trace.add(n.KeepTrace, s.h.id, line{at: n.now, op: o, kind: kind, host: s.h.name, sock: s.id, n: m})
+	n.trace.add(n.KeepTrace, s.h.id, line{at: n.now, op: o, kind: p.kind, host: s.h.name, peer: peer.h.name, sock: s.id, n: p.n, id: p.id})
 }
 
 // Hash stands for everything that has happened so far: the calls of kernels that did
-// something, segments sent and arrived, faults, and when. Runs of equal seeds have
+// something, callbacks to the programs, rare branches taken, segments sent and arrived,
+// faults, marks, and when. Runs of equal seeds have
 // equal hashes.
 func (n *Net) Hash() uint64 {
 	n.mu.Lock()
@@ -99,7 +137,8 @@ func (n *Net) Hash() uint64 {
 }
 
 // Trace is one line for each thing that Hash stands for: time, host, socket, what,
-// and a number of bytes or events, -1 for an error. It is empty unless KeepTrace.
+// a number of bytes or events, -1 for an error, and a text. Callbacks begin with "on". It
+// is empty unless KeepTrace.
 func (n *Net) Trace() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -109,12 +148,15 @@ func (n *Net) Trace() string {
 		if l.sock > 0 {
 			fmt.Fprintf(&b, " #%d", l.sock)
 		}
-		b.WriteString(" " + opNames[l.op])
+		b.WriteString(" " + l.what())
 		if l.kind > 0 {
 			b.WriteString(" " + l.kind.String())
 		}
 		if l.n != 0 {
 			fmt.Fprintf(&b, " %d", l.n)
+		}
+		if l.text != "" {
+			b.WriteString(" " + l.text)
 		}
 		b.WriteByte('\n')
 	}
@@ -127,11 +169,18 @@ func (n *Net) Trace() string {
 func (n *Net) Table() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.table()
+}
+
+func (n *Net) table() string {
 	var b strings.Builder
 	for _, h := range n.hosts {
 		up := "up"
 		if !h.up {
 			up = "down"
+		}
+		if h.paused {
+			up = "paused"
 		}
 		fmt.Fprintf(&b, "%s %v %v %s", h.name, h.ip4, h.ip6, up)
 		if h.driven() {

@@ -1,0 +1,61 @@
+package sim
+
+import "time"
+
+// header is what a segment takes on the wire besides its data: IPv4's and TCP's, in bytes.
+const header = 40
+
+// wire is the sender's end of a link of limited bandwidth. Segments leave it one after
+// the other, whichever connection they belong to.
+type wire struct {
+	free time.Duration // when the last segment so far has left, rounded down
+	rest uint64        // what rounding took from free, in billionths of a byte
+}
+
+// size is how many bytes p takes on the wire.
+func (p *packet) size() uint64 {
+	if p.kind == DATA {
+		return header + uint64(p.n)
+	}
+	return header
+}
+
+// transmit has size bytes leave behind all others, and returns when the last of them has
+// left. Remainders are kept, so that a million segments take what their bytes take.
+func (w *wire) transmit(now time.Duration, rate, size uint64) time.Duration {
+	if w.free < now {
+		w.free, w.rest = now, 0
+	}
+	w.rest += size * uint64(time.Second)
+	w.free += time.Duration(w.rest / rate)
+	w.rest %= rate
+	if w.rest > 0 {
+		return w.free + 1 // never early
+	}
+	return w.free
+}
+
+// rate is how many bytes per second go over l, 0 for no limit.
+func (n *Net) rate(l *link) uint64 {
+	rate := n.Bandwidth
+	if l.limited {
+		rate = l.bandwidth
+	}
+	if l.loop {
+		rate = 0
+	}
+	return uint64(max(rate, 0))
+}
+
+// SetBandwidth sets how many bytes per second go from a to b, and as many from b to a,
+// instead of Net.Bandwidth. Zero or negative: no limit. It holds for what is sent from
+// now on. Within a host, where a is b, it changes nothing.
+func (n *Net) SetBandwidth(a, b string, bytesPerSecond int) {
+	x, y := n.Host(a), n.Host(b)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, l := range [...]*link{n.link(x, y), n.link(y, x)} {
+		l.limited, l.bandwidth = true, bytesPerSecond
+		l.wire.rest = 0
+	}
+}

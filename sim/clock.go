@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// clock turns true time, which is the Net's, into a host's, and back. It reckons in
+// integers: the way back is exact, so that what waits for a time of the host's clock is
+// called at the first nanosecond at which that clock shows it, and every machine agrees.
+type clock struct {
+	wrong bool   // it differs from true time
+	rate  uint64 // in billionths
+	skew  time.Duration
+	least time.Duration // what it has shown already, or may show first
+}
+
+// perfect is the rate of a clock without drift.
+const perfect = uint64(time.Second)
+
+// endOfTime is what clocks stop at: the last time that is not Forever.
+const endOfTime = kernel.Forever - 1
+
+// at is what the clock shows at the true time t.
+func (c *clock) at(t time.Duration) time.Duration {
+	if !c.wrong {
+		return t
+	}
+	t = scale(t, c.rate, perfect, false)
+	if c.skew > endOfTime-t {
+		return endOfTime
+	}
+	return max(t+c.skew, c.least)
+}
+
+// truth is the first true time at which the clock shows at least d; 0 if it does
+// already, or always did.
+func (c *clock) truth(d time.Duration) time.Duration {
+	switch {
+	case !c.wrong || d == kernel.Forever:
+		return d
+	case d <= c.least || d <= c.skew:
+		return 0
+	case c.skew < 0 && d > endOfTime+c.skew:
+		return endOfTime
+	}
+	return scale(d-c.skew, perfect, c.rate, true)
+}
+
+// scale is t*by/of, rounded up or down, at most endOfTime; t is not negative.
+func scale(t time.Duration, by, of uint64, up bool) time.Duration {
+	hi, lo := bits.Mul64(uint64(t), by)
+	if hi >= of {
+		return endOfTime
+	}
+	q, rest := bits.Div64(hi, lo, of)
+	if q >= uint64(endOfTime) {
+		return endOfTime
+	}
+	if up && rest > 0 {
+		q++
+	}
+	return time.Duration(q)
+}
+
+// SetClock sets the clock of the host, which is its kernels' Now: true time, which is
+// Net.Now, times 1+drift, plus skew. Drift counts in billionths, and must be above -1
+// and at most 1000: 0.01 gains ten milliseconds a second. SetClock(0, 0) is true time.
+//
+// A clock never goes back and is always positive: one that is set back stands still
+// until it is right. Delayed calls follow the host's clock and are due at the first
+// moment at which it shows their time; when it is set forward, what it jumps over is due
+// at once. What the network does, it does in true time. Crash, Kill and Restart do not
+// touch a clock.
+func (h *Host) SetClock(skew time.Duration, drift float64) {
+	if !(drift > -1 && drift <= 1000) {
+		panic(fmt.Sprintf("sim: SetClock: a drift of %v; it must be above -1 and at most 1000", drift))
+	}
+	rate := max(uint64(math.Round((1+drift)*float64(perfect))), 1)
+	n := h.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.noteHost(opClock, h)
+	h.clock = clock{wrong: true, rate: rate, skew: skew, least: max(h.clock.at(n.now), 1)}
+	h.k.deadline = h.clock.truth(h.k.until)
+	n.rouse()
+}

@@ -1,0 +1,172 @@
+package sim_test
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/kerneltest"
+	"github.com/whorl-go/whorl/sim"
+)
+
+// shows is what a clock shows at t, reckoned without a limit of size.
+func shows(t, skew time.Duration, drift float64) time.Duration {
+	v := big.NewInt(int64(math.Round((1 + drift) * 1e9)))
+	v.Mul(v, big.NewInt(int64(t)))
+	v.Div(v, big.NewInt(1e9))
+	return time.Duration(v.Int64()) + skew
+}
+
+// A delayed call is made at the first nanosecond of true time at which its host's clock
+// shows that it is due: not one earlier, not one later. Other hosts do not notice.
+func TestClock(t *testing.T) {
+	for _, drift := range []float64{0, .01, -.01, .333333333, -.999, 1e-9, -1e-9, 7, 1000} {
+		for _, skew := range []time.Duration{0, 1, -1, time.Hour, -3 * time.Second} {
+			for _, delay := range []time.Duration{1, 2, 3, 1e9 + 7, 86_400_000_000_001} {
+				n, srv, cli := two(t, 1, nil)
+				n.Run(10 * time.Second)
+				srv.SetClock(skew, drift)
+				// A clock that was set back stands still until it is right.
+				n.Run(20_000 * time.Second)
+				if got, want := srv.Reactor.Now(), shows(n.Now(), skew, drift); got != want || cli.Reactor.Now() != n.Now() {
+					t.Fatalf("skew %v, drift %v: the clock shows %v, want %v", skew, drift, got, want)
+				}
+				due := srv.Reactor.Now() + delay
+				called := time.Duration(0)
+				n.At(n.Now(), func() { srv.Reactor.CallLater(delay, func() { called = n.Now() }) })
+				if err := n.RunUntil(func() bool { return called > 0 }, math.MaxInt64/4); err != nil {
+					t.Fatal(err)
+				}
+				if shows(called, skew, drift) < due || shows(called-1, skew, drift) >= due {
+					t.Errorf("skew %v, drift %v, delay %v: called at %v", skew, drift, delay, called)
+				}
+			}
+		}
+	}
+}
+
+// Whatever is done to a clock, it never goes back and is always positive.
+func TestClockIsMonotonic(t *testing.T) {
+	n, srv, _ := two(t, 1, nil)
+	last, moved := time.Duration(0), 0
+	state := uint64(1)
+	for range 10_000 {
+		state = state*6364136223846793005 + 1442695040888963407
+		switch x := int64(state >> 33); {
+		case x%3 == 0:
+			srv.SetClock(time.Duration(x%2_000_000_000-1_000_000_000), float64(x%2000-1000)/1e6)
+		default:
+			n.Run(time.Duration(x % 1_000_000_000))
+		}
+		now := srv.Kernel.Now()
+		if now < last || now <= 0 {
+			t.Fatalf("the clock goes from %v to %v", last, now)
+		}
+		if now > last {
+			moved++
+		}
+		last = now
+	}
+	if moved < 1000 {
+		t.Errorf("the clock moved only %d times", moved)
+	}
+	srv.SetClock(-100*24*time.Hour, 0)
+	stood := srv.Kernel.Now()
+	n.Run(time.Second)
+	if now := srv.Kernel.Now(); now != stood {
+		t.Errorf("set back, the clock goes on from %v to %v", stood, now)
+	}
+	srv.Restart()
+	if now := srv.Kernel.Now(); now != stood {
+		t.Errorf("after Restart the clock shows %v, before %v", now, stood)
+	}
+}
+
+// What a clock that is set forward jumps over is due at once; set back, calls come later;
+// set right, they come as if nothing had been.
+func TestClockIsSet(t *testing.T) {
+	for _, c := range []struct{ skew, want time.Duration }{
+		{2 * time.Hour, 10 * time.Minute},
+		{30 * time.Minute, 30 * time.Minute},
+		{-time.Hour, 2 * time.Hour},
+		{0, time.Hour},
+	} {
+		n, srv, cli := two(t, 1, nil)
+		start, called := n.Now(), time.Duration(0)
+		srv.Reactor.CallLater(time.Hour, func() { called = n.Now() - start })
+		// By another host, so that nothing but the clock has the host look again.
+		cli.Reactor.CallLater(10*time.Minute, func() { srv.SetClock(c.skew, 0) })
+		n.Run(3 * time.Hour)
+		if called != c.want {
+			t.Errorf("set by %v: called after %v, want %v", c.skew, called, c.want)
+		}
+	}
+	n, srv, _ := two(t, 1, nil)
+	srv.SetClock(time.Hour, -.5)
+	srv.SetClock(0, 0)
+	called := time.Duration(0)
+	n.Run(2 * time.Hour)
+	due := srv.Reactor.Now() + time.Second
+	n.At(n.Now(), func() { srv.Reactor.CallLater(time.Second, func() { called = n.Now() }) })
+	n.Run(time.Minute)
+	if called != due {
+		t.Errorf("with the clock set right: called at %v, want %v", called, due)
+	}
+}
+
+// Rounding makes no host turn in place: time passes between the calls of the shortest
+// delay there is.
+func TestClockDoesNotSpin(t *testing.T) {
+	for drift, want := range map[float64]int{0: 100_000, -.9: 10_000, -.999999: 0, .7: 100_000} {
+		n, srv, _ := two(t, 1, nil)
+		n.MaxTurns = 10
+		srv.SetClock(0, drift)
+		n.Run(time.Hour)
+		calls := 0
+		var again func()
+		again = func() { calls++; srv.Reactor.CallLater(1, again) }
+		srv.Reactor.CallLater(1, again)
+		before := srv.Reactor.Now()
+		if err := n.Run(100 * time.Microsecond); err != nil {
+			t.Fatalf("drift %v: %v", drift, err)
+		}
+		if passed := int(srv.Reactor.Now() - before); calls > passed || calls < want-1 {
+			t.Errorf("drift %v: %d calls in %d ns of the clock", drift, calls, passed)
+		}
+	}
+}
+
+// A drift that would stop a clock, or turn it round, is refused.
+func TestClockRefuses(t *testing.T) {
+	for _, drift := range []float64{-1, -2, 1001, math.NaN(), math.Inf(1)} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a drift of %v is taken", drift)
+				}
+			}()
+			sim.New(1).Host("h").SetClock(0, drift)
+		}()
+	}
+}
+
+// The suite that every kernel passes, by a clock that is wrong: Wait follows Now.
+func TestKernelWithWrongClock(t *testing.T) {
+	for _, c := range []struct {
+		skew  time.Duration
+		drift float64
+	}{{time.Hour, .25}, {-time.Second, -.3}, {0, 1e-9}} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			seed := uint64(0)
+			kerneltest.Run(t, func(t *testing.T) kernel.Kernel {
+				seed++
+				n := sim.New(seed)
+				n.Host("localhost").SetClock(c.skew, c.drift)
+				return n.Kernel()
+			})
+		})
+	}
+}

@@ -1,0 +1,275 @@
+package sim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// The rules that hold in every run, whatever the program and the faults. A run in which
+// one is broken ends with an [InvariantError].
+const (
+	// RulePrefix: what a socket reads is a prefix of what its peer wrote, and the end
+	// comes after all of it.
+	RulePrefix = "prefix"
+	// RuleDelivered: what was read is what the protocol is given, all of it.
+	RuleDelivered = "delivered"
+	// RuleSent: the socket got what the reactor believes it took, and that was written
+	// by the protocol; when an orderly Close is done, it is all of it.
+	RuleSent = "sent"
+	// RuleOrder: ConnectionMade once, then the others, ConnectionLost once, and nothing
+	// after it; no data after the end of the peer's.
+	RuleOrder = "order"
+	// RulePaused: nothing is delivered to a protocol that paused or closed.
+	RulePaused = "paused"
+	// RuleBuffers: a buffer that was taken comes back, once.
+	RuleBuffers = "buffers"
+	// RuleEarly: no delayed call before its time by the host's clock.
+	RuleEarly = "early"
+	// RuleLeft: when the Net is closed no host has a connection, descriptor, port or
+	// buffer in use.
+	RuleLeft = "left"
+)
+
+// InvariantError tells which rule was broken, and when. It is a defect of the
+// reactor, of the kernel, or of what was put between the two by Net.Wrap; not of the
+// protocol.
+type InvariantError struct {
+	// Rule is one of the rules, such as [RulePrefix].
+	Rule string
+	// Seed is the network's.
+	Seed uint64
+	// At is when it was found.
+	At time.Duration
+	// Detail says what was found, and where.
+	Detail string
+	// Table is [Net.Table] at that time.
+	Table string
+}
+
+// Error is one line and the table.
+func (e *InvariantError) Error() string {
+	return fmt.Sprintf("sim: seed %d: invariant %q broken at %v: %s\n%s", e.Seed, e.Rule, e.At, e.Detail, e.Table)
+}
+
+// Err is the first *[InvariantError] of this network, nil if every rule has held. After
+// it Run, RunUntil and Close return it at once, and Step does nothing.
+func (n *Net) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failed()
+}
+
+func (n *Net) failed() error {
+	if n.broken == nil {
+		return nil
+	}
+	return n.broken
+}
+
+// violate breaks a rule. The first one counts.
+func (n *Net) violate(rule, format string, args ...any) {
+	if n.broken == nil {
+		n.broken = &InvariantError{rule, n.seed, n.now, fmt.Sprintf(format, args...), n.table()}
+		n.rouse()
+	}
+}
+
+func (s *sock) violate(rule, format string, args ...any) {
+	s.h.n.violate(rule, "%s #%d: %s", s.h.name, s.id, fmt.Sprintf(format, args...))
+}
+
+// conduct is what was seen of a socket: what it did itself, and what the reactor said.
+type conduct struct {
+	took, read int // bytes that went in and out of the socket
+
+	made, lost, closing, paused, ended bool
+
+	written, sent, given int // bytes, as the reactor said
+}
+
+// record is a copy of what was written to a direction and not read, kept apart from
+// its ring. What is read is held against it.
+type record struct {
+	bytes []byte // from at on
+	at    int
+}
+
+func (r *record) wrote(p []byte) {
+	switch {
+	case r.at == len(r.bytes):
+		r.bytes, r.at = r.bytes[:0], 0
+	case len(r.bytes)+len(p) > cap(r.bytes) && r.at >= len(r.bytes)/2:
+		r.bytes, r.at = r.bytes[:copy(r.bytes, r.bytes[r.at:])], 0
+	}
+	r.bytes = append(r.bytes, p...)
+}
+
+// reads tells whether p is what comes next.
+func (r *record) reads(p []byte) bool {
+	if !bytes.HasPrefix(r.bytes[r.at:], p) {
+		return false
+	}
+	r.at += len(p)
+	return true
+}
+
+// wrote is called with what the socket takes.
+func (s *sock) wrote(p []byte) {
+	s.seen.took += len(p)
+	s.out.record.wrote(p)
+}
+
+// reads is called with what the socket has read.
+func (s *sock) reads(p []byte) {
+	s.seen.read += len(p)
+	if !s.in.record.reads(p) {
+		s.violate(RulePrefix, "bytes %d to %d are not what was written", s.seen.read-len(p), s.seen.read)
+	}
+}
+
+// atEnd is called when the socket has read the end.
+func (s *sock) atEnd() {
+	if left := len(s.in.record.bytes) - s.in.record.at; s.state == open && left > 0 {
+		s.violate(RulePrefix, "the end came %d bytes early", left)
+	}
+}
+
+// witness holds a note against what is known. s is its sock, nil if it has none.
+func (k *simKernel) witness(s *sock, note *kernel.Note) {
+	switch note.Kind {
+	case kernel.NoteDelayed:
+		if now := k.h.clock.at(k.n.now); note.Due > now {
+			k.n.violate(RuleEarly, "%s: a call due at %v is made at %v", k.h.name, note.Due, now)
+		}
+	case kernel.NoteChunk, kernel.NoteChunkDone:
+		k.chunk(note.N, note.Kind == kernel.NoteChunk)
+	case kernel.NoteDataDone:
+		if !k.lent {
+			k.n.violate(RuleBuffers, "%s: the read buffer came back twice", k.h.name)
+		}
+		k.lent = false
+	case kernel.NoteData, kernel.NoteDrained:
+		if k.lent {
+			k.n.violate(RuleBuffers, "%s: the read buffer is used while a protocol has it", k.h.name)
+		}
+		k.lent = note.Kind == kernel.NoteData
+	}
+	if s != nil {
+		s.witness(note)
+	}
+}
+
+// chunk keeps account of the memory that holds output.
+func (k *simKernel) chunk(number int, taken bool) {
+	for number >= len(k.chunks) {
+		k.chunks = append(k.chunks, false)
+	}
+	switch {
+	case k.chunks[number] && taken:
+		k.n.violate(RuleBuffers, "%s: chunk %d was taken twice", k.h.name, number)
+	case !k.chunks[number] && !taken:
+		k.n.violate(RuleBuffers, "%s: chunk %d came back twice", k.h.name, number)
+	case taken:
+		k.chunksOut++
+	default:
+		k.chunksOut--
+	}
+	k.chunks[number] = taken
+}
+
+// witness holds what the reactor said of s against what s has seen.
+func (s *sock) witness(note *kernel.Note) {
+	c := &s.seen
+	s.inOrder(note)
+	switch note.Kind {
+	case kernel.NoteMade:
+		c.made = true
+	case kernel.NoteData, kernel.NoteDrained:
+		if c.given += note.N; c.given != c.read {
+			s.violate(RuleDelivered, "%d bytes were read and %d delivered or discarded", c.read, c.given)
+		}
+	case kernel.NoteReadLost:
+		c.ended = true
+	case kernel.NotePaused, kernel.NoteResumed:
+		c.paused = note.Kind == kernel.NotePaused
+	case kernel.NoteClosing:
+		c.closing = true
+	case kernel.NoteWritten:
+		c.written += note.N
+	case kernel.NoteSent:
+		if c.sent += note.N; c.sent != c.took || c.sent > c.written {
+			s.violate(RuleSent, "of %d bytes written %d were sent, and the socket got %d", c.written, c.sent, c.took)
+		}
+	case kernel.NoteLost:
+		c.lost = true
+		s.isLost(note.Err)
+	}
+}
+
+// inOrder looks whether a note may come now.
+func (s *sock) inOrder(note *kernel.Note) {
+	c := &s.seen
+	delivers := false
+	switch note.Kind {
+	case kernel.NoteMade:
+		if c.made {
+			s.violate(RuleOrder, "made a second time")
+		}
+		return
+	case kernel.NoteData, kernel.NoteReadLost:
+		delivers = true
+	case kernel.NoteWriteLost, kernel.NoteLost, kernel.NotePauseProducer, kernel.NoteResumeProducer:
+	default:
+		return
+	}
+	switch {
+	case !c.made:
+		s.violate(RuleOrder, "%v before it was made", note.Kind)
+	case c.lost:
+		s.violate(RuleOrder, "%v after it was lost", note.Kind)
+	case c.ended && delivers:
+		s.violate(RuleOrder, "%v after the end of what the peer sent", note.Kind)
+	case c.paused && delivers:
+		s.violate(RulePaused, "%v while it is paused", note.Kind)
+	case c.closing && delivers:
+		s.violate(RulePaused, "%v though it is closing", note.Kind)
+	}
+}
+
+// isLost looks at the books when the connection has ended.
+func (s *sock) isLost(why error) {
+	c := &s.seen
+	if c.given != c.read {
+		s.violate(RuleDelivered, "%d bytes were read and %d delivered or discarded at the end", c.read, c.given)
+	}
+	if errors.Is(why, reactor.ErrClosed) && (c.sent != c.written || c.took != c.written) {
+		s.violate(RuleSent, "closed when of %d bytes written %d were sent, and the socket got %d", c.written, c.sent, c.took)
+	}
+}
+
+// leftovers looks at a network whose hosts were closed.
+func (n *Net) leftovers() {
+	for _, h := range n.hosts {
+		k := h.k
+		files := k.files
+		if k.reserve {
+			files--
+		}
+		if h.up && !k.gone {
+			if sources := h.Reactor.Stats().Sources; sources+files+len(k.socks) > 0 {
+				n.violate(RuleLeft, "%s: %d sources, %d descriptors and %d sockets are in use at the end", h.name, sources, files, len(k.socks))
+			}
+			if k.chunksOut > 0 || k.lent {
+				n.violate(RuleLeft, "%s: %d chunks are in use at the end; the read buffer is lent: %v", h.name, k.chunksOut, k.lent)
+			}
+		}
+		if !h.shared && len(h.ports) > 0 {
+			n.violate(RuleLeft, "%s: %d ports are in use at the end", h.name, len(h.ports))
+		}
+	}
+}

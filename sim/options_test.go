@@ -1,0 +1,116 @@
+package sim_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/sim"
+)
+
+// What String writes ParseOptions reads, for whatever Swarm draws.
+func TestOptionsRoundTrip(t *testing.T) {
+	for seed := range uint64(5000) {
+		o := sim.Swarm(seed)
+		back, err := sim.ParseOptions(o.String())
+		if err != nil || back != o {
+			t.Fatalf("seed %d: %v\nread as %v, %v", seed, o, back, err)
+		}
+		if again := sim.Swarm(seed); again != o {
+			t.Fatalf("seed %d: drawn as %v and %v", seed, o, again)
+		}
+		parts := strings.Split(o.String(), ",")
+		if len(parts) != len(o.Classes()) && o != (sim.Options{}) {
+			t.Fatalf("seed %d: %v has classes %v", seed, o, o.Classes())
+		}
+		for _, c := range o.Classes() {
+			less := o.Without(c)
+			want := slices.DeleteFunc(o.Classes(), func(x string) bool { return x == c })
+			if !slices.Equal(less.Classes(), want) {
+				t.Fatalf("%v without %s is %v", o, c, less)
+			}
+		}
+	}
+	for _, none := range []string{"", "none", " "} {
+		if o, err := sim.ParseOptions(none); err != nil || o != (sim.Options{}) {
+			t.Errorf("%q: %v, %v", none, o, err)
+		}
+	}
+	if s := (sim.Options{}).String(); s != "none" {
+		t.Errorf("the zero Options are %q", s)
+	}
+	if o := (sim.Options{Chunk: 3}); o.Without("nonsense") != o {
+		t.Error("Without a name that is no class changes something")
+	}
+	o, err := sim.ParseOptions("partition=0.2, chunk=3,latency=1ms-40ms")
+	if err != nil || o.String() != "chunk=3,latency=1ms-40ms,partition=0.2" {
+		t.Errorf("%v, %v", o, err)
+	}
+}
+
+// An error names the class, the value and what is expected.
+func TestOptionsMalformed(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		wants []string
+	}{
+		{"chunk=x", []string{`"chunk"`, `"x"`, "a positive whole number"}},
+		{"chunk=0", []string{`"chunk"`, `"0"`, "a positive whole number"}},
+		{"chunk", []string{`"chunk"`, `""`, "a positive whole number"}},
+		{"drop=2", []string{`"drop"`, `"2"`, "a probability from 0 to 1"}},
+		{"drop=NaN", []string{`"drop"`, `"NaN"`, "a probability from 0 to 1"}},
+		{"chunk=3,crash=-1", []string{`"crash"`, `"-1"`, "a rate in faults per second"}},
+		{"crash=101", []string{`"crash"`, `"101"`, "from 0 to 100"}},
+		{"latency=5ms", []string{`"latency"`, `"5ms"`, "a shortest and a longest time"}},
+		{"latency=5ms-1ms", []string{`"latency"`, `"5ms-1ms"`, "1ms-40ms"}},
+		{"latency=-5ms-1ms", []string{`"latency"`, `"-5ms-1ms"`, "1ms-40ms"}},
+		{"skew=-1s", []string{`"skew"`, `"-1s"`, "a positive time"}},
+		{"drift=1", []string{`"drift"`, `"1"`, "below 1"}},
+		{"sites=4.5", []string{`"sites"`, `"4.5"`, "from 0 to 4"}},
+		{"partion=0.1", []string{`"partion"`, `"0.1"`, "partition"}},
+		{"chunk=3,chunk=4", []string{`"chunk"`, `"4"`, "once"}},
+		{"chunk=3,", []string{`""`, "one of chunk, latency"}},
+	} {
+		o, err := sim.ParseOptions(c.text)
+		if err == nil || o != (sim.Options{}) {
+			t.Errorf("%q: read as %v, %v", c.text, o, err)
+			continue
+		}
+		for _, want := range c.wants {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %v\nwhich does not say %s", c.text, err, want)
+			}
+		}
+	}
+}
+
+// Each class is on in about half of the draws, and two are on together in a quarter.
+func TestSwarmDrawsHalf(t *testing.T) {
+	const seeds = 4000
+	on := map[string]int{}
+	both := map[string]int{}
+	for seed := range uint64(seeds) {
+		classes := sim.Swarm(seed).Classes()
+		for i, a := range classes {
+			on[a]++
+			for _, b := range classes[:i] {
+				both[a+" and "+b]++
+			}
+		}
+	}
+	names := sim.ClassNames()
+	if want := strings.Fields("chunk latency bandwidth buffers backlog descriptors spurious drop clog partition " +
+		"oneway swizzle hold crash kill pause skew drift resolve sites resets"); !slices.Equal(names, want) {
+		t.Errorf("classes are %v", names)
+	}
+	for i, a := range names {
+		if on[a] < seeds*45/100 || on[a] > seeds*55/100 {
+			t.Errorf("%s is on in %d of %d", a, on[a], seeds)
+		}
+		for _, b := range names[:i] {
+			if n := both[a+" and "+b]; n < seeds*20/100 || n > seeds*30/100 {
+				t.Errorf("%s and %s are on in %d of %d", a, b, n, seeds)
+			}
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package sim_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/sim"
+)
+
+// wrapKernel passes everything on, with socks of wrap's.
+type wrapKernel struct {
+	kernel.Kernel
+	wrap  func(kernel.Sock) kernel.Sock
+	ahead time.Duration // of its clock, once it has jumped
+	calls int           // of Now until then
+	hear  func(kernel.Note, func(kernel.Note))
+}
+
+func (k *wrapKernel) Unwrap() kernel.Kernel { return k.Kernel }
+
+func (k *wrapKernel) sock(s kernel.Sock, err error) (kernel.Sock, error) {
+	if err != nil || k.wrap == nil {
+		return s, err
+	}
+	return k.wrap(s), nil
+}
+
+func (k *wrapKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+	return k.sock(k.Kernel.Listen(a, o))
+}
+
+func (k *wrapKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+	return k.sock(k.Kernel.Dial(a, o))
+}
+
+// Now jumps ahead at a call in the midst.
+func (k *wrapKernel) Now() time.Duration {
+	if k.calls--; k.calls > 0 {
+		return k.Kernel.Now()
+	}
+	return k.Kernel.Now() + k.ahead
+}
+
+func (k *wrapKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
+	if until != 0 && until != kernel.Forever && k.calls <= 0 {
+		until = max(until-k.ahead, 1)
+	}
+	return k.Kernel.Wait(ev, until)
+}
+
+// Observe lets hear change what the kernel is told.
+func (k *wrapKernel) Observe(note kernel.Note) {
+	to := k.Kernel.(kernel.Observer).Observe
+	if k.hear == nil {
+		to(note)
+		return
+	}
+	k.hear(note, to)
+}
+
+// tailless is a socket that believes a write was taken whole when the buffer was full.
+type tailless struct{ kernel.Sock }
+
+func (s *tailless) Unwrap() kernel.Sock { return s.Sock }
+
+func (s *tailless) Accept() (kernel.Sock, error) {
+	c, err := s.Sock.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &tailless{c}, nil
+}
+
+func (s *tailless) Write(p []byte) (int, error) {
+	n, err := s.Sock.Write(p)
+	if err == nil {
+		n = len(p)
+	}
+	return n, err
+}
+
+// A wrapper without a bug is not noticed, and the planted bugs are found within 200
+// seeds: by an invariant, or by the comparison at the end.
+func TestPlanted(t *testing.T) {
+	forgets := func(p *answerer) reactor.Protocol { return forgetful{p} }
+	wrapped := func(wrap func(kernel.Sock) kernel.Sock, ahead time.Duration) func(*sim.Host, kernel.Kernel) kernel.Kernel {
+		return func(_ *sim.Host, k kernel.Kernel) kernel.Kernel {
+			return &wrapKernel{Kernel: k, wrap: wrap, ahead: ahead, calls: 30}
+		}
+	}
+	for _, c := range []struct {
+		name string
+		x    transfer
+		rule string // "": no invariant
+		bug  bool
+	}{
+		{"none", transfer{}, "", false},
+		{"wrapped", transfer{wrap: wrapped(nil, 0)}, "", false},
+		{"tail lost at close", transfer{wrap: wrapped(func(s kernel.Sock) kernel.Sock { return &tailless{s} }, 0)}, sim.RuleSent, true},
+		{"timer early", transfer{wrap: wrapped(nil, 10*time.Millisecond)}, sim.RuleEarly, true},
+		{"half-close forgotten", transfer{server: forgets}, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found := 0
+			for seed := range uint64(seeds) {
+				x := c.x
+				x.seed, x.sites = seed, 1
+				err := x.run()
+				if err == nil {
+					continue
+				}
+				if found++; !c.bug {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				var broken *sim.InvariantError
+				if errors.As(err, &broken) != (c.rule != "") || broken != nil && broken.Rule != c.rule {
+					t.Fatalf("seed %d: want rule %q: %v", seed, c.rule, err)
+				}
+				if broken != nil && (broken.Seed != seed || broken.Table == "" || broken.At != x.n.Now() || x.n.Err() != err) {
+					t.Fatalf("seed %d: an incomplete error %+v", seed, broken)
+				}
+				if found == 1 {
+					t.Logf("found by seed %d", seed)
+				}
+			}
+			if c.bug && found == 0 {
+				t.Errorf("not found by %d seeds", seeds)
+			}
+			t.Logf("found by %d of %d seeds", found, seeds)
+		})
+	}
+}

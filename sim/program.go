@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"os"
+	"slices"
+
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Start gives the host its program: a function that is called on the host's reactor,
+// in the host's next turn, and again in the first turn after each Kill and each Restart.
+// The reactor is started by then: it is Running, and what CallWhenRunning has stored was
+// called before. What was posted before is called before as well.
+//
+// What a program is to remember over a crash, its disk so to speak, it keeps in what
+// surrounds it; all else it makes anew. A second Start replaces the program: the new one
+// is called, and what the old one left on the reactor stays. Nil is no program. On a
+// crashed host the program is called after Restart.
+func (h *Host) Start(program func(h *Host)) {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	h.program = program
+	h.starting = program != nil
+	h.touch()
+}
+
+// begin starts the reactor in the host's first turn, and has the program called in
+// this turn. It returns false if what it called has ended all that.
+func (h *Host) begin() bool {
+	r, k := h.Reactor, h.k
+	if !h.begun {
+		h.begun = true
+		// It fails only if somebody was faster, which is as good.
+		_ = r.Start()
+	}
+	if h.k != k || k.ended {
+		return false
+	}
+	if program := h.program; h.starting {
+		h.starting = false
+		r.Post(func() { program(h) })
+	}
+	return true
+}
+
+// Pause has the host's program stand still, as SIGSTOP does, until Resume: nothing of it
+// is called. Its kernel goes on: it takes connections until the backlog is full and
+// data until buffers are, and answers; its clock goes on too. In a callback of the
+// host itself the turn in progress still ends. Pausing twice is pausing once. Kill, Crash
+// and Restart end a pause. It holds for Reactor, and not for what Net.Kernel opened.
+func (h *Host) Pause() {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	if h.up && !h.paused {
+		h.n.noteHost(opPause, h)
+		h.paused = true
+	}
+}
+
+// Resume ends a Pause. Delayed calls that have become due are made now, in their order:
+// late, not lost. Signals that came meanwhile are delivered in this call, in their order.
+func (h *Host) Resume() {
+	h.n.mu.Lock()
+	if !h.paused {
+		h.n.mu.Unlock()
+		return
+	}
+	h.n.noteHost(opResume, h)
+	h.paused = false
+	signals := h.signals
+	h.signals = nil
+	h.n.mu.Unlock()
+	for _, sig := range signals {
+		h.signal(sig, nil)
+	}
+}
+
+// Paused tells whether the host is paused.
+func (h *Host) Paused() bool {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	return h.paused
+}
+
+// Signal delivers a signal to the host's program, if it takes that one: Notify's
+// function is called in this call, or in Resume if the host is paused. On "localhost"
+// it goes to what Net.Kernel opened as well, in the order of opening, paused or not.
+func (h *Host) Signal(sig os.Signal) {
+	h.n.mu.Lock()
+	others := slices.Clone(h.alone)
+	h.n.mu.Unlock()
+	h.signal(sig, others)
+}
+
+func (h *Host) signal(sig os.Signal, others []*simKernel) {
+	h.n.mu.Lock()
+	var fns []func(os.Signal)
+	if h.paused {
+		h.signals = append(h.signals, sig)
+	} else {
+		fns = h.k.takers(sig, fns)
+		h.touch()
+	}
+	for _, k := range others {
+		fns = k.takers(sig, fns)
+	}
+	h.n.mu.Unlock()
+	for _, fn := range fns {
+		fn(sig)
+	}
+}
+
+// takers appends to fns what is to be called at sig.
+func (k *simKernel) takers(sig os.Signal, fns []func(os.Signal)) []func(os.Signal) {
+	for _, w := range k.signals {
+		if slices.Contains(w.sigs, sig) {
+			fns = append(fns, w.fn)
+		}
+	}
+	return fns
+}
+
+// boot gives the host a kernel and a reactor, without the lock, because Wrap is
+// another's.
+func (h *Host) boot() {
+	n := h.n
+	h.k = n.newKernel(h, false)
+	h.begun, h.starting = false, h.program != nil
+	h.paused, h.signals = false, nil
+	k := h.k
+	n.mu.Unlock()
+	defer n.mu.Lock()
+	h.Kernel = k
+	if n.Wrap != nil {
+		h.Kernel = n.Wrap(h, k)
+	}
+	c := n.Config
+	if c.Resolver == nil {
+		c.Resolver = n
+	}
+	if c.Panicked == nil {
+		c.Panicked = func(e *reactor.PanicError) { panic(e) }
+	}
+	h.Reactor = reactor.New(h.Kernel, c)
+}

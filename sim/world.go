@@ -1,0 +1,210 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// World is a program on a simulated network that can be run under any seed. Its
+// functions are called on one goroutine for a run; several runs may be under way at a
+// time, so that all state belongs to what Setup makes.
+type World struct {
+	// Name is one word, and About says in a sentence what it is.
+	Name, About string
+	// Setup makes the hosts, and starts what runs on them. A program that is to survive
+	// crashes is started with Host.Start.
+	Setup func(n *Net) Checks
+	// Faults, unless nil, takes away faults that the world is not made for. It must not
+	// change what it has returned once.
+	Faults func(o Options) Options
+	// Length is how long the phase with faults lasts. Zero: a minute.
+	Length time.Duration
+	// Settle is how long the liveness phase may last. Zero: two minutes.
+	Settle time.Duration
+}
+
+// Checks are what must hold in a world. Those that are nil are not asked. They are
+// called between steps, as functions of At are.
+type Checks struct {
+	// Always is safety: asked after every step of both phases.
+	Always func() error
+	// Done is liveness: it must become true once the faults are off.
+	Done func() bool
+	// End is asked last, when Done was true.
+	End func() error
+}
+
+// Result is what became of one run.
+type Result struct {
+	// World is which, Seed and Options are what it was run with: Options without what
+	// the world's Faults took away.
+	World   World
+	Seed    uint64
+	Options Options
+	// Hash is Net.Hash at the end.
+	Hash uint64
+	// Err is nil if everything held. Else errors.As finds a *RunError in it, which says
+	// in which phase, and errors.Is what it was: ErrLimit, ErrDiverged, the world's own ...
+	Err error
+	// Now is how long the run took in simulated time, and Steps in steps.
+	Now   time.Duration
+	Steps int
+	// Net is the network as it was left, closed.
+	Net *Net
+}
+
+// Phase is a part of a run.
+type Phase string
+
+// The phases of a run, in order.
+const (
+	InSetup    Phase = "setup"
+	InFaults   Phase = "faults"
+	InLiveness Phase = "liveness"
+	InEnd      Phase = "end"
+	InClose    Phase = "close"
+	// InCheck is no part of a run: runs are compared.
+	InCheck Phase = "check"
+)
+
+// RunError tells in which run and phase something did not hold.
+type RunError struct {
+	// World is its name.
+	World string
+	Seed  uint64
+	Phase Phase
+	// What is who found it: "always", "done" or "end" of the Checks, "invariant" of the
+	// network, "run" for a livelock, "hash" for runs that diverge, or "panic".
+	What string
+	// At is when it was.
+	At time.Duration
+	// Err is what was found.
+	Err error
+}
+
+// Error says all of it, and may have many lines.
+func (e *RunError) Error() string {
+	return fmt.Sprintf("%s: seed %d: %s, in phase %s at %v: %v", e.World, e.Seed, e.What, e.Phase, e.At, e.Err)
+}
+
+// Unwrap is Err.
+func (e *RunError) Unwrap() error { return e.Err }
+
+// run is a World under way.
+type run struct {
+	World
+	n      *Net
+	checks Checks
+	phase  Phase
+	steps  int
+	broken error // what Always said
+}
+
+// Run runs the world once: Setup, the faults for Length, then Calm and the wait for Done,
+// then End, and last Close, which finds what is left over. The first that does not hold ends the run and is the
+// result's Err, and so is a panic, with its stack.
+func (w World) Run(seed uint64, o Options) Result { return w.run(seed, o, false) }
+
+func (w World) run(seed uint64, o Options, keep bool) Result {
+	if w.Faults != nil {
+		o = w.Faults(o)
+	}
+	x := &run{World: w, n: New(seed)}
+	x.n.KeepTrace = keep
+	err := x.guard(func() error { return x.live(o) })
+	now := x.n.Now()
+	if shut := x.guard(x.close); err == nil {
+		err = shut
+	}
+	return Result{World: w, Seed: seed, Options: o, Hash: x.n.Hash(), Err: err, Now: now, Steps: x.steps, Net: x.n}
+}
+
+// guard calls part, and turns a panic into an error.
+func (x *run) guard(part func() error) (err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		e, ok := v.(*reactor.PanicError)
+		if !ok {
+			e = &reactor.PanicError{Value: v, Stack: debug.Stack(), In: "world"}
+		}
+		err = x.fail("panic", fmt.Errorf("%w\n%s", e, e.Stack))
+	}()
+	return part()
+}
+
+func (x *run) fail(what string, err error) error {
+	return &RunError{World: x.Name, Seed: x.n.seed, Phase: x.phase, What: what, At: x.n.Now(), Err: err}
+}
+
+// live is a run but for its close.
+func (x *run) live(o Options) error {
+	x.phase = InSetup
+	x.checks = x.Setup(x.n)
+	x.n.Apply(o)
+	x.phase = InFaults
+	end := x.n.Now() + or(x.Length, time.Minute)
+	if _, err := x.until(func() bool { return false }, end); err != nil {
+		return err
+	}
+	// If nothing was left to happen, the phase goes on all the same.
+	if err := x.n.Run(end - x.n.Now()); err != nil {
+		return x.fail("run", err)
+	}
+	x.phase = InLiveness
+	x.n.Calm()
+	if x.checks.Done != nil {
+		late, err := x.until(x.checks.Done, x.n.Now()+or(x.Settle, 2*time.Minute))
+		if err == nil && late != nil {
+			err = x.fail("done", late)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	x.phase = InEnd
+	if x.checks.End != nil {
+		if err := x.checks.End(); err != nil {
+			return x.fail("end", err)
+		}
+	}
+	return nil
+}
+
+// until runs until done or end, and asks Always after every step. Late is why it was not
+// done: time is over, or nothing is left that could happen.
+func (x *run) until(done func() bool, end time.Duration) (late, err error) {
+	over := func() bool {
+		x.steps++
+		if x.checks.Always != nil {
+			x.broken = x.checks.Always()
+		}
+		return x.broken != nil || done()
+	}
+	err = x.n.RunUntil(over, end-x.n.Now())
+	switch {
+	case x.n.Err() != nil: // it may be why the world thinks that something is wrong
+		return nil, x.fail("invariant", x.n.Err())
+	case x.broken != nil:
+		return nil, x.fail("always", x.broken)
+	case errors.Is(err, ErrLimit) || errors.Is(err, ErrDeadlock):
+		return err, nil
+	case err != nil:
+		return nil, x.fail("run", err)
+	}
+	return nil, nil
+}
+
+func (x *run) close() error {
+	x.phase = InClose
+	if err := x.n.Close(); err != nil {
+		return x.fail("invariant", err)
+	}
+	return nil
+}
