@@ -162,8 +162,10 @@ func TestAbortWithProducer(t *testing.T) {
 				f.Write = func() error { return kernel.ErrAgain }
 				e.s.Write(make([]byte, 100_000))
 				f.Write = nil
-				go io.Copy(io.Discard, p)
-				until(t, r, func() bool { return e.err != nil })
+				until(t, r, func() bool {
+					p.TryRead(make([]byte, 64<<10))
+					return e.err != nil
+				})
 				if name == "inside" {
 					sameEvents(t, e.events, "made", "pause", "resume", "stop", "lost aborted")
 					return

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +18,7 @@ import (
 // gate is a port on a kernel whose accepts are counted and may fail.
 type gate struct {
 	*service
+	w      reactortest.World
 	faults *reactortest.Faults
 	log    *journal
 	r      *reactor.Reactor
@@ -27,7 +27,7 @@ type gate struct {
 }
 
 func newGate(t *testing.T, w reactortest.World) *gate {
-	g := &gate{service: &service{}, faults: &reactortest.Faults{}, log: &journal{}}
+	g := &gate{service: &service{}, w: w, faults: &reactortest.Faults{}, log: &journal{}}
 	g.r = reactortest.New(t, g.faults.Wrap(w.Open(t)), reactor.Config{
 		Logger: slog.New(g.log), Panicked: func(*reactor.PanicError) { g.panics++ },
 	})
@@ -36,11 +36,11 @@ func newGate(t *testing.T, w reactortest.World) *gate {
 }
 
 // crowd is n clients waiting to be accepted.
-func (g *gate) crowd(t *testing.T, n int) []*net.TCPConn {
+func (g *gate) crowd(t *testing.T, n int) []*reactortest.Peer {
 	t.Helper()
-	var all []*net.TCPConn
+	var all []*reactortest.Peer
 	for range n {
-		all = append(all, client(t, g.port.Addr()))
+		all = append(all, g.w.Peer(t, g.port.Addr()))
 	}
 	return all
 }
@@ -65,7 +65,7 @@ func (g *gate) wakes(t *testing.T, want ...int) {
 }
 
 // ended tells how a client's connection ended; whatever came is dropped.
-func ended(c *net.TCPConn) error {
+func ended(c io.Reader) error {
 	_, err := io.Copy(io.Discard, c)
 	if err == nil {
 		return io.EOF
@@ -179,7 +179,7 @@ func TestAcceptFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			worlds(t, func(t *testing.T, w reactortest.World) {
 				faults := &reactortest.Faults{Reserve: func() error { return kernel.ErrTooManyFiles }}
-				g := &gate{service: &service{}, faults: faults, log: &journal{}}
+				g := &gate{service: &service{}, w: w, faults: faults, log: &journal{}}
 				g.r = reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(g.log)})
 				g.port = listen(t, g.r, g, nil)
 				g.log.lines = nil
@@ -254,11 +254,11 @@ func TestAcceptOverflow(t *testing.T) {
 			t.Errorf("the reserve was given up %d times", n)
 		}
 		for _, c := range clients {
-			if err := ended(c); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+			if err := ended(c); err != io.EOF && !errors.Is(err, kernel.ErrReset) {
 				t.Errorf("a client sees %v", err)
 			}
-			if len(g.log.with("WARN", "peer="+c.LocalAddr().String())) != 1 {
-				t.Errorf("%v is not in the log %q", c.LocalAddr(), g.log.lines)
+			if len(g.log.with("WARN", "peer="+c.Local().String())) != 1 {
+				t.Errorf("%v is not in the log %q", c.Local(), g.log.lines)
 			}
 		}
 		sameEvents(t, g.events, "start") // the factory never saw them
@@ -391,7 +391,7 @@ func TestBuildProtocolPanics(t *testing.T) {
 // TCP-27: a server's protocol that panics in ConnectionMade loses its connection
 // and hears of it; the others go on.
 func TestServerConnectionMadePanics(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
 		g := newGate(t, w)
 		g.build = func(kernel.Addr) reactor.Protocol {
 			e := new(end)
@@ -408,7 +408,7 @@ func TestServerConnectionMadePanics(t *testing.T) {
 		if p, ok := errors.AsType[*reactor.PanicError](g.ends[0].err); !ok || p.Value != "not made" || g.panics != 1 {
 			t.Errorf("lost with %v, %d panics", g.ends[0].err, g.panics)
 		}
-		if err := ended(clients[0]); !errors.Is(err, syscall.ECONNRESET) {
+		if err := ended(clients[0]); !errors.Is(err, kernel.ErrReset) {
 			t.Errorf("the client sees %v", err)
 		}
 		if !slices.Equal(g.ends[1].events, []string{"made", "data"}) || len(g.log.with("ERROR panic", "not made")) != 1 {

@@ -8,18 +8,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/reactor/reactortest"
 )
-
-// peer is a connection of package net to a reactor under test.
-type peer struct{ *net.TCPConn }
-
-// reset ends it the hard way.
-func (p *peer) reset() {
-	p.SetLinger(0)
-	p.Close()
-}
 
 // quiet is a producer that only notes what it is told.
 type quiet struct {
@@ -73,8 +65,8 @@ func TestWriteAfterClose(t *testing.T) {
 // input that nobody read must not make the system drop what it has still to send.
 func TestClose(t *testing.T) {
 	chunked(t, func(t *testing.T, w reactortest.World) {
+		sent := pattern(bulk(w, 20_000))
 		p := newTCPPair(t, w)
-		sent := pattern(20_000)
 		p.cli.s.Write([]byte("unread"))
 		p.srv.s.Write(sent)
 		p.srv.s.Close()
@@ -108,7 +100,7 @@ func TestCloseInDataReceived(t *testing.T) {
 
 // TCP-60: the loss is never told inside Close or Write, whatever they find.
 func TestLossIsToldLater(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
 		cases := map[string]func(e *end, f *reactortest.Faults){
 			"close": func(e *end, _ *reactortest.Faults) { e.s.Close() },
 			"large write fails": func(e *end, f *reactortest.Faults) {
@@ -267,8 +259,8 @@ func TestPausedPeerCloses(t *testing.T) {
 // TCP-67: writing finds out that the peer is gone, though reading is paused.
 func TestPausedPeerGone(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
-		for name, leave := range map[string]func(p *peer){
-			"reset": (*peer).reset, "closed": func(p *peer) { p.Close() },
+		for name, leave := range map[string]func(p *reactortest.Peer) error{
+			"reset": (*reactortest.Peer).Abort, "closed": (*reactortest.Peer).Close,
 		} {
 			var e end
 			r, _, p := withPeer(t, w, reactor.Config{}, &e)
@@ -291,7 +283,7 @@ func TestPausedPeerGone(t *testing.T) {
 // TCP-68: a closed connection ends in order for the peer, an aborted one by
 // reset.
 func TestCloseIsOrderlyAbortIsNot(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
 		var e end
 		r, f, p := withPeer(t, w, reactor.Config{}, &e)
 		e.s.Write([]byte("bye"))
@@ -306,7 +298,7 @@ func TestCloseIsOrderlyAbortIsNot(t *testing.T) {
 		r, f, p = withPeer(t, w, reactor.Config{}, &a)
 		a.s.Abort()
 		until(t, r, func() bool { return a.err != nil })
-		if _, err := p.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		if _, err := p.Read(make([]byte, 1)); !errors.Is(err, kernel.ErrReset) {
 			t.Errorf("aborted: %v", err)
 		}
 		sameEvents(t, f.Closed, "abort")

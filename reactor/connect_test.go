@@ -255,8 +255,8 @@ func TestDialLiterals(t *testing.T) {
 
 // TCP-34: an IPv6 literal gives IPv6 addresses.
 func TestDialIPv6Literal(t *testing.T) {
-	needIPv6(t)
 	worlds(t, func(t *testing.T, w reactortest.World) {
+		needIPv6(t, w)
 		n := &names{}
 		r := w.New(t, reactor.Config{Resolver: n})
 		p, err := r.Listen(kernel.TCPAddr(netip.IPv6Loopback(), 0), &service{}, nil)

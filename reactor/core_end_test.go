@@ -53,6 +53,41 @@ func TestDisconnectAll(t *testing.T) {
 		lost := func(name string) func(error) {
 			return func(err error) { s.add(fmt.Sprintf("%s %v", name, err == reactor.ErrStopped)) }
 		}
+		srv, cli := &end{onLost: lost("srv")}, &end{}
+		p, _ := connect(t, r, srv, cli)
+		again := false
+		cli.onLost = func(err error) {
+			lost("cli")(err)
+			if !again {
+				again = true
+				if _, err := r.Listen(loopback, one(&end{}), nil); !errors.Is(err, reactor.ErrStopped) {
+					t.Errorf("Listen while everything ends: %v", err)
+				}
+			}
+		}
+		bad, last := &end{onLost: func(error) { panic("in ConnectionLost") }}, &end{onLost: lost("last")}
+		connect(t, r, bad, last)
+		r.Post(func() { r.Stop() })
+		runToEnd(t, r)
+		// CORE-26: each once, whatever the others do.
+		slices.Sort(s)
+		same(t, s, "cli true", "last true", "srv true")
+		same(t, panics, any("in ConnectionLost"))
+		if p.Listening() || r.Stats().Sources != 0 {
+			t.Errorf("CORE-26: something is left: %+v", r.Stats())
+		}
+	})
+}
+
+// The same with descriptors among them.
+func TestDisconnectDescriptors(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+		var panics []any
+		r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics = append(panics, e.Value) }})
+		var s steps
+		lost := func(name string) func(error) {
+			return func(err error) { s.add(fmt.Sprintf("%s %v", name, err == reactor.ErrStopped)) }
+		}
 		both, bad, last := readWriter{newPipeReader(t)}, newPipeReader(t), newPipeReader(t)
 		both.lost, last.lost = lost("both"), lost("last")
 		bad.lost = func(error) { panic("in ConnectionLost") }
@@ -250,32 +285,42 @@ func TestPanicInCallback(t *testing.T) {
 		{"done of InThread", func(t *testing.T, r *reactor.Reactor) {
 			reactor.InThread(r, func() (int, error) { return 0, nil }, func(int, error) { oh() })
 		}},
-		{"DoRead", func(t *testing.T, r *reactor.Reactor) {
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			chunked(t, func(t *testing.T, w reactortest.World) { survives(t, w, c.do) })
+		})
+	}
+}
+
+// And in DoRead of a descriptor (CORE-20, X-3).
+func TestPanicInDoRead(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+		survives(t, w, func(t *testing.T, r *reactor.Reactor) {
 			p := newPipeReader(t)
-			p.read = oh
+			p.read = func() { panic("oh") }
 			if err := r.AddReader(p); err != nil {
 				t.Error(err)
 			}
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
-				var log coreLog
-				var panics []any
-				r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { panics = append(panics, e.Value) }})
-				other, cli := &end{}, &end{}
-				connect(t, r, other, cli)
-				c.do(t, r)
-				until(t, r, func() bool { return len(panics) > 0 })
-				cli.s.Write([]byte("still there"))
-				called := false
-				r.CallLater(0, func() { called = true })
-				until(t, r, func() bool { return called && string(other.got) == "still there" })
-				same(t, panics, any("oh"))
-				if n := log.count(slog.LevelError, "panic"); n != 1 {
-					t.Errorf("%d panics logged", n)
-				}
-			})
 		})
+	})
+}
+
+// survives has do lead to one panic, with "oh", while another connection is there.
+func survives(t *testing.T, w reactortest.World, do func(t *testing.T, r *reactor.Reactor)) {
+	t.Helper()
+	var log coreLog
+	var panics []any
+	r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { panics = append(panics, e.Value) }})
+	other, cli := &end{}, &end{}
+	connect(t, r, other, cli)
+	do(t, r)
+	until(t, r, func() bool { return len(panics) > 0 })
+	cli.s.Write([]byte("still there"))
+	called := false
+	r.CallLater(0, func() { called = true })
+	until(t, r, func() bool { return called && string(other.got) == "still there" })
+	same(t, panics, any("oh"))
+	if n := log.count(slog.LevelError, "panic"); n != 1 {
+		t.Errorf("%d panics logged", n)
 	}
 }

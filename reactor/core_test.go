@@ -89,6 +89,8 @@ type spyKernel struct {
 
 func spyOn(t *testing.T, w reactortest.World) *spyKernel { return &spyKernel{Kernel: w.Open(t)} }
 
+func (k *spyKernel) Unwrap() kernel.Kernel { return k.Kernel }
+
 func (k *spyKernel) Wake() {
 	k.wakes.Add(1)
 	k.Kernel.Wake()
@@ -146,6 +148,32 @@ func newPipeReader(t *testing.T) *pipeReader {
 func (p *pipeReader) Fileno() int              { return p.fd }
 func (p *pipeReader) DoRead() error            { p.read(); return nil }
 func (p *pipeReader) ConnectionLost(err error) { p.lost(err) }
+
+// input is an I/O event for every kernel: a connection on which much has arrived, of
+// which each turn reads a byte while it is on. It is off at first.
+type input struct {
+	end
+	read func()
+}
+
+// newInput turns r, which must have been made with bytewise, until the input is there.
+func newInput(t *testing.T, w reactortest.World, r *reactor.Reactor) *input {
+	t.Helper()
+	p := &input{read: func() {}}
+	arrived := false
+	p.onData = func([]byte) { arrived = true; p.off(); p.onData = func([]byte) { p.read() } }
+	port := listen(t, r, one(p), nil)
+	w.Peer(t, port.Addr(), r).Send("some input, of which nobody reads the end")
+	until(t, r, func() bool { return arrived })
+	stopped(t, port)
+	return p
+}
+
+// bytewise has each read get a byte.
+var bytewise = reactor.Config{ReadBuffer: 1}
+
+func (p *input) on()  { p.s.ResumeProducing() }
+func (p *input) off() { p.s.PauseProducing() }
 
 func TestStopOnlyWhileRunning(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
@@ -239,21 +267,19 @@ func TestRunningInTriggers(t *testing.T) {
 
 func TestStartupWaits(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
-		r := w.New(t, reactor.Config{})
+		r := w.New(t, bytewise)
 		var s steps
 		note := func(what string) func() { return func() { s.add(fmt.Sprintf("%s %v", what, r.Running())) } }
+		p := newInput(t, w, r)
+		p.read = func() { p.off(); note("io")() }
 		var started func()
 		r.AddWaitTrigger(reactor.Startup, func(done func()) { started = done })
 		r.AddTrigger(reactor.During, reactor.Startup, note("during"))
 		r.AddTrigger(reactor.After, reactor.Startup, note("after"))
 		r.AddTrigger(reactor.Before, reactor.Shutdown, note("shutdown"))
-		p := newPipeReader(t)
-		p.read = func() { r.RemoveReader(p); note("io")() }
 		r.Post(func() {
 			note("post")()
-			if err := r.AddReader(p); err != nil {
-				t.Error(err)
-			}
+			p.on()
 			var turns uint64
 			r.CallLater(2*time.Millisecond, func() {
 				note("timer")()
@@ -386,7 +412,7 @@ func TestCrashWhileWaiting(t *testing.T) {
 func TestTurn(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
+		r := reactortest.New(t, k, bytewise)
 		far := r.CallLater(time.Hour, func() { t.Error("an hour has passed") })
 		reactortest.Turns(t, r, 1)
 		if got := k.lastWait(); got != 0 {
@@ -405,16 +431,14 @@ func TestTurn(t *testing.T) {
 			t.Errorf("Turn(-1) after a post waits until %v, %v", k.lastWait(), err)
 		}
 		var s steps
-		p := newPipeReader(t)
+		p := newInput(t, w, r)
 		p.read = s.adds("io")
-		if err := r.AddReader(p); err != nil {
-			t.Fatal(err)
-		}
+		p.on()
 		r.CallLater(0, s.adds("timer"))
 		r.Post(s.adds("post"))
 		reactortest.Turns(t, r, 1)
 		same(t, s, "post", "timer", "io") // CORE-19: one pass, on a reactor never run
-		r.RemoveReader(p)
+		p.off()
 		again := func() {
 			defer func() {
 				if recover() == nil {
@@ -461,11 +485,12 @@ func TestKernelFailures(t *testing.T) {
 
 func TestOrderOfOneTurn(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
-		r := w.New(t, reactor.Config{})
+		r := w.New(t, bytewise)
+		p := newInput(t, w, r)
 		var s steps
-		turn := func(what string) { s.add(fmt.Sprintf("%s %d", what, r.Stats().Turns)) }
+		before := r.Stats().Turns
+		turn := func(what string) { s.add(fmt.Sprintf("%s %d", what, r.Stats().Turns-before)) }
 		r.AddWaitTrigger(reactor.Shutdown, func(done func()) { turn("shutdown"); r.Post(done) })
-		p := newPipeReader(t)
 		p.read = func() {
 			turn("io")
 			if r.Stop() == nil {
@@ -473,12 +498,10 @@ func TestOrderOfOneTurn(t *testing.T) {
 				r.Post(func() { turn("post") })
 				turn("stopped") // CORE-22: before any trigger
 			} else {
-				r.RemoveReader(p)
+				p.off()
 			}
 		}
-		if err := r.AddReader(p); err != nil {
-			t.Fatal(err)
-		}
+		p.on()
 		runToEnd(t, r)
 		// CORE-21: the steps of one pass; CORE-23: after a stop from an I/O handler
 		// the shutdown is in the next one.
@@ -531,19 +554,17 @@ func TestStopBeforeWait(t *testing.T) {
 
 func TestShutdownWaits(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
-		r := w.New(t, reactor.Config{})
+		r := w.New(t, bytewise)
 		var s steps
-		p := newPipeReader(t)
-		p.read = func() { r.RemoveReader(p); s.add("io") }
+		p := newInput(t, w, r)
+		p.read = func() { p.off(); s.add("io") }
 		var first, second func()
 		r.AddWaitTrigger(reactor.Shutdown, func(done func()) { first = done })
 		r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
 			second = done
 			r.Post(func() {
 				s.add("post")
-				if err := r.AddReader(p); err != nil {
-					t.Error(err)
-				}
+				p.on()
 				first()
 			})
 			r.CallLater(2*time.Millisecond, func() {

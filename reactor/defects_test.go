@@ -30,7 +30,7 @@ func noFiles() error { return &native.SysError{Op: "accept", Errno: syscall.EMFI
 
 // D1: running out of descriptors ends neither the loop nor any connection.
 func TestD1AcceptWithoutDescriptors(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
 		r, f := faulty(t, w)
 		var srv, cli, late end
 		protos := []reactor.Protocol{&srv, &late}
@@ -70,7 +70,7 @@ const starveRoom = 6
 
 // D1, for real: a process at its limit.
 func TestD1RealLimit(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "rlimits, and processes of their own", func(t *testing.T, w reactortest.World) {
 		c := startChild(t, "starve "+w.Name())
 		defer c.stop(t)
 		addr := c.hear(t, "addr")
@@ -143,19 +143,20 @@ func slowly(t *testing.T, srv, cli *reactor.Reactor, done func() bool) {
 
 // D2: everything that was written before Close arrives at a slow reader.
 func TestD2WriteThenClose(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		size := bulk(w, 8<<20)
 		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
 		var srv end
 		var cli sum
 		srv.onMade = func() {
-			srv.s.Write(counting(8 << 20))
+			srv.s.Write(counting(size))
 			srv.s.Close()
 		}
 		port := listen(t, r, one(&srv), nil)
 		slow.Dial(port.Addr(), one(&cli), nil, nil)
 		slowly(t, r, slow, func() bool { return cli.err != nil })
-		if cli.n != 8<<20 || cli.bad || cli.err != io.EOF || srv.err != reactor.ErrClosed {
-			t.Errorf("D2: %d bytes of %d, broken %v, lost %v", cli.n, 8<<20, cli.bad, cli.err)
+		if cli.n != size || cli.bad || cli.err != io.EOF || srv.err != reactor.ErrClosed {
+			t.Errorf("D2: %d bytes of %d, broken %v, lost %v", cli.n, size, cli.bad, cli.err)
 		}
 	})
 }
@@ -166,7 +167,7 @@ func TestD3AnswerAfterEnd(t *testing.T) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli halfEnd
 		srv.onReadLost = func() {
-			r.CallLater(50*time.Millisecond, func() {
+			r.CallLater(10*time.Millisecond, func() {
 				srv.s.Write([]byte("answer"))
 				srv.s.Close()
 			})
@@ -219,18 +220,19 @@ func TestD4ShutdownOrder(t *testing.T) {
 
 // D5: what a write leaves over is sent, without another write to push it.
 func TestD5LargeWrite(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		size := bulk(w, 8<<20)
 		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
 		var srv end
 		var cli sum
 		port := listen(t, r, one(&srv), nil)
 		slow.Dial(port.Addr(), one(&cli), nil, nil)
 		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, slow)
-		if n, err := srv.s.Write(counting(8 << 20)); n != 8<<20 || err != nil {
+		if n, err := srv.s.Write(counting(size)); n != size || err != nil {
 			t.Errorf("D5: %d, %v", n, err)
 		}
-		slowly(t, r, slow, func() bool { return cli.n >= 8<<20 })
-		if cli.n != 8<<20 || cli.bad || srv.s.Buffered() != 0 || srv.err != nil {
+		slowly(t, r, slow, func() bool { return cli.n >= size })
+		if cli.n != size || cli.bad || srv.s.Buffered() != 0 || srv.err != nil {
 			t.Errorf("D5: %d bytes, broken %v, %d left", cli.n, cli.bad, srv.s.Buffered())
 		}
 	})
@@ -238,22 +240,23 @@ func TestD5LargeWrite(t *testing.T) {
 
 // D6: of many slices none is lost when the socket takes only some.
 func TestD6LargeVectors(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		size := bulk(w, 8<<20)
 		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
 		var srv end
 		var cli sum
 		port := listen(t, r, one(&srv), nil)
 		slow.Dial(port.Addr(), one(&cli), nil, nil)
 		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, slow)
-		bufs := slices.Collect(slices.Chunk(counting(8<<20), 128<<10))
-		if n, err := srv.s.WriteVec(bufs); n != 8<<20 || err != nil || len(bufs) != 64 {
+		bufs := slices.Collect(slices.Chunk(counting(size), (size+63)/64))
+		if n, err := srv.s.WriteVec(bufs); n != size || err != nil || len(bufs) != 64 {
 			t.Errorf("D6: %d, %v", n, err)
 		}
 		for _, p := range bufs {
 			clear(p) // they are the caller's again
 		}
-		slowly(t, r, slow, func() bool { return cli.n >= 8<<20 })
-		if cli.n != 8<<20 || cli.bad || srv.s.Buffered() != 0 {
+		slowly(t, r, slow, func() bool { return cli.n >= size })
+		if cli.n != size || cli.bad || srv.s.Buffered() != 0 {
 			t.Errorf("D6: %d bytes, broken %v, %d left", cli.n, cli.bad, srv.s.Buffered())
 		}
 	})
@@ -262,8 +265,8 @@ func TestD6LargeVectors(t *testing.T) {
 // D7: a large write in ConnectionMade is flushed to its end, and later ones too,
 // on both sides.
 func TestD7LargeWriteInConnectionMade(t *testing.T) {
-	const size = 4 << 20
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		size := bulk(w, 4<<20)
 		r := w.New(t, reactor.Config{})
 		var srv, cli sum
 		srv.onMade = func() { srv.s.Write(counting(size)) }
@@ -282,22 +285,23 @@ func TestD7LargeWriteInConnectionMade(t *testing.T) {
 
 // D8: what arrived with the end while the loop was busy is delivered first.
 func TestD8DataBeforeEnd(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		size := bulk(w, 1<<20)
 		r, peer := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
 		var srv sum
 		var cli end
 		port := listen(t, r, one(&srv), nil)
 		peer.Dial(port.Addr(), one(&cli), nil, nil)
 		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, peer)
-		cli.s.Write(counting(1 << 20))
+		cli.s.Write(counting(size))
 		cli.s.Close()
 		reactortest.Turns(t, peer, 100) // and r does not turn: it is busy
 		if srv.n != 0 || peer.Stats().Events == 0 {
 			t.Fatalf("%d bytes were read already", srv.n)
 		}
-		reactortest.Until(t, func() bool { return srv.err != nil }, r, peer)
-		if srv.n != 1<<20 || srv.bad || srv.err != io.EOF {
-			t.Errorf("D8: %d bytes of %d, broken %v, lost %v", srv.n, 1<<20, srv.bad, srv.err)
+		slowly(t, peer, r, func() bool { return srv.err != nil })
+		if srv.n != size || srv.bad || srv.err != io.EOF {
+			t.Errorf("D8: %d bytes of %d, broken %v, lost %v", srv.n, size, srv.bad, srv.err)
 		}
 	})
 }
@@ -349,6 +353,7 @@ func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
 		"Remote":             func() bool { return s.Remote().IP.IsValid() },
 		"Reactor":            func() bool { return s.Reactor() == r },
 		"Protocol":           func() bool { return s.Protocol() == nil },
+		"SwitchProtocol":     func() bool { _, err := s.SwitchProtocol(new(end)); return err == reactor.ErrClosed },
 		"SetNoDelay":         func() bool { return s.SetNoDelay(true) == reactor.ErrClosed },
 		"NoDelay":            func() bool { _, err := s.NoDelay(); return err == reactor.ErrClosed },
 		"SetKeepAlive":       func() bool { return s.SetKeepAlive(true) == reactor.ErrClosed },

@@ -19,7 +19,7 @@ import (
 
 // Whoever comes first in a batch removes the other, which then gets nothing.
 func TestDescriptorRemovedInBatch(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, q, r := newPipe(t), newPipe(t), w.New(t, reactor.Config{})
 		a, b := &thing{fd: p.r}, &thing{fd: q.r}
 		a.onRead = func() error { r.RemoveReader(b); return nil }
@@ -37,7 +37,7 @@ func TestDescriptorRemovedInBatch(t *testing.T) {
 
 // Before each call the reactor looks whether it is still wanted.
 func TestDescriptorRechecked(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, q, r := newPair(t), newPair(t), w.New(t, reactor.Config{})
 		a, b := &thing{fd: p.r}, &thing{fd: q.r}
 		p.put(t, "x")
@@ -63,7 +63,7 @@ func TestDescriptorRechecked(t *testing.T) {
 
 // One number, a reader and a writer that are two objects.
 func TestDescriptorTwoObjects(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, r := newPair(t), w.New(t, reactor.Config{})
 		in, out := &thing{fd: p.r}, &thing{fd: p.r}
 		add(t, r, in, out)
@@ -91,7 +91,7 @@ func TestDescriptorTwoObjects(t *testing.T) {
 
 // A number that is closed and used again within a batch.
 func TestDescriptorReusedInBatch(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		fresh, p, q := newPipe(t), newPipe(t), newPipe(t)
 		r := w.New(t, reactor.Config{})
 		a, b, c := &thing{fd: p.r}, &thing{fd: q.r}, &thing{}
@@ -130,7 +130,7 @@ func TestDescriptorReusedInBatch(t *testing.T) {
 
 // What was written before the end is read, and then the end.
 func TestDescriptorHangUp(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		r := w.New(t, reactor.Config{})
 		for range 50 {
 			p := newPipe(t)
@@ -171,7 +171,7 @@ func TestDescriptorHangUp(t *testing.T) {
 
 // The reader of a pipe goes while we write to it: DoWrite finds out.
 func TestDescriptorDeadWriteEnd(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
 		out := &thing{fd: p.w}
 		out.onWrite = func() error {
@@ -197,7 +197,7 @@ func TestDescriptorDeadWriteEnd(t *testing.T) {
 
 // One bad descriptor does not spoil the others.
 func TestDescriptorClosedBehindBack(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, q, r := newPipe(t), newPipe(t), w.New(t, reactor.Config{})
 		got, none := "", ""
 		bad, good := &thing{fd: p.r, onRead: reading(p.r, 4, &none)}, &thing{fd: q.r, onRead: reading(q.r, 4, &got)}
@@ -252,7 +252,7 @@ func TestDescriptorClosedBehindBack(t *testing.T) {
 func TestDescriptorNumberReused(t *testing.T) {
 	for name, duplicate := range map[string]bool{"closed": false, "closed, a duplicate lives on": true} {
 		t.Run(name, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 				old, fresh := newPair(t), newPair(t)
 				r := w.New(t, reactor.Config{})
 				a, b := &thing{fd: old.r}, &thing{fd: old.r}
@@ -289,11 +289,16 @@ func TestDescriptorNumberReused(t *testing.T) {
 	}
 }
 
-// A wait ends when it should, not before and without spinning.
+// A wait ends when it should, not before and without spinning; whether descriptors are
+// watched or connections.
 func TestDescriptorsDoNotSpoilTimeouts(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
-		p, r := newPipe(t), w.New(t, reactor.Config{})
-		add(t, r, &thing{fd: p.r}, nil)
+		r := w.New(t, reactor.Config{})
+		if w.Simulated() {
+			connect(t, r, new(end), new(end))
+		} else {
+			add(t, r, &thing{fd: newPipe(t).r}, nil)
+		}
 		turns := r.Stats().Turns
 		at, due := time.Duration(0), r.Now()+1500*time.Microsecond
 		r.CallLater(1500*time.Microsecond, func() { at = r.Now() })
@@ -310,7 +315,7 @@ func TestDescriptorsDoNotSpoilTimeouts(t *testing.T) {
 
 // A failure of the kernel changes nothing.
 func TestDescriptorArmFails(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		var f reactortest.Faults
 		p := newPair(t)
 		r := reactortest.New(t, f.Wrap(w.Open(t)), reactor.Config{})
@@ -348,7 +353,7 @@ func TestDescriptorArmFails(t *testing.T) {
 
 // Regular files are always ready, and belong in every list.
 func TestDescriptorRegularFiles(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		r := w.New(t, reactor.Config{})
 		var files [2]*os.File
 		text := strings.Repeat("regular", 300)

@@ -164,7 +164,7 @@ func add(t *testing.T, r *reactor.Reactor, reader reactor.ReadDescriptor, writer
 
 // Readiness is told again in every turn until the descriptor is removed.
 func TestDescriptorReady(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
 		in, out := &thing{fd: p.r}, &thing{fd: p.w}
 		add(t, r, in, out)
@@ -198,9 +198,28 @@ func TestDescriptorReady(t *testing.T) {
 	})
 }
 
+// A kernel that has nothing to watch descriptors with says so, and goes on.
+func TestDescriptorsUnsupported(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r := reactortest.New(t, struct{ kernel.Kernel }{w.Open(t)}, reactor.Config{})
+		d := &thing{fd: 0}
+		if err := r.AddReader(d); !errors.Is(err, kernel.ErrUnsupported) {
+			t.Errorf("AddReader: %v", err)
+		}
+		if err := r.AddWriter(d); !errors.Is(err, kernel.ErrUnsupported) {
+			t.Errorf("AddWriter: %v", err)
+		}
+		r.RemoveReader(d)
+		reactortest.Turns(t, r, 2)
+		if d.lost != nil || len(r.Readers())+len(r.Writers()) != 0 || r.Stats().Sources != 0 {
+			t.Errorf("lost %v, %+v", d.lost, r.Stats())
+		}
+	})
+}
+
 // Removed before there was anything to read.
 func TestDescriptorRemovedBefore(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
 		in, out := &thing{fd: p.r}, &thing{fd: p.w}
 		add(t, r, in, out)
@@ -215,7 +234,7 @@ func TestDescriptorRemovedBefore(t *testing.T) {
 }
 
 func TestDescriptorLists(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, q, r := newPair(t), newPipe(t), w.New(t, reactor.Config{})
 		both, in := &thing{fd: p.r}, &thing{fd: q.r}
 		add(t, r, both, both)
@@ -258,7 +277,7 @@ func TestDescriptorLists(t *testing.T) {
 // What a handler returns decides.
 func TestDescriptorResults(t *testing.T) {
 	broken := errors.New("broken")
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		r := w.New(t, reactor.Config{})
 		for name, c := range map[string]struct {
 			read, write error
@@ -326,7 +345,7 @@ func TestDescriptorHalfClose(t *testing.T) {
 		"no end but a failed (FDS-9)": {result: kernel.ErrReset},
 	} {
 		t.Run(name, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 				p, r := newPair(t), w.New(t, reactor.Config{})
 				d := &halfThing{thing: thing{fd: p.r}}
 				if c.write {
@@ -373,7 +392,7 @@ func TestDescriptorPanics(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 				var panics []*reactor.PanicError
 				p, q := newPair(t), newPair(t)
 				r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics = append(panics, e) }})
@@ -414,7 +433,7 @@ func TestDescriptorPanics(t *testing.T) {
 }
 
 func TestDescriptorsWhenStopping(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, q, r := newPair(t), newPipe(t), w.New(t, reactor.Config{})
 		both, out, removed := &thing{fd: p.r}, &thing{fd: q.w}, &thing{fd: q.r}
 		add(t, r, both, both)

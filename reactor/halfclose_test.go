@@ -63,8 +63,8 @@ func TestWriteAfterCloseWrite(t *testing.T) {
 // must close itself.
 func TestCloseWrite(t *testing.T) {
 	chunked(t, func(t *testing.T, w reactortest.World) {
+		sent := pattern(bulk(w, 17_000))
 		p := newHalfPair(t, w)
-		sent := pattern(17_000)
 		p.srv.s.Write(sent)
 		p.srv.s.CloseWrite()
 		p.srv.s.CloseWrite()
@@ -170,19 +170,19 @@ func TestCloseAfterBothHalves(t *testing.T) {
 // TCP-74: a panic in either listener is the end of the connection; also if
 // CloseWrite was called in ConnectionMade.
 func TestHalfCloseListenerPanics(t *testing.T) {
-	cases := map[string]func(h *halfEnd, p func() *peer) (want string){
-		"read": func(h *halfEnd, p func() *peer) string {
+	cases := map[string]func(h *halfEnd, p func() *reactortest.Peer) (want string){
+		"read": func(h *halfEnd, p func() *reactortest.Peer) string {
 			h.onReadLost = func() { panic("read") }
 			p().CloseWrite()
 			return "read lost"
 		},
-		"write": func(h *halfEnd, p func() *peer) string {
+		"write": func(h *halfEnd, p func() *reactortest.Peer) string {
 			h.onWriteLost = func() { panic("write") }
 			p()
 			h.s.CloseWrite()
 			return "write lost"
 		},
-		"write, at once": func(h *halfEnd, p func() *peer) string {
+		"write, at once": func(h *halfEnd, p func() *reactortest.Peer) string {
 			h.onMade = func() { h.s.CloseWrite() }
 			h.onWriteLost = func() { panic("write, at once") }
 			p()
@@ -195,7 +195,7 @@ func TestHalfCloseListenerPanics(t *testing.T) {
 				var h halfEnd
 				panics := 0
 				var r *reactor.Reactor
-				what := act(&h, func() (p *peer) {
+				what := act(&h, func() (p *reactortest.Peer) {
 					r, _, p = withPeer(t, w, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }}, &h)
 					return p
 				})
@@ -216,7 +216,7 @@ func TestCloseWriteOfGonePeer(t *testing.T) {
 		var h halfEnd
 		r, _, p := withPeer(t, w, reactor.Config{}, &h)
 		h.s.PauseProducing()
-		p.reset()
+		p.Abort()
 		reactortest.Turns(t, r, 3)
 		h.s.CloseWrite()
 		until(t, r, saw(&h, "write lost"))

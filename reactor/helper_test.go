@@ -14,7 +14,7 @@ import (
 // loopback is a free port of 127.0.0.1.
 var loopback = kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
 
-// worlds runs body once on every kernel.
+// worlds runs body once on every kernel, the simulated one included.
 func worlds(t *testing.T, body func(t *testing.T, w reactortest.World)) {
 	t.Helper()
 	for name, w := range reactortest.Worlds() {
@@ -28,6 +28,29 @@ func chunked(t *testing.T, body func(t *testing.T, w reactortest.World)) {
 	for name, w := range reactortest.Chunked() {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 	}
+}
+
+// nativeWorlds is worlds without the simulated one; why says what that one lacks.
+func nativeWorlds(t *testing.T, why string, body func(t *testing.T, w reactortest.World)) {
+	t.Helper()
+	for name, w := range reactortest.Native() {
+		t.Run(name, func(t *testing.T) {
+			t.Logf("not simulated: %s", why)
+			body(t, w)
+		})
+	}
+}
+
+// bulk is n, for an amount of bytes that is more than the buffers on the way hold; or
+// less where streams are cut, with smaller buffers where those can be had.
+func bulk(w reactortest.World, n int) int {
+	if w.Chunk() == 0 {
+		return n
+	}
+	if n := w.Net(); n != nil {
+		n.SendBuffer, n.RecvBuffer = 200, 200
+	}
+	return 2048
 }
 
 // until turns r until done.

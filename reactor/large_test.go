@@ -30,8 +30,9 @@ func (s *sink) ConnectionLost(err error) { s.err = err }
 
 // TCP-54: 60 MB in one write arrive whole and in order, and then the close.
 func TestLargeWrite(t *testing.T) {
-	sent := pattern(60_000_000)
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	all := pattern(60_000_000)
+	chunked(t, func(t *testing.T, w reactortest.World) {
+		sent := all[:bulk(w, len(all))]
 		r := w.New(t, reactor.Config{})
 		var srv end
 		srv.onMade = func() {
@@ -57,8 +58,8 @@ func TestLargeWrite(t *testing.T) {
 // TCP-54, in writes of every size, on every way of cutting a stream.
 func TestManyWrites(t *testing.T) {
 	chunked(t, func(t *testing.T, w reactortest.World) {
+		sent := pattern(bulk(w, 20_000))
 		r := w.New(t, reactor.Config{})
-		sent := pattern(20_000)
 		var srv end
 		srv.onMade = func() {
 			for rest, n := sent, 0; len(rest) > 0; n = (n*7 + 1) % 9001 {

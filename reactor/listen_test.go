@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -81,26 +81,14 @@ func (f *service) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	return e
 }
 
-// client is a connection of package net to a, which the reactor has not accepted.
-func client(t *testing.T, a kernel.Addr) *net.TCPConn {
-	t.Helper()
-	c, err := net.DialTimeout("tcp", a.String(), 10*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
-	return c.(*net.TCPConn)
-}
-
 // refuses tells whether nobody listens at a.
-func refuses(t *testing.T, a kernel.Addr) bool {
+func refuses(t *testing.T, w reactortest.World, a kernel.Addr) bool {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", a.String(), 10*time.Second)
+	p, err := w.Connect(t, a)
 	if err == nil {
-		c.Close()
+		p.Close()
 	}
-	return err != nil
+	return errors.Is(err, kernel.ErrRefused)
 }
 
 // sameEvents fails the test unless got is want.
@@ -125,8 +113,11 @@ func stopped(t *testing.T, p *reactor.Port) {
 }
 
 // needIPv6 skips the test on a machine without ::1.
-func needIPv6(t *testing.T) {
+func needIPv6(t *testing.T, w reactortest.World) {
 	t.Helper()
+	if w.Simulated() {
+		return
+	}
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
 		t.Skipf("no IPv6 loopback here: %v", err)
@@ -143,7 +134,7 @@ func TestListenBindsAtOnce(t *testing.T) {
 		if a := p.Addr(); a.Port() == 0 || a.IP.Addr() != loopback.IP.Addr() || a.Net != kernel.TCP {
 			t.Errorf("listening at %v", a)
 		}
-		client(t, p.Addr()) // no turn was made yet
+		w.Peer(t, p.Addr()) // no turn was made yet
 		until(t, r, func() bool { return len(f.ends) == 1 })
 	})
 }
@@ -155,7 +146,7 @@ func TestListenBacklogIsTheSystems(t *testing.T) {
 		f := &service{}
 		p := listen(t, r, f, nil)
 		for range 60 {
-			client(t, p.Addr())
+			w.Peer(t, p.Addr())
 		}
 		until(t, r, func() bool { return len(f.ends) == 60 })
 	})
@@ -200,16 +191,16 @@ func TestListenFamilies(t *testing.T) {
 		if a := p.Addr(); a.IP.Addr() != netip.IPv4Unspecified() || a.Port() == 0 {
 			t.Errorf("listening at %v", a)
 		}
-		client(t, kernel.TCPAddr(loopback.IP.Addr(), p.Addr().Port()))
-		if !refuses(t, kernel.TCPAddr(netip.IPv6Loopback(), p.Addr().Port())) {
+		w.Peer(t, kernel.TCPAddr(loopback.IP.Addr(), p.Addr().Port()))
+		if !refuses(t, w, kernel.TCPAddr(netip.IPv6Loopback(), p.Addr().Port())) {
 			t.Error("the IPv4 zero address listens on IPv6 too")
 		}
 	})
 }
 
 func TestListenIPv6(t *testing.T) {
-	needIPv6(t)
 	worlds(t, func(t *testing.T, w reactortest.World) {
+		needIPv6(t, w)
 		r := w.New(t, reactor.Config{})
 		f := &service{}
 		p, err := r.Listen(kernel.TCPAddr(netip.IPv6Loopback(), 0), f, nil)
@@ -233,21 +224,21 @@ func TestListenIPv6(t *testing.T) {
 
 // TCP-6: "::" is IPv6 alone, so both families can be had at one port number.
 func TestListenIPv6AnyIsIPv6Only(t *testing.T) {
-	needIPv6(t)
 	worlds(t, func(t *testing.T, w reactortest.World) {
+		needIPv6(t, w)
 		r := w.New(t, reactor.Config{})
 		six, err := r.Listen(kernel.TCPAddr(netip.IPv6Unspecified(), 0), &service{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		four := kernel.TCPAddr(loopback.IP.Addr(), six.Addr().Port())
-		if !refuses(t, four) {
+		if !refuses(t, w, four) {
 			t.Errorf("an IPv4 client reached %v", six.Addr())
 		}
 		if _, err := r.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), four.Port()), &service{}, nil); err != nil {
 			t.Errorf("both families at one port number: %v", err)
 		}
-		client(t, four)
+		w.Peer(t, four)
 	})
 }
 
@@ -268,7 +259,7 @@ func TestListenAgainAtOnce(t *testing.T) {
 			}
 		})
 		until(t, r, func() bool { return again != nil })
-		client(t, again.Addr())
+		w.Peer(t, again.Addr())
 	})
 }
 
@@ -350,7 +341,7 @@ func TestListenOrder(t *testing.T) {
 		if len(log.with("INFO starting factory=service", on)) != 1 || log.lines[0] != log.with(on)[0] {
 			t.Errorf("log %q", log.lines)
 		}
-		client(t, p.Addr())
+		w.Peer(t, p.Addr())
 		until(t, r, func() bool { return len(f.ends) == 1 })
 		sameEvents(t, f.events[:6], "bind", "log", "log", "start", "accept", "build")
 	})
@@ -358,18 +349,18 @@ func TestListenOrder(t *testing.T) {
 
 // TCP-8: accepting ends at once, the rest later, and connections live on.
 func TestStopListening(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
 		r := w.New(t, reactor.Config{})
 		f := &service{}
 		p := listen(t, r, f, nil)
-		first := client(t, p.Addr())
+		first := w.Peer(t, p.Addr())
 		until(t, r, func() bool { return len(f.ends) == 1 })
-		waiting := client(t, p.Addr()) // the system's, not yet the port's
+		waiting := w.Peer(t, p.Addr()) // the system's, not yet the port's
 		done := 0
 		p.StopListening(func(err error) {
 			done++
 			f.events = append(f.events, "done")
-			if err != nil || p.Listening() || !refuses(t, p.Addr()) {
+			if err != nil || p.Listening() || !refuses(t, w, p.Addr()) {
 				t.Errorf("%v, listening %v", err, p.Listening())
 			}
 		})
@@ -379,7 +370,7 @@ func TestStopListening(t *testing.T) {
 		sameEvents(t, f.events, "start", "build")
 		until(t, r, func() bool { return done > 0 })
 		sameEvents(t, f.events, "start", "build", "stop", "done")
-		if _, err := waiting.Read(make([]byte, 1)); err == nil {
+		if _, err := waiting.Read(make([]byte, 1)); !errors.Is(err, kernel.ErrReset) && err != io.EOF {
 			t.Error("a client that was not accepted can read")
 		}
 		first.Write([]byte("still here"))
@@ -435,14 +426,14 @@ func TestStopFactoryFails(t *testing.T) {
 		var got error
 		p.StopListening(func(err error) { got = err })
 		until(t, r, func() bool { return got != nil })
-		if !errors.Is(got, f.stopErr) || p.Listening() || !refuses(t, p.Addr()) {
+		if !errors.Is(got, f.stopErr) || p.Listening() || !refuses(t, w, p.Addr()) {
 			t.Errorf("%v, listening %v", got, p.Listening())
 		}
 		f.stopErr = nil
 		if err := p.StartListening(); err != nil {
 			t.Fatal(err)
 		}
-		client(t, p.Addr())
+		w.Peer(t, p.Addr())
 	})
 }
 
@@ -459,7 +450,7 @@ func TestStartListeningAgain(t *testing.T) {
 		if err := p.StartListening(); err != nil || !p.Listening() {
 			t.Fatal(err)
 		}
-		client(t, p.Addr())
+		w.Peer(t, p.Addr())
 		until(t, r, func() bool { return len(f.ends) == 1 })
 		sameEvents(t, f.events, "start", "stop", "start", "build")
 	})
@@ -480,7 +471,7 @@ func TestListeningUntilTheReactorStops(t *testing.T) {
 		if err := r.Run(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if !told || p.Listening() || !refuses(t, p.Addr()) {
+		if !told || p.Listening() || !refuses(t, w, p.Addr()) {
 			t.Errorf("told %v, listening %v", told, p.Listening())
 		}
 		if _, err := r.Listen(loopback, f, nil); !errors.Is(err, reactor.ErrStopped) {

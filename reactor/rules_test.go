@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -233,7 +234,7 @@ func open() map[int]bool {
 
 // what the reactor opens is close-on-exec, and non-blocking if it is a socket.
 func TestDescriptorFlags(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		before := open()
 		r := w.New(t, reactor.Config{})
 		connect(t, r, new(end), new(end))
@@ -261,7 +262,7 @@ func TestDescriptorFlags(t *testing.T) {
 
 // DESC-39: the flags of a foreign descriptor stay as they are.
 func TestForeignFlags(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
 		for _, set := range []bool{true, false} {
 			flags := 0
@@ -285,7 +286,7 @@ func TestForeignFlags(t *testing.T) {
 
 // DESC-37, DESC-38: plain reads and writes of a foreign descriptor.
 func TestForeignReadWrite(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		p, k := newPipe(t), w.Open(t)
 		defer k.Close()
 		in, err := k.(kernel.Watcher).Watch(p.r)
@@ -340,6 +341,9 @@ func TestForeignReadWrite(t *testing.T) {
 // whatever ended has given back its descriptor, once, and left no timer.
 func TestNothingIsLeft(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
+		if n := w.Net(); n != nil {
+			n.SetLatency("localhost", "localhost", time.Microsecond, time.Millisecond) // or nothing would take too long
+		}
 		r, f := faulty(t, w)
 		empty := listen(t, r, one(new(end)), nil) // keeps the reserve, which stays until the end
 		for over := false; !over; {

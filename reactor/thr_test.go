@@ -84,14 +84,12 @@ func TestPostNeverCalls(t *testing.T) {
 func TestPostBatches(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
-		turns := r.Stats().Turns
+		r := reactortest.New(t, k, bytewise)
 		timer, io, rounds := false, false, 0
-		p := newPipeReader(t)
-		p.read = func() { io = true; r.RemoveReader(p) }
-		if err := r.AddReader(p); err != nil {
-			t.Fatal(err)
-		}
+		p := newInput(t, w, r)
+		p.read = func() { io = true; p.off() }
+		p.on()
+		turns := r.Stats().Turns
 		r.CallLater(ms, func() { timer = true })
 		k.asleep = func(until time.Duration) {
 			if until != 0 && rounds > 0 {

@@ -40,16 +40,16 @@ func newTCPPair(t *testing.T, w reactortest.World) *tcpPair {
 	return p
 }
 
-// withPeer is an end on a kernel with faults, and its peer from package net.
-func withPeer(t *testing.T, w reactortest.World, c reactor.Config, e reactor.Protocol) (*reactor.Reactor, *reactortest.Faults, *peer) {
+// withPeer is an end on a kernel with faults, and a peer that turns nothing.
+func withPeer(t *testing.T, w reactortest.World, c reactor.Config, e reactor.Protocol) (*reactor.Reactor, *reactortest.Faults, *reactortest.Peer) {
 	t.Helper()
 	f := &reactortest.Faults{}
 	r := reactortest.New(t, f.Wrap(w.Open(t)), c)
 	built := false
 	p := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { built = true; return e }), nil)
-	conn := client(t, p.Addr())
+	conn := w.Peer(t, p.Addr())
 	until(t, r, func() bool { return built })
-	return r, f, &peer{conn}
+	return r, f, conn
 }
 
 // prefixed has a name of its own for logs.
@@ -161,11 +161,11 @@ func (c *byteCounter) DataReceived(p []byte) { c.n += len(p) }
 
 // PROTO-3: Each makes a new protocol for each connection.
 func TestEach(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
 		r := w.New(t, reactor.Config{})
 		p := listen(t, r, reactor.Each[byteCounter](), nil)
-		client(t, p.Addr()).Write([]byte("one"))
-		client(t, p.Addr()).Write([]byte("three"))
+		w.Peer(t, p.Addr()).Write([]byte("one"))
+		w.Peer(t, p.Addr()).Write([]byte("three"))
 		counts := func() map[int]bool {
 			m := map[int]bool{}
 			for s := range r.Streams() {
@@ -185,7 +185,7 @@ func TestEach(t *testing.T) {
 // nothing, the end is io.EOF.
 func TestReads(t *testing.T) {
 	const size = 1000
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w reactortest.World) {
 		var e end
 		e.onData = func(p []byte) {
 			if len(p) == 0 || len(p) > size || cap(p) > len(p) {
@@ -193,7 +193,7 @@ func TestReads(t *testing.T) {
 			}
 		}
 		r, f, p := withPeer(t, w, reactor.Config{ReadBuffer: size}, &e)
-		sent := pattern(10 * size)
+		sent := pattern(3 * size)
 		p.Write(sent)
 		reads := f.Calls["Read"]
 		until(t, r, func() bool {
@@ -236,7 +236,7 @@ func TestReadAndWriteErrors(t *testing.T) {
 			}
 			until(t, r, func() bool { return e.err != nil })
 			got, ok := errors.AsType[*reactor.OpError](e.err)
-			if !ok || got.Op != op || got.Remote.String() != p.LocalAddr().String() || !errors.Is(e.err, reactor.ErrLost) || !errors.Is(e.err, syscall.EIO) {
+			if !ok || got.Op != op || got.Remote != p.Local() || !errors.Is(e.err, reactor.ErrLost) || !errors.Is(e.err, syscall.EIO) {
 				t.Errorf("%s: lost with %v", op, e.err)
 			}
 		}
@@ -257,7 +257,7 @@ func TestDataReceivedPanics(t *testing.T) {
 		if got, _ := errors.AsType[*reactor.PanicError](e.err); got.Value != "indigestible" || panics != 1 || len(log.with("ERROR panic", "indigestible")) != 1 {
 			t.Errorf("lost with %v, %d panics, log %q", e.err, panics, log.lines)
 		}
-		if err := ended(p.TCPConn); !errors.Is(err, syscall.ECONNRESET) {
+		if err := ended(p); !errors.Is(err, kernel.ErrReset) {
 			t.Errorf("the peer sees %v", err)
 		}
 	})
@@ -300,6 +300,7 @@ func TestShortWrites(t *testing.T) {
 // TCP-55: a slice is the caller's again when Write returns.
 func TestWriteCopies(t *testing.T) {
 	chunked(t, func(t *testing.T, w reactortest.World) {
+		large := bulk(w, 17_000) // more than 16 KiB takes another path
 		p := newTCPPair(t, w)
 		var want []byte
 		scribble := func(p []byte) {
@@ -307,7 +308,7 @@ func TestWriteCopies(t *testing.T) {
 				p[i] = '!'
 			}
 		}
-		for _, n := range []int{17_000, 1, 100} { // more than 16 KiB takes another path
+		for _, n := range []int{large, 1, 100} {
 			a, b, c := pattern(n), pattern(7), pattern(100)
 			want = append(append(append(want, a...), b...), c...)
 			p.srv.s.Write(a)

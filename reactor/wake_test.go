@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/reactor/reactortest"
 )
@@ -32,7 +33,7 @@ func openDescriptors() []int {
 }
 
 func TestWakerDescriptors(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
 		before := openDescriptors()
 		k := w.Open(t)
 		blocking, found := 0, 0
@@ -68,15 +69,31 @@ func TestWakerDescriptors(t *testing.T) {
 	})
 }
 
+// Closing twice, and waking what is closed, is harmless on every kernel.
+func TestWakeAfterClose(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		k := w.Open(t)
+		for range 2 {
+			if err := k.Close(); err != nil {
+				t.Errorf("WAKE-5: %v", err)
+			}
+		}
+		k.Wake() // WAKE-3: it returns
+	})
+}
+
 func TestWakerIsNobodysDescriptor(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
 		r := w.New(t, reactor.Config{})
-		p := newPipeReader(t)
-		if err := r.AddReader(p); err != nil {
-			t.Fatal(err)
+		if !w.Simulated() { // where there are descriptors
+			p := newPipeReader(t)
+			if err := r.AddReader(p); err != nil {
+				t.Fatal(err)
+			}
+			same(t, r.Readers(), reactor.ReadDescriptor(p)) // WAKE-1: it is not among them
+			same(t, r.RemoveAll(), reactor.FileDescriptor(p))
 		}
-		same(t, r.Readers(), reactor.ReadDescriptor(p)) // WAKE-1: it is not among them
-		same(t, r.RemoveAll(), reactor.FileDescriptor(p))
+		same(t, r.RemoveAll()) // WAKE-1: nor is it removed with them
 		r.CallWhenRunning(func() {
 			go r.Stop() // WAKE-1: it has survived
 		})
@@ -115,17 +132,25 @@ func TestManyWakeUpsAreOne(t *testing.T) {
 	})
 }
 
-// raise sends this process a signal.
-func raise(t *testing.T, s syscall.Signal) {
+// raise sends this process a signal, or the simulated host.
+func raise(t *testing.T, w reactortest.World, s syscall.Signal) {
 	t.Helper()
-	if err := syscall.Kill(os.Getpid(), s); err != nil {
+	if w.Simulated() {
+		w.Net().Host("localhost").Signal(s)
+	} else if err := syscall.Kill(os.Getpid(), s); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // listenFor has a channel of the test's own hear a signal too.
-func listenFor(t *testing.T, s ...os.Signal) <-chan os.Signal {
+func listenFor(t *testing.T, w reactortest.World, s ...os.Signal) <-chan os.Signal {
 	c := make(chan os.Signal, 8)
+	if w.Simulated() { // another program on that host
+		k := w.Open(t)
+		k.(kernel.Signals).Notify(func(s os.Signal) { c <- s }, s...)
+		t.Cleanup(func() { k.Close() })
+		return c
+	}
 	signal.Notify(c, s...)
 	t.Cleanup(func() { signal.Stop(c) })
 	return c
@@ -135,12 +160,12 @@ func TestSignalStops(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1} {
 			var log coreLog
-			mine := listenFor(t, sig)
+			mine := listenFor(t, w, sig)
 			r := w.New(t, reactor.Config{Signals: []os.Signal{sig}, Logger: slog.New(&log)})
 			if r.ExitSignal() != nil {
 				t.Error("WAKE-11: an exit signal before the run")
 			}
-			r.CallWhenRunning(func() { raise(t, sig) })
+			r.CallWhenRunning(func() { raise(t, w, sig) })
 			down := false
 			r.AddTrigger(reactor.After, reactor.Shutdown, func() { down = true })
 			ended := make(chan error)
@@ -155,7 +180,7 @@ func TestSignalStops(t *testing.T) {
 				t.Error("WAKE-11: not logged")
 			}
 			<-mine // WAKE-13: other handlers are not disturbed, now
-			raise(t, sig)
+			raise(t, w, sig)
 			<-mine // and after the end
 		}
 	})
@@ -166,9 +191,9 @@ func TestNoSignalsUnlessNamed(t *testing.T) {
 		k := spyOn(t, w)
 		k.notify = func() { t.Error("WAKE-10: signals taken without being named") }
 		r := reactortest.New(t, k, reactor.Config{})
-		mine := listenFor(t, syscall.SIGUSR1)
+		mine := listenFor(t, w, syscall.SIGUSR1)
 		r.CallWhenRunning(func() {
-			raise(t, syscall.SIGUSR1)
+			raise(t, w, syscall.SIGUSR1)
 			<-mine
 			r.CallLater(ms, func() { r.Stop() })
 		})
@@ -187,10 +212,10 @@ func TestSecondSignal(t *testing.T) {
 		heard := make(chan os.Signal, 8)
 		k.heard = func(s os.Signal) { heard <- s }
 		r := reactortest.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2}, Logger: slog.New(&log)})
-		r.CallWhenRunning(func() { raise(t, syscall.SIGUSR1) })
+		r.CallWhenRunning(func() { raise(t, w, syscall.SIGUSR1) })
 		r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
 			<-heard
-			raise(t, syscall.SIGUSR2)
+			raise(t, w, syscall.SIGUSR2)
 			<-heard
 			r.Post(done) // after what the second signal posted
 		})
@@ -208,17 +233,17 @@ func TestSignalsAfterCrash(t *testing.T) {
 		taken := 0
 		k.notify = func() { taken++ }
 		k.heard = func(s os.Signal) { t.Errorf("WAKE-13: %v heard after the run", s) }
-		mine := listenFor(t, syscall.SIGUSR1)
+		mine := listenFor(t, w, syscall.SIGUSR1)
 		r := reactortest.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1}})
 		r.Post(r.Crash)
 		runToEnd(t, r)
 		if k.stops != 1 {
 			t.Errorf("WAKE-13: given back %d times", k.stops)
 		}
-		raise(t, syscall.SIGUSR1)
+		raise(t, w, syscall.SIGUSR1)
 		<-mine
 		k.heard = nil
-		r.CallWhenRunning(func() { raise(t, syscall.SIGUSR1) })
+		r.CallWhenRunning(func() { raise(t, w, syscall.SIGUSR1) })
 		runToEnd(t, r)
 		if taken != 2 || k.stops != 2 || r.ExitSignal() != syscall.SIGUSR1 {
 			t.Errorf("WAKE-10: taken %d times, exit signal %v", taken, r.ExitSignal())
@@ -231,16 +256,16 @@ func TestSignalsAfterCrash(t *testing.T) {
 const victim = "WHORL_TEST_VICTIM"
 
 func TestDefaultActionIsBack(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "what a real signal does to a process", func(t *testing.T, w reactortest.World) {
 		if os.Getenv(victim) != "" {
 			if os.Getenv(victim) != w.Name() {
 				return
 			}
 			r := w.New(t, reactor.Config{Signals: []os.Signal{syscall.SIGTERM}})
-			r.CallWhenRunning(func() { raise(t, syscall.SIGTERM) })
+			r.CallWhenRunning(func() { raise(t, w, syscall.SIGTERM) })
 			runToEnd(t, r)
-			raise(t, r.ExitSignal().(syscall.Signal)) // WAKE-15: how a program passes it on
-			<-time.After(reactortest.Limit)           // the end comes first
+			raise(t, w, r.ExitSignal().(syscall.Signal)) // WAKE-15: how a program passes it on
+			<-time.After(reactortest.Limit)              // the end comes first
 			return
 		}
 		cmd := exec.Command(os.Args[0], "-test.run=^TestDefaultActionIsBack$")

@@ -1,14 +1,3 @@
-// Package reactortest is for tests of code that runs on a reactor: every kernel of
-// this machine as a world to run the same test body in, a way to turn reactors
-// until something is so, and a kernel that fails on demand.
-//
-//	for name, w := range reactortest.Worlds() {
-//		t.Run(name, func(t *testing.T) {
-//			r := w.New(t, reactor.Config{})
-//			...
-//			reactortest.Until(t, func() bool { return got == want }, r)
-//		})
-//	}
 package reactortest
 
 import (
@@ -20,30 +9,63 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/sim"
 )
 
 // Limit is how long Until turns before it gives up, by the reactor's clock.
 const Limit = 30 * time.Second
 
 // World is a kind of place where reactors live. The zero World is not one; get
-// them from [Worlds].
+// them from [Worlds], [Native] or [Chunked]. All kernels of one World reach each
+// other: those of a native one over the loopback of this machine, those of the
+// simulated one on the host "localhost" of one network, which each walk makes anew.
 type World struct {
-	name  string
-	chunk int
-	open  func() (kernel.Kernel, error)
+	name    string
+	chunk   int
+	open    func() (kernel.Kernel, error)
+	net     *sim.Net // of the simulated world
+	outside *outsides
 }
 
-// Worlds walks every kernel that works on this machine.
+// Worlds walks every kernel that works on this machine, and then the simulated one,
+// "sim". What holds only where there are real descriptors, signals or other programs
+// is for [Native].
 func Worlds() iter.Seq2[string, World] {
 	return func(yield func(string, World) bool) {
+		for name, w := range Native() {
+			if !yield(name, w) {
+				return
+			}
+		}
+		w := simulated(0)
+		yield(w.name, w)
+	}
+}
+
+// Native walks every kernel of Worlds but the simulated one.
+func Native() iter.Seq2[string, World] {
+	return func(yield func(string, World) bool) {
 		for _, name := range native.Names() {
-			w := World{name: name, open: func() (kernel.Kernel, error) { return native.Open(name) }}
+			w := World{name: name, outside: new(outsides)}
+			w.open = func() (kernel.Kernel, error) { return native.Open(name) }
 			if !yield(name, w) {
 				return
 			}
 		}
 	}
 }
+
+// simulated is a world on a network of its own. The chunk size is also the seed, so
+// that the worlds of Chunked differ in what is left to chance.
+func simulated(chunk int) World {
+	n := sim.New(uint64(1 + chunk))
+	n.MaxChunk, n.Idle = chunk, moment
+	return World{name: "sim", chunk: chunk, net: n, outside: new(outsides), open: func() (kernel.Kernel, error) { return n.Kernel(), nil }}
+}
+
+// moment is for goroutines outside of a simulated world, such as a reactor's pool:
+// without it, time would have jumped far ahead before they had done anything.
+func moment() { time.Sleep(100 * time.Microsecond) }
 
 // ChunkSizes are the most bytes that one read or write moves, in the worlds of
 // Chunked: every way of cutting a stream that has ever found a defect. Zero is no
@@ -55,8 +77,12 @@ func Chunked() iter.Seq2[string, World] {
 	return func(yield func(string, World) bool) {
 		for name, w := range Worlds() {
 			for _, n := range ChunkSizes() {
-				w.chunk = n
-				if !yield(fmt.Sprintf("%s/%d", name, n), w) {
+				cut := w
+				cut.chunk = n
+				if w.Simulated() {
+					cut = simulated(n)
+				}
+				if !yield(fmt.Sprintf("%s/%d", name, n), cut) {
 					return
 				}
 			}
@@ -67,6 +93,17 @@ func Chunked() iter.Seq2[string, World] {
 // Name is the kernel's name.
 func (w World) Name() string { return w.name }
 
+// Chunk is the most bytes that one read or write moves here; 0 is no limit.
+func (w World) Chunk() int { return w.chunk }
+
+// Simulated tells whether time, network and chance of this world are simulated. Time
+// then passes only while a kernel waits, and jumps.
+func (w World) Simulated() bool { return w.net != nil }
+
+// Net is the network of a simulated world, on which faults can be set; nil for the
+// others.
+func (w World) Net() *sim.Net { return w.net }
+
 // Open opens a kernel of this world, which the caller, or a reactor made of it,
 // closes.
 func (w World) Open(t testing.TB) kernel.Kernel {
@@ -75,7 +112,7 @@ func (w World) Open(t testing.TB) kernel.Kernel {
 	if err != nil {
 		t.Fatalf("opening %s: %v", w.name, err)
 	}
-	if w.chunk > 0 {
+	if w.chunk > 0 && !w.Simulated() {
 		return (&Faults{MaxRead: w.chunk, MaxWrite: w.chunk}).Wrap(k)
 	}
 	return k
@@ -106,7 +143,8 @@ func New(t testing.TB, k kernel.Kernel, c reactor.Config) *reactor.Reactor {
 }
 
 // Until turns the reactors until done, and fails the test when that takes longer
-// than Limit. It is for reactors that are not in Run.
+// than Limit. It is for reactors that are not in Run. In a simulated world it goes on
+// by a millisecond at a time, so that done may also depend on goroutines outside.
 func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 	t.Helper()
 	end := rs[0].Now() + Limit
@@ -118,8 +156,8 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 			}
 			t.Fatalf("nothing came of it in %v", Limit)
 		}
-		if len(rs) > 1 {
-			left = min(left, time.Millisecond)
+		if len(rs) > 1 || jumps(rs[0].Kernel()) {
+			left = min(left, step)
 		}
 		for _, r := range rs {
 			if err := r.Turn(left); err != nil {
@@ -129,6 +167,23 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 				return
 			}
 		}
+	}
+}
+
+// step is how far things go on before somebody looks again.
+const step = time.Millisecond
+
+// jumps tells whether k, or the kernel below it, is simulated.
+func jumps(k kernel.Kernel) bool {
+	for {
+		if kernel.NameOf(k) == "sim" {
+			return true
+		}
+		w, ok := k.(interface{ Unwrap() kernel.Kernel })
+		if !ok {
+			return false
+		}
+		k = w.Unwrap()
 	}
 }
 

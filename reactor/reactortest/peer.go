@@ -1,0 +1,242 @@
+package reactortest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Peer is one end of a TCP connection that is on no reactor: it stands on a kernel of
+// its own in the same world, and waits when it has to. So it shows what a reactor
+// really sends, and how it really ends.
+//
+// A Peer is for the test's goroutine. While it waits it turns the reactors it was
+// made with; without any, they must run elsewhere or have done their part. Nothing
+// waits longer than Limit: then it fails with kernel.ErrTimeout. The Peer is closed
+// when the test ends.
+type Peer struct {
+	o  *outside
+	s  kernel.Sock
+	rs []*reactor.Reactor
+}
+
+// Listener is what Peers come from that are connected to.
+type Listener struct {
+	o  *outside
+	s  kernel.Sock
+	rs []*reactor.Reactor
+}
+
+// outside is the kernel of a test's Peers and Listeners.
+type outside struct {
+	t  testing.TB
+	k  kernel.Kernel
+	ev [1]kernel.Event
+}
+
+// outsides are those of a world's tests.
+type outsides struct {
+	mu sync.Mutex
+	of map[testing.TB]*outside
+}
+
+// outsider is the outside of t, which is closed when t ends.
+func (w World) outsider(t testing.TB) *outside {
+	t.Helper()
+	w.outside.mu.Lock()
+	defer w.outside.mu.Unlock()
+	if o := w.outside.of[t]; o != nil {
+		return o
+	}
+	k, err := w.open()
+	if err != nil {
+		t.Fatalf("opening %s: %v", w.name, err)
+	}
+	o := &outside{t: t, k: k}
+	if w.outside.of == nil {
+		w.outside.of = make(map[testing.TB]*outside)
+	}
+	w.outside.of[t] = o
+	t.Cleanup(func() {
+		w.outside.mu.Lock()
+		defer w.outside.mu.Unlock()
+		delete(w.outside.of, t)
+		k.Close()
+	})
+	return o
+}
+
+// Peer connects to a, and fails the test if it cannot. That the other side accepts is
+// not waited for. The reactors are turned while the Peer waits, also later.
+func (w World) Peer(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) *Peer {
+	t.Helper()
+	p, err := w.Connect(t, a, rs...)
+	if err != nil {
+		t.Fatalf("connecting a peer to %v: %v", a, err)
+	}
+	return p
+}
+
+// Connect is Peer for attempts that may fail; the error is the kernel's.
+func (w World) Connect(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) (*Peer, error) {
+	t.Helper()
+	o := w.outsider(t)
+	s, err := o.k.Dial(a, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err = o.retry(s, kernel.Writable, rs, s.Connected); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return o.peer(s, rs), nil
+}
+
+// Listener listens on a free port of 127.0.0.1. The reactors are turned while it
+// waits, and by the Peers it accepts.
+func (w World) Listener(t testing.TB, rs ...*reactor.Reactor) *Listener {
+	t.Helper()
+	o := w.outsider(t)
+	s, err := o.k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
+	if err != nil {
+		t.Fatalf("listening: %v", err)
+	}
+	s.Local() // it cannot be asked for once the sock is closed
+	t.Cleanup(func() { s.Close() })
+	return &Listener{o, s, rs}
+}
+
+// Addr is where the Listener listens.
+func (l *Listener) Addr() kernel.Addr { return l.s.Local() }
+
+// Accept waits for a connection, and fails the test if none comes.
+func (l *Listener) Accept() *Peer {
+	l.o.t.Helper()
+	var s kernel.Sock
+	err := l.o.retry(l.s, kernel.Readable, l.rs, func() (err error) { s, err = l.s.Accept(); return err })
+	if err != nil {
+		l.o.t.Fatalf("accepting a peer: %v", err)
+	}
+	return l.o.peer(s, l.rs)
+}
+
+// Close ends listening; who was not accepted is reset.
+func (l *Listener) Close() error { return l.s.Close() }
+
+func (o *outside) peer(s kernel.Sock, rs []*reactor.Reactor) *Peer {
+	s.Local()
+	o.t.Cleanup(func() { s.Close() })
+	return &Peer{o, s, rs}
+}
+
+// retry calls fn until it succeeds or fails other than for want of readiness.
+func (o *outside) retry(s kernel.Sock, r kernel.Ready, rs []*reactor.Reactor, fn func() error) error {
+	for end := o.k.Now() + Limit; ; {
+		err := fn()
+		if err != kernel.ErrAgain {
+			return err
+		}
+		if o.k.Now() >= end {
+			return fmt.Errorf("nothing came of it in %v: %w", Limit, kernel.ErrTimeout)
+		}
+		until := o.k.Now() + step
+		for _, x := range rs {
+			before := x.Stats()
+			if err := x.Turn(0); err != nil && !errors.Is(err, reactor.ErrNotRestartable) {
+				return err
+			}
+			if x.Stats().Events != before.Events {
+				until = 0 // it is at work
+			}
+		}
+		if err := o.wait(s, r, until); err != nil {
+			return err
+		}
+	}
+}
+
+func (o *outside) wait(s kernel.Sock, r kernel.Ready, until time.Duration) error {
+	if err := o.k.Arm(s, 0, r); err != nil {
+		return err
+	}
+	_, err := o.k.Wait(o.ev[:], until)
+	return errors.Join(err, o.k.Arm(s, 0, 0))
+}
+
+// Read is io.Reader: it waits for at least one byte, or for the end: io.EOF, or what
+// broke the connection.
+func (p *Peer) Read(b []byte) (n int, err error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	err = p.o.retry(p.s, kernel.Readable, p.rs, func() (err error) { n, err = p.s.Read(b); return err })
+	return n, err
+}
+
+// Write is io.Writer: it waits until the connection has taken all of b.
+func (p *Peer) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		m := 0
+		err = p.o.retry(p.s, kernel.Writable, p.rs, func() (err error) { m, err = p.s.Write(b[n:]); return err })
+		n += m
+	}
+	return n, err
+}
+
+// TryRead is Read that does not wait: kernel.ErrAgain if nothing is there.
+func (p *Peer) TryRead(b []byte) (int, error) { return p.s.Read(b) }
+
+// TryWrite is Write that does not wait: it takes what there is room for, with
+// kernel.ErrAgain if that is nothing.
+func (p *Peer) TryWrite(b []byte) (int, error) { return p.s.Write(b) }
+
+// Send is Write that fails the test if not all was taken.
+func (p *Peer) Send(s string) {
+	p.o.t.Helper()
+	if n, err := p.Write([]byte(s)); err != nil {
+		p.o.t.Fatalf("the peer wrote %d bytes of %d: %v", n, len(s), err)
+	}
+}
+
+// Expect reads as many bytes as want has, and fails the test if they are others.
+func (p *Peer) Expect(want string) {
+	p.o.t.Helper()
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(p, got)
+	if string(got[:n]) != want {
+		p.o.t.Errorf("the peer got %q, want %q (%v)", got[:n], want, err)
+	}
+}
+
+// Rest is what comes until the end, and the end: io.EOF for an orderly one, else
+// what broke the connection.
+func (p *Peer) Rest() ([]byte, error) {
+	got, err := io.ReadAll(p)
+	if err == nil {
+		err = io.EOF
+	}
+	return got, err
+}
+
+// CloseWrite ends the peer's direction.
+func (p *Peer) CloseWrite() error { return p.s.CloseWrite() }
+
+// Close closes the connection in order, unless something was not read. A second call
+// does nothing.
+func (p *Peer) Close() error { return p.s.Close() }
+
+// Abort resets the connection.
+func (p *Peer) Abort() error { return p.s.Abort() }
+
+// Local is the peer's address, as the reactor's side sees it.
+func (p *Peer) Local() kernel.Addr { return p.s.Local() }
+
+// Remote is the address of the reactor's side.
+func (p *Peer) Remote() kernel.Addr { return p.s.Remote() }

@@ -1,0 +1,332 @@
+package reactortest
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Script is a scenario in the language that the package comment describes. It is
+// not changed by being run.
+type Script struct {
+	commands []command
+	names    map[string]kind
+}
+
+// Run plays the script and returns its transcript. The reactors, one or two, are
+// made by open, which is to pass the Config on; the ports of the script are on
+// the first, what it dials from is on the last. They must not be in Run, and are
+// left for the caller to close.
+//
+// Run ends when all connections of the script have. It fails if that takes longer
+// than Limit by the reactor's clock, or if a command cannot be carried out; the error
+// names the line, and the transcript is what there was until then.
+func (s *Script) Run(reactors int, open func(reactor.Config) *reactor.Reactor) (transcript string, err error) {
+	p := &play{script: s, byName: map[string]*group{}, timers: map[string]*reactor.DelayedCall{}}
+	c := reactor.Config{
+		ReadBuffer: 32 << 10, // scripts are played by the thousand
+		Resolver:   names{},
+		Panicked:   func(e *reactor.PanicError) { p.panics = append(p.panics, fmt.Sprint(e.Value)) },
+	}
+	for range reactors {
+		p.reactors = append(p.reactors, open(c))
+	}
+	for i := 0; i < len(s.commands) && p.err == nil; i++ {
+		p.do(s.commands[i], nil)
+	}
+	if p.err == nil {
+		p.err = p.until(p.over)
+	}
+	if p.err == nil {
+		p.err = p.turn(3) // nothing more may come
+	}
+	return p.transcript(), p.err
+}
+
+// play is one run of a script.
+type play struct {
+	script   *Script
+	reactors []*reactor.Reactor
+	groups   []*group // in the order in which the script names them
+	byName   map[string]*group
+	timers   map[string]*reactor.DelayedCall
+	said     []string
+	panics   []string
+	err      error
+}
+
+// group is what one name stands for: a port and the ends it accepted, or ends that
+// dialled.
+type group struct {
+	p      *play
+	name   string
+	r      *reactor.Reactor
+	ends   []*end
+	hooks  []hook
+	hidden []string
+	opts   options
+
+	port *reactor.Port
+	self *end // notes what happens to the port itself
+}
+
+// hook is a command to be carried out in a callback.
+type hook struct {
+	when when
+	cmd  command
+}
+
+// group is the group of that name.
+func (p *play) group(name string) *group {
+	g := p.byName[name]
+	if g == nil {
+		g = &group{p: p, name: name, r: p.reactors[0]}
+		if p.script.names[name] == kindDial {
+			g.r = p.reactors[len(p.reactors)-1]
+		}
+		g.self = &end{g: g}
+		p.byName[name] = g
+		p.groups = append(p.groups, g)
+	}
+	return g
+}
+
+// do carries out a command, in a callback of self unless that is nil. Only the first
+// failure is kept.
+func (p *play) do(c command, self *end) {
+	if err := c.run(p, self); err != nil && p.err == nil {
+		p.err = fmt.Errorf("line %d: %s: %w", c.line, c.verb, err)
+	}
+}
+
+// reactorOf is where a command belongs.
+func (p *play) reactorOf(c command) *reactor.Reactor {
+	if k := p.script.names[c.who]; k == kindDial || k == kindPort {
+		return p.group(c.who).r
+	}
+	return p.reactors[0]
+}
+
+// idleRounds is how often several reactors are turned in vain before the first of them
+// waits: what one did is nearly always there for another at once.
+const idleRounds = 100
+
+// until turns the reactors until done returns "", otherwise what is missing.
+func (p *play) until(done func() (missing string)) error {
+	limit := p.reactors[0].Now() + Limit
+	idle, before := 0, uint64(0)
+	for p.err == nil {
+		waits := done()
+		if waits == "" {
+			return nil
+		}
+		left := limit - p.reactors[0].Now()
+		if left <= 0 {
+			return fmt.Errorf("%s, after %v", waits, Limit)
+		}
+		if now := p.progress(); now != before {
+			idle, before = 0, now
+		}
+		if idle++; len(p.reactors) > 1 {
+			left = min(left, time.Millisecond)
+			if idle <= idleRounds {
+				left = 0
+			}
+		}
+		for _, r := range p.reactors {
+			if err := r.Turn(left); err != nil {
+				return err
+			}
+		}
+	}
+	return p.err
+}
+
+// progress is how much the reactors have done.
+func (p *play) progress() (n uint64) {
+	for _, r := range p.reactors {
+		s := r.Stats()
+		n += s.Events + s.Posted + s.DelayedCalls
+	}
+	return n
+}
+
+// turn turns each reactor n times, without waiting.
+func (p *play) turn(n int) error {
+	for range n {
+		for _, r := range p.reactors {
+			if err := r.Turn(0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// over tells which connection has not ended, "" if all have.
+func (p *play) over() string {
+	for _, g := range p.groups {
+		for _, e := range g.ends {
+			if !e.over {
+				return "the script has ended, and a connection of " + g.name + " has not"
+			}
+		}
+	}
+	return ""
+}
+
+// each calls fn for the ends that a command about g means: the one it is called in, or
+// all.
+func (g *group) each(self *end, fn func(*end) error) error {
+	ends := g.ends
+	if self != nil && self.g == g && self != g.self {
+		ends = []*end{self}
+	}
+	if len(ends) == 0 {
+		return fmt.Errorf("there is no connection of %s yet: wait for it", g.name)
+	}
+	for _, e := range ends {
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connected is each for commands that need a transport.
+func (g *group) connected(self *end, fn func(*end) error) error {
+	return g.each(self, func(e *end) error {
+		if e.s == nil {
+			return fmt.Errorf("%s is not connected yet: wait for it", g.name)
+		}
+		return fn(e)
+	})
+}
+
+// newEnd is an end of g for a connection that is made or tried.
+func (g *group) newEnd() *end {
+	e := &end{g: g}
+	g.ends = append(g.ends, e)
+	return e
+}
+
+// listen opens the port.
+func (g *group) listen() error {
+	port, err := g.r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0),
+		reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return g.newEnd().built() }),
+		&reactor.ListenConfig{StreamConfig: g.opts.stream})
+	g.port = port
+	return err
+}
+
+// dial dials once to a port of the script or to one of the places that are none.
+func (g *group) dial(where string) error {
+	var to kernel.Addr
+	switch where {
+	case "refused":
+		free, err := closedPort(g.r.Kernel())
+		if err != nil {
+			return err
+		}
+		to = free
+	case "silent", "unknown":
+		to = kernel.HostAddr(where, 1)
+	default:
+		port := g.p.group(where).port
+		if port == nil {
+			return fmt.Errorf("%s does not listen yet", where)
+		}
+		to = port.Addr()
+	}
+	e := g.newEnd()
+	f := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return e.built() })
+	o := &reactor.DialConfig{StreamConfig: g.opts.stream, Timeout: g.opts.timeout}
+	e.c = g.r.Dial(to, f, o, e.dialled)
+	return nil
+}
+
+// closedPort is an address where nobody listens.
+func closedPort(k kernel.Kernel) (kernel.Addr, error) {
+	s, err := k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
+	if err != nil {
+		return kernel.Addr{}, err
+	}
+	return s.Local(), s.Close()
+}
+
+// names is the resolver of scripts: "silent" is never answered, all else is unknown.
+type names struct{}
+
+// Resolve is reactor.Resolver.
+func (names) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, error)) (cancel func()) {
+	if name == "silent" {
+		return func() {}
+	}
+	cancelled := false
+	r.Post(func() {
+		if !cancelled {
+			done(nil, kernel.ErrNoRoute)
+		}
+	})
+	return func() { cancelled = true }
+}
+
+// transcript is what happened, by name in the order of the script's commands, and
+// for each end in the order in which it did. Ends of one name are told as a set.
+func (p *play) transcript() string {
+	var b strings.Builder
+	for _, g := range p.groups {
+		if slices.Contains(g.hidden, "everything") {
+			continue
+		}
+		var tales []string
+		for _, e := range g.ends {
+			tales = append(tales, e.log.tale())
+		}
+		tell(&b, g.name, tales)
+		tales = tales[:0]
+		for _, e := range g.ends {
+			if t := e.produced.tale(); t != "" {
+				tales = append(tales, t)
+			}
+		}
+		tell(&b, g.name+" producing", tales)
+		if t := g.self.log.tale(); t != "" {
+			tell(&b, g.name+" port", []string{t})
+		}
+	}
+	tell(&b, "said", lines(p.said))
+	slices.Sort(p.panics)
+	tell(&b, "panics", lines(p.panics))
+	return b.String()
+}
+
+// lines is one tale of many lines, none of no lines.
+func lines(l []string) []string {
+	if len(l) == 0 {
+		return nil
+	}
+	return []string{"  " + strings.Join(l, "\n  ") + "\n"}
+}
+
+// tell writes tales under a title, those that are equal once.
+func tell(b *strings.Builder, title string, tales []string) {
+	slices.Sort(tales)
+	for len(tales) > 0 {
+		n := 1
+		for n < len(tales) && tales[n] == tales[0] {
+			n++
+		}
+		b.WriteString(title)
+		if n > 1 {
+			fmt.Fprintf(b, ", %d times", n)
+		}
+		b.WriteString("\n" + tales[0])
+		tales = tales[n:]
+	}
+}
