@@ -94,6 +94,7 @@ func TestPeerEnds(t *testing.T) {
 		if rest, err := p.Rest(); len(rest) != 0 || !errors.Is(err, kernel.ErrReset) {
 			t.Errorf("aborted: %q, %v", rest, err)
 		}
+		var r *reactor.Reactor
 		e, r, p = made()
 		p.Send("bye")
 		p.Close()

@@ -1,9 +1,10 @@
-package main
+package room_test
 
 import (
 	"net/netip"
 	"testing"
 
+	"github.com/whorl-go/whorl/examples/chat/room"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/reactor/reactortest"
@@ -21,7 +22,7 @@ func TestRoom(t *testing.T) {
 	for name, w := range reactortest.Chunked() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
-			port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), new(room), nil)
+			port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), new(room.Room), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

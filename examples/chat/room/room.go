@@ -1,0 +1,56 @@
+// Package room is a chat room: the first line a user sends is a name, every other
+// goes to everybody.
+package room
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/receiver"
+)
+
+// Room is the factory and the shared state; the zero Room is empty. No lock: one
+// goroutine. A slice, not a map: the order of users is part of what the program does.
+type Room struct{ users []*user }
+
+type user struct {
+	receiver.Line
+	name string
+}
+
+// BuildProtocol makes a user, who is in the room once there is a name.
+func (rm *Room) BuildProtocol(kernel.Addr) reactor.Protocol {
+	u := new(user)
+	u.Delimiter = "\n"
+	u.LineReceived = func(line []byte) { rm.line(u, string(line)) }
+	u.Lost = func(error) { rm.leave(u) }
+	return u
+}
+
+func (rm *Room) line(u *user, line string) {
+	switch {
+	case u.name != "":
+		rm.say("%s: %s\n", u.name, line)
+	case slices.ContainsFunc(rm.users, func(x *user) bool { return x.name == line }):
+		fmt.Fprintf(u.T, "! %s is taken\n", line)
+	default:
+		u.name = line
+		rm.users = append(rm.users, u)
+		rm.say("* %s joined\n", line)
+	}
+}
+
+func (rm *Room) leave(u *user) {
+	if i := slices.Index(rm.users, u); i >= 0 {
+		rm.users = slices.Delete(rm.users, i, i+1)
+		rm.say("* %s left\n", u.name)
+	}
+}
+
+func (rm *Room) say(format string, args ...any) {
+	for _, u := range rm.users {
+		fmt.Fprintf(u.T, format, args...) // a Transport is an io.Writer that never blocks
+	}
+}

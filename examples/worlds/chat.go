@@ -1,0 +1,150 @@
+package worlds
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/whorl-go/whorl/examples/chat/room"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/receiver"
+	"github.com/whorl-go/whorl/sim"
+)
+
+// Chat is the room of examples/chat and three users who come back whenever they lose
+// it. What one hears is what all hear: the same lines in the same order, none twice,
+// torn or left out while one stays.
+func Chat() sim.World {
+	return sim.World{
+		Name:   "chat",
+		About:  "a chat room and three users: everybody in the room hears the same",
+		Length: 40 * time.Second,
+		Setup: func(n *sim.Net) sim.Checks {
+			small(n)
+			w := &chat{srv: n.Host("srv"), next: map[string]string{}, said: map[string]bool{}}
+			w.srv.Start(func(h *sim.Host) {
+				if _, err := h.Reactor.Listen(h.Addr(8008), new(room.Room), nil); err != nil {
+					w.fail("opening the room: %w", err)
+				}
+			})
+			for _, name := range []string{"ann", "bob", "cid"} {
+				u := &user{w: w, name: name}
+				w.users = append(w.users, u)
+				n.Host(name).Start(u.enter)
+			}
+			return sim.Checks{Always: w.err, Done: w.done}
+		},
+	}
+}
+
+type chat struct {
+	verdict
+	srv   *sim.Host
+	users []*user
+	said  map[string]bool   // lines that may be heard
+	next  map[string]string // the line that follows a line, for all who hear both
+	count int               // messages said
+	calm  int               // of these, before the faults ended; 0 while they last
+}
+
+type user struct {
+	w      *chat
+	name   string
+	visits int
+	now    *visit
+}
+
+// visit is a user's connection, under a name of its own: the room may not know yet
+// that the one before is gone.
+type visit struct {
+	receiver.Line
+	u      *user
+	name   string
+	last   string
+	heard  map[string]bool
+	latest map[string]int // number of the last message of a name
+	own    []string       // said and not heard yet
+	stop   func()
+}
+
+// enter is the program of a user's host.
+func (u *user) enter(h *sim.Host) { u.visit(h.Reactor) }
+
+func (u *user) visit(r *reactor.Reactor) {
+	u.visits++
+	v := &visit{u: u, name: fmt.Sprintf("%s.%d", u.name, u.visits), heard: map[string]bool{}, latest: map[string]int{}}
+	u.now = v
+	again := func(error) { r.CallLater(500*time.Millisecond, func() { u.visit(r) }) }
+	v.Delimiter = "\n"
+	v.LineReceived = func(line []byte) { v.hear(string(line)) }
+	v.Made = func() {
+		u.w.said["* "+v.name+" joined"], u.w.said["* "+v.name+" left"] = true, true
+		fmt.Fprintln(v.T, v.name)
+		v.stop = every(r, 2*time.Second, v.say)
+	}
+	v.Lost = func(err error) { v.stop(); again(err) }
+	dial(r, u.w.srv.Addr(8008), v, again)
+}
+
+// impatient is how many of its own messages a user waits for before it comes in anew.
+const impatient = 5
+
+func (v *visit) say() {
+	w := v.u.w
+	if len(v.own) >= impatient {
+		v.T.Abort()
+		return
+	}
+	w.count++
+	text := fmt.Sprintf("%d is my number, I am %s", w.count, v.name)
+	line := v.name + ": " + text
+	w.said[line] = true
+	v.own = append(v.own, line)
+	fmt.Fprintln(v.T, text)
+}
+
+// hear checks a line against what was said, and against what everybody else heard.
+func (v *visit) hear(line string) {
+	w := v.u.w
+	switch {
+	case !w.said[line]:
+		w.fail("%s heard %q, which nobody said", v.name, line)
+	case v.heard[line]:
+		w.fail("%s heard %q twice", v.name, line)
+	case v.last == "" && line != "* "+v.name+" joined":
+		w.fail("%s heard %q before it was in the room", v.name, line)
+	case v.last != "" && w.next[v.last] == "":
+		w.next[v.last] = line
+	case v.last != "" && w.next[v.last] != line:
+		w.fail("%s heard %q after %q, where another heard %q", v.name, line, v.last, w.next[v.last])
+	}
+	v.heard[line], v.last = true, line
+	var name string
+	var number int
+	if _, err := fmt.Sscanf(line, "%s %d", &name, &number); err != nil {
+		return // somebody joined or left
+	}
+	v.latest[name] = number
+	if name == v.name+":" {
+		if len(v.own) == 0 || v.own[0] != line {
+			w.fail("%s heard %q of itself, and waited for %q", v.name, line, v.own)
+		}
+		v.own = slices.Delete(v.own, 0, min(1, len(v.own)))
+	}
+}
+
+// done tells whether everybody has heard of everybody something that was said after
+// the faults ended.
+func (w *chat) done() bool {
+	if w.calm == 0 {
+		w.calm = w.count + 1
+	}
+	for _, u := range w.users {
+		for _, v := range w.users {
+			if u.now.latest[v.now.name+":"] <= w.calm {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,93 @@
+package worlds
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/examples/lease/lease"
+	"github.com/whorl-go/whorl/sim"
+)
+
+// hasty makes a mistake that is easy to make and hard to see: the lease runs from when
+// an answer came, instead of from when the leader asked. It is as if the line in
+// lease.answered were
+//
+//	p.granted = n.r.Now()
+//
+// All is well while answers are quick. An answer that was long under way, or lay in a
+// buffer while the leader stood still, extends a lease that others have given away since.
+func hasty(h *sim.Host, node *lease.Node) {
+	tap := node.Tap
+	node.Tap = func(m *lease.Message) {
+		tap(m)
+		if m.Kind == "appended" || m.Kind == "missing" {
+			m.Sent = h.Reactor.Now()
+		}
+	}
+}
+
+// The seeds find it: two hold the lease, or one holds it that does not know what the
+// other has added. The docs chapter "Testing with a seed" walks through it.
+func TestHastyLeaseIsFound(t *testing.T) {
+	const seeds = 200
+	w := leaseWorld(hasty)
+	var simple sim.Result // the failure that needs the fewest fault classes
+	var matter []string
+	found := 0
+	for seed := range uint64(seeds) {
+		r := w.Run(seed, sim.Swarm(seed))
+		if r.Err == nil {
+			continue
+		}
+		if found++; !strings.Contains(r.Err.Error(), "the lease") {
+			t.Fatalf("found something else: %v", r.Err)
+		}
+		o, classes := w.Minimise(r)
+		if r.Options = o; matter == nil || len(classes) < len(matter) {
+			simple, matter = r, classes
+		}
+		if raced {
+			t.Logf("the first that finds it will do, because of -race")
+			break
+		}
+	}
+	if found == 0 {
+		t.Fatalf("not found in %d seeds", seeds)
+	}
+	t.Logf("%d of up to %d seeds find it", found, seeds)
+	again := kept(w).Run(simple.Seed, simple.Options)
+	if again.Err == nil {
+		t.Fatalf("seed %d with %v does not fail again", simple.Seed, simple.Options)
+	}
+	t.Logf("%v\nfaults: %v\nmatter: %v\n%s", again.Err, simple.Options, matter, marks(again.Net, 30))
+	if right := Lease().Run(simple.Seed, simple.Options); right.Err != nil {
+		t.Errorf("without the mistake: %v", right.Err)
+	}
+}
+
+// kept is w with its trace kept.
+func kept(w sim.World) sim.World {
+	setup := w.Setup
+	w.Setup = func(n *sim.Net) sim.Checks {
+		n.KeepTrace = true
+		return setup(n)
+	}
+	return w
+}
+
+// marks are the last lines that the world itself put into the trace, and the faults
+// between them.
+func marks(n *sim.Net, last int) string {
+	var lines []string
+	for e := range n.Events() {
+		switch {
+		case e.Text != "" && e.What == "mark":
+			lines = append(lines, fmt.Sprintf("%-14v %-4s %s", e.At, e.Host, e.Text))
+		case slices.Contains([]string{"cut", "heal", "pause", "resume", "crash", "restart", "kill"}, e.What):
+			lines = append(lines, fmt.Sprintf("%-14v %-4s * %s", e.At, e.Host, e.What))
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-last):], "\n")
+}
