@@ -35,6 +35,9 @@ func stages() (all []stage) {
 			if w.Name() == "sim" {
 				continue // below, where two kernels share a network
 			}
+			if c := w.Chunk(); reactors == 2 && c > 0 && c < 7 {
+				continue // slow, and how streams are cut has no part in who turns which reactor
+			}
 			kernels := func() func(testing.TB) kernel.Kernel { return w.Open }
 			all = append(all, stage{fmt.Sprintf("%s/%d", name, reactors), reactors, kernels})
 		}
@@ -73,7 +76,10 @@ func TestScripts(t *testing.T) {
 		t.Fatalf("no scripts: %v", err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { playFile(t, file) })
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel() // some of the time is waiting
+			playFile(t, file)
+		})
 	}
 }
 
@@ -112,6 +118,7 @@ func playFile(t *testing.T, file string) {
 func play(t *testing.T, file string, script *reactortest.Script, s stage) string {
 	open := s.kernels()
 	got, err := script.Run(s.reactors, func(c reactor.Config) *reactor.Reactor {
+		c.ReadBuffer = 16 << 10 // thousands of reactors are made here
 		return reactortest.New(t, open(t), c)
 	})
 	if err != nil {
