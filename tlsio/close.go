@@ -1,0 +1,249 @@
+package tlsio
+
+import (
+	"errors"
+	"io"
+	"math"
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Close stops reading at once, sends what was written, waits for a registered
+// producer to unregister, sends close_notify, waits for the peer's as long as
+// Options.CloseTimeout says, and ends the connection: ConnectionLost(reactor.ErrClosed)
+// comes later (TLS-16, TLS-20). Before the handshake is over and with nothing to be
+// sent it is Abort (TLS-21). A second call does nothing (TLS-19). The error is always nil.
+func (c *Conn) Close() error {
+	switch c.life {
+	case shaking:
+		switch {
+		case c.reason != nil:
+		case len(c.pend) == 0 && c.producer == nil && c.write == on:
+			c.Abort()
+		default:
+			c.reason = reactor.ErrClosed
+		}
+	case open:
+		c.close(reactor.ErrClosed)
+	}
+	return nil
+}
+
+// close has the connection ended when everything is sent.
+func (c *Conn) close(reason error) {
+	c.life, c.reason = closing, reason
+	c.touch()
+}
+
+// CloseWrite sends what was written, waits for a registered producer to unregister,
+// and ends our direction with close_notify; reading goes on (TLS-27). A second call does
+// nothing. The error is always nil.
+func (c *Conn) CloseWrite() error {
+	if c.life <= open && c.write == on {
+		c.write = stopping
+		if c.setup == nil {
+			c.touch()
+		}
+	}
+	return nil
+}
+
+// StopConsuming is UnregisterProducer and Close.
+func (c *Conn) StopConsuming() {
+	c.UnregisterProducer()
+	c.Close()
+}
+
+// Abort drops what is buffered and resets the connection, without an alert:
+// ConnectionLost(reactor.ErrAborted) comes later, and nothing else before it (TLS-25).
+func (c *Conn) Abort() { c.end(reactor.ErrAborted, true) }
+
+// notify sends close_notify, once.
+func (c *Conn) notify() {
+	if c.write != ended {
+		c.write = ended
+		// A tls.Conn that could not would have failed before.
+		_ = c.tls.CloseWrite()
+	}
+}
+
+// afterNotify waits for the peer's close_notify, or ends if that was there first
+// (TLS-17).
+func (c *Conn) afterNotify() {
+	if c.read == ended {
+		c.finish()
+		return
+	}
+	c.life = awaiting
+	c.await()
+	c.resumeBelow()
+}
+
+// finish ends the connection below, with the reason that stands.
+func (c *Conn) finish() {
+	c.life = finishing
+	c.untie()
+	c.inner.Close()
+	c.await()
+}
+
+// fail ends the connection with an Error. The alert that crypto/tls has written is
+// still sent.
+func (c *Conn) fail(op string, err error) { c.end(c.errorf(op, err), false) }
+
+func (c *Conn) errorf(op string, err error) error {
+	return &Error{Op: op, Local: c.Local(), Remote: c.Remote(), Err: err}
+}
+
+// end ends the connection, whatever its state. The first reason stands; but a panic,
+// and an Abort of what was only closed, take its place.
+func (c *Conn) end(reason error, abort bool) {
+	if c.life == lost {
+		return
+	}
+	var p *reactor.PanicError
+	if c.life != finishing || errors.As(reason, &p) || c.clean() {
+		c.reason = reason
+	}
+	c.life = finishing
+	if c.setup != nil && !c.setup.gone {
+		c.setup.abandon()
+	}
+	c.pend = nil
+	if abort {
+		c.inner.Abort()
+		return
+	}
+	c.untie()
+	c.inner.Close()
+	c.await()
+}
+
+// clean tells whether the reason is no failure.
+func (c *Conn) clean() bool {
+	return c.reason == nil || c.reason == io.EOF || c.reason == reactor.ErrClosed
+}
+
+// await limits how long the peer may take, from now on, without taking anything.
+func (c *Conn) await() {
+	d := limit(c.l.o.CloseTimeout, defaultCloseTimeout, time.Duration(math.MaxInt64))
+	if c.limit == nil && d < math.MaxInt64 {
+		c.unsent = c.unsentBelow()
+		c.limit = c.Reactor().CallLater(d, c.late)
+	}
+}
+
+func (c *Conn) late() {
+	c.limit = nil
+	switch n := c.unsentBelow(); {
+	case c.life == lost:
+	case n < c.unsent:
+		c.await()
+	case c.clean():
+		c.end(c.errorf("close", ErrCloseTimeout), true)
+	default:
+		c.inner.Abort()
+	}
+}
+
+// below is a Conn as the protocol of the transport below it.
+type below Conn
+
+var (
+	_ reactor.Protocol          = (*below)(nil)
+	_ reactor.HalfCloseListener = (*below)(nil)
+	_ HandshakeListener         = (*below)(nil)
+)
+
+// Unwrap is the protocol above.
+func (b *below) Unwrap() reactor.Protocol { return b.proto }
+
+// LogPrefix is the protocol's, with " (TLS)" (TLS-8).
+func (b *below) LogPrefix() string { return prefixOf(b.proto) + " (TLS)" }
+
+// HandshakeCompleted does nothing: it tells of TLS below this TLS, and the protocol
+// above is to hear of its own.
+func (b *below) HandshakeCompleted(tlsState) {}
+
+// ConnectionMade begins, with the protocol's ConnectionMade (TLS-3).
+func (b *below) ConnectionMade(t reactor.Transport) {
+	c := (*Conn)(b)
+	c.enter()
+	c.made(t)
+	c.proto.ConnectionMade(c)
+	if c.life == shaking {
+		c.feed(nil)
+	}
+	c.leave()
+}
+
+// DataReceived takes ciphertext.
+func (b *below) DataReceived(p []byte) {
+	c := (*Conn)(b)
+	c.enter()
+	c.receive(p)
+	c.leave()
+}
+
+// ReadConnectionLost is the end of the ciphertext. Without close_notify it is not the
+// end of the plaintext.
+func (b *below) ReadConnectionLost() {
+	c := (*Conn)(b)
+	c.enter()
+	switch {
+	case c.setup != nil:
+		c.setup.end()
+	case c.life < finishing && c.read != ended:
+		c.eof = true
+		c.drain()
+	}
+	c.leave()
+}
+
+// WriteConnectionLost is never told, for nothing here calls CloseWrite below.
+func (b *below) WriteConnectionLost() {}
+
+// ConnectionLost is the end (TLS-18).
+func (b *below) ConnectionLost(err error) {
+	c := (*Conn)(b)
+	reason := c.lostFor(err)
+	if c.limit != nil {
+		c.limit.Cancel()
+	}
+	if c.setup != nil && !c.setup.gone {
+		c.setup.abandon()
+	}
+	c.life = lost
+	c.pend, c.out = nil, nil
+	if c.setup == nil {
+		c.in = nil // else a step may still look at it
+	}
+	c.stopProducer()
+	c.proto.ConnectionLost(reason)
+}
+
+// lostFor is what the protocol is told when the transport below was lost for err.
+func (c *Conn) lostFor(err error) error {
+	var p *reactor.PanicError
+	var op *reactor.OpError
+	switch {
+	case errors.As(err, &p) || err == reactor.ErrStopped:
+		return err
+	case c.life >= closing && !c.clean():
+		return c.reason
+	case c.life >= closing:
+		// Reading is of no interest any more; not having sent what was written is.
+		if errors.As(err, &op) && op.Op != "read" || errors.Is(err, reactor.ErrBufferFull) {
+			return err
+		}
+		return c.reason
+	case err == io.EOF && c.setup != nil:
+		return c.errorf("handshake", ErrTruncated)
+	case err == io.EOF && c.read != ended:
+		return c.errorf("read", ErrTruncated)
+	case c.setup != nil && errors.As(err, &op):
+		return c.errorf("handshake", err)
+	}
+	return err
+}

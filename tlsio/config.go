@@ -1,0 +1,200 @@
+package tlsio
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// ErrOptions: options that contradict each other, or lack what they need (TLS-47).
+var ErrOptions = kernel.Sentinel("options do not fit together")
+
+// ServerOptions is what [ServerConfig] is told.
+type ServerOptions struct {
+	// Certificates are what the server may show, each to clients that ask for one of
+	// its names; the first also to those that ask for none of them. They are read
+	// once. Expired ones are refused; a Store can be told otherwise.
+	Certificates []CertSource
+	// Store takes the place of Certificates, for a [Reloader].
+	Store *Store
+	// ClientCAs makes TLS mutual: clients must show a certificate that one of these
+	// authorities issued (TLS-46). The zero value asks clients for none. They are read
+	// once: a reloader does not watch them.
+	ClientCAs Roots
+	// OptionalClientCert lets clients in that show no certificate; one that is shown
+	// must still be good.
+	OptionalClientCert bool
+	// NextProtos are the protocols offered by ALPN, the server's favourite first.
+	NextProtos []string
+	// MinVersion and MaxVersion bound the version, as in tls.Config. Zero: TLS 1.2
+	// and the newest there is (TLS-48).
+	MinVersion, MaxVersion uint16
+	// InsecureOldVersions allows versions below TLS 1.2, which are broken. It does
+	// nothing unless MinVersion or MaxVersion asks for one.
+	InsecureOldVersions bool
+	// Time is the clock for certificates. Nil: the system's.
+	Time func() time.Time
+	// Logger hears of files skipped in directories of ClientCAs. Nil: silence.
+	Logger *slog.Logger
+}
+
+// ServerConfig makes a configuration for servers. It reads files, so it may block,
+// and belongs before Run. What cannot be used fails here and not in a handshake
+// (TLS-2): a [*FileError], ErrOptions or ErrNoRoots.
+//
+// The result is the caller's, to be changed by hand before it is used. Only what
+// the options say is set; the rest is crypto/tls's own choice.
+func ServerConfig(o *ServerOptions) (*tls.Config, error) {
+	if o == nil {
+		o = new(ServerOptions)
+	}
+	if err := checkALPN(o.NextProtos); err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{NextProtos: slices.Clone(o.NextProtos), Time: o.Time}
+	var err error
+	if cfg.MinVersion, cfg.MaxVersion, err = versions(o.MinVersion, o.MaxVersion, o.InsecureOldVersions); err != nil {
+		return nil, err
+	}
+	store, err := storeOf(o.Store, o.Certificates, o.Time)
+	if err != nil {
+		return nil, err
+	}
+	if store == nil {
+		return nil, fmt.Errorf("%w: a server needs a certificate: %w: set Certificates or Store", ErrOptions, ErrNoCertificate)
+	}
+	cfg.GetCertificate = store.GetCertificate
+	switch {
+	case !o.ClientCAs.IsZero():
+		if cfg.ClientCAs, err = o.ClientCAs.Load(o.Logger); err != nil {
+			return nil, fmt.Errorf("client authorities: %w", err)
+		}
+		cfg.ClientAuth = tls.RequireAndVerifyClientCert
+		if o.OptionalClientCert {
+			cfg.ClientAuth = tls.VerifyClientCertIfGiven
+		}
+	case o.OptionalClientCert:
+		return nil, fmt.Errorf("%w: OptionalClientCert without ClientCAs: name the authorities of the clients", ErrOptions)
+	}
+	return cfg, nil
+}
+
+// ClientOptions is what [ClientConfig] is told. Nil and the zero value verify
+// servers by the platform's trust roots.
+type ClientOptions struct {
+	// Roots are the authorities that may issue the server's certificate. The zero
+	// value is the platform's. They are read once: a reloader does not watch them.
+	Roots Roots
+	// Certificates are what the client shows to a server that asks: the first that the
+	// server takes. They are read once.
+	Certificates []CertSource
+	// Store takes the place of Certificates, for a [Reloader].
+	Store *Store
+	// NextProtos are the protocols offered by ALPN; the server chooses (TLS-50).
+	NextProtos []string
+	// MinVersion, MaxVersion and InsecureOldVersions are as in ServerOptions.
+	MinVersion, MaxVersion uint16
+	InsecureOldVersions    bool
+	// InsecureSkipVerify takes any certificate for any name, so that whoever sits in
+	// between can read and change everything. It is for tests. Together with Roots it
+	// is ErrOptions.
+	InsecureSkipVerify bool
+	// Time is the clock for certificates. Nil: the system's.
+	Time func() time.Time
+	// Logger hears of files skipped in directories of Roots. Nil: silence.
+	Logger *slog.Logger
+}
+
+// ClientConfig makes a configuration for connections to host, a DNS name or an IP
+// address: the server must show a certificate for it, issued by a trusted authority
+// (TLS-40). host is what was asked for by a person or a file, never what a look-up
+// made of it; [ServerName] says what becomes of it. It reads files, so it may block,
+// and belongs before Run; only without any it never does.
+//
+// The errors and the result are as for [ServerConfig]. host may be empty only with
+// InsecureSkipVerify, and then no SNI is sent.
+func ClientConfig(host string, o *ClientOptions) (*tls.Config, error) {
+	if o == nil {
+		o = new(ClientOptions)
+	}
+	if err := checkALPN(o.NextProtos); err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{
+		NextProtos: slices.Clone(o.NextProtos), Time: o.Time,
+		InsecureSkipVerify: o.InsecureSkipVerify,
+	}
+	var err error
+	if host != "" || !o.InsecureSkipVerify {
+		if cfg.ServerName, err = ServerName(host); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.MinVersion, cfg.MaxVersion, err = versions(o.MinVersion, o.MaxVersion, o.InsecureOldVersions); err != nil {
+		return nil, err
+	}
+	store, err := storeOf(o.Store, o.Certificates, o.Time)
+	if err != nil {
+		return nil, err
+	}
+	if store != nil {
+		cfg.GetClientCertificate = store.GetClientCertificate
+	}
+	switch {
+	case o.Roots.IsZero():
+		// A nil pool is the platform's, in crypto/tls.
+	case o.InsecureSkipVerify:
+		return nil, fmt.Errorf("%w: Roots with InsecureSkipVerify: trust roots that are never asked; drop one of them", ErrOptions)
+	default:
+		if cfg.RootCAs, err = o.Roots.Load(o.Logger); err != nil {
+			return nil, fmt.Errorf("trust roots: %w", err)
+		}
+	}
+	return cfg, nil
+}
+
+// storeOf is the store that options speak of, or nil.
+func storeOf(s *Store, sources []CertSource, now func() time.Time) (*Store, error) {
+	switch {
+	case s != nil && len(sources) > 0:
+		return nil, fmt.Errorf("%w: Store and Certificates: put the certificates into the store", ErrOptions)
+	case s != nil || len(sources) == 0:
+		return s, nil
+	}
+	return NewStore(&StoreOptions{Sources: sources, Time: now})
+}
+
+// versions completes and checks the bounds of the version (TLS-48). The minimum is
+// always set, because a zero one in tls.Config may mean less by GODEBUG.
+func versions(low, high uint16, old bool) (minimum, maximum uint16, err error) {
+	for _, v := range []uint16{low, high} {
+		switch {
+		case v == 0:
+		case v < tls.VersionTLS10 || v > tls.VersionTLS13:
+			return 0, 0, fmt.Errorf("%w: version %#04x is not one of TLS: use tls.VersionTLS12 or tls.VersionTLS13", ErrOptions, v)
+		case v < tls.VersionTLS12 && !old:
+			return 0, 0, fmt.Errorf("%w: %s is broken: use TLS 1.2 or later, or set InsecureOldVersions", ErrOptions, tls.VersionName(v))
+		}
+	}
+	if low == 0 {
+		low = tls.VersionTLS12
+	}
+	if high != 0 && high < low {
+		return 0, 0, fmt.Errorf("%w: no version is at least %s and at most %s: raise MaxVersion", ErrOptions, tls.VersionName(low), tls.VersionName(high))
+	}
+	return low, high, nil
+}
+
+// checkALPN finds names that cannot be sent.
+func checkALPN(protos []string) error {
+	for _, p := range protos {
+		if len(p) == 0 || len(p) > 255 {
+			return fmt.Errorf("%w: protocol %q in NextProtos has %d bytes: names have 1 to 255", ErrOptions, p, len(p))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package tlsio_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/tlsio"
+)
+
+// stage is where both ends of a connection live.
+type stage struct {
+	t        *testing.T
+	srv, cli *reactor.Reactor
+	addr     kernel.Addr // to listen on
+	until    func(cond func() bool)
+	settle   func() // what was set in motion comes to rest; only without latency
+}
+
+// stages runs body on every kernel, with handshakes in the pool, and in simulation;
+// chunks are the most bytes that one read or write moves, in turn.
+func stages(t *testing.T, chunks []int, body func(s *stage)) {
+	t.Helper()
+	for _, n := range chunks {
+		t.Run(fmt.Sprintf("sim/%d", n), func(t *testing.T) { body(simStage(t, uint64(n)+1, n)) })
+	}
+	for name, w := range reactortest.Chunked() {
+		if w.Name() == "sim" {
+			continue // it has its own, with two hosts
+		}
+		for _, n := range chunks {
+			if strings.HasSuffix(name, fmt.Sprintf("/%d", n)) {
+				t.Run(name, func(t *testing.T) { body(realStage(t, w)) })
+			}
+		}
+	}
+}
+
+func realStage(t *testing.T, w reactortest.World) *stage {
+	r := w.New(t, reactor.Config{})
+	return &stage{t: t, srv: r, cli: r, addr: loopback(),
+		until: func(cond func() bool) { t.Helper(); reactortest.Until(t, cond, r) }}
+}
+
+func loopback() kernel.Addr { return kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0) }
+
+func simStage(t *testing.T, seed uint64, chunk int) *stage {
+	n := sim.New(seed)
+	n.MaxChunk = chunk
+	n.MinLatency, n.MaxLatency = time.Millisecond, 3*time.Millisecond
+	srv, cli := n.Host("srv"), n.Host("cli")
+	t.Cleanup(func() {
+		n.Close()
+		if left := srv.Reactor.Stats().Sources + cli.Reactor.Stats().Sources; left != 0 {
+			t.Errorf("%d sources left", left)
+		}
+	})
+	return &stage{t: t, srv: srv.Reactor, cli: cli.Reactor, addr: srv.Addr(443), until: func(cond func() bool) {
+		t.Helper()
+		if err := n.RunUntil(cond, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}}
+}
+
+// configs are a server's and a client's that trust each other, at a version.
+func configs(version uint16) (srv, cli *tls.Config) {
+	ca := newAuthority("ca")
+	srv = &tls.Config{Certificates: []tls.Certificate{ca.leaf("srv.test")}, Time: testTime, MaxVersion: version, MinVersion: version}
+	cli = &tls.Config{RootCAs: ca.pool(), ServerName: "srv.test", Time: testTime, MaxVersion: version, MinVersion: version}
+	return srv, cli
+}
+
+// versions runs body with TLS 1.2 and 1.3.
+func versions(t *testing.T, body func(t *testing.T, version uint16)) {
+	t.Helper()
+	for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(v), func(t *testing.T) { body(t, v) })
+	}
+}
+
+// end is a protocol that notes what happens to it, and does what it is told then.
+type end struct {
+	c      *tlsio.Conn
+	tr     reactor.Transport
+	got    []byte
+	err    error
+	events []string
+	state  tls.ConnectionState
+
+	onMade, onShaken, onLost func()
+	onData                   func(p []byte)
+}
+
+func (e *end) ConnectionMade(t reactor.Transport) {
+	e.tr = t
+	e.c, _ = t.(*tlsio.Conn)
+	e.note("made")
+	if e.onMade != nil {
+		e.onMade()
+	}
+}
+
+func (e *end) HandshakeCompleted(s tls.ConnectionState) {
+	e.state = s
+	e.note("shaken")
+	if e.onShaken != nil {
+		e.onShaken()
+	}
+}
+
+func (e *end) DataReceived(p []byte) {
+	e.got = append(e.got, p...)
+	if e.last() != "data" {
+		e.note("data")
+	}
+	if e.onData != nil {
+		e.onData(p)
+	}
+}
+
+func (e *end) ConnectionLost(err error) {
+	e.err = err
+	e.note("lost")
+	if e.onLost != nil {
+		e.onLost()
+	}
+}
+
+func (e *end) note(what string) { e.events = append(e.events, what) }
+
+func (e *end) last() string {
+	if len(e.events) == 0 {
+		return ""
+	}
+	return e.events[len(e.events)-1]
+}
+
+func (e *end) saw(what string) bool { return slices.Contains(e.events, what) }
+func (e *end) lost() bool           { return e.err != nil }
+
+// halfEnd is an end that listens to half-closes.
+type halfEnd struct {
+	end
+	onReadLost, onWriteLost func()
+}
+
+func (h *halfEnd) ReadConnectionLost() {
+	h.note("read lost")
+	if h.onReadLost != nil {
+		h.onReadLost()
+	}
+}
+
+func (h *halfEnd) WriteConnectionLost() {
+	h.note("write lost")
+	if h.onWriteLost != nil {
+		h.onWriteLost()
+	}
+}
+
+// one is the factory of a single protocol.
+func one(p reactor.Protocol) reactor.Factory {
+	return reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p })
+}
+
+// plain connects two protocols, or factories of TLS around them, without waiting.
+func (s *stage) connect(srv, cli reactor.Factory) (*reactor.Port, *reactor.Connector) {
+	s.t.Helper()
+	p, err := s.srv.Listen(s.addr, srv, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := s.cli.Dial(p.Addr(), cli, nil, func(_ reactor.Protocol, err error) {
+		if err != nil && !errors.Is(err, reactor.ErrNoProtocol) && !is[*reactor.PanicError](err) {
+			s.t.Errorf("dial: %v", err)
+		}
+	})
+	return p, c
+}
+
+// secure connects two protocols by TLS.
+func (s *stage) secure(version uint16, srv, cli reactor.Protocol) {
+	s.t.Helper()
+	sc, cc := configs(version)
+	s.connect(tlsio.Server(sc, one(srv), nil), tlsio.Client(cc, one(cli), nil))
+}
+
+// wants compares what an end noted.
+func (e *end) wants(t *testing.T, what string, events ...string) {
+	t.Helper()
+	if !slices.Equal(e.events, events) {
+		t.Errorf("%s: %q, want %q (%v)", what, e.events, events, e.err)
+	}
+}
+
+// is asserts what an end was lost for.
+func (e *end) is(t *testing.T, what string, targets ...error) {
+	t.Helper()
+	for _, target := range targets {
+		if !errors.Is(e.err, target) {
+			t.Errorf("%s was lost for %v, want %v", what, e.err, target)
+		}
+	}
+	if e.err == io.EOF && !slices.Contains(targets, io.EOF) {
+		t.Errorf("%s was lost as if the peer had ended cleanly", what)
+	}
+}
+
+// pattern is n bytes that tell where they stand.
+func pattern(n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		p[i] = byte(i*i>>3 + i)
+	}
+	return p
+}

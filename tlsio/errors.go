@@ -1,0 +1,103 @@
+package tlsio
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"reflect"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Errors to be asked for with errors.Is. They reach the application as the cause of
+// an [*Error].
+var (
+	// ErrHandshake: the connection ended before it was protected. Every error of a
+	// handshake is this too.
+	ErrHandshake = kernel.Sentinel("TLS handshake failed")
+	// ErrHandshakeTimeout: the peer, or a callback of the Config, took longer than
+	// Options.HandshakeTimeout.
+	ErrHandshakeTimeout = kernel.Sentinel("TLS handshake took too long", kernel.ErrTimeout)
+	// ErrHandshakeTooLong: the peer sent more than Options.HandshakeBytes before the
+	// handshake was over.
+	ErrHandshakeTooLong = kernel.Sentinel("TLS handshake has too many bytes; see Options.HandshakeBytes")
+	// ErrTruncated: the stream ended without close_notify, so that data may be
+	// missing (TLS-22). It is also io.ErrUnexpectedEOF.
+	ErrTruncated = kernel.Sentinel("stream ended without close_notify: data may be missing", io.ErrUnexpectedEOF)
+	// ErrPipelined: there was plaintext behind the command that starts TLS (TLS-38).
+	ErrPipelined = kernel.Sentinel("plaintext pipelined behind the command that starts TLS")
+	// ErrCloseTimeout: the peer neither answered our close_notify nor took what was
+	// to be sent within Options.CloseTimeout (TLS-26).
+	ErrCloseTimeout = kernel.Sentinel("peer did not end TLS in time", kernel.ErrTimeout)
+	// ErrConfig: no connection can be made with this tls.Config (TLS-2).
+	ErrConfig = kernel.Sentinel("unusable TLS configuration")
+	// ErrCannotSwitch: the transport given to StartServer or StartClient is no
+	// reactor.Switcher, and leads to none.
+	ErrCannotSwitch = kernel.Sentinel("transport cannot exchange its protocol")
+)
+
+// Error is why a connection ended, where TLS has to do with it. errors.As finds in
+// it what crypto/tls and crypto/x509 say: [*tls.CertificateVerificationError],
+// [tls.RecordHeaderError], and [tls.AlertError] if an alert was received.
+// Every Error is reactor.ErrLost; it is neither io.EOF nor reactor.ErrClosed (TLS-22).
+type Error struct {
+	// Op is "handshake", "read", "write", "close" or "start".
+	Op string
+	// Local and Remote are the ends of the connection.
+	Local, Remote kernel.Addr
+	// Err is the cause.
+	Err error
+}
+
+// Error is like "tls handshake with 192.0.2.1:443: remote error: tls: handshake failure".
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("tls " + e.Op)
+	if at := e.Remote.String(); at != "" {
+		b.WriteString(" with " + at)
+	}
+	fmt.Fprintf(&b, ": %v", e.Err)
+	return b.String()
+}
+
+// Unwrap is the cause, the alert in it if there is one, and the classes.
+func (e *Error) Unwrap() []error {
+	all := []error{e.Err, reactor.ErrLost}
+	if e.Op == "handshake" {
+		all = append(all, ErrHandshake)
+	}
+	if a, ok := alertIn(e.Err); ok {
+		all = append(all, a)
+	}
+	return all
+}
+
+// alertIn finds the alert in an error of crypto/tls, whose type is not exported
+// there except for QUIC.
+func alertIn(err error) (tls.AlertError, bool) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Err == nil {
+		return 0, false
+	}
+	v := reflect.ValueOf(op.Err)
+	if v.Kind() != reflect.Uint8 || v.Type().PkgPath() != "crypto/tls" {
+		return 0, false
+	}
+	return tls.AlertError(v.Uint()), true
+}
+
+// How the memory transport answers crypto/tls. The first must be a net.Error that is
+// Temporary itself, not by what it wraps: then crypto/tls keeps what it has read and
+// goes on with the next Read. All others stay in force for good.
+type wouldBlock struct{}
+
+func (wouldBlock) Error() string   { return "no input now" }
+func (wouldBlock) Timeout() bool   { return false }
+func (wouldBlock) Temporary() bool { return true }
+
+// errGone ends the handshake of a connection that has ended.
+var errGone = kernel.Sentinel("connection is gone")

@@ -1,0 +1,244 @@
+package tlsio
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// Which rule a handshake has failed by, to be asked for with errors.Is of what
+// [Explain] returns. ErrName, ErrExpired and ErrNoRoots are rules too.
+var (
+	// ErrUntrusted: no chain leads from the certificate to a trust root.
+	ErrUntrusted = kernel.Sentinel("the certificate is not trusted")
+	// ErrUsage: the certificate is for something else, such as for clients only.
+	ErrUsage = kernel.Sentinel("the certificate is not for this use")
+	// ErrConstraint: some other rule of X.509.
+	ErrConstraint = kernel.Sentinel("the certificate breaks a rule")
+	// ErrPeerRefused: the peer ended the handshake with an alert.
+	ErrPeerRefused = kernel.Sentinel("the peer refused")
+	// ErrNotTLS: what came from the peer is no TLS.
+	ErrNotTLS = kernel.Sentinel("the peer does not speak TLS")
+)
+
+// HandshakeError is why a handshake failed, in words for whoever has to mend it.
+type HandshakeError struct {
+	// Rule is what was violated: one of this package's errors.
+	Rule error
+	// Cert is the peer's certificate that violated it, or nil.
+	Cert *x509.Certificate
+	// Name is the host that was asked for; empty if it is not known.
+	Name string
+	// Detail says how the rule was violated; it may be empty.
+	Detail string
+	// Remedy is what to do.
+	Remedy string
+	// Err is what crypto/tls said.
+	Err error
+}
+
+// Error is one line: the rule, the certificate, the name, how, and what to do.
+func (e *HandshakeError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Rule.Error())
+	if e.Name != "" {
+		fmt.Fprintf(&b, ", asked for %q", e.Name)
+	}
+	if e.Cert != nil {
+		b.WriteString(": " + Describe(e.Cert))
+	}
+	if e.Detail != "" {
+		b.WriteString(": " + e.Detail)
+	}
+	if e.Remedy != "" {
+		b.WriteString("; " + e.Remedy)
+	}
+	return b.String()
+}
+
+// Unwrap is the rule and what crypto/tls said, with the errors of crypto/x509 below.
+func (e *HandshakeError) Unwrap() []error { return []error{e.Rule, e.Err} }
+
+// Describe names a certificate in a few words: subject, issuer, serial number and the
+// beginning of its SHA-256 fingerprint.
+func Describe(c *x509.Certificate) string {
+	serial := "none"
+	if c.SerialNumber != nil {
+		serial = c.SerialNumber.Text(16)
+	}
+	print := sha256.Sum256(c.Raw)
+	return fmt.Sprintf("certificate %q (issuer %q, serial %s, sha256 %x)", c.Subject, c.Issuer, serial, print[:6])
+}
+
+// Explain turns an error of a handshake into a [*HandshakeError] that says which
+// certificate, which name and which rule, and what to do. host is what was asked
+// for, or empty on a server. An error that it knows nothing about, a [*FileError] and
+// nil are returned as they are. It does no I/O and may be called from any goroutine.
+func Explain(err error, host string) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*HandshakeError](err); ok {
+		return err
+	}
+	e := &HandshakeError{Name: host, Err: err}
+	if e.explainChain() || e.explainInvalid() || e.explainPeer() {
+		return e
+	}
+	return err
+}
+
+// explainChain knows errors about names and trust.
+func (e *HandshakeError) explainChain() bool {
+	if h, ok := errors.AsType[x509.HostnameError](e.Err); ok {
+		e.Rule, e.Cert, e.Name = ErrName, h.Certificate, h.Host
+		if names := namesOf(h.Certificate); names != "" {
+			e.Detail, e.Remedy = "it is for "+names, "ask for one of these, or have a certificate issued for the name"
+		} else {
+			e.Detail, e.Remedy = "it has no subject alternative names, and the common name does not count", "have it issued again with the name among them"
+		}
+		return true
+	}
+	if u, ok := errors.AsType[x509.UnknownAuthorityError](e.Err); ok {
+		e.Rule, e.Cert = ErrUntrusted, u.Cert
+		v, ok := errors.AsType[*tls.CertificateVerificationError](e.Err)
+		switch {
+		case u.Cert == nil:
+			e.Remedy = "add the authority to the trust roots"
+		case bytes.Equal(u.Cert.RawIssuer, u.Cert.RawSubject):
+			e.Detail, e.Remedy = "it is self-signed", "add it to the trust roots if it is the right one, or have one issued by a trusted authority"
+		default:
+			e.Detail = fmt.Sprintf("its issuer %q is not among the trust roots", u.Cert.Issuer)
+			e.Remedy = "add the authority to the trust roots"
+			if ok && len(v.UnverifiedCertificates) == 1 {
+				e.Detail += ", and the peer sent no other certificate"
+				e.Remedy += ", or have the peer send its intermediate certificates"
+			}
+		}
+		return true
+	}
+	if s, ok := errors.AsType[x509.SystemRootsError](e.Err); ok {
+		e.Rule, e.Remedy = ErrNoRoots, "install the system's trust roots, or name a file of them"
+		e.Detail = s.Error()
+		return true
+	}
+	return false
+}
+
+// namesOf is what a certificate is for, shortened; empty for nothing.
+func namesOf(c *x509.Certificate) string {
+	if c == nil {
+		return ""
+	}
+	const most = 5
+	var names []string
+	for _, n := range c.DNSNames {
+		names = append(names, fmt.Sprintf("%q", n))
+	}
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if more := len(names) - most; more > 0 {
+		names = append(names[:most], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// explainInvalid knows errors about a certificate itself.
+func (e *HandshakeError) explainInvalid() bool {
+	e.Cert = nil
+	if v, ok := errors.AsType[*tls.CertificateVerificationError](e.Err); ok && len(v.UnverifiedCertificates) > 0 {
+		e.Cert = v.UnverifiedCertificates[0]
+	}
+	if i, ok := errors.AsType[x509.CertificateInvalidError](e.Err); ok {
+		if i.Cert != nil {
+			e.Cert = i.Cert
+		}
+		e.Rule, e.Detail, e.Remedy = ErrConstraint, i.Error(), "have it issued again by the rules of its authority"
+		switch i.Reason {
+		case x509.Expired:
+			e.Rule, e.Detail, e.Remedy = ErrExpired, i.Detail, "have the peer renew it, or set this machine's clock"
+		case x509.IncompatibleUsage:
+			e.Rule, e.Remedy = ErrUsage, "have one issued with the extended key usage for servers or clients that is needed"
+		}
+		return true
+	}
+	for _, rule := range []bool{
+		isA[x509.ConstraintViolationError](e.Err), isA[x509.UnhandledCriticalExtension](e.Err), isA[x509.InsecureAlgorithmError](e.Err),
+	} {
+		if rule {
+			e.Rule, e.Detail, e.Remedy = ErrConstraint, e.Err.Error(), "have it issued again by today's rules"
+			return true
+		}
+	}
+	return false
+}
+
+func isA[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
+}
+
+// explainPeer knows what peers do.
+func (e *HandshakeError) explainPeer() bool {
+	e.Cert = nil
+	if h, ok := errors.AsType[tls.RecordHeaderError](e.Err); ok {
+		e.Rule = ErrNotTLS
+		e.Detail = fmt.Sprintf("it began with %q", h.RecordHeader[:])
+		e.Remedy = "check the port, and whether TLS begins only after STARTTLS"
+		for _, word := range []string{"HTTP/", "GET ", "POST ", "HEAD "} {
+			if bytes.HasPrefix(h.RecordHeader[:], []byte(word)) {
+				e.Remedy = "that is HTTP in the clear: use the port of HTTPS, or no TLS"
+			}
+		}
+		return true
+	}
+	// What we sent ourselves is a "local error" in crypto/tls.
+	op, ok := errors.AsType[*net.OpError](e.Err)
+	if !ok || op.Op != "remote error" {
+		return false
+	}
+	n, ok := alertIn(op)
+	if !ok {
+		return false
+	}
+	e.Rule, e.Detail = ErrPeerRefused, n.Error()
+	for _, a := range alertMeanings {
+		if a.number == n {
+			e.Detail += ": " + a.means
+			e.Remedy = a.remedy
+		}
+	}
+	return true
+}
+
+// alertMeaning is what an alert of RFC 8446 means to whoever gets it.
+type alertMeaning struct {
+	number        tls.AlertError
+	means, remedy string
+}
+
+var alertMeanings = []alertMeaning{
+	{40, "it shares no parameters with us, or wants a certificate", "compare the versions, cipher suites and curves of both sides"},
+	{42, "it could not use our certificate", "check the certificate that we show, and the peer's log"},
+	{43, "it does not take certificates of our kind", "use a certificate with another type of key"},
+	{44, "our certificate was revoked", "use a new certificate"},
+	{45, "our certificate has expired, by its clock", "renew the certificate, and compare the clocks"},
+	{46, "it did not accept our certificate", "check the certificate that we show, and the peer's log"},
+	{48, "it does not know the authority that issued our certificate", "show the intermediate certificates too, or have the peer trust the authority"},
+	{49, "our certificate is good, but not let in", "ask the peer's operator for access"},
+	{51, "a signature or a key was wrong", "check that certificate and key of both sides belong together"},
+	{70, "it speaks no version of TLS that we do", "compare MinVersion and MaxVersion of both sides"},
+	{71, "it wants stronger parameters than we offer", "offer newer versions and cipher suites"},
+	{80, "something failed inside of it", "look into the peer's log"},
+	{112, "it serves no such name", "check the host name that was asked for"},
+	{116, "it wants a certificate of ours", "give the client a certificate that the peer's authorities issued"},
+	{120, "none of the protocols offered by ALPN is its own", "compare NextProtos of both sides"},
+}

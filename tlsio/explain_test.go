@@ -1,0 +1,180 @@
+package tlsio_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/tlsio"
+)
+
+// TestExplainCertificates: which certificate, which name, which rule, what to do; and
+// what crypto/x509 said is still there for errors.As.
+func TestExplainCertificates(t *testing.T) {
+	ca, other := newAuthority("ca"), newAuthority("other")
+	mid := ca.intermediate("mid")
+	noSAN := ca.issue(func(c *x509.Certificate) { c.DNSNames = nil }, "example.com")
+	forClients := ca.issue(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "example.com")
+	alone := mid.leaf("example.com")
+	alone.Certificate = alone.Certificate[:1]
+	many := ca.leaf("a.example", "b.example", "c.example", "192.0.2.1", "d.example", "e.example", "f.example")
+	constrained := ca.intermediate("constrained")
+	limit := template("constrained")
+	asAuthority(limit)
+	limit.PermittedDNSDomains = []string{"elsewhere.example"}
+	constrained.cert = sign(limit, ca.cert, constrained.key.Public(), ca.key)
+	constrained.chain = [][]byte{constrained.cert.Raw}
+	for _, test := range []struct {
+		name  string
+		cert  tls.Certificate
+		rule  error
+		says  []string
+		below func(error) bool
+	}{
+		{"other name", ca.leaf("www.example.org", "192.0.2.1"), tlsio.ErrName,
+			[]string{`"CN=www.example.org"`, `issuer "CN=ca"`, `asked for "example.com"`, `it is for "www.example.org", 192.0.2.1`, "ask for one of these"},
+			is[x509.HostnameError]},
+		{"no names", noSAN, tlsio.ErrName, []string{"no subject alternative names", "issued again"}, is[x509.HostnameError]},
+		{"many names", many, tlsio.ErrName, []string{`"a.example", "b.example", "c.example", "d.example", "e.example", 2 more`}, is[x509.HostnameError]},
+		{"untrusted", other.leaf("example.com"), tlsio.ErrUntrusted,
+			[]string{`asked for "example.com"`, `issuer "CN=other"`, "not among the trust roots", "add the authority", "intermediate"}, is[x509.UnknownAuthorityError]},
+		{"self-signed", selfSigned("example.com"), tlsio.ErrUntrusted, []string{"self-signed", "add it to the trust roots"}, is[x509.UnknownAuthorityError]},
+		{"intermediate left out", alone, tlsio.ErrUntrusted, []string{`issuer "CN=mid"`, "sent no other certificate", "send its intermediate"}, is[x509.UnknownAuthorityError]},
+		{"chain to another root", other.intermediate("mid").leaf("example.com"), tlsio.ErrUntrusted, []string{"not among the trust roots"}, is[x509.UnknownAuthorityError]},
+		{"expired", ca.expired("example.com"), tlsio.ErrExpired, []string{`asked for "example.com"`, "2026-05-31", "renew", "clock"}, is[x509.CertificateInvalidError]},
+		{"not yet valid", ca.future("example.com"), tlsio.ErrExpired, []string{"2026-06-02", "clock"}, is[x509.CertificateInvalidError]},
+		{"for clients", forClients, tlsio.ErrUsage, []string{`"CN=example.com"`, "extended key usage"}, is[x509.CertificateInvalidError]},
+		{"outside of its authority", constrained.leaf("example.com"), tlsio.ErrConstraint, []string{"example.com", "rules"}, is[x509.CertificateInvalidError]},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &test.cert}}, AllowExpired: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := handshake(t, server(t, tlsio.ServerOptions{Store: store}), client(t, "example.com", ca, tlsio.ClientOptions{}))
+			got := tlsio.Explain(o.clientErr, "example.com")
+			wantError(t, got, test.rule, test.says...)
+			e, ok := errors.AsType[*tlsio.HandshakeError](got)
+			if !ok || e.Rule != test.rule || e.Name != "example.com" || e.Remedy == "" || e.Cert == nil {
+				t.Errorf("%#v", e)
+			}
+			if sent := strings.Contains(got.Error(), "sent no other"); sent && len(test.cert.Certificate) > 1 {
+				t.Errorf("%v, but there was a chain", got)
+			}
+			if !test.below(got) || !is[*tls.CertificateVerificationError](got) {
+				t.Errorf("%v hides what crypto/x509 said", got)
+			}
+			if again := tlsio.Explain(fmt.Errorf("dial: %w", got), "x"); !strings.HasPrefix(again.Error(), "dial: ") {
+				t.Errorf("explained twice: %v", again)
+			}
+		})
+	}
+}
+
+func is[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
+}
+
+// TestExplainClients is the same for a server that judges its clients.
+func TestExplainClients(t *testing.T) {
+	ca, clients := newAuthority("ca"), newAuthority("clients")
+	old := clients.issue(func(c *x509.Certificate) {
+		c.NotAfter = testTime().AddDate(0, 0, -1)
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}, "alice")
+	srv := server(t, tlsio.ServerOptions{ClientCAs: tlsio.Roots{Pool: clients.pool()}}, ca.leaf("example.com"))
+	cli := client(t, "example.com", ca, tlsio.ClientOptions{})
+	cli.Certificates = []tls.Certificate{old}
+	o := handshake(t, srv, cli)
+	err := tlsio.Explain(o.serverErr, "")
+	wantError(t, err, tlsio.ErrExpired, `"CN=alice"`)
+	if strings.Contains(err.Error(), "asked for") {
+		t.Errorf("%v names a host that nobody asked for", err)
+	}
+	wantError(t, tlsio.Explain(o.clientErr, "example.com"), tlsio.ErrPeerRefused, "our certificate has expired", "renew")
+}
+
+// TestExplainAlerts: what the peer's alert means for us.
+func TestExplainAlerts(t *testing.T) {
+	ca, clients := newAuthority("ca"), newAuthority("clients")
+	mutual := tlsio.ServerOptions{ClientCAs: tlsio.Roots{Pool: clients.pool()}}
+	none := server(t, mutual, ca.leaf("example.com"))
+	o := handshake(t, none, client(t, "example.com", ca, tlsio.ClientOptions{}))
+	wantError(t, tlsio.Explain(o.clientErr, "example.com"), tlsio.ErrPeerRefused, "certificate required", "give the client a certificate")
+	// A server that has heard that its certificate is not trusted.
+	o = handshake(t, server(t, tlsio.ServerOptions{}, ca.leaf("example.com")), client(t, "example.com", clients, tlsio.ClientOptions{}))
+	wantError(t, tlsio.Explain(o.serverErr, ""), tlsio.ErrPeerRefused, "our certificate", "check the certificate that we show")
+	// What we sent ourselves is not the peer's.
+	own := &net.OpError{Op: "local error", Err: tls.AlertError(40)}
+	if got := tlsio.Explain(own, ""); got != own {
+		t.Errorf("got %v", got)
+	}
+	wantError(t, tlsio.Explain(&net.OpError{Op: "remote error", Err: tls.AlertError(255)}, ""), tlsio.ErrPeerRefused)
+}
+
+// TestExplainNotTLS: a peer that speaks something else, in the clear.
+func TestExplainNotTLS(t *testing.T) {
+	for says, want := range map[string]string{
+		"HTTP/1.1 400 Bad Request\r\n": "HTTP in the clear",
+		"220 mail.example ESMTP\r\n":   "STARTTLS",
+	} {
+		ours, theirs := net.Pipe()
+		go func() {
+			bufio.NewReader(theirs).Discard(64)
+			io.WriteString(theirs, says)
+			theirs.Close()
+		}()
+		cfg := client(t, "example.com", newAuthority("ca"), tlsio.ClientOptions{})
+		err := tls.Client(ours, cfg).Handshake()
+		wantError(t, tlsio.Explain(err, "example.com"), tlsio.ErrNotTLS, fmt.Sprintf("%q", says[:5]), want)
+		ours.Close()
+	}
+}
+
+// TestExplainOthers: what it does not know, and what is explained already, stays.
+func TestExplainOthers(t *testing.T) {
+	if tlsio.Explain(nil, "x") != nil {
+		t.Error("an error of nil")
+	}
+	file := &tlsio.FileError{Path: "x", Err: tlsio.ErrEmpty}
+	for _, err := range []error{io.EOF, file, net.ErrClosed} {
+		if got := tlsio.Explain(err, "x"); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	for _, err := range []error{
+		x509.HostnameError{Certificate: new(x509.Certificate), Host: "x"},
+		x509.UnknownAuthorityError{}, x509.CertificateInvalidError{}, x509.SystemRootsError{},
+		x509.ConstraintViolationError{}, x509.UnhandledCriticalExtension{}, x509.InsecureAlgorithmError(0),
+	} { // whatever is left out of them, nothing panics
+		if got := tlsio.Explain(err, "x"); !is[*tlsio.HandshakeError](got) {
+			t.Errorf("%T is not explained", err)
+		}
+	}
+}
+
+// TestDescribe is TLS-53 as far as it is for reading: subject, issuer, serial number and
+// digest; and nothing in a name can break the line.
+func TestDescribe(t *testing.T) {
+	ca := newAuthority("ca")
+	evil := ca.issue(func(c *x509.Certificate) {
+		c.SerialNumber.SetInt64(0xabc)
+		c.Subject.CommonName = "x\nlevel=ERROR \x1b[31m"
+	}, "example.com")
+	got := tlsio.Describe(evil.Leaf)
+	for _, want := range []string{"CN=x", `issuer "CN=ca"`, "serial abc,", "sha256 "} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+	if strings.ContainsAny(got, "\n\x1b") {
+		t.Errorf("%q has control characters", got)
+	}
+}

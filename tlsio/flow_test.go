@@ -1,0 +1,149 @@
+package tlsio_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/tlsio"
+)
+
+// Pausing holds above TLS too: nothing is delivered after it returns, also of records
+// that have come already (TCP-64); what is left comes after resuming, in order, and
+// then the end (TCP-66).
+func TestPause(t *testing.T) {
+	stages(t, []int{3, 0}, func(s *stage) {
+		t := s.t
+		want := pattern(60_000)
+		srv, cli := new(end), new(end)
+		cli.onShaken = func() { cli.c.Write(want); cli.c.Close() }
+		paused := false
+		pauses := 0
+		srv.onMade = func() { srv.c.PauseProducing() } // also through the handshake
+		resume := func() {
+			paused = false
+			srv.c.ResumeProducing()
+			srv.c.ResumeProducing() // TCP-65
+		}
+		srv.onShaken = func() { paused = true; s.srv.CallLater(0, resume) }
+		srv.onData = func([]byte) {
+			if paused {
+				t.Fatal("TCP-64: delivered though paused")
+			}
+			srv.c.PauseProducing()
+			srv.c.PauseProducing() // TCP-65
+			paused = true
+			pauses++
+			s.srv.CallLater(0, resume)
+		}
+		s.secure(tls.VersionTLS13, srv, cli)
+		s.until(func() bool { return srv.lost() && cli.lost() })
+		if !bytes.Equal(srv.got, want) || srv.err != io.EOF || pauses < 4 {
+			t.Errorf("TCP-66: %d bytes, %v, %d pauses", len(srv.got), srv.err, pauses)
+		}
+	})
+}
+
+// X-1 holds above TLS: a panic in a callback ends its connection, and no other; also in
+// callbacks that come from the pool and from posted functions.
+func TestPanic(t *testing.T) {
+	broken := errors.New("broken protocol")
+	for what, plant := range map[string]func(e *end){
+		"made":   func(e *end) { e.onMade = func() { panic(broken) } },
+		"shaken": func(e *end) { e.onShaken = func() { panic(broken) } },
+		"data":   func(e *end) { e.onData = func([]byte) { panic(broken) } },
+		"later": func(e *end) {
+			e.onShaken = func() { e.c.PauseProducing(); e.c.Reactor().Post(e.c.ResumeProducing) }
+			e.onData = func([]byte) { panic(broken) }
+		},
+	} {
+		for name, w := range reactortest.Worlds() {
+			t.Run(what+"/"+name, func(t *testing.T) {
+				told := 0
+				r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { told++ }})
+				s := &stage{t: t, srv: r, cli: r, addr: loopback(), until: func(cond func() bool) { t.Helper(); reactortest.Until(t, cond, r) }}
+				bad, srv, good, other := new(end), new(end), new(end), new(end)
+				plant(bad)
+				srv.onMade = func() { srv.c.Write([]byte("x")) }
+				other.onMade = func() { other.c.Write([]byte("y")) }
+				good.onData = func([]byte) { good.c.Close() }
+				s.secure(tls.VersionTLS13, srv, bad) // a server's reset may come before the client has connected
+				s.secure(tls.VersionTLS13, good, other)
+				s.until(func() bool { return bad.lost() && srv.lost() && good.lost() && other.lost() })
+				if !errors.Is(bad.err, broken) || !is[*reactor.PanicError](bad.err) || told != 1 {
+					t.Errorf("X-1: %v, told %d times", bad.err, told)
+				}
+				if string(good.got) != "y" || good.err != reactor.ErrClosed {
+					t.Errorf("X-1: the other: %q, %v", good.got, good.err)
+				}
+			})
+		}
+	}
+}
+
+// TLS-14: a write that the engine refuses ends the connection with its error.
+func TestWriteFails(t *testing.T) {
+	top := new(end)
+	g := newRig(t, tls.VersionTLS13, top, nil)
+	g.pump()
+	f := g.forger()
+	p := &source{t: t}
+	top.c.RegisterProducer(p)
+	top.onLost = func() {
+		if !p.stopped {
+			t.Error("TLS-32: lost before the producer was stopped")
+		}
+	}
+	top.onData = func([]byte) { top.c.PauseProducing() }
+	// The second record is bad, and is read when reading resumes; reading it fails the
+	// engine's writing too, by the alert.
+	bad := f.seal(dataRecord, []byte("b"))
+	bad[len(bad)-1] ^= 1
+	g.deliver(append(f.seal(dataRecord, []byte("a")), bad...))
+	top.c.ResumeProducing()
+	top.c.Write([]byte("in the queue"))
+	g.pump()
+	if _, err := top.c.Write([]byte("late")); err != reactor.ErrClosed {
+		t.Errorf("TLS-14: %v", err)
+	}
+	g.lose()
+	if !isTLS(top.err) || !alerted(20)(top.err) {
+		t.Errorf("TLS-14: %v", top.err)
+	}
+}
+
+// TLS-31: a handshake with much to be sent behind it, and a full transport below, are
+// one pause to the producer.
+func TestMergedPauses(t *testing.T) {
+	top := new(end)
+	p := &source{t: t, left: 8}
+	top.onMade = func() {
+		p.c = top.c
+		top.c.RegisterProducer(p)
+		p.produce()
+	}
+	g := newRig(t, tls.VersionTLS13, top, &tlsio.Options{})
+	if !p.paused || p.left == 0 {
+		t.Errorf("TLS-31: not paused with %d to go in a handshake", p.left)
+	}
+	g.u.producer.PauseProducing()
+	g.pump()
+	if !p.paused || p.pauses != 1 {
+		t.Errorf("TLS-31: paused %v, %d times", p.paused, p.pauses)
+	}
+	g.u.producer.ResumeProducing()
+	g.pump()
+	if p.paused || p.left != 0 || len(g.p.got) != 80_000 {
+		t.Errorf("TLS-31: paused %v, %d to go, %d arrived", p.paused, p.left, len(g.p.got))
+	}
+	g.u.producer.StopProducing() // TLS-32: a loss below is passed on
+	if !p.stopped {
+		t.Error("TLS-32: not stopped")
+	}
+	g.proto.ConnectionLost(io.EOF)
+	top.is(t, "TLS-22: server", tlsio.ErrTruncated)
+}

@@ -1,0 +1,140 @@
+package tlsio
+
+import (
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+)
+
+const (
+	recordSize = 16 << 10 // the most plaintext in a record
+	burst      = 64 << 10 // ciphertext gathered for one write
+)
+
+// loop is what the connections of one Options have in common on one reactor. It
+// belongs to the loop's goroutine.
+type loop struct {
+	r      *reactor.Reactor
+	o      *Options
+	plain  buffers // of recordSize
+	cipher buffers // of burst
+
+	dirty, settling []*Conn // to be settled by a posted function
+	at              int     // the next of settling
+	posted          bool
+	settle          func() // settleDirty, made once
+
+	workers, busy int     // handshakes that may compute, and do
+	waiting       []*Conn // for a worker
+
+	shrink   *shrinker // nil: not wanted, or not possible
+	active   []*Conn   // used since the last sweep
+	idle     time.Duration
+	sweeping reactor.DelayedCall
+}
+
+func newLoop(r *reactor.Reactor, o *Options) *loop {
+	l := &loop{r: r, o: o, workers: o.workers(), idle: o.ShrinkIdle}
+	l.plain.size, l.cipher.size = recordSize, burst
+	if !o.alone {
+		l.plain.most, l.cipher.most = freeBuffers, freeBuffers
+	}
+	l.settle = l.settleDirty
+	if l.idle > 0 {
+		l.shrink = newShrinker()
+		l.sweeping.Init(r, l.sweep)
+	}
+	return l
+}
+
+// touch has c settled in the next turn.
+func (l *loop) touch(c *Conn) {
+	l.dirty = append(l.dirty, c)
+	if !l.posted {
+		l.posted = true
+		l.r.Post(l.settle)
+	}
+}
+
+// settleDirty settles what was touched so far. A panic of one does not keep the
+// others: the rest is for the next turn.
+func (l *loop) settleDirty() {
+	l.posted = false
+	l.dirty, l.settling, l.at = l.settling[:0], l.dirty, 0
+	defer func() {
+		if l.at < len(l.settling) {
+			l.dirty = append(l.settling[l.at:], l.dirty...)
+			l.settling = nil
+			l.posted = true
+			l.r.Post(l.settle)
+		}
+	}()
+	for l.at < len(l.settling) {
+		c := l.settling[l.at]
+		l.settling[l.at] = nil
+		l.at++
+		c.dirty = false
+		c.guarded(c.advance)
+	}
+}
+
+// buffers are free pieces of memory of one size.
+type buffers struct {
+	size int
+	most int // to be kept
+	free [][]byte
+}
+
+// freeBuffers is how many of each size are kept for the next.
+const freeBuffers = 16
+
+// take is an empty buffer.
+func (b *buffers) take() []byte {
+	if n := len(b.free) - 1; n >= 0 {
+		p := b.free[n]
+		b.free[n] = nil
+		b.free = b.free[:n]
+		return p
+	}
+	return make([]byte, 0, b.size)
+}
+
+// give takes p back; one that is of another size is dropped.
+func (b *buffers) give(p []byte) {
+	if cap(p) == b.size && len(b.free) < b.most {
+		b.free = append(b.free, p[:0])
+	}
+}
+
+// used notes that c is not idle.
+func (l *loop) used(c *Conn) {
+	c.fresh = true
+	if !c.listed {
+		c.listed = true
+		l.active = append(l.active, c)
+		if !l.sweeping.Active() {
+			l.sweeping.Reset(l.idle)
+		}
+	}
+}
+
+// sweep shrinks the connections that were not used since the last sweep.
+func (l *loop) sweep() {
+	keep := l.active[:0]
+	for _, c := range l.active {
+		switch {
+		case c.life == lost:
+		case c.fresh:
+			c.fresh = false
+			keep = append(keep, c)
+		default:
+			c.listed = false
+			l.shrink.shrink(c.tls)
+		}
+	}
+	clear(l.active[len(keep):])
+	l.active = keep
+	if len(keep) > 0 {
+		l.sweeping.Reset(l.idle)
+	}
+}

@@ -1,0 +1,284 @@
+package tlsio
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// What may be wrong with a file of certificates or keys, to be asked for with
+// errors.Is. A file that is missing or may not be read is fs.ErrNotExist or
+// fs.ErrPermission. ErrExpired and ErrUntrusted are rules of a handshake too: see
+// [Explain].
+var (
+	// ErrFile: not a regular file, or larger than any certificate file is.
+	ErrFile = kernel.Sentinel("not a file of certificates")
+	// ErrEmpty: the file holds nothing.
+	ErrEmpty = kernel.Sentinel("the file is empty")
+	// ErrNotPEM: no PEM block at all, as in DER, or one that is cut short or
+	// damaged, as in a file that is still being written.
+	ErrNotPEM = kernel.Sentinel("not PEM")
+	// ErrBlockType: a PEM block of a type that has no place there.
+	ErrBlockType = kernel.Sentinel("wrong type of PEM block")
+	// ErrMalformed: a block of the right type whose content cannot be parsed.
+	ErrMalformed = kernel.Sentinel("the block cannot be parsed")
+	// ErrNoCertificate: there is none where one must be.
+	ErrNoCertificate = kernel.Sentinel("no certificate")
+	// ErrNoKey: there is no private key where one must be.
+	ErrNoKey = kernel.Sentinel("no private key")
+	// ErrSeveralKeys: more than one private key for one certificate.
+	ErrSeveralKeys = kernel.Sentinel("more than one private key")
+	// ErrEncryptedKey: the private key needs a passphrase.
+	ErrEncryptedKey = kernel.Sentinel("the private key is encrypted")
+	// ErrKeyMismatch: the private key is not the certificate's.
+	ErrKeyMismatch = kernel.Sentinel("the private key does not belong to the certificate")
+	// ErrChainOrder: a certificate did not issue the one before it.
+	ErrChainOrder = kernel.Sentinel("the chain is out of order")
+	// ErrExpired: the time is outside of what the certificate says.
+	ErrExpired = kernel.Sentinel("the certificate has expired or is not yet valid")
+)
+
+// FileError says which file of certificates or keys cannot be used, why, and what
+// to do.
+type FileError struct {
+	// Path is the file or directory; empty for what was given in memory.
+	Path string
+	// Block is the number of the PEM block, from 1; 0 for the file as a whole.
+	Block int
+	// Cert is the certificate that is at fault, or nil.
+	Cert *x509.Certificate
+	// Err is what is wrong: one of this package's errors, or the system's.
+	Err error
+	// Detail adds to Err what is particular; it may be empty.
+	Detail string
+	// Remedy is what to do, or empty.
+	Remedy string
+}
+
+// Error is one line, such as "server.pem, block 2: the private key is encrypted:
+// decrypt it with ...".
+func (e *FileError) Error() string {
+	var b strings.Builder
+	if b.WriteString(e.Path); e.Path == "" {
+		b.WriteString("certificate in memory")
+	}
+	if e.Block > 0 {
+		fmt.Fprintf(&b, ", block %d", e.Block)
+	}
+	if e.Cert != nil {
+		b.WriteString(", " + Describe(e.Cert))
+	}
+	err := e.Err
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err // the path has been said
+	}
+	fmt.Fprintf(&b, ": %v", err)
+	if e.Detail != "" {
+		b.WriteString(": " + e.Detail)
+	}
+	if e.Remedy != "" {
+		b.WriteString("; " + e.Remedy)
+	}
+	return b.String()
+}
+
+// Unwrap is Err.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// maxFile is the most bytes that are read of one file. The largest bundles of
+// roots have a quarter of it.
+const maxFile = 4 << 20
+
+// readFile reads all of a regular file. It refuses others, because reading a pipe
+// or a terminal may never end.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, &FileError{Path: path, Err: err, Remedy: remedyFor(err)}
+	case info.IsDir():
+		return nil, &FileError{Path: path, Err: ErrFile, Detail: "it is a directory", Remedy: "name a file in it, or give it as a directory"}
+	case !info.Mode().IsRegular():
+		return nil, &FileError{Path: path, Err: ErrFile, Detail: "it is a " + info.Mode().Type().String(), Remedy: "name a regular file"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &FileError{Path: path, Err: err, Remedy: remedyFor(err)}
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, &FileError{Path: path, Err: err}
+	case len(data) > maxFile:
+		return nil, &FileError{Path: path, Err: ErrFile, Detail: fmt.Sprintf("it has more than %d bytes", maxFile), Remedy: "name the certificate's file"}
+	}
+	return data, nil
+}
+
+func remedyFor(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "let the user of this process read it"
+	case errors.Is(err, fs.ErrNotExist):
+		return "check the path, which is relative to the working directory unless it begins at the root"
+	}
+	return ""
+}
+
+// pemBlock is one PEM block and its place.
+type pemBlock struct {
+	*pem.Block
+	path string
+	n    int // from 1
+}
+
+// fail is an error about b.
+func (b *pemBlock) fail(err error, detail, remedy string) error {
+	return &FileError{Path: b.path, Block: b.n, Err: err, Detail: detail, Remedy: remedy}
+}
+
+const pemBegin = "-----BEGIN "
+
+// blocks parses all of a file. Unlike pem.Decode it does not pass over a block
+// that is damaged: that is how a file looks that is being written.
+func blocks(path string, data []byte) (found []*pemBlock, err error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, &FileError{Path: path, Err: ErrEmpty, Remedy: "write the certificate into it"}
+	}
+	at := nextBegin(data, 0)
+	if at < 0 {
+		return nil, notPEM(path, data)
+	}
+	for at >= 0 {
+		next := nextBegin(data, at+len(pemBegin))
+		part := data[at:]
+		if next >= 0 {
+			part = data[at:next]
+		}
+		b := &pemBlock{path: path, n: len(found) + 1}
+		if b.Block, _ = pem.Decode(part); b.Block == nil {
+			return nil, b.fail(ErrNotPEM, "the block is cut short or damaged", "write the file again, whole")
+		}
+		found = append(found, b)
+		at = next
+	}
+	return found, nil
+}
+
+// nextBegin is where the first block begins, at the start of a line, from on.
+func nextBegin(data []byte, from int) int {
+	for {
+		i := bytes.Index(data[from:], []byte(pemBegin))
+		if i < 0 {
+			return -1
+		}
+		if from += i; from == 0 || data[from-1] == '\n' || data[from-1] == '\r' {
+			return from
+		}
+		from += len(pemBegin)
+	}
+}
+
+func notPEM(path string, data []byte) error {
+	e := &FileError{Path: path, Err: ErrNotPEM, Detail: "there is no line with BEGIN", Remedy: "name a PEM file"}
+	if data[0] != 0x30 { // neither a certificate nor a key in DER
+		return e
+	}
+	e.Detail, e.Remedy = "it looks like DER or PKCS #12", "convert it to PEM with openssl"
+	if _, err := x509.ParseCertificate(data); err == nil {
+		e.Detail, e.Remedy = "it is a certificate in DER", "convert it with: openssl x509 -inform der -in FILE -out FILE.pem"
+	} else if _, err := parseKey(data); err == nil {
+		e.Detail, e.Remedy = "it is a private key in DER", "convert it with: openssl pkey -inform der -in FILE -out FILE.pem"
+	}
+	return e
+}
+
+// contents sorts the blocks of a file: certificates, and private keys in PEM that
+// are parsed when they are needed.
+func contents(path string, data []byte) (certs, keys []*pemBlock, err error) {
+	all, err := blocks(path, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, b := range all {
+		switch {
+		case b.Type == "CERTIFICATE":
+			certs = append(certs, b)
+		case strings.HasSuffix(b.Type, "PRIVATE KEY"):
+			keys = append(keys, b)
+		case strings.HasSuffix(b.Type, " PARAMETERS"): // openssl writes them before keys; they say nothing new
+		default:
+			return nil, nil, b.fail(ErrBlockType, strconv.Quote(b.Type), remedyForType(b.Type))
+		}
+	}
+	return certs, keys, nil
+}
+
+func remedyForType(t string) string {
+	switch t {
+	case "TRUSTED CERTIFICATE":
+		return "convert it with: openssl x509 -in FILE -out FILE.pem"
+	case "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST":
+		return "have the authority sign the request, and use what it returns"
+	case "PUBLIC KEY", "RSA PUBLIC KEY":
+		return "the private key is needed"
+	case "PKCS7":
+		return "convert it with: openssl pkcs7 -print_certs -in FILE -out FILE.pem"
+	}
+	return "remove the block"
+}
+
+// parseCert parses a block that is a certificate.
+func (b *pemBlock) parseCert() (*x509.Certificate, error) {
+	c, err := x509.ParseCertificate(b.Bytes)
+	if err != nil {
+		return nil, b.fail(ErrMalformed, err.Error(), "have the certificate issued or exported again")
+	}
+	return c, nil
+}
+
+// parseKey parses a block that is a private key.
+func (b *pemBlock) parseKey() (crypto.Signer, error) {
+	if b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED") {
+		return nil, b.fail(ErrEncryptedKey, "", "decrypt it with: openssl pkey -in FILE -out FILE.key, and let only this process's user read it")
+	}
+	if b.Type == "OPENSSH PRIVATE KEY" {
+		return nil, b.fail(ErrBlockType, strconv.Quote(b.Type), "convert it with: ssh-keygen -p -m PEM -f FILE")
+	}
+	key, err := parseKey(b.Bytes)
+	if err != nil {
+		return nil, b.fail(ErrMalformed, err.Error(), "export the key again, as PKCS #8")
+	}
+	return key, nil
+}
+
+// parseKey parses PKCS #8, PKCS #1 or SEC 1.
+func parseKey(der []byte) (crypto.Signer, error) {
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		if rsa, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+			return rsa, nil
+		}
+		if ec, err := x509.ParseECPrivateKey(der); err == nil {
+			return ec, nil
+		}
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a key of type %T cannot sign", key)
+	}
+	return signer, nil
+}

@@ -1,0 +1,496 @@
+package tlsio_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/tlsio"
+)
+
+// watched is a store whose reloader lives in virtual time.
+type watched struct {
+	*tlsio.Reloader
+	t       *testing.T
+	net     *sim.Net
+	store   *tlsio.Store
+	changes []tlsio.Change
+	log     bytes.Buffer
+}
+
+// watch looks at the files every 30 s, and uses what stays the same for one.
+func watch(t *testing.T, o tlsio.StoreOptions) *watched {
+	t.Helper()
+	if o.Time == nil {
+		o.Time = testTime
+	}
+	store, err := tlsio.NewStore(&o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{t: t, net: sim.New(1), store: store}
+	t.Cleanup(func() { w.net.Close() })
+	w.Reloader = tlsio.NewReloader(w.net.Host("srv").Reactor, store, &tlsio.ReloadConfig{
+		Logger:  slog.New(slog.NewTextHandler(&w.log, nil)),
+		Changed: func(c tlsio.Change) { w.changes = append(w.changes, c) },
+	})
+	return w
+}
+
+// pass lets time pass and returns what changed in it.
+func (w *watched) pass(d time.Duration) []tlsio.Change {
+	w.t.Helper()
+	w.changes = nil
+	if err := w.net.Run(d); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.changes
+}
+
+// serves asserts which certificates are in use, by their serial numbers.
+func (w *watched) serves(want ...tls.Certificate) {
+	w.t.Helper()
+	var got []string
+	for _, c := range w.store.Certificates() {
+		got = append(got, tlsio.Describe(c.Leaf))
+	}
+	var expected []string
+	for _, c := range want {
+		expected = append(expected, tlsio.Describe(c.Leaf))
+	}
+	if !slices.Equal(got, expected) {
+		w.t.Fatalf("in use:\n%q\nwant:\n%q", got, expected)
+	}
+}
+
+// renewed is another certificate for the same name and key.
+func renewed(a *authority, name string) tls.Certificate {
+	return a.issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(77) }, name)
+}
+
+// TestReload: a changed file is used after it has stayed the same for Settle, by new
+// handshakes, and without a look in between nothing happens.
+func TestReload(t *testing.T) {
+	ca := newAuthority("ca")
+	dir := t.TempDir()
+	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
+	path := write(t, dir, "server.pem", bothPEM(old))
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	cfg := server(t, tlsio.ServerOptions{Store: w.store})
+	serial := func() string {
+		o := handshake(t, cfg, client(t, "example.com", ca, tlsio.ClientOptions{}))
+		o.shown(t)
+		return o.client.PeerCertificates[0].SerialNumber.String()
+	}
+	if got := serial(); got != old.Leaf.SerialNumber.String() {
+		t.Fatalf("serial %s before", got)
+	}
+	write(t, dir, "server.pem", bothPEM(fresh))
+	for _, d := range []time.Duration{30100 * time.Millisecond, 800 * time.Millisecond} {
+		if got := w.pass(d); got != nil { // seen at 30 s, not used before 31
+			t.Fatalf("too early: %v", got)
+		}
+		w.Check() // it cannot make that come sooner
+		w.Check()
+		w.serves(old)
+	}
+	got := w.pass(200 * time.Millisecond) // nor later
+	if len(got) != 1 || got[0].Path != path || got[0].Err != nil || !got[0].Cert.Equal(fresh.Leaf) {
+		t.Fatalf("got %v", got)
+	}
+	w.serves(fresh)
+	if got := serial(); got != "77" {
+		t.Errorf("serial %s after", got)
+	}
+	if s := w.Stats(); s != (tlsio.ReloadStats{Checks: 6, Changes: 1}) {
+		t.Errorf("%+v", s)
+	}
+	if !strings.Contains(w.log.String(), "certificate loaded") || !strings.Contains(w.log.String(), path) {
+		t.Errorf("log: %s", w.log.String())
+	}
+	if got := w.pass(time.Hour); got != nil {
+		t.Errorf("nothing changed, and yet %v", got)
+	}
+}
+
+// TestReloadByContent: a file that was only touched has not changed, and one whose time
+// and size are as before has.
+func TestReloadByContent(t *testing.T) {
+	ca := newAuthority("ca")
+	dir := t.TempDir()
+	numbered := func(n int64) tls.Certificate {
+		return ca.issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(n) }, "example.com")
+	}
+	old, fresh := numbered(1), numbered(2)
+	path := write(t, dir, "server.pem", bothPEM(old))
+	at := time.Unix(1e9, 0)
+	touch := func(at time.Time) {
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch(at)
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	touch(at.Add(time.Hour))
+	if got := w.pass(time.Minute + time.Second); got != nil {
+		t.Errorf("touched: %v", got)
+	}
+	if len(bothPEM(old)) != len(bothPEM(fresh)) {
+		t.Fatal("the files must be of one size")
+	}
+	write(t, dir, "server.pem", bothPEM(fresh))
+	touch(at.Add(time.Hour))
+	w.pass(time.Minute)
+	w.serves(fresh)
+}
+
+// TestReloadKeepsTheOld: what is broken never serves, is told once, and serves when it
+// has been mended.
+func TestReloadKeepsTheOld(t *testing.T) {
+	ca := newAuthority("ca")
+	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
+	whole := bothPEM(fresh)
+	for _, test := range []struct {
+		name  string
+		data  []byte // nil: the file goes away
+		want  error
+		again int // how often it is told in an hour
+	}{
+		{"missing", nil, fs.ErrNotExist, 1},
+		{"empty", []byte{}, tlsio.ErrEmpty, 1},
+		{"half", whole[:len(whole)/2], tlsio.ErrNotPEM, 1},
+		{"without key", certPEM(fresh.Certificate...), tlsio.ErrNoKey, 1},
+		{"wrong key", append(certPEM(fresh.Certificate...), keyPEM(ca.key)...), tlsio.ErrKeyMismatch, 1},
+		{"expired", bothPEM(ca.expired("example.com")), tlsio.ErrExpired, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := write(t, dir, "server.pem", bothPEM(old))
+			w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+			if test.data == nil {
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				write(t, dir, "server.pem", test.data)
+			}
+			got := w.pass(time.Hour)
+			w.serves(old)
+			if len(got) != test.again || !errors.Is(got[0].Err, test.want) || got[0].Path != path || got[0].Cert != nil {
+				t.Fatalf("got %v, want %v once", got, test.want)
+			}
+			if s := w.Stats(); s.Refused != 1 || s.Changes != 0 {
+				t.Errorf("%+v", s)
+			}
+			if !strings.Contains(w.log.String(), "refused") || !strings.Contains(w.log.String(), test.want.Error()) && test.data != nil {
+				t.Errorf("log: %s", w.log.String())
+			}
+			write(t, dir, "server.pem", whole)
+			if got := w.pass(time.Minute); len(got) != 1 || got[0].Err != nil {
+				t.Errorf("mended: %v", got)
+			}
+			w.serves(fresh)
+		})
+	}
+}
+
+// TestReloadHalfWritten: a file that grows while it is looked at, by any step, is never
+// used before it is whole, and nobody is told of the halves.
+func TestReloadHalfWritten(t *testing.T) {
+	ca := newAuthority("ca")
+	mid := ca.intermediate("mid")
+	old, fresh := ca.leaf("example.com"), mid.leaf("example.com")
+	// The worst order: what stands before the chain is a good file by itself.
+	whole := slices.Concat(keyPEM(fresh.PrivateKey), certPEM(fresh.Certificate...))
+	dir := t.TempDir()
+	path := write(t, dir, "server.pem", bothPEM(old))
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	w.Check()
+	for n := 0; n < len(whole); n += 11 {
+		write(t, dir, "server.pem", whole[:n])
+		if got := w.pass(900 * time.Millisecond); got != nil {
+			t.Fatalf("after %d bytes: %v", n, got)
+		}
+		w.Check()
+		w.serves(old)
+	}
+	write(t, dir, "server.pem", whole)
+	w.pass(3 * time.Second)
+	w.serves(fresh)
+	if got := w.store.Certificates()[0]; len(got.Certificate) != 2 {
+		t.Errorf("a chain of %d", len(got.Certificate))
+	}
+}
+
+// TestReloadPair: a certificate and a key in two files are replaced one after the other;
+// in between the old ones stay.
+func TestReloadPair(t *testing.T) {
+	ca := newAuthority("ca")
+	old := ca.leaf("example.com")
+	fresh := ca.issueFor(keyOf("new"), "example.com")
+	dir := t.TempDir()
+	src := tlsio.CertSource{
+		File:    write(t, dir, "cert.pem", certPEM(old.Certificate...)),
+		KeyFile: write(t, dir, "key.pem", keyPEM(old.PrivateKey)),
+	}
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{src}})
+	write(t, dir, "cert.pem", certPEM(fresh.Certificate...))
+	got := w.pass(time.Hour)
+	if len(got) != 1 || !errors.Is(got[0].Err, tlsio.ErrKeyMismatch) {
+		t.Fatalf("got %v", got)
+	}
+	w.serves(old)
+	write(t, dir, "key.pem", keyPEM(fresh.PrivateKey))
+	w.pass(time.Minute)
+	w.serves(fresh)
+}
+
+// TestReloadDirectory: files that come are added and files that go are removed, each for
+// itself; a directory that is empty or gone changes nothing.
+func TestReloadDirectory(t *testing.T) {
+	ca := newAuthority("ca")
+	dir := t.TempDir()
+	a, b, c, first := ca.leaf("a.example"), ca.leaf("b.example"), ca.leaf("c.example"), ca.leaf("first.example")
+	write(t, dir, "a.pem", bothPEM(a))
+	write(t, dir, "c.pem", bothPEM(c))
+	apart := ca.leaf("apart.example")
+	file := write(t, t.TempDir(), "apart.pem", bothPEM(apart))
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &first}, {Dir: dir}, {File: file}}})
+	w.serves(first, a, c, apart)
+	write(t, dir, "b.pem", bothPEM(b))
+	broken := write(t, dir, "broken.pem", []byte("-----BEGIN"))
+	got := w.pass(40 * time.Second)
+	w.serves(first, a, b, c, apart) // the broken one keeps nobody else out
+	if len(got) != 2 || !got[0].Cert.Equal(b.Leaf) || got[1].Path != broken || !errors.Is(got[1].Err, tlsio.ErrNotPEM) {
+		t.Fatalf("got %v", got)
+	}
+	for _, name := range []string{"a.pem", "broken.pem"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.pass(time.Minute); len(got) != 1 || got[0].Cert != nil || got[0].Err != nil || filepath.Base(got[0].Path) != "a.pem" {
+		t.Fatalf("removed: %v", got)
+	}
+	w.serves(first, b, c, apart)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.pass(time.Hour); len(got) != 1 || !errors.Is(got[0].Err, fs.ErrNotExist) || got[0].Path != dir {
+		t.Fatalf("directory gone: %v", got)
+	}
+	w.serves(first, b, c, apart)
+	apart2 := renewed(ca, "apart.example")
+	write(t, filepath.Dir(file), "apart.pem", bothPEM(apart2))
+	w.pass(time.Minute)
+	w.serves(first, b, c, apart2) // another source changes, and the directory's stay
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.pass(time.Hour); len(got) != 1 || !errors.Is(got[0].Err, tlsio.ErrNoCertificate) {
+		t.Fatalf("directory empty: %v", got)
+	}
+	w.serves(first, b, c, apart2)
+	write(t, dir, "a.pem", bothPEM(a))
+	w.pass(time.Minute)
+	w.serves(first, a, apart2) // b and c did not come back
+}
+
+// TestReloadExpiredLater: a certificate whose time has not come is used when it comes.
+func TestReloadExpiredLater(t *testing.T) {
+	ca := newAuthority("ca")
+	old, future := ca.leaf("example.com"), ca.future("example.com")
+	dir := t.TempDir()
+	path := write(t, dir, "server.pem", bothPEM(old))
+	now := testTime()
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}, Time: func() time.Time { return now }})
+	write(t, dir, "server.pem", bothPEM(future))
+	w.pass(time.Minute)
+	w.serves(old)
+	now = now.AddDate(0, 0, 2)
+	w.pass(time.Minute)
+	w.serves(future)
+}
+
+// TestReloadStop: after Stop nothing is looked at or changed, also by Check.
+func TestReloadStop(t *testing.T) {
+	ca := newAuthority("ca")
+	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
+	dir := t.TempDir()
+	path := write(t, dir, "server.pem", bothPEM(old))
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	write(t, dir, "server.pem", bothPEM(fresh))
+	w.pass(30500 * time.Millisecond) // seen, and about to be used
+	w.Stop()
+	w.Stop()
+	w.Check()
+	if got := w.pass(time.Hour); got != nil {
+		t.Errorf("got %v", got)
+	}
+	w.serves(old)
+	if n := len(w.net.Host("srv").Reactor.DelayedCalls()); n != 0 {
+		t.Errorf("%d delayed calls left", n)
+	}
+	if s := w.Stats(); s.Checks != 1 {
+		t.Errorf("%+v", s)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a second reloader for one store")
+		}
+	}()
+	tlsio.NewReloader(w.net.Host("srv").Reactor, w.store, nil)
+}
+
+// TestReloadInPool: on every kernel the files are read off the loop, and what was found
+// comes home to it; a Stop in between wins.
+func TestReloadInPool(t *testing.T) {
+	ca := newAuthority("ca")
+	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
+	for name, world := range reactortest.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := write(t, dir, "server.pem", bothPEM(old))
+			store, err := load(tlsio.CertSource{File: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := world.New(t, reactor.Config{})
+			var got []tlsio.Change
+			l := tlsio.NewReloader(r, store, &tlsio.ReloadConfig{Every: time.Millisecond, Settle: time.Millisecond,
+				Changed: func(c tlsio.Change) { got = append(got, c) }})
+			write(t, dir, "new", bothPEM(fresh))
+			if err := os.Rename(filepath.Join(dir, "new"), path); err != nil {
+				t.Fatal(err)
+			}
+			reactortest.Until(t, func() bool { return len(got) > 0 }, r)
+			if !got[0].Cert.Equal(fresh.Leaf) || !store.Certificates()[0].Leaf.Equal(fresh.Leaf) {
+				t.Fatalf("got %v", got)
+			}
+			l.Check()
+			l.Stop()
+			after := l.Stats().Checks
+			finished := false
+			reactor.InThread(r, func() (int, error) { return 0, nil }, func(int, error) { finished = true })
+			reactortest.Until(t, func() bool { return finished }, r)
+			if n := l.Stats().Checks; n != after {
+				t.Errorf("%d looks after Stop", n-after)
+			}
+		})
+	}
+}
+
+// TestReloadCheckTwice: a Check reads nothing by itself, and one during a look asks for
+// one more.
+func TestReloadCheckTwice(t *testing.T) {
+	cert := newAuthority("ca").leaf("example.com")
+	for name, world := range reactortest.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			store, err := load(tlsio.CertSource{File: write(t, t.TempDir(), "server.pem", bothPEM(cert))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := world.New(t, reactor.Config{})
+			l := tlsio.NewReloader(r, store, &tlsio.ReloadConfig{Every: -1})
+			for range 3 {
+				l.Check()
+			}
+			if name == "sim" { // there the loop reads, so that a seed repeats
+				if n := l.Stats().Checks; n != 3 {
+					t.Errorf("%d looks", n)
+				}
+				return
+			}
+			if n := l.Stats().Checks; n != 0 {
+				t.Errorf("%d looks inside Check", n)
+			}
+			reactortest.Until(t, func() bool { return l.Stats().Checks == 2 }, r)
+			if len(r.DelayedCalls()) != 0 {
+				t.Error("a third look is to come")
+			}
+		})
+	}
+}
+
+// TestReloadDuringHandshakes: handshakes on other goroutines see the old or the new, and
+// the race detector sees nothing.
+func TestReloadDuringHandshakes(t *testing.T) {
+	ca := newAuthority("ca")
+	dir := t.TempDir()
+	path := write(t, dir, "server.pem", bothPEM(ca.leaf("example.com")))
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	stop, done := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			c, err := w.store.GetCertificate(&tls.ClientHelloInfo{ServerName: "example.com"})
+			if err == nil && c.Leaf.Subject.CommonName != "example.com" {
+				err = fmt.Errorf("got %v", c.Leaf.Subject)
+			}
+			select {
+			case <-stop:
+				done <- err
+				return
+			default:
+				if err != nil {
+					done <- err
+					return
+				}
+			}
+		}
+	}()
+	for i := range 20 {
+		write(t, dir, "server.pem", bothPEM(ca.issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(int64(i + 1)) }, "example.com")))
+		w.pass(time.Minute)
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if s := w.Stats(); s.Changes != 20 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestReloadByHand: with a negative Every only Check looks, and with a negative Settle
+// what it finds is used at once.
+func TestReloadByHand(t *testing.T) {
+	ca := newAuthority("ca")
+	dir := t.TempDir()
+	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
+	path := write(t, dir, "server.pem", bothPEM(old))
+	store, err := load(tlsio.CertSource{File: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := sim.New(1)
+	defer n.Close()
+	r := n.Host("srv").Reactor
+	l := tlsio.NewReloader(r, store, &tlsio.ReloadConfig{Every: -1, Settle: -1})
+	write(t, dir, "server.pem", bothPEM(fresh))
+	if err := n.Run(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if !store.Certificates()[0].Leaf.Equal(old.Leaf) {
+		t.Error("looked unasked")
+	}
+	l.Check()
+	if !store.Certificates()[0].Leaf.Equal(fresh.Leaf) {
+		t.Error("not used at once")
+	}
+	if n := len(r.DelayedCalls()); n != 0 {
+		t.Errorf("%d delayed calls", n)
+	}
+}

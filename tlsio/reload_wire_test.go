@@ -1,0 +1,67 @@
+package tlsio_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
+)
+
+// visitor is a protocol that notes what its peer showed, and why it was lost.
+type visitor struct {
+	reactor.Base
+	state tls.ConnectionState
+	err   error
+}
+
+func (v *visitor) DataReceived([]byte)                      {}
+func (v *visitor) HandshakeCompleted(s tls.ConnectionState) { v.state = s; v.T.Close() }
+func (v *visitor) ConnectionLost(err error)                 { v.err = err }
+
+// TestReloadOnWire: connections of this package, on a simulated network, are served with
+// the certificate that was in use when each came, by name and by address; and Explain
+// finds the reason in what they are lost for.
+func TestReloadOnWire(t *testing.T) {
+	ca := newAuthority("ca")
+	dir := t.TempDir()
+	path := write(t, dir, "server.pem", bothPEM(ca.leaf("example.com")))
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: new(ca.leaf("default.example"))}, {File: path}}})
+	srv, cli := w.net.Host("srv"), w.net.Host("cli")
+	byAddress := srv.Addr(7).IP.Addr().String()
+	cfg := server(t, tlsio.ServerOptions{Store: w.store})
+	if _, err := srv.Reactor.Listen(srv.Addr(7), tlsio.Server(cfg, reactor.Each[visitor](), nil), nil); err != nil {
+		t.Fatal(err)
+	}
+	visit := func(host string) *visitor {
+		t.Helper()
+		v := new(visitor)
+		f := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return v })
+		cli.Reactor.Dial(srv.Addr(7), tlsio.Client(client(t, host, ca, tlsio.ClientOptions{}), f, nil), nil, func(reactor.Protocol, error) {})
+		if err := w.net.RunUntil(func() bool { return v.err != nil }, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	shown := func(v *visitor) string { return v.state.PeerCertificates[0].SerialNumber.String() }
+	if got, want := shown(visit("example.com")), ca.leaf("example.com").Leaf.SerialNumber.String(); got != want {
+		t.Errorf("serial %s before, want %s", got, want)
+	}
+	err := tlsio.Explain(visit(byAddress).err, byAddress)
+	wantError(t, err, tlsio.ErrName, `"CN=default.example"`, byAddress)
+
+	write(t, dir, "server.pem", bothPEM(ca.issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(77) }, "example.com", byAddress)))
+	w.pass(time.Minute)
+	for _, host := range []string{"example.com", byAddress} {
+		v := visit(host)
+		if v.state.PeerCertificates == nil {
+			t.Fatalf("%s: %v", host, v.err)
+		}
+		if got := shown(v); got != "77" {
+			t.Errorf("%s: serial %s after", host, got)
+		}
+	}
+}

@@ -1,0 +1,266 @@
+package tlsio
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+type tlsState = tls.ConnectionState
+
+// Protocols is what a Factory given to Server or Client may also be, to say which
+// application protocols its connections speak, best first; they take the place of
+// the tls.Config's NextProtos (TLS-51).
+type Protocols interface{ NextProtos() []string }
+
+// Server is the factory whose connections are TLS servers, with protocols from inner
+// above them: give it to Reactor.Listen. A cfg that cannot make a connection fails
+// Listen, as ErrConfig (TLS-2). cfg is the caller's, and is not changed.
+func Server(cfg *tls.Config, inner reactor.Factory, o *Options) reactor.Factory {
+	return newFactory(cfg, inner, o, false)
+}
+
+// Client is the factory whose connections are TLS clients: give it to Reactor.Dial.
+// The done function of Dial gets a protocol from which reactor.ProtocolAs finds inner's.
+// cfg must have a ServerName, by which the peer is verified, or say InsecureSkipVerify;
+// else the attempt fails, as ErrConfig (TLS-2). Renegotiation is always refused.
+func Client(cfg *tls.Config, inner reactor.Factory, o *Options) reactor.Factory {
+	return newFactory(cfg, inner, o, true)
+}
+
+// factory makes TLS connections.
+type factory struct {
+	cfg    *tls.Config
+	inner  reactor.Factory
+	o      *Options
+	client bool
+	err    error
+}
+
+var (
+	_ reactor.StartStopper      = (*factory)(nil)
+	_ reactor.ConnectorListener = (*factory)(nil)
+	_ reactor.LogPrefixer       = (*factory)(nil)
+)
+
+func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool) *factory {
+	if o == nil {
+		o = new(Options)
+	}
+	f := &factory{inner: inner, o: o.all(), client: client}
+	if f.cfg, f.err = usable(cfg, client); f.err != nil {
+		return f
+	}
+	if p, ok := inner.(Protocols); ok {
+		f.cfg = f.cfg.Clone()
+		f.cfg.NextProtos = slices.Clone(p.NextProtos())
+	}
+	return f
+}
+
+// usable is cfg without renegotiation, or why no connection can be made with it
+// (TLS-2).
+func usable(cfg *tls.Config, client bool) (*tls.Config, error) {
+	switch {
+	case cfg == nil:
+		return nil, fmt.Errorf("%w: it is nil", ErrConfig)
+	case client && cfg.ServerName == "" && !cfg.InsecureSkipVerify:
+		return nil, fmt.Errorf("%w: a client needs ServerName, the name that the peer must prove", ErrConfig)
+	case !client && len(cfg.Certificates) == 0 && cfg.GetCertificate == nil && cfg.GetConfigForClient == nil:
+		return nil, fmt.Errorf("%w: a server needs one of Certificates, GetCertificate and GetConfigForClient", ErrConfig)
+	}
+	if cfg.Renegotiation != tls.RenegotiateNever {
+		// It would be a handshake within Read, on the loop.
+		cfg = cfg.Clone()
+		cfg.Renegotiation = tls.RenegotiateNever
+	}
+	return cfg, nil
+}
+
+// BuildProtocol puts TLS below a protocol of the inner factory. If there is none, the
+// connection is closed (TLS-52).
+func (f *factory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
+	p := f.inner.BuildProtocol(peer)
+	if p == nil {
+		return nil
+	}
+	c := &Conn{proto: p, setup: &setup{cfg: f.cfg, client: f.client, o: f.o}}
+	c.setup.c = c
+	return (*below)(c)
+}
+
+// StartFactory starts the inner factory.
+func (f *factory) StartFactory() error {
+	if f.err != nil {
+		return f.err
+	}
+	if s, ok := f.inner.(reactor.StartStopper); ok {
+		return s.StartFactory()
+	}
+	return nil
+}
+
+// StopFactory stops the inner factory.
+func (f *factory) StopFactory() error {
+	if s, ok := f.inner.(reactor.StartStopper); ok && f.err == nil {
+		return s.StopFactory()
+	}
+	return nil
+}
+
+// StartedConnecting tells the inner factory.
+func (f *factory) StartedConnecting(c *reactor.Connector) {
+	if h, ok := f.inner.(reactor.ConnectorListener); ok {
+		h.StartedConnecting(c)
+	}
+}
+
+// ConnectionFailed tells the inner factory.
+func (f *factory) ConnectionFailed(c *reactor.Connector, err error) {
+	if h, ok := f.inner.(reactor.ConnectorListener); ok {
+		h.ConnectionFailed(c, err)
+	}
+}
+
+// ConnectionEnded tells the inner factory.
+func (f *factory) ConnectionEnded(c *reactor.Connector, err error) {
+	if h, ok := f.inner.(reactor.ConnectorListener); ok {
+		h.ConnectionEnded(c, err)
+	}
+}
+
+// LogPrefix is the inner factory's, with " (TLS)" (TLS-8).
+func (f *factory) LogPrefix() string { return prefixOf(f.inner) + " (TLS)" }
+
+// made begins a connection on t.
+func (c *Conn) made(t reactor.Transport) {
+	c.inner, c.l = t, c.setup.o.loop(t.Reactor())
+	c.setup.begin()
+}
+
+// StartServer puts TLS between a connection and its protocol midstream, as the
+// server; either side may begin (TLS-33, TLS-36). What was written to t before goes out
+// first, in clear (TLS-34). From now on the protocol uses the Conn in place of t.
+//
+// p is the protocol above. If it is the one that t has, or one that this leads to by
+// Unwrap, or nil, t's goes on, without a second ConnectionMade (TLS-35); any other gets its
+// ConnectionMade before StartServer returns. A producer registered with t is
+// registered with the Conn (TLS-29), and reading that was paused is paused.
+//
+// rest is what the protocol was given behind the command that starts TLS, and has
+// not used. It is not protected, whoever wrote it: unless it is empty,
+// Options.Pipelined says what becomes of it. By default the connection ends with
+// ErrPipelined (TLS-38). It must not be handled as if it had come later.
+//
+// It fails with ErrConfig, ErrCannotSwitch, and what SwitchProtocol fails with; then
+// nothing has changed.
+func StartServer(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte, o *Options) (*Conn, error) {
+	return start(t, cfg, p, rest, o, false)
+}
+
+// StartClient is StartServer as the client.
+func StartClient(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte, o *Options) (*Conn, error) {
+	return start(t, cfg, p, rest, o, true)
+}
+
+func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte, o *Options, client bool) (*Conn, error) {
+	cfg, err := usable(cfg, client)
+	if err != nil {
+		return nil, err
+	}
+	s, ok := reactor.As[reactor.Switcher](t)
+	if !ok {
+		return nil, fmt.Errorf("%w: %T", ErrCannotSwitch, t)
+	}
+	c := new(Conn)
+	c.setup = &setup{c: c, cfg: cfg, client: client, o: o.all()}
+	was, err := s.SwitchProtocol((*below)(c))
+	if err != nil {
+		return nil, fmt.Errorf("starting TLS: %w", err)
+	}
+	c.proto = was.Protocol
+	fresh := p != nil && !leads(was.Protocol, p)
+	if fresh {
+		c.proto = p
+	}
+	if was.Paused {
+		c.read = paused
+	}
+	c.made(t)
+	if was.Producer != nil {
+		c.producer, c.held = was.Producer, was.ProducerPaused
+		c.tie()
+		c.checkHigh()
+		c.checkLow()
+	}
+	if fresh {
+		p.ConnectionMade(c)
+	}
+	c.feed(rest)
+	return c, nil
+}
+
+// feed takes what came behind the command, and makes a client's first step.
+func (c *Conn) feed(rest []byte) {
+	s := c.setup
+	if c.life != shaking {
+		return
+	}
+	switch {
+	case len(rest) == 0 || c.l.o.Pipelined == Discard:
+	case c.l.o.Pipelined == Feed:
+		s.receive(rest)
+		return
+	default:
+		c.end(c.errorf("start", fmt.Errorf("%w: %d bytes", ErrPipelined, len(rest))), true)
+		return
+	}
+	if s.client {
+		s.kick()
+	}
+}
+
+// leads tells whether p is from, or what from leads to by Unwrap.
+func leads(from, p reactor.Protocol) bool {
+	for from != nil {
+		if reflect.TypeOf(from) == reflect.TypeOf(p) && reflect.TypeOf(p).Comparable() && from == p {
+			return true
+		}
+		u, ok := from.(interface{ Unwrap() reactor.Protocol })
+		if !ok {
+			break
+		}
+		from = u.Unwrap()
+	}
+	return false
+}
+
+func prefixOf(v any) string {
+	if l, ok := v.(reactor.LogPrefixer); ok {
+		return l.LogPrefix()
+	}
+	name := fmt.Sprintf("%T", v)
+	return name[strings.LastIndexAny(name, ".*")+1:]
+}
+
+// SwitchProtocol exchanges the protocol, as reactor.Switcher says: for TLS in TLS.
+func (c *Conn) SwitchProtocol(p reactor.Protocol) (reactor.Switched, error) {
+	switch {
+	case c.life > open || c.reason != nil:
+		return reactor.Switched{}, reactor.ErrClosed
+	case c.write != on:
+		return reactor.Switched{}, reactor.ErrWriteClosed
+	case c.read == ended:
+		return reactor.Switched{}, io.EOF
+	}
+	was := reactor.Switched{Protocol: c.proto, Producer: c.producer, ProducerPaused: c.held, Paused: c.read == paused}
+	c.proto, c.producer, c.held = p, nil, false
+	c.ResumeProducing()
+	return was, nil
+}
