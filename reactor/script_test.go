@@ -25,23 +25,28 @@ type stage struct {
 }
 
 // simSeeds is how many seeds each script is played under.
-const simSeeds = 20
+func simSeeds() uint64 {
+	if raced {
+		return 5 // the race detector makes everything slow, and here is one goroutine
+	}
+	return 20
+}
 
 // stages are every kernel of this machine with every chunk size, and simulated ones under
-// simSeeds seeds; each with both ends on one reactor, and on one each.
+// some seeds; each with both ends on one reactor, and on one each.
 func stages() (all []stage) {
 	for reactors := 1; reactors <= 2; reactors++ {
 		for name, w := range reactortest.Chunked() {
 			if w.Name() == "sim" {
 				continue // below, where two kernels share a network
 			}
-			if c := w.Chunk(); reactors == 2 && c > 0 && c < 7 {
+			if c := w.Chunk(); (reactors == 2 || raced) && c > 0 && c < 7 {
 				continue // slow, and how streams are cut has no part in who turns which reactor
 			}
 			kernels := func() func(testing.TB) kernel.Kernel { return w.Open }
 			all = append(all, stage{fmt.Sprintf("%s/%d", name, reactors), reactors, kernels})
 		}
-		for seed := range uint64(simSeeds) {
+		for seed := range simSeeds() {
 			all = append(all, stage{fmt.Sprintf("sim/seed%d/%d", seed, reactors), reactors, simulated(seed)})
 		}
 	}
