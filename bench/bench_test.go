@@ -89,6 +89,9 @@ func TestChoices(t *testing.T) {
 	if _, err := chooseWorkloads("one,none"); err == nil {
 		t.Error("an unknown workload was taken")
 	}
+	if w, err := chooseWorkloads("tls,simday"); err != nil || len(w) != 8 || w[0].name != "tlsconn" || !w[6].tls || w[7].name != "simday" {
+		t.Errorf("chooseWorkloads of a group = %v, %v", w, err)
+	}
 	known := func(name string) bool { return name != "nobody" }
 	s, err := chooseServers("a,net,a", known)
 	if err != nil || len(s) != 3 || s[2] != (choice{"a#2", "a"}) {
@@ -100,7 +103,53 @@ func TestChoices(t *testing.T) {
 	if got := reference(s[2:]); got != "a#2" {
 		t.Errorf("reference without net = %q, want the first", got)
 	}
+	if got := reference(nil); got != "net" {
+		t.Errorf("reference of the usual = %q, want net", got)
+	}
 	if _, err := chooseServers("a,nobody", known); err == nil {
 		t.Error("an unknown server was taken")
+	}
+}
+
+// Each beat that a stall has kept counts, with how late it was.
+func TestLateness(t *testing.T) {
+	var l lateness
+	at := time.Unix(1000, 0)
+	call := func(after time.Duration, next time.Duration) {
+		t.Helper()
+		at = at.Add(after)
+		if got := l.called(at); got != next {
+			t.Errorf("next call in %v, want %v", got, next)
+		}
+	}
+	call(0, beat)
+	call(beat+beat/4, beat*3/4)
+	call(beat*3/4, beat)
+	if s := l.take(); s.Beats != 3 || s.Max != 250 || s.P50 != 0 || s.P99 < 245 || s.P99 > 255 {
+		t.Errorf("one call of three a quarter of a millisecond late: %+v", s)
+	}
+	call(11*beat, beat) // ten late: 10 ms, 9 ms and so on
+	if s := l.take(); s.Beats != 11 || s.Max != 10_000 || s.P50 < 4_900 || s.P50 > 5_100 || s.P99 < 9_800 {
+		t.Errorf("a stall of 10 ms: %+v", s)
+	}
+	if s := l.take(); s != (stall{}) {
+		t.Errorf("after it was taken: %+v", s)
+	}
+}
+
+func TestReportOfAllTables(t *testing.T) {
+	late := &stall{Beats: 500, P50: 100, P99: 2000, Max: 3000}
+	results := []result{
+		{Workload: "tlsstorm", Conns: 1000, Servers: []string{"whorl", "net"}, Workers: map[string]int{"whorl": 2, "net": 0},
+			Sets: []set{{"whorl": {PerCPU: 3, PerSecond: 2000, Stall: late}, "net": {PerCPU: 2, PerSecond: 1000, Stall: late}}}},
+		{Workload: "tlsidle", Conns: 5000, Servers: []string{"net"}, Idle: []idleSample{{Server: "net", Kept: 18_900}}},
+		{Workload: "simday", Sim: []simSample{{Virtual: 86400, Seconds: 4.56, PerCPU: 7e5, Allocs: .001}}},
+	}
+	var out bytes.Buffer
+	report(&out, results, "net", false)
+	for _, want := range []string{"whorl, 2 workers", "1.50", "tlsstorm 1000", "2.00", "3.00", "500.00", "18.9k", "86.4k", "4.56", "700.0k", "0.0010"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in the report:\n%s", want, out.String())
+		}
 	}
 }

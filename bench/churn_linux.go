@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,11 +18,10 @@ type churnLoad struct {
 }
 
 type churnSlot struct {
-	fd     int
-	origin int64
-	got    int
-	sent   bool
-	began  time.Duration
+	conn
+	sent  int // bytes of the message
+	got   int // of its echo
+	began time.Duration
 }
 
 func (l *churnLoad) open() error {
@@ -37,93 +34,102 @@ func (l *churnLoad) touch() error { return errors.ErrUnsupported }
 func (l *churnLoad) slice(warm, measure time.Duration) (answer, error) {
 	l.span.begin(&l.order, l.now(), warm, measure)
 	for i := range l.slots {
-		if err := l.connect(i); err != nil {
+		if err := l.restart(i); err != nil {
 			return answer{}, err
 		}
 	}
-	for l.span.sending() || l.alive > 0 {
-		if err := l.span.step(l.now()); err != nil {
-			return answer{}, fmt.Errorf("%w, %d connections waiting", err, l.alive)
-		}
-		ready, err := l.wait()
-		if err != nil {
-			return answer{}, err
-		}
-		for k := range ready {
-			if err := l.handle(int(ready[k].Fd)); err != nil {
-				return answer{}, err
-			}
-		}
+	if err := l.work(); err != nil {
+		return answer{}, err
 	}
 	return l.span.result, nil
 }
 
-// connect begins a connection in slot i. On loopback the handshake is usually
-// over when connect returns, so the message can go at once.
-func (l *churnLoad) connect(i int) error {
-	began := l.now()
-	fd, err := l.socket(unix.SOCK_NONBLOCK, int(l.made))
-	if err != nil {
-		return err
+// work goes on until the slice is over and no connection is left.
+func (l *churnLoad) work() error {
+	for l.span.sending() || l.alive > 0 {
+		if err := l.span.step(l.now()); err != nil {
+			return fmt.Errorf("%w, %d connections waiting", err, l.alive)
+		}
+		ready, err := l.wait()
+		if err != nil {
+			return err
+		}
+		for k := range ready {
+			if err := l.handle(&ready[k]); err != nil {
+				return err
+			}
+		}
 	}
-	l.slots[i] = churnSlot{fd: fd, origin: originOf(l.made), began: began}
-	l.made++
-	l.alive++
-	if err := unix.Connect(fd, &l.to); err != nil && err != unix.EINPROGRESS {
-		return os.NewSyscallError("connect", err)
-	}
-	if err := l.send(i); err != nil {
-		return err
-	}
-	events := uint32(unix.EPOLLIN)
-	if !l.slots[i].sent {
-		events |= unix.EPOLLOUT
-	}
-	return l.watch(unix.EPOLL_CTL_ADD, fd, i, events)
-}
-
-func (l *churnLoad) send(i int) error {
-	s := &l.slots[i]
-	n, e := write(s.fd, l.pattern[s.origin:s.origin+int64(l.Size)])
-	switch {
-	case e != 0 && (again(e) || e == unix.ENOTCONN):
-		return nil
-	case e != 0:
-		return fmt.Errorf("%w: %w", errEnded, e)
-	case n != l.Size:
-		return errors.New("a new connection did not take one message")
-	}
-	s.sent = true
 	return nil
 }
 
-func (l *churnLoad) handle(i int) error {
+// restart has slot i make a connection.
+func (l *churnLoad) restart(i int) error {
+	began := l.now()
+	if err := l.prepare(i); err != nil {
+		return err
+	}
+	return l.start(i, began)
+}
+
+func (l *churnLoad) prepare(i int) error {
+	l.slots[i] = churnSlot{}
+	err := l.begin(&l.slots[i].conn, l.made)
+	l.made++
+	return err
+}
+
+// start connects what was prepared. If it is connected at once, so is the message
+// sent.
+func (l *churnLoad) start(i int, began time.Duration) error {
 	s := &l.slots[i]
-	if !s.sent {
-		if err := l.send(i); err != nil || !s.sent {
+	s.began = began
+	l.alive++
+	if err := l.connect(&s.conn); err != nil {
+		return err
+	}
+	if err := l.send(s); err != nil {
+		return err
+	}
+	return l.arm(&s.conn, i)
+}
+
+func (l *churnLoad) send(s *churnSlot) error {
+	message := l.message(&s.conn)
+	for s.sent < len(message) {
+		n, err := s.write(message[s.sent:])
+		if err == errAgain {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		return l.watch(unix.EPOLL_CTL_MOD, s.fd, i, unix.EPOLLIN)
+		s.sent += n
 	}
-	n, e := read(s.fd, l.buf)
-	switch {
-	case e != 0 && again(e):
-		return nil
-	case e != 0:
-		return fmt.Errorf("%w: %w", errEnded, e)
-	case n == 0:
-		return errEnded
-	case s.got+n > l.Size:
-		return errTooMuch
+	return nil
+}
+
+func (l *churnLoad) handle(ev *unix.EpollEvent) error {
+	i := int(ev.Fd)
+	s := &l.slots[i]
+	if err := s.woken(ev.Events); err != nil {
+		return err
 	}
-	at := s.origin + int64(s.got)
-	if !bytes.Equal(l.buf[:n], l.pattern[at:at+int64(n)]) {
-		return errWrong
+	if s.sent < l.Size {
+		if err := l.send(s); err != nil {
+			return err
+		}
 	}
-	if s.got += n; s.got < l.Size {
-		return nil
+	if s.sent == l.Size {
+		var err error
+		if s.got, err = l.gather(&s.conn, s.got); err != nil {
+			return err
+		}
 	}
-	unix.Close(s.fd)
+	if s.got < l.Size {
+		return l.arm(&s.conn, i)
+	}
+	s.close()
 	l.alive--
 	now := l.now()
 	l.span.moved = now
@@ -131,5 +137,5 @@ func (l *churnLoad) handle(i int) error {
 	if !l.span.sending() {
 		return nil
 	}
-	return l.connect(i)
+	return l.restart(i)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,28 +19,23 @@ type echoLoad struct {
 // echoConn is one connection. Its stream is the pattern from origin on, over and
 // over; the counts are of bytes since it was made.
 type echoConn struct {
-	fd       int
-	origin   int64
+	conn
 	wanted   int64 // to be sent
 	sent     int64
 	received int64
 	whole    int64           // messages received
 	stamps   []time.Duration // when each message on its way was sent, a ring
-	blocked  bool            // the socket took no more
 }
 
 func (l *echoLoad) open() error {
 	l.conns = make([]echoConn, l.Conns)
 	for i := range l.conns {
-		fd, err := l.dial(i)
-		if err != nil {
+		c := &l.conns[i]
+		if err := l.dial(&c.conn, int64(i)); err != nil {
 			return err
 		}
-		if err := unix.SetNonblock(fd, true); err != nil {
-			return os.NewSyscallError("fcntl", err)
-		}
-		l.conns[i] = echoConn{fd: fd, origin: originOf(int64(i)), stamps: make([]time.Duration, l.Outstanding)}
-		if err := l.watch(unix.EPOLL_CTL_ADD, fd, i, unix.EPOLLIN); err != nil {
+		c.stamps = make([]time.Duration, l.Outstanding)
+		if err := l.arm(&c.conn, i); err != nil {
 			return err
 		}
 		pause(i)
@@ -89,25 +83,27 @@ func (l *echoLoad) slice(warm, measure time.Duration) (answer, error) {
 
 func (l *echoLoad) handle(ev *unix.EpollEvent) error {
 	i := int(ev.Fd)
+	c := &l.conns[i]
+	if err := c.woken(ev.Events); err != nil {
+		return err
+	}
 	if ev.Events&unix.EPOLLOUT != 0 {
 		if err := l.flush(i); err != nil {
 			return err
 		}
 	}
-	if ev.Events&^unix.EPOLLOUT == 0 {
-		return nil
+	for {
+		n, err := c.read(l.buf)
+		if err == errAgain {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := l.received(i, l.buf[:n]); err != nil {
+			return err
+		}
 	}
-	c := &l.conns[i]
-	n, e := read(c.fd, l.buf)
-	switch {
-	case e != 0 && again(e):
-		return nil
-	case e != 0:
-		return fmt.Errorf("%w: %w", errEnded, e)
-	case n == 0:
-		return errEnded
-	}
-	return l.received(i, l.buf[:n])
 }
 
 // received checks what came back and sends as many messages as are whole.
@@ -148,29 +144,14 @@ func (l *echoLoad) flush(i int) error {
 	c := &l.conns[i]
 	for c.sent < c.wanted {
 		at := (c.origin + c.sent) % period
-		n, e := write(c.fd, l.pattern[at:at+min(c.wanted-c.sent, maxChunk)])
-		switch {
-		case e == unix.EINTR:
-		case e == unix.EAGAIN:
-			return l.block(i, true)
-		case e != 0:
-			return fmt.Errorf("%w: %w", errEnded, e)
-		default:
-			c.sent += int64(n)
+		n, err := c.write(l.pattern[at : at+min(c.wanted-c.sent, maxChunk)])
+		if err == errAgain {
+			break
 		}
+		if err != nil {
+			return err
+		}
+		c.sent += int64(n)
 	}
-	return l.block(i, false)
-}
-
-func (l *echoLoad) block(i int, blocked bool) error {
-	c := &l.conns[i]
-	if c.blocked == blocked {
-		return nil
-	}
-	c.blocked = blocked
-	events := uint32(unix.EPOLLIN)
-	if blocked {
-		events |= unix.EPOLLOUT
-	}
-	return l.watch(unix.EPOLL_CTL_MOD, c.fd, i, events)
+	return l.arm(&c.conn, i)
 }

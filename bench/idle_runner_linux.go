@@ -9,14 +9,14 @@ import (
 // idle measures the memory that connections cost a server that was just
 // started: what a server once had it may keep, so each measurement takes a new
 // process.
-func (r *runner) idle(ctx context.Context, w *workload, res *result) error {
+func (r *runner) idle(ctx context.Context, w *workload, servers []choice, res *result) error {
 	for round := range r.idleRounds {
-		for i := range r.servers {
-			s := r.servers[(i+round)%len(r.servers)]
+		for i := range servers {
+			s := servers[(i+round)%len(servers)]
 			if res.failed(s.label) {
 				continue
 			}
-			m, err := r.idleOnce(ctx, s, w)
+			m, err := r.idleOnce(ctx, s, w, res)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -36,12 +36,17 @@ type idleState struct {
 	cpu      time.Duration
 }
 
-func (r *runner) idleOnce(ctx context.Context, s choice, w *workload) (m idleSample, err error) {
+func (r *runner) idleOnce(ctx context.Context, s choice, w *workload, res *result) (m idleSample, err error) {
+	bare, err := r.bare(ctx, s, w)
+	if err != nil {
+		return m, err
+	}
 	p, err := r.start(ctx, s, w)
 	if err != nil {
 		return m, err
 	}
 	defer p.stop()
+	res.Workers[s.label] = p.hello.Workers
 	var before, after memory
 	if err := p.server.ask(ctx, "memory", 10*time.Second, &before); err != nil {
 		return m, err
@@ -53,7 +58,7 @@ func (r *runner) idleOnce(ctx context.Context, s choice, w *workload) (m idleSam
 				return m, err
 			}
 		}
-		now, err := settled(ctx, p.server.pid())
+		now, err := settled(ctx, p.server.pid(), serverOf(s.name).rest)
 		if err != nil {
 			return m, err
 		}
@@ -62,25 +67,56 @@ func (r *runner) idleOnce(ctx context.Context, s choice, w *workload) (m idleSam
 	if err := p.server.ask(ctx, "memory", 10*time.Second, &after); err != nil {
 		return m, err
 	}
+	kept, err := p.freed(ctx)
+	if err != nil {
+		return m, err
+	}
 	n := float64(r.connsOf(w))
 	each := func(from, to int64) float64 { return float64(to-from) / n }
 	return idleSample{
 		Server: s.label,
 		New:    each(states[0].resident, states[1].resident),
 		Used:   each(states[0].resident, states[2].resident),
+		Kept:   each(bare, kept),
 		Heap:   each(int64(before.Heap), int64(after.Heap)),
 		Stacks: each(int64(before.Stacks), int64(after.Stacks)),
 		Accept: each(int64(states[0].cpu), int64(states[1].cpu)) / 1e3,
 	}, nil
 }
 
-// settled waits until process pid does nothing any more, and looks at it.
-func settled(ctx context.Context, pid int) (idleState, error) {
+// bare is the resident memory of a server without connections, when the runtime has given
+// back what is free. It takes a process of its own: the one that is measured would
+// have that memory to fetch again.
+func (r *runner) bare(ctx context.Context, s choice, w *workload) (int64, error) {
+	p, err := r.start(ctx, s, w)
+	if err != nil {
+		return 0, err
+	}
+	defer p.stop()
+	return p.freed(ctx)
+}
+
+// freed has the server's runtime give back what is free, and is the resident memory then.
+func (p *pair) freed(ctx context.Context) (int64, error) {
+	var m memory
+	if err := p.server.ask(ctx, "free", 10*time.Second, &m); err != nil {
+		return 0, err
+	}
+	return residentBytes(p.server.pid())
+}
+
+// settled waits for rest, and then until process pid does nothing any more, and looks at it.
+func settled(ctx context.Context, pid int, rest time.Duration) (idleState, error) {
 	const (
 		look  = 30 * time.Millisecond
 		looks = 100
 		quiet = 500 * time.Microsecond
 	)
+	select {
+	case <-time.After(rest):
+	case <-ctx.Done():
+		return idleState{}, ctx.Err()
+	}
 	last, err := cpuTime(pid)
 	for range looks {
 		if err != nil {

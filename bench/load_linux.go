@@ -2,8 +2,8 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,6 +26,8 @@ type order struct {
 	Outstanding int
 	Patience    time.Duration // nothing coming back for so long is a failure
 	Spin        bool          // poll without waiting: we have a CPU of our own
+	TLS         bool
+	Resume      bool // sessions, with TLS
 }
 
 // command is what it is told then, one a line.
@@ -61,7 +63,9 @@ func load(spec string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	raiseFileLimit()
-	debug.SetGCPercent(-1) // there is next to no garbage, and no pause is wanted
+	if !o.TLS {
+		debug.SetGCPercent(-1) // there is next to no garbage, and no pause is wanted
+	}
 	g, err := newGenerator(o)
 	if err != nil {
 		return err
@@ -108,11 +112,16 @@ func newGenerator(o order) (generator, error) {
 	if b.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
+	if o.TLS {
+		b.tls = clientTLS(o.Resume)
+	}
 	switch o.Kind {
 	case kindEcho:
 		return &echoLoad{base: b}, nil
 	case kindChurn:
 		return &churnLoad{base: b}, nil
+	case kindStorm:
+		return &stormLoad{churnLoad{base: b}}, nil
 	case kindIdle:
 		return &idleLoad{base: b}, nil
 	}
@@ -123,6 +132,7 @@ func newGenerator(o order) (generator, error) {
 type base struct {
 	order
 	to      unix.SockaddrInet4
+	tls     *tls.Config // nil: no TLS
 	ep      int
 	events  []unix.EpollEvent
 	buf     []byte
@@ -132,13 +142,6 @@ type base struct {
 }
 
 const maxChunk = 256 << 10 // bytes of one read or write
-
-var (
-	errWrong   = errors.New("echoed wrong bytes")
-	errTooMuch = errors.New("echoed more than it was sent")
-	errEnded   = errors.New("ended a connection")
-	errStalled = errors.New("stalled: nothing comes back")
-)
 
 // now is the time since the generator began.
 func (b *base) now() time.Duration { return time.Since(b.start) }
@@ -164,71 +167,6 @@ func newPattern() []byte {
 // another connection are noticed.
 func originOf(n int64) int64 { return n * 12347 % period }
 
-// dial connects, with timeouts, from one of some loopback addresses, so that
-// connections of the past do not use up the ports.
-func (b *base) dial(lane int) (int, error) {
-	fd, err := b.socket(0, lane)
-	if err != nil {
-		return -1, err
-	}
-	limit := unix.NsecToTimeval(int64(b.Patience))
-	err = errors.Join(
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit),
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
-	if err == nil {
-		err = os.NewSyscallError("connect", b.connect(fd))
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// connect waits until fd is connected. A signal of the Go runtime's own may end
-// the call; the attempt then goes on without it.
-func (b *base) connect(fd int) error {
-	err := unix.Connect(fd, &b.to)
-	for err == unix.EINTR {
-		var n int
-		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(b.Patience.Milliseconds()))
-		if err == nil && n == 0 {
-			return unix.ETIMEDOUT
-		}
-		if err == nil {
-			code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-			if err == nil && code != 0 {
-				err = unix.Errno(code)
-			}
-			return err
-		}
-	}
-	return err
-}
-
-const lanes = 32
-
-func (b *base) socket(flags, lane int) (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|flags, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	// The port is chosen by connect, where it need only be free towards the server.
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err == nil {
-		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + lane%lanes)}}
-		if err := unix.Bind(fd, &from); err != nil {
-			unix.Close(fd)
-			return -1, os.NewSyscallError("bind", err)
-		}
-	}
-	return fd, nil
-}
-
-func (b *base) watch(op, fd, index int, events uint32) error {
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(b.ep, op, fd, &unix.EpollEvent{Events: events, Fd: int32(index)}))
-}
-
 // wait returns what is ready; nothing, if nothing is.
 func (b *base) wait() ([]unix.EpollEvent, error) {
 	if b.Spin {
@@ -247,17 +185,3 @@ func (b *base) wait() ([]unix.EpollEvent, error) {
 	}
 	return b.events[:max(n, 0)], nil
 }
-
-// read and write do not tell the scheduler: the sockets never block, and the
-// generator must cost less than any server.
-func read(fd int, p []byte) (int, unix.Errno) {
-	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-	return int(n), e
-}
-
-func write(fd int, p []byte) (int, unix.Errno) {
-	n, _, e := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-	return int(n), e
-}
-
-func again(e unix.Errno) bool { return e == unix.EAGAIN || e == unix.EINTR }

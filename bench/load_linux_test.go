@@ -2,19 +2,21 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // TestMain lets the test binary be server and load generator, as the program is.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && (os.Args[1] == "serve" || os.Args[1] == "load") {
+	if len(os.Args) == 3 && (os.Args[1] == "serve" || os.Args[1] == "load" || os.Args[1] == "sim") {
 		if err := run(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -24,11 +26,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// listen serves each connection with handle, and returns where.
-func listen(t *testing.T, handle func(net.Conn)) string {
+// listen serves each connection with handle, with TLS unless cfg is nil, and returns
+// where.
+func listen(t *testing.T, cfg *tls.Config, handle func(net.Conn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if cfg != nil {
+		l = tls.NewListener(l, cfg)
 	}
 	t.Cleanup(func() { l.Close() })
 	go func() {
@@ -99,9 +106,23 @@ func echoBut(c net.Conn, change func(at int, p []byte) []byte) {
 	}
 }
 
-func generatorFor(t *testing.T, addr, kind string) generator {
+// serverConfig is what servers of tests are given; nil without TLS.
+func serverConfig(t *testing.T, secure bool) *tls.Config {
 	t.Helper()
-	g, err := newGenerator(order{Addr: addr, PID: os.Getpid(), Kind: kind, Conns: 3, Size: 64, Outstanding: 1, Patience: 150 * time.Millisecond})
+	if !secure {
+		return nil
+	}
+	cfg, err := serverTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func generatorFor(t *testing.T, o order) generator {
+	t.Helper()
+	o.PID, o.Conns, o.Size, o.Outstanding, o.Patience = os.Getpid(), 3, 64, 1, 150*time.Millisecond
+	g, err := newGenerator(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,21 +132,108 @@ func generatorFor(t *testing.T, addr, kind string) generator {
 	return g
 }
 
+// once loads a server of one kind of load for a moment.
+func once(g generator, kind string) error {
+	if kind == kindIdle {
+		return g.touch()
+	}
+	_, err := g.slice(20*time.Millisecond, 20*time.Millisecond)
+	return err
+}
+
+var kinds = []string{kindEcho, kindChurn, kindStorm, kindIdle}
+
 func TestLoadNoticesBadServers(t *testing.T) {
-	for _, b := range bad {
-		for _, kind := range []string{kindEcho, kindChurn, kindIdle} {
-			t.Run(b.name+"/"+kind, func(t *testing.T) {
-				g := generatorFor(t, listen(t, b.handle), kind)
-				var err error
-				if kind == kindIdle {
-					err = g.touch()
-				} else {
-					_, err = g.slice(20*time.Millisecond, 20*time.Millisecond)
+	for _, secure := range []bool{false, true} {
+		cfg := serverConfig(t, secure)
+		for _, b := range bad {
+			for _, kind := range kinds {
+				t.Run(fmt.Sprintf("%s/%s/TLS=%t", b.name, kind, secure), func(t *testing.T) {
+					g := generatorFor(t, order{Addr: listen(t, cfg, b.handle), Kind: kind, TLS: secure})
+					if err := once(g, kind); !errors.Is(err, b.want) {
+						t.Errorf("error %v, want %v", err, b.want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A server that speaks something else than TLS is noticed, and so is one that refuses
+// what it gave a ticket for.
+func TestLoadNoticesBadTLS(t *testing.T) {
+	echo := func(c net.Conn) { echoBut(c, func(_ int, p []byte) []byte { return p }) }
+	g, err := newGenerator(order{
+		Addr: listen(t, nil, echo), PID: os.Getpid(), Kind: kindEcho, Conns: 1, Size: 64, Outstanding: 1,
+		Patience: time.Second, TLS: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.open(); err == nil {
+		t.Error("a handshake with a server that speaks no TLS succeeded")
+	}
+
+	forgetful := serverConfig(t, true)
+	forgetful.UnwrapSession = func([]byte, tls.ConnectionState) (*tls.SessionState, error) { return nil, nil }
+	for _, c := range []struct {
+		cfg  *tls.Config
+		want error
+	}{{forgetful, errNotResumed}, {serverConfig(t, true), nil}} {
+		g := generatorFor(t, order{Addr: listen(t, c.cfg, echo), Kind: kindChurn, TLS: true, Resume: true})
+		if err := once(g, kindChurn); !errors.Is(err, c.want) {
+			t.Errorf("error %v, want %v", err, c.want)
+		}
+	}
+}
+
+// Sessions are resumed if the load is to, and else not.
+func TestLoadResumes(t *testing.T) {
+	for _, resume := range []bool{false, true} {
+		var resumed, all atomic.Int64
+		addr := listen(t, serverConfig(t, true), func(c net.Conn) {
+			echoBut(c, func(_ int, p []byte) []byte {
+				all.Add(1)
+				if c.(*tls.Conn).ConnectionState().DidResume {
+					resumed.Add(1)
 				}
-				if !errors.Is(err, b.want) {
-					t.Errorf("error %v, want %v", err, b.want)
-				}
+				return p
 			})
+		})
+		g := generatorFor(t, order{Addr: addr, Kind: kindChurn, TLS: true, Resume: resume})
+		if err := once(g, kindChurn); err != nil {
+			t.Fatal(err)
+		}
+		got, of := resumed.Load(), all.Load()
+		if of < 10 || resume && got < of-3 || !resume && got != 0 {
+			t.Errorf("resume %t: %d of %d connections were resumed", resume, got, of)
+		}
+	}
+}
+
+// All clients of a storm are there before the first is served, and each is served once.
+func TestStormIsAtOnce(t *testing.T) {
+	var served, waiting atomic.Int64
+	all := make(chan struct{}, 6)
+	addr := listen(t, serverConfig(t, true), func(c net.Conn) {
+		if waiting.Add(1)%3 == 0 {
+			for range 3 {
+				all <- struct{}{}
+			}
+		}
+		<-all // the load stalls if the others do not come meanwhile
+		served.Add(1)
+		echoBut(c, func(_ int, p []byte) []byte { return p })
+	})
+	g := generatorFor(t, order{Addr: addr, Kind: kindStorm, TLS: true})
+	for range 2 {
+		served.Store(0)
+		a, err := g.slice(0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Messages != 3 || served.Load() != 3 || a.CPU <= 0 || a.Seconds <= 0 || a.P99 <= 0 {
+			t.Errorf("%d served, result %+v; want 3 and some of everything", served.Load(), a)
 		}
 	}
 }
@@ -166,25 +274,86 @@ func TestEveryServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &runner{exe: exe, sets: 2, warm: 5 * time.Millisecond, measure: 20 * time.Millisecond, idleRounds: 1, files: 1000, progress: io.Discard}
-	for _, s := range servers {
-		r.servers = append(r.servers, choice{s.name, s.name})
+	for _, secure := range []bool{false, true} {
+		r.servers = nil
+		for _, s := range servers {
+			if s.tls || !secure {
+				r.servers = append(r.servers, choice{s.name, s.name})
+			}
+		}
+		for _, w := range []workload{
+			{name: "small", kind: kindEcho, conns: 5, size: 64, outstanding: 16}, {name: "large", kind: kindEcho, conns: 5, size: 100_000, outstanding: 2},
+			{name: "churn", kind: kindChurn, conns: 4, size: 64, outstanding: 1}, {name: "idle", kind: kindIdle, conns: 200, size: 64, outstanding: 1},
+			{name: "storm", kind: kindStorm, conns: 20, size: 64, outstanding: 1}, {name: "resume", kind: kindChurn, conns: 4, size: 64, resume: true},
+		} {
+			w.tls = secure
+			shows(t, r, &w)
+		}
 	}
-	for _, w := range []workload{
-		{"small", kindEcho, 5, 64, 16, ""}, {"large", kindEcho, 5, 100_000, 2, ""},
-		{"churn", kindChurn, 4, 64, 1, ""}, {"idle", kindIdle, 200, 64, 1, ""},
-	} {
-		res, err := r.run(context.Background(), &w)
-		if err != nil {
-			t.Fatal(err)
+}
+
+// shows measures a workload, of which every server must have something to show.
+func shows(t *testing.T, r *runner, w *workload) {
+	t.Helper()
+	res, err := r.run(context.Background(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range res.Failed {
+		t.Errorf("%s: %s: %s", w.name, f.Server, f.Error)
+	}
+	for _, s := range r.servers {
+		per := res.column(s.label, func(s sample) float64 { return s.PerCPU })
+		used := res.idleColumn(s.label, func(s idleSample) float64 { return s.Used })
+		if len(per) == 0 && len(used) == 0 {
+			t.Errorf("%s: %s shows nothing", w.name, s.label)
 		}
-		for _, f := range res.Failed {
-			t.Errorf("%s: %s: %s", w.name, f.Server, f.Error)
+		late := len(res.stalls(s.label, func(s stall) float64 { return s.Max }))
+		if watched := w.kind == kindStorm && s.name != "netpoll"; watched != (late > 0) {
+			t.Errorf("%s: %s shows %d stalls", w.name, s.label, late)
 		}
-		for _, s := range r.servers {
-			per := res.column(s.label, func(s sample) float64 { return s.PerCPU })
-			used := res.idleColumn(s.label, func(s idleSample) float64 { return s.Used })
-			if len(per) == 0 && len(used) == 0 {
-				t.Errorf("%s: %s shows nothing", w.name, s.label)
+		pools := w.tls && strings.HasPrefix(s.name, "whorl")
+		if n := res.Workers[s.label]; pools && n < 1 || !pools && n != 0 {
+			t.Errorf("%s: %s shows %d workers", w.name, s.label, n)
+		}
+	}
+}
+
+// A server that cannot do TLS is left out of what needs it, and told of.
+func TestWithoutTLS(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{exe: exe, sets: 1, measure: 20 * time.Millisecond, files: 1000, progress: io.Discard, servers: []choice{{"netpoll", "netpoll"}}}
+	res, err := r.run(context.Background(), &workload{name: "w", kind: kindEcho, tls: true, conns: 1, size: 64, outstanding: 1})
+	if err != nil || len(res.Failed) != 1 || !strings.Contains(res.Failed[0].Error, "netpoll speaks no TLS") {
+		t.Errorf("failed = %v, %v; want netpoll and why", res.Failed, err)
+	}
+}
+
+// Every simulated world runs, and its measure has all figures.
+func TestSimulated(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{exe: exe, sets: 2, measure: 20 * time.Millisecond, idleRounds: 1, progress: io.Discard}
+	for i := range workloads {
+		w := &workloads[i]
+		if w.kind != kindSim || testing.Short() && w.name == "simday" {
+			continue
+		}
+		res, err := r.run(context.Background(), w)
+		if err != nil || len(res.Failed) > 0 || len(res.Sim) == 0 {
+			t.Fatalf("%s: %v, %v, %d samples", w.name, err, res.Failed, len(res.Sim))
+		}
+		for _, s := range res.Sim {
+			if s.PerCPU <= 0 || s.PerSecond <= 0 || s.Seconds <= 0 || s.Virtual < 1 || s.Allocs > 1 {
+				t.Errorf("%s: %+v", w.name, s)
+			}
+			if w.name == "simday" && s.Virtual != 86400 {
+				t.Errorf("a day has %v s", s.Virtual)
 			}
 		}
 	}
@@ -218,7 +387,7 @@ func TestServerEndsWithItsInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range servers {
-		c, err := startChild(exe, nil, "serve", s.name)
+		c, err := startChild(exe, nil, "serve", `{"Name":"`+s.name+`"}`)
 		if err != nil {
 			t.Fatal(err)
 		}

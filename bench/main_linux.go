@@ -21,15 +21,16 @@ import (
 
 const usage = `Usage: go run . [flags]
 
-Runs echo servers side by side under the same load and prints how many messages
+Runs echo servers, without and with TLS, side by side under the same load and prints how many messages
 each answers per second of its own CPU time. All run at once, idle but for one;
 they take turns of a fraction of a second, and ratios are formed between turns
 that follow each other. Only loopback addresses are used. Every byte that comes
 back is checked: a server that stalls, dies or is wrong is reported and left out.
+At the end it runs worlds of package sim, on one CPU.
 
-  go run .                                  everything; under four minutes
-  go run . -quick                           a first look; under 45 seconds
-  go run . -workloads echo100,churn         only these
+  go run .                                  everything; under eight minutes
+  go run . -quick                           a first look; under two minutes
+  go run . -workloads echo100,churn         only these; tls, sim and plain are groups
   go run . -servers whorl,whorl-poll,net    only these; ratios refer to net
   go run . -servers net,net                 how much equal things differ today
   go test -bench .                          delayed calls and Post, in process
@@ -40,7 +41,7 @@ Flags:
 // options are what the command line says.
 type options struct {
 	quick, json, markdown, list bool
-	rounds, loadCPU             int
+	rounds, loadCPU, workers    int
 	workloads, servers, cpus    string
 }
 
@@ -58,6 +59,8 @@ func run(args []string) error {
 			return serve(args[1])
 		case "load":
 			return load(args[1], os.Stdin, os.Stdout)
+		case "sim":
+			return simulate(args[1], os.Stdin, os.Stdout)
 		}
 	}
 	o, err := parse(args)
@@ -78,8 +81,9 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.BoolVar(&o.quick, "quick", false, "short slices and few of them")
 	f.IntVar(&o.rounds, "rounds", 0, "how many `sets` of slices each workload gets (default 15; 5 with -quick)")
-	f.StringVar(&o.workloads, "workloads", "", "comma-separated `names` (default all)")
-	f.StringVar(&o.servers, "servers", "whorl,net,netpoll", "comma-separated `names`; one may stand twice")
+	f.StringVar(&o.workloads, "workloads", "", "comma-separated `names` and groups: plain, tls, sim (default all)")
+	f.StringVar(&o.servers, "servers", "", "comma-separated `names`; one may stand twice (default "+usualPlain+"; with TLS "+usualTLS+"; tlsidle also whorl-shrink)")
+	f.IntVar(&o.workers, "workers", 0, "how many TLS `handshakes` Whorl computes at a time (default as tlsio: one less than the servers' CPUs, at least one)")
 	f.StringVar(&o.cpus, "cpus", "", "the `CPUs` of the servers, such as 0 or 0,2, or all to pin nothing (default the first one); GOMAXPROCS follows")
 	f.IntVar(&o.loadCPU, "load-cpu", -1, "the `CPU` of the load generator (default the first that is not the servers')")
 	f.BoolVar(&o.json, "json", false, "print every sample as JSON instead of tables")
@@ -95,6 +99,9 @@ func parse(args []string) (options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q; -help tells what there is", f.Arg(0))
 	}
+	if o.workers < 0 {
+		return o, fmt.Errorf("-workers %d: must be positive", o.workers)
+	}
 	if o.rounds < 0 {
 		return o, fmt.Errorf("-rounds %d: must be positive", o.rounds)
 	}
@@ -102,9 +109,9 @@ func parse(args []string) (options, error) {
 }
 
 func list(w io.Writer) {
-	fmt.Fprintln(w, "Workloads:")
+	fmt.Fprintln(w, "Workloads, and the groups they are in:")
 	for _, l := range workloads {
-		fmt.Fprintf(w, "  %-13s %s\n", l.name, l.about)
+		fmt.Fprintf(w, "  %-13s %-6s %s\n", l.name, l.group(), l.about)
 	}
 	fmt.Fprintln(w, "Servers:")
 	for _, s := range servers {
@@ -150,16 +157,19 @@ func (o *options) measure() error {
 
 // runner makes a runner of the options.
 func (o *options) runner() (*runner, error) {
-	servers, err := chooseServers(o.servers, func(name string) bool { return serverOf(name) != nil })
-	if err != nil {
-		return nil, err
+	var servers []choice
+	if o.servers != "" {
+		var err error
+		if servers, err = chooseServers(o.servers, isServer); err != nil {
+			return nil, err
+		}
 	}
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	r := &runner{
-		exe: exe, servers: servers, progress: os.Stderr, files: raiseFileLimit(),
+		exe: exe, servers: servers, workers: o.workers, progress: os.Stderr, files: raiseFileLimit(),
 		sets: 15, warm: 50 * time.Millisecond, measure: 250 * time.Millisecond, idleRounds: 3,
 	}
 	if o.quick {

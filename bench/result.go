@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
@@ -12,10 +13,12 @@ type result struct {
 	Unit      string
 	Conns     int
 	Servers   []string
-	Sets      []set        `json:",omitempty"`
-	Disturbed int          // of the sets
-	Idle      []idleSample `json:",omitempty"`
-	Failed    []failure    `json:",omitempty"`
+	Sets      []set          `json:",omitempty"`
+	Disturbed int            // of the sets
+	Idle      []idleSample   `json:",omitempty"`
+	Sim       []simSample    `json:",omitempty"`
+	Workers   map[string]int `json:",omitempty"` // for handshakes, by server
+	Failed    []failure      `json:",omitempty"`
 }
 
 // set is one slice of each server, by its label.
@@ -27,15 +30,27 @@ type sample struct {
 	PerSecond float64
 	P50, P99  float64 // microseconds
 	CPUShare  float64 // server CPU seconds per second
+	Stall     *stall  `json:",omitempty"` // of the server's loop meanwhile
 }
 
 // idleSample is what idle connections cost one server, per connection.
 type idleSample struct {
 	Server    string
 	New, Used float64 // bytes of resident memory, before and after one message
+	Kept      float64 // the same, once used, when the runtime has given back what is free
 	Heap      float64 // bytes in the Go heap after a collection, once used
 	Stacks    float64 // bytes of goroutine stacks, once used
 	Accept    float64 // microseconds of CPU to take it
+}
+
+// simSample is what one run of a simulated world brought.
+type simSample struct {
+	Virtual   float64 // seconds of the world's time
+	Seconds   float64 // of ours
+	PerSecond float64 // kernel events per second
+	PerCPU    float64 // and per second of CPU
+	Allocs    float64 // per event
+	Error     string  `json:",omitempty"`
 }
 
 // failure is a server that could not be measured.
@@ -50,12 +65,35 @@ func (r *result) failed(server string) bool {
 	return slices.ContainsFunc(r.Failed, func(f failure) bool { return f.Server == server })
 }
 
+// shown is server as tables show it: with the number of its workers, if it has any.
+func (r *result) shown(server string) string {
+	switch n := r.Workers[server]; n {
+	case 0:
+		return server
+	case 1:
+		return server + ", 1 worker"
+	default:
+		return fmt.Sprintf("%s, %d workers", server, n)
+	}
+}
+
 // column is one figure of server in all sets that have it.
 func (r *result) column(server string, figure func(sample) float64) []float64 {
 	var v []float64
 	for _, s := range r.Sets {
 		if x, ok := s[server]; ok {
 			v = append(v, figure(x))
+		}
+	}
+	return v
+}
+
+// stalls is one figure of how late server was, in all sets that have it.
+func (r *result) stalls(server string, figure func(stall) float64) []float64 {
+	var v []float64
+	for _, s := range r.Sets {
+		if x, ok := s[server]; ok && x.Stall != nil {
+			v = append(v, figure(*x.Stall))
 		}
 	}
 	return v

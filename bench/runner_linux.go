@@ -12,8 +12,9 @@ import (
 // runner measures servers. Its fields do not change once it runs.
 type runner struct {
 	exe        string
-	servers    []choice
-	serverCPUs []int // none: anywhere
+	servers    []choice // none: each workload's usual ones
+	workers    int      // for TLS handshakes, 0: as tlsio would
+	serverCPUs []int    // none: anywhere
 	loadCPUs   []int
 	spin       bool
 	sets       int
@@ -29,6 +30,8 @@ type pair struct {
 	label  string
 	server *child
 	load   *child
+	watch  bool // the server watches its loop
+	hello  hello
 }
 
 func (p *pair) stop() {
@@ -60,21 +63,44 @@ func (p *pair) command(ctx context.Context, c command) (answer, error) {
 	return a, err
 }
 
+// slice has the load generator load the server for a while. late is how late the server's
+// loop was meanwhile, nil unless it is watched and has one.
+func (p *pair) slice(ctx context.Context, warm, measure time.Duration) (a answer, late *stall, err error) {
+	if !p.watch {
+		a, err = p.command(ctx, command{Do: "slice", Warm: warm, Measure: measure})
+		return a, nil, err
+	}
+	late = new(stall)
+	if err := p.server.ask(ctx, "lateness", 10*time.Second, late); err != nil { // of before
+		return a, nil, err
+	}
+	if a, err = p.command(ctx, command{Do: "slice"}); err != nil {
+		return a, nil, err
+	}
+	if err = p.server.ask(ctx, "lateness", 10*time.Second, late); late.Beats == 0 {
+		late = nil
+	}
+	return a, late, err
+}
+
 // start starts a server and, when it listens, its load generator.
 func (r *runner) start(ctx context.Context, c choice, w *workload) (*pair, error) {
-	p := &pair{label: c.label}
-	var err error
-	if p.server, err = startChild(r.exe, r.serverCPUs, "serve", c.name); err != nil {
+	p := &pair{label: c.label, watch: w.kind == kindStorm}
+	spec, err := json.Marshal(serveOrder{Name: c.name, TLS: w.tls, Workers: r.workers, Watch: p.watch})
+	if err != nil {
+		panic(err)
+	}
+	if p.server, err = startChild(r.exe, r.serverCPUs, "serve", string(spec)); err != nil {
 		return nil, err
 	}
-	var at hello
-	if err = p.server.ask(ctx, "", 10*time.Second, &at); err != nil {
+	if err = p.server.ask(ctx, "", 10*time.Second, &p.hello); err != nil {
 		p.stop()
 		return nil, err
 	}
-	spec, err := json.Marshal(order{
-		Addr: at.Addr, PID: p.server.pid(), Patience: 3 * time.Second, Spin: r.spin,
+	spec, err = json.Marshal(order{
+		Addr: p.hello.Addr, PID: p.server.pid(), Patience: 3 * time.Second, Spin: r.spin,
 		Kind: w.kind, Conns: r.connsOf(w), Size: w.size, Outstanding: w.outstanding,
+		TLS: w.tls, Resume: w.resume,
 	})
 	if err != nil {
 		panic(err)
@@ -99,20 +125,37 @@ func (r *runner) connsOf(w *workload) int {
 	return min(w.conns, r.files-200)
 }
 
+// serversOf are those that w is to measure.
+func (r *runner) serversOf(w *workload) ([]choice, error) {
+	switch {
+	case w.kind == kindSim:
+		return nil, nil
+	case len(r.servers) > 0:
+		return r.servers, nil
+	}
+	return chooseServers(w.servers(), isServer)
+}
+
 // run measures one workload.
 func (r *runner) run(ctx context.Context, w *workload) (result, error) {
-	res := result{Workload: w.name, About: w.about, Unit: w.unit(), Conns: r.connsOf(w)}
-	for _, s := range r.servers {
+	res := result{Workload: w.name, About: w.about, Unit: w.unit(), Conns: r.connsOf(w), Workers: map[string]int{}}
+	servers, err := r.serversOf(w)
+	if err != nil {
+		return res, err
+	}
+	for _, s := range servers {
 		res.Servers = append(res.Servers, s.label)
 	}
 	began := time.Now()
-	var err error
-	if w.kind == kindIdle {
-		err = r.idle(ctx, w, &res)
-	} else {
-		err = r.active(ctx, w, &res)
+	switch w.kind {
+	case kindSim:
+		err = r.sim(ctx, w, &res)
+	case kindIdle:
+		err = r.idle(ctx, w, servers, &res)
+	default:
+		err = r.active(ctx, w, servers, &res)
 	}
-	fmt.Fprintf(r.progress, "%-9s %4.1f s", w.name, time.Since(began).Seconds())
+	fmt.Fprintf(r.progress, "%-9s %5.1f s", w.name, time.Since(began).Seconds())
 	if res.Disturbed > 0 {
 		fmt.Fprintf(r.progress, ", %d sets disturbed by other processes", res.Disturbed)
 	}
@@ -126,17 +169,18 @@ func (r *runner) run(ctx context.Context, w *workload) (result, error) {
 // active measures in sets: in each, every server is loaded for one slice, one
 // right after the other, so that whatever is slower than a set falls on all
 // alike. The others run meanwhile, idle.
-func (r *runner) active(ctx context.Context, w *workload, res *result) error {
+func (r *runner) active(ctx context.Context, w *workload, servers []choice, res *result) error {
 	var pairs []*pair
 	defer func() {
 		for _, p := range pairs {
 			p.stop()
 		}
 	}()
-	for _, s := range r.servers {
+	for _, s := range servers {
 		p, err := r.start(ctx, s, w)
 		switch {
 		case err == nil:
+			res.Workers[s.label] = p.hello.Workers
 			pairs = append(pairs, p)
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -154,7 +198,7 @@ func (r *runner) active(ctx context.Context, w *workload, res *result) error {
 		switch {
 		case err != nil:
 			return err
-		case len(res.Failed) == len(r.servers), k > 0 && time.Since(began) > limit:
+		case len(res.Failed) == len(servers), k > 0 && time.Since(began) > limit:
 			k = r.sets * 2 // enough
 		}
 		switch {
@@ -184,7 +228,7 @@ func (r *runner) set(ctx context.Context, pairs []*pair, k int, res *result) (se
 		if res.failed(p.label) {
 			continue
 		}
-		a, err := p.command(ctx, command{Do: "slice", Warm: r.warm, Measure: r.measure})
+		a, late, err := p.slice(ctx, r.warm, r.measure)
 		switch {
 		case ctx.Err() != nil:
 			return nil, false, ctx.Err()
@@ -197,7 +241,7 @@ func (r *runner) set(ctx context.Context, pairs []*pair, k int, res *result) (se
 		}
 		s[p.label] = sample{
 			PerCPU: float64(a.Messages) / a.CPU, PerSecond: float64(a.Messages) / a.Seconds,
-			P50: a.P50, P99: a.P99, CPUShare: a.CPU / a.Seconds,
+			P50: a.P50, P99: a.P99, CPUShare: a.CPU / a.Seconds, Stall: late,
 		}
 	}
 	return s, quiet() && !starved, nil

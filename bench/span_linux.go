@@ -48,15 +48,35 @@ func (s *span) step(now time.Duration) error {
 	if s.phase == draining || now < s.until {
 		return nil
 	}
+	if s.phase == measuring {
+		return s.finish(now)
+	}
+	return s.measureFrom(now)
+}
+
+// measureFrom begins to measure.
+func (s *span) measureFrom(now time.Duration) (err error) {
+	s.phase, s.began, s.until = measuring, now, now+s.measure
+	s.messages = 0
+	s.latencies.reset()
+	s.cpu, err = cpuTime(s.pid)
+	return err
+}
+
+// beginOnce begins a slice in which everything is begun at once, and which ends, with
+// finish, when all of it is done.
+func (s *span) beginOnce(o *order, now time.Duration) error {
+	s.begin(o, now, 0, 0)
+	err := s.measureFrom(now)
+	s.phase = draining
+	return err
+}
+
+// finish makes the result of what was counted until now.
+func (s *span) finish(now time.Duration) error {
 	cpu, err := cpuTime(s.pid)
 	if err != nil {
 		return err
-	}
-	if s.phase == warming {
-		s.phase, s.began, s.cpu, s.until = measuring, now, cpu, now+s.measure
-		s.messages = 0
-		s.latencies.reset()
-		return nil
 	}
 	s.phase = draining
 	s.result = answer{

@@ -46,14 +46,19 @@ func (t table) write(w io.Writer, markdown bool, text int) {
 	}
 }
 
-// report writes what was measured: one table for speed, one for memory, and who
-// was left out.
+// report writes what was measured: a table for speed, one for how late calls were, one
+// for memory and one for simulations, and who was left out.
 func report(w io.Writer, results []result, reference string, markdown bool) {
 	speed := table{{"workload", "server", "per CPU-s", "× " + reference, "[10-90 %]", "per s", "p50 µs", "p99 µs", "CPU"}}
-	space := table{{"workload", "server", "RSS new", "RSS used", "heap", "stacks", "µs to accept"}}
+	late := table{{"workload", "server", "p50 ms", "p99 ms", "max ms", "worst max", "took ms"}}
+	space := table{{"workload", "server", "RSS new", "RSS used", "RSS kept", "heap", "stacks", "µs to accept"}}
+	simulated := table{{"workload", "events per CPU-s", "per s", "allocs per event", "simulated s", "took s"}}
 	var notes []string
 	for i := range results {
 		r := &results[i]
+		if len(r.Sim) > 0 {
+			simulated = append(simulated, simRow(r))
+		}
 		for _, s := range r.Servers {
 			switch {
 			case r.failed(s):
@@ -61,6 +66,9 @@ func report(w io.Writer, results []result, reference string, markdown bool) {
 				space = append(space, idleRow(r, s))
 			case len(r.column(s, func(sample) float64 { return 0 })) > 0:
 				speed = append(speed, speedRow(r, s, reference))
+				if len(r.stalls(s, func(stall) float64 { return 0 })) > 0 {
+					late = append(late, lateRow(r, s))
+				}
 			}
 		}
 		for _, f := range r.Failed {
@@ -70,22 +78,55 @@ func report(w io.Writer, results []result, reference string, markdown bool) {
 			notes = append(notes, fmt.Sprintf("%s: %d of %d sets were disturbed by other processes", r.Workload, r.Disturbed, len(r.Sets)))
 		}
 	}
-	if len(speed) > 1 {
-		fmt.Fprintln(w, "Messages (churn: connections) per second of server CPU, and what others mean beside it:")
-		fmt.Fprintln(w)
-		speed.write(w, markdown, 2)
-	}
-	if len(space) > 1 {
-		fmt.Fprintln(w)
-		fmt.Fprintln(w, "Bytes per connection, and server CPU to accept one:")
-		fmt.Fprintln(w)
-		space.write(w, markdown, 2)
-	}
-	if len(notes) > 0 {
-		fmt.Fprintln(w)
+	for _, part := range []struct {
+		head string
+		table
+		text int
+	}{
+		{"Messages (churn, tlsconn, tlsresume, tlsstorm: connections) per second of server CPU, and what others mean beside it:", speed, 2},
+		{"How late calls on every millisecond were while all clients shook hands:", late, 2},
+		{"Bytes per connection, and server CPU to accept one:", space, 2},
+		{"Simulation, on one CPU:", simulated, 1},
+	} {
+		if len(part.table) > 1 {
+			fmt.Fprintf(w, "%s\n\n", part.head)
+			part.write(w, markdown, part.text)
+			fmt.Fprintln(w)
+		}
 	}
 	for _, n := range notes {
 		fmt.Fprintln(w, "- "+n)
+	}
+}
+
+func simRow(r *result) []string {
+	of := func(figure func(simSample) float64) float64 {
+		var v []float64
+		for _, s := range r.Sim {
+			v = append(v, figure(s))
+		}
+		return median(v)
+	}
+	return []string{
+		r.Workload,
+		number(of(func(s simSample) float64 { return s.PerCPU })),
+		number(of(func(s simSample) float64 { return s.PerSecond })),
+		fmt.Sprintf("%.4f", of(func(s simSample) float64 { return s.Allocs })),
+		number(of(func(s simSample) float64 { return s.Virtual })),
+		fmt.Sprintf("%.2f", of(func(s simSample) float64 { return s.Seconds })),
+	}
+}
+
+// lateRow is of medians, but for the worst of all.
+func lateRow(r *result, server string) []string {
+	ms := func(us float64) string { return fmt.Sprintf("%.2f", us/1e3) }
+	worst := r.stalls(server, func(s stall) float64 { return s.Max })
+	return []string{
+		fmt.Sprintf("%s %d", r.Workload, r.Conns), r.shown(server),
+		ms(median(r.stalls(server, func(s stall) float64 { return s.P50 }))),
+		ms(median(r.stalls(server, func(s stall) float64 { return s.P99 }))),
+		ms(median(worst)), ms(quantile(worst, 1)),
+		ms(float64(r.Conns) * 1e6 / median(r.column(server, func(s sample) float64 { return s.PerSecond }))),
 	}
 }
 
@@ -100,7 +141,7 @@ func speedRow(r *result, server, reference string) []string {
 		spread = fmt.Sprintf("[%.2f-%.2f]", quantile(ratios, .1), quantile(ratios, .9))
 	}
 	return []string{
-		r.Workload, server,
+		r.Workload, r.shown(server),
 		number(of(func(s sample) float64 { return s.PerCPU })), ratio, spread,
 		number(of(func(s sample) float64 { return s.PerSecond })),
 		number(of(func(s sample) float64 { return s.P50 })),
@@ -112,9 +153,10 @@ func speedRow(r *result, server, reference string) []string {
 func idleRow(r *result, server string) []string {
 	of := func(figure func(idleSample) float64) string { return number(median(r.idleColumn(server, figure))) }
 	return []string{
-		fmt.Sprintf("%s %d", r.Workload, r.Conns), server,
+		fmt.Sprintf("%s %d", r.Workload, r.Conns), r.shown(server),
 		of(func(s idleSample) float64 { return s.New }),
 		of(func(s idleSample) float64 { return s.Used }),
+		of(func(s idleSample) float64 { return s.Kept }),
 		of(func(s idleSample) float64 { return s.Heap }),
 		of(func(s idleSample) float64 { return s.Stacks }),
 		of(func(s idleSample) float64 { return s.Accept }),

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -10,7 +9,9 @@ import (
 const (
 	kindEcho  = "echo"  // messages over connections that stay
 	kindChurn = "churn" // connect, one message, close
+	kindStorm = "storm" // the same, all at the same moment
 	kindIdle  = "idle"  // connections that do nothing
+	kindSim   = "sim"   // no load: a simulated world
 )
 
 // workload is one kind of load and its size.
@@ -21,41 +22,88 @@ type workload struct {
 	size        int // bytes of a message
 	outstanding int // messages on their way, per connection
 	about       string
+	tls         bool
+	resume      bool   // sessions, with tls
+	usual       string // servers if none are chosen; "": usualPlain or usualTLS
 }
+
+const (
+	usualPlain = "whorl,net,netpoll"
+	usualTLS   = "whorl,net"
+)
 
 // workloads are all there are, in the order they are run.
 var workloads = []workload{
-	{"echo100", kindEcho, 100, 64, 1, "64 B on 100 connections, one message outstanding on each"},
-	{"echo1000", kindEcho, 1000, 64, 1, "64 B on 1000 connections, one outstanding on each"},
-	{"pipe100", kindEcho, 100, 64, 16, "64 B on 100 connections, 16 outstanding on each"},
-	{"echo1k", kindEcho, 100, 1 << 10, 1, "1 KiB on 100 connections, one outstanding on each"},
-	{"echo16k", kindEcho, 100, 16 << 10, 1, "16 KiB on 100 connections, one outstanding on each"},
-	{"churn", kindChurn, 32, 64, 1, "connect, one message of 64 B, close; 32 at a time"},
-	{"one", kindEcho, 1, 64, 1, "64 B there and back on a single connection"},
-	{"idle", kindIdle, 10000, 64, 1, "memory of 10,000 connections, new and used once"},
+	{name: "echo100", kind: kindEcho, conns: 100, size: 64, outstanding: 1, about: "64 B on 100 connections, one message outstanding on each"},
+	{name: "echo1000", kind: kindEcho, conns: 1000, size: 64, outstanding: 1, about: "64 B on 1000 connections, one outstanding on each"},
+	{name: "pipe100", kind: kindEcho, conns: 100, size: 64, outstanding: 16, about: "64 B on 100 connections, 16 outstanding on each"},
+	{name: "echo1k", kind: kindEcho, conns: 100, size: 1 << 10, outstanding: 1, about: "1 KiB on 100 connections, one outstanding on each"},
+	{name: "echo16k", kind: kindEcho, conns: 100, size: 16 << 10, outstanding: 1, about: "16 KiB on 100 connections, one outstanding on each"},
+	{name: "churn", kind: kindChurn, conns: 32, size: 64, outstanding: 1, about: "connect, one message of 64 B, close; 32 at a time"},
+	{name: "one", kind: kindEcho, conns: 1, size: 64, outstanding: 1, about: "64 B there and back on a single connection"},
+	{name: "idle", kind: kindIdle, conns: 10000, size: 64, outstanding: 1, about: "memory of 10,000 connections, new and used once"},
+	{name: "tlsconn", kind: kindChurn, tls: true, conns: 8, size: 64, outstanding: 1, about: "TLS 1.3: connect, handshake, one message of 64 B, close; 8 at a time"},
+	{name: "tlsresume", kind: kindChurn, tls: true, resume: true, conns: 8, size: 64, outstanding: 1, about: "the same, sessions resumed"},
+	{name: "tls64", kind: kindEcho, tls: true, conns: 50, size: 64, outstanding: 1, about: "TLS: 64 B on 50 connections, one outstanding on each"},
+	{name: "tls16k", kind: kindEcho, tls: true, conns: 50, size: 16 << 10, outstanding: 1, about: "TLS: 16 KiB on 50 connections, one outstanding on each"},
+	{name: "tlsstream", kind: kindEcho, tls: true, conns: 4, size: 64 << 10, outstanding: 4, about: "TLS: 64 KiB on 4 connections, 4 outstanding on each"},
+	{name: "tlsidle", kind: kindIdle, tls: true, conns: 5000, size: 64, outstanding: 1, usual: "whorl,whorl-shrink,net", about: "TLS: memory of 5,000 connections, new and used once"},
+	{name: "tlsstorm", kind: kindStorm, tls: true, conns: 1000, size: 64, outstanding: 1, about: "TLS: 1000 clients shake hands at once, and how late calls of the server's loop are meanwhile"},
+	{name: "simevents", kind: kindSim, about: "simulation: two hosts, ten connections, a message there and back on each without end"},
+	{name: "simday", kind: kindSim, about: "simulation: a day of ten hosts, each of which sends a message a second"},
+}
+
+// group is what a workload can be chosen by besides its name.
+func (w *workload) group() string {
+	switch {
+	case w.tls:
+		return "tls"
+	case w.kind == kindSim:
+		return "sim"
+	}
+	return "plain"
+}
+
+// servers is the list of servers to measure if none are chosen.
+func (w *workload) servers() string {
+	switch {
+	case w.usual != "":
+		return w.usual
+	case w.tls:
+		return usualTLS
+	}
+	return usualPlain
 }
 
 // unit is what is counted.
 func (w *workload) unit() string {
-	if w.kind == kindChurn {
+	switch w.kind {
+	case kindChurn, kindStorm:
 		return "conn"
+	case kindSim:
+		return "event"
 	}
 	return "msg"
 }
 
-// chooseWorkloads finds the workloads of a comma-separated list, in its order;
-// all of them if it is empty.
+// chooseWorkloads finds the workloads of a comma-separated list of names and groups, in
+// its order; all of them if it is empty.
 func chooseWorkloads(list string) ([]workload, error) {
 	if list == "" {
 		return workloads, nil
 	}
 	var chosen []workload
 	for name := range strings.SplitSeq(list, ",") {
-		i := slices.IndexFunc(workloads, func(w workload) bool { return w.name == strings.TrimSpace(name) })
-		if i < 0 {
-			return nil, fmt.Errorf("no workload %q; -list names them", name)
+		name = strings.TrimSpace(name)
+		before := len(chosen)
+		for _, w := range workloads {
+			if w.name == name || w.group() == name {
+				chosen = append(chosen, w)
+			}
 		}
-		chosen = append(chosen, workloads[i])
+		if len(chosen) == before {
+			return nil, fmt.Errorf("no workload or group %q; -list names them", name)
+		}
 	}
 	return chosen, nil
 }
@@ -83,8 +131,12 @@ func chooseServers(list string, known func(string) bool) ([]choice, error) {
 	return chosen, nil
 }
 
-// reference is the label that ratios refer to: net, or else the first.
+// reference is the label that ratios refer to: net, or else the first. No servers stand
+// for each workload's usual ones.
 func reference(servers []choice) string {
+	if len(servers) == 0 {
+		return "net"
+	}
 	for _, s := range servers {
 		if s.label == "net" {
 			return s.label

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is a connection to the server, of any kind of load. Its socket never blocks.
+// It must not move once it has begun.
+type conn struct {
+	fd      int
+	origin  int64 // where in the pattern its bytes begin
+	secure  *session
+	armed   uint32 // what epoll watches for, 0 if nothing
+	drained bool   // nothing is to be read until epoll says so
+	blocked bool   // the socket took no more, or is not connected yet
+}
+
+var (
+	errAgain   = errors.New("not now")
+	errWrong   = errors.New("echoed wrong bytes")
+	errTooMuch = errors.New("echoed more than it was sent")
+	errEnded   = errors.New("ended a connection")
+	errStalled = errors.New("stalled: nothing comes back")
+)
+
+const lanes = 32
+
+// begin makes c, the number-th connection. It is bound to one of some loopback
+// addresses, so that connections of the past do not use up the ports.
+func (b *base) begin(c *conn, number int64) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	*c = conn{fd: fd, origin: originOf(number)}
+	// The port is chosen by connect, where it need only be free towards the server.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err == nil {
+		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + number%lanes)}}
+		if err := unix.Bind(fd, &from); err != nil {
+			unix.Close(fd)
+			return os.NewSyscallError("bind", err)
+		}
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		unix.Close(fd)
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if b.tls != nil {
+		c.secure = newSession(c, b.tls)
+	}
+	return nil
+}
+
+// connect connects c. On loopback that is usually done when it returns; else writing
+// is errAgain at first.
+func (b *base) connect(c *conn) error {
+	if err := unix.Connect(c.fd, &b.to); err != nil && err != unix.EINPROGRESS {
+		return os.NewSyscallError("connect", err)
+	}
+	return nil
+}
+
+// dial makes c and waits until it can be used.
+func (b *base) dial(c *conn, number int64) error {
+	err := b.begin(c, number)
+	if err == nil {
+		err = b.connect(c)
+	}
+	for err == nil {
+		if err = c.ready(); err != errAgain {
+			break
+		}
+		err = b.await(c)
+	}
+	if err != nil {
+		return fmt.Errorf("connection %d of %d: %w", number, b.Conns, err)
+	}
+	return nil
+}
+
+// ready tells whether c is connected and, with TLS, protected; errAgain if not yet.
+func (c *conn) ready() error {
+	if _, err := unix.Getpeername(c.fd); err == unix.ENOTCONN {
+		code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		if err == nil && code != 0 {
+			err = unix.Errno(code)
+		}
+		if err != nil {
+			return os.NewSyscallError("connect", err)
+		}
+		c.blocked = true
+		return errAgain
+	}
+	if c.secure != nil {
+		return c.secure.shake()
+	}
+	return nil
+}
+
+// await waits until there is something to do for c, without epoll.
+func (b *base) await(c *conn) error {
+	p := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
+	if c.blocked {
+		p[0].Events |= unix.POLLOUT
+	}
+	n, err := unix.Poll(p, int(b.Patience.Milliseconds()))
+	switch {
+	case err == unix.EINTR:
+		return nil
+	case err != nil:
+		return os.NewSyscallError("poll", err)
+	case n == 0:
+		return errStalled
+	}
+	return c.woken(uint32(p[0].Revents))
+}
+
+// arm has epoll watch c for what can be done next; index is what it will call it.
+func (b *base) arm(c *conn, index int) error {
+	events := uint32(unix.EPOLLIN)
+	if c.blocked {
+		events |= unix.EPOLLOUT
+	}
+	if events == c.armed {
+		return nil
+	}
+	op := unix.EPOLL_CTL_MOD
+	if c.armed == 0 {
+		op = unix.EPOLL_CTL_ADD
+	}
+	c.armed = events
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(b.ep, op, c.fd, &unix.EpollEvent{Events: events, Fd: int32(index)}))
+}
+
+// woken notes what epoll or poll says about c. Their numbers are the same.
+func (c *conn) woken(events uint32) error {
+	c.drained = false
+	if events&unix.EPOLLOUT == 0 {
+		return nil
+	}
+	c.blocked = false
+	if c.secure != nil {
+		return c.secure.flush()
+	}
+	return nil
+}
+
+// read is errAgain when all was read that there is, and errEnded at the end. After a
+// wake-up it is called until it is errAgain: TLS may hold more than the socket does.
+func (c *conn) read(p []byte) (int, error) {
+	if c.secure != nil {
+		return c.secure.read(p)
+	}
+	return c.receive(p)
+}
+
+// write is errAgain when nothing is taken now.
+func (c *conn) write(p []byte) (int, error) {
+	if c.secure != nil {
+		return c.secure.write(p)
+	}
+	return c.transmit(p)
+}
+
+func (c *conn) close() {
+	if c.secure != nil {
+		c.secure.end()
+	}
+	unix.Close(c.fd)
+}
+
+// receive reads from the socket, which is not asked again once it gave less than it
+// could.
+func (c *conn) receive(p []byte) (int, error) {
+	if c.drained {
+		return 0, errAgain
+	}
+	n, e := read(c.fd, p)
+	switch {
+	case e != 0 && again(e):
+		c.drained = true
+		return 0, errAgain
+	case e != 0:
+		return 0, fmt.Errorf("%w: %w", errEnded, e)
+	case n == 0:
+		return 0, errEnded
+	}
+	c.drained = n < len(p)
+	return n, nil
+}
+
+// transmit writes to the socket.
+func (c *conn) transmit(p []byte) (int, error) {
+	if c.blocked {
+		return 0, errAgain
+	}
+	n, e := write(c.fd, p)
+	switch {
+	case e == unix.EINTR:
+		return 0, nil
+	case e != 0 && (again(e) || e == unix.ENOTCONN):
+		c.blocked = true
+		return 0, errAgain
+	case e != 0:
+		return 0, fmt.Errorf("%w: %w", errEnded, e)
+	}
+	return n, nil
+}
+
+// message is what c sends first.
+func (b *base) message(c *conn) []byte { return b.pattern[c.origin : c.origin+int64(b.Size)] }
+
+// gather reads what there is of the echo of message, of which got bytes have come, and
+// returns how many have now.
+func (b *base) gather(c *conn, got int) (int, error) {
+	message := b.message(c)
+	for {
+		n, err := c.read(b.buf)
+		switch {
+		case err == errAgain:
+			return got, nil
+		case err != nil:
+			return got, err
+		case got+n > len(message):
+			return got, errTooMuch
+		case !bytes.Equal(b.buf[:n], message[got:got+n]):
+			return got, errWrong
+		}
+		if got += n; got == len(message) {
+			return got, nil
+		}
+	}
+}
+
+// read and write do not tell the scheduler: the sockets never block, and the
+// generator must cost less than any server.
+func read(fd int, p []byte) (int, unix.Errno) {
+	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	return int(n), e
+}
+
+func write(fd int, p []byte) (int, unix.Errno) {
+	n, _, e := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	return int(n), e
+}
+
+func again(e unix.Errno) bool { return e == unix.EAGAIN || e == unix.EINTR }
