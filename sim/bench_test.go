@@ -31,6 +31,9 @@ type pinger struct{ echo }
 
 // In steady state nothing is allocated.
 func TestAllocs(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
 	n, events := pingPong(t)
 	n.Run(time.Minute) // until every queue has its length
 	before := events()

@@ -115,4 +115,4 @@ func echoWorld() sim.World {
 	}
 }
 
-func TestEchoWorld(t *testing.T) { sim.Test(t, echoWorld(), 1000) }
+func TestEchoWorld(t *testing.T) { sim.Test(t, echoWorld(), 5*seeds) }

@@ -12,8 +12,6 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-const seeds = 200
-
 // With every rare branch forced, streams bring the same bytes, cut otherwise, in
 // both directions, through half-closes (TCP-69, TCP-70) and producers (PROD-4), and each
 // branch is taken. A seed is a run.

@@ -1,0 +1,7 @@
+//go:build race
+
+package sim_test
+
+// seeds is how many seeds a search has. The race detector makes each twenty times as long,
+// and looks for what cannot be in one goroutine.
+const seeds, raced = 40, true
