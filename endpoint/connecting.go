@@ -251,12 +251,7 @@ func hideListener(f reactor.Factory) reactor.Factory {
 type plainFactory struct{ reactor.Factory }
 
 // LogPrefix keeps the name of the factory in the log.
-func (f plainFactory) LogPrefix() string {
-	if l, ok := f.Factory.(reactor.LogPrefixer); ok {
-		return l.LogPrefix()
-	}
-	return strings.TrimPrefix(fmt.Sprintf("%T", f.Factory), "*")
-}
+func (f plainFactory) LogPrefix() string { return prefixOf(f.Factory) }
 
 type startingFactory struct {
 	plainFactory

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 // Family is which version of IP a place is of.
@@ -45,8 +47,9 @@ func (f Family) holds(ip netip.Addr) bool {
 }
 
 // Host is a host name, or an IP literal with its scope, in brackets or not. A
-// name is of ASCII characters, a name in another script in its "xn--" form
-// (HOST-1).
+// name in another script is looked up in its "xn--" form, which is also what a
+// description makes of it (HOST-1): by the rules of [tlsio.ServerName], so that a
+// letter with a combining accent must be given composed.
 type Host string
 
 // literal is the address that h is, an IPv4 address mapped to IPv6 as IPv4.
@@ -61,14 +64,22 @@ func parseHost(text string) (Host, error) {
 	if _, ok := h.literal(); ok {
 		return Host(unbracket(text)), nil
 	}
-	if err := checkName(text); err != nil {
+	name := text
+	if strings.ContainsFunc(text, func(c rune) bool { return c >= 0x80 }) {
+		ascii, err := tlsio.ServerName(text)
+		if err != nil {
+			return "", fmt.Errorf("%q is not a host name: %w", text, err)
+		}
+		name = ascii
+	}
+	if err := checkName(name); err != nil {
 		return "", fmt.Errorf("%q is not a host name: %w", text, err)
 	}
-	return h, nil
+	return Host(name), nil
 }
 
-// checkName knows the limits of a name in DNS, and forbids what can only be a
-// mistake.
+// checkName knows the limits of an ASCII name in DNS, and forbids what can only be
+// a mistake.
 func checkName(name string) error {
 	name = strings.TrimSuffix(name, ".")
 	if name == "" {
@@ -78,9 +89,6 @@ func checkName(name string) error {
 		return errors.New("it is longer than 253 characters")
 	}
 	for _, c := range name {
-		if c >= 0x80 {
-			return errors.New(`only ASCII is understood: write the name in its "xn--" form`)
-		}
 		if c <= ' ' || c == 0x7f || strings.ContainsRune(`:[]/\@%?#"<>`, c) {
 			return fmt.Errorf("%q cannot stand in it", c)
 		}

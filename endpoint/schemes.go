@@ -9,6 +9,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 // Server is a place to listen. Its String is a description that the registry it
@@ -84,20 +85,28 @@ type Schemes struct {
 }
 
 // Std is a new set of the types of this package: tcp, tcp4 and tcp6, each for
-// listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]).
+// listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); and tls
+// and ssl, for listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient],
+// [SSLClient]). The places of TLS of one set have the same tlsio.Options.
 func Std() Schemes {
-	return Schemes{
+	o := new(tlsio.Options)
+	s := Schemes{
 		Servers: map[string]func() Server{
 			"tcp":  func() Server { return &TCPServer{} },
 			"tcp4": func() Server { return &TCPServer{Family: IPv4} },
 			"tcp6": func() Server { return &TCP6Server{} },
+			"tls":  func() Server { return &TLSServer{Options: o} },
+			"ssl":  func() Server { return &SSLServer{Options: o} },
 		},
 		Clients: map[string]func() Client{
 			"tcp":  func() Client { return &TCPClient{} },
 			"tcp4": func() Client { return &TCPClient{Family: IPv4} },
 			"tcp6": func() Client { return &TCPClient{Family: IPv6} },
+			"ssl":  func() Client { return &SSLClient{Options: o} },
 		},
 	}
+	s.Clients["tls"] = func() Client { return &TLSClient{Options: o, Known: s} }
+	return s
 }
 
 // Server is the place to listen that description names. Upper and lower case of

@@ -101,9 +101,9 @@ func portOf(p *reactor.Port) string {
 }
 
 // EP-2, EP-7, EP-8: a port listens, a client connects, done gets the factory's own
-// protocol, connected; data and its end go through.
+// protocol, connected; data and its end go through, however they are cut.
 func TestListenAndConnect(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range reactortest.Chunked() {
 		for _, c := range []struct{ listen, connect string }{
 			{"tcp:0:interface=127.0.0.1", "tcp"},
 			{"TCP4:0:127.0.0.1", "Tcp4"},
@@ -164,7 +164,7 @@ func (p *halfProto) WriteConnectionLost() {}
 // EP-7: what a protocol may also be is not hidden. EP-9: ConnectProtocol connects
 // the one that it was given.
 func TestConnectProtocol(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range reactortest.Chunked() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			var served site

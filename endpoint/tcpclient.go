@@ -81,8 +81,12 @@ func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 	if bind := e.BindAddress.Unmap(); bind.IsValid() {
 		c.cfg.Bind = kernel.TCPAddr(bind, 0)
 	}
-	c.dest = kernel.HostAddr(string(e.Host), e.Port)
-	ip, literal := e.Host.literal()
+	host, err := parseHost(string(e.Host))
+	if err != nil {
+		host = e.Host // it is refused below
+	}
+	c.dest = kernel.HostAddr(string(host), e.Port)
+	ip, literal := host.literal()
 	if literal {
 		c.dest = kernel.TCPAddr(ip, e.Port)
 	}

@@ -42,6 +42,18 @@ func (e *TCPServer) Check() error {
 
 // Listen opens the port; see [Server].
 func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+	at := e.local()
+	if err := e.Check(); err != nil {
+		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
+	}
+	return r.Listen(at, f, &reactor.ListenConfig{
+		StreamConfig: reactor.StreamConfig{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
+		Backlog:      e.Backlog,
+	})
+}
+
+// local is the address to listen on.
+func (e *TCPServer) local() kernel.Addr {
 	ip := e.Interface.Unmap()
 	switch {
 	case ip.IsValid():
@@ -50,14 +62,7 @@ func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port
 	default:
 		ip = netip.IPv4Unspecified()
 	}
-	at := kernel.TCPAddr(ip, e.Port)
-	if err := e.Check(); err != nil {
-		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
-	}
-	return r.Listen(at, f, &reactor.ListenConfig{
-		StreamConfig: reactor.StreamConfig{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
-		Backlog:      e.Backlog,
-	})
+	return kernel.TCPAddr(ip, e.Port)
 }
 
 // String is the description.

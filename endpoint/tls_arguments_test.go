@@ -1,0 +1,212 @@
+package endpoint_test
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
+)
+
+// GRAM-7, TLS-2: what is wrong with a place of TLS is known at the parse, files
+// included, and the argument, the file and the rule are said.
+func TestTLSArgumentErrors(t *testing.T) {
+	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
+	both, cert, key := ca.issue("srv", "localhost")
+	_, _, strange := other.issue("strange", "localhost")
+	empty := t.TempDir()
+	none := filepath.Join(empty, "none.pem")
+	text := ca.write("text.pem", []byte("nothing to see\n"))
+	for _, c := range []struct {
+		description string
+		argument    string
+		is          error
+		says        string
+	}{
+		{describe("tls", "0"), "certificates", endpoint.ErrArgument, "missing: it is required"},
+		{describe("tls", "0", none), "certificates", fs.ErrNotExist, none},
+		{describe("tls", "0", empty), "certificates", tlsio.ErrNoCertificate, empty},
+		{describe("tls", "0", cert), "certificates", tlsio.ErrNoKey, cert},
+		{describe("tls", "0", cert, "privateKey="+strange), "privateKey", tlsio.ErrKeyMismatch, strange},
+		{describe("tls", "0", ca.dir, "privateKey="+key), "certificates", tlsio.ErrOptions, "KeyFile"},
+		{describe("tls", "0", both, "minVersion=1.1"), "minVersion", endpoint.ErrVersion, `"1.1" is broken: use 1.2 or 1.3`}, // TLS-48
+		{describe("tls", "0", both, "maxVersion=2"), "maxVersion", endpoint.ErrVersion, `"2" is not 1.2 or 1.3`},
+		{describe("tls", "0", both, "minVersion=1.3", "maxVersion=TLSv1.2"), "maxVersion", endpoint.ErrContradiction, "is less than minVersion"},
+		{describe("tls", "0", both, "alpn=h2,"), "alpn", endpoint.ErrArgument, "names have 1 to 255"},
+		{describe("tls", "0", both, "clientCAs="+none), "clientCAs", fs.ErrNotExist, none},
+		{describe("tls", "0", both, "clientCAs="+empty), "clientCAs", tlsio.ErrNoRoots, empty},
+		{describe("tls", "0", both, "optionalClientCert=yes"), "optionalClientCert", endpoint.ErrContradiction, "needs clientCAs"},
+		// GRAM-13
+		{describe("ssl", "0"), "privateKey", fs.ErrNotExist, "server.pem"},
+		{describe("ssl", "0", none), "privateKey", fs.ErrNotExist, none},
+		{describe("ssl", "0", key, none), "certKey", fs.ErrNotExist, none},
+		{describe("ssl", "0", both, "sslmethod=TLSv1_METHOD"), "sslmethod", endpoint.ErrVersion, "is broken"},
+		{describe("ssl", "0", both, "sslmethod=SSLv2"), "sslmethod", endpoint.ErrVersion, "is not TLS_METHOD"},
+		// GRAM-14
+		{describe("ssl", "0", both, "extraCertChain="+key), "extraCertChain", tlsio.ErrNoCertificate, key},
+		{describe("ssl", "0", both, "dhParameters="+text), "dhParameters", endpoint.ErrNotSupported, text},
+		{describe("ssl", "0", both, both, "", "", "", "", "", "x"), "", nil, `surplus argument "x"`},
+		// GRAM-20
+		{describe("client ssl", "localhost", "443", "verify=maybe"), "verify", endpoint.ErrArgument, "is not name, chain or none"},
+		{describe("client ssl", "localhost", "443", "verify=none", "caCertsDir="+ca.file), "caCertsDir", endpoint.ErrContradiction, "verify=none"},
+		{describe("client ssl", "localhost", "443", "privateKey="+key), "privateKey", endpoint.ErrContradiction, "without a certificate"}, // TLS-47
+		{describe("client ssl", "localhost", "443", "certKey="+cert), "certKey", tlsio.ErrNoKey, cert},                                    // TLS-47
+		{describe("client ssl", "localhost", "443", "hostname=a b"), "hostname", endpoint.ErrArgument, "is not a host name"},
+		// GRAM-21: of a directory in which nothing is good, nothing is trusted.
+		{describe("client ssl", "localhost", "443", "caCertsDir="+empty), "caCertsDir", tlsio.ErrNoRoots, empty},
+		// GRAM-22
+		{describe("client tls", "localhost"), "port", endpoint.ErrArgument, "missing: it is required"},
+		{describe("client tls", "localhost", "443", "30"), "", nil, `surplus argument "30"; by position it takes host, port`},
+		{describe("client tls", "localhost", "443", "trustRoots="+text), "trustRoots", tlsio.ErrNotPEM, text},
+		{describe("client tls", "localhost", "443", "certificate="+none), "certificate", fs.ErrNotExist, none},
+		{describe("client tls", "localhost", "443", "privateKey="+key), "privateKey", endpoint.ErrContradiction, "without a certificate"},
+		{describe("client tls", "localhost", "443", "endpoint=tpc:x:1"), "endpoint", endpoint.ErrUnknownScheme, `did you mean "tcp"?`},
+		{describe("client tls", "localhost", "443", "endpoint=tcp:x:1", "timeout=3"), "timeout", endpoint.ErrContradiction, "description of the endpoint"},
+		{describe("client tls", "127.0.0.1", "443", "bindAddress=[::1]"), "bindAddress", endpoint.ErrArgument, "is not of the family"},
+	} {
+		var err error
+		if d, ok := strings.CutPrefix(c.description, "client "); ok {
+			_, err = endpoint.Std().Client(d)
+		} else {
+			_, err = endpoint.Std().Server(c.description)
+		}
+		e, ok := errors.AsType[*endpoint.ArgumentError](err)
+		if !ok || e.Argument != c.argument || c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: %v; want an error about %q that is %v", c.description, err, c.argument, c.is)
+			continue
+		}
+		if !strings.Contains(err.Error(), c.says) || !strings.HasPrefix(err.Error(), "endpoint "+e.Scheme+": ") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: says %q; want %q", c.description, err, c.says)
+		}
+	}
+}
+
+// GRAM-21: of the files in a directory of authorities those count that end in .pem
+// and hold certificates; the log says which others were skipped.
+func TestTLSSkipsFilesGRAM21(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	both, _, _ := ca.issue("srv", "127.0.0.1")
+	roots := t.TempDir()
+	own, err := os.ReadFile(ca.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"good.pem": own, "bad.pem": []byte("no"), "ignored.txt": []byte("no")} {
+		if err := os.WriteFile(filepath.Join(roots, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := newTLSReactor(t, reactor.Config{})
+	srv := listenTLS(t, r, describe("tls", "0", both, "interface=127.0.0.1"))
+	for _, d := range []string{
+		describe("ssl", "127.0.0.1", portOf(srv.Port), "caCertsDir="+roots),
+		describe("tls", "127.0.0.1", portOf(srv.Port), "trustRoots="+roots),
+	} {
+		if p := dialTLS(t, r, d); p.lost != nil {
+			t.Errorf("GRAM-21: %s: %v", d, p.lost)
+		}
+		var said lines
+		if _, err := said.with().Client(d); err != nil || said.count() != 1 || !strings.Contains(said.String(), "bad.pem") {
+			t.Errorf("GRAM-21: %v, logged %q", err, said.String())
+		}
+	}
+}
+
+// A place of TLS describes itself so that the registry reads the same place again.
+func TestTLSDescriptions(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	both, cert, key := ca.issue("srv", "localhost")
+	for in, want := range map[string]string{
+		describe("TLS", "8443", both):                                          describe("tls", "8443", both),
+		describe("tls", "0", cert, "127.0.0.1", "5", "privateKey="+key):        describe("tls", "0", cert, "interface=127.0.0.1", "backlog=5", "privateKey="+key),
+		describe("tls", "0", both, "alpn=h2,echo", "reload=-1", "nodelay=yes"): describe("tls", "0", both, "alpn=h2,echo", "reload=-1", "nodelay=yes"),
+		describe("SSL", "443", key, cert, "TLSv1_2_METHOD"):                    describe("ssl", "443", "privateKey="+key, "certKey="+cert, "sslmethod=TLSv1_2_METHOD"),
+	} {
+		e := server(t, in)
+		if e.String() != want || server(t, want).String() != want {
+			t.Errorf("%s describes itself as %s; want %s", in, e, want)
+		}
+	}
+	for in, want := range map[string]string{
+		describe("tls", "A.example", "443", "timeout=5", "trustRoots="+ca.file):                describe("tls", "A.example", "443", "timeout=5", "trustRoots="+ca.file),
+		describe("tls", "a", "443", "endpoint=tcp:[::1]:443", "minVersion=1.3"):                describe("tls", "a", "443", "endpoint=tcp:[::1]:443", "minVersion=1.3"),
+		describe("ssl", "bücher.example", "443", "verify=none", "hostname=b", "certKey="+both): describe("ssl", "xn--bcher-kva.example", "443", "certKey="+both, "hostname=b", "verify=none"),
+	} {
+		e := client(t, in)
+		if e.String() != want || client(t, want).String() != want {
+			t.Errorf("%s describes itself as %s; want %s", in, e, want)
+		}
+	}
+}
+
+// EP-1, EP-8, EP-5: a place that was made by hand, and is no good, fails like others.
+func TestTLSPlacesByHand(t *testing.T) {
+	r := newTLSReactor(t, reactor.Config{})
+	for _, e := range []endpoint.Server{
+		&endpoint.TLSServer{Port: 0, Certificates: "none.pem"},
+		&endpoint.SSLServer{PrivateKey: "none.pem"},
+		&endpoint.SSLServer{PrivateKey: "none.pem", SSLMethod: "x"},
+	} {
+		if _, err := e.Listen(r, new(sites)); !errors.Is(err, reactor.ErrListen) || !errors.Is(err, endpoint.ErrArgument) {
+			t.Errorf("EP-8: %s: %v", e, err)
+		}
+	}
+	for _, e := range []endpoint.Client{
+		&endpoint.TLSClient{Host: "a.example", Port: 443, TrustRoots: "none.pem"},
+		&endpoint.TLSClient{Host: "a.example", Port: 443, Endpoint: "tcp:a:1"}, // nothing is known
+		&endpoint.TLSClient{Host: "a.example", Port: 443, Endpoint: "tcp:a:1", Over: &endpoint.TCPClient{}},
+		&endpoint.SSLClient{Host: "a.example", Port: 443, CACertsDir: "none.pem"},
+		&endpoint.SSLClient{Port: 443},
+	} {
+		var got result
+		e.Connect(r, new(sites), got.done)
+		if got.calls != 0 {
+			t.Error("EP-1: done was called inside Connect")
+		}
+		until(t, r, func() bool { return got.calls > 0 })
+		op, ok := errors.AsType[*reactor.OpError](got.err)
+		if !ok || !errors.Is(got.err, reactor.ErrConnect) || !errors.Is(got.err, endpoint.ErrArgument) || op.Remote.Port() != 443 {
+			t.Errorf("EP-5: %s: %v", e, got.err)
+		}
+	}
+	// EP-6: also such a Connect is cancelled, with one result.
+	var got result
+	cancel := (&endpoint.SSLClient{Host: "127.0.0.1", Port: 443, Verify: "x"}).Connect(r, new(sites), got.done)
+	cancel()
+	until(t, r, func() bool { return got.calls > 0 })
+	if !errors.Is(got.err, reactor.ErrCancelled) || got.calls != 1 {
+		t.Errorf("EP-6: %d results, %v", got.calls, got.err)
+	}
+}
+
+// GRAM-13: extraCertChain is sent along, so that clients find the way to the root; without
+// it they say what is missing.
+func TestTLSExtraCertChain(t *testing.T) {
+	root := newAuthority(t, "root")
+	sub := &authority{t: t, dir: t.TempDir(), key: newKey(t)}
+	sub.cert = root.sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "sub"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, root.cert, sub.key)
+	chain := sub.write("chain.pem", block("CERTIFICATE", sub.cert.Raw))
+	both, _, _ := sub.issue("srv", "127.0.0.1")
+	r := newTLSReactor(t, reactor.Config{})
+	for _, scheme := range []string{"ssl", "tls"} {
+		with := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1", "extraCertChain="+chain))
+		p := dialTLS(t, r, describe("tls", "127.0.0.1", portOf(with.Port), "trustRoots="+root.file))
+		if p.lost != nil || len(p.state[0].PeerCertificates) != 2 {
+			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)
+		}
+		without := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1"))
+		p = dialTLS(t, r, describe("tls", "127.0.0.1", portOf(without.Port), "trustRoots="+root.file))
+		if !errors.Is(p.lost, tlsio.ErrUntrusted) || !strings.Contains(p.lost.Error(), "the peer sent no other certificate") {
+			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)
+		}
+	}
+}

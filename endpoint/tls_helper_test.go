@@ -1,0 +1,228 @@
+package endpoint_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+)
+
+// authority issues certificates into files.
+type authority struct {
+	t    *testing.T
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	file string // of its certificate
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	t.Helper()
+	a := &authority{t: t, dir: t.TempDir(), key: newKey(t)}
+	a.cert = a.sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}, nil, a.key)
+	a.file = a.write("ca.pem", block("CERTIFICATE", a.cert.Raw))
+	return a
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (a *authority) sign(c, by *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
+	a.t.Helper()
+	c.SerialNumber = big.NewInt(time.Now().UnixNano())
+	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	if by == nil {
+		by = c
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, by, &key.PublicKey, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+func (a *authority) write(name string, parts ...[]byte) string {
+	a.t.Helper()
+	path := filepath.Join(a.dir, name)
+	if err := os.WriteFile(path, bytes.Join(parts, nil), 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+	return path
+}
+
+// issue writes a certificate for the names, to be used by either side, and its key
+// into one file, and returns the two apart as well.
+func (a *authority) issue(file string, names ...string) (both, cert, key string) {
+	a.t.Helper()
+	c := &x509.Certificate{
+		Subject: pkix.Name{CommonName: names[0]}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, n)
+		}
+	}
+	own := newKey(a.t)
+	der, err := x509.MarshalPKCS8PrivateKey(own)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	certPEM, keyPEM := block("CERTIFICATE", a.sign(c, a.cert, own).Raw), block("PRIVATE KEY", der)
+	return a.write(file+".pem", certPEM, keyPEM), a.write(file+".crt", certPEM), a.write(file+".key", keyPEM)
+}
+
+// describe is a description of scheme, whose arguments may hold any character.
+func describe(scheme string, arguments ...string) string {
+	d := endpoint.Description{Scheme: scheme}
+	for _, a := range arguments {
+		name, value, ok := strings.Cut(a, "=")
+		if !ok {
+			name, value = "", a
+		}
+		d.Args = append(d.Args, endpoint.Argument{Name: name, Value: value})
+	}
+	return d.String()
+}
+
+// secure is a proto that notes its handshake.
+type secure struct {
+	halfProto
+	state []tls.ConnectionState
+}
+
+func (p *secure) HandshakeCompleted(s tls.ConnectionState) { p.state = append(p.state, s) }
+
+// sites makes secure protos and keeps them.
+type sites struct {
+	built []*secure
+	log   []string
+}
+
+func (s *sites) BuildProtocol(kernel.Addr) reactor.Protocol {
+	s.built = append(s.built, new(secure))
+	return s.built[len(s.built)-1]
+}
+
+func (s *sites) StartFactory() error { s.log = append(s.log, "start"); return nil }
+func (s *sites) StopFactory() error  { s.log = append(s.log, "stop"); return nil }
+
+// last is the newest proto of s that has had its handshake or has ended, or nil.
+func (s *sites) last() *secure {
+	if n := len(s.built); n > 0 && (len(s.built[n-1].state) > 0 || s.built[n-1].lost != nil) {
+		return s.built[n-1]
+	}
+	return nil
+}
+
+// lines is a log as text.
+type lines struct{ bytes.Buffer }
+
+func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// with are the standard schemes, whose places of TLS log to l.
+func (l *lines) with() endpoint.Schemes {
+	s := endpoint.Std()
+	tlsServer, sslServer, tlsClient, sslClient := s.Servers["tls"], s.Servers["ssl"], s.Clients["tls"], s.Clients["ssl"]
+	s.Servers["tls"] = func() endpoint.Server {
+		e := tlsServer().(*endpoint.TLSServer)
+		e.Logger = l.logger()
+		return e
+	}
+	s.Servers["ssl"] = func() endpoint.Server {
+		e := sslServer().(*endpoint.SSLServer)
+		e.Logger = l.logger()
+		return e
+	}
+	s.Clients["tls"] = func() endpoint.Client {
+		e := tlsClient().(*endpoint.TLSClient)
+		e.Logger = l.logger()
+		return e
+	}
+	s.Clients["ssl"] = func() endpoint.Client {
+		e := sslClient().(*endpoint.SSLClient)
+		e.Logger = l.logger()
+		return e
+	}
+	return s
+}
+
+func (l *lines) count() int { return strings.Count(l.String(), "\n") }
+
+// tlsPlace is a server at TLS, and what it has to say.
+type tlsPlace struct {
+	*reactor.Port
+	served sites
+	log    lines
+}
+
+func listenTLS(t *testing.T, r *reactor.Reactor, description string) *tlsPlace {
+	t.Helper()
+	p := new(tlsPlace)
+	e, err := p.log.with().Server(description)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Port, err = e.Listen(r, &p.served); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// dialTLS connects and waits for the handshake, or for the end.
+func dialTLS(t *testing.T, r *reactor.Reactor, description string) *secure {
+	t.Helper()
+	var got result
+	var f sites
+	client(t, description).Connect(r, &f, got.done)
+	until(t, r, func() bool { return got.calls > 0 && f.last() != nil })
+	p := f.last()
+	if got.err != nil || got.p != reactor.Protocol(p) || p.made != 1 {
+		t.Fatalf("EP-2: %v, %T, made %d", got.err, got.p, p.made)
+	}
+	return p
+}
+
+// newTLSReactor is on the first kernel of the system, for what is the same on all.
+func newTLSReactor(t *testing.T, c reactor.Config) *reactor.Reactor {
+	t.Helper()
+	for _, w := range reactortest.Worlds() {
+		return w.New(t, c)
+	}
+	return nil
+}
