@@ -24,7 +24,6 @@ type stage struct {
 	srv, cli *reactor.Reactor
 	addr     kernel.Addr // to listen on
 	until    func(cond func() bool)
-	settle   func() // what was set in motion comes to rest; only without latency
 }
 
 // stages runs body on every kernel, with handshakes in the pool, and in simulation;
