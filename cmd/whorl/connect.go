@@ -11,6 +11,7 @@ import (
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 type connectCommand struct {
@@ -23,14 +24,16 @@ func (*connectCommand) Help() string {
 peer ends; then the rest of it is written, and the status is 0. It is 1 if there is no connection, if it is cut, or if
 standard output is closed first. SIGINT and SIGTERM end it at once.
 
-Example:
+Examples:
 
-    whorl connect tcp:localhost:8007 <request >answer`
+    whorl connect tcp:localhost:8007 <request >answer
+    whorl connect tls:example.com:443 <request >answer`
 }
 
 // Run connects.
 func (c *connectCommand) Run(g *globals, t terminal) error {
-	to, err := endpoint.Std().Client(c.Endpoint)
+	log, _ := g.logger(t.err)
+	to, err := logging(endpoint.Std(), log).Client(c.Endpoint)
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}
@@ -42,6 +45,9 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	u := newTunnel(r, t.in, t.out)
 	var failed error
 	u.over = func(err error) {
+		if errors.Is(err, tlsio.ErrHandshake) {
+			err = fmt.Errorf("%s: %w", c.Endpoint, err)
+		}
 		failed = err
 		_ = r.Stop() // it runs
 	}

@@ -14,9 +14,10 @@ func (*echoCommand) Help() string {
 	return `Each connection gets back what it sends, and no more is read of it while it does not read. When the peer has ended its
 direction, the rest is sent and the connection closed.
 
-Example:
+Examples:
 
-    whorl echo tcp:8007:interface=127.0.0.1`
+    whorl echo tcp:8007:interface=127.0.0.1
+    whorl echo tls:8443:/etc/ssl/site.pem`
 }
 
 // Run serves echo.

@@ -27,7 +27,9 @@ Examples:
     whorl discard tcp:8009 tcp6:8009
     whorl chargen tcp:8019
     whorl forward tcp:8080 tcp:example.com:80
+    whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
     whorl connect tcp:localhost:8007 <request >answer
+    whorl sim lease --seeds 1000
     whorl help endpoints
     whorl endpoints
     whorl kernels`
@@ -47,9 +49,12 @@ type cli struct {
 	Chargen   chargenCommand   `cmd:"" help:"Send lines of characters for ever (RFC 864)."`
 	Forward   forwardCommand   `cmd:"" help:"Pass each connection on to another place."`
 	Connect   connectCommand   `cmd:"" help:"Put standard input and output on a connection."`
+	Sim       simCommand       `cmd:"" help:"Run programs on a simulated network, under many seeds or one."`
 	Endpoints endpointsCommand `cmd:"" help:"List the places to listen and connect."`
 	Kernels   kernelsCommand   `cmd:"" help:"List the kernels of this system."`
 	Help      helpCommand      `cmd:"" help:"Explain a command, or the endpoints."`
+
+	SimWorker simWorkerCommand `cmd:"" hidden:"" help:"Run seeds for a parent."`
 }
 
 // globals are the flags of every command.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 type forwardCommand struct {
@@ -19,14 +21,17 @@ func (*forwardCommand) Help() string {
 of one direction is passed on as such; a side that breaks off is passed on as a reset. Nodelay is yes on both unless a
 description says nodelay=no.
 
-Example:
+Examples, the second of which ends TLS and the third begins it:
 
-    whorl forward tcp:8080 tcp:example.com:80`
+    whorl forward tcp:8080 tcp:example.com:80
+    whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
+    whorl forward tcp:8080:interface=127.0.0.1 tls:example.com:443`
 }
 
 // Run serves the forwarder.
 func (c *forwardCommand) Run(g *globals, t terminal) error {
-	known := prompt()
+	log, _ := g.logger(t.err)
+	known := logging(prompt(), log)
 	to, err := known.Client(c.Connect)
 	if err != nil {
 		return misplaced(c.Connect, err)
@@ -44,7 +49,8 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 // in each direction (PROD-13). The end of one direction is passed on as such;
 // when both have ended, both sides close after what they still have to send. A
 // side that is lost before its peer has ended aborts the other, so that nobody
-// takes a cut stream for a whole one.
+// takes a cut stream for a whole one; so does an outgoing one whose TLS handshake
+// fails.
 type Forwarder struct {
 	R    *reactor.Reactor
 	To   endpoint.Client
@@ -103,9 +109,13 @@ func (p *pair) connected(_ reactor.Protocol, err error) {
 	if err == nil || p.in.gone {
 		return
 	}
+	p.unable(err)
+	p.in.t.Close()
+}
+
+func (p *pair) unable(err error) {
 	p.f.Log.Warn("cannot pass a connection on", slog.String("to", p.f.Name),
 		slog.String("peer", p.in.t.Remote().String()), slog.Any("err", err))
-	p.in.t.Close()
 }
 
 // DataReceived passes it on.
@@ -142,6 +152,9 @@ func (s *side) ConnectionLost(err error) {
 	if s.ended || err == reactor.ErrClosed || err == reactor.ErrStopped {
 		o.t.Close() // it has all that there was, or will have
 		return
+	}
+	if s == &p.out && errors.Is(err, tlsio.ErrHandshake) {
+		p.unable(err)
 	}
 	p.f.Log.Debug("a connection was lost", slog.String("to", p.f.Name), slog.Any("err", err))
 	o.t.Abort()

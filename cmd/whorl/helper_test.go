@@ -15,7 +15,15 @@ import (
 // loopback is a free port of 127.0.0.1.
 var loopback = kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
 
-// worlds runs body once on every kernel.
+// nativeWorlds is worlds without the simulated one.
+func nativeWorlds(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+	t.Helper()
+	for name, w := range reactortest.Native() {
+		t.Run(name, func(t *testing.T) { body(t, w) })
+	}
+}
+
+// worlds runs body once on every kernel, the simulated one included.
 func worlds(t *testing.T, body func(t *testing.T, w reactortest.World)) {
 	t.Helper()
 	for name, w := range reactortest.Worlds() {

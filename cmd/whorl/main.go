@@ -13,7 +13,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr}, builtIn()))
 }
 
 // The exit statuses.
@@ -23,8 +23,9 @@ const (
 	statusUsage  = 2
 )
 
-// run parses args, runs the command they name and returns the exit status.
-func run(args []string, t terminal) int {
+// run parses args, runs the command they name and returns the exit status. Worlds are
+// those of k.
+func run(args []string, t terminal, k known) int {
 	var c cli
 	parser, err := newParser(&c, t)
 	if err != nil {
@@ -38,7 +39,7 @@ func run(args []string, t terminal) int {
 		err = fmt.Errorf("%w (try: whorl --help)", usage(err))
 	}
 	if err == nil {
-		err = ctx.Run(&c.globals, t, parser)
+		err = ctx.Run(&c.globals, t, parser, k)
 	}
 	return report(err, t)
 }

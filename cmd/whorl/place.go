@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/whorl-go/whorl/endpoint"
 )
@@ -38,26 +39,64 @@ func misplaced(text string, err error) error {
 // otherwise.
 func prompt() endpoint.Schemes {
 	s := endpoint.Std()
+	changed(s, func(at endpoint.Server) {
+		switch e := at.(type) {
+		case *endpoint.TCPServer:
+			e.NoDelay = true
+		case *endpoint.TCP6Server:
+			e.NoDelay = true
+		case *endpoint.TLSServer:
+			e.NoDelay = true
+		case *endpoint.SSLServer:
+			e.NoDelay = true
+		}
+	}, func(to endpoint.Client) {
+		switch e := to.(type) {
+		case *endpoint.TCPClient:
+			e.NoDelay = true
+		case *endpoint.TLSClient:
+			e.NoDelay = true
+		case *endpoint.SSLClient:
+			e.NoDelay = true
+		}
+	})
+	return s
+}
+
+// logging is known, whose places tell log what they have to say.
+func logging(known endpoint.Schemes, log *slog.Logger) endpoint.Schemes {
+	changed(known, func(at endpoint.Server) {
+		switch e := at.(type) {
+		case *endpoint.TLSServer:
+			e.Logger = log
+		case *endpoint.SSLServer:
+			e.Logger = log
+		}
+	}, func(to endpoint.Client) {
+		switch e := to.(type) {
+		case *endpoint.TLSClient:
+			e.Logger = log
+		case *endpoint.SSLClient:
+			e.Logger = log
+		}
+	})
+	return known
+}
+
+// changed has every place of s changed before its description is read.
+func changed(s endpoint.Schemes, server func(endpoint.Server), client func(endpoint.Client)) {
 	for name, mk := range s.Servers {
 		s.Servers[name] = func() endpoint.Server {
 			at := mk()
-			switch e := at.(type) {
-			case *endpoint.TCPServer:
-				e.NoDelay = true
-			case *endpoint.TCP6Server:
-				e.NoDelay = true
-			}
+			server(at)
 			return at
 		}
 	}
 	for name, mk := range s.Clients {
 		s.Clients[name] = func() endpoint.Client {
 			to := mk()
-			if e, ok := to.(*endpoint.TCPClient); ok {
-				e.NoDelay = true
-			}
+			client(to)
 			return to
 		}
 	}
-	return s
 }

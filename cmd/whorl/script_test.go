@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"whorl": main})
+	testscript.Main(m, map[string]func(){"whorl": main, "simtest": simTest})
 }
 
 // TestScripts runs the tool as its users do, on every kernel.
@@ -46,6 +46,10 @@ func TestScripts(t *testing.T) {
 					"release": release,
 					"aborted": aborted,
 					"many":    many,
+					"issue":   issue,
+
+					"jsonlines": jsonLines,
+					"samehash":  sameHash,
 				},
 			})
 		})
@@ -170,10 +174,12 @@ func release(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: release")
 	}
-	for _, c := range holdingOf(ts).conns {
+	h := holdingOf(ts)
+	for _, c := range h.conns {
 		ts.Check(echoed(c, "still here\n"))
 		c.Close()
 	}
+	h.conns = nil
 }
 
 // aborted is aborted: what hold holds is reset.

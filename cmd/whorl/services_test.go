@@ -247,7 +247,8 @@ func (p *plain) ConnectionLost(err error)           { p.lost(err) }
 
 // If one of several places cannot be opened, those that were are closed again.
 func TestServeAllOrNothing(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	// The program opens a kernel by its name, and the simulated one has none there.
+	nativeWorlds(t, func(t *testing.T, w reactortest.World) {
 		var log bytes.Buffer
 		var s *server
 		g := globals{Kernel: w.Name(), LogLevel: "info"}

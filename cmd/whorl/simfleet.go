@@ -1,0 +1,262 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/sim"
+)
+
+// fleet is child processes that run seeds. A world that brings its process down takes one
+// seed with it, and the others go on. All of it happens on the loop's goroutine.
+type fleet struct {
+	r       *reactor.Reactor
+	command func() *exec.Cmd   // a child that is simWorkerCommand
+	timeout time.Duration      // for a job, in real time; 0: none
+	next    func() (job, bool) // false: there are no more
+	done    func(verdict)
+	over    func(err error) // once, when all children have ended; err is why none could be started
+	live    []*child
+	ended   bool // no more jobs are handed out
+	err     error
+}
+
+// child is a process, and the job it is at.
+type child struct {
+	f     *fleet
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	said  tail
+	job   job
+	busy  bool
+	late  bool
+	spent int // tenths of the timeout
+	limit reactor.DelayedCall
+}
+
+// again is how to run this very program once more.
+func again(args ...string) func() *exec.Cmd {
+	return func() *exec.Cmd {
+		self, err := os.Executable()
+		if err != nil {
+			self = os.Args[0]
+		}
+		cmd := exec.Command(self, args...)
+		cmd.Args[0] = os.Args[0]
+		return cmd
+	}
+}
+
+// run begins with n children.
+func (f *fleet) run(n int) {
+	for range n {
+		f.start()
+	}
+	f.check()
+}
+
+// start starts one child more if there is a job for it.
+func (f *fleet) start() {
+	if f.ended {
+		return
+	}
+	j, ok := f.next()
+	if !ok {
+		f.ended = true
+		return
+	}
+	f.launch(j)
+}
+
+// launch starts a child with a first job.
+func (f *fleet) launch(j job) {
+	c := &child{f: f, cmd: f.command()}
+	if err := c.start(); err != nil {
+		f.err = fmt.Errorf("starting a process for seed %d: %w", j.Seed, err)
+		f.stop()
+		return
+	}
+	f.live = append(f.live, c)
+	c.give(j)
+}
+
+// check finds that all is over.
+func (f *fleet) check() {
+	if over := f.over; len(f.live) == 0 && over != nil {
+		f.over = nil
+		over(f.err)
+	}
+}
+
+// stop ends all children. What they are at is lost.
+func (f *fleet) stop() {
+	f.ended = true
+	for _, c := range f.live {
+		c.busy = false
+		_ = c.cmd.Process.Kill() // it fails if the child has ended, which is as good
+	}
+}
+
+func (c *child) start() error {
+	c.cmd.Stderr = &c.said
+	c.cmd.WaitDelay = time.Second
+	in, err := c.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := c.cmd.Start(); err != nil {
+		return err
+	}
+	c.in = in
+	c.limit.Init(c.f.r, c.expired)
+	go c.listen(out)
+	return nil
+}
+
+// listen reads verdicts until there are no more.
+func (c *child) listen(out io.Reader) {
+	from := json.NewDecoder(out)
+	for {
+		var v verdict
+		if err := from.Decode(&v); err != nil {
+			if err != io.EOF {
+				_ = c.cmd.Process.Kill() // it says something else
+			}
+			break
+		}
+		c.f.r.Post(func() { c.answered(v) })
+	}
+	err := c.cmd.Wait()
+	c.f.r.Post(func() { c.gone(err) })
+}
+
+// give has it do j.
+func (c *child) give(j job) {
+	c.job, c.busy, c.spent = j, true, 0
+	if c.f.timeout > 0 {
+		c.limit.Reset(c.f.timeout / 10)
+	}
+	_ = json.NewEncoder(c.in).Encode(j) // a child that is gone is noticed by listen
+}
+
+func (c *child) answered(v verdict) {
+	c.limit.Cancel()
+	if !c.busy {
+		return
+	}
+	c.busy = false
+	c.f.done(v)
+	if !c.f.ended {
+		if j, ok := c.f.next(); ok {
+			c.give(j)
+			return
+		}
+		c.f.ended = true
+	}
+	_ = c.in.Close() // it ends
+}
+
+// expired counts a tenth of the timeout. So time in which all of us are stopped, by Ctrl-Z
+// say, does not count.
+func (c *child) expired() {
+	if c.spent++; c.spent < 10 {
+		c.limit.Reset(c.f.timeout / 10)
+		return
+	}
+	c.late = true
+	_ = c.cmd.Process.Kill()
+}
+
+// gone is the end of the process, err as Wait has it.
+func (c *child) gone(err error) {
+	f := c.f
+	c.limit.Cancel()
+	for i := range f.live {
+		if f.live[i] == c {
+			f.live = append(f.live[:i], f.live[i+1:]...)
+			break
+		}
+	}
+	switch {
+	case c.busy && interrupted(err): // before it could ignore that; if it was meant for us we are told
+		f.launch(c.job)
+	case c.busy:
+		f.done(c.verdict(err))
+		f.start()
+	}
+	f.check()
+}
+
+// interrupted tells whether a process ended because of Ctrl-C.
+func interrupted(err error) bool {
+	e, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := e.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGINT
+}
+
+// verdict is what is known of a seed whose process is gone.
+func (c *child) verdict(err error) verdict {
+	v := verdict{World: c.job.World, Seed: c.job.Seed, What: "process"}
+	if c.job.Faults != nil {
+		v.Faults = *c.job.Faults
+	} else {
+		v.Faults = sim.Swarm(c.job.Seed).String()
+	}
+	if c.late {
+		v.What = "timeout"
+		v.Error = fmt.Sprintf("not over after %v of real time, so its process was killed (more: --timeout)", c.f.timeout)
+		return v
+	}
+	how := "ended early"
+	if err != nil {
+		how = err.Error()
+	}
+	v.Error = "the process that ran it is gone: " + how
+	if said := c.said.String(); said != "" {
+		v.Error += ": " + said
+	}
+	return v
+}
+
+// tail keeps the end of what a process says on standard error.
+type tail struct{ text []byte }
+
+// said is as much as is kept, at least.
+const said = 64 << 10
+
+// Write takes all of p.
+func (b *tail) Write(p []byte) (int, error) {
+	if len(b.text) > 2*said {
+		b.text = append(b.text[:0], b.text[len(b.text)-said:]...)
+	}
+	b.text = append(b.text, p...)
+	return len(p), nil
+}
+
+// String is what a process that died had to say last: from where the Go runtime says why,
+// or else the last line.
+func (b *tail) String() string {
+	text := strings.TrimSpace(string(b.text))
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "panic: ") {
+			return strings.Join(lines[i:], "\n")
+		}
+	}
+	return lines[len(lines)-1]
+}

@@ -1,0 +1,303 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/whorl-go/whorl/sim"
+)
+
+//go:embed sim.html
+var pageText string
+
+// The picture's measures, in pixels before it is zoomed.
+const (
+	pageWidth  = 1200
+	laneHeight = 132
+	laneTop    = 110
+	axisHeight = 24
+)
+
+// pageLimit is how many arrows and points a page has at most, so that a browser copes.
+const pageLimit = 20_000
+
+// connLimit is how many rows the table of connections has at most.
+const connLimit = 2_000
+
+// page is what the template draws.
+type page struct {
+	World, About, Faults, How, Error, Hash, Replay string
+	Seed                                           uint64
+	Failed                                         bool
+	Notice                                         string // what is not shown
+	Width, Height, Bottom                          int
+	From, Until                                    float64 // seconds
+	Lanes                                          []laneView
+	Ticks                                          []tickView
+	Lines                                          []tickView // moments that concern all hosts
+	Spans                                          []spanView
+	Arrows                                         []arrowView
+	Points                                         []pointView
+	Conns                                          []connView
+	Took, Events                                   string
+	ConnsLeft                                      int
+}
+
+type laneView struct {
+	Name  string
+	Y, Up int
+}
+
+type tickView struct{ X, Text, Class string }
+
+type spanView struct {
+	Class, Text, X, Width string
+	Bands                 []bandView
+}
+
+type bandView struct{ Y, Height int }
+
+type arrowView struct {
+	Class, X1, X2, Text string
+	ID                  uint64
+	Y1                  int
+	Y2                  string
+}
+
+type pointView struct {
+	Class, X, Text, Label string
+	Y                     int
+}
+
+type connView struct {
+	From, To, Start, End, Last string
+	Sent, Got, Segments, Lost  int
+}
+
+// view is the window of time that a page shows.
+type view struct {
+	from, until time.Duration
+	lanes       map[string]int // y
+	page        *page
+}
+
+// x is where a moment is.
+func (v *view) x(t time.Duration) string {
+	f := float64(t-v.from) / float64(max(v.until-v.from, 1)) * pageWidth
+	return strconv.FormatFloat(f, 'f', 5, 64)
+}
+
+// newPage makes the page of a run, from and until as the user gave them, 0 for all of it.
+func newPage(r sim.Result, all []sim.TraceEvent, from, until time.Duration) *page {
+	verdict := judge(r)
+	p := &page{
+		World: r.World.Name, About: r.World.About, Seed: r.Seed, Faults: verdict.Faults, Hash: verdict.Hash,
+		Replay: verdict.replay(), How: "everything held", Width: pageWidth, Took: at(r.Now),
+		Events: strconv.Itoa(len(all)),
+	}
+	end := r.Now
+	if len(all) > 0 {
+		end = max(end, all[len(all)-1].At)
+	}
+	if r.Err != nil {
+		p.Failed, p.How, p.Error = true, verdict.What+", in phase "+verdict.Phase+" at "+at(verdict.At), lined(verdict.Error)
+	}
+	v := &view{from: from, until: end, lanes: map[string]int{}, page: p}
+	if until > 0 {
+		v.until = min(until, end)
+	}
+	calm := r.World.Length
+	if calm == 0 {
+		calm = time.Minute
+	}
+	s := tell(all, end, calm)
+	v.lane("") // what concerns no host in particular
+	for _, name := range hostsOf(r.Net) {
+		v.lane(name)
+	}
+	v.cut(s, from > 0)
+	if shown := v.until - v.from; shown < end {
+		p.Notice = strings.TrimSpace(fmt.Sprintf("Shown is %s to %s of a run of %s. %s", at(v.from), at(v.until), at(end), p.Notice))
+	}
+	p.From, p.Until = v.from.Seconds(), v.until.Seconds()
+	v.draw(s)
+	if v.has(calm) {
+		p.Lines = append(p.Lines, tickView{v.x(calm), "the faults end", "calm"})
+	}
+	if p.Failed && verdict.Phase != "" && v.has(verdict.At) {
+		p.Lines = append(p.Lines, tickView{v.x(verdict.At), "failed: " + firstLine(verdict.Error), "failed"})
+	}
+	const ticks = 10
+	for i := range ticks {
+		t := v.from + (v.until-v.from)*time.Duration(i)/ticks
+		p.Ticks = append(p.Ticks, tickView{X: v.x(t), Text: at(t)})
+	}
+	return p
+}
+
+// lined is text of several lines without what does not print.
+func lined(s string) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSpace(s), "\n") {
+		b.WriteString(printable(strings.ReplaceAll(line, "\t", "    ")) + "\n")
+	}
+	return b.String()
+}
+
+func (v *view) lane(name string) {
+	p := v.page
+	y := axisHeight
+	if name != "" {
+		y = axisHeight + len(p.Lanes)*laneHeight + laneTop
+		p.Lanes = append(p.Lanes, laneView{printable(name), y, y - laneTop})
+	}
+	v.lanes[name] = y
+	p.Height = axisHeight + len(p.Lanes)*laneHeight + 24
+	p.Bottom = p.Height - 12
+}
+
+func (v *view) has(t time.Duration) bool { return t >= v.from && t <= v.until }
+
+// cut leaves out what is not in the window, and narrows that if there is too much: to its
+// beginning if the user said where it begins, else to its end, where the run was decided.
+func (v *view) cut(s *story, beginning bool) {
+	s.arrows = slices.DeleteFunc(s.arrows, func(a arrow) bool { return a.start > v.until || a.end < v.from })
+	s.points = slices.DeleteFunc(s.points, func(p point) bool { return !v.has(p.at) })
+	s.conns = slices.DeleteFunc(s.conns, func(c *conn) bool { return c.start > v.until || c.end < v.from })
+	n := len(s.arrows) + len(s.points)
+	if n <= pageLimit {
+		return
+	}
+	which := "last"
+	times := make([]time.Duration, 0, n)
+	for _, a := range s.arrows {
+		if beginning {
+			times = append(times, a.start)
+		} else {
+			times = append(times, a.end)
+		}
+	}
+	for _, p := range s.points {
+		times = append(times, p.at)
+	}
+	slices.Sort(times)
+	if beginning {
+		which, v.until = "first", times[pageLimit]-1
+	} else {
+		v.from = times[n-pageLimit-1] + 1
+	}
+	v.page.Notice = fmt.Sprintf("There are %d arrows and points, and these are the %s of them, so that the page stays small; "+
+		"choose others with --from and --until.", n, which)
+	v.cut(s, beginning)
+}
+
+// draw puts what is left of the story on the page.
+func (v *view) draw(s *story) {
+	typical := typicalLatency(s.arrows)
+	for i := range s.arrows {
+		v.arrow(&s.arrows[i], typical)
+	}
+	for i := range s.spans {
+		v.span(&s.spans[i])
+	}
+	for _, p := range s.points {
+		view := pointView{Class: p.class, X: v.x(p.at), Y: v.lanes[p.host], Text: fmt.Sprintf("%s %s: %s", at(p.at), printable(p.host), printable(p.text))}
+		if p.class != "callback" {
+			view.Label = printable(p.text)
+		}
+		v.page.Points = append(v.page.Points, view)
+	}
+	for i, c := range s.conns {
+		if i == connLimit {
+			v.page.ConnsLeft = len(s.conns) - connLimit
+			break
+		}
+		to := printable(c.to)
+		if c.toSock > 0 {
+			to += fmt.Sprintf(" #%d", c.toSock)
+		}
+		v.page.Conns = append(v.page.Conns, connView{
+			From: fmt.Sprintf("%s #%d", printable(c.from), c.sock), To: to, Start: at(c.start), End: at(c.end), Last: c.last,
+			Sent: c.bytes[0], Got: c.bytes[1], Segments: c.segments, Lost: c.lost,
+		})
+	}
+}
+
+// typicalLatency is how long an arrow is drawn of which nobody knows where it ended.
+func typicalLatency(all []arrow) time.Duration {
+	var known []time.Duration
+	for _, a := range all {
+		if !a.lost {
+			known = append(known, a.end-a.start)
+		}
+	}
+	if known == nil {
+		return 10 * time.Millisecond
+	}
+	slices.Sort(known)
+	return max(known[len(known)/2], time.Millisecond)
+}
+
+// arrow draws a leg. One that is lost ends on its way, where one that nobody noticed is not
+// half as far.
+func (v *view) arrow(a *arrow, typical time.Duration) {
+	const noticed, unnoticed = 0.85, 0.4
+	y1, y2 := v.lanes[a.from], float64(v.lanes[a.to])
+	end, share, fate := a.end, 1.0, "arrived "+at(a.end)
+	switch {
+	case a.never:
+		end, share, fate = a.start+typical, unnoticed, "never arrived"
+	case a.lost:
+		end, share, fate = a.start+time.Duration(float64(a.end-a.start)*noticed), noticed, "lost "+at(a.end)
+	}
+	view := arrowView{Class: "m " + a.kind.String(), X1: v.x(a.start), X2: v.x(end), ID: a.id, Y1: y1}
+	y := float64(y1) + (y2-float64(y1))*share
+	if a.from == a.to {
+		y = float64(y1) - 10 // a host talks to itself
+	}
+	view.Y2 = strconv.FormatFloat(y, 'f', 1, 64)
+	if a.lost {
+		view.Class += " lost"
+	}
+	sent := "sent "
+	if a.again {
+		view.Class += " again"
+		sent = "sent again after "
+	}
+	size := ""
+	if a.n > 0 {
+		size = " " + counted(uint64(a.n), "byte")
+	}
+	view.Text = fmt.Sprintf("%v%s no. %d: %s #%d > %s, %s%s, %s", a.kind, size, a.id, printable(a.from), a.sock, printable(a.to), sent, at(a.start), fate)
+	v.page.Arrows = append(v.page.Arrows, view)
+}
+
+// span shades the lanes concerned, as far as they are in the window.
+func (v *view) span(s *span) {
+	start, end := max(s.start, v.from), min(s.end, v.until)
+	if start >= end {
+		return
+	}
+	width := float64(end-start) / float64(max(v.until-v.from, 1)) * pageWidth
+	view := spanView{Class: "span " + s.what, X: v.x(start), Width: strconv.FormatFloat(width, 'f', 5, 64),
+		Text: fmt.Sprintf("%s, %s to %s", s.text(), at(s.start), at(s.end))}
+	for _, h := range s.hosts {
+		view.Bands = append(view.Bands, bandView{v.lanes[h] - laneTop + 8, laneHeight - 8})
+	}
+	v.page.Spans = append(v.page.Spans, view)
+}
+
+// write writes the page.
+func (p *page) write(w io.Writer) error {
+	t, err := template.New("page").Parse(pageText)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, p)
+}

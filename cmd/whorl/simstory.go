@@ -1,0 +1,272 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/whorl-go/whorl/sim"
+)
+
+// story is a run as a picture has it: what travels, what lasts, and what happens at a
+// moment.
+type story struct {
+	arrows []arrow
+	spans  []span
+	points []point
+	conns  []*conn
+}
+
+// arrow is one leg of a segment's way. One that was lost and sent again has several.
+type arrow struct {
+	id           uint64
+	kind         sim.Kind
+	n            int
+	from, to     string
+	start, end   time.Duration
+	lost         bool // the leg ends in nothing
+	again        bool // it is not the first
+	never        bool // it is not known when: nobody noticed
+	sock, toSock int
+}
+
+// span is a fault that lasts, over the hosts concerned.
+type span struct {
+	what       string // "cut", "hold", "clog", "pause" or "down"
+	ways       [][2]string
+	hosts      []string
+	start, end time.Duration
+}
+
+// point is what happens on a host at a moment.
+type point struct {
+	at         time.Duration
+	host, what string
+	class      string // "fault", "mark", "callback"
+	text       string
+}
+
+// conn is a connection, as its segments tell.
+type conn struct {
+	from, to       string
+	sock, toSock   int
+	start, end     time.Duration
+	bytes          [2]int // sent, from the one who connected and to it
+	segments, lost int
+	last           string // how it ended
+}
+
+// teller makes a story of events.
+type teller struct {
+	story
+	end   time.Duration // of the run
+	calm  time.Duration // when the faults end
+	legs  map[uint64]*leg
+	ids   []uint64 // of legs, in order
+	down  map[string]int
+	stops map[string]int
+	cuts  map[[3]string][]int
+	socks map[int]*conn
+}
+
+// leg is a segment under way.
+type leg struct {
+	arrow
+	arrived bool
+}
+
+// tell makes the story of a run of which the faults ended at calm.
+func tell(all []sim.TraceEvent, end, calm time.Duration) *story {
+	t := &teller{end: end, calm: calm, legs: map[uint64]*leg{}, down: map[string]int{}, stops: map[string]int{},
+		cuts: map[[3]string][]int{}, socks: map[int]*conn{}}
+	for _, e := range all {
+		if e.ID != 0 {
+			t.segment(e)
+		} else {
+			t.event(e)
+		}
+	}
+	for _, id := range t.ids {
+		if l := t.legs[id]; !l.arrived {
+			l.lost, l.never, l.end = true, true, end
+			t.arrows = append(t.arrows, l.arrow)
+		}
+	}
+	slices.SortStableFunc(t.arrows, func(a, b arrow) int { return cmp.Compare(a.start, b.start) })
+	t.spans = merged(t.spans)
+	return &t.story
+}
+
+func (t *teller) segment(e sim.TraceEvent) {
+	l := t.legs[e.ID]
+	switch {
+	case e.What == "send":
+		l = &leg{arrow: arrow{id: e.ID, kind: e.Kind, n: e.N, from: e.From, to: e.To, start: e.At, sock: e.Sock}}
+		t.legs[e.ID] = l
+		t.ids = append(t.ids, e.ID)
+	case l == nil || l.arrived:
+		return // it arrives twice, which is nothing
+	default:
+		l.end = e.At
+		l.arrived = e.What == "arrive" || e.What == "give up"
+		l.lost = e.What != "arrive"
+		if e.What != "give up" {
+			l.toSock = e.Sock
+		}
+		t.arrows = append(t.arrows, l.arrow)
+		l.start, l.again = e.At, true
+	}
+	t.connect(e, l)
+}
+
+// connect enters a segment in the table of connections.
+func (t *teller) connect(e sim.TraceEvent, l *leg) {
+	c := t.socks[l.sock]
+	if e.What == "send" && e.Kind == sim.SYN {
+		c = &conn{from: e.From, to: e.To, sock: e.Sock, start: e.At, last: "open"}
+		t.socks[e.Sock] = c
+		t.conns = append(t.conns, c)
+	}
+	if c == nil {
+		return
+	}
+	switch e.What {
+	case "send":
+		c.segments++
+		if e.Kind == sim.DATA && l.sock == c.sock {
+			c.bytes[0] += e.N
+		} else if e.Kind == sim.DATA {
+			c.bytes[1] += e.N
+		}
+	case "drop":
+		c.lost++
+	case "arrive":
+		if e.Kind == sim.SYN && e.Sock > 0 {
+			c.toSock = e.Sock
+			t.socks[e.Sock] = c
+		}
+	case "give up":
+		c.last = "given up"
+	}
+	switch {
+	case e.Kind == sim.RST:
+		c.last = "reset"
+	case e.Kind == sim.FIN && c.last == "open":
+		c.last = "closed"
+	}
+	c.end = e.At
+}
+
+func (t *teller) event(e sim.TraceEvent) {
+	switch e.What {
+	case "mark":
+		t.point(e, "mark", e.Text)
+	case "crash", "kill", "restart", "pause", "resume", "clock":
+		t.fault(e)
+	case "cut":
+		key := [3]string{e.From, e.To, e.Text}
+		t.cuts[key] = append(t.cuts[key], len(t.spans))
+		t.span(cmp.Or(e.Text, "cut"), e.At, t.end, e.From, e.To)
+	case "heal":
+		key := [3]string{e.From, e.To, e.Text}
+		if open := t.cuts[key]; len(open) > 0 {
+			t.spans[open[0]].end = e.At
+			t.cuts[key] = open[1:]
+		}
+	case "clog":
+		last, _ := time.ParseDuration(e.Text) // 0 would be a clog of no time
+		end := min(e.At+last, t.end)
+		if e.At < t.calm {
+			end = min(end, t.calm)
+		}
+		t.span("clog", e.At, end, e.From, e.To)
+	default:
+		if name, ok := strings.CutPrefix(e.What, "on "); ok && shown(e) {
+			t.point(e, "callback", strings.TrimPrefix(told(e), "- "), name)
+		} else if shown(e) {
+			t.point(e, "callback", told(e))
+		}
+	}
+}
+
+// fault is one that strikes a host.
+func (t *teller) fault(e sim.TraceEvent) {
+	t.point(e, "fault", e.What)
+	over := func(open map[string]int) {
+		if i := open[e.Host]; i > 0 {
+			t.spans[i-1].end = e.At
+			open[e.Host] = 0
+		}
+	}
+	if e.What != "clock" && e.What != "pause" {
+		over(t.stops)
+	}
+	switch e.What {
+	case "restart":
+		over(t.down)
+	case "crash":
+		t.span("down", e.At, t.end, e.Host)
+		t.down[e.Host] = len(t.spans)
+	case "pause":
+		t.span("pause", e.At, t.end, e.Host)
+		t.stops[e.Host] = len(t.spans)
+	}
+}
+
+func (t *teller) point(e sim.TraceEvent, class, text string, what ...string) {
+	name := e.What
+	if len(what) > 0 {
+		name = what[0]
+	}
+	t.points = append(t.points, point{e.At, e.Host, name, class, text})
+}
+
+// span begins one; two hosts are a way from the one to the other.
+func (t *teller) span(what string, start, end time.Duration, hosts ...string) {
+	s := span{what: what, hosts: hosts, start: start, end: end}
+	if len(hosts) == 2 {
+		s.ways = [][2]string{{hosts[0], hosts[1]}}
+	}
+	t.spans = append(t.spans, s)
+}
+
+// merged makes one span of those that begin and end together, as a partition's do.
+func merged(all []span) (list []span) {
+	for _, s := range all {
+		i := slices.IndexFunc(list, func(o span) bool {
+			return o.what == s.what && o.start == s.start && o.end == s.end && len(s.ways) > 0
+		})
+		if i < 0 {
+			list = append(list, s)
+			continue
+		}
+		list[i].ways = append(list[i].ways, s.ways...)
+		for _, h := range s.hosts {
+			if !slices.Contains(list[i].hosts, h) {
+				list[i].hosts = append(list[i].hosts, h)
+			}
+		}
+	}
+	return list
+}
+
+// text says what a span is: "cut: a <> b, a > c".
+func (s *span) text() string {
+	var parts []string
+	for _, w := range s.ways {
+		back := slices.Contains(s.ways, [2]string{w[1], w[0]})
+		switch {
+		case back && w[0] > w[1]: // said with the other
+		case back:
+			parts = append(parts, printable(w[0])+" <> "+printable(w[1]))
+		default:
+			parts = append(parts, printable(w[0])+" > "+printable(w[1]))
+		}
+	}
+	if parts == nil {
+		parts = []string{printable(s.hosts[0])}
+	}
+	slices.Sort(parts)
+	return s.what + ": " + strings.Join(slices.Compact(parts), ", ")
+}
