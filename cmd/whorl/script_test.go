@@ -27,33 +27,41 @@ func TestScripts(t *testing.T) {
 	for _, name := range native.Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testscript.Run(t, testscript.Params{
-				Dir:                "testdata/script",
-				RequireUniqueNames: true,
-				Setup: func(e *testscript.Env) error {
-					e.Setenv("REACTOR", name)
-					e.Setenv("GORACE", "atexit_sleep_ms=0")
-					e.Values["holding"] = &holding{}
-					return nil
-				},
-				Condition: condition,
-				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"status":  status,
-					"waitlog": waitLog,
-					"address": address,
-					"noise":   noiseFile,
-					"hold":    hold,
-					"release": release,
-					"aborted": aborted,
-					"many":    many,
-					"issue":   issue,
-
-					"jsonlines": jsonLines,
-					"samehash":  sameHash,
-				},
-			})
+			runScripts(t, "testdata/script", "REACTOR="+name)
 		})
 	}
+}
+
+// TestSimScripts does it for worlds, which need no kernel.
+func TestSimScripts(t *testing.T) {
+	runScripts(t, "testdata/sim", "SEEDS="+searched)
+}
+
+func runScripts(t *testing.T, dir, variable string) {
+	testscript.Run(t, testscript.Params{
+		Dir:                dir,
+		RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, variable, "GORACE=atexit_sleep_ms=0")
+			e.Values["holding"] = &holding{}
+			return nil
+		},
+		Condition: condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status":  status,
+			"waitlog": waitLog,
+			"address": address,
+			"noise":   noiseFile,
+			"hold":    hold,
+			"release": release,
+			"aborted": aborted,
+			"many":    many,
+			"issue":   issue,
+
+			"jsonlines": jsonLines,
+			"samehash":  sameHash,
+		},
+	})
 }
 
 // condition knows root, for a script that may drop its rights, and restricted,

@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// searched is how many seeds scripts search for a failure.
+const searched = "200"
