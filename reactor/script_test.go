@@ -27,7 +27,7 @@ type stage struct {
 // simSeeds is how many seeds each script is played under.
 func simSeeds() uint64 {
 	if raced {
-		return 5 // the race detector makes everything slow, and here is one goroutine
+		return 3 // the race detector makes everything slow, and here is one goroutine
 	}
 	return 20
 }
@@ -40,7 +40,7 @@ func stages() (all []stage) {
 			if w.Name() == "sim" {
 				continue // below, where two kernels share a network
 			}
-			if c := w.Chunk(); (reactors == 2 || raced) && c > 0 && c < 7 {
+			if c := w.Chunk(); (reactors == 2 || raced) && c > 0 && c < 7 || raced && c > 0 && reactors == 2 {
 				continue // slow, and how streams are cut has no part in who turns which reactor
 			}
 			kernels := func() func(testing.TB) kernel.Kernel { return w.Open }

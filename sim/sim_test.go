@@ -17,6 +17,9 @@ func TestKernel(t *testing.T) {
 		latency    time.Duration
 		send, recv int
 	}{{0, 0, 0, 0}, {4096, 0, 0, 0}, {7, 0, 4096, 4096}, {0, 100 * time.Microsecond, 0, 0}, {3000, time.Microsecond, 1000, 1 << 20}} {
+		if raced && c.chunk == 7 {
+			c.chunk = 100 // it is slow
+		}
 		t.Run(fmt.Sprintf("%d/%v", c.chunk, c.latency), func(t *testing.T) {
 			seed := uint64(0)
 			kerneltest.Run(t, func(t *testing.T) kernel.Kernel {

@@ -22,6 +22,7 @@ const mebibyte = 1 << 20
 // OpenSSL's client verifies us, negotiates by ALPN, and gets 1 MiB back by TLS 1.2
 // and 1.3; both ends close cleanly (TLS-11, TLS-16, TLS-50).
 func TestOpenSSLClient(t *testing.T) {
+	t.Parallel()
 	needs(t, "openssl")
 	for flag, version := range map[string]uint16{"-tls1_2": tls.VersionTLS12, "-tls1_3": tls.VersionTLS13} {
 		t.Run(flag, func(t *testing.T) {
@@ -47,6 +48,7 @@ func TestOpenSSLClient(t *testing.T) {
 // OpenSSL changes keys, with (K) and without (k) asking us for the same, and data
 // before and after is whole.
 func TestOpenSSLClientKeyUpdate(t *testing.T) {
+	t.Parallel()
 	needs(t, "openssl")
 	o := newOutside(t)
 	srv := parrot(0)
@@ -71,6 +73,7 @@ func TestOpenSSLClientKeyUpdate(t *testing.T) {
 
 // A session of TLS 1.2 and of 1.3 is resumed by OpenSSL's client.
 func TestOpenSSLClientResumes(t *testing.T) {
+	t.Parallel()
 	needs(t, "openssl")
 	for _, flag := range []string{"-tls1_2", "-tls1_3"} {
 		t.Run(flag, func(t *testing.T) {
@@ -93,6 +96,7 @@ func TestOpenSSLClientResumes(t *testing.T) {
 
 // TLS-46: OpenSSL's client is let in with a certificate and not without one.
 func TestOpenSSLClientMutual(t *testing.T) {
+	t.Parallel()
 	needs(t, "openssl")
 	o := newOutside(t)
 	o.cfg.ClientCAs, o.cfg.ClientAuth = o.ca.pool(), tls.RequireAndVerifyClientCert
@@ -122,6 +126,7 @@ func TestOpenSSLClientMutual(t *testing.T) {
 
 // An SMTP server begins TLS midstream for OpenSSL's client (TLS-33, TLS-35).
 func TestOpenSSLClientSTARTTLS(t *testing.T) {
+	t.Parallel()
 	needs(t, "openssl")
 	o := newOutside(t)
 	srv := new(end)
@@ -171,6 +176,7 @@ func freePort(t *testing.T) string {
 // OpenSSL's server is verified, verifies us (TLS-46), changes keys with and without
 // asking us for the same, and both directions go on; TLS 1.2 and 1.3.
 func TestOpenSSLServer(t *testing.T) {
+	t.Parallel()
 	needs(t, "openssl")
 	for flag, version := range map[string]uint16{"-tls1_2": tls.VersionTLS12, "-tls1_3": tls.VersionTLS13} {
 		t.Run(flag, func(t *testing.T) {
@@ -212,6 +218,7 @@ func TestOpenSSLServer(t *testing.T) {
 // TLS-42, TLS-44: an OpenSSL server whose certificate is not for the name, or not
 // trusted, is refused, and told with an alert.
 func TestOpenSSLServerIsRefused(t *testing.T) {
+	t.Parallel()
 	needs(t, "openssl")
 	o := newOutside(t)
 	for _, c := range []struct {
@@ -242,6 +249,7 @@ func TestOpenSSLServerIsRefused(t *testing.T) {
 
 // curl gets a canned reply over HTTPS, in whole and with a clean end.
 func TestCurl(t *testing.T) {
+	t.Parallel()
 	needs(t, "curl")
 	o := newOutside(t)
 	o.cfg.NextProtos = []string{"http/1.1"}
@@ -266,6 +274,7 @@ func TestCurl(t *testing.T) {
 
 // GnuTLS's client verifies us and gets its lines back.
 func TestGnuTLSClient(t *testing.T) {
+	t.Parallel()
 	needs(t, "gnutls-cli")
 	o := newOutside(t)
 	srv := parrot(0)
@@ -297,6 +306,7 @@ func needsTwisted(t *testing.T) {
 // Our client sends 1 MiB to Twisted's echo server and gets it back; both see a clean
 // end (TLS-16).
 func TestTwistedServer(t *testing.T) {
+	t.Parallel()
 	needsTwisted(t)
 	o := newOutside(t)
 	script, err := filepath.Abs("testdata/twisted_echo.py")
@@ -325,6 +335,7 @@ func TestTwistedServer(t *testing.T) {
 // Twisted's client, which verifies us, sends 1 MiB and gets it back; both see a clean
 // end. Its refusal of another name is an error of the handshake here (TLS-42).
 func TestTwistedClient(t *testing.T) {
+	t.Parallel()
 	needsTwisted(t)
 	o := newOutside(t)
 	script, err := filepath.Abs("testdata/twisted_client.py")

@@ -2,5 +2,5 @@
 
 package main
 
-// searched is how many seeds scripts search for a failure.
+// searched is which seeds scripts search for a failure: so many.
 const searched = "200"

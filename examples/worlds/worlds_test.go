@@ -11,7 +11,7 @@ func TestWorlds(t *testing.T) {
 	seeds := 1000
 	switch {
 	case raced:
-		seeds = 30
+		seeds = 10
 		t.Logf("%d seeds instead of 1000, because of -race", seeds)
 	case testing.Short():
 		seeds = 100
