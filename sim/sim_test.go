@@ -17,8 +17,8 @@ func TestKernel(t *testing.T) {
 		latency    time.Duration
 		send, recv int
 	}{{0, 0, 0, 0}, {4096, 0, 0, 0}, {7, 0, 4096, 4096}, {0, 100 * time.Microsecond, 0, 0}, {3000, time.Microsecond, 1000, 1 << 20}} {
-		if raced && c.chunk == 7 {
-			c.chunk = 100 // it is slow
+		if raced && c.chunk > 0 {
+			continue // they are slow, and one goroutine runs them all
 		}
 		t.Run(fmt.Sprintf("%d/%v", c.chunk, c.latency), func(t *testing.T) {
 			seed := uint64(0)
