@@ -106,6 +106,7 @@ func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 				k.until = 0
 			}
 			k.deadline = k.h.clock.truth(k.until)
+			n.noteKernel(opWait, k, got)
 			return got, nil
 		}
 		end := k.h.clock.truth(until) // it may have been set meanwhile
@@ -337,6 +338,7 @@ func (k *simKernel) Arm(s kernel.Sock, token uint32, r kernel.Ready) error {
 		return kernel.ErrClosed
 	}
 	x.token, x.armed = token, r
+	k.n.note(opArm, x, int(r))
 	x.notify()
 	return nil
 }

@@ -127,6 +127,7 @@ func (s *sock) Read(p []byte) (int, error) {
 		s.atEnd()
 		return 0, io.EOF
 	}
+	n.note(opRead, s, -1)
 	return 0, kernel.ErrAgain
 }
 
@@ -147,6 +148,7 @@ func (s *sock) mayWrite(op string) (int, error) {
 	}
 	room := n.sendBuffer() - s.out.unsent
 	if room <= 0 {
+		n.note(opWrite, s, -1)
 		return 0, kernel.ErrAgain
 	}
 	return n.chunk(room), nil
@@ -208,6 +210,7 @@ func (s *sock) Accept() (kernel.Sock, error) {
 	case s.l == nil:
 		return nil, fail("accept", kernel.ErrUnsupported)
 	case len(s.l.queue) == 0:
+		n.note(opAccept, s, -1)
 		return nil, kernel.ErrAgain
 	}
 	if err := s.k.file("accept"); err != nil {
@@ -225,6 +228,16 @@ func (s *sock) Accept() (kernel.Sock, error) {
 func (s *sock) Connected() error {
 	n := s.lock()
 	defer n.mu.Unlock()
+	err := s.connected()
+	m := 0
+	if err != nil {
+		m = -1
+	}
+	n.note(opConnected, s, m)
+	return err
+}
+
+func (s *sock) connected() error {
 	switch {
 	case s.state == dead && s.err != nil: // it ended before anybody asked: SO_ERROR has that
 		err := fail("connect", s.err)

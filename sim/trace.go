@@ -40,12 +40,14 @@ const (
 	opNote
 	opRare
 	opMark
+	opArm
+	opConnected
 )
 
 var opNames = [...]string{"call", "wait", "listen", "dial", "accept", "read", "write", "closewrite", "close", "abort",
 	"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal",
 	"clog", "drop", "arrive again", "pause", "resume", "clock", "start",
-	"on", "rare", "mark"}
+	"on", "rare", "mark", "arm", "connected"}
 
 // trace is what has happened, as a number that depends on all of it and, if it is
 // kept, as lines.
@@ -126,8 +128,8 @@ func (n *Net) noteSegment(o op, f *half, p packet) {
 	n.trace.add(n.KeepTrace, s.h.id, line{at: n.now, op: o, kind: p.kind, host: s.h.name, peer: peer.h.name, sock: s.id, n: p.n, id: p.id})
 }
 
-// Hash stands for everything that has happened so far: the calls of kernels that did
-// something, callbacks to the programs, rare branches taken, segments sent and arrived,
+// Hash stands for everything that has happened so far: the calls of kernels, but for
+// those of Now and Wake and those that ask or set an option, callbacks to the programs, rare branches taken, segments sent and arrived,
 // faults, marks, and when. Runs of equal seeds have
 // equal hashes.
 func (n *Net) Hash() uint64 {

@@ -119,7 +119,7 @@ func (l *timeline) flush() {
 }
 
 // quiet is what goes on all the time, or is about the machinery alone.
-var quiet = []string{"call", "wait", "dial", "accept", "read", "write", "closewrite", "close", "abort",
+var quiet = []string{"call", "wait", "dial", "accept", "read", "write", "closewrite", "close", "abort", "arm", "connected",
 	"on posted", "on build", "on trigger"}
 
 // shown tells whether e is for a reader who did not ask for all.
