@@ -6,33 +6,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/whorl-go/whorl/examples/lease/lease"
 	"github.com/whorl-go/whorl/sim"
 )
 
-// hasty makes a mistake that is easy to make and hard to see: the lease runs from when
-// an answer came, instead of from when the leader asked. It is as if the line in
-// lease.answered were
-//
-//	p.granted = n.r.Now()
-//
-// All is well while answers are quick. An answer that was long under way, or lay in a
-// buffer while the leader stood still, extends a lease that others have given away since.
-func hasty(h *sim.Host, node *lease.Node) {
-	tap := node.Tap
-	node.Tap = func(m *lease.Message) {
-		tap(m)
-		if m.Kind == "appended" || m.Kind == "missing" {
-			m.Sent = h.Reactor.Now()
-		}
-	}
-}
-
-// The seeds find it: two hold the lease, or one holds it that does not know what the
-// other has added. The docs chapter "Testing with a seed" walks through it.
+// The seeds find the mistake of DemoBug: two hold the lease, or one holds it that does not
+// know what the other has added. The docs chapter "Testing with a seed" walks through it.
 func TestHastyLeaseIsFound(t *testing.T) {
 	const seeds = 200
-	w := leaseWorld(hasty)
+	w := DemoBug()
 	var simple sim.Result // the failure that needs the fewest fault classes
 	var matter []string
 	found := 0
