@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -40,8 +41,8 @@ func planFrom(s settings, seeds int) (p plan, err error) {
 			return p, fmt.Errorf("sim: WHORL_SEED is %q: expected a whole number, as in WHORL_SEED=17", s.seed)
 		}
 	case s.seeds != "":
-		if p.first, p.count, err = seedRange(s.seeds); err != nil {
-			return p, err
+		if p.first, p.count, err = ParseSeeds(s.seeds); err != nil {
+			return p, fmt.Errorf("sim: WHORL_SEEDS is %q: %w", s.seeds, err)
 		}
 	}
 	if s.faults != "" {
@@ -53,17 +54,19 @@ func planFrom(s settings, seeds int) (p plan, err error) {
 	return p, nil
 }
 
-// seedRange reads "5000" or "100..200".
-func seedRange(s string) (first, count uint64, err error) {
+// ParseSeeds reads "5000", which is the seeds from 0 to 4999, or "100..200", both included:
+// the first seed, and how many.
+func ParseSeeds(s string) (first, count uint64, err error) {
 	low, high, both := strings.Cut(s, "..")
 	if !both {
 		count, err = strconv.ParseUint(s, 10, 63)
 	} else if first, err = strconv.ParseUint(low, 10, 63); err == nil {
-		count, err = strconv.ParseUint(high, 10, 63)
-		count++
+		if count, err = strconv.ParseUint(high, 10, 63); err == nil {
+			count++
+		}
 	}
-	if err != nil || count <= 0 || both && count <= first {
-		return 0, 0, fmt.Errorf("sim: WHORL_SEEDS is %q: expected a number of seeds or a range, as in 5000 or 100..200", s)
+	if err != nil || count <= first {
+		return 0, 0, errors.New("expected a number of seeds or a range, as in 1000 or 100..200")
 	}
 	return first, count - first, nil
 }

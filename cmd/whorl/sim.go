@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -137,7 +136,13 @@ func (c *simCommand) check() (first, count uint64, err error) {
 	case c.Timeout < 0:
 		return 0, 0, usage(fmt.Errorf("--timeout=%v: must not be negative", c.Timeout))
 	}
-	return seedRange(c.Seeds)
+	if c.Seeds == "" {
+		return 0, 100, nil
+	}
+	if first, count, err = sim.ParseSeeds(c.Seeds); err != nil {
+		err = usage(fmt.Errorf("--seeds=%s: %w", c.Seeds, err))
+	}
+	return first, count, err
 }
 
 func (c *simCommand) checkOne() error {
@@ -152,25 +157,6 @@ func (c *simCommand) checkOne() error {
 		return usage(fmt.Errorf("--from=%v --until=%v: expected times from 0 on, the second after the first", c.From, c.Until))
 	}
 	return nil
-}
-
-// seedRange reads "1000", "100..200", or "" for a hundred.
-func seedRange(s string) (first, count uint64, err error) {
-	if s == "" {
-		return 0, 100, nil
-	}
-	low, high, both := strings.Cut(s, "..")
-	if !both {
-		count, err = strconv.ParseUint(s, 10, 63)
-	} else if first, err = strconv.ParseUint(low, 10, 63); err == nil {
-		if count, err = strconv.ParseUint(high, 10, 63); err == nil {
-			count++
-		}
-	}
-	if err != nil || count <= first {
-		return 0, 0, usage(fmt.Errorf("--seeds=%s: expected a number of seeds or a range, as in 1000 or 100..200", s))
-	}
-	return first, count - first, nil
 }
 
 // mix is the faults for a seed: those of text, or without it the seed's own.

@@ -109,12 +109,12 @@ func TestSeedRange(t *testing.T) {
 	for text, want := range map[string][2]uint64{
 		"": {0, 100}, "1": {0, 1}, "1000": {0, 1000}, "100..200": {100, 101}, "0..0": {0, 1}, "7..7": {7, 1},
 	} {
-		if first, count, err := seedRange(text); first != want[0] || count != want[1] || err != nil {
+		if first, count, err := (&simCommand{Seeds: text}).check(); first != want[0] || count != want[1] || err != nil {
 			t.Errorf("%q is %d from %d on, and %v; want %v", text, count, first, err, want)
 		}
 	}
 	for _, text := range []string{"0", "-1", "x", "5..4", "1..", "..1", "1..2..3", "99999999999999999999"} {
-		_, _, err := seedRange(text)
+		_, _, err := (&simCommand{Seeds: text}).check()
 		if _, ok := errors.AsType[*usageError](err); !ok || !strings.Contains(err.Error(), text) {
 			t.Errorf("%q gives %v", text, err)
 		}
