@@ -143,9 +143,9 @@ func (s *setup) run() {
 		if v != nil {
 			panic(v)
 		}
+		runtime.Gosched() // the loop first, should it wait for a processor
 	}()
 	s.step()
-	runtime.Gosched() // the loop first, should it wait for a processor
 }
 
 // landed follows run on the loop.

@@ -3,6 +3,7 @@
 package native
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -28,6 +29,9 @@ func (b *base) turn(k looker, ev []kernel.Event, until time.Duration) (int, erro
 	}
 	for {
 		d := b.remaining(until)
+		if d != 0 {
+			runtime.Gosched() // who waits for a processor first: the runtime takes it from a system call late
+		}
 		if len(b.always) > 0 || d != 0 && !b.waker.sleep() {
 			d = 0
 		}
