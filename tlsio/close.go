@@ -83,6 +83,7 @@ func (c *Conn) afterNotify() {
 // finish ends the connection below, with the reason that stands.
 func (c *Conn) finish() {
 	c.life = finishing
+	c.release()
 	c.untie()
 	c.inner.Close()
 	c.await()
@@ -112,9 +113,11 @@ func (c *Conn) end(reason error, abort bool) {
 	}
 	c.pend = nil
 	if abort {
+		c.out = nil
 		c.inner.Abort()
 		return
 	}
+	c.release()
 	c.untie()
 	c.inner.Close()
 	c.await()

@@ -147,3 +147,46 @@ func TestMergedPauses(t *testing.T) {
 	g.proto.ConnectionLost(io.EOF)
 	top.is(t, "TLS-22: server", tlsio.ErrTruncated)
 }
+
+// Answers to records that come together leave together, in order, and whatever the
+// protocol does between them is behind those it has given.
+func TestAnswersTogether(t *testing.T) {
+	const records, size = 9, 16 << 10
+	want := pattern(records * size)
+	for what, c := range map[string]struct {
+		act  func(c *tlsio.Conn)
+		came int
+	}{
+		"answers": {func(c *tlsio.Conn) {}, len(want) - size},
+		"pauses":  {func(c *tlsio.Conn) { c.PauseProducing(); c.ResumeProducing() }, len(want) - size},
+		"closes":  {func(c *tlsio.Conn) { c.Close() }, 3 * size},
+		"aborts":  {func(c *tlsio.Conn) { c.Abort() }, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			top := new(end)
+			g := newRig(t, tls.VersionTLS12, top, nil)
+			g.pump()
+			top.onData = func(p []byte) {
+				top.c.Write(p)
+				if len(top.got) == 3*size {
+					c.act(top.c)
+				}
+			}
+			for rest := want; len(rest) > 0; rest = rest[size:] {
+				g.p.tls.Write(rest[:size])
+			}
+			writes := g.u.writes
+			g.deliver(g.p.out[:len(g.p.out)-1]) // the last record is not whole
+			g.p.out = nil
+			if writes = g.u.writes - writes; what == "answers" && writes > 3 {
+				t.Errorf("%d bytes were answered by %d writes", len(top.got), writes)
+			}
+			g.n.Run(0)
+			g.p.in = append(g.p.in, g.u.out...)
+			g.p.next()
+			if !bytes.Equal(g.p.got, want[:c.came]) {
+				t.Errorf("%d bytes came back, want %d", len(g.p.got), c.came)
+			}
+		})
+	}
+}

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	recordSize = 16 << 10 // the most plaintext in a record
-	burst      = 64 << 10 // ciphertext gathered for one write
+	recordSize = 16 << 10               // the most plaintext in a record
+	burst      = 4 * (recordSize + 256) // ciphertext gathered for one write
 )
 
 // loop is what the connections of one Options have in common on one reactor. It

@@ -33,13 +33,15 @@ func (c *Conn) receive(p []byte) {
 // drain reads what there is, one record at a time, until crypto/tls wants more than
 // has come, or the protocol wants no more. As wire gives out no more than a record, and
 // a read takes all of one, nothing is left in crypto/tls that could be read without
-// new input.
+// new input. What is written while there is another record to read is gathered, for a
+// peer that sends many at once is answered by many.
 func (c *Conn) drain() {
 	buf := c.l.plain.take()
 	for c.mayRead() && (len(c.in) > 0 || c.eof) {
 		c.reading = true
 		n, err := c.tls.Read(buf[:recordSize])
 		c.reading = false
+		c.gathering = c.another()
 		if n > 0 && c.life == open { // n counts also if there is an error
 			c.proto.DataReceived(buf[:n:n])
 		}
@@ -53,10 +55,13 @@ func (c *Conn) drain() {
 			break
 		}
 		if c.answered > mostAnswers && c.life < finishing {
+			c.release()
 			c.hold()
 		}
 	}
 	c.l.plain.give(buf)
+	c.gathering = false
+	c.release()
 	switch {
 	case len(c.in) == 0 || c.read == ended || c.life >= finishing:
 		c.in = nil

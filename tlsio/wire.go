@@ -67,25 +67,47 @@ func (c *Conn) give(p []byte) int {
 	return n
 }
 
+// another tells whether a whole record stands behind the one that was given out.
+func (c *Conn) another() bool {
+	const header = len(c.hdr)
+	return c.hdrAt == 0 && c.left == 0 && len(c.in) >= header &&
+		len(c.in)-header >= int(c.in[3])<<8|int(c.in[4])
+}
+
 // Write takes all of p for the transport below.
 func (w *wire) Write(p []byte) (int, error) {
 	c := (*Conn)(w)
-	switch {
-	case c.setup != nil:
+	if c.setup != nil {
 		c.setup.out = append(c.setup.out, p...)
-	case c.gathering:
-		if len(c.out)+len(p) > burst {
-			c.pass(c.out)
-			c.out = c.out[:0]
-		}
-		c.out = append(c.out, p...)
-	default:
-		if c.reading {
-			c.answered += int32(len(p))
-		}
+		return len(p), nil
+	}
+	if c.reading {
+		c.answered += int32(len(p))
+	}
+	if !c.gathering && len(c.out) == 0 {
 		c.pass(p)
+		return len(p), nil
+	}
+	if len(c.out)+len(p) > burst {
+		c.release()
+	}
+	if c.out == nil {
+		c.out = c.l.cipher.take()
+	}
+	c.out = append(c.out, p...)
+	if !c.gathering {
+		c.release()
 	}
 	return len(p), nil
+}
+
+// release writes what was gathered to the transport below.
+func (c *Conn) release() {
+	if out := c.out; out != nil {
+		c.out = nil
+		c.pass(out)
+		c.l.cipher.give(out)
+	}
 }
 
 // pass writes to the transport below. If that fails, ConnectionLost will come with

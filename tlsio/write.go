@@ -92,15 +92,11 @@ func (c *Conn) seal(p []byte) {
 	if c.l.shrink != nil {
 		c.l.used(c)
 	}
-	if len(p) > recordSize {
-		c.gathering, c.out = true, c.l.cipher.take()
-	}
+	more := c.gathering
+	c.gathering = more || len(p) > recordSize
 	_, err := c.tls.Write(p)
-	if c.gathering {
-		out := c.out
-		c.gathering, c.out = false, nil
-		c.pass(out)
-		c.l.cipher.give(out)
+	if c.gathering = more; !more {
+		c.release()
 	}
 	if err != nil {
 		c.fail("write", err) // TLS-14
@@ -108,7 +104,7 @@ func (c *Conn) seal(p []byte) {
 }
 
 // Buffered is how many bytes were written and not yet taken by what is below.
-func (c *Conn) Buffered() int { return len(c.pend) + c.unsentBelow() }
+func (c *Conn) Buffered() int { return len(c.pend) + len(c.out) + c.unsentBelow() }
 
 func (c *Conn) unsentBelow() int {
 	if b, ok := reactor.As[interface{ Buffered() int }](c.inner); ok {
