@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +45,7 @@ type attempt struct {
 func newConnecting(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) *connecting {
 	c := &connecting{r: r, factory: f, done: done}
 	if _, ok := f.(reactor.ConnectorListener); ok {
-		c.factory = hideListener(f)
+		c.factory = plainFactory{f}
 	}
 	return c
 }
@@ -239,21 +238,11 @@ func (e *AttemptsError) Error() string {
 // Unwrap is all of them.
 func (e *AttemptsError) Unwrap() []error { return e.Errs }
 
-// hideListener is f without the methods of a ConnectorListener. It is equal for
-// equal factories, so that the uses of f are counted together.
-func hideListener(f reactor.Factory) reactor.Factory {
-	if s, ok := f.(reactor.StartStopper); ok && reflect.TypeOf(f).Comparable() {
-		return startingFactory{plainFactory{f}, s}
-	}
-	return plainFactory{f}
-}
-
+// plainFactory is a factory without the methods of a ConnectorListener.
 type plainFactory struct{ reactor.Factory }
+
+// Unwrap is the factory itself, which the reactor starts and stops.
+func (f plainFactory) Unwrap() reactor.Factory { return f.Factory }
 
 // LogPrefix keeps the name of the factory in the log.
 func (f plainFactory) LogPrefix() string { return prefixOf(f.Factory) }
-
-type startingFactory struct {
-	plainFactory
-	reactor.StartStopper
-}

@@ -47,26 +47,21 @@ func (f *guests) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	return &guest{Protocol: p, of: f}
 }
 
-// StartFactory starts the application's factory.
+// Unwrap is the application's factory, which the reactor starts and stops.
+func (f *guests) Unwrap() reactor.Factory { return f.Factory }
+
+// StartFactory begins what goes on while there is a port.
 func (f *guests) StartFactory() error {
-	if s, ok := f.Factory.(reactor.StartStopper); ok {
-		if err := s.StartFactory(); err != nil {
-			return err
-		}
-	}
 	if f.begin != nil {
 		f.begin()
 	}
 	return nil
 }
 
-// StopFactory stops the application's factory.
+// StopFactory ends it.
 func (f *guests) StopFactory() error {
 	if f.end != nil {
 		f.end()
-	}
-	if s, ok := f.Factory.(reactor.StartStopper); ok {
-		return s.StopFactory()
 	}
 	return nil
 }

@@ -311,12 +311,13 @@ func TestTLSOverAnotherPlace(t *testing.T) {
 	stopped := false
 	srv.StopListening(func(error) { stopped = true })
 	until(t, r, func() bool { return stopped })
-	got, f = result{}, sites{}
-	over.Connect(r, &f, got.done)
-	until(t, r, func() bool { return got.calls > 0 && len(f.log) == 2 })
+	got = result{}
+	var failing sites
+	over.Connect(r, &failing, got.done)
+	until(t, r, func() bool { return got.calls > 0 && len(failing.log) == 2 })
 	op, ok := errors.AsType[*reactor.OpError](got.err)
-	if !ok || !errors.Is(got.err, kernel.ErrRefused) || op.Remote != gone || f.log[1] != "stop" {
-		t.Errorf("EP-18: %v, %q", got.err, f.log)
+	if !ok || !errors.Is(got.err, kernel.ErrRefused) || op.Remote != gone || failing.log[1] != "stop" {
+		t.Errorf("EP-18: %v, %q", got.err, failing.log)
 	}
 	got = result{}
 	cancel := over.Connect(r, &f, got.done)

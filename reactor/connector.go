@@ -302,11 +302,11 @@ func (c *Connector) StopConnecting() error {
 	return ErrNotConnecting
 }
 
-// Disconnect gives up the attempt in progress, or closes the connection, or does
-// nothing (TCP-40).
+// Disconnect gives up the attempt in progress, or closes the connection, at its highest
+// [Layer], or does nothing (TCP-40).
 func (c *Connector) Disconnect() {
 	if c.state == connConnected {
-		c.stream.Close()
+		_ = top(c.stream).Close()
 		return
 	}
 	// Not connecting is nothing to do.

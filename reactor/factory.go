@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"errors"
 	"log/slog"
 	"reflect"
 	"time"
@@ -8,8 +9,24 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// startFactory counts a use of f, and starts it at the first (TCP-14).
+// startFactory counts a use of f, and of what it wraps, and starts each at its first
+// (TCP-14).
 func (r *Reactor) startFactory(f Factory) error {
+	if err := r.startOne(f); err != nil {
+		return err
+	}
+	inner, ok := wrapped(f)
+	if !ok {
+		return nil
+	}
+	err := r.startFactory(inner)
+	if err != nil {
+		err = both(err, r.stopOne(f))
+	}
+	return err
+}
+
+func (r *Reactor) startOne(f Factory) error {
 	s, ok := f.(StartStopper)
 	if !ok || !reflect.TypeOf(f).Comparable() {
 		return nil
@@ -26,9 +43,18 @@ func (r *Reactor) startFactory(f Factory) error {
 	return err
 }
 
-// stopFactory takes a use back, and stops f at the last. Without a use it does
-// nothing.
+// stopFactory takes a use of f and of what it wraps back, and stops each at its last.
+// Without a use it does nothing.
 func (r *Reactor) stopFactory(f Factory) error {
+	inner, ok := wrapped(f)
+	if !ok {
+		return r.stopOne(f)
+	}
+	err := r.stopFactory(inner)
+	return both(err, r.stopOne(f))
+}
+
+func (r *Reactor) stopOne(f Factory) error {
 	s, ok := f.(StartStopper)
 	if !ok || !reflect.TypeOf(f).Comparable() || r.factories[f] == 0 {
 		return nil
@@ -41,6 +67,26 @@ func (r *Reactor) stopFactory(f Factory) error {
 	r.observe(kernel.Note{Kind: kernel.NoteStopFactory})
 	_, err := protect(r, prefixOf(f), func() (struct{}, error) { return struct{}{}, s.StopFactory() })
 	return err
+}
+
+// wrapped is the factory that f is around.
+func wrapped(f Factory) (Factory, bool) {
+	u, ok := f.(interface{ Unwrap() Factory })
+	if !ok {
+		return nil, false
+	}
+	return u.Unwrap(), true
+}
+
+// both is what went wrong of two things, as it is if only one did.
+func both(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return errors.Join(a, b)
 }
 
 // Defaults of StreamConfig and DialConfig.

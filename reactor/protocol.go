@@ -52,6 +52,10 @@ func Each[T any, P interface {
 // must be of a comparable type. Uses are counted per reactor. An error of
 // StartFactory makes the listen or dial fail; one of StopFactory is handed to
 // whoever waits for the end (TCP-10).
+//
+// A factory around another says so by an Unwrap method that returns a Factory. The
+// other's uses are then counted too, also those through other wrappers, and the wrapper
+// does not forward these calls: it starts before what it wraps, and stops after it.
 type StartStopper interface {
 	StartFactory() error
 	StopFactory() error
@@ -119,6 +123,25 @@ type HalfCloseListener interface {
 	ReadConnectionLost()
 	// WriteConnectionLost says that a CloseWrite of ours has been carried out.
 	WriteConnectionLost()
+}
+
+// Layer is what a protocol may also be that is the transport of another, as that of TLS
+// is. Above is this transport; an application's words about its connection go to it.
+type Layer interface{ Above() Transport }
+
+// top is the transport of the application: t, or that of the highest layer on it.
+func top(t Transport) Transport {
+	for {
+		on, ok := t.(interface{ Protocol() Protocol })
+		if !ok {
+			return t
+		}
+		l, ok := ProtocolAs[Layer](on.Protocol())
+		if !ok {
+			return t
+		}
+		t = l.Above()
+	}
 }
 
 // Producer is a source of bytes that can be held back. Every transport's read

@@ -157,7 +157,11 @@ var (
 	_ reactor.Protocol          = (*below)(nil)
 	_ reactor.HalfCloseListener = (*below)(nil)
 	_ HandshakeListener         = (*below)(nil)
+	_ reactor.Layer             = (*below)(nil)
 )
+
+// Above is the Conn.
+func (b *below) Above() reactor.Transport { return (*Conn)(b) }
 
 // Unwrap is the protocol above.
 func (b *below) Unwrap() reactor.Protocol { return b.proto }

@@ -3,6 +3,8 @@ package tlsio_test
 import (
 	"crypto/tls"
 	"errors"
+	"io"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -73,5 +75,62 @@ func TestFactories(t *testing.T) {
 			t.Errorf("TLS-1: %v, %q", failed, cli.events)
 		}
 		s.until(func() bool { return srv.p.(*end).lost() })
+	})
+}
+
+// TCP-14 holds for a factory on a port of TLS, another of TLS and one without: it is
+// started once, and so is what cannot be used at all, which is none.
+func TestFactoryIsSharedByPorts(t *testing.T) {
+	stages(t, []int{0}, func(s *stage) {
+		t := s.t
+		sc, _ := configs(tls.VersionTLS13)
+		f := &counted{p: new(end)}
+		var ports []*reactor.Port
+		for _, g := range []reactor.Factory{tlsio.Server(sc, f, nil), f, tlsio.Server(sc, f, nil)} {
+			addr := s.addr
+			addr.IP = netip.AddrPortFrom(addr.IP.Addr(), 0)
+			p, err := s.srv.Listen(addr, g, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ports = append(ports, p)
+		}
+		if _, err := s.srv.Listen(s.addr, tlsio.Server(nil, f, nil), nil); !errors.Is(err, tlsio.ErrConfig) {
+			t.Errorf("TLS-2: %v", err)
+		}
+		for i, p := range ports {
+			if !slices.Equal(f.events, []string{"start"}) {
+				t.Errorf("TCP-14: %q with %d ports", f.events, len(ports)-i)
+			}
+			stopped := false
+			p.StopListening(func(error) { stopped = true })
+			s.until(func() bool { return stopped })
+		}
+		if !slices.Equal(f.events, []string{"start", "stop"}) {
+			t.Errorf("TCP-14: %q", f.events)
+		}
+	})
+}
+
+// TCP-40 above TLS: a connector disconnects as its protocol would, so that the peer is
+// told that nothing is missing (TLS-16); in a handshake it gives up.
+func TestDisconnect(t *testing.T) {
+	stages(t, []int{1, 0}, func(s *stage) {
+		t := s.t
+		srv, cli := new(end), new(end)
+		sc, cc := configs(tls.VersionTLS13)
+		p, c := s.connect(tlsio.Server(sc, one(srv), nil), tlsio.Client(cc, one(cli), nil))
+		s.until(func() bool { return srv.saw("shaken") && cli.saw("shaken") })
+		cli.c.Write([]byte("before"))
+		c.Disconnect()
+		s.until(func() bool { return srv.lost() && cli.lost() })
+		if string(srv.got) != "before" || srv.err != io.EOF || cli.err != reactor.ErrClosed {
+			t.Errorf("TCP-40: %q, %v; %v", srv.got, srv.err, cli.err)
+		}
+		early := new(end)
+		early.onMade = func() { s.cli.Post(c.Disconnect) }
+		c = s.cli.Dial(p.Addr(), tlsio.Client(cc, one(early), nil), nil, nil)
+		s.until(early.lost)
+		early.is(t, "TLS-21: client", reactor.ErrAborted)
 	})
 }

@@ -95,24 +95,14 @@ func (f *factory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	return (*below)(c)
 }
 
-// StartFactory starts the inner factory.
-func (f *factory) StartFactory() error {
-	if f.err != nil {
-		return f.err
-	}
-	if s, ok := f.inner.(reactor.StartStopper); ok {
-		return s.StartFactory()
-	}
-	return nil
-}
+// Unwrap is the inner factory, which the reactor starts and stops.
+func (f *factory) Unwrap() reactor.Factory { return f.inner }
 
-// StopFactory stops the inner factory.
-func (f *factory) StopFactory() error {
-	if s, ok := f.inner.(reactor.StartStopper); ok && f.err == nil {
-		return s.StopFactory()
-	}
-	return nil
-}
+// StartFactory fails if no connection could be made.
+func (f *factory) StartFactory() error { return f.err }
+
+// StopFactory does nothing.
+func (f *factory) StopFactory() error { return nil }
 
 // StartedConnecting tells the inner factory.
 func (f *factory) StartedConnecting(c *reactor.Connector) {
