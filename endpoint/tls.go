@@ -34,8 +34,10 @@ type guests struct {
 	reactor.Factory
 	host  string       // that was asked for; empty on a server
 	log   *slog.Logger // hears of handshakes that failed; nil: nobody
-	begin func()       // at the first use
-	end   func()       // after the last
+	quota quota        // of lines there
+	r     *reactor.Reactor
+	begin func() // at the first use
+	end   func() // after the last
 }
 
 // BuildProtocol builds a protocol of the application.
@@ -88,12 +90,27 @@ func (g *guest) ConnectionLost(err error) {
 		said := *e
 		said.Err = tlsio.Explain(e.Err, g.of.host)
 		err = &said
-		if g.of.log != nil && errors.Is(err, tlsio.ErrHandshake) {
-			g.of.log.LogAttrs(context.Background(), slog.LevelWarn, "TLS handshake failed",
-				slog.String("on", e.Local.String()), slog.String("peer", e.Remote.String()), slog.Any("err", said.Err))
+		if errors.Is(err, tlsio.ErrHandshake) {
+			g.of.tell(&said)
 		}
 	}
 	g.Protocol.ConnectionLost(err)
+}
+
+// tell writes to the log that a handshake has failed, unless many have of late.
+func (f *guests) tell(e *tlsio.Error) {
+	if f.log == nil {
+		return
+	}
+	missing, ok := f.quota.take(f.r.Now())
+	if !ok {
+		return
+	}
+	attrs := []slog.Attr{slog.String("on", e.Local.String()), slog.String("peer", e.Remote.String()), slog.Any("err", e.Err)}
+	if missing > 0 {
+		attrs = append(attrs, slog.Int("notLogged", missing))
+	}
+	f.log.LogAttrs(context.Background(), slog.LevelWarn, "TLS handshake failed", attrs...)
 }
 
 // unguest is the application's protocol in what a connector gives.
@@ -271,7 +288,7 @@ func (l *listening) listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
 	}
-	g := &guests{Factory: f, log: l.log}
+	g := &guests{Factory: f, r: r, log: l.log}
 	if l.every >= 0 {
 		var reloader *tlsio.Reloader
 		g.begin = func() {
@@ -363,7 +380,7 @@ func (d *dialling) connect(r *reactor.Reactor, over Client, cfg *tls.Config, f r
 		cfg = cfg.Clone()
 		cfg.NextProtos = p.NextProtos() // TLS-51
 	}
-	g := &guests{Factory: f, host: d.host}
+	g := &guests{Factory: f, r: r, host: d.host}
 	return over.Connect(r, tlsio.Client(cfg, g, d.o), func(p reactor.Protocol, err error) { done(unguest(p), err) })
 }
 

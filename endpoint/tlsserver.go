@@ -55,7 +55,9 @@ type TLSServer struct {
 	// KeepAlive probes idle peers.
 	KeepAlive bool `ep:"keepalive" help:"probe idle peers"`
 	// Logger hears of handshakes that failed, of certificates that were read again,
-	// and of files that were skipped. Nil: nobody. It is no argument.
+	// and of files that were skipped. Of failures there are at most ten lines a second
+	// for each port; the next one says how many were not logged. Nil: nobody. It is no
+	// argument.
 	Logger *slog.Logger
 	// Options are those of the connections; places that share them share their bounds.
 	// Nil: the defaults. It is no argument.
