@@ -215,3 +215,14 @@ func As[T any](k Kernel) (T, bool) {
 	var none T
 	return none, false
 }
+
+// Base is the kernel that k, and what its Unwrap leads to, are around, or k itself.
+func Base(k Kernel) Kernel {
+	for {
+		u, ok := k.(interface{ Unwrap() Kernel })
+		if !ok {
+			return k
+		}
+		k = u.Unwrap()
+	}
+}

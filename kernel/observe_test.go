@@ -66,3 +66,17 @@ func TestAs(t *testing.T) {
 		t.Error("found in nothing")
 	}
 }
+
+// Base is below all wrappers.
+func TestBase(t *testing.T) {
+	for _, k := range []kernel.Kernel{plain{}, shell{plain{}}, shell{named{plain{}}}} {
+		if n := kernel.NameOf(kernel.Base(k)); n != "plain" {
+			t.Errorf("%q is below %T", n, k)
+		}
+	}
+}
+
+// plain is around nothing.
+type plain struct{ kernel.Kernel }
+
+func (plain) Name() string { return "plain" }

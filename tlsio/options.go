@@ -148,17 +148,7 @@ func (o *Options) onLoop(r *reactor.Reactor) bool {
 	case StackLoop:
 		return true
 	}
-	k := r.Kernel()
-	for {
-		if kernel.NameOf(k) == "sim" {
-			return true
-		}
-		u, ok := k.(interface{ Unwrap() kernel.Kernel })
-		if !ok {
-			return false
-		}
-		k = u.Unwrap()
-	}
+	return kernel.NameOf(kernel.Base(r.Kernel())) == "sim"
 }
 
 func (o *Options) workers() int {

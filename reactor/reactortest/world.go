@@ -174,18 +174,7 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 const step = time.Millisecond
 
 // jumps tells whether k, or the kernel below it, is simulated.
-func jumps(k kernel.Kernel) bool {
-	for {
-		if kernel.NameOf(k) == "sim" {
-			return true
-		}
-		w, ok := k.(interface{ Unwrap() kernel.Kernel })
-		if !ok {
-			return false
-		}
-		k = w.Unwrap()
-	}
-}
+func jumps(k kernel.Kernel) bool { return kernel.NameOf(kernel.Base(k)) == "sim" }
 
 // Turns turns r n times without waiting.
 func Turns(t testing.TB, r *reactor.Reactor, n int) {
