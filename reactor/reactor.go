@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"reflect"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -48,7 +49,8 @@ type Reactor struct {
 	failures []failure // of streams that are about to end
 
 	events    map[string]*event
-	factories map[Factory]int // uses of those that want to know
+	factories map[Factory]int      // uses of those that want to know
+	locals    map[reflect.Type]any // nil until there is one
 	watches   watches
 	pool      reactorPool
 	reserve   reserve

@@ -24,7 +24,7 @@ const mostAhead = 64 << 10
 type setup struct {
 	c      *Conn
 	cfg    *tls.Config
-	o      *Options
+	o      Options
 	client bool
 	onLoop bool
 	next   func() (struct{}, bool)

@@ -11,11 +11,11 @@ const (
 	burst      = 4 * (recordSize + 256) // ciphertext gathered for one write
 )
 
-// loop is what the connections of one Options have in common on one reactor. It
+// loop is what the connections with equal Options have in common on one reactor. It
 // belongs to the loop's goroutine.
 type loop struct {
 	r      *reactor.Reactor
-	o      *Options
+	o      Options
 	plain  buffers // of recordSize
 	cipher buffers // of burst
 
@@ -33,12 +33,22 @@ type loop struct {
 	sweeping reactor.DelayedCall
 }
 
-func newLoop(r *reactor.Reactor, o *Options) *loop {
+// loops are those of one reactor.
+type loops map[Options]*loop
+
+func loopOf(r *reactor.Reactor, o Options) *loop {
+	all := reactor.Local(r, func() loops { return make(loops) })
+	l := all[o]
+	if l == nil {
+		l = newLoop(r, o)
+		all[o] = l
+	}
+	return l
+}
+
+func newLoop(r *reactor.Reactor, o Options) *loop {
 	l := &loop{r: r, o: o, workers: o.workers(), idle: o.ShrinkIdle}
 	l.plain.size, l.cipher.size = recordSize, burst
-	if !o.alone {
-		l.plain.most, l.cipher.most = freeBuffers, freeBuffers
-	}
 	l.settle = l.settleDirty
 	if l.idle > 0 {
 		l.shrink = newShrinker()
@@ -81,7 +91,6 @@ func (l *loop) settleDirty() {
 // buffers are free pieces of memory of one size.
 type buffers struct {
 	size int
-	most int // to be kept
 	free [][]byte
 }
 
@@ -101,7 +110,7 @@ func (b *buffers) take() []byte {
 
 // give takes p back; one that is of another size is dropped.
 func (b *buffers) give(p []byte) {
-	if cap(p) == b.size && len(b.free) < b.most {
+	if cap(p) == b.size && len(b.free) < freeBuffers {
 		b.free = append(b.free, p[:0])
 	}
 }

@@ -2,7 +2,6 @@ package tlsio
 
 import (
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -10,12 +9,10 @@ import (
 )
 
 // Options are what TLS connections may be told besides the tls.Config. Nil and the
-// zero value are the defaults. They are not changed or copied once in use.
+// zero value are the defaults. They are read when a factory or a connection is made.
 //
-// Connections with the same Options share buffers, and the bound Workers. So give all
-// upgrades of a service the same Options: each StartServer and StartClient with nil is
-// on its own, and takes new buffers for every read. What Server and Client make is
-// shared in any case.
+// Connections on one reactor whose Options are equal share buffers, and the bound
+// Workers.
 type Options struct {
 	// HandshakeTimeout is how long a handshake may take, all told. Zero: 10 s;
 	// negative: no limit. Then the connection is reset, with ErrHandshakeTimeout.
@@ -43,10 +40,6 @@ type Options struct {
 	// Pipelined says what becomes of bytes that the application was given behind the
 	// command that starts TLS.
 	Pipelined Pipelined
-
-	shared *shared
-	once   sync.Once
-	alone  bool // of one connection
 }
 
 // Stack is where handshakes compute.
@@ -82,6 +75,14 @@ const (
 	defaultCloseTimeout     = 5 * time.Second
 )
 
+// given is what o says.
+func (o *Options) given() Options {
+	if o == nil {
+		return Options{}
+	}
+	return *o
+}
+
 // limit is v, the default if it is zero, and max if it is negative.
 func limit[T int | time.Duration](v, zero, none T) T {
 	switch {
@@ -93,55 +94,8 @@ func limit[T int | time.Duration](v, zero, none T) T {
 	return v
 }
 
-// shared is what connections with the same Options have in common: for each of
-// the reactors they live on, a loop.
-type shared struct {
-	mu    sync.Mutex
-	loops []*loop
-}
-
-// all is o itself, or the defaults for one connection.
-func (o *Options) all() *Options {
-	if o == nil {
-		return &Options{alone: true}
-	}
-	o.once.Do(func() { o.shared = new(shared) })
-	return o
-}
-
-// loop is what connections share on r.
-func (o *Options) loop(r *reactor.Reactor) *loop {
-	if o.alone {
-		return newLoop(r, o) // it goes with the connection
-	}
-	s := o.shared
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.loops {
-		if l.r == r {
-			return l
-		}
-	}
-	l := newLoop(r, o)
-	s.loops = append(s.loops, l)
-	r.AddTrigger(reactor.After, reactor.Shutdown, func() { s.forget(l) })
-	return l
-}
-
-// forget lets a reactor go that has stopped.
-func (s *shared) forget(l *loop) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, other := range s.loops {
-		if other == l {
-			s.loops = append(s.loops[:i:i], s.loops[i+1:]...)
-			return
-		}
-	}
-}
-
 // onLoop tells whether handshakes on r compute on its loop.
-func (o *Options) onLoop(r *reactor.Reactor) bool {
+func (o Options) onLoop(r *reactor.Reactor) bool {
 	switch o.Stack {
 	case StackPool:
 		return false
@@ -151,7 +105,7 @@ func (o *Options) onLoop(r *reactor.Reactor) bool {
 	return kernel.NameOf(kernel.Base(r.Kernel())) == "sim"
 }
 
-func (o *Options) workers() int {
+func (o Options) workers() int {
 	if o.Workers > 0 {
 		return o.Workers
 	}

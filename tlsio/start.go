@@ -38,7 +38,7 @@ func Client(cfg *tls.Config, inner reactor.Factory, o *Options) reactor.Factory 
 type factory struct {
 	cfg    *tls.Config
 	inner  reactor.Factory
-	o      *Options
+	o      Options
 	client bool
 	err    error
 }
@@ -50,10 +50,7 @@ var (
 )
 
 func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool) *factory {
-	if o == nil {
-		o = new(Options)
-	}
-	f := &factory{inner: inner, o: o.all(), client: client}
+	f := &factory{inner: inner, o: o.given(), client: client}
 	if f.cfg, f.err = usable(cfg, client); f.err != nil {
 		return f
 	}
@@ -130,7 +127,7 @@ func (f *factory) LogPrefix() string { return prefixOf(f.inner) + " (TLS)" }
 
 // made begins a connection on t.
 func (c *Conn) made(t reactor.Transport) {
-	c.inner, c.l = t, c.setup.o.loop(t.Reactor())
+	c.inner, c.l = t, loopOf(t.Reactor(), c.setup.o)
 	c.setup.begin()
 }
 
@@ -169,7 +166,7 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 		return nil, fmt.Errorf("%w: %T", ErrCannotSwitch, t)
 	}
 	c := new(Conn)
-	c.setup = &setup{c: c, cfg: cfg, client: client, o: o.all()}
+	c.setup = &setup{c: c, cfg: cfg, client: client, o: o.given()}
 	was, err := s.SwitchProtocol((*below)(c))
 	if err != nil {
 		return nil, fmt.Errorf("starting TLS: %w", err)

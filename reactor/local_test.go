@@ -1,0 +1,33 @@
+package reactor_test
+
+import (
+	"testing"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+)
+
+// A local value is made once for each type and each reactor.
+func TestLocal(t *testing.T) {
+	type mine struct{ n int }
+	type other struct{ n int }
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		made := 0
+		first := func() *mine { made++; return &mine{made} }
+		a := w.New(t, reactor.Config{})
+		one := reactor.Local(a, first)
+		if again := reactor.Local(a, first); again != one || made != 1 {
+			t.Errorf("%p, then %p; made %d times", one, again, made)
+		}
+		if o := reactor.Local(a, func() other { return other{7} }); o.n != 7 {
+			t.Errorf("of another type: %v", o)
+		}
+		if o := reactor.Local(a, func() other { return other{8} }); o.n != 7 {
+			t.Errorf("of another type, again: %v", o)
+		}
+		b := w.New(t, reactor.Config{})
+		if two := reactor.Local(b, first); two == one || made != 2 {
+			t.Errorf("another reactor has %p too; made %d times", two, made)
+		}
+	})
+}
