@@ -13,6 +13,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 )
@@ -281,8 +282,9 @@ func (p *Pool) await() bool {
 	}
 }
 
-// one takes a task and runs it, without p.mu meanwhile. It is a function of its
-// own so that nothing of the task is left in a worker that waits (THR-26).
+// one takes a task and runs it, without p.mu meanwhile, and then lets others have the
+// processor: whoever the task has told its result, before the next task. It is a function
+// of its own so that nothing of the task is left in a worker that waits (THR-26).
 func (p *Pool) one() {
 	task := p.queue[0]
 	p.queue[0] = nil
@@ -293,6 +295,7 @@ func (p *Pool) one() {
 	if e := guard(task); e != nil && p.panicked != nil {
 		p.panicked(e.Value, e.Stack)
 	}
+	runtime.Gosched()
 	p.mu.Lock()
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"math"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -143,7 +142,6 @@ func (s *setup) run() {
 		if v != nil {
 			panic(v)
 		}
-		runtime.Gosched() // the loop first, should it wait for a processor
 	}()
 	s.step()
 }
