@@ -42,9 +42,9 @@ var (
 
 // Error is why a connection ended, where TLS has to do with it. errors.As finds in
 // it what crypto/tls and crypto/x509 say: [*tls.CertificateVerificationError],
-// [tls.RecordHeaderError], and [tls.AlertError] if an alert was received or, for what we
-// have found wrong ourselves, sent; the net.OpError around it is a "remote error" or a
-// "local error".
+// [tls.RecordHeaderError], and [tls.AlertError] if an alert was received, and for most of
+// those that were sent for what we have found wrong; the net.OpError around it is a
+// "remote error" or a "local error".
 // Every Error is reactor.ErrLost; it is neither io.EOF nor reactor.ErrClosed (TLS-22).
 type Error struct {
 	// Op is "handshake", "read", "write", "close" or "start".

@@ -153,7 +153,7 @@ func (s *setup) landed() {
 	s.running = false
 	l.employ()
 	if s.gone {
-		s.stop()
+		s.drop()
 		return
 	}
 	s.c.guarded(func() {
@@ -277,8 +277,14 @@ func (s *setup) abandon() {
 		s.queued = false
 	}
 	if !s.running {
-		s.stop()
+		s.drop()
 	}
+}
+
+// drop lets go of what a Conn that is kept, though it is lost, need not hold.
+func (s *setup) drop() {
+	s.stop()
+	s.c.in, s.c.tls, s.next, s.halt = nil, nil, nil, nil
 }
 
 // stop lets the coroutine unwind, where it was made to run: one that was made on a
