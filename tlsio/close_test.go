@@ -20,6 +20,9 @@ func TestCloseFlushes(t *testing.T) {
 	stages(t, []int{3, 0}, func(s *stage) {
 		t := s.t
 		big := pattern(30_000)
+		if s.chunk > 0 {
+			big = big[:3000] // a call to the system for every piece
+		}
 		srv, cli := new(end), new(end)
 		cli.onShaken = func() {
 			cli.c.Write(big)

@@ -19,8 +19,14 @@ func TestPause(t *testing.T) {
 	stages(t, []int{3, 0}, func(s *stage) {
 		t := s.t
 		want := pattern(60_000)
+		if s.chunk > 0 {
+			want = want[:20_000] // a call to the system for every piece
+		}
 		srv, cli := new(end), new(end)
-		cli.onShaken = func() { cli.c.Write(want); cli.c.Close() }
+		cli.onShaken = func() {
+			cli.c.Write(want)
+			cli.c.Close()
+		}
 		paused := false
 		pauses := 0
 		srv.onMade = func() { srv.c.PauseProducing() } // also through the handshake
@@ -42,7 +48,7 @@ func TestPause(t *testing.T) {
 		}
 		s.secure(tls.VersionTLS13, srv, cli)
 		s.until(func() bool { return srv.lost() && cli.lost() })
-		if !bytes.Equal(srv.got, want) || srv.err != io.EOF || pauses < 4 {
+		if !bytes.Equal(srv.got, want) || srv.err != io.EOF || pauses < (len(want)+16<<10-1)/(16<<10) {
 			t.Errorf("TCP-66: %d bytes, %v, %d pauses", len(srv.got), srv.err, pauses)
 		}
 	})

@@ -1,13 +1,8 @@
 package tlsio_test
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"io"
 	"iter"
@@ -99,31 +94,73 @@ func (p *peer) run(yield func(struct{}) bool) {
 	}
 }
 
-// rig is a server of tlsio on an under, and a peer.
+// rig is a server, or a client, of tlsio on an under, and a peer.
 type rig struct {
 	t     *testing.T
 	n     *sim.Net
 	u     *under
 	proto reactor.Protocol // what is above under
 	p     *peer
-	cut   int // where in the peer's stream a delivery ends; 0: nowhere
-	sent  int // of the peer's stream
+	top   reactor.Protocol // above proto
+	next  reactor.Protocol // the top of the one that is made now, of the first
+	plan
+	cut   int    // where in the peer's stream a delivery ends; 0: nowhere
+	sent  int    // of the peer's stream
+	hello []byte // what the server sends first
 	keys  strings.Builder
+
+	change  func(i int, record []byte) []byte // what becomes of each of the peer's records; nil: itself
+	records int                               // that the peer has sent
+}
+
+// plan is what rigs on one network have in common.
+type plan struct {
+	ours   reactor.Factory
+	theirs *tls.Config
+	client bool // we are
 }
 
 func newRig(t *testing.T, version uint16, top reactor.Protocol, o *tlsio.Options) *rig {
 	t.Helper()
 	sc, cc := configs(version)
-	g := &rig{t: t, n: sim.New(1), u: new(under), p: new(peer)}
-	cc.KeyLogWriter = &g.keys
-	g.u.r = g.n.Host("host").Reactor
-	g.p.tls = tls.Client(g.p, cc)
+	return rigOf(t, sc, cc, top, o, false)
+}
+
+// rigOf is a rig for two configurations.
+func rigOf(t *testing.T, ours, theirs *tls.Config, top reactor.Protocol, o *tlsio.Options, client bool) *rig {
+	t.Helper()
+	g := &rig{t: t, n: sim.New(1), plan: plan{theirs: theirs, client: client}}
+	t.Cleanup(func() { g.n.Close() })
+	inner := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return g.next })
+	if g.ours = tlsio.Server(ours, inner, o); client {
+		g.ours = tlsio.Client(ours, inner, o)
+	}
+	g.begin(g.n.Host("host").Reactor, top, g)
+	return g
+}
+
+// another is one more connection of the same factory on the same reactor.
+func (g *rig) another(top reactor.Protocol) *rig {
+	g.t.Helper()
+	h := &rig{t: g.t, n: g.n, plan: g.plan}
+	h.begin(g.u.r, top, g)
+	return h
+}
+
+func (g *rig) begin(r *reactor.Reactor, top reactor.Protocol, first *rig) {
+	g.t.Helper()
+	g.u, g.p = &under{r: r}, new(peer)
+	cfg := g.theirs.Clone()
+	cfg.KeyLogWriter = &g.keys
+	if g.p.tls = tls.Client(g.p, cfg); g.client {
+		g.p.tls = tls.Server(g.p, cfg)
+	}
 	g.p.next, g.p.stop = iter.Pull(g.p.run)
-	t.Cleanup(func() { g.p.stop(); g.n.Close() })
-	g.proto = tlsio.Server(sc, one(top), o).BuildProtocol(kernel.Addr{})
+	g.t.Cleanup(g.p.stop)
+	g.top, first.next = top, top
+	g.proto = g.ours.BuildProtocol(kernel.Addr{})
 	g.proto.ConnectionMade(g.u)
 	g.p.next()
-	return g
 }
 
 // deliver hands p to the server, in two pieces if the cut is in it.
@@ -142,23 +179,52 @@ func (g *rig) deliver(p []byte) {
 // pump moves bytes until there are none.
 func (g *rig) pump() {
 	g.t.Helper()
-	for {
-		if err := g.n.Run(0); err != nil {
-			g.t.Fatal(err)
-		}
-		switch {
-		case len(g.p.out) > 0:
-			b := g.p.out
-			g.p.out = nil
-			g.deliver(b)
-		case len(g.u.out) > 0:
-			g.p.in = append(g.p.in, g.u.out...)
-			g.u.out = nil
-			g.p.next()
-		default:
-			return
-		}
+	for g.move() {
 	}
+}
+
+// move lets what is posted run, and moves what one side has sent.
+func (g *rig) move() bool {
+	g.t.Helper()
+	if err := g.n.Run(0); err != nil {
+		g.t.Fatal(err)
+	}
+	server := &g.u.out
+	if g.client {
+		server = &g.p.out
+	}
+	if len(g.hello) == 0 {
+		g.hello = append(g.hello, *server...)
+	}
+	switch {
+	case len(g.p.out) > 0:
+		b := g.changed(g.p.out)
+		g.p.out = nil
+		if len(b) > 0 {
+			g.deliver(b)
+		}
+	case len(g.u.out) > 0:
+		g.p.in = append(g.p.in, g.u.out...)
+		g.u.out = nil
+		g.p.next()
+	default:
+		return false
+	}
+	return true
+}
+
+// changed is what becomes of p, which the peer has sent: whole records.
+func (g *rig) changed(p []byte) (out []byte) {
+	if g.change == nil {
+		return p
+	}
+	for len(p) > 0 {
+		n := 5 + int(binary.BigEndian.Uint16(p[3:]))
+		out = append(out, g.change(g.records, p[:n:n])...)
+		g.records++
+		p = p[n:]
+	}
+	return out
 }
 
 // lose ends the transport below as it was asked to.
@@ -173,66 +239,6 @@ func (g *rig) lose() {
 		g.t.Error("the transport below was not ended")
 		g.proto.ConnectionLost(io.EOF)
 	}
-}
-
-// forger seals records of TLS 1.3 in the peer's place.
-type forger struct {
-	secret []byte
-	aead   cipher.AEAD
-	iv     []byte
-	seq    uint64
-}
-
-func (g *rig) forger() *forger {
-	g.t.Helper()
-	if s := g.p.tls.ConnectionState().CipherSuite; s != tls.TLS_AES_128_GCM_SHA256 {
-		g.t.Fatalf("cipher suite %x", s)
-	}
-	_, line, _ := strings.Cut(g.keys.String(), "CLIENT_TRAFFIC_SECRET_0 ")
-	line, _, _ = strings.Cut(line, "\n")
-	_, text, _ := strings.Cut(line, " ")
-	secret, err := hex.DecodeString(text)
-	if err != nil || len(secret) != 32 {
-		g.t.Fatalf("no secret in %q", g.keys.String())
-	}
-	f := &forger{secret: secret}
-	f.rekey()
-	return f
-}
-
-func expand(secret []byte, label string, n int) []byte {
-	info := binary.BigEndian.AppendUint16(nil, uint16(n))
-	info = append(info, byte(6+len(label)))
-	info = append(append(info, "tls13 "+label...), 0)
-	out, err := hkdf.Expand(sha256.New, secret, string(info), n)
-	if err != nil {
-		panic(err)
-	}
-	return out
-}
-
-func (f *forger) rekey() {
-	block, _ := aes.NewCipher(expand(f.secret, "key", 16))
-	f.aead, _ = cipher.NewGCM(block)
-	f.iv, f.seq = expand(f.secret, "iv", 12), 0
-}
-
-// update goes on to the next secret, as KeyUpdate does.
-func (f *forger) update() {
-	f.secret = expand(f.secret, "traffic upd", 32)
-	f.rekey()
-}
-
-// seal is one record.
-func (f *forger) seal(kind byte, data []byte) []byte {
-	nonce := append([]byte(nil), f.iv...)
-	for i, b := range binary.BigEndian.AppendUint64(nil, f.seq) {
-		nonce[4+i] ^= b
-	}
-	f.seq++
-	inner := append(append([]byte(nil), data...), kind)
-	head := binary.BigEndian.AppendUint16([]byte{23, 3, 3}, uint16(len(inner)+16))
-	return append(head, f.aead.Seal(nil, nonce, inner, head)...)
 }
 
 // The kinds of records.
@@ -350,7 +356,11 @@ func sizes(t *testing.T, p []byte) (all []int) {
 
 // KeyUpdate with an answer asked for, split at every byte, then data under new keys.
 func TestKeyUpdate(t *testing.T) {
-	for cut := 1; ; cut++ {
+	step := 1
+	if raced {
+		step = 11 // there are no goroutines here
+	}
+	for cut := 1; ; cut += step {
 		top := new(end)
 		g := newRig(t, tls.VersionTLS13, top, nil)
 		g.pump()
@@ -403,69 +413,11 @@ func TestKeyUpdateFlood(t *testing.T) {
 	}
 }
 
-// Records that must not be end this connection, with a typed error and an alert.
-func TestHostileRecords(t *testing.T) {
-	for name, c := range map[string]struct {
-		records func(f *forger) []byte
-		check   func(err error) bool
-	}{
-		"oversized": {func(*forger) []byte { return []byte{23, 3, 3, 0x48, 0x00} }, is[tls.RecordHeaderError]},
-		"version":   {func(*forger) []byte { return []byte{23, 2, 0, 0, 9} }, is[tls.RecordHeaderError]},
-		"garbage": {func(f *forger) []byte { p := f.seal(dataRecord, []byte("x")); p[9] ^= 1; return p },
-			alerted(20)},
-		"reordered": {func(f *forger) []byte { f.seal(dataRecord, nil); return f.seal(dataRecord, []byte("x")) }, alerted(20)},
-		"kind":      {func(f *forger) []byte { return f.seal(99, []byte("x")) }, alerted(10)},
-		"alert":     {func(f *forger) []byte { return f.seal(alertRecord, []byte{2, 40}) }, alerted(40)},
-		"message":   {func(f *forger) []byte { return f.seal(handshakeRecord, []byte{20, 0, 0, 0}) }, isTLS},
-		"empty flood": {func(f *forger) (p []byte) {
-			for range 40 {
-				p = append(p, f.seal(dataRecord, nil)...)
-			}
-			return p
-		}, isTLS},
-	} {
-		t.Run(name, func(t *testing.T) {
-			top := new(end)
-			g := newRig(t, tls.VersionTLS13, top, nil)
-			g.pump()
-			g.p.tls.Write([]byte("before"))
-			f := g.forger()
-			f.seq = 1 // the peer has used one
-			g.pump()
-			g.deliver(c.records(f))
-			g.deliver([]byte("and more")) // which nobody looks at
-			g.pump()
-			g.lose()
-			if !c.check(top.err) || !isTLS(top.err) || !errors.Is(top.err, reactor.ErrLost) || string(top.got) != "before" {
-				t.Errorf("TLS-14: %T %v; %q", top.err, top.err, top.got)
-			}
-			if name != "alert" && g.p.err == nil {
-				t.Error("the peer got no alert")
-			}
-		})
-	}
-}
-
 func isTLS(err error) bool { return is[*tlsio.Error](err) }
 
 func alerted(want tls.AlertError) func(error) bool {
 	return func(err error) bool {
 		got, ok := errors.AsType[tls.AlertError](err)
 		return ok && got == want
-	}
-}
-
-// A few empty records are allowed, and do nothing.
-func TestEmptyRecords(t *testing.T) {
-	top := new(end)
-	g := newRig(t, tls.VersionTLS13, top, nil)
-	g.pump()
-	f := g.forger()
-	for range 3 {
-		g.deliver(f.seal(dataRecord, nil))
-	}
-	g.deliver(f.seal(dataRecord, []byte("data")))
-	if string(top.got) != "data" || top.err != nil {
-		t.Errorf("%q, %v", top.got, top.err)
 	}
 }

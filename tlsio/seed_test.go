@@ -29,6 +29,9 @@ func seeded(t *testing.T, seed uint64, chunk int, version uint16) (hash uint64, 
 	for i := range 2 {
 		srv, cli := new(end), new(end)
 		want := pattern(20_000)
+		if chunk > 0 {
+			want = want[:1000] // what it hashes is every piece
+		}
 		srv.onData = func(p []byte) { srv.c.Write(p) }
 		cli.onShaken = func() { cli.c.Write(want) }
 		cli.onData = func([]byte) {
