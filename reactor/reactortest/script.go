@@ -40,7 +40,9 @@ func (s *Script) Run(reactors int, open func(reactor.Config) *reactor.Reactor) (
 		p.do(s.commands[i], nil)
 	}
 	if p.err == nil {
-		p.err = p.until(p.over)
+		p.err = p.until(func() bool { return p.open() == nil }, func() string {
+			return "the script has ended, and a connection of " + p.open().g.name + " has not"
+		})
 	}
 	if p.err == nil {
 		p.err = p.turn(3) // nothing more may come
@@ -116,18 +118,17 @@ func (p *play) reactorOf(c command) *reactor.Reactor {
 // waits: what one did is nearly always there for another at once.
 const idleRounds = 100
 
-// until turns the reactors until done returns "", otherwise what is missing.
-func (p *play) until(done func() (missing string)) error {
+// until turns the reactors until done; missing says what is not, if that takes too long.
+func (p *play) until(done func() bool, missing func() string) error {
 	limit := p.reactors[0].Now() + Limit
 	idle, before := 0, uint64(0)
 	for p.err == nil {
-		waits := done()
-		if waits == "" {
+		if done() {
 			return nil
 		}
 		left := limit - p.reactors[0].Now()
 		if left <= 0 {
-			return fmt.Errorf("%s, after %v", waits, Limit)
+			return fmt.Errorf("%s, after %v", missing(), Limit)
 		}
 		if now := p.progress(); now != before {
 			idle, before = 0, now
@@ -168,16 +169,16 @@ func (p *play) turn(n int) error {
 	return nil
 }
 
-// over tells which connection has not ended, "" if all have.
-func (p *play) over() string {
+// open is an end whose connection has not ended, nil if all have.
+func (p *play) open() *end {
 	for _, g := range p.groups {
 		for _, e := range g.ends {
 			if !e.over {
-				return "the script has ended, and a connection of " + g.name + " has not"
+				return e
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // each calls fn for the ends that a command about g means: the one it is called in, or

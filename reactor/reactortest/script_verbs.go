@@ -281,12 +281,10 @@ func parseWait(p *parser) (string, func(*play, *end) error) {
 	name := p.name(kindDial, kindPort, kindTimer)
 	if p.script.names[name] == kindTimer {
 		return name, func(p *play, _ *end) error {
-			return p.until(func() string {
-				if t := p.timers[name]; t != nil && t.Active() {
-					return "the timer " + name + " is still to come"
-				}
-				return ""
-			})
+			return p.until(func() bool {
+				t := p.timers[name]
+				return t == nil || !t.Active()
+			}, func() string { return "the timer " + name + " is still to come" })
 		}
 	}
 	w, count := p.when(), 0
@@ -294,18 +292,20 @@ func parseWait(p *parser) (string, func(*play, *end) error) {
 		count = p.number(1, maxCount)
 	}
 	return name, func(p *play, _ *end) error {
-		return p.until(func() string { return p.group(name).waits(w, count) })
+		return p.until(func() bool { n, want := p.group(name).have(w, count); return n >= want }, func() string {
+			n, want := p.group(name).have(w, count)
+			return fmt.Sprintf("%d of %d connections of %s have come to that", n, want, name)
+		})
 	}
 }
 
-// waits tells what is missing until the event has happened to count ends of g, or to
-// all there are and at least one.
-func (g *group) waits(w when, count int) string {
+// have tells to how many ends of g the event has happened, and to how many it must: to count,
+// or to all there are and at least one.
+func (g *group) have(w when, count int) (n, want int) {
 	ends := g.ends
 	if w.event == "freed" {
 		ends = []*end{g.self}
 	}
-	n := 0
 	for _, e := range ends {
 		if e.is(w) {
 			n++
@@ -314,10 +314,7 @@ func (g *group) waits(w when, count int) string {
 	if count == 0 {
 		count = max(1, len(ends))
 	}
-	if n >= count {
-		return ""
-	}
-	return fmt.Sprintf("%d of %d connections of %s have come to that", n, count, g.name)
+	return n, count
 }
 
 func parseTurn(p *parser) (string, func(*play, *end) error) {
