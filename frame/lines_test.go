@@ -101,42 +101,6 @@ func TestLINE3LINE4RawAndBack(t *testing.T) {
 	})
 }
 
-// LINE-4: alternating in one chunk neither recurses nor copies: the rest that is
-// given back is taken as it stands, so the work is not quadratic.
-func TestLINE4DeepAlternation(t *testing.T) {
-	const n = 100_000
-	stream := []byte(strings.Repeat("l\r\nr", n))
-	var d frame.Lines
-	lines, raws := 0, 0
-	allocs(t, func() {
-		d.Feed(stream)
-		for {
-			f, ok, err := d.Next()
-			switch {
-			case err != nil:
-				t.Fatal(err)
-			case !ok:
-				return
-			case d.Raw():
-				raws++
-				if f[0] != 'r' {
-					t.Fatalf("raw bytes begin with %q", f[0])
-				}
-				d.SetLines(f[1:])
-			default:
-				lines++
-				if string(f) != "l" {
-					t.Fatalf("line %q", f)
-				}
-				d.SetRaw()
-			}
-		}
-	})
-	if lines != raws || lines < n {
-		t.Errorf("%d lines, %d raws", lines, raws)
-	}
-}
-
 // LINE-4: extra that is not the end of the last frame is copied, and comes first.
 func TestLINE4ForeignExtra(t *testing.T) {
 	var d frame.Lines

@@ -96,7 +96,7 @@ func TestAfterAbort(t *testing.T) {
 
 // TCP-79: also with a full send buffer and a peer that does not read.
 func TestAbortFull(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	heavy(t, func(t *testing.T, w reactortest.World) {
 		for _, closing := range []bool{false, true} {
 			var e end
 			r, _, p := withPeer(t, w, reactor.Config{}, &e)

@@ -177,6 +177,7 @@ func TestAcceptFails(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // most of the time is waiting
 			worlds(t, func(t *testing.T, w reactortest.World) {
 				faults := &reactortest.Faults{Reserve: func() error { return kernel.ErrTooManyFiles }}
 				g := &gate{service: &service{}, w: w, faults: faults, log: &journal{}}
@@ -295,6 +296,7 @@ func TestAcceptOverflowIsBounded(t *testing.T) {
 // port does without.
 func TestAcceptOverflowFails(t *testing.T) {
 	worlds(t, func(t *testing.T, w reactortest.World) {
+		t.Parallel() // most of the time is waiting
 		g := newGate(t, w)
 		g.crowd(t, 1)
 		g.faults.Accept = func() error { return kernel.ErrTooManyFiles }

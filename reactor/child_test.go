@@ -42,7 +42,7 @@ type child struct {
 func startChild(t *testing.T, what string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^TestChild$")}
-	c.cmd.Env = append(os.Environ(), childEnv+"="+what)
+	c.cmd.Env = append(os.Environ(), childEnv+"="+what, "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	c.cmd.Stderr = os.Stderr
 	in, err := c.cmd.StdinPipe()
 	if err != nil {

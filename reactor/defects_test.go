@@ -310,6 +310,7 @@ func TestD8DataBeforeEnd(t *testing.T) {
 func TestD10AcceptKeepsFailing(t *testing.T) {
 	for name, errno := range map[string]syscall.Errno{"EMFILE": syscall.EMFILE, "ENFILE": syscall.ENFILE, "other": syscall.EIO} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time is waiting
 			worlds(t, func(t *testing.T, w reactortest.World) {
 				r, f := faulty(t, w)
 				var srv, cli end

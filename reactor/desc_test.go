@@ -229,7 +229,7 @@ func (c *sum) DataReceived(p []byte) {
 }
 
 func TestWriteOfSixtyMegabytes(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	heavy(t, func(t *testing.T, w reactortest.World) {
 		r := w.New(t, reactor.Config{})
 		var srv end
 		var cli sum

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ func TestMain(m *testing.M) {
 		l.Close() // the runtime's own poller has its descriptors from now on
 	}
 	fds := descriptors()
+	debug.SetGCPercent(400) // thousands of reactors live for milliseconds each
 	code := m.Run()
 	if left := goroutinesLeft(); left > 0 {
 		fmt.Fprintf(os.Stderr, "%d goroutines left:\n", left)

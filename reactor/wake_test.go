@@ -269,7 +269,7 @@ func TestDefaultActionIsBack(t *testing.T) {
 			return
 		}
 		cmd := exec.Command(os.Args[0], "-test.run=^TestDefaultActionIsBack$")
-		cmd.Env = append(os.Environ(), victim+"="+w.Name())
+		cmd.Env = append(os.Environ(), victim+"="+w.Name(), "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 		out, _ := cmd.CombinedOutput()
 		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
 		if !status.Signaled() || status.Signal() != syscall.SIGTERM {

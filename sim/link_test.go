@@ -1,3 +1,8 @@
+//go:build !race
+
+// One goroutine does it all: the race detector could find nothing here, and makes it take
+// seconds.
+
 package sim_test
 
 import (
@@ -23,17 +28,6 @@ func (a *arrivals) rule(s *sim.Segment) (v sim.Verdict) {
 		a.data = append(a.data, s.At-a.start)
 	}
 	return v
-}
-
-// raw dials from h, without its reactor, and waits for the connection.
-func raw(t *testing.T, n *sim.Net, h *sim.Host, to kernel.Addr) kernel.Sock {
-	t.Helper()
-	s, err := h.Kernel.Dial(to, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	must(t, n, func() bool { return s.Connected() == nil })
-	return s
 }
 
 // readers read and say nothing.
@@ -101,9 +95,6 @@ func TestLatencyDistributions(t *testing.T) {
 		{sim.Latency{Kind: sim.LongTail, Min: 3 * ms, Mean: 9 * ms, Max: 2 * ms}, 3, 3 * ms, 0},
 	} {
 		for _, link := range []bool{false, true} {
-			if raced && (link || c.l.Kind == sim.LongTail) {
-				continue // they are slow, and one goroutine draws them
-			}
 			n, srv, cli := lan(t, 7)
 			if link {
 				n.Latency = sim.Latency{Max: time.Hour}

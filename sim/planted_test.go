@@ -1,3 +1,8 @@
+//go:build !race
+
+// One goroutine does it all: the race detector could find nothing here, and makes it take
+// seconds.
+
 package sim_test
 
 import (
@@ -9,57 +14,6 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 )
-
-// wrapKernel passes everything on, with socks of wrap's.
-type wrapKernel struct {
-	kernel.Kernel
-	wrap  func(kernel.Sock) kernel.Sock
-	ahead time.Duration // of its clock, once it has jumped
-	calls int           // of Now until then
-	hear  func(kernel.Note, func(kernel.Note))
-}
-
-func (k *wrapKernel) Unwrap() kernel.Kernel { return k.Kernel }
-
-func (k *wrapKernel) sock(s kernel.Sock, err error) (kernel.Sock, error) {
-	if err != nil || k.wrap == nil {
-		return s, err
-	}
-	return k.wrap(s), nil
-}
-
-func (k *wrapKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
-	return k.sock(k.Kernel.Listen(a, o))
-}
-
-func (k *wrapKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
-	return k.sock(k.Kernel.Dial(a, o))
-}
-
-// Now jumps ahead at a call in the midst.
-func (k *wrapKernel) Now() time.Duration {
-	if k.calls--; k.calls > 0 {
-		return k.Kernel.Now()
-	}
-	return k.Kernel.Now() + k.ahead
-}
-
-func (k *wrapKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
-	if until != 0 && until != kernel.Forever && k.calls <= 0 {
-		until = max(until-k.ahead, 1)
-	}
-	return k.Kernel.Wait(ev, until)
-}
-
-// Observe lets hear change what the kernel is told.
-func (k *wrapKernel) Observe(note kernel.Note) {
-	to := k.Kernel.(kernel.Observer).Observe
-	if k.hear == nil {
-		to(note)
-		return
-	}
-	k.hear(note, to)
-}
 
 // tailless is a socket that believes a write was taken whole when the buffer was full.
 type tailless struct{ kernel.Sock }
@@ -81,6 +35,9 @@ func (s *tailless) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// forgetful hides that its protocol listens to half-closes.
+type forgetful struct{ reactor.Protocol }
 
 // A wrapper without a bug is not noticed, and the planted bugs are found within 200
 // seeds: by an invariant, or by the comparison at the end.

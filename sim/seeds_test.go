@@ -82,6 +82,7 @@ func echoWorld() sim.World {
 	return sim.World{
 		Name: "echo", About: "two clients ask a server that echoes",
 		Setup: func(n *sim.Net) sim.Checks {
+			n.Config.ReadBuffer = readBuffer
 			srv := n.Host("srv")
 			srv.Start(func(h *sim.Host) {
 				if _, err := h.Reactor.Listen(h.Addr(7), echoes(), nil); err != nil {

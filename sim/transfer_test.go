@@ -109,9 +109,6 @@ func answer(q []byte) []byte {
 	return append(a, a...)
 }
 
-// forgetful hides that its protocol listens to half-closes.
-type forgetful struct{ reactor.Protocol }
-
 // dice is a source of numbers for tests.
 type dice uint64
 
@@ -138,6 +135,7 @@ func (x *transfer) run() error {
 	n.MaxChunk = []int{1, 2, 3, 7, 0}[x.seed%5]
 	n.MinLatency, n.MaxLatency = time.Millisecond, time.Duration(1+d.below(5))*time.Millisecond
 	n.SendBuffer, n.RecvBuffer = 1+d.below(3000), 1+d.below(3000)
+	n.Config.ReadBuffer = 32 << 10 // more than a RecvBuffer below
 	most := 100 * (1 + n.MaxChunk)
 	if n.MaxChunk == 0 {
 		most, n.SendBuffer, n.RecvBuffer = 60_000, 20_000, 20_000
@@ -226,4 +224,55 @@ func inOrder(calls []string) error {
 		return errors.New("calls: " + fmt.Sprint(calls))
 	}
 	return nil
+}
+
+// wrapKernel passes everything on, with socks of wrap's.
+type wrapKernel struct {
+	kernel.Kernel
+	wrap  func(kernel.Sock) kernel.Sock
+	ahead time.Duration // of its clock, once it has jumped
+	calls int           // of Now until then
+	hear  func(kernel.Note, func(kernel.Note))
+}
+
+func (k *wrapKernel) Unwrap() kernel.Kernel { return k.Kernel }
+
+func (k *wrapKernel) sock(s kernel.Sock, err error) (kernel.Sock, error) {
+	if err != nil || k.wrap == nil {
+		return s, err
+	}
+	return k.wrap(s), nil
+}
+
+func (k *wrapKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+	return k.sock(k.Kernel.Listen(a, o))
+}
+
+func (k *wrapKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+	return k.sock(k.Kernel.Dial(a, o))
+}
+
+// Now jumps ahead at a call in the midst.
+func (k *wrapKernel) Now() time.Duration {
+	if k.calls--; k.calls > 0 {
+		return k.Kernel.Now()
+	}
+	return k.Kernel.Now() + k.ahead
+}
+
+func (k *wrapKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
+	if until != 0 && until != kernel.Forever && k.calls <= 0 {
+		until = max(until-k.ahead, 1)
+	}
+	return k.Kernel.Wait(ev, until)
+}
+
+// Observe lets hear change what the kernel is told.
+func (k *wrapKernel) Observe(note kernel.Note) {
+	to := k.Kernel.(kernel.Observer).Observe
+	if k.hear == nil {
+		to(note)
+		return
+	}
+	k.hear(note, to)
 }

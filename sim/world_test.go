@@ -66,11 +66,26 @@ func must(t *testing.T, n *sim.Net, cond func() bool) {
 	}
 }
 
+// raw dials from h, without its reactor, and waits for the connection.
+func raw(t *testing.T, n *sim.Net, h *sim.Host, to kernel.Addr) kernel.Sock {
+	t.Helper()
+	s, err := h.Kernel.Dial(to, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, n, func() bool { return s.Connected() == nil })
+	return s
+}
+
+// readBuffer is more than most tests send at once, and quickly made for each host.
+const readBuffer = 16 << 10
+
 // two is a network of two hosts, the first of which serves f.
 func two(t *testing.T, seed uint64, f reactor.Factory) (n *sim.Net, srv, cli *sim.Host) {
 	t.Helper()
 	n = sim.New(seed)
 	n.KeepTrace = true
+	n.Config.ReadBuffer = readBuffer
 	n.MinLatency, n.MaxLatency = time.Millisecond, 5*time.Millisecond
 	srv, cli = n.Host("srv"), n.Host("cli")
 	if f != nil {

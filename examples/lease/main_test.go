@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"net/netip"
 	"strings"
 	"testing"
@@ -54,6 +55,13 @@ func started(t *testing.T, w reactortest.World) (*reactor.Reactor, []*lease.Node
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestMain has tests that wait run all at a time, however few Ps there are.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "8")
+	m.Run()
 }
 
 // On a real kernel three nodes choose one, who adds to the log.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -21,6 +22,13 @@ func (g *greeter) ConnectionMade(t reactor.Transport) {
 	t.Close()
 }
 func (g *greeter) DataReceived([]byte) {}
+
+// TestMain has tests that wait run all at a time, however few Ps there are.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "8")
+	m.Run()
+}
 
 // On a real kernel too the client prints lines and states, and comes back.
 func TestFollow(t *testing.T) {

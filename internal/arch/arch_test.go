@@ -1,3 +1,8 @@
+//go:build !race
+
+// The tests of this package read source, and no goroutine is in them: the race detector
+// could find nothing, and makes them take five times as long.
+
 package arch
 
 import (

@@ -1,3 +1,5 @@
+//go:build !race
+
 package arch
 
 // floors is policy: a package imports only packages on lower floors, and no

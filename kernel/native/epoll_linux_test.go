@@ -333,7 +333,7 @@ func TestNoPreemption(t *testing.T) {
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestNoPreemption$")
-	cmd.Env = append(os.Environ(), "WHORL_TEST_CHILD=1", "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(os.Environ(), "WHORL_TEST_CHILD=1", "GODEBUG=asyncpreemptoff=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "mode: adaptive\n") {
 		t.Errorf("%v\n%s", err, out)
