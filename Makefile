@@ -2,8 +2,6 @@
 
 FUZZTIME ?= 10s
 SYSTEMS   = darwin freebsd openbsd netbsd windows
-# Where goroutines meet: the other packages live on the loop's one goroutine.
-RACE      = ./kernel/... ./reactor/... ./pool/...
 STATIC    = go tool -modfile=tools/go.mod staticcheck
 
 .DEFAULT_GOAL = help
@@ -12,8 +10,7 @@ STATIC    = go tool -modfile=tools/go.mod staticcheck
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
-check: fmt vet staticcheck arch test ## what to run before a commit
-	go test -race $(RACE)
+check: fmt vet staticcheck arch test race ## what to run before a commit
 
 fmt: ## fail if gofmt would change a file
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
