@@ -41,7 +41,7 @@ type setup struct {
 	// The loop's, at all times.
 	more      []byte // arrived while a step ran
 	moreEnded bool
-	running   bool // a step is, in the pool
+	running   bool // a step does
 	queued    bool // stands in loop.waiting
 	held      bool // below was paused because of more
 	gone      bool // the connection has ended before the handshake
@@ -93,7 +93,7 @@ func (s *setup) kick() {
 	case s.running || s.queued || s.gone:
 	case s.onLoop:
 		s.merge()
-		s.step()
+		s.here()
 		s.after()
 	default:
 		s.queued = true
@@ -128,6 +128,19 @@ func (l *loop) employ() {
 			s.c.fail("handshake", err)
 		}
 	}
+}
+
+// here is a step, on the loop. A callback of the tls.Config may end the connection in
+// it.
+func (s *setup) here() {
+	s.running = true
+	defer func() {
+		s.running = false
+		if s.gone {
+			s.drop()
+		}
+	}()
+	s.step()
 }
 
 // run is a step, in the pool. A panic is the pool's to tell of, and ends the

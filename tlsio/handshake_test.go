@@ -220,6 +220,28 @@ func TestBlockingCallback(t *testing.T) {
 	}
 }
 
+// On the loop, a callback of the Config may end its own connection, in the midst of the
+// handshake.
+func TestCallbackAborts(t *testing.T) {
+	o := &tlsio.Options{Stack: tlsio.StackLoop}
+	for name, w := range reactortest.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			s := realStage(t, w)
+			sc, cc := configs(0)
+			srv, cli := new(end), new(end)
+			sc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				srv.c.Abort()
+				return nil, nil
+			}
+			s.connect(tlsio.Server(sc, one(srv), o), tlsio.Client(cc, one(cli), o))
+			s.until(func() bool { return srv.lost() && cli.lost() })
+			srv.is(t, "server", reactor.ErrAborted)
+			srv.wants(t, "server", "made", "lost")
+			cli.is(t, "client", reactor.ErrLost)
+		})
+	}
+}
+
 // TLS-28: a callback of the Config that fails drops the connection; one that panics
 // too, and the reactor tells of it.
 func TestCallbackFails(t *testing.T) {
