@@ -41,7 +41,7 @@ type setup struct {
 	// The loop's, at all times.
 	more      []byte // arrived while a step ran
 	moreEnded bool
-	running   bool // a step does
+	running   bool // a step is being made
 	queued    bool // stands in loop.waiting
 	held      bool // below was paused because of more
 	gone      bool // the connection has ended before the handshake
