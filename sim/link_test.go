@@ -143,6 +143,9 @@ func TestBandwidth(t *testing.T) {
 		count      int
 		set        bool
 	}{{1_000_003, 1000, 3, false}, {3, 1, 1000, false}, {1_000_000_000, 100, 100, false}, {999_999_937, 7, 1000, true}, {20_000_000_001, 1, 500, true}} {
+		if c.rate > math.MaxInt {
+			continue // there is no such rate where an int has 32 bits
+		}
 		n, srv, cli := lan(t, 1)
 		s := raw(t, n, cli, srv.Addr(7))
 		if n.Bandwidth = int(c.rate); c.set {
