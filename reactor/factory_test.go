@@ -1,0 +1,68 @@
+package reactor_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/reactor/reactortest"
+)
+
+// wrapper is a factory around another, and says so.
+type wrapper struct {
+	reactor.Factory
+	name  string
+	log   *[]string
+	start error
+}
+
+func (f *wrapper) Unwrap() reactor.Factory { return f.Factory }
+
+func (f *wrapper) StartFactory() error {
+	*f.log = append(*f.log, "start "+f.name)
+	return f.start
+}
+
+func (f *wrapper) StopFactory() error {
+	*f.log = append(*f.log, "stop "+f.name)
+	return errors.New(f.name + " is broken")
+}
+
+// TCP-14 for factories around others: each is started at its first use and stopped at its
+// last, whichever way that comes; a wrapper begins before what it wraps, and ends after it.
+// What fails on the way takes back what was begun, and every failure is told.
+func TestFactoryAroundFactory(t *testing.T) {
+	worlds(t, func(t *testing.T, w reactortest.World) {
+		r := w.New(t, reactor.Config{})
+		var log []string
+		inner := &wrapper{Factory: one(&end{}), name: "inner", log: &log}
+		a, b := &wrapper{Factory: inner, name: "a", log: &log}, &wrapper{Factory: inner, name: "b", log: &log}
+		var ports []*reactor.Port
+		for _, f := range []reactor.Factory{a, inner, b} {
+			ports = append(ports, listen(t, r, f, nil))
+		}
+		sameEvents(t, log, "start a", "start inner", "start b")
+		log = nil
+		bad := &wrapper{Factory: inner, name: "bad", log: &log, start: errors.New("not today")}
+		if _, err := r.Listen(kernel.TCPAddr(ports[0].Addr().IP.Addr(), 0), bad, nil); !errors.Is(err, bad.start) {
+			t.Errorf("listened with %v", err)
+		}
+		above := &wrapper{Factory: bad, name: "above", log: &log}
+		if _, err := r.Listen(kernel.TCPAddr(ports[0].Addr().IP.Addr(), 0), above, nil); !errors.Is(err, bad.start) {
+			t.Errorf("listened with %v", err)
+		}
+		sameEvents(t, log, "start bad", "start above", "start bad", "stop above")
+		log = nil
+		var last error
+		for _, p := range ports {
+			over := false
+			p.StopListening(func(err error) { last, over = err, true })
+			until(t, r, func() bool { return over })
+		}
+		sameEvents(t, log, "stop a", "stop inner", "stop b")
+		if last == nil || last.Error() != "inner is broken\nb is broken" {
+			t.Errorf("the last port's end: %v", last)
+		}
+	})
+}
