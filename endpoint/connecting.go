@@ -245,4 +245,4 @@ type plainFactory struct{ reactor.Factory }
 func (f plainFactory) Unwrap() reactor.Factory { return f.Factory }
 
 // LogPrefix keeps the name of the factory in the log.
-func (f plainFactory) LogPrefix() string { return prefixOf(f.Factory) }
+func (f plainFactory) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }

@@ -69,7 +69,7 @@ func (f *guests) StopFactory() error {
 }
 
 // LogPrefix keeps the name of the application's factory in the log.
-func (f *guests) LogPrefix() string { return prefixOf(f.Factory) }
+func (f *guests) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
 
 // guest is the application's protocol, but for the words of an error.
 type guest struct {
@@ -81,7 +81,7 @@ type guest struct {
 func (g *guest) Unwrap() reactor.Protocol { return g.Protocol }
 
 // LogPrefix keeps the name of the application's protocol in the log.
-func (g *guest) LogPrefix() string { return prefixOf(g.Protocol) }
+func (g *guest) LogPrefix() string { return reactor.LogPrefixOf(g.Protocol) }
 
 // ConnectionLost says which certificate, which name and which rule, if TLS has
 // failed because of them, to the log and to the protocol.
@@ -119,13 +119,6 @@ func unguest(p reactor.Protocol) reactor.Protocol {
 		return g.Protocol
 	}
 	return p
-}
-
-func prefixOf(v any) string {
-	if l, ok := v.(reactor.LogPrefixer); ok {
-		return l.LogPrefix()
-	}
-	return strings.TrimPrefix(fmt.Sprintf("%T", v), "*")
 }
 
 // terms is what the descriptions of all places of TLS may say, as text, and what is

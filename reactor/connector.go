@@ -94,7 +94,7 @@ func (c *Connector) start() {
 }
 
 func (c *Connector) tell(fn func()) {
-	_ = c.r.guard(prefixOf(c.factory), fn)
+	_ = c.r.guard(LogPrefixOf(c.factory), fn)
 }
 
 // begin looks the name up, or connects at once.
@@ -328,7 +328,7 @@ func (c *Connector) Connecting() bool {
 func (c *Connector) Reactor() *Reactor { return c.r }
 
 // String shows the factory and the destination.
-func (c *Connector) String() string { return fmt.Sprintf("<%s to %v>", prefixOf(c.factory), c.dest) }
+func (c *Connector) String() string { return fmt.Sprintf("<%s to %v>", LogPrefixOf(c.factory), c.dest) }
 
 // streamLost follows the protocol's ConnectionLost: the state, the listener, and
 // the factory unless the listener has connected again (TCP-42).
@@ -341,7 +341,7 @@ func (c *Connector) streamLost(_ *Stream, err error) {
 	c.unuse()
 }
 
-func (c *Connector) logPrefix(s *Stream) string { return prefixOf(s.proto) + ",client" }
+func (c *Connector) logPrefix(s *Stream) string { return LogPrefixOf(s.proto) + ",client" }
 
 func (c *Connector) panicked(e *PanicError) { c.fail(e) }
 

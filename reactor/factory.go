@@ -34,9 +34,9 @@ func (r *Reactor) startOne(f Factory) error {
 	if r.factories[f]++; r.factories[f] > 1 {
 		return nil
 	}
-	r.log.Info("starting factory", slog.String("factory", prefixOf(f)))
+	r.log.Info("starting factory", slog.String("factory", LogPrefixOf(f)))
 	r.observe(kernel.Note{Kind: kernel.NoteStartFactory})
-	_, err := protect(r, prefixOf(f), func() (struct{}, error) { return struct{}{}, s.StartFactory() })
+	_, err := protect(r, LogPrefixOf(f), func() (struct{}, error) { return struct{}{}, s.StartFactory() })
 	if err != nil {
 		delete(r.factories, f)
 	}
@@ -63,9 +63,9 @@ func (r *Reactor) stopOne(f Factory) error {
 		return nil
 	}
 	delete(r.factories, f)
-	r.log.Info("stopping factory", slog.String("factory", prefixOf(f)))
+	r.log.Info("stopping factory", slog.String("factory", LogPrefixOf(f)))
 	r.observe(kernel.Note{Kind: kernel.NoteStopFactory})
-	_, err := protect(r, prefixOf(f), func() (struct{}, error) { return struct{}{}, s.StopFactory() })
+	_, err := protect(r, LogPrefixOf(f), func() (struct{}, error) { return struct{}{}, s.StopFactory() })
 	return err
 }
 

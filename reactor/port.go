@@ -82,7 +82,7 @@ func (p *Port) StartListening() error {
 	p.sock, p.addr = sock, sock.Local()
 	p.token = r.take(p)
 	if err = r.k.Arm(sock, p.token, kernel.Readable); err == nil {
-		r.log.Info("starting", slog.String("factory", prefixOf(p.factory)), slog.Any("on", p.addr))
+		r.log.Info("starting", slog.String("factory", LogPrefixOf(p.factory)), slog.Any("on", p.addr))
 		err = r.startFactory(p.factory)
 	}
 	if err != nil {
@@ -151,9 +151,9 @@ func (p *Port) Reactor() *Reactor { return p.r }
 // String shows the factory, and the port number while it listens (TCP-49).
 func (p *Port) String() string {
 	if p.state != portListening {
-		return fmt.Sprintf("<%s (not listening)>", prefixOf(p.factory))
+		return fmt.Sprintf("<%s (not listening)>", LogPrefixOf(p.factory))
 	}
-	return fmt.Sprintf("<%s on %d>", prefixOf(p.factory), p.addr.Port())
+	return fmt.Sprintf("<%s on %d>", LogPrefixOf(p.factory), p.addr.Port())
 }
 
 // PortStats are counters of a port.
@@ -263,7 +263,7 @@ func (p *Port) accept(sock kernel.Sock) {
 func (r *Reactor) build(f Factory, sock kernel.Sock) (p Protocol, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			p, err = nil, r.caught(v, prefixOf(f))
+			p, err = nil, r.caught(v, LogPrefixOf(f))
 		}
 	}()
 	r.noteBuild(sock)
@@ -273,7 +273,7 @@ func (r *Reactor) build(f Factory, sock kernel.Sock) (p Protocol, err error) {
 func (p *Port) streamLost(*Stream, error) { p.stats.Open-- }
 
 func (p *Port) logPrefix(s *Stream) string {
-	return fmt.Sprintf("%s,%d,%s", prefixOf(s.proto), s.session, s.Remote().Host())
+	return fmt.Sprintf("%s,%d,%s", LogPrefixOf(s.proto), s.session, s.Remote().Host())
 }
 
 func (p *Port) panicked(*PanicError) {} // it lives on

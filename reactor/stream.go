@@ -411,10 +411,10 @@ func (s *Stream) opError(op string, err error) error {
 func describe(src source) string {
 	switch src := src.(type) {
 	case *Stream:
-		return prefixOf(src.proto)
+		return LogPrefixOf(src.proto)
 	case *watch:
 		if src.handling != nil {
-			return prefixOf(src.handling)
+			return LogPrefixOf(src.handling)
 		}
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", src), "*")

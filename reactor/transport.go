@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -272,24 +273,21 @@ func (s *Stream) LogPrefix() string { return s.owner.logPrefix(s) }
 // "<Echo to 127.0.0.1:8007>" (TCP-49).
 func (s *Stream) String() string {
 	if p, ok := s.owner.(*Port); ok {
-		return fmt.Sprintf("<%s #%d on %d>", prefixOf(s.proto), s.session, p.addr.Port())
+		return fmt.Sprintf("<%s #%d on %d>", LogPrefixOf(s.proto), s.session, p.addr.Port())
 	}
-	return fmt.Sprintf("<%s to %v>", prefixOf(s.proto), s.Remote())
+	return fmt.Sprintf("<%s to %v>", LogPrefixOf(s.proto), s.Remote())
 }
 
 // LogPrefixer is what a protocol or factory may also be, to choose the name that
 // logs use for it; the default is the name of its type (PROTO-5).
 type LogPrefixer interface{ LogPrefix() string }
 
-func prefixOf(v any) string {
+// LogPrefixOf is how v is named in logs: by itself, if it is a [LogPrefixer], and else
+// by its type, without the package.
+func LogPrefixOf(v any) string {
 	if l, ok := v.(LogPrefixer); ok {
 		return l.LogPrefix()
 	}
 	name := fmt.Sprintf("%T", v)
-	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '.' || name[i] == '*' {
-			return name[i+1:]
-		}
-	}
-	return name
+	return name[strings.LastIndexAny(name, ".*")+1:]
 }

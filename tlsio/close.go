@@ -167,7 +167,7 @@ func (b *below) Above() reactor.Transport { return (*Conn)(b) }
 func (b *below) Unwrap() reactor.Protocol { return b.proto }
 
 // LogPrefix is the protocol's, with " (TLS)" (TLS-8).
-func (b *below) LogPrefix() string { return prefixOf(b.proto) + " (TLS)" }
+func (b *below) LogPrefix() string { return reactor.LogPrefixOf(b.proto) + " (TLS)" }
 
 // HandshakeCompleted does nothing: it tells of TLS below this TLS, and the protocol
 // above is to hear of its own.

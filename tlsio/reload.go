@@ -110,7 +110,7 @@ func NewReloader(r *reactor.Reactor, s *Store, c *ReloadConfig) *Reloader {
 	if c == nil {
 		c = new(ReloadConfig)
 	}
-	l := &Reloader{r: r, store: s, cfg: *c, onLoop: (&Options{Stack: c.Stack}).onLoop(r), log: c.Logger}
+	l := &Reloader{r: r, store: s, cfg: *c, onLoop: Options{Stack: c.Stack}.onLoop(r), log: c.Logger}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -123,7 +122,7 @@ func (f *factory) ConnectionEnded(c *reactor.Connector, err error) {
 }
 
 // LogPrefix is the inner factory's, with " (TLS)" (TLS-8).
-func (f *factory) LogPrefix() string { return prefixOf(f.inner) + " (TLS)" }
+func (f *factory) LogPrefix() string { return reactor.LogPrefixOf(f.inner) + " (TLS)" }
 
 // made begins a connection on t.
 func (c *Conn) made(t reactor.Transport) {
@@ -226,14 +225,6 @@ func leads(from, p reactor.Protocol) bool {
 		from = u.Unwrap()
 	}
 	return false
-}
-
-func prefixOf(v any) string {
-	if l, ok := v.(reactor.LogPrefixer); ok {
-		return l.LogPrefix()
-	}
-	name := fmt.Sprintf("%T", v)
-	return name[strings.LastIndexAny(name, ".*")+1:]
 }
 
 // SwitchProtocol exchanges the protocol, as reactor.Switcher says: for TLS in TLS.
