@@ -11,7 +11,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 const ms = time.Millisecond
@@ -87,7 +87,7 @@ func TestRefusalIsFinal(t *testing.T) {
 	} {
 		p := plan{planned: newPlanned(map[string]fate{"10.0.0.1": {}, "10.0.0.2": {}}),
 			hosts: &hosts{names: map[string]string{"a.example": "10.0.0.1 10.0.0.2"}}}
-		p.Reactor = reactortest.New(t, p.planned, reactor.Config{Resolver: p.hosts, Panicked: func(*reactor.PanicError) {}})
+		p.Reactor = testworld.New(t, p.planned, reactor.Config{Resolver: p.hosts, Panicked: func(*reactor.PanicError) {}})
 		var got result
 		client(t, "tcp:a.example:80").Connect(p.Reactor, build, got.done)
 		p.until(t, &got)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // hosts is a resolver with a table: names to addresses, separated by blanks.
@@ -173,7 +173,7 @@ type plan struct {
 
 func newPlan(t *testing.T, names map[string]string, fates map[string]fate) plan {
 	p := plan{planned: newPlanned(fates), hosts: &hosts{names: names}}
-	p.Reactor = reactortest.New(t, p.planned, reactor.Config{Resolver: p.hosts})
+	p.Reactor = testworld.New(t, p.planned, reactor.Config{Resolver: p.hosts})
 	return p
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // Peers cannot fill the log: of many failed handshakes some are told, and how many were
@@ -14,7 +14,7 @@ import (
 func TestTLSFloodOfFailures(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	both, _, _ := ca.issue("srv", "127.0.0.1")
-	for _, w := range reactortest.Worlds() {
+	for _, w := range testworld.Worlds() {
 		if !w.Simulated() {
 			continue // it is a matter of time, not of the kernel
 		}

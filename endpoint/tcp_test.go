@@ -11,7 +11,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // proto notes what happens to it.
@@ -103,7 +103,7 @@ func portOf(p *reactor.Port) string {
 // EP-2, EP-7, EP-8: a port listens, a client connects, done gets the factory's own
 // protocol, connected; data and its end go through, however they are cut.
 func TestListenAndConnect(t *testing.T) {
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		for _, c := range []struct{ listen, connect string }{
 			{"tcp:0:interface=127.0.0.1", "tcp"},
 			{"TCP4:0:127.0.0.1", "Tcp4"},
@@ -164,7 +164,7 @@ func (p *halfProto) WriteConnectionLost() {}
 // EP-7: what a protocol may also be is not hidden. EP-9: ConnectProtocol connects
 // the one that it was given.
 func TestConnectProtocol(t *testing.T) {
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			var served site
@@ -191,7 +191,7 @@ func TestConnectProtocol(t *testing.T) {
 // GRAM-10, GRAM-11: without an interface tcp is every IPv4 address and tcp6 every
 // IPv6 address.
 func TestDefaultInterface(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			for description, host := range map[string]string{
@@ -208,7 +208,7 @@ func TestDefaultInterface(t *testing.T) {
 // EP-8: a port that cannot be opened is an error; EP-1: also when the Go API was
 // used wrongly.
 func TestListenFails(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			first := listen(t, r, "tcp:0:interface=127.0.0.1", new(site))
@@ -228,7 +228,7 @@ func TestListenFails(t *testing.T) {
 
 // EP-5: the error of a connection that is refused is that of Dial.
 func TestConnectRefused(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			port := listen(t, r, "tcp:0:interface=127.0.0.1", new(site))
@@ -271,7 +271,7 @@ func (s *listeningSite) ConnectionEnded(*reactor.Connector, error)  { s.log = ap
 // EP-3: the factory is started and stopped, also around an attempt that fails, its
 // uses counted together, and hears nothing of connectors.
 func TestFactoryIsStartedAndStopped(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			var served site
@@ -306,7 +306,7 @@ func TestFactoryIsStartedAndStopped(t *testing.T) {
 // EP-4: a factory that builds nothing, or panics, makes the connect fail and the
 // connection go.
 func TestFactoryRefuses(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			panics := 0
 			r := w.New(t, reactor.Config{
@@ -344,7 +344,7 @@ func TestFactoryRefuses(t *testing.T) {
 // EP-6: cancel makes done come later, with ErrCancelled and the destination, and no
 // connection stays. Afterwards, and after a result, it does nothing.
 func TestCancel(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{Resolver: &hosts{names: map[string]string{"a.example": "127.0.0.1"}}})
 			var served site
@@ -360,9 +360,9 @@ func TestCancel(t *testing.T) {
 					t.Fatal("EP-6: done was called inside cancel")
 				}
 				until(t, r, func() bool { return got.calls > 0 })
-				reactortest.Turns(t, r, 10)
+				testworld.Turns(t, r, 10)
 				cancel()
-				reactortest.Turns(t, r, 3)
+				testworld.Turns(t, r, 3)
 				op, ok := errors.AsType[*reactor.OpError](got.err)
 				if got.calls != 1 || got.p != nil || !ok || !errors.Is(got.err, reactor.ErrCancelled) || !errors.Is(got.err, reactor.ErrConnect) {
 					t.Fatalf("EP-6: %d results, the last %v, %v", got.calls, got.p, got.err)
@@ -379,7 +379,7 @@ func TestCancel(t *testing.T) {
 				cancel = c.Connect(r, &f, got.done)
 				until(t, r, func() bool { return got.calls > 0 })
 				cancel()
-				reactortest.Turns(t, r, 10)
+				testworld.Turns(t, r, 10)
 				if got.calls != 1 || got.err != nil || f.built[0].lost != nil {
 					t.Fatalf("EP-6: cancel after the result: %d results, %v, lost %v", got.calls, got.err, f.built[0].lost)
 				}
@@ -393,7 +393,7 @@ func TestCancel(t *testing.T) {
 // EP-6: cancel while the protocol is being connected still cancels, and the
 // connection is closed.
 func TestCancelInConnectionMade(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			var served site
@@ -402,7 +402,7 @@ func TestCancelInConnectionMade(t *testing.T) {
 			p := new(made)
 			p.do = endpoint.ConnectProtocol(client(t, at("tcp", port)), r, p, got.done)
 			until(t, r, func() bool { return got.calls > 0 && p.lost != nil })
-			reactortest.Turns(t, r, 3)
+			testworld.Turns(t, r, 3)
 			if got.calls != 1 || got.p != nil || !errors.Is(got.err, reactor.ErrCancelled) || p.lost != reactor.ErrClosed {
 				t.Errorf("%d results, %v, %v; lost %v", got.calls, got.p, got.err, p.lost)
 			}

@@ -21,7 +21,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // authority issues certificates into files.
@@ -221,7 +221,7 @@ func dialTLS(t *testing.T, r *reactor.Reactor, description string) *secure {
 // newTLSReactor is on the first kernel of the system, for what is the same on all.
 func newTLSReactor(t *testing.T, c reactor.Config) *reactor.Reactor {
 	t.Helper()
-	for _, w := range reactortest.Worlds() {
+	for _, w := range testworld.Worlds() {
 		return w.New(t, c)
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -22,7 +22,7 @@ import (
 func TestTLSListenAndConnect(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	both, cert, key := ca.issue("srv", "localhost", "127.0.0.1")
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		for _, c := range []struct{ listen, connect string }{
 			{describe("tls", "0", both, "127.0.0.1", "alpn=old,new"), describe("tls", "127.0.0.1", "PORT", "trustRoots="+ca.file, "alpn=new")},
 			{describe("tls", "0", "certificates="+cert, "privateKey="+key, "interface=127.0.0.1", "alpn=new"), describe("ssl", "127.0.0.1", "PORT", "caCertsDir="+ca.file)},
@@ -145,7 +145,7 @@ func TestTLSVerifies(t *testing.T) {
 func TestTLSGarbageIsLogged(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	both, _, _ := ca.issue("srv", "127.0.0.1")
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			srv := listenTLS(t, r, describe("tls", "0", both, "interface=127.0.0.1"))

@@ -7,12 +7,12 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // TCP-77: Abort drops output and input, and the loss is told later, never inside.
 func TestAbortDropsEverything(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, in := range []string{"ConnectionMade", "DataReceived", "no callback"} {
 			r := w.New(t, reactor.Config{})
 			var srv, cli end
@@ -61,14 +61,14 @@ func TestAbortDropsEverything(t *testing.T) {
 // TCP-78: after Abort nothing is taken and nothing more happens; it also cuts
 // short a Close.
 func TestAfterAbort(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, closed := range []bool{false, true} {
 			p := newTCPPair(t, w)
 			s := p.srv.s
 			if closed {
 				s.RegisterProducer(&quiet{e: &p.srv}) // Close waits for it
 				s.Close()
-				reactortest.Turns(t, p.r, 3)
+				testworld.Turns(t, p.r, 3)
 				sameEvents(t, p.srv.events, "made")
 			}
 			s.Abort()
@@ -81,7 +81,7 @@ func TestAfterAbort(t *testing.T) {
 			until(t, p.r, func() bool { return p.srv.err != nil && p.cli.err != nil })
 			s.Abort()
 			s.Close()
-			reactortest.Turns(t, p.r, 3)
+			testworld.Turns(t, p.r, 3)
 			want := []string{"made", "lost aborted"}
 			if closed {
 				want = []string{"made", "stop", "lost aborted"}
@@ -96,7 +96,7 @@ func TestAfterAbort(t *testing.T) {
 
 // TCP-79: also with a full send buffer and a peer that does not read.
 func TestAbortFull(t *testing.T) {
-	heavy(t, func(t *testing.T, w reactortest.World) {
+	heavy(t, func(t *testing.T, w testworld.World) {
 		for _, closing := range []bool{false, true} {
 			var e end
 			r, _, p := withPeer(t, w, reactor.Config{}, &e)
@@ -112,7 +112,7 @@ func TestAbortFull(t *testing.T) {
 			}
 			if closing {
 				e.s.Close()
-				reactortest.Turns(t, r, 3)
+				testworld.Turns(t, r, 3)
 				sameEvents(t, e.events, "made")
 			}
 			e.s.Abort()
@@ -131,7 +131,7 @@ func TestAbortFull(t *testing.T) {
 // TCP-80: a registered producer is stopped, before the loss is told; Abort in its
 // ResumeProducing works. TCP-81: a panic after that is the reason.
 func TestAbortWithProducer(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for name, onResume := range map[string]func(s *reactor.Stream){
 			"outside":       nil,
 			"inside":        func(s *reactor.Stream) { s.Abort() },
@@ -181,7 +181,7 @@ func TestAbortWithProducer(t *testing.T) {
 
 // TCP-81: a DataReceived that panics after Abort: the panic is the reason.
 func TestAbortAndPanic(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
 		panics := 0
 		e.onData = func([]byte) { e.s.Abort(); panic("indigestible") }
@@ -197,7 +197,7 @@ func TestAbortAndPanic(t *testing.T) {
 
 // TCP-82: with nothing in flight the peer sees the reset as well.
 func TestAbortIdle(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newTCPPair(t, w)
 		p.cli.s.Abort()
 		until(t, p.r, func() bool { return p.srv.err != nil && p.cli.err != nil })

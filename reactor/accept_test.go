@@ -12,23 +12,23 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // gate is a port on a kernel whose accepts are counted and may fail.
 type gate struct {
 	*service
-	w      reactortest.World
-	faults *reactortest.Faults
+	w      testworld.World
+	faults *testworld.Faults
 	log    *journal
 	r      *reactor.Reactor
 	port   *reactor.Port
 	panics int
 }
 
-func newGate(t *testing.T, w reactortest.World) *gate {
-	g := &gate{service: &service{}, w: w, faults: &reactortest.Faults{}, log: &journal{}}
-	g.r = reactortest.New(t, g.faults.Wrap(w.Open(t)), reactor.Config{
+func newGate(t *testing.T, w testworld.World) *gate {
+	g := &gate{service: &service{}, w: w, faults: &testworld.Faults{}, log: &journal{}}
+	g.r = testworld.New(t, g.faults.Wrap(w.Open(t)), reactor.Config{
 		Logger: slog.New(g.log), Panicked: func(*reactor.PanicError) { g.panics++ },
 	})
 	g.port = listen(t, g.r, g, nil)
@@ -36,9 +36,9 @@ func newGate(t *testing.T, w reactortest.World) *gate {
 }
 
 // crowd is n clients waiting to be accepted.
-func (g *gate) crowd(t *testing.T, n int) []*reactortest.Peer {
+func (g *gate) crowd(t *testing.T, n int) []*testworld.Peer {
 	t.Helper()
-	var all []*reactortest.Peer
+	var all []*testworld.Peer
 	for range n {
 		all = append(all, g.w.Peer(t, g.port.Addr()))
 	}
@@ -80,7 +80,7 @@ func TestAcceptAllowance(t *testing.T) {
 		"built":   nil,
 		"refused": func(kernel.Addr) reactor.Protocol { return nil },
 	}
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for name, build := range builds {
 			t.Run(name, func(t *testing.T) {
 				g := newGate(t, w)
@@ -101,7 +101,7 @@ func TestAcceptAllowance(t *testing.T) {
 // a firewall.
 func TestAcceptAllowanceWithoutFailures(t *testing.T) {
 	for _, fault := range []error{kernel.ErrAccept, kernel.ErrAgain} {
-		worlds(t, func(t *testing.T, w reactortest.World) {
+		worlds(t, func(t *testing.T, w testworld.World) {
 			g := newGate(t, w)
 			g.crowd(t, 10)
 			g.faults.Accept = func() error {
@@ -120,7 +120,7 @@ func TestAcceptAllowanceWithoutFailures(t *testing.T) {
 
 // TCP-17: would-block ends the wake, without a word or a rest.
 func TestAcceptAgain(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		g.crowd(t, 1)
 		g.log.lines = nil
@@ -137,7 +137,7 @@ func TestAcceptAgain(t *testing.T) {
 // TCP-18: a firewall's no is skipped.
 func TestAcceptPermission(t *testing.T) {
 	no := fmt.Errorf("accept: %w", kernel.ErrPermission)
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		g.crowd(t, 3)
 		g.faults.Accept = func() error {
@@ -178,10 +178,10 @@ func TestAcceptFails(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // most of the time is waiting
-			worlds(t, func(t *testing.T, w reactortest.World) {
-				faults := &reactortest.Faults{Reserve: func() error { return kernel.ErrTooManyFiles }}
+			worlds(t, func(t *testing.T, w testworld.World) {
+				faults := &testworld.Faults{Reserve: func() error { return kernel.ErrTooManyFiles }}
 				g := &gate{service: &service{}, w: w, faults: faults, log: &journal{}}
-				g.r = reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(g.log)})
+				g.r = testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(g.log)})
 				g.port = listen(t, g.r, g, nil)
 				g.log.lines = nil
 				g.crowd(t, 2)
@@ -195,7 +195,7 @@ func TestAcceptFails(t *testing.T) {
 				}
 				// Where the socket stays ready the port rests, or the loop would spin.
 				start := g.r.Now()
-				reactortest.Turns(t, g.r, 1)
+				testworld.Turns(t, g.r, 1)
 				if rested := len(g.ends) == 0; rested != c.rests {
 					t.Errorf("rested: %v", rested)
 				}
@@ -210,7 +210,7 @@ func TestAcceptFails(t *testing.T) {
 
 // A port may be stopped in its rest, and listen again (TCP-11).
 func TestStopListeningInARest(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		g.crowd(t, 1)
 		g.faults.Accept = func() error { return kernel.ErrNoResources }
@@ -231,7 +231,7 @@ func TestStopListeningInARest(t *testing.T) {
 // TCP-21: the clients that wait are accepted with the reserve and closed; TCP-24:
 // nothing is logged while there is no descriptor.
 func TestAcceptOverflow(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		var events []string
 		note := func(s string) { events = append(events, s) }
@@ -280,7 +280,7 @@ func TestAcceptOverflow(t *testing.T) {
 
 // TCP-21: no more are closed in one wake than would have been accepted.
 func TestAcceptOverflowIsBounded(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		g.crowd(t, 130)
 		g.faults.Accept = func() error { g.faults.Accept = nil; return kernel.ErrTooManyFiles }
@@ -295,7 +295,7 @@ func TestAcceptOverflowIsBounded(t *testing.T) {
 // TCP-23: the reserve is taken back also if it was no help; if that fails the
 // port does without.
 func TestAcceptOverflowFails(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		t.Parallel() // most of the time is waiting
 		g := newGate(t, w)
 		g.crowd(t, 1)
@@ -320,7 +320,7 @@ func TestAcceptOverflowFails(t *testing.T) {
 
 // TCP-22: one reserve for all ports of a reactor, from its first listen on.
 func TestReserveIsShared(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		listen(t, g.r, &service{}, nil)
 		stopped(t, g.port)
@@ -336,10 +336,10 @@ func TestReserveIsShared(t *testing.T) {
 // TCP-23: no descriptor for a reserve is a warning; anything else fails the
 // listen.
 func TestReserveFails(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		log := &journal{}
-		faults := &reactortest.Faults{Reserve: func() error { return fmt.Errorf("open: %w", kernel.ErrTooManyFiles) }}
-		r := reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(log)})
+		faults := &testworld.Faults{Reserve: func() error { return fmt.Errorf("open: %w", kernel.ErrTooManyFiles) }}
+		r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(log)})
 		p := listen(t, r, &service{}, nil)
 		if !p.Listening() || len(log.with("WARN", "reserve")) != 1 {
 			t.Errorf("listening %v, log %q", p.Listening(), log.lines)
@@ -353,7 +353,7 @@ func TestReserveFails(t *testing.T) {
 
 // TCP-25: no protocol, no connection, no session number.
 func TestBuildProtocolRefuses(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		g.build = func(kernel.Addr) reactor.Protocol { return nil }
 		c := g.crowd(t, 1)[0]
@@ -373,7 +373,7 @@ func TestBuildProtocolRefuses(t *testing.T) {
 
 // TCP-26: a factory that panics costs its own connection only.
 func TestBuildProtocolPanics(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		g.build = func(kernel.Addr) reactor.Protocol { g.build = nil; panic("no protocol") }
 		clients := g.crowd(t, 3)
@@ -393,7 +393,7 @@ func TestBuildProtocolPanics(t *testing.T) {
 // TCP-27: a server's protocol that panics in ConnectionMade loses its connection
 // and hears of it; the others go on.
 func TestServerConnectionMadePanics(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
 		g.build = func(kernel.Addr) reactor.Protocol {
 			e := new(end)

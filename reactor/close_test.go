@@ -10,7 +10,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // quiet is a producer that only notes what it is told.
@@ -31,7 +31,7 @@ func (q *quiet) ResumeProducing() {
 // TCP-57: after Close nothing more is taken, though the buffer may not have
 // drained; what a registered producer writes is.
 func TestWriteAfterClose(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newTCPPair(t, w)
 		s := p.srv.s
 		s.Write([]byte("before"))
@@ -64,7 +64,7 @@ func TestWriteAfterClose(t *testing.T) {
 // TCP-59: Close stops reading at once, sends what is buffered, and ends, once. The
 // input that nobody read must not make the system drop what it has still to send.
 func TestClose(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		sent := pattern(bulk(w, 20_000))
 		p := newTCPPair(t, w)
 		p.cli.s.Write([]byte("unread"))
@@ -75,9 +75,9 @@ func TestClose(t *testing.T) {
 		if !bytes.Equal(p.cli.got, sent) {
 			t.Errorf("%d of %d bytes came", len(p.cli.got), len(sent))
 		}
-		reactortest.Turns(t, p.r, 3)
+		testworld.Turns(t, p.r, 3)
 		p.srv.s.Close()
-		reactortest.Turns(t, p.r, 3)
+		testworld.Turns(t, p.r, 3)
 		sameEvents(t, p.srv.events, "made", "lost closed")
 		sameEvents(t, p.cli.events, "made", "data", "lost eof")
 	})
@@ -86,7 +86,7 @@ func TestClose(t *testing.T) {
 // TCP-59: also what is already there, and more to come, is not delivered after a
 // Close in DataReceived.
 func TestCloseInDataReceived(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newTCPPair(t, w)
 		p.srv.onData = func([]byte) {
 			p.srv.s.Close()
@@ -100,10 +100,10 @@ func TestCloseInDataReceived(t *testing.T) {
 
 // TCP-60: the loss is never told inside Close or Write, whatever they find.
 func TestLossIsToldLater(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
-		cases := map[string]func(e *end, f *reactortest.Faults){
-			"close": func(e *end, _ *reactortest.Faults) { e.s.Close() },
-			"large write fails": func(e *end, f *reactortest.Faults) {
+	chunked(t, func(t *testing.T, w testworld.World) {
+		cases := map[string]func(e *end, f *testworld.Faults){
+			"close": func(e *end, _ *testworld.Faults) { e.s.Close() },
+			"large write fails": func(e *end, f *testworld.Faults) {
 				f.Write = func() error { return syscall.EPIPE }
 				if n, err := e.s.Write(make([]byte, 100_000)); n != 100_000 || err != nil || f.Calls["Write"] == 0 {
 					t.Errorf("%d, %v, after %d writes", n, err, f.Calls["Write"])
@@ -145,7 +145,7 @@ func TestLossIsToldLater(t *testing.T) {
 // TCP-61: what ConnectionMade writes is sent, though it closes then; on both
 // sides.
 func TestCloseInConnectionMade(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, side := range []string{"server", "client"} {
 			r := w.New(t, reactor.Config{})
 			var srv, cli end
@@ -173,14 +173,14 @@ func TestCloseInConnectionMade(t *testing.T) {
 // TCP-64: nothing is delivered after PauseProducing, also in ConnectionMade and in
 // DataReceived, until ResumeProducing.
 func TestPause(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli end
 		srv.onMade = func() { srv.s.PauseProducing() }
 		cli.onMade = func() { cli.s.Write([]byte("some text")) }
 		connect(t, r, &srv, &cli)
 		until(t, r, func() bool { return cli.s.Buffered() == 0 })
-		reactortest.Turns(t, r, 5)
+		testworld.Turns(t, r, 5)
 		sameEvents(t, srv.events, "made")
 		calls := 0
 		srv.onData = func([]byte) { calls++; srv.s.PauseProducing() }
@@ -188,7 +188,7 @@ func TestPause(t *testing.T) {
 			srv.s.ResumeProducing()
 			n := calls
 			until(t, r, func() bool { return calls > n })
-			reactortest.Turns(t, r, 3)
+			testworld.Turns(t, r, 3)
 			if calls != n+1 {
 				t.Fatalf("%d deliveries after a pause", calls-n-1)
 			}
@@ -201,7 +201,7 @@ func TestPause(t *testing.T) {
 
 // TCP-65: repeating either is harmless, and resuming opens nothing again.
 func TestPauseAndResumeRepeated(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newTCPPair(t, w)
 		s := p.srv.s
 		s.ResumeProducing()
@@ -209,7 +209,7 @@ func TestPauseAndResumeRepeated(t *testing.T) {
 		s.PauseProducing()
 		p.cli.s.Write([]byte("once"))
 		until(t, p.r, func() bool { return p.cli.s.Buffered() == 0 })
-		reactortest.Turns(t, p.r, 3)
+		testworld.Turns(t, p.r, 3)
 		sameEvents(t, p.srv.events, "made")
 		s.ResumeProducing()
 		s.ResumeProducing()
@@ -221,14 +221,14 @@ func TestPauseAndResumeRepeated(t *testing.T) {
 		s.ResumeProducing()
 		p.cli.s.Write([]byte("twice"))
 		until(t, p.r, func() bool { return p.cli.s.Buffered() == 0 })
-		reactortest.Turns(t, p.r, 3)
+		testworld.Turns(t, p.r, 3)
 		sameEvents(t, p.srv.events, "made", "data")
 		s.UnregisterProducer()
 		until(t, p.r, func() bool { return p.srv.err != nil })
 		s.ResumeProducing()
 		s.PauseProducing()
 		s.ResumeProducing()
-		reactortest.Turns(t, p.r, 3)
+		testworld.Turns(t, p.r, 3)
 		sameEvents(t, p.srv.events, "made", "data", "lost closed")
 		if string(p.srv.got) != "once" {
 			t.Errorf("%q", p.srv.got)
@@ -239,13 +239,13 @@ func TestPauseAndResumeRepeated(t *testing.T) {
 // TCP-66: a paused end learns of its peer's closing when it resumes, after the
 // rest of the data.
 func TestPausedPeerCloses(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newTCPPair(t, w)
 		p.srv.s.PauseProducing()
 		p.cli.s.Write([]byte("last words"))
 		p.cli.s.Close()
 		until(t, p.r, func() bool { return p.cli.err != nil })
-		reactortest.Turns(t, p.r, 5)
+		testworld.Turns(t, p.r, 5)
 		sameEvents(t, p.srv.events, "made")
 		p.srv.s.ResumeProducing()
 		until(t, p.r, func() bool { return p.srv.err != nil })
@@ -258,15 +258,15 @@ func TestPausedPeerCloses(t *testing.T) {
 
 // TCP-67: writing finds out that the peer is gone, though reading is paused.
 func TestPausedPeerGone(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
-		for name, leave := range map[string]func(p *reactortest.Peer) error{
-			"reset": (*reactortest.Peer).Abort, "closed": (*reactortest.Peer).Close,
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for name, leave := range map[string]func(p *testworld.Peer) error{
+			"reset": (*testworld.Peer).Abort, "closed": (*testworld.Peer).Close,
 		} {
 			var e end
 			r, _, p := withPeer(t, w, reactor.Config{}, &e)
 			e.s.PauseProducing()
 			leave(p)
-			reactortest.Turns(t, r, 3)
+			testworld.Turns(t, r, 3)
 			sameEvents(t, e.events, "made")
 			until(t, r, func() bool {
 				e.s.Write([]byte("is anybody there?"))
@@ -283,7 +283,7 @@ func TestPausedPeerGone(t *testing.T) {
 // TCP-68: a closed connection ends in order for the peer, an aborted one by
 // reset.
 func TestCloseIsOrderlyAbortIsNot(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		var e end
 		r, f, p := withPeer(t, w, reactor.Config{}, &e)
 		e.s.Write([]byte("bye"))

@@ -11,7 +11,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // dialer is a client's factory that notes what happens to it, and to the ends it
@@ -114,7 +114,7 @@ func isConnectError(t *testing.T, err error, causes ...error) {
 
 // TCP-28: the destination stays as it was given, a name too.
 func TestDialDestination(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{answer: func() ([]netip.Addr, error) { return []netip.Addr{loopback.IP.Addr()}, nil }}
 		r := w.New(t, reactor.Config{Resolver: n})
 		p := listen(t, r, &service{}, nil)
@@ -133,10 +133,10 @@ func TestDialDestination(t *testing.T) {
 
 // TCP-30: what is done before Dial returns; TCP-31: what is not.
 func TestDialOrder(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{answer: func() ([]netip.Addr, error) { return []netip.Addr{loopback.IP.Addr()}, nil }}
-		faults := &reactortest.Faults{}
-		r := reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: n})
+		faults := &testworld.Faults{}
+		r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: n})
 		p := listen(t, r, &service{}, nil)
 		f := &dialer{t: t}
 		f.onStart = func(c *reactor.Connector) {
@@ -167,7 +167,7 @@ func TestDialOrder(t *testing.T) {
 
 // TCP-32: the local address is really used.
 func TestDialBind(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var peer kernel.Addr
 		p := listen(t, r, &service{build: func(a kernel.Addr) reactor.Protocol { peer = a; return new(end) }}, nil)
@@ -195,10 +195,10 @@ func TestDialBind(t *testing.T) {
 // TCP-33: the limit is on look-up and connecting together.
 func TestDialTimeout(t *testing.T) {
 	short := &reactor.DialConfig{Timeout: 3 * time.Millisecond}
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{}
-		faults := &reactortest.Faults{Connected: func() error { return kernel.ErrAgain }}
-		r := reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: n})
+		faults := &testworld.Faults{Connected: func() error { return kernel.ErrAgain }}
+		r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: n})
 		srv := &service{}
 		p := listen(t, r, srv, nil)
 		for _, dest := range []kernel.Addr{kernel.HostAddr("nowhere", 7), p.Addr()} {
@@ -225,7 +225,7 @@ func TestDialTimeout(t *testing.T) {
 
 // TCP-33: zero is 30 s, negative no limit.
 func TestDialTimeoutDefaults(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{Resolver: &names{}})
 		now := r.Now()
 		r.Dial(kernel.HostAddr("nowhere", 7), &dialer{t: t}, nil, nil)
@@ -241,7 +241,7 @@ func TestDialTimeoutDefaults(t *testing.T) {
 
 // TCP-34: a literal, and the empty name, ask nobody.
 func TestDialLiterals(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{}
 		r := w.New(t, reactor.Config{Resolver: n})
 		p := listen(t, r, &service{}, nil)
@@ -255,7 +255,7 @@ func TestDialLiterals(t *testing.T) {
 
 // TCP-34: an IPv6 literal gives IPv6 addresses.
 func TestDialIPv6Literal(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		needIPv6(t, w)
 		n := &names{}
 		r := w.New(t, reactor.Config{Resolver: n})
@@ -277,17 +277,17 @@ func TestDialIPv6Literal(t *testing.T) {
 // attempt has failed.
 func TestDialEveryAddress(t *testing.T) {
 	ips := []netip.Addr{netip.MustParseAddr("127.0.0.3"), netip.MustParseAddr("127.0.0.2"), loopback.IP.Addr(), netip.MustParseAddr("127.0.0.4")}
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{answer: func() ([]netip.Addr, error) { return ips, nil }}
 		var tried []netip.Addr
-		faults := &reactortest.Faults{Dial: func(a kernel.Addr) error {
+		faults := &testworld.Faults{Dial: func(a kernel.Addr) error {
 			tried = append(tried, a.IP.Addr())
 			if a.IP.Addr() != loopback.IP.Addr() { // the others are nobody's
 				return fmt.Errorf("connect: %w", kernel.ErrNoRoute)
 			}
 			return nil
 		}}
-		r := reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: n})
+		r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: n})
 		p := listen(t, r, &service{}, nil)
 		f := &dialer{t: t}
 		c := r.Dial(kernel.HostAddr("server", p.Addr().Port()), f, nil, nil)
@@ -310,7 +310,7 @@ func TestDialEveryAddress(t *testing.T) {
 
 // TCP-34: a name that nobody knows is a failure of the attempt.
 func TestDialUnknownHost(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		why := errors.New("no such name")
 		r := w.New(t, reactor.Config{Resolver: &names{answer: func() ([]netip.Addr, error) { return nil, why }}})
 		f := &dialer{t: t}
@@ -324,7 +324,7 @@ func TestDialUnknownHost(t *testing.T) {
 // TCP-35: refused. TCP-37: always the connector that Dial returned. TCP-41: the
 // order of a failure.
 func TestDialRefused(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &dialer{t: t}
 		f.onFailed = func(c *reactor.Connector) {
@@ -351,7 +351,7 @@ func TestDialRefused(t *testing.T) {
 
 // TCP-36: addresses are literal and the same on both sides.
 func TestDialAddresses(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{answer: func() ([]netip.Addr, error) { return []netip.Addr{loopback.IP.Addr()}, nil }}
 		r := w.New(t, reactor.Config{Resolver: n})
 		srv, cli := new(end), new(end)
@@ -377,7 +377,7 @@ func TestDialAddresses(t *testing.T) {
 
 // TCP-47: what cannot be connected to fails at once, not at the time limit.
 func TestDialPortZero(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &dialer{t: t}
 		r.Dial(loopback, f, &reactor.DialConfig{Timeout: -1}, nil)
@@ -388,9 +388,9 @@ func TestDialPortZero(t *testing.T) {
 
 // TCP-48: an attempt ends with the reactor, wherever it stands.
 func TestDialUntilTheReactorStops(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
-		faults := &reactortest.Faults{Connected: func() error { return kernel.ErrAgain }}
-		r := reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: &names{}})
+	worlds(t, func(t *testing.T, w testworld.World) {
+		faults := &testworld.Faults{Connected: func() error { return kernel.ErrAgain }}
+		r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: &names{}})
 		p := listen(t, r, &service{}, nil)
 		var all []*dialer
 		dial := func(a kernel.Addr) {

@@ -6,22 +6,22 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // TCP-38: an attempt can be given up at any time; that is told later.
 func TestStopConnecting(t *testing.T) {
-	moments := map[string]func(n *names, f *reactortest.Faults) bool{
-		"waiting":    func(*names, *reactortest.Faults) bool { return true },
-		"resolving":  func(n *names, _ *reactortest.Faults) bool { return len(n.asked) == 1 },
-		"connecting": func(_ *names, f *reactortest.Faults) bool { return f.Calls["Connected"] > 0 },
+	moments := map[string]func(n *names, f *testworld.Faults) bool{
+		"waiting":    func(*names, *testworld.Faults) bool { return true },
+		"resolving":  func(n *names, _ *testworld.Faults) bool { return len(n.asked) == 1 },
+		"connecting": func(_ *names, f *testworld.Faults) bool { return f.Calls["Connected"] > 0 },
 	}
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for name, now := range moments {
 			t.Run(name, func(t *testing.T) {
 				n := &names{}
-				faults := &reactortest.Faults{Connected: func() error { return kernel.ErrAgain }}
-				r := reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: n})
+				faults := &testworld.Faults{Connected: func() error { return kernel.ErrAgain }}
+				r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Resolver: n})
 				dest := listen(t, r, &service{}, nil).Addr()
 				if name == "resolving" {
 					dest = kernel.HostAddr("nowhere", 7)
@@ -50,7 +50,7 @@ func TestStopConnecting(t *testing.T) {
 
 // TCP-38: also where it has hardly begun, and where it has nearly come about.
 func TestStopConnectingInCallbacks(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := listen(t, r, &service{}, nil)
 		f := &dialer{t: t}
@@ -80,7 +80,7 @@ func TestStopConnectingInCallbacks(t *testing.T) {
 
 // TCP-39: each verb has its time.
 func TestConnectorMisused(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		srv, cli := new(end), new(end)
 		p, c := connect(t, r, srv, cli)
@@ -110,7 +110,7 @@ func TestConnectorMisused(t *testing.T) {
 
 // TCP-40: Disconnect does what there is to do.
 func TestDisconnect(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := listen(t, r, &service{}, nil)
 		f := &dialer{t: t}
@@ -120,7 +120,7 @@ func TestDisconnect(t *testing.T) {
 		sameEvents(t, f.events, "start", "started", "failed", "stop")
 		isConnectError(t, f.failure, reactor.ErrCancelled)
 		c.Disconnect() // disconnected
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		sameEvents(t, f.events, "start", "started", "failed", "stop")
 		f.events = nil
 		if err := c.Connect(); err != nil {
@@ -140,7 +140,7 @@ func TestDisconnect(t *testing.T) {
 // TCP-42: the protocol first, then the connector's state, the listener, and the
 // factory; TCP-37: with the connector that Dial returned.
 func TestConnectionEndedOrder(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		srv := &service{}
 		p := listen(t, r, srv, nil)
@@ -179,7 +179,7 @@ func TestConnectAgain(t *testing.T) {
 			panic(err)
 		}
 	}
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := listen(t, r, &service{}, nil)
 		f := &dialer{t: t}
@@ -209,7 +209,7 @@ func TestConnectAgain(t *testing.T) {
 
 // TCP-43: also in the failure that StopConnecting caused.
 func TestConnectAgainAfterStopConnecting(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := listen(t, r, &service{}, nil)
 		f := &dialer{t: t}
@@ -232,7 +232,7 @@ func TestConnectAgainAfterStopConnecting(t *testing.T) {
 
 // TCP-44: a client's factory that builds nothing ends the connection cleanly.
 func TestDialBuildsNothing(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		srv := &service{}
 		p := listen(t, r, srv, nil)
@@ -251,7 +251,7 @@ func TestDialBuildsNothing(t *testing.T) {
 // TCP-45: one that panics fails the attempt. TCP-46: a ConnectionMade that
 // panics loses the connection.
 func TestDialPanics(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		panics := 0
 		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
 		p := listen(t, r, &service{}, nil)
@@ -280,7 +280,7 @@ func TestDialPanics(t *testing.T) {
 // A factory that cannot start fails the attempt, and is not stopped: neither for
 // this use, nor for another that came after it (TCP-14).
 func TestDialFactoryCannotStart(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := listen(t, r, &service{}, nil)
 		f := &service{startErr: errors.New("not today")}

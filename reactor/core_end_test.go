@@ -13,11 +13,11 @@ import (
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 func TestBuiltInShutdownSteps(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		srv, cli := &end{}, &end{}
@@ -46,7 +46,7 @@ type readWriter struct{ *pipeReader }
 func (readWriter) DoWrite() error { return nil }
 
 func TestDisconnectAll(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var panics []any
 		r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics = append(panics, e.Value) }})
 		var s steps
@@ -81,7 +81,7 @@ func TestDisconnectAll(t *testing.T) {
 
 // The same with descriptors among them.
 func TestDisconnectDescriptors(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		var panics []any
 		r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics = append(panics, e.Value) }})
 		var s steps
@@ -120,9 +120,9 @@ func TestDisconnectDescriptors(t *testing.T) {
 }
 
 func TestNoLastPoll(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		p := newPipeReader(t)
 		p.read = func() { t.Error("CORE-27: DoRead after the shutdown") }
 		waits := 0
@@ -147,7 +147,7 @@ func TestNoLastPoll(t *testing.T) {
 }
 
 func TestCallWhenRunning(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var s steps
 		r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { s.add(fmt.Sprint("panic ", e.Value)) }})
 		r.CallWhenRunning(s.adds("one"))
@@ -190,7 +190,7 @@ func (a *answers) Resolve(r *reactor.Reactor, name string, done func([]netip.Add
 }
 
 func TestResolveNames(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		a := &answers{}
 		r := w.New(t, reactor.Config{Resolver: a})
 		for _, c := range []struct{ name, want string }{
@@ -216,7 +216,7 @@ func TestResolveNames(t *testing.T) {
 }
 
 func TestResolveLocalhost(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		r.CallWhenRunning(func() {
 			r.Resolve("localhost", func(ips []netip.Addr, err error) {
@@ -287,14 +287,14 @@ func TestPanicInCallback(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			chunked(t, func(t *testing.T, w reactortest.World) { survives(t, w, c.do) })
+			chunked(t, func(t *testing.T, w testworld.World) { survives(t, w, c.do) })
 		})
 	}
 }
 
 // And in DoRead of a descriptor (CORE-20, X-3).
 func TestPanicInDoRead(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		survives(t, w, func(t *testing.T, r *reactor.Reactor) {
 			p := newPipeReader(t)
 			p.read = func() { panic("oh") }
@@ -306,7 +306,7 @@ func TestPanicInDoRead(t *testing.T) {
 }
 
 // survives has do lead to one panic, with "oh", while another connection is there.
-func survives(t *testing.T, w reactortest.World, do func(t *testing.T, r *reactor.Reactor)) {
+func survives(t *testing.T, w testworld.World, do func(t *testing.T, r *reactor.Reactor)) {
 	t.Helper()
 	var log coreLog
 	var panics []any

@@ -14,14 +14,14 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // runToEnd runs r until it ends. One that does not end is stopped, and the test
 // fails; that guard is no timer of the reactor's, so it does not shorten a wait.
 func runToEnd(t *testing.T, r *reactor.Reactor) {
 	t.Helper()
-	guard := time.AfterFunc(reactortest.Limit, func() {
+	guard := time.AfterFunc(testworld.Limit, func() {
 		t.Error("the reactor did not end")
 		r.Post(r.Crash)
 		r.Kernel().Wake() // in case that wake-up is lost
@@ -87,7 +87,7 @@ type spyKernel struct {
 	heard  func(os.Signal)           // called, if not nil, after each delivery
 }
 
-func spyOn(t *testing.T, w reactortest.World) *spyKernel { return &spyKernel{Kernel: w.Open(t)} }
+func spyOn(t *testing.T, w testworld.World) *spyKernel { return &spyKernel{Kernel: w.Open(t)} }
 
 func (k *spyKernel) Unwrap() kernel.Kernel { return k.Kernel }
 
@@ -157,7 +157,7 @@ type input struct {
 }
 
 // newInput turns r, which must have been made with bytewise, until the input is there.
-func newInput(t *testing.T, w reactortest.World, r *reactor.Reactor) *input {
+func newInput(t *testing.T, w testworld.World, r *reactor.Reactor) *input {
 	t.Helper()
 	p := &input{read: func() {}}
 	arrived := false
@@ -176,7 +176,7 @@ func (p *input) on()  { p.s.ResumeProducing() }
 func (p *input) off() { p.s.PauseProducing() }
 
 func TestStopOnlyWhileRunning(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		if r.Running() || r.Stop() != reactor.ErrNotRunning {
 			t.Error("CORE-1: a fresh reactor runs, or can be stopped")
@@ -217,7 +217,7 @@ func TestStopOnlyWhileRunning(t *testing.T) {
 }
 
 func TestRunTwice(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var got []error
 		again := func() { got = append(got, r.Run(context.Background())) }
@@ -242,9 +242,9 @@ func TestRunTwice(t *testing.T) {
 }
 
 func TestRunningInTriggers(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{Signals: []os.Signal{os.Interrupt}})
+		r := testworld.New(t, k, reactor.Config{Signals: []os.Signal{os.Interrupt}})
 		var s steps
 		k.notify = s.adds("signals taken")
 		for _, ev := range []string{reactor.Startup, reactor.Shutdown} {
@@ -266,7 +266,7 @@ func TestRunningInTriggers(t *testing.T) {
 }
 
 func TestStartupWaits(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, bytewise)
 		var s steps
 		note := func(what string) func() { return func() { s.add(fmt.Sprintf("%s %v", what, r.Running())) } }
@@ -303,7 +303,7 @@ func TestStartupWaits(t *testing.T) {
 }
 
 func TestStopBeforeStartup(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		r.AddTrigger(reactor.Before, reactor.Startup, func() {
@@ -319,7 +319,7 @@ func TestStopBeforeStartup(t *testing.T) {
 }
 
 func TestContextStopsRun(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		ctx, cancel := context.WithCancel(context.Background())
 		down := false
@@ -332,7 +332,7 @@ func TestContextStopsRun(t *testing.T) {
 }
 
 func TestCrash(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		down := r.AddTrigger(reactor.Before, reactor.Shutdown, s.adds("shutdown"))
@@ -368,7 +368,7 @@ func TestCrash(t *testing.T) {
 func TestCrashDuringStartup(t *testing.T) {
 	for _, p := range []reactor.Phase{reactor.Before, reactor.During, reactor.After} {
 		t.Run(p.String(), func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			worlds(t, func(t *testing.T, w testworld.World) {
 				r := w.New(t, reactor.Config{})
 				var s steps
 				r.AddTrigger(p, reactor.Startup, func() { s.add("crash"); r.Crash() })
@@ -385,7 +385,7 @@ func TestCrashDuringStartup(t *testing.T) {
 }
 
 func TestCrashWhileWaiting(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var late func()
 		r.AddWaitTrigger(reactor.Startup, func(done func()) { late = done })
@@ -410,11 +410,11 @@ func TestCrashWhileWaiting(t *testing.T) {
 }
 
 func TestTurn(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, bytewise)
+		r := testworld.New(t, k, bytewise)
 		far := r.CallLater(time.Hour, func() { t.Error("an hour has passed") })
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if got := k.lastWait(); got != 0 {
 			t.Errorf("CORE-19: Turn(0) waits until %v", got)
 		}
@@ -436,7 +436,7 @@ func TestTurn(t *testing.T) {
 		p.on()
 		r.CallLater(0, s.adds("timer"))
 		r.Post(s.adds("post"))
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		same(t, s, "post", "timer", "io") // CORE-19: one pass, on a reactor never run
 		p.off()
 		again := func() {
@@ -448,24 +448,24 @@ func TestTurn(t *testing.T) {
 			r.Turn(0)
 		}
 		r.Post(again)
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		r.Post(func() { again(); r.Stop() })
 		runToEnd(t, r)
 	})
 }
 
 func TestKernelFailures(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var log coreLog
 		broken := errors.New("broken kernel")
 		left := 3
-		f := &reactortest.Faults{Wait: func() error {
+		f := &testworld.Faults{Wait: func() error {
 			if left--; left >= 0 {
 				return broken
 			}
 			return nil
 		}}
-		r := reactortest.New(t, f.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(&log)})
+		r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(&log)})
 		var stop func()
 		stop = func() {
 			if left < 0 {
@@ -481,8 +481,8 @@ func TestKernelFailures(t *testing.T) {
 			t.Errorf("CORE-20: %d failures logged, %d delayed calls", n, r.Stats().DelayedCalls)
 		}
 		// One that never recovers ends the run, in order.
-		f = &reactortest.Faults{Wait: func() error { return broken }}
-		r = reactortest.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+		f = &testworld.Faults{Wait: func() error { return broken }}
+		r = testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
 		down := false
 		r.AddTrigger(reactor.After, reactor.Shutdown, func() { down = true })
 		if err := r.Run(context.Background()); !errors.Is(err, broken) || !down {
@@ -492,7 +492,7 @@ func TestKernelFailures(t *testing.T) {
 }
 
 func TestOrderOfOneTurn(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, bytewise)
 		p := newInput(t, w, r)
 		var s steps
@@ -518,7 +518,7 @@ func TestOrderOfOneTurn(t *testing.T) {
 }
 
 func TestStopWithinTurn(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, from := range []string{"timer", "post"} {
 			r := w.New(t, reactor.Config{})
 			var s steps
@@ -538,7 +538,7 @@ func TestStopWithinTurn(t *testing.T) {
 }
 
 func TestStopBeforeWait(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		srv, cli := &end{}, &end{}
 		srv.onMade = func() { srv.s.PauseProducing() } // it will not see the end, so nothing wakes the loop
@@ -561,7 +561,7 @@ func TestStopBeforeWait(t *testing.T) {
 }
 
 func TestShutdownWaits(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, bytewise)
 		var s steps
 		p := newInput(t, w, r)

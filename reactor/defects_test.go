@@ -19,7 +19,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // The tests in this file are named after defects of other event loops. Each of
@@ -30,7 +30,7 @@ func noFiles() error { return &native.SysError{Op: "accept", Errno: syscall.EMFI
 
 // D1: running out of descriptors ends neither the loop nor any connection.
 func TestD1AcceptWithoutDescriptors(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
 		var srv, cli, late end
 		protos := []reactor.Protocol{&srv, &late}
@@ -70,7 +70,7 @@ const starveRoom = 6
 
 // D1, for real: a process at its limit.
 func TestD1RealLimit(t *testing.T) {
-	nativeWorlds(t, "rlimits, and processes of their own", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "rlimits, and processes of their own", func(t *testing.T, w testworld.World) {
 		c := startChild(t, "starve "+w.Name())
 		defer c.stop(t)
 		addr := c.hear(t, "addr")
@@ -135,15 +135,15 @@ func TestD1RealLimit(t *testing.T) {
 // slowly turns srv much and cli little, so that cli reads slowly, until done.
 func slowly(t *testing.T, srv, cli *reactor.Reactor, done func() bool) {
 	t.Helper()
-	reactortest.Until(t, func() bool {
-		reactortest.Turns(t, srv, 3)
+	testworld.Until(t, func() bool {
+		testworld.Turns(t, srv, 3)
 		return done()
 	}, cli)
 }
 
 // D2: everything that was written before Close arrives at a slow reader.
 func TestD2WriteThenClose(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 8<<20)
 		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
 		var srv end
@@ -163,7 +163,7 @@ func TestD2WriteThenClose(t *testing.T) {
 
 // D3: a peer that has sent request and end is answered, also later.
 func TestD3AnswerAfterEnd(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli halfEnd
 		srv.onReadLost = func() {
@@ -186,7 +186,7 @@ func TestD3AnswerAfterEnd(t *testing.T) {
 // D4: what is documented to come after the connections comes after them, and
 // stopping takes no time.
 func TestD4ShutdownOrder(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		began := time.Now()
 		for range 10 {
 			r := w.New(t, reactor.Config{})
@@ -220,14 +220,14 @@ func TestD4ShutdownOrder(t *testing.T) {
 
 // D5: what a write leaves over is sent, without another write to push it.
 func TestD5LargeWrite(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 8<<20)
 		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
 		var srv end
 		var cli sum
 		port := listen(t, r, one(&srv), nil)
 		slow.Dial(port.Addr(), one(&cli), nil, nil)
-		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, slow)
+		testworld.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, slow)
 		if n, err := srv.s.Write(counting(size)); n != size || err != nil {
 			t.Errorf("D5: %d, %v", n, err)
 		}
@@ -240,14 +240,14 @@ func TestD5LargeWrite(t *testing.T) {
 
 // D6: of many slices none is lost when the socket takes only some.
 func TestD6LargeVectors(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 8<<20)
 		r, slow := w.New(t, reactor.Config{}), w.New(t, reactor.Config{ReadBuffer: 32 << 10})
 		var srv end
 		var cli sum
 		port := listen(t, r, one(&srv), nil)
 		slow.Dial(port.Addr(), one(&cli), nil, nil)
-		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, slow)
+		testworld.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, slow)
 		bufs := slices.Collect(slices.Chunk(counting(size), (size+63)/64))
 		if n, err := srv.s.WriteVec(bufs); n != size || err != nil || len(bufs) != 64 {
 			t.Errorf("D6: %d, %v", n, err)
@@ -265,7 +265,7 @@ func TestD6LargeVectors(t *testing.T) {
 // D7: a large write in ConnectionMade is flushed to its end, and later ones too,
 // on both sides.
 func TestD7LargeWriteInConnectionMade(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 4<<20)
 		r := w.New(t, reactor.Config{})
 		var srv, cli sum
@@ -285,17 +285,17 @@ func TestD7LargeWriteInConnectionMade(t *testing.T) {
 
 // D8: what arrived with the end while the loop was busy is delivered first.
 func TestD8DataBeforeEnd(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 1<<20)
 		r, peer := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
 		var srv sum
 		var cli end
 		port := listen(t, r, one(&srv), nil)
 		peer.Dial(port.Addr(), one(&cli), nil, nil)
-		reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, peer)
+		testworld.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, peer)
 		cli.s.Write(counting(size))
 		cli.s.Close()
-		reactortest.Turns(t, peer, 100) // and r does not turn: it is busy
+		testworld.Turns(t, peer, 100) // and r does not turn: it is busy
 		if srv.n != 0 || peer.Stats().Events == 0 {
 			t.Fatalf("%d bytes were read already", srv.n)
 		}
@@ -311,7 +311,7 @@ func TestD10AcceptKeepsFailing(t *testing.T) {
 	for name, errno := range map[string]syscall.Errno{"EMFILE": syscall.EMFILE, "ENFILE": syscall.ENFILE, "other": syscall.EIO} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of the time is waiting
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			worlds(t, func(t *testing.T, w testworld.World) {
 				r, f := faulty(t, w)
 				var srv, cli end
 				port := listen(t, r, one(&srv), nil)
@@ -372,7 +372,7 @@ func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
 			t.Errorf("D12: Stream.%s after the loss", name)
 		}
 	}
-	reactortest.Turns(t, r, 2)
+	testworld.Turns(t, r, 2)
 }
 
 // D12: whatever is called on a lost stream is harmless.
@@ -381,11 +381,11 @@ func TestD12LostStream(t *testing.T) {
 		"closed":  func(s *reactor.Stream) { s.Close() },
 		"aborted": func(s *reactor.Stream) { s.Abort() },
 	} {
-		t.Run(name, func(t *testing.T) { worlds(t, func(t *testing.T, w reactortest.World) { testLostStream(t, w, end) }) })
+		t.Run(name, func(t *testing.T) { worlds(t, func(t *testing.T, w testworld.World) { testLostStream(t, w, end) }) })
 	}
 }
 
-func testLostStream(t *testing.T, w reactortest.World, over func(s *reactor.Stream)) {
+func testLostStream(t *testing.T, w testworld.World, over func(s *reactor.Stream)) {
 	r := w.New(t, reactor.Config{})
 	var srv, cli end
 	connect(t, r, &srv, &cli)
@@ -404,17 +404,17 @@ func testLostStream(t *testing.T, w reactortest.World, over func(s *reactor.Stre
 
 // D13: a loop with nothing to do does nothing, also beside a busy one.
 func TestD13IdleLoop(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r, idle := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
 		other := listen(t, idle, one(new(end)), nil)
 		var srv, cli end
 		port, _ := connect(t, r, &srv, &cli)
 		cli.s.Write([]byte("x"))
 		until(t, r, func() bool { return srv.got != nil })
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		for name, r := range map[string]*reactor.Reactor{"served": r, "idle": idle} {
 			events := r.Stats().Events
-			reactortest.Turns(t, r, 100)
+			testworld.Turns(t, r, 100)
 			if n := r.Stats().Events - events; n != 0 {
 				t.Errorf("D13: %d events for the %s loop, with nothing to do", n, name)
 			}
@@ -428,7 +428,7 @@ func TestD13IdleLoop(t *testing.T) {
 // D14: an error of a socket from which nothing is wanted makes no events; the
 // next write finds it.
 func TestD14ErrorUnheard(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for name, quiet := range map[string]func(srv, cli *halfEnd) bool{
 			"paused": func(srv, _ *halfEnd) bool { srv.s.PauseProducing(); return true },
 			"after the peer's end": func(srv, cli *halfEnd) bool {
@@ -444,13 +444,13 @@ func TestD14ErrorUnheard(t *testing.T) {
 			connect(t, r, &srv, &cli)
 			cli.s.PauseProducing()
 			wait := quiet(&srv, &cli)
-			reactortest.Turns(t, r, 2)
+			testworld.Turns(t, r, 2)
 			cli.s.Abort()
 			until(t, r, func() bool { return cli.err != nil })
 			if wait {
-				reactortest.Turns(t, r, 2)
+				testworld.Turns(t, r, 2)
 				events := r.Stats().Events
-				reactortest.Turns(t, r, 100)
+				testworld.Turns(t, r, 100)
 				if n := r.Stats().Events - events; n != 0 || srv.err != nil {
 					t.Errorf("D14: %s: %d events, lost %v", name, n, srv.err)
 				}

@@ -13,14 +13,14 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // faulty is a reactor whose kernel fails on demand.
-func faulty(t *testing.T, w reactortest.World) (*reactor.Reactor, *reactortest.Faults) {
+func faulty(t *testing.T, w testworld.World) (*reactor.Reactor, *testworld.Faults) {
 	t.Helper()
-	f := new(reactortest.Faults)
-	return reactortest.New(t, f.Wrap(w.Open(t)), reactor.Config{}), f
+	f := new(testworld.Faults)
+	return testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{}), f
 }
 
 // full is a Write that finds no room.
@@ -59,7 +59,7 @@ func counting(n int) []byte {
 
 // Small writes are gathered, large ones go at once, empty ones nowhere.
 func TestWriteGathers(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
 		var srv, cli end
 		connect(t, r, &srv, &cli)
@@ -75,7 +75,7 @@ func TestWriteGathers(t *testing.T) {
 		}
 		write(nil)
 		write([]byte{}, nil, []byte{})
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if calls() != 0 || f.Calls["Arm"] != arms {
 			t.Errorf("DESC-2 DESC-9: an empty write makes %d writes, %d arms", calls(), f.Calls["Arm"]-arms)
 		}
@@ -90,7 +90,7 @@ func TestWriteGathers(t *testing.T) {
 		if calls() != 1 || srv.s.Buffered() != 0 || string(cli.got) != strings.Repeat("abcdef", 5) {
 			t.Errorf("DESC-6: %d writes for 30 bytes", calls())
 		}
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		// DESC-8: nothing is left, and the socket is not watched for room.
 		if calls() != 1 || f.Calls["Arm"] != arms {
 			t.Errorf("DESC-8 DESC-9: %d writes, %d arms after all is sent", calls(), f.Calls["Arm"]-arms)
@@ -106,7 +106,7 @@ func TestWriteGathers(t *testing.T) {
 
 // What cannot be written is refused, and nothing of it is sent.
 func TestWriteRefused(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		for name, c := range map[string]struct {
 			end  func(s *reactor.Stream)
@@ -149,13 +149,13 @@ func TestWriteRefused(t *testing.T) {
 
 // Order is kept, whatever the pieces.
 func TestWriteOrder(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) { testOrder(t, w, 1, 0, 700, 3, 2, 1, 400) })
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) { testOrder(t, w, 1, 0, 700, 3, 2, 1, 400) })
+	worlds(t, func(t *testing.T, w testworld.World) {
 		testOrder(t, w, 1, 20000, 3, 16<<10, 0, 700, 100000, 1, 70000)
 	})
 }
 
-func testOrder(t *testing.T, w reactortest.World, sizes ...int) {
+func testOrder(t *testing.T, w testworld.World, sizes ...int) {
 	r := w.New(t, reactor.Config{})
 	var srv, cli end
 	connect(t, r, &srv, &cli)
@@ -174,7 +174,7 @@ func testOrder(t *testing.T, w reactortest.World, sizes ...int) {
 			clear(p) // the caller's again after the call
 		}
 		if i%2 == 1 {
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, r, 1)
 		}
 	}
 	want = want[:len(want)-len(rest)]
@@ -187,7 +187,7 @@ func testOrder(t *testing.T, w reactortest.World, sizes ...int) {
 
 // Many small writes while the socket is full: more pieces than one call takes.
 func TestWriteManyPieces(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 2<<20)
 		r, f := faulty(t, w)
 		var srv end
@@ -229,7 +229,7 @@ func (c *sum) DataReceived(p []byte) {
 }
 
 func TestWriteOfSixtyMegabytes(t *testing.T) {
-	heavy(t, func(t *testing.T, w reactortest.World) {
+	heavy(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv end
 		var cli sum
@@ -245,19 +245,19 @@ func TestWriteOfSixtyMegabytes(t *testing.T) {
 
 // What the socket says to a write.
 func TestWriteResults(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
 		var srv, cli end
 		connect(t, r, &srv, &cli)
 		f.Write = full
 		srv.s.Write(counting(50000))
 		srv.s.Write(counting(10))
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if srv.s.Buffered() != 50010 || srv.err != nil {
 			t.Errorf("DESC-7: %d bytes kept of 50010, lost %v", srv.s.Buffered(), srv.err)
 		}
 		f.Write, f.MaxWrite = nil, 20000
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if srv.s.Buffered() != 30010 {
 			t.Errorf("DESC-7: %d bytes kept of 50010 when 20000 were taken", srv.s.Buffered())
 		}
@@ -279,7 +279,7 @@ func TestWriteResults(t *testing.T) {
 }
 
 func TestCloseLater(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli end
 		connect(t, r, &srv, &cli)
@@ -298,7 +298,7 @@ func TestCloseLater(t *testing.T) {
 		}
 		until(t, r, func() bool { return srv.err != nil && cli.err != nil })
 		srv.s.Close()
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if srv.err != reactor.ErrClosed || !slices.Equal(srv.events, []string{"made", "lost closed"}) {
 			t.Errorf("DESC-22 DESC-25: %v", srv.events)
 		}
@@ -307,7 +307,7 @@ func TestCloseLater(t *testing.T) {
 
 // Close stops reading at once, and sends what was buffered.
 func TestCloseSendsAndReadsNoMore(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 70000)
 		for _, second := range []string{"", "second"} {
 			r, f := faulty(t, w)
@@ -338,7 +338,7 @@ func TestCloseSendsAndReadsNoMore(t *testing.T) {
 
 // Close after our direction has ended.
 func TestCloseAfterCloseWrite(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli halfEnd
 		connect(t, r, &srv, &cli)
@@ -357,7 +357,7 @@ func TestCloseAfterCloseWrite(t *testing.T) {
 		if srv.err != nil {
 			t.Error("DESC-26: lost inside Close")
 		}
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if srv.err != reactor.ErrClosed {
 			t.Errorf("DESC-26: a turn later: lost %v", srv.err)
 		}
@@ -368,7 +368,7 @@ func TestCloseAfterCloseWrite(t *testing.T) {
 
 // A protocol that does not listen to half-closes.
 func TestHalfCloseDefaults(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli end
 		connect(t, r, &srv, &cli)
@@ -393,13 +393,13 @@ func TestAbort(t *testing.T) {
 	} {
 		for _, where := range []string{"made", "data", "outside"} {
 			t.Run(name+"/"+where, func(t *testing.T) {
-				chunked(t, func(t *testing.T, w reactortest.World) { testAbort(t, w, where, end) })
+				chunked(t, func(t *testing.T, w testworld.World) { testAbort(t, w, where, end) })
 			})
 		}
 	}
 }
 
-func testAbort(t *testing.T, w reactortest.World, where string, abort func(s *reactor.Stream)) {
+func testAbort(t *testing.T, w testworld.World, where string, abort func(s *reactor.Stream)) {
 	r, f := faulty(t, w)
 	var srv, cli end
 	inside := false
@@ -433,7 +433,7 @@ func testAbort(t *testing.T, w reactortest.World, where string, abort func(s *re
 		}
 	}
 	until(t, r, func() bool { return srv.err != nil && cli.err != nil })
-	reactortest.Turns(t, r, 2)
+	testworld.Turns(t, r, 2)
 	last := srv.events[len(srv.events)-1]
 	if srv.err != reactor.ErrAborted || last != "lost aborted" || len(srv.events) > 3 {
 		t.Errorf("DESC-29: %v", srv.events)
@@ -448,7 +448,7 @@ func testAbort(t *testing.T, w reactortest.World, where string, abort func(s *re
 
 // After the loss nothing keeps the protocol alive.
 func TestProtocolReleased(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var kept []*reactor.Stream
 		var ghosts []weak.Pointer[end]
@@ -463,10 +463,10 @@ func TestProtocolReleased(t *testing.T) {
 		port := listen(t, r, f, nil)
 		c := r.Dial(port.Addr(), f, nil, nil)
 		until(t, r, func() bool { return len(kept) == 2 })
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		kept[0].Close()
 		until(t, r, func() bool { return lost == 2 })
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if lost != 2 {
 			t.Errorf("DESC-30: ConnectionLost came %d times to two protocols", lost)
 		}
@@ -490,7 +490,7 @@ type named struct{ end }
 func (*named) LogPrefix() string { return "Fancy" }
 
 func TestLogPrefixOfStreams(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv end
 		var cli named

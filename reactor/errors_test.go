@@ -15,7 +15,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // ERR-1, ERR-2: which error is which other.
@@ -73,7 +73,7 @@ func TestErrorTree(t *testing.T) {
 
 // What the system says when connecting, in the reactor's words.
 func TestConnectErrors(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
 		port := listen(t, r, one(new(end)), nil)
 		for _, c := range []struct {
@@ -121,7 +121,7 @@ func TestConnectErrors(t *testing.T) {
 
 // The same for real: nobody listens.
 func TestConnectRefused(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		port := listen(t, r, one(new(end)), nil)
 		stopped := false
@@ -166,7 +166,7 @@ func resolve(t *testing.T, r *reactor.Reactor, v *resolver, name string) (ips []
 
 // Which names are addresses and need not be looked up.
 func TestLiterals(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var v resolver
 		r := w.New(t, reactor.Config{Resolver: &v})
 		for name, number := range map[string]string{
@@ -206,7 +206,7 @@ func TestLiterals(t *testing.T) {
 
 // ADDR-2: a stream is of a kind of network that has streams.
 func TestWrongNetwork(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		for _, n := range []kernel.Net{0, kernel.UDP, kernel.Pipe, kernel.Process, 99} {
 			a := loopback
@@ -253,7 +253,7 @@ func TestScopes(t *testing.T) {
 		ip = netip.MustParseAddr("::1") // without a scope the rest still holds
 		t.Log("no link-local address on this machine")
 	}
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		ip := ip
 		if w.Simulated() { // its hosts have no link-local addresses
 			ip = netip.IPv6Loopback()

@@ -10,7 +10,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 func newReactor() *reactor.Reactor {
@@ -105,13 +105,13 @@ func (u *Upper) DataReceived(p []byte) {
 }
 
 func TestUpper(t *testing.T) {
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			c := new(end)
 			connect(t, r, new(Upper), c)
 			c.s.Write([]byte("hello"))
-			reactortest.Until(t, func() bool { return string(c.got) == "HELLO" }, r)
+			testworld.Until(t, func() bool { return string(c.got) == "HELLO" }, r)
 		})
 	}
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // wrapper is a factory around another, and says so.
@@ -33,7 +33,7 @@ func (f *wrapper) StopFactory() error {
 // last, whichever way that comes; a wrapper begins before what it wraps, and ends after it.
 // What fails on the way takes back what was begun, and every failure is told.
 func TestFactoryAroundFactory(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var log []string
 		inner := &wrapper{Factory: one(&end{}), name: "inner", log: &log}

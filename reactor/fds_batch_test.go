@@ -13,13 +13,13 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"golang.org/x/sys/unix"
 )
 
 // Whoever comes first in a batch removes the other, which then gets nothing.
 func TestDescriptorRemovedInBatch(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, q, r := newPipe(t), newPipe(t), w.New(t, reactor.Config{})
 		a, b := &thing{fd: p.r}, &thing{fd: q.r}
 		a.onRead = func() error { r.RemoveReader(b); return nil }
@@ -28,7 +28,7 @@ func TestDescriptorRemovedInBatch(t *testing.T) {
 		q.put(t, "x")
 		add(t, r, a, nil)
 		add(t, r, b, nil)
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if a.reads+b.reads != 1 {
 			t.Errorf("FDS-14: %d calls in a batch in which the first removes the other", a.reads+b.reads)
 		}
@@ -37,14 +37,14 @@ func TestDescriptorRemovedInBatch(t *testing.T) {
 
 // Before each call the reactor looks whether it is still wanted.
 func TestDescriptorRechecked(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, q, r := newPair(t), newPair(t), w.New(t, reactor.Config{})
 		a, b := &thing{fd: p.r}, &thing{fd: q.r}
 		p.put(t, "x")
 		q.put(t, "x")
 		a.onRead = func() error { r.RemoveWriter(a); return nil }
 		add(t, r, a, a)
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if a.reads != 2 || a.writes != 0 {
 			t.Errorf("FDS-15: %d reads, %d writes; the first read removed the writer", a.reads, a.writes)
 		}
@@ -54,7 +54,7 @@ func TestDescriptorRechecked(t *testing.T) {
 		b.onRead = func() error { r.RemoveReader(a); return nil }
 		add(t, r, nil, a)
 		add(t, r, b, b)
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if a.reads+b.reads != 1 || a.writes != 1 || b.writes != 1 {
 			t.Errorf("FDS-15: %d reads, %d and %d writes", a.reads+b.reads, a.writes, b.writes)
 		}
@@ -63,12 +63,12 @@ func TestDescriptorRechecked(t *testing.T) {
 
 // One number, a reader and a writer that are two objects.
 func TestDescriptorTwoObjects(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, r := newPair(t), w.New(t, reactor.Config{})
 		in, out := &thing{fd: p.r}, &thing{fd: p.r}
 		add(t, r, in, out)
 		p.put(t, "x")
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if in.reads != 2 || in.writes != 0 || out.reads != 0 || out.writes != 2 {
 			t.Errorf("FDS-17: reader %d+%d, writer %d+%d", in.reads, in.writes, out.reads, out.writes)
 		}
@@ -76,13 +76,13 @@ func TestDescriptorTwoObjects(t *testing.T) {
 			t.Errorf("FDS-17: %d listed", all)
 		}
 		in.onRead = func() error { return kernel.ErrReset }
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if len(in.lost) != 1 || in.reads != 3 || out.lost != nil || out.writes != 3 {
 			t.Errorf("FDS-17 FDS-16: the reader ended: lost %v and %v, %d reads, %d writes",
 				in.lost, out.lost, in.reads, out.writes)
 		}
 		out.onWrite = func() error { return kernel.ErrReset }
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if len(out.lost) != 1 || len(in.lost) != 1 || r.Stats().Sources != 0 {
 			t.Errorf("FDS-17: the writer ended: lost %v and %v", in.lost, out.lost)
 		}
@@ -91,7 +91,7 @@ func TestDescriptorTwoObjects(t *testing.T) {
 
 // A number that is closed and used again within a batch.
 func TestDescriptorReusedInBatch(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		fresh, p, q := newPipe(t), newPipe(t), newPipe(t)
 		r := w.New(t, reactor.Config{})
 		a, b, c := &thing{fd: p.r}, &thing{fd: q.r}, &thing{}
@@ -114,14 +114,14 @@ func TestDescriptorReusedInBatch(t *testing.T) {
 		a.onRead, b.onRead = replace(b), replace(a)
 		add(t, r, a, nil)
 		add(t, r, b, nil)
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if a.reads+b.reads != 1 {
 			t.Errorf("FDS-14: %d calls", a.reads+b.reads)
 		}
 		if c.fd == 0 || c.reads != 0 {
 			t.Errorf("FDS-18 FDS-19: the new descriptor was called %d times in the batch it came in", c.reads)
 		}
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if c.reads != 1 || c.lost != nil {
 			t.Errorf("FDS-19: called %d times in the next turn, lost %v", c.reads, c.lost)
 		}
@@ -130,7 +130,7 @@ func TestDescriptorReusedInBatch(t *testing.T) {
 
 // What was written before the end is read, and then the end.
 func TestDescriptorHangUp(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		for range 50 {
 			p := newPipe(t)
@@ -154,7 +154,7 @@ func TestDescriptorHangUp(t *testing.T) {
 		got := ""
 		d := &halfThing{thing: thing{fd: p.r, onRead: reading(p.r, 4, &got)}}
 		add(t, r, d, nil)
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if d.reads != 0 {
 			t.Fatal("read of an empty pipe")
 		}
@@ -171,7 +171,7 @@ func TestDescriptorHangUp(t *testing.T) {
 
 // The reader of a pipe goes while we write to it: DoWrite finds out.
 func TestDescriptorDeadWriteEnd(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
 		out := &thing{fd: p.w}
 		out.onWrite = func() error {
@@ -184,7 +184,7 @@ func TestDescriptorDeadWriteEnd(t *testing.T) {
 		add(t, r, nil, out)
 		for writes := -1; writes != out.writes; { // fill it
 			writes = out.writes
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, r, 1)
 		}
 		closeFD(&p.r)
 		until(t, r, func() bool { return out.lost != nil })
@@ -197,7 +197,7 @@ func TestDescriptorDeadWriteEnd(t *testing.T) {
 
 // One bad descriptor does not spoil the others.
 func TestDescriptorClosedBehindBack(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, q, r := newPipe(t), newPipe(t), w.New(t, reactor.Config{})
 		got, none := "", ""
 		bad, good := &thing{fd: p.r, onRead: reading(p.r, 4, &none)}, &thing{fd: q.r, onRead: reading(q.r, 4, &got)}
@@ -252,12 +252,12 @@ func TestDescriptorClosedBehindBack(t *testing.T) {
 func TestDescriptorNumberReused(t *testing.T) {
 	for name, duplicate := range map[string]bool{"closed": false, "closed, a duplicate lives on": true} {
 		t.Run(name, func(t *testing.T) {
-			nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+			nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 				old, fresh := newPair(t), newPair(t)
 				r := w.New(t, reactor.Config{})
 				a, b := &thing{fd: old.r}, &thing{fd: old.r}
 				add(t, r, a, a)
-				reactortest.Turns(t, r, 1)
+				testworld.Turns(t, r, 1)
 				a.writes = 0
 				if duplicate {
 					dup, err := unix.Dup(old.r)
@@ -275,12 +275,12 @@ func TestDescriptorNumberReused(t *testing.T) {
 				if duplicate {
 					old.put(t, "x")
 				}
-				reactortest.Turns(t, r, 40)
+				testworld.Turns(t, r, 40)
 				if a.reads+a.writes != 0 || b.reads != 0 || b.writes != 40 {
 					t.Errorf("FDS-30: old %d+%d, new %d+%d", a.reads, a.writes, b.reads, b.writes)
 				}
 				fresh.put(t, "x")
-				reactortest.Turns(t, r, 1)
+				testworld.Turns(t, r, 1)
 				if b.reads != 1 || b.lost != nil {
 					t.Errorf("FDS-30: %d reads, lost %v", b.reads, b.lost)
 				}
@@ -292,7 +292,7 @@ func TestDescriptorNumberReused(t *testing.T) {
 // A wait ends when it should, not before and without spinning; whether descriptors are
 // watched or connections.
 func TestDescriptorsDoNotSpoilTimeouts(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		if w.Simulated() {
 			connect(t, r, new(end), new(end))
@@ -315,10 +315,10 @@ func TestDescriptorsDoNotSpoilTimeouts(t *testing.T) {
 
 // A failure of the kernel changes nothing.
 func TestDescriptorArmFails(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
-		var f reactortest.Faults
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		var f testworld.Faults
 		p := newPair(t)
-		r := reactortest.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+		r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
 		fail := func(kernel.Ready) error { return kernel.ErrNoResources }
 		d, other := &thing{fd: p.r}, &thing{fd: p.r}
 		f.Arm = fail
@@ -339,12 +339,12 @@ func TestDescriptorArmFails(t *testing.T) {
 		}
 		f.Arm = nil
 		p.put(t, "x")
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if d.reads+other.reads != 0 || d.writes != 2 || len(r.Readers()) != 0 || len(r.Writers()) != 1 {
 			t.Errorf("FDS-28: after a failed AddReader %d reads, %d writes", d.reads+other.reads, d.writes)
 		}
 		add(t, r, d, nil)
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if d.reads != 1 || d.writes != 3 || d.lost != nil {
 			t.Errorf("FDS-28: %d reads, %d writes, lost %v", d.reads, d.writes, d.lost)
 		}
@@ -353,7 +353,7 @@ func TestDescriptorArmFails(t *testing.T) {
 
 // Regular files are always ready, and belong in every list.
 func TestDescriptorRegularFiles(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var files [2]*os.File
 		text := strings.Repeat("regular", 300)
@@ -373,7 +373,7 @@ func TestDescriptorRegularFiles(t *testing.T) {
 		add(t, r, in, out)
 		add(t, r, out, nil)
 		r.RemoveReader(&thing{fd: in.fd}) // FDS-32: unknown
-		reactortest.Turns(t, r, 4)
+		testworld.Turns(t, r, 4)
 		if in.reads != 4 || out.reads != 4 || out.writes != 4 || in.writes != 0 {
 			t.Errorf("FDS-31 FDS-32: in 4 turns %d and %d reads, %d writes", in.reads, out.reads, out.writes)
 		}
@@ -383,7 +383,7 @@ func TestDescriptorRegularFiles(t *testing.T) {
 		if all := r.RemoveAll(); len(all) != 2 {
 			t.Errorf("FDS-5 FDS-32: RemoveAll returned %v", all)
 		}
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if in.reads != 4 || out.writes != 4 {
 			t.Error("FDS-5 FDS-32: called after RemoveAll")
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"golang.org/x/sys/unix"
 )
 
@@ -164,17 +164,17 @@ func add(t *testing.T, r *reactor.Reactor, reader reactor.ReadDescriptor, writer
 
 // Readiness is told again in every turn until the descriptor is removed.
 func TestDescriptorReady(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
 		in, out := &thing{fd: p.r}, &thing{fd: p.w}
 		add(t, r, in, out)
 		add(t, r, in, out) // FDS-3: twice is once
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if in.reads != 0 || out.writes != 3 {
 			t.Errorf("FDS-1: %d reads of an empty pipe, %d writes in 3 turns", in.reads, out.writes)
 		}
 		p.put(t, "x")
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if in.reads != 3 || out.writes != 6 {
 			t.Errorf("FDS-1 FDS-3: %d reads in 3 turns, %d writes in 6", in.reads, out.writes)
 		}
@@ -185,7 +185,7 @@ func TestDescriptorReady(t *testing.T) {
 		r.RemoveWriter(out)
 		r.RemoveReader(&thing{fd: p.r})
 		r.RemoveWriter(&thing{fd: -1})
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if in.reads != 3 || out.writes != 6 {
 			t.Error("FDS-2: called after its removal, with data waiting")
 		}
@@ -200,8 +200,8 @@ func TestDescriptorReady(t *testing.T) {
 
 // A kernel that has nothing to watch descriptors with says so, and goes on.
 func TestDescriptorsUnsupported(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
-		r := reactortest.New(t, struct{ kernel.Kernel }{w.Open(t)}, reactor.Config{})
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := testworld.New(t, struct{ kernel.Kernel }{w.Open(t)}, reactor.Config{})
 		d := &thing{fd: 0}
 		if err := r.AddReader(d); !errors.Is(err, kernel.ErrUnsupported) {
 			t.Errorf("AddReader: %v", err)
@@ -210,7 +210,7 @@ func TestDescriptorsUnsupported(t *testing.T) {
 			t.Errorf("AddWriter: %v", err)
 		}
 		r.RemoveReader(d)
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if d.lost != nil || len(r.Readers())+len(r.Writers()) != 0 || r.Stats().Sources != 0 {
 			t.Errorf("lost %v, %+v", d.lost, r.Stats())
 		}
@@ -219,14 +219,14 @@ func TestDescriptorsUnsupported(t *testing.T) {
 
 // Removed before there was anything to read.
 func TestDescriptorRemovedBefore(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
 		in, out := &thing{fd: p.r}, &thing{fd: p.w}
 		add(t, r, in, out)
 		r.RemoveReader(in)
 		r.RemoveWriter(out)
 		p.put(t, "x")
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if in.reads+out.writes != 0 {
 			t.Error("FDS-2: called although it was removed before the event")
 		}
@@ -234,7 +234,7 @@ func TestDescriptorRemovedBefore(t *testing.T) {
 }
 
 func TestDescriptorLists(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, q, r := newPair(t), newPipe(t), w.New(t, reactor.Config{})
 		both, in := &thing{fd: p.r}, &thing{fd: q.r}
 		add(t, r, both, both)
@@ -257,7 +257,7 @@ func TestDescriptorLists(t *testing.T) {
 			t.Errorf("FDS-5: RemoveAll returned %v", all)
 		}
 		asked := both.asked + in.asked
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if both.reads+both.writes+in.reads != 0 || both.lost != nil || in.lost != nil {
 			t.Error("FDS-5: an event or a loss after RemoveAll")
 		}
@@ -277,7 +277,7 @@ func TestDescriptorLists(t *testing.T) {
 // What a handler returns decides.
 func TestDescriptorResults(t *testing.T) {
 	broken := errors.New("broken")
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		for name, c := range map[string]struct {
 			read, write error
@@ -307,7 +307,7 @@ func TestDescriptorResults(t *testing.T) {
 			}
 			p.put(t, "x")
 			add(t, r, d, d)
-			reactortest.Turns(t, r, 2)
+			testworld.Turns(t, r, 2)
 			if c.lost == nil {
 				if d.lost != nil || d.reads != 2 || d.writes != 2 {
 					t.Errorf("%s: %d reads, %d writes, lost %v", name, d.reads, d.writes, d.lost)
@@ -345,7 +345,7 @@ func TestDescriptorHalfClose(t *testing.T) {
 		"no end but a failed (FDS-9)": {result: kernel.ErrReset},
 	} {
 		t.Run(name, func(t *testing.T) {
-			nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+			nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 				p, r := newPair(t), w.New(t, reactor.Config{})
 				d := &halfThing{thing: thing{fd: p.r}}
 				if c.write {
@@ -355,7 +355,7 @@ func TestDescriptorHalfClose(t *testing.T) {
 				}
 				p.put(t, "x")
 				add(t, r, d, d)
-				reactortest.Turns(t, r, 3)
+				testworld.Turns(t, r, 3)
 				if c.half {
 					if len(d.readLost) != 1 || d.readLost[0] != io.EOF || d.lost != nil || d.reads != 1 {
 						t.Errorf("FDS-9: read lost %v, lost %v after %d reads", d.readLost, d.lost, d.reads)
@@ -392,7 +392,7 @@ func TestDescriptorPanics(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+			nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 				var panics []*reactor.PanicError
 				p, q := newPair(t), newPair(t)
 				r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics = append(panics, e) }})
@@ -402,7 +402,7 @@ func TestDescriptorPanics(t *testing.T) {
 				q.put(t, "x")
 				add(t, r, d, d)
 				add(t, r, other, nil)
-				reactortest.Turns(t, r, 3)
+				testworld.Turns(t, r, 3)
 				if len(panics) != 1 || panics[0].Value != "boom" {
 					t.Fatalf("FDS-11: panics %v", panics)
 				}
@@ -433,7 +433,7 @@ func TestDescriptorPanics(t *testing.T) {
 }
 
 func TestDescriptorsWhenStopping(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, q, r := newPair(t), newPipe(t), w.New(t, reactor.Config{})
 		both, out, removed := &thing{fd: p.r}, &thing{fd: q.w}, &thing{fd: q.r}
 		add(t, r, both, both)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // halfPair is two connected ends that listen to half-closes.
@@ -17,7 +17,7 @@ type halfPair struct {
 	srv, cli halfEnd
 }
 
-func newHalfPair(t *testing.T, w reactortest.World) *halfPair {
+func newHalfPair(t *testing.T, w testworld.World) *halfPair {
 	t.Helper()
 	p := &halfPair{r: w.New(t, reactor.Config{})}
 	connect(t, p.r, &p.srv, &p.cli)
@@ -32,7 +32,7 @@ func saw(h *halfEnd, what string) func() bool {
 // TCP-58: after CloseWrite nothing more is taken, before the half-close as after
 // it; what a registered producer writes before it is.
 func TestWriteAfterCloseWrite(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newHalfPair(t, w)
 		s := p.srv.s
 		refused := func(when string) {
@@ -62,7 +62,7 @@ func TestWriteAfterCloseWrite(t *testing.T) {
 // TCP-70: the protocol hears of it, once. TCP-71: the peer can still write, and
 // must close itself.
 func TestCloseWrite(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		sent := pattern(bulk(w, 17_000))
 		p := newHalfPair(t, w)
 		p.srv.s.Write(sent)
@@ -74,12 +74,12 @@ func TestCloseWrite(t *testing.T) {
 			t.Errorf("%d of %d bytes came", len(p.cli.got), len(sent))
 		}
 		p.srv.s.CloseWrite()
-		reactortest.Turns(t, p.r, 3)
+		testworld.Turns(t, p.r, 3)
 		sameEvents(t, p.srv.events, "made", "write lost")
 		sameEvents(t, p.cli.events, "made", "data", "read lost")
 		p.cli.s.Write([]byte("an answer"))
 		until(t, p.r, func() bool { return string(p.srv.got) == "an answer" })
-		reactortest.Turns(t, p.r, 3)
+		testworld.Turns(t, p.r, 3)
 		sameEvents(t, p.cli.events, "made", "data", "read lost") // it lives on
 		p.cli.s.Close()
 		until(t, p.r, func() bool { return p.cli.err != nil })
@@ -92,7 +92,7 @@ func TestCloseWrite(t *testing.T) {
 // TCP-69: it waits for a registered producer, paused or not. TCP-76: one that
 // goes without a word lets it happen.
 func TestCloseWriteWaitsForProducer(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, size := range []int{0, 100_000} { // more than HighWater pauses it
 			var h halfEnd
 			r, f, p := withPeer(t, w, reactor.Config{}, &h)
@@ -100,7 +100,7 @@ func TestCloseWriteWaitsForProducer(t *testing.T) {
 			h.s.RegisterProducer(&quiet{e: &h.end})
 			h.s.Write(make([]byte, size))
 			h.s.CloseWrite()
-			reactortest.Turns(t, r, 3)
+			testworld.Turns(t, r, 3)
 			want := []string{"made"}
 			if size > 0 {
 				want = append(want, "pause")
@@ -113,7 +113,7 @@ func TestCloseWriteWaitsForProducer(t *testing.T) {
 			if _, err := io.ReadFull(p, make([]byte, size)); err != nil {
 				t.Fatal(err)
 			}
-			reactortest.Turns(t, r, 3)
+			testworld.Turns(t, r, 3)
 			if size > 0 {
 				want = append(want, "resume")
 			}
@@ -131,7 +131,7 @@ func TestCloseWriteWaitsForProducer(t *testing.T) {
 // TCP-72: without a HalfCloseListener the peer's end is the end, and what was not
 // sent is dropped.
 func TestPeerEndsWhileWeSend(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
 		r, f, p := withPeer(t, w, reactor.Config{}, &e)
 		f.Write = func() error { return kernel.ErrAgain }
@@ -147,12 +147,12 @@ func TestPeerEndsWhileWeSend(t *testing.T) {
 
 // TCP-73: Close ends a connection both of whose directions have ended.
 func TestCloseAfterBothHalves(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newHalfPair(t, w)
 		p.srv.s.CloseWrite()
 		p.cli.s.CloseWrite()
 		until(t, p.r, func() bool { return len(p.srv.events) == 3 && len(p.cli.events) == 3 })
-		reactortest.Turns(t, p.r, 3)
+		testworld.Turns(t, p.r, 3)
 		for _, h := range []*halfEnd{&p.srv, &p.cli} {
 			sameEvents(t, h.events[:1], "made")
 			if h.err != nil || h.events[1] == h.events[2] {
@@ -170,32 +170,32 @@ func TestCloseAfterBothHalves(t *testing.T) {
 // TCP-74: a panic in either listener is the end of the connection; also if
 // CloseWrite was called in ConnectionMade.
 func TestHalfCloseListenerPanics(t *testing.T) {
-	cases := map[string]func(h *halfEnd, p func() *reactortest.Peer) (want string){
-		"read": func(h *halfEnd, p func() *reactortest.Peer) string {
+	cases := map[string]func(h *halfEnd, p func() *testworld.Peer) (want string){
+		"read": func(h *halfEnd, p func() *testworld.Peer) string {
 			h.onReadLost = func() { panic("read") }
 			p().CloseWrite()
 			return "read lost"
 		},
-		"write": func(h *halfEnd, p func() *reactortest.Peer) string {
+		"write": func(h *halfEnd, p func() *testworld.Peer) string {
 			h.onWriteLost = func() { panic("write") }
 			p()
 			h.s.CloseWrite()
 			return "write lost"
 		},
-		"write, at once": func(h *halfEnd, p func() *reactortest.Peer) string {
+		"write, at once": func(h *halfEnd, p func() *testworld.Peer) string {
 			h.onMade = func() { h.s.CloseWrite() }
 			h.onWriteLost = func() { panic("write, at once") }
 			p()
 			return "write lost"
 		},
 	}
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for name, act := range cases {
 			t.Run(name, func(t *testing.T) {
 				var h halfEnd
 				panics := 0
 				var r *reactor.Reactor
-				what := act(&h, func() (p *reactortest.Peer) {
+				what := act(&h, func() (p *testworld.Peer) {
 					r, _, p = withPeer(t, w, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }}, &h)
 					return p
 				})
@@ -212,12 +212,12 @@ func TestHalfCloseListenerPanics(t *testing.T) {
 // TCP-75: ending a direction of a connection that is gone is not a failure of its
 // own.
 func TestCloseWriteOfGonePeer(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var h halfEnd
 		r, _, p := withPeer(t, w, reactor.Config{}, &h)
 		h.s.PauseProducing()
 		p.Abort()
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		h.s.CloseWrite()
 		until(t, r, saw(&h, "write lost"))
 		h.s.ResumeProducing()

@@ -8,25 +8,25 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // loopback is a free port of 127.0.0.1.
 var loopback = kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
 
 // worlds runs body once on every kernel, the simulated one included.
-func worlds(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+func worlds(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 	}
 }
 
 // heavy is worlds for what moves megabytes: under the race detector, which looks at each byte
 // and sees no more on other kernels, it runs body on the first alone.
-func heavy(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+func heavy(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 		if raced {
 			break
@@ -35,9 +35,9 @@ func heavy(t *testing.T, body func(t *testing.T, w reactortest.World)) {
 }
 
 // chunked runs body on every kernel, for every chunk size.
-func chunked(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+func chunked(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		if raced && (w.Chunk() > 1 || w.Chunk() == 1 && w.Simulated()) {
 			continue // the race detector is slow, and sees no more in other pieces
 		}
@@ -46,9 +46,9 @@ func chunked(t *testing.T, body func(t *testing.T, w reactortest.World)) {
 }
 
 // nativeWorlds is worlds without the simulated one; why says what that one lacks.
-func nativeWorlds(t *testing.T, why string, body func(t *testing.T, w reactortest.World)) {
+func nativeWorlds(t *testing.T, why string, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range reactortest.Native() {
+	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
 			t.Logf("not simulated: %s", why)
 			body(t, w)
@@ -58,7 +58,7 @@ func nativeWorlds(t *testing.T, why string, body func(t *testing.T, w reactortes
 
 // bulk is n, for an amount of bytes that is more than the buffers on the way hold; or
 // less where streams are cut, with smaller buffers where those can be had.
-func bulk(w reactortest.World, n int) int {
+func bulk(w testworld.World, n int) int {
 	if w.Chunk() == 0 {
 		return n
 	}
@@ -71,7 +71,7 @@ func bulk(w reactortest.World, n int) int {
 // until turns r until done.
 func until(t *testing.T, r *reactor.Reactor, done func() bool) {
 	t.Helper()
-	reactortest.Until(t, done, r)
+	testworld.Until(t, done, r)
 }
 
 // end is a protocol that notes what happens to it, in order, and does what it is

@@ -6,7 +6,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // sink checks that it receives want, in order, and keeps nothing.
@@ -35,7 +35,7 @@ func TestLargeWrite(t *testing.T) {
 		size /= 6 // still more than the buffers on the way hold
 	}
 	all := pattern(size)
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		sent := all[:bulk(w, len(all))]
 		r := w.New(t, reactor.Config{})
 		var srv end
@@ -61,7 +61,7 @@ func TestLargeWrite(t *testing.T) {
 
 // TCP-54, in writes of every size, on every way of cutting a stream.
 func TestManyWrites(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		sent := pattern(bulk(w, 20_000))
 		r := w.New(t, reactor.Config{})
 		var srv end
@@ -110,7 +110,7 @@ func (p *relay) ConnectionLost(error) { p.to.StopConsuming() }
 func TestPiping(t *testing.T) {
 	const readBuffer, high = 32 << 10, 64 << 10
 	sent := pattern(40_000_000) // much more than the system's buffers hold
-	heavy(t, func(t *testing.T, w reactortest.World) {
+	heavy(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{ReadBuffer: readBuffer})
 		// sender > relay > out ... reader, all on this reactor.
 		var out, sender end

@@ -14,7 +14,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // journal is a slog.Handler that keeps each record as a line, level first.
@@ -82,7 +82,7 @@ func (f *service) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 }
 
 // refuses tells whether nobody listens at a.
-func refuses(t *testing.T, w reactortest.World, a kernel.Addr) bool {
+func refuses(t *testing.T, w testworld.World, a kernel.Addr) bool {
 	t.Helper()
 	p, err := w.Connect(t, a)
 	if err == nil {
@@ -113,7 +113,7 @@ func stopped(t *testing.T, p *reactor.Port) {
 }
 
 // needIPv6 skips the test on a machine without ::1.
-func needIPv6(t *testing.T, w reactortest.World) {
+func needIPv6(t *testing.T, w testworld.World) {
 	t.Helper()
 	if w.Simulated() {
 		return
@@ -126,7 +126,7 @@ func needIPv6(t *testing.T, w reactortest.World) {
 }
 
 func TestListenBindsAtOnce(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &service{}
 		p := listen(t, r, f, nil)
@@ -141,7 +141,7 @@ func TestListenBindsAtOnce(t *testing.T) {
 
 // Sixty clients are more than Twisted's backlog of 50 would hold (TCP-1).
 func TestListenBacklogIsTheSystems(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &service{}
 		p := listen(t, r, f, nil)
@@ -165,9 +165,9 @@ func (k *backlogs) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error)
 
 // TCP-1: a backlog of one's own reaches the system, also when listening again.
 func TestListenBacklog(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := &backlogs{Kernel: w.Open(t)}
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		p := listen(t, r, &service{}, &reactor.ListenConfig{Backlog: 7})
 		stopped(t, p)
 		if err := p.StartListening(); err != nil {
@@ -181,7 +181,7 @@ func TestListenBacklog(t *testing.T) {
 }
 
 func TestListenFamilies(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p, err := r.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), 0), &service{}, nil)
 		if err != nil {
@@ -199,7 +199,7 @@ func TestListenFamilies(t *testing.T) {
 }
 
 func TestListenIPv6(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		needIPv6(t, w)
 		r := w.New(t, reactor.Config{})
 		f := &service{}
@@ -224,7 +224,7 @@ func TestListenIPv6(t *testing.T) {
 
 // TCP-6: "::" is IPv6 alone, so both families can be had at one port number.
 func TestListenIPv6AnyIsIPv6Only(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		needIPv6(t, w)
 		r := w.New(t, reactor.Config{})
 		six, err := r.Listen(kernel.TCPAddr(netip.IPv6Unspecified(), 0), &service{}, nil)
@@ -245,7 +245,7 @@ func TestListenIPv6AnyIsIPv6Only(t *testing.T) {
 // TCP-3: the address can be had again at once, though a connection to it is in
 // TIME_WAIT; TCP-8: also by what waits for the end of listening.
 func TestListenAgainAtOnce(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		srv, cli := new(end), new(end)
 		srv.onMade = func() { srv.s.Close() } // who ends first keeps the address
@@ -265,7 +265,7 @@ func TestListenAgainAtOnce(t *testing.T) {
 
 // TCP-4: a bind that fails leaves nothing behind.
 func TestListenAddressInUse(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		taken := listen(t, r, &service{}, nil)
 		fds, sources := descriptors(), r.Stats().Sources
@@ -291,9 +291,9 @@ func TestListenAddressInUse(t *testing.T) {
 // TCP-5: what fails beside bind is the same kind of error.
 func TestListenFailsElsewhere(t *testing.T) {
 	broken := fmt.Errorf("socket: %w", kernel.ErrTooManyFiles)
-	worlds(t, func(t *testing.T, w reactortest.World) {
-		faults := &reactortest.Faults{}
-		r := reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{})
+	worlds(t, func(t *testing.T, w testworld.World) {
+		faults := &testworld.Faults{}
+		r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{})
 		f := &service{}
 		check := func(what string, want error) {
 			t.Helper()
@@ -327,14 +327,14 @@ func TestListenFailsElsewhere(t *testing.T) {
 
 // TCP-7: bind, the log with the real port, the factory, then the first accept.
 func TestListenOrder(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var f service
 		log := &journal{heard: func(l string) { f.events = append(f.events, "log") }}
-		faults := &reactortest.Faults{
+		faults := &testworld.Faults{
 			Listen: func(kernel.Addr) error { f.events = append(f.events, "bind"); return nil },
 			Accept: func() error { f.events = append(f.events, "accept"); return nil },
 		}
-		r := reactortest.New(t, faults.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(log)})
+		r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(log)})
 		p := listen(t, r, &f, nil)
 		sameEvents(t, f.events, "bind", "log", "log", "start")
 		on := fmt.Sprintf("on=127.0.0.1:%d", p.Addr().Port())
@@ -349,7 +349,7 @@ func TestListenOrder(t *testing.T) {
 
 // TCP-8: accepting ends at once, the rest later, and connections live on.
 func TestStopListening(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &service{}
 		p := listen(t, r, f, nil)
@@ -376,7 +376,7 @@ func TestStopListening(t *testing.T) {
 		first.Write([]byte("still here"))
 		until(t, r, func() bool { return string(f.ends[0].got) == "still here" })
 		sameEvents(t, f.ends[0].events, "made", "data")
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if done != 1 {
 			t.Errorf("done was called %d times", done)
 		}
@@ -385,7 +385,7 @@ func TestStopListening(t *testing.T) {
 
 // TCP-9: whoever asks waits for the same end, also when it has come already.
 func TestStopListeningTwice(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &service{}
 		p := listen(t, r, f, nil)
@@ -419,7 +419,7 @@ func TestStopListeningTwice(t *testing.T) {
 
 // TCP-10: the factory's error is told, and the port is stopped all the same.
 func TestStopFactoryFails(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &service{stopErr: errors.New("no end")}
 		p := listen(t, r, f, nil)
@@ -439,7 +439,7 @@ func TestStopFactoryFails(t *testing.T) {
 
 // TCP-11: a stopped port starts again, and so does its factory.
 func TestStartListeningAgain(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &service{}
 		p := listen(t, r, f, nil)
@@ -458,7 +458,7 @@ func TestStartListeningAgain(t *testing.T) {
 
 // TCP-12: the reactor's end is the port's.
 func TestListeningUntilTheReactorStops(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := &service{}
 		p := listen(t, r, f, nil)
@@ -483,7 +483,7 @@ func TestListeningUntilTheReactorStops(t *testing.T) {
 // TCP-13: the log names kind and port, TCP-49: the text of a port its number
 // while it listens.
 func TestPortInText(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		log := &journal{}
 		r := w.New(t, reactor.Config{Logger: slog.New(log)})
 		p := listen(t, r, &service{}, nil)
@@ -502,7 +502,7 @@ func TestPortInText(t *testing.T) {
 
 // TCP-14, PROTO-4: a factory starts with its first use and stops with its last.
 func TestFactoryOnTwoPorts(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		log := &journal{}
 		r := w.New(t, reactor.Config{Logger: slog.New(log)})
 		f := &service{}

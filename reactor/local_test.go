@@ -4,14 +4,14 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // A local value is made once for each type and each reactor.
 func TestLocal(t *testing.T) {
 	type mine struct{ n int }
 	type other struct{ n int }
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		made := 0
 		first := func() *mine { made++; return &mine{made} }
 		a := w.New(t, reactor.Config{})

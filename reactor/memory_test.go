@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +23,7 @@ func (c *counter) DataReceived(p []byte) { c.n += len(p) }
 
 // An echoed message costs no memory.
 func TestEchoAllocs(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, size := range []int{64, 16 << 10} {
 			runs := 200
 			if w.Chunk() > 0 { // less, for single bytes
@@ -66,7 +66,7 @@ const (
 // D11: what an idle connection costs, its protocol included. The clients live in a
 // process of their own: their descriptors would not all fit into this one.
 func TestIdleMemory(t *testing.T) {
-	nativeWorlds(t, "rlimits, and clients in another process", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "rlimits, and clients in another process", func(t *testing.T, w testworld.World) {
 		if raced {
 			return // it is no race, and the detector has memory of its own
 		}
@@ -79,12 +79,12 @@ func TestIdleMemory(t *testing.T) {
 		}
 		r := w.New(t, reactor.Config{})
 		p := listen(t, r, reactor.Each[counter](), nil)
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		before := heap()
 		c := startChild(t, "idle "+p.Addr().String())
 		until(t, r, func() bool { return p.Stats().Open == idleConns })
 		c.hear(t, "connected")
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		each := (int64(heap()) - int64(before)) / idleConns
 		t.Logf("%d bytes of heap for each of %d idle connections on %s", each, idleConns, w.Name())
 		if each > idleBytes {

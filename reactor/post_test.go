@@ -6,12 +6,12 @@ import (
 	"weak"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // What is posted to a stopped reactor is not kept.
 func TestPostAfterStop(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		r.Close()
 		p := weak.Make(func() *[64]byte {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // source is a producer that notes what it is told.
@@ -54,7 +54,7 @@ func TestProducerMarks(t *testing.T) {
 			if c.high > 10_000 { // too much for single bytes
 				kernels = worlds
 			}
-			kernels(t, func(t *testing.T, w reactortest.World) {
+			kernels(t, func(t *testing.T, w testworld.World) {
 				r, f := faulty(t, w)
 				var srv, cli end
 				connectWith(t, r, &reactor.ListenConfig{StreamConfig: c.cfg}, &srv, &cli)
@@ -77,19 +77,19 @@ func TestProducerMarks(t *testing.T) {
 					t.Errorf("DESC-15: paused once, on the transition: %v", p.told)
 				}
 				f.Write, f.MaxWrite = nil, (c.high+4-c.low)/3
-				reactortest.Turns(t, r, 1)
+				testworld.Turns(t, r, 1)
 				if !p.heard("pause") {
 					t.Errorf("DESC-14: resumed above the low-water mark: %v", p.told)
 				}
 				until(t, r, func() bool { return srv.s.Buffered() == 0 })
-				reactortest.Turns(t, r, 2)
+				testworld.Turns(t, r, 2)
 				if !p.heard("pause", "resume") || resumedAt > c.low || c.low > 0 && resumedAt == 0 {
 					t.Errorf("DESC-14 DESC-8: resumed once at %d bytes: %v", resumedAt, p.told)
 				}
 				// Not paused, so not resumed.
 				srv.s.Write(make([]byte, c.high/2))
 				until(t, r, func() bool { return len(cli.got) == c.high+4+c.high/2 })
-				reactortest.Turns(t, r, 2)
+				testworld.Turns(t, r, 2)
 				if !p.heard("pause", "resume") {
 					t.Errorf("DESC-14: resumed without having been paused: %v", p.told)
 				}
@@ -106,7 +106,7 @@ func TestProducerRefills(t *testing.T) {
 		"WriteVec": func(s *reactor.Stream, n int) { s.WriteVec([][]byte{make([]byte, n-n/3), make([]byte, n/3)}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			chunked(t, func(t *testing.T, w reactortest.World) {
+			chunked(t, func(t *testing.T, w testworld.World) {
 				size, cfg := 70_000, reactor.StreamConfig{}
 				if w.Chunk() > 0 { // less, for single bytes
 					size, cfg.HighWater = 700, 699
@@ -127,7 +127,7 @@ func TestProducerRefills(t *testing.T) {
 				write(srv.s, size)
 				for len(cli.got) < 3*size {
 					f.Write = nil
-					reactortest.Turns(t, r, 1)
+					testworld.Turns(t, r, 1)
 				}
 				until(t, r, func() bool { return rounds == 3 })
 				if !p.heard("pause", "resume", "pause", "resume", "pause", "resume") {
@@ -141,7 +141,7 @@ func TestProducerRefills(t *testing.T) {
 
 // Only what is unsent counts.
 func TestProducerCountsUnsent(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
 		var srv, cli end
 		connect(t, r, &srv, &cli)
@@ -150,7 +150,7 @@ func TestProducerCountsUnsent(t *testing.T) {
 		f.Write = full
 		srv.s.Write(make([]byte, 60000))
 		f.Write, f.MaxWrite = nil, 50000
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		f.Write = full
 		srv.s.Write(make([]byte, 50000))
 		if srv.s.Buffered() != 60000 || !p.heard() {
@@ -162,7 +162,7 @@ func TestProducerCountsUnsent(t *testing.T) {
 
 // One at a time; a lost or ending connection takes none.
 func TestProducerRegistration(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli end
 		connect(t, r, &srv, &cli)
@@ -185,7 +185,7 @@ func TestProducerRegistration(t *testing.T) {
 		// DESC-11: registering while closing is allowed, and delays the close.
 		srv.s.Close()
 		register(t, srv.s, &p)
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if srv.err != nil || !p.heard() {
 			t.Errorf("DESC-11: lost %v, told %v", srv.err, p.told)
 		}
@@ -205,7 +205,7 @@ func TestProducerRegistration(t *testing.T) {
 func TestProducerDelaysTheEnd(t *testing.T) {
 	for _, paused := range []bool{false, true} {
 		for _, half := range []bool{false, true} {
-			chunked(t, func(t *testing.T, w reactortest.World) {
+			chunked(t, func(t *testing.T, w testworld.World) {
 				const size = 700
 				r, f := faulty(t, w)
 				var cli end
@@ -224,7 +224,7 @@ func TestProducerDelaysTheEnd(t *testing.T) {
 				}
 				f.Write = nil
 				until(t, r, func() bool { return srv.s.Buffered() == 0 })
-				reactortest.Turns(t, r, 3)
+				testworld.Turns(t, r, 3)
 				if len(srv.events) != 1 || cli.err != nil {
 					t.Errorf("DESC-23 DESC-24 DESC-27: did not wait for the producer: %v", srv.events)
 				}
@@ -249,7 +249,7 @@ func TestProducerDelaysTheEnd(t *testing.T) {
 }
 
 func TestStopConsuming(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli end
 		connect(t, r, &srv, &cli)
@@ -267,7 +267,7 @@ func TestStopConsuming(t *testing.T) {
 // At the loss the stream is lost first, then the producer is told, then the
 // protocol.
 func TestProducerAtTheLoss(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli end
 		connect(t, r, &srv, &cli)
@@ -308,7 +308,7 @@ func TestProducerAtTheLoss(t *testing.T) {
 
 // The read side as a producer: PauseProducing holds at once.
 func TestPauseReading(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, where := range []string{"made", "data"} {
 			r := w.New(t, reactor.Config{ReadBuffer: 4})
 			var srv, cli end
@@ -324,7 +324,7 @@ func TestPauseReading(t *testing.T) {
 			cli.s.Write([]byte("abcdefgh"))
 			cli.s.Close() // and the end waits behind it
 			until(t, r, func() bool { return cli.err != nil && calls == paused })
-			reactortest.Turns(t, r, 5)
+			testworld.Turns(t, r, 5)
 			if string(srv.got) != want || calls != paused || len(want) > 4*paused || srv.err != nil {
 				t.Errorf("DESC-31 DESC-33: paused in %s: got %q, lost %v", where, srv.got, srv.err)
 			}
@@ -344,25 +344,25 @@ func TestPauseReading(t *testing.T) {
 
 // Resuming wakes only what is connected and not closing.
 func TestResumeReading(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
 		var srv, cli end
 		connect(t, r, &srv, &cli)
 		cli.s.Write([]byte("x"))
 		srv.s.PauseProducing()
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		f.Write = full
 		srv.s.Write([]byte("pending"))
 		srv.s.StopProducing() // DESC-32: is Close
 		srv.s.ResumeProducing()
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if srv.got != nil || srv.err != nil {
 			t.Errorf("DESC-32: resumed while closing: got %q, lost %v", srv.got, srv.err)
 		}
 		f.Write = nil
 		until(t, r, func() bool { return srv.err != nil })
 		srv.s.ResumeProducing()
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if srv.got != nil || srv.err != reactor.ErrClosed || len(srv.events) != 2 {
 			t.Errorf("DESC-32: resumed after the loss: got %q, %v", srv.got, srv.events)
 		}
@@ -375,7 +375,7 @@ func TestResumeReading(t *testing.T) {
 		connect(t, r, &srv, &cli)
 		srv.s.PauseProducing()
 		cli.s.Write([]byte("x"))
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		srv.s.ResumeProducing()
 		until(t, r, func() bool { return srv.got != nil })
 	})
@@ -383,14 +383,14 @@ func TestResumeReading(t *testing.T) {
 
 // A paused stream finds out by writing that the peer is gone.
 func TestPausedStreamWritesToTheGone(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli end
 		connect(t, r, &srv, &cli)
 		srv.s.PauseProducing()
 		cli.s.Abort()
 		until(t, r, func() bool { return cli.err != nil })
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if srv.err != nil {
 			t.Errorf("DESC-34: paused, nothing written: lost %v", srv.err)
 		}
@@ -403,7 +403,7 @@ func TestPausedStreamWritesToTheGone(t *testing.T) {
 
 // A connection that buffers more than it may ends, and no other.
 func TestBufferFull(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
 		var srv, cli, srv2, cli2 end
 		connect(t, r, &srv2, &cli2)

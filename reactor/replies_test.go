@@ -6,12 +6,12 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // repliers are twenty connections of r, more than are answered at a time, whose peers
 // have all sent before r looks again.
-func repliers(t *testing.T, w reactortest.World, r *reactor.Reactor) (ends []*end, peers []*reactortest.Peer) {
+func repliers(t *testing.T, w testworld.World, r *reactor.Reactor) (ends []*end, peers []*testworld.Peer) {
 	t.Helper()
 	p := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
 		e := &end{}
@@ -32,7 +32,7 @@ func repliers(t *testing.T, w reactortest.World, r *reactor.Reactor) (ends []*en
 // TestReplies: answers that are held back for others all go out, whatever the others
 // do meanwhile (TCP-59, TCP-68, TCP-81).
 func TestReplies(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		panics := 0
 		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
 		ends, peers := repliers(t, w, r)
@@ -87,7 +87,7 @@ func heard(ends []*end) int {
 // TestReplyPanics: a panic in what sending an answer leads to ends that connection,
 // and the answers held behind it go out (TCP-81).
 func TestReplyPanics(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		panics := 0
 		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
 		var ends []*halfEnd
@@ -102,7 +102,7 @@ func TestReplyPanics(t *testing.T) {
 			ends = append(ends, h)
 			return h
 		}), nil)
-		var peers []*reactortest.Peer
+		var peers []*testworld.Peer
 		for range 5 {
 			peers = append(peers, w.Peer(t, p.Addr(), r))
 			until(t, r, func() bool { return len(ends) == len(peers) && ends[len(ends)-1].s != nil })

@@ -14,7 +14,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"golang.org/x/sys/unix"
 )
 
@@ -27,7 +27,7 @@ func goroutine() string {
 
 // every callback comes on the goroutine that called Run.
 func TestOneGoroutine(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		on := map[string]string{} // by callback; unlocked: the race detector looks too
 		seen := func(what string) func() { return func() { on[what] = goroutine() } }
@@ -80,12 +80,12 @@ func TestOneGoroutine(t *testing.T) {
 
 // no result comes inside the call that asks for it, however soon it is known.
 func TestResultsComeLater(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		port := listen(t, r, one(new(end)), nil)
 		stopped := listen(t, r, one(new(end)), nil)
 		stopped.StopListening(nil)
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		bad := reactor.DialConfig{StreamConfig: reactor.StreamConfig{LowWater: -1}}
 		for name, ask := range map[string]func(done func()){
 			"dial":                func(done func()) { r.Dial(port.Addr(), one(new(end)), nil, func(reactor.Protocol, error) { done() }) },
@@ -118,7 +118,7 @@ func TestResultsComeLater(t *testing.T) {
 			})
 			inside = false
 			until(t, r, func() bool { return times > 0 })
-			reactortest.Turns(t, r, 3)
+			testworld.Turns(t, r, 3)
 			if times != 1 {
 				t.Errorf("X-2: %s: told %d times", name, times)
 			}
@@ -146,12 +146,12 @@ func TestPanicsAreContained(t *testing.T) {
 		"pause": true, "resume": true, "resume at once": true, "stop": false, "lost": false,
 	} {
 		t.Run(where, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) { testPanic(t, w, where, lost) })
+			worlds(t, func(t *testing.T, w testworld.World) { testPanic(t, w, where, lost) })
 		})
 	}
 }
 
-func testPanic(t *testing.T, w reactortest.World, where string, lost bool) {
+func testPanic(t *testing.T, w testworld.World, where string, lost bool) {
 	var panics []*reactor.PanicError
 	r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics = append(panics, e) }})
 	var by, by2, cli end
@@ -201,7 +201,7 @@ func testPanic(t *testing.T, w reactortest.World, where string, lost bool) {
 		}
 	})
 	until(t, r, func() bool { return len(panics) > 0 && cli.err != nil })
-	reactortest.Turns(t, r, 3)
+	testworld.Turns(t, r, 3)
 	if len(panics) != 1 || panics[0].Value != "boom" || len(panics[0].Stack) == 0 {
 		t.Fatalf("X-3: panics %v", panics)
 	}
@@ -234,7 +234,7 @@ func open() map[int]bool {
 
 // what the reactor opens is close-on-exec, and non-blocking if it is a socket.
 func TestDescriptorFlags(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		before := open()
 		r := w.New(t, reactor.Config{})
 		connect(t, r, new(end), new(end))
@@ -262,7 +262,7 @@ func TestDescriptorFlags(t *testing.T) {
 
 // DESC-39: the flags of a foreign descriptor stay as they are.
 func TestForeignFlags(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
 		for _, set := range []bool{true, false} {
 			flags := 0
@@ -273,7 +273,7 @@ func TestForeignFlags(t *testing.T) {
 			unix.SetNonblock(p.r, set)
 			d := &thing{fd: p.r}
 			add(t, r, d, nil)
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, r, 1)
 			r.RemoveReader(d)
 			got, _ := unix.FcntlInt(uintptr(p.r), unix.F_GETFD, 0)
 			mode, err := unix.FcntlInt(uintptr(p.r), unix.F_GETFL, 0)
@@ -286,7 +286,7 @@ func TestForeignFlags(t *testing.T) {
 
 // DESC-37, DESC-38: plain reads and writes of a foreign descriptor.
 func TestForeignReadWrite(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, k := newPipe(t), w.Open(t)
 		defer k.Close()
 		in, err := k.(kernel.Watcher).Watch(p.r)
@@ -340,7 +340,7 @@ func TestForeignReadWrite(t *testing.T) {
 
 // whatever ended has given back its descriptor, once, and left no timer.
 func TestNothingIsLeft(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		if n := w.Net(); n != nil {
 			n.SetLatency("localhost", "localhost", time.Microsecond, time.Millisecond) // or nothing would take too long
 		}
@@ -376,7 +376,7 @@ func TestNothingIsLeft(t *testing.T) {
 			p.StopListening(func(error) { left-- })
 		}
 		until(t, r, func() bool { return left == 0 })
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if n := len(r.DelayedCalls()); n != 0 || r.Stats().Sources != 0 {
 			t.Errorf("X-5: %d delayed calls, %d sources are left", n, r.Stats().Sources)
 		}
@@ -396,21 +396,21 @@ func TestNothingIsLeft(t *testing.T) {
 // in one turn a busy connection gets one buffer, and the quiet one its turn.
 func TestNobodyStarves(t *testing.T) {
 	const limit = 16 << 10
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r, peer := w.New(t, reactor.Config{ReadBuffer: limit}), w.New(t, reactor.Config{})
 		var busy, quiet, busyPeer, quietPeer end
 		for srv, cli := range map[*end]*end{&busy: &busyPeer, &quiet: &quietPeer} {
 			p := listen(t, r, one(srv), nil)
 			peer.Dial(p.Addr(), one(cli), nil, nil)
-			reactortest.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, peer)
+			testworld.Until(t, func() bool { return srv.s != nil && cli.s != nil }, r, peer)
 		}
 		busyPeer.s.Write(make([]byte, 4<<20))
 		for round := 1; round <= 5; round++ {
-			reactortest.Turns(t, peer, 20)
+			testworld.Turns(t, peer, 20)
 			had := len(busy.got)
 			quietPeer.s.Write([]byte("x"))
-			reactortest.Turns(t, peer, 2)
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, peer, 2)
+			testworld.Turns(t, r, 1)
 			if n := len(busy.got) - had; n != limit || len(quiet.got) != round {
 				t.Errorf("X-6: in one turn %d bytes of the busy one, %d of %d messages of the quiet one", n, len(quiet.got), round)
 			}
@@ -423,7 +423,7 @@ func TestNobodyStarves(t *testing.T) {
 
 // how the stream is cut changes nothing about what arrives, and in which order.
 func TestChunksMeanNothing(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var srv, cli halfEnd
 		srv.onData = func(p []byte) { srv.s.Write(p) }

@@ -13,8 +13,8 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the transcripts of testdata/script anew; commit only a difference you understand")
@@ -38,7 +38,7 @@ func simSeeds() uint64 {
 // some seeds; each with both ends on one reactor, and on one each.
 func stages() (all []stage) {
 	for reactors := 1; reactors <= 2; reactors++ {
-		for name, w := range reactortest.Chunked() {
+		for name, w := range testworld.Chunked() {
 			if w.Name() == "sim" {
 				continue // below, where two kernels share a network
 			}
@@ -60,7 +60,7 @@ func stages() (all []stage) {
 // cutting opens kernels of w that cut streams, but for every 32nd read and write, which moves
 // more: in thousands of bytes that are cut all alike there is nothing new, and their last
 // hundreds are cut as ever.
-func cutting(w reactortest.World) func() func(testing.TB) kernel.Kernel {
+func cutting(w testworld.World) func() func(testing.TB) kernel.Kernel {
 	const often, more = 32, 512
 	return func() func(testing.TB) kernel.Kernel {
 		if w.Chunk() == 0 {
@@ -72,7 +72,7 @@ func cutting(w reactortest.World) func() func(testing.TB) kernel.Kernel {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := new(reactortest.Faults)
+			f := new(testworld.Faults)
 			cut := func(most *int) func() error {
 				calls := 0
 				return func() error {
@@ -95,7 +95,7 @@ func simulated(seed uint64) func() func(testing.TB) kernel.Kernel {
 	return func() func(testing.TB) kernel.Kernel {
 		n := sim.New(seed)
 		n.Config.ReadBuffer = 1 << 10 // of the host's own reactor, which has nothing to do
-		sizes := reactortest.ChunkSizes()
+		sizes := testworld.ChunkSizes()
 		n.MaxChunk = sizes[seed%uint64(len(sizes))]
 		if seed&1 != 0 {
 			n.Spurious = 0.1
@@ -134,7 +134,7 @@ func playFile(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	text, want, _ := strings.Cut(string(content), golden)
-	script, err := reactortest.ParseScript(text)
+	script, err := testworld.ParseScript(text)
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
@@ -157,11 +157,11 @@ func playFile(t *testing.T, file string) {
 }
 
 // play is the transcript of script on a stage.
-func play(t *testing.T, file string, script *reactortest.Script, s stage) string {
+func play(t *testing.T, file string, script *testworld.Script, s stage) string {
 	open := s.kernels()
 	got, err := script.Run(s.reactors, func(c reactor.Config) *reactor.Reactor {
 		c.ReadBuffer = 16 << 10 // thousands of reactors are made here
-		return reactortest.New(t, open(t), c)
+		return testworld.New(t, open(t), c)
 	})
 	if err != nil {
 		t.Errorf("%s: %v\n%s", file, err, got)

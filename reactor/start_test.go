@@ -10,7 +10,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // start starts r.
@@ -53,7 +53,7 @@ func notePhases(r *reactor.Reactor, s *steps) {
 
 // A life by Start and Turn is one by Run.
 func TestStart(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		notePhases(r, &s)
@@ -96,7 +96,7 @@ func TestStart(t *testing.T) {
 
 // Who starts what is started, or runs, is told so, and what runs goes on.
 func TestStartTwice(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		again := func(when string) {
 			if err := r.Start(); err != reactor.ErrAlreadyRunning {
@@ -123,13 +123,13 @@ func TestStartTwice(t *testing.T) {
 				t.Error("Start or Run in a callback of Turn did not panic")
 			}
 		})
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 	})
 }
 
 // Another goroutine stops it, and wakes the turn that waits.
 func TestStartThenStopFromElsewhere(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		start(t, r)
 		asked := make(chan error, 1)
@@ -144,7 +144,7 @@ func TestStartThenStopFromElsewhere(t *testing.T) {
 
 // A startup that waits, and a Stop meanwhile.
 func TestStartWaits(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		notePhases(r, &s)
@@ -153,11 +153,11 @@ func TestStartWaits(t *testing.T) {
 		start(t, r)
 		r.Post(s.adds("post"))
 		r.CallLater(0, s.adds("timer"))
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if err := r.Stop(); err != nil {
 			t.Errorf("CORE-10: Stop before the startup is over: %v", err)
 		}
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		// CORE-10: the loop serves everything meanwhile.
 		same(t, s, "before startup false", "post", "timer")
 		s = nil
@@ -169,15 +169,15 @@ func TestStartWaits(t *testing.T) {
 
 // CORE-24: while a shutdown waits, the loop serves everything.
 func TestStartedShutdownWaits(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		var stopped func()
 		r.AddWaitTrigger(reactor.Shutdown, func(done func()) { stopped = done })
 		start(t, r)
 		var srv, cli end
 		connect(t, r, &srv, &cli)
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		r.Stop()
 		if err := r.Turn(time.Second); err != nil || stopped == nil || k.lastWait() != 0 {
 			t.Errorf("the turn that carried out Stop waited until %v, %v", k.lastWait(), err)
@@ -211,16 +211,16 @@ func TestCloseStarted(t *testing.T) {
 			r.AddWaitTrigger(reactor.Shutdown, never)
 			start(t, r)
 			r.Stop()
-			reactortest.Turns(t, r, 2)
+			testworld.Turns(t, r, 2)
 		},
 		"Shutdown fired by hand": func(t *testing.T, r *reactor.Reactor) {
 			r.AddWaitTrigger(reactor.Shutdown, never)
 			r.FireEvent(reactor.Shutdown)
-			reactortest.Turns(t, r, 2)
+			testworld.Turns(t, r, 2)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			worlds(t, func(t *testing.T, w testworld.World) {
 				r := w.New(t, reactor.Config{})
 				after, asked := 0, 0
 				r.AddTrigger(reactor.After, reactor.Shutdown, func() { after++ })
@@ -244,7 +244,7 @@ func TestCloseStarted(t *testing.T) {
 // Close and Turn in callbacks of a started reactor are wrong; once shutdown has
 // begun Close has nothing to do.
 func TestStartIsNotReentrant(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		wrong := func(when string) {
 			if !panics(r.Close) {
@@ -265,7 +265,7 @@ func TestStartIsNotReentrant(t *testing.T) {
 		}
 		start(t, r)
 		r.Post(func() { wrong("in a callback") })
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		r.Stop()
 		turnToEnd(t, r)
 	})
@@ -277,7 +277,7 @@ func TestCrashStarted(t *testing.T) {
 		"in a callback": func(t *testing.T, r *reactor.Reactor) {
 			start(t, r)
 			r.Post(r.Crash)
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, r, 1)
 		},
 		"between turns": func(t *testing.T, r *reactor.Reactor) { start(t, r); r.Crash() },
 		"in startup": func(t *testing.T, r *reactor.Reactor) {
@@ -288,12 +288,12 @@ func TestCrashStarted(t *testing.T) {
 			r.AddWaitTrigger(reactor.Shutdown, func(func()) {})
 			start(t, r)
 			r.Stop()
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, r, 1)
 			r.Crash()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			worlds(t, func(t *testing.T, w testworld.World) {
 				r := w.New(t, reactor.Config{})
 				ended := 0
 				r.AddTrigger(reactor.During, reactor.Shutdown, func() { ended++ })
@@ -302,7 +302,7 @@ func TestCrashStarted(t *testing.T) {
 				if r.Running() || ended != 0 || !p.Listening() || r.Stop() != reactor.ErrNotRunning {
 					t.Errorf("CORE-14: running %v, shutdown %d times, listening %v", r.Running(), ended, p.Listening())
 				}
-				reactortest.Turns(t, r, 1) // as one that was never started
+				testworld.Turns(t, r, 1) // as one that was never started
 				var s steps
 				if r.CallWhenRunning(func() { s.add(fmt.Sprint("running ", r.Running())) }) == nil {
 					t.Error("CORE-15: a crashed reactor runs")
@@ -328,11 +328,11 @@ func TestStartSignals(t *testing.T) {
 		"crash": func(_ *testing.T, r *reactor.Reactor) { r.Crash() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			worlds(t, func(t *testing.T, w testworld.World) {
 				k := spyOn(t, w)
 				var s steps
 				k.notify = s.adds("notify")
-				r := reactortest.New(t, k, reactor.Config{Signals: []os.Signal{os.Interrupt}})
+				r := testworld.New(t, k, reactor.Config{Signals: []os.Signal{os.Interrupt}})
 				r.AddTrigger(reactor.Before, reactor.Startup, s.adds("before"))
 				r.AddTrigger(reactor.After, reactor.Startup, s.adds("after"))
 				start(t, r)
@@ -352,10 +352,10 @@ func TestStartSignals(t *testing.T) {
 // A kernel that fails for good ends a started reactor, and its last turn says why.
 // One that was never started only goes on failing.
 func TestStartedKernelFails(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
 		f.Wait = func() error { return kernel.ErrNoResources }
-		reactortest.Turns(t, r, 150)
+		testworld.Turns(t, r, 150)
 		start(t, r)
 		var err error
 		for turns := 0; err == nil && turns < 300; turns++ {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // still is a producer that does nothing.
@@ -19,7 +19,7 @@ func (still) StopProducing()   {}
 // TLS-33: the layer that is put in hears everything from then on, and gets what stood on
 // the transport, whose reading goes on.
 func TestSwitchProtocol(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		old, next, cli := new(end), new(end), new(end)
 		connect(t, r, old, cli)
@@ -42,7 +42,7 @@ func TestSwitchProtocol(t *testing.T) {
 
 // TLS-33: what is ending is not switched.
 func TestSwitchTooLate(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		srv, cli := new(halfEnd), new(end)
 		connect(t, r, srv, cli)

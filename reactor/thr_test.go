@@ -14,7 +14,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // goroutineName names the calling goroutine.
@@ -25,7 +25,7 @@ func goroutineName() string {
 }
 
 func TestPostOrder(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		const posters, each = 4, 100
 		r := w.New(t, reactor.Config{})
 		loop := goroutineName()
@@ -55,7 +55,7 @@ func TestPostOrder(t *testing.T) {
 }
 
 func TestPostNeverCalls(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		// THR-9: nothing comes back from it.
 		var post func(func()) = r.Post
@@ -82,9 +82,9 @@ func TestPostNeverCalls(t *testing.T) {
 }
 
 func TestPostBatches(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, bytewise)
+		r := testworld.New(t, k, bytewise)
 		timer, io, rounds := false, false, 0
 		p := newInput(t, w, r)
 		p.read = func() { io = true; p.off() }
@@ -116,9 +116,9 @@ func TestPostBatches(t *testing.T) {
 }
 
 func TestPostFromDelayedCall(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		ran := false
 		r.CallLater(0, func() { r.Post(func() { ran = true; r.Stop() }) })
 		k.asleep = func(until time.Duration) {
@@ -134,10 +134,10 @@ func TestPostFromDelayedCall(t *testing.T) {
 }
 
 func TestPostWhileBusy(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		const posts = 100_000
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		n := 0
 		count := func() {
 			if n++; n == posts {
@@ -165,10 +165,10 @@ func TestPostWhileBusy(t *testing.T) {
 }
 
 func TestOneWakeUpForManyPosts(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		const posters, each, rounds = 4, 25, 50
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		n, sleeps := 0, 0
 		k.asleep = func(until time.Duration) {
 			if until != kernel.Forever {
@@ -204,7 +204,7 @@ func TestOneWakeUpForManyPosts(t *testing.T) {
 // TestNoLostWakeUp lets several goroutines talk to a loop that goes to sleep all
 // the time: a wake-up that is lost once leaves them all waiting.
 func TestNoLostWakeUp(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		const posters, rounds = 4, 1000
 		r := w.New(t, reactor.Config{})
 		sum := 0
@@ -227,7 +227,7 @@ func TestNoLostWakeUp(t *testing.T) {
 }
 
 func TestPostedPanics(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var log coreLog
 		var s steps
 		r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { s.add(e.Error()) }})
@@ -235,7 +235,7 @@ func TestPostedPanics(t *testing.T) {
 		r.Post(func() { panic("one") })
 		r.Post(func() { panic("two") })
 		r.Post(s.adds("last"))
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		same(t, s, "first", "panic in posted function: one", "panic in posted function: two", "last") // THR-7
 		if n := log.count(slog.LevelError, "panic"); n != 2 || r.Stats().Panics != 2 {
 			t.Errorf("THR-7: %d logged, %d counted", n, r.Stats().Panics)
@@ -244,9 +244,9 @@ func TestPostedPanics(t *testing.T) {
 }
 
 func TestPoolThreadWakesLoop(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		asleep := make(chan struct{})
 		var once sync.Once
 		k.asleep = func(until time.Duration) {
@@ -282,7 +282,7 @@ func TestPoolThreadWakesLoop(t *testing.T) {
 }
 
 func TestPoolLife(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{PoolSize: 1})
 		p := r.Pool()
 		var ran, queued atomic.Bool
@@ -332,7 +332,7 @@ func TestPoolLife(t *testing.T) {
 }
 
 func TestPoolOfReactorNeverRun(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		if err := r.CallInThread(func() { t.Error("THR-12: executed without a run") }); err != nil {
 			t.Error(err)
@@ -361,7 +361,7 @@ func occupy(t *testing.T, r *reactor.Reactor, n int) (release func()) {
 }
 
 func TestPoolSize(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		if p := r.Pool(); p == nil || p != r.Pool() {
 			t.Error("THR-10: none, or two pools")
@@ -372,7 +372,7 @@ func TestPoolSize(t *testing.T) {
 		release := occupy(t, r, 12)
 		workers := func(what string, want int) {
 			t.Helper()
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, r, 1)
 			if got := r.Pool().Stats(); got.Workers != want {
 				t.Errorf("%s: %+v", what, got)
 			}
@@ -402,7 +402,7 @@ func TestPoolSize(t *testing.T) {
 			t.Error(err)
 		}
 		release = occupy(t, before, 3)
-		reactortest.Turns(t, before, 1)
+		testworld.Turns(t, before, 1)
 		if got := before.Pool().Stats().Workers; got != 1 {
 			t.Errorf("THR-14: suggested before the run: %d workers", got)
 		}
@@ -411,7 +411,7 @@ func TestPoolSize(t *testing.T) {
 }
 
 func TestResultsDuringShutdown(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{PoolSize: 2})
 		var s steps
 		release := make(chan struct{})
@@ -446,7 +446,7 @@ func TestResultsDuringShutdown(t *testing.T) {
 // TestBatchAroundShutdown has the shutdown end inside a posted function, with more
 // of the same batch behind it.
 func TestBatchAroundShutdown(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		asked := make(chan error, 1)
@@ -476,7 +476,7 @@ func TestBatchAroundShutdown(t *testing.T) {
 }
 
 func TestInThread(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		loop := goroutineName()
 		broken := errors.New("broken")
@@ -508,7 +508,7 @@ func TestInThread(t *testing.T) {
 }
 
 func TestCallInThread(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var log coreLog
 		panics := 0
 		r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) {
@@ -534,7 +534,7 @@ func TestCallInThread(t *testing.T) {
 }
 
 func TestAsk(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		panics := 0
 		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
 		broken := errors.New("broken")
@@ -575,7 +575,7 @@ func TestAsk(t *testing.T) {
 }
 
 func TestPostAllocs(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		n := 0
 		fn := func() { n++ }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // virtualKernel is a kernel whose clock moves only when the reactor waits, to the
@@ -41,9 +41,9 @@ func (k *virtualKernel) Wait(ev []kernel.Event, until time.Duration) (int, error
 // virtual is a reactor in virtual time, on every kernel.
 func virtual(t *testing.T, body func(t *testing.T, k *virtualKernel, r *reactor.Reactor)) {
 	t.Helper()
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := &virtualKernel{Kernel: w.Open(t), now: time.Second}
-		body(t, k, reactortest.New(t, k, reactor.Config{}))
+		body(t, k, testworld.New(t, k, reactor.Config{}))
 	})
 }
 
@@ -52,7 +52,7 @@ func virtual(t *testing.T, body func(t *testing.T, k *virtualKernel, r *reactor.
 func (k *virtualKernel) waitsUntil(t *testing.T, r *reactor.Reactor) time.Duration {
 	t.Helper()
 	now := k.now
-	reactortest.Turns(t, r, 1)
+	testworld.Turns(t, r, 1)
 	if err := r.Turn(-1); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func (k *virtualKernel) waitsUntil(t *testing.T, r *reactor.Reactor) time.Durati
 const ms = time.Millisecond
 
 func TestClock(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		a := r.Now()
 		d := r.CallLater(time.Hour, func() {})
@@ -102,7 +102,7 @@ func TestDelaysOutOfRange(t *testing.T) {
 		if !farther.Delay(math.MaxInt64) {
 			t.Error("TIME-4: Delay refused")
 		}
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		same(t, s, "zero", "negative", "most negative")
 		if got := k.waitsUntil(t, r); got < math.MaxInt64/2 {
 			t.Errorf("TIME-4: it waits until %v", got)
@@ -115,7 +115,7 @@ func TestDelaysOutOfRange(t *testing.T) {
 			}
 		}
 		r.Post(func() { far.Reset(math.MaxInt64); farther.Reset(math.MaxInt64 - 1) })
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if !far.Active() || far.Due() <= 0 || farther.Due() <= 0 {
 			t.Errorf("TIME-4: after Reset: %v, %v", far, farther)
 		}
@@ -174,13 +174,13 @@ func TestOneReadingOfTheClock(t *testing.T) {
 			r.Post(func() { r.CallLater(-time.Hour, turn("posted")) }) // TIME-8: the same turn as the post
 			turn("end")()                                              // TIME-9
 		})
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		same(t, s, "first 1", "end 1", "late 2", "nested 2", "posted 2")
 	})
 }
 
 func TestNoCallInsideCallLater(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		calls := 0
 		var again *reactor.DelayedCall
@@ -195,7 +195,7 @@ func TestNoCallInsideCallLater(t *testing.T) {
 		if calls != 0 {
 			t.Error("TIME-9: called inside CallLater")
 		}
-		reactortest.Turns(t, r, 5)
+		testworld.Turns(t, r, 5)
 		if calls > 5 {
 			t.Errorf("TIME-8: %d calls in 5 turns", calls)
 		}
@@ -304,7 +304,7 @@ func TestCallsAgainstModel(t *testing.T) {
 			if err := r.Turn(time.Duration(m.rnd.IntN(3)) * ms); err != nil {
 				t.Fatal(err)
 			}
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, r, 1)
 			for i, p := range m.plan {
 				if p.active && p.due < now {
 					t.Fatalf("TIME-20: call %d is still pending at %v: %+v", i, k.now, p)
@@ -318,13 +318,13 @@ func TestCallsAgainstModel(t *testing.T) {
 }
 
 func TestDelayedCallPanics(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var s steps
 		r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { s.add(e.Error()) }})
 		r.CallLater(0, s.adds("first"))
 		bad := r.CallLater(0, func() { panic("oh") })
 		r.CallLater(0, s.adds("last"))
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		same(t, s, "first", "panic in delayed call: oh", "last") // TIME-11: in the same turn
 		if bad.Active() {
 			t.Error("TIME-12: a call that panicked is pending")
@@ -356,9 +356,9 @@ func TestDelayedCallStates(t *testing.T) {
 		if !d.Cancel() || d.Cancel() || d.Delay(ms) || d.Active() {
 			t.Error("TIME-13: Cancel twice")
 		}
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		k.now += time.Hour
-		reactortest.Turns(t, r, 2)
+		testworld.Turns(t, r, 2)
 		if calls != 2 {
 			t.Error("TIME-14: a cancelled call was made")
 		}
@@ -394,9 +394,9 @@ func TestCallChangesAnotherThatIsDue(t *testing.T) {
 		e = r.CallLater(time.Minute, s.adds("e"))
 		r.CallLater(ms, s.adds("last"))
 		k.now += ms
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		same(t, s, "a", "last")
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		same(t, s, "a", "last", "d", "e")
 		if !c.Active() || c.Due() != k.now+time.Hour || a.Active() {
 			t.Errorf("TIME-19: %v", c)
@@ -410,7 +410,7 @@ func TestPostponedIsNotLate(t *testing.T) {
 		d := r.CallLater(10*ms, func() { made = k.now })
 		start := k.now
 		r.Post(func() { d.Reset(100 * ms) }) // its entry stays where it was
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		r.CallLater(10*ms, func() { d.Reset(20 * ms) }) // sooner than that, later than the entry
 		k.now = start + 10*ms
 		until(t, r, func() bool { return made > 0 })
@@ -434,7 +434,7 @@ func TestPostponing(t *testing.T) {
 				d.Reset(12 * ms)
 				d.Reset(11 * ms)
 			})
-			reactortest.Turns(t, r, 1)
+			testworld.Turns(t, r, 1)
 			if d.Due() != k.now+11*ms {
 				t.Fatalf("TIME-21: due %v, at %v", d.Due(), k.now)
 			}
@@ -458,7 +458,7 @@ func TestPostponing(t *testing.T) {
 		// A postponed call can be cancelled, and moved sooner, in the same turn.
 		d.Reset(10 * ms)
 		r.Post(func() { d.Reset(time.Hour); d.Cancel() })
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		if d.Active() || k.waits[len(k.waits)-1] != 0 {
 			t.Error("TIME-14: cancelled after it was postponed, and still there")
 		}
@@ -479,7 +479,7 @@ func TestCancelledCallsAreForgotten(t *testing.T) {
 			r.Post(func() { d.Reset(2 * time.Hour); d.Cancel() })
 			return weak.Make(big)
 		}()
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		for i := 0; i < 20 && held.Value() != nil; i++ {
 			runtime.GC()
 		}
@@ -506,7 +506,7 @@ func TestDelayedCalls(t *testing.T) {
 		slices.SortFunc(got, order)
 		same(t, got, b, a) // TIME-16: those added since the last turn too
 		clear(got)         // TIME-16: it is the caller's
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		same(t, r.DelayedCalls(), a)
 	})
 }
@@ -519,11 +519,11 @@ func TestDelayedCallText(t *testing.T) {
 		d.Reset(90 * time.Second)
 		got = append(got, d.String())
 		r.Post(func() { d.Reset(2 * time.Minute); got = append(got, d.String()) })
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		d.Cancel()
 		got = append(got, d.String())
 		d.Reset(0)
-		reactortest.Turns(t, r, 1)
+		testworld.Turns(t, r, 1)
 		got = append(got, d.String())
 		// TIME-25: in every state.
 		same(t, got, "DelayedCall(idle)", "DelayedCall(idle)", "DelayedCall(in 1m30s)", "DelayedCall(in 2m0s)",
@@ -535,7 +535,7 @@ func TestDelayedCallText(t *testing.T) {
 }
 
 func TestCallLaterAroundRun(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		r.CallLater(ms, func() {
@@ -561,7 +561,7 @@ type idle struct {
 func (i *idle) expired() { i.calls++ }
 
 func TestDelayedCallAllocs(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var o idle
 		o.limit.Init(r, o.expired)

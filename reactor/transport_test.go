@@ -12,7 +12,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // pattern is n bytes in which a piece lost, doubled or moved shows.
@@ -33,7 +33,7 @@ type tcpPair struct {
 	c        *reactor.Connector
 }
 
-func newTCPPair(t *testing.T, w reactortest.World) *tcpPair {
+func newTCPPair(t *testing.T, w testworld.World) *tcpPair {
 	t.Helper()
 	p := &tcpPair{r: w.New(t, reactor.Config{})}
 	_, p.c = connect(t, p.r, &p.srv, &p.cli)
@@ -41,10 +41,10 @@ func newTCPPair(t *testing.T, w reactortest.World) *tcpPair {
 }
 
 // withPeer is an end on a kernel with faults, and a peer that turns nothing.
-func withPeer(t *testing.T, w reactortest.World, c reactor.Config, e reactor.Protocol) (*reactor.Reactor, *reactortest.Faults, *reactortest.Peer) {
+func withPeer(t *testing.T, w testworld.World, c reactor.Config, e reactor.Protocol) (*reactor.Reactor, *testworld.Faults, *testworld.Peer) {
 	t.Helper()
-	f := &reactortest.Faults{}
-	r := reactortest.New(t, f.Wrap(w.Open(t)), c)
+	f := &testworld.Faults{}
+	r := testworld.New(t, f.Wrap(w.Open(t)), c)
 	built := false
 	p := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { built = true; return e }), nil)
 	conn := w.Peer(t, p.Addr())
@@ -60,7 +60,7 @@ func (*prefixed) LogPrefix() string { return "Greeter" }
 // TCP-49: session numbers and text. TCP-50: log prefixes. PROTO-5: names in them
 // are the type's, or what LogPrefix says.
 func TestStreamInText(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var built []*end
 		p := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
@@ -104,7 +104,7 @@ func (*greeting) LogPrefix() string { return "Greetings" }
 
 // PROTO-5: a factory's name in logs.
 func TestFactoryPrefix(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		log := &journal{}
 		r := w.New(t, reactor.Config{Logger: slog.New(log)})
 		p := listen(t, r, &greeting{}, nil)
@@ -118,7 +118,7 @@ func TestFactoryPrefix(t *testing.T) {
 // ConnectionMade has returned, nothing after ConnectionLost. TCP-62: the loss is
 // told once, when the reactor has forgotten the transport.
 func TestCallbackOrder(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		srv := &halfEnd{}
 		srv.onMade = func() {
@@ -140,7 +140,7 @@ func TestCallbackOrder(t *testing.T) {
 		p := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { srv.note("built"); return srv }), nil)
 		r.Dial(p.Addr(), one(cli), nil, nil)
 		until(t, r, func() bool { return srv.err != nil && cli.err != nil })
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		sameEvents(t, srv.events, "built", "made", "made returns", "data", "read lost", "write lost", "lost closed")
 		if string(srv.got) != "hello" || string(cli.got) != "welcome" {
 			t.Errorf("%q and %q", srv.got, cli.got)
@@ -161,7 +161,7 @@ func (c *byteCounter) DataReceived(p []byte) { c.n += len(p) }
 
 // PROTO-3: Each makes a new protocol for each connection.
 func TestEach(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := listen(t, r, reactor.Each[byteCounter](), nil)
 		w.Peer(t, p.Addr()).Write([]byte("one"))
@@ -185,7 +185,7 @@ func TestEach(t *testing.T) {
 // nothing, the end is io.EOF.
 func TestReads(t *testing.T) {
 	const size = 1000
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		var e end
 		e.onData = func(p []byte) {
 			if len(p) == 0 || len(p) > size || cap(p) > len(p) {
@@ -223,7 +223,7 @@ func TestReads(t *testing.T) {
 // TCP-51: an error of read, TCP-53: one of write, is the loss; both say what.
 func TestReadAndWriteErrors(t *testing.T) {
 	broken := fmt.Errorf("it: %w", syscall.EIO)
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, op := range []string{"read", "write"} {
 			var e end
 			r, f, p := withPeer(t, w, reactor.Config{}, &e)
@@ -245,7 +245,7 @@ func TestReadAndWriteErrors(t *testing.T) {
 
 // TCP-52: a DataReceived that panics loses its connection, with the panic.
 func TestDataReceivedPanics(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		log := &journal{}
 		var e end
 		e.onData = func([]byte) { panic("indigestible") }
@@ -265,7 +265,7 @@ func TestDataReceivedPanics(t *testing.T) {
 
 // TCP-53: short writes and would-block lose and reorder nothing.
 func TestShortWrites(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
 		r, f, p := withPeer(t, w, reactor.Config{}, &e)
 		f.MaxWrite = 1000
@@ -299,7 +299,7 @@ func TestShortWrites(t *testing.T) {
 
 // TCP-55: a slice is the caller's again when Write returns.
 func TestWriteCopies(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		large := bulk(w, 17_000) // more than 16 KiB takes another path
 		p := newTCPPair(t, w)
 		var want []byte
@@ -328,7 +328,7 @@ func TestWriteCopies(t *testing.T) {
 
 // TCP-56: after the loss nothing is taken; writing no bytes does nothing.
 func TestWriteNothing(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
 		r, f, p := withPeer(t, w, reactor.Config{}, &e)
 		for _, empty := range [][]byte{nil, {}} {
@@ -341,7 +341,7 @@ func TestWriteNothing(t *testing.T) {
 		if n, err := e.s.WriteVec(nil); n != 0 || err != nil {
 			t.Errorf("writing nothing: %d, %v", n, err)
 		}
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		if n := f.Calls["Write"]; n != 0 {
 			t.Errorf("nothing was written %d times", n)
 		}
@@ -359,7 +359,7 @@ func TestWriteNothing(t *testing.T) {
 // TCP-63: both options are off, unless the configuration turns them on, and can
 // be set and asked for at any time.
 func TestSocketOptions(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, on := range []bool{false, true} {
 			r := w.New(t, reactor.Config{})
 			cfg := reactor.StreamConfig{NoDelay: on, KeepAlive: on}

@@ -7,13 +7,13 @@ import (
 
 	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 var phases = [...]reactor.Phase{reactor.Before, reactor.During, reactor.After}
 
 func TestPhases(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		same(t, []string{phases[0].String(), phases[1].String(), phases[2].String()}, "before", "during", "after") // CORE-29
 		func() {
@@ -48,7 +48,7 @@ func TestPhases(t *testing.T) {
 }
 
 func TestBeforeTriggersWaitTogether(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		var first, third func()
@@ -58,7 +58,7 @@ func TestBeforeTriggersWaitTogether(t *testing.T) {
 		r.AddTrigger(reactor.Before, "x", s.adds("four"))
 		r.AddTrigger(reactor.During, "x", s.adds("during"))
 		r.FireEvent("x")
-		reactortest.Turns(t, r, 3)
+		testworld.Turns(t, r, 3)
 		same(t, s, "one", "two", "three", "four") // CORE-31: all called, one awaited
 		r.AddTrigger(reactor.During, "y", s.adds("y"))
 		r.FireEvent("y") // CORE-41: another event does not wait for it
@@ -72,7 +72,7 @@ func TestBeforeTriggersWaitTogether(t *testing.T) {
 }
 
 func TestTriggersThatPanic(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var log coreLog
 		var s steps
 		r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { s.add(fmt.Sprint("panic ", e.Value)) }})
@@ -93,7 +93,7 @@ func TestTriggersThatPanic(t *testing.T) {
 }
 
 func TestRemoveTrigger(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		n := 0
 		fn := func() { n++ }
@@ -128,7 +128,7 @@ func TestRemoveTrigger(t *testing.T) {
 }
 
 func TestRemoveTriggerWhileFiring(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var log coreLog
 		r := w.New(t, reactor.Config{Logger: slog.New(&log)})
 		ran := func(which string) func() { return func() { t.Error("CORE-37: it ran: " + which) } }
@@ -174,7 +174,7 @@ func TestRemoveTriggerWhileFiring(t *testing.T) {
 }
 
 func TestAddTriggerWhileFiring(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		var done func()
@@ -204,7 +204,7 @@ func TestAddTriggerWhileFiring(t *testing.T) {
 }
 
 func TestShutdownByHand(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		srv, cli := &end{}, &end{}
 		p, _ := connect(t, r, srv, cli)
@@ -235,7 +235,7 @@ func TestShutdownByHand(t *testing.T) {
 }
 
 func TestShutdownByHandWaits(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		over := false
 		r.AddWaitTrigger(reactor.Shutdown, func(done func()) { r.CallLater(0, done) })

@@ -18,7 +18,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // openDescriptors are the numbers in use, of the first few hundred.
@@ -33,7 +33,7 @@ func openDescriptors() []int {
 }
 
 func TestWakerDescriptors(t *testing.T) {
-	nativeWorlds(t, "real descriptors", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		before := openDescriptors()
 		k := w.Open(t)
 		blocking, found := 0, 0
@@ -71,7 +71,7 @@ func TestWakerDescriptors(t *testing.T) {
 
 // Closing twice, and waking what is closed, is harmless on every kernel.
 func TestWakeAfterClose(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := w.Open(t)
 		for range 2 {
 			if err := k.Close(); err != nil {
@@ -83,7 +83,7 @@ func TestWakeAfterClose(t *testing.T) {
 }
 
 func TestWakerIsNobodysDescriptor(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		if !w.Simulated() { // where there are descriptors
 			p := newPipeReader(t)
@@ -104,9 +104,9 @@ func TestWakerIsNobodysDescriptor(t *testing.T) {
 }
 
 func TestManyWakeUpsAreOne(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() { // WAKE-3: from any goroutine; a full pipe is no error
@@ -133,7 +133,7 @@ func TestManyWakeUpsAreOne(t *testing.T) {
 }
 
 // raise sends this process a signal, or the simulated host.
-func raise(t *testing.T, w reactortest.World, s syscall.Signal) {
+func raise(t *testing.T, w testworld.World, s syscall.Signal) {
 	t.Helper()
 	if w.Simulated() {
 		w.Net().Host("localhost").Signal(s)
@@ -143,7 +143,7 @@ func raise(t *testing.T, w reactortest.World, s syscall.Signal) {
 }
 
 // listenFor has a channel of the test's own hear a signal too.
-func listenFor(t *testing.T, w reactortest.World, s ...os.Signal) <-chan os.Signal {
+func listenFor(t *testing.T, w testworld.World, s ...os.Signal) <-chan os.Signal {
 	c := make(chan os.Signal, 8)
 	if w.Simulated() { // another program on that host
 		k := w.Open(t)
@@ -157,7 +157,7 @@ func listenFor(t *testing.T, w reactortest.World, s ...os.Signal) <-chan os.Sign
 }
 
 func TestSignalStops(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1} {
 			var log coreLog
 			mine := listenFor(t, w, sig)
@@ -187,10 +187,10 @@ func TestSignalStops(t *testing.T) {
 }
 
 func TestNoSignalsUnlessNamed(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
 		k.notify = func() { t.Error("WAKE-10: signals taken without being named") }
-		r := reactortest.New(t, k, reactor.Config{})
+		r := testworld.New(t, k, reactor.Config{})
 		mine := listenFor(t, w, syscall.SIGUSR1)
 		r.CallWhenRunning(func() {
 			raise(t, w, syscall.SIGUSR1)
@@ -206,12 +206,12 @@ func TestNoSignalsUnlessNamed(t *testing.T) {
 }
 
 func TestSecondSignal(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var log coreLog
 		k := spyOn(t, w)
 		heard := make(chan os.Signal, 8)
 		k.heard = func(s os.Signal) { heard <- s }
-		r := reactortest.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2}, Logger: slog.New(&log)})
+		r := testworld.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2}, Logger: slog.New(&log)})
 		r.CallWhenRunning(func() { raise(t, w, syscall.SIGUSR1) })
 		r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
 			<-heard
@@ -228,13 +228,13 @@ func TestSecondSignal(t *testing.T) {
 }
 
 func TestSignalsAfterCrash(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
 		taken := 0
 		k.notify = func() { taken++ }
 		k.heard = func(s os.Signal) { t.Errorf("WAKE-13: %v heard after the run", s) }
 		mine := listenFor(t, w, syscall.SIGUSR1)
-		r := reactortest.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1}})
+		r := testworld.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1}})
 		r.Post(r.Crash)
 		runToEnd(t, r)
 		if k.stops != 1 {
@@ -256,7 +256,7 @@ func TestSignalsAfterCrash(t *testing.T) {
 const victim = "WHORL_TEST_VICTIM"
 
 func TestDefaultActionIsBack(t *testing.T) {
-	nativeWorlds(t, "what a real signal does to a process", func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, "what a real signal does to a process", func(t *testing.T, w testworld.World) {
 		if os.Getenv(victim) != "" {
 			if os.Getenv(victim) != w.Name() {
 				return
@@ -265,7 +265,7 @@ func TestDefaultActionIsBack(t *testing.T) {
 			r.CallWhenRunning(func() { raise(t, w, syscall.SIGTERM) })
 			runToEnd(t, r)
 			raise(t, w, r.ExitSignal().(syscall.Signal)) // WAKE-15: how a program passes it on
-			<-time.After(reactortest.Limit)              // the end comes first
+			<-time.After(testworld.Limit)                // the end comes first
 			return
 		}
 		cmd := exec.Command(os.Args[0], "-test.run=^TestDefaultActionIsBack$")

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -17,7 +17,7 @@ func (e *echo) DataReceived(p []byte) { e.T.Write(p) }
 
 // served is a reactor with an echo server on it, in Turn on the benchmark's goroutine.
 func served(b *testing.B) (*reactor.Reactor, *reactor.Port, *tls.Config) {
-	for _, w := range reactortest.Worlds() {
+	for _, w := range testworld.Worlds() {
 		r := reactor.New(w.Open(b), reactor.Config{})
 		b.Cleanup(r.Close)
 		sc, cc := configs(tls.VersionTLS13)

@@ -13,8 +13,8 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -39,7 +39,7 @@ func stages(t *testing.T, chunks []int, body func(s *stage)) {
 	for _, n := range chunks {
 		t.Run(fmt.Sprintf("sim/%d", n), func(t *testing.T) { body(simStage(t, uint64(n)+1, n)) })
 	}
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		if w.Simulated() || !slices.Contains(chunks, w.Chunk()) {
 			continue // the simulation has its own, with two hosts
 		}
@@ -52,10 +52,10 @@ func stages(t *testing.T, chunks []int, body func(s *stage)) {
 
 // realStage does not let the system wait for more where it is given small pieces: that
 // is 40 ms for each answer.
-func realStage(t *testing.T, w reactortest.World) *stage {
+func realStage(t *testing.T, w testworld.World) *stage {
 	r := w.New(t, reactor.Config{})
 	return &stage{t: t, srv: r, cli: r, addr: loopback(), chunk: w.Chunk(),
-		until: func(cond func() bool) { t.Helper(); reactortest.Until(t, cond, r) }}
+		until: func(cond func() bool) { t.Helper(); testworld.Until(t, cond, r) }}
 }
 
 func loopback() kernel.Addr { return kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0) }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -67,11 +67,11 @@ func TestPanic(t *testing.T) {
 			e.onData = func([]byte) { panic(broken) }
 		},
 	} {
-		for name, w := range reactortest.Worlds() {
+		for name, w := range testworld.Worlds() {
 			t.Run(what+"/"+name, func(t *testing.T) {
 				told := 0
 				r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { told++ }})
-				s := &stage{t: t, srv: r, cli: r, addr: loopback(), until: func(cond func() bool) { t.Helper(); reactortest.Until(t, cond, r) }}
+				s := &stage{t: t, srv: r, cli: r, addr: loopback(), until: func(cond func() bool) { t.Helper(); testworld.Until(t, cond, r) }}
 				bad, srv, good, other := new(end), new(end), new(end), new(end)
 				plant(bad)
 				srv.onMade = func() { srv.c.Write([]byte("x")) }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -186,7 +186,7 @@ func TestSlowAndLong(t *testing.T) {
 // A handshake that blocks in a callback of the Config holds a worker and nothing else;
 // a connection lost meanwhile gives everything back when it returns.
 func TestBlockingCallback(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			s := realStage(t, w)
 			sc, cc := configs(0)
@@ -224,7 +224,7 @@ func TestBlockingCallback(t *testing.T) {
 // handshake.
 func TestCallbackAborts(t *testing.T) {
 	o := &tlsio.Options{Stack: tlsio.StackLoop}
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			s := realStage(t, w)
 			sc, cc := configs(0)
@@ -247,13 +247,13 @@ func TestCallbackAborts(t *testing.T) {
 func TestCallbackFails(t *testing.T) {
 	broken := errors.New("no certificate today")
 	for _, panics := range []bool{false, true} {
-		for name, w := range reactortest.Worlds() {
+		for name, w := range testworld.Worlds() {
 			t.Run(name, func(t *testing.T) {
 				told := 0
 				r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { told++ }})
 				s := realStage(t, w)
 				s.srv = r
-				s.until = func(cond func() bool) { t.Helper(); reactortest.Until(t, cond, r, s.cli) }
+				s.until = func(cond func() bool) { t.Helper(); testworld.Until(t, cond, r, s.cli) }
 				sc, cc := configs(0)
 				cc.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { return broken }
 				sc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -280,11 +280,11 @@ func TestCallbackFails(t *testing.T) {
 // Handshakes given up by either side, at any point, leave no goroutine and no coroutine.
 func TestNothingLeft(t *testing.T) {
 	for _, stack := range []tlsio.Stack{tlsio.StackPool, tlsio.StackLoop} {
-		for name, w := range reactortest.Worlds() {
+		for name, w := range testworld.Worlds() {
 			t.Run(name, func(t *testing.T) {
 				before := runtime.NumGoroutine()
 				r := w.New(t, reactor.Config{})
-				s := &stage{t: t, srv: r, cli: r, addr: loopback(), until: func(cond func() bool) { reactortest.Until(t, cond, r) }}
+				s := &stage{t: t, srv: r, cli: r, addr: loopback(), until: func(cond func() bool) { testworld.Until(t, cond, r) }}
 				sc, cc := configs(0)
 				o := &tlsio.Options{Stack: stack}
 				lost := 0
@@ -331,7 +331,7 @@ func (e *end) abort() {
 // A reactor that ends in the middle of handshakes leaves nothing either.
 func TestReactorEnds(t *testing.T) {
 	before := runtime.NumGoroutine()
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			s := realStage(t, w)
 			sc, cc := configs(0)
@@ -354,7 +354,7 @@ func TestReactorEnds(t *testing.T) {
 
 // TLS-8, TLS-7: addresses and options are those below.
 func TestTransport(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			s := realStage(t, w)
 			srv, cli := new(end), new(end)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -100,7 +100,7 @@ func TestHostileOpenings(t *testing.T) {
 // TLS-24: the same over sockets, with handshakes in the pool: the alert arrives, and a
 // connection that was there goes on.
 func TestHostileSockets(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			s := realStage(t, w)
 			srv, cli := new(end), new(end)

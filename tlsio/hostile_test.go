@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -211,7 +211,7 @@ func TestEmptyRecords(t *testing.T) {
 // Over sockets too, records that must not be end a protected connection: with a typed
 // error here, and an alert there.
 func TestHostileSocketsProtected(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			for _, v := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 				for _, c := range []struct {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -77,7 +77,7 @@ func idle(t *testing.T, count int, o *tlsio.Options) (size, small int64) {
 	const first = 20 // for what is made once
 	dialAll(t, r, p, conns[:first], cc, o != nil, n)
 	hangUp(conns[:first])
-	reactortest.Until(t, func() bool { return n.lost == first }, r)
+	testworld.Until(t, func() bool { return n.lost == first }, r)
 	goroutines := runtime.NumGoroutine()
 	before := heap()
 	dialAll(t, r, p, conns, cc, o != nil, n)
@@ -88,12 +88,12 @@ func idle(t *testing.T, count int, o *tlsio.Options) (size, small int64) {
 	if o != nil && o.ShrinkIdle > 0 {
 		for range 2 { // the first finds that they were used
 			k.by += o.ShrinkIdle
-			reactortest.Turns(t, r, 2)
+			testworld.Turns(t, r, 2)
 		}
 		small = (heap() - before) / int64(count)
 	}
 	hangUp(conns)
-	reactortest.Until(t, func() bool { return n.lost == count+first }, r)
+	testworld.Until(t, func() bool { return n.lost == count+first }, r)
 	return size, small
 }
 
@@ -145,13 +145,13 @@ func dialAll(t *testing.T, r *reactor.Reactor, p *reactor.Port, conns []net.Conn
 			failed <- dialSome(conns[i*len(conns)/dialers:(i+1)*len(conns)/dialers], p.Addr().String(), cc, secure)
 		}()
 	}
-	reactortest.Until(t, func() bool { return n.shaken == want || len(failed) == dialers }, r)
+	testworld.Until(t, func() bool { return n.shaken == want || len(failed) == dialers }, r)
 	for range dialers {
 		if err := <-failed; err != nil {
 			t.Fatal(err)
 		}
 	}
-	reactortest.Until(t, func() bool { return n.shaken == want }, r)
+	testworld.Until(t, func() bool { return n.shaken == want }, r)
 }
 
 func dialSome(conns []net.Conn, addr string, cc *tls.Config, secure bool) error {
@@ -173,8 +173,8 @@ func dialSome(conns []net.Conn, addr string, cc *tls.Config, secure bool) error 
 	return nil
 }
 
-func worldOf(t *testing.T) reactortest.World {
-	for _, w := range reactortest.Worlds() {
+func worldOf(t *testing.T) testworld.World {
+	for _, w := range testworld.Worlds() {
 		return w
 	}
 	t.Fatal("no kernel works here")

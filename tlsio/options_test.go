@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
 // Connections with equal Options share the bound Workers, also those that begin
 // midstream with Options of their own.
 func TestEqualOptionsShareWorkers(t *testing.T) {
-	for name, w := range reactortest.Native() {
+	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
 			s := realStage(t, w)
 			sc, cc := configs(0)
@@ -43,7 +43,7 @@ func TestEqualOptionsShareWorkers(t *testing.T) {
 				clients = append(clients, cli)
 			}
 			s.until(func() bool { return begun.Load() > 0 })
-			reactortest.Turns(t, s.srv, 20)
+			testworld.Turns(t, s.srv, 20)
 			if n := begun.Load(); n != 1 {
 				t.Errorf("%d handshakes compute at a time", n)
 			}

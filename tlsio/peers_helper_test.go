@@ -16,7 +16,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -42,7 +42,7 @@ func needs(t *testing.T, program string) {
 func newOutside(t *testing.T) *outside {
 	t.Helper()
 	o := &outside{t: t, dir: t.TempDir()}
-	for _, w := range reactortest.Worlds() {
+	for _, w := range testworld.Worlds() {
 		o.r = w.New(t, reactor.Config{})
 		break
 	}
@@ -83,7 +83,7 @@ func (o *outside) write(name string, data []byte) string {
 // until turns the reactor.
 func (o *outside) until(cond func() bool) {
 	o.t.Helper()
-	reactortest.Until(o.t, cond, o.r)
+	testworld.Until(o.t, cond, o.r)
 }
 
 // listen listens on a free port of 127.0.0.1, and returns "127.0.0.1:port".

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -360,7 +360,7 @@ func TestReloadStop(t *testing.T) {
 func TestReloadInPool(t *testing.T) {
 	ca := newAuthority("ca")
 	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
-	for name, world := range reactortest.Worlds() {
+	for name, world := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := write(t, dir, "server.pem", bothPEM(old))
@@ -376,7 +376,7 @@ func TestReloadInPool(t *testing.T) {
 			if err := os.Rename(filepath.Join(dir, "new"), path); err != nil {
 				t.Fatal(err)
 			}
-			reactortest.Until(t, func() bool { return len(got) > 0 }, r)
+			testworld.Until(t, func() bool { return len(got) > 0 }, r)
 			if !got[0].Cert.Equal(fresh.Leaf) || !store.Certificates()[0].Leaf.Equal(fresh.Leaf) {
 				t.Fatalf("got %v", got)
 			}
@@ -385,7 +385,7 @@ func TestReloadInPool(t *testing.T) {
 			after := l.Stats().Checks
 			finished := false
 			reactor.InThread(r, func() (int, error) { return 0, nil }, func(int, error) { finished = true })
-			reactortest.Until(t, func() bool { return finished }, r)
+			testworld.Until(t, func() bool { return finished }, r)
 			if n := l.Stats().Checks; n != after {
 				t.Errorf("%d looks after Stop", n-after)
 			}
@@ -397,7 +397,7 @@ func TestReloadInPool(t *testing.T) {
 // one more.
 func TestReloadCheckTwice(t *testing.T) {
 	cert := newAuthority("ca").leaf("example.com")
-	for name, world := range reactortest.Worlds() {
+	for name, world := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			store, err := load(tlsio.CertSource{File: write(t, t.TempDir(), "server.pem", bothPEM(cert))})
 			if err != nil {
@@ -417,7 +417,7 @@ func TestReloadCheckTwice(t *testing.T) {
 			if n := l.Stats().Checks; n != 0 {
 				t.Errorf("%d looks inside Check", n)
 			}
-			reactortest.Until(t, func() bool { return l.Stats().Checks == 2 }, r)
+			testworld.Until(t, func() bool { return l.Stats().Checks == 2 }, r)
 			if len(r.DelayedCalls()) != 0 {
 				t.Error("a third look is to come")
 			}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // writes is how often the process has called write, which a loop that sleeps is woken
@@ -28,7 +28,7 @@ func writes(t *testing.T) (n int) {
 // a handshake.
 func TestLoopAwaitsStep(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	for name, w := range reactortest.Native() {
+	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
 			conns := 50 // of four steps, two for each side
 			if raced {

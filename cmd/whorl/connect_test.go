@@ -10,7 +10,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // outcome is how a tunnel ended.
@@ -37,7 +37,7 @@ func join(t *testing.T, r *reactor.Reactor, a kernel.Addr, from io.Reader, to io
 // The input goes out, its end ends one direction, and what comes back is written
 // before it is over.
 func TestConnect(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		want := noise(3000)
 		var out bytes.Buffer
@@ -81,7 +81,7 @@ func (s *slow) Write(p []byte) (int, error) {
 // An output that blocks holds the peer back and not the loop: what is held is
 // bounded, and all of it is written, although the peer has gone by then.
 func TestConnectSlowOutput(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		const readBuffer = 16 << 10
 		r := w.New(t, reactor.Config{ReadBuffer: readBuffer})
 		far := &peers{}
@@ -122,7 +122,7 @@ func TestConnectSlowOutput(t *testing.T) {
 // An input that is faster than the peer is held back: what is buffered is the
 // high-water mark and one buffer (PROD-4).
 func TestConnectFastInput(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		far := &peers{deaf: true}
 		want := noise(12 << 20)
@@ -145,7 +145,7 @@ func TestConnectFastInput(t *testing.T) {
 
 // The peer's end is the end, although the input still blocks.
 func TestConnectPeerEnds(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		far := &peers{}
 		in, more := io.Pipe()
@@ -164,7 +164,7 @@ func TestConnectPeerEnds(t *testing.T) {
 
 // A connection that is cut is an error, but what came before it is written.
 func TestConnectCut(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		far := &peers{}
 		in, more := io.Pipe()
@@ -190,7 +190,7 @@ func TestConnectBrokenOutput(t *testing.T) {
 		err   error
 		quiet bool
 	}{{syscall.EPIPE, true}, {syscall.ENOSPC, false}} {
-		worlds(t, func(t *testing.T, w reactortest.World) {
+		worlds(t, func(t *testing.T, w testworld.World) {
 			r := w.New(t, reactor.Config{})
 			far := &peers{}
 			in, more := io.Pipe()
@@ -209,7 +209,7 @@ func TestConnectBrokenOutput(t *testing.T) {
 // An input that fails cuts the connection, so that the peer does not take it for
 // the end.
 func TestConnectBrokenInput(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		far := &peers{}
 		in, more := io.Pipe()
@@ -237,7 +237,7 @@ func (s *reluctant) Read(p []byte) (int, error) {
 
 // Streams that somebody else has made non-blocking work all the same.
 func TestConnectNonBlockingStreams(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		want := noise(200 << 10)
 		out := &slow{again: 3}

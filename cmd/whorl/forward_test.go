@@ -11,7 +11,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // route is a forwarder with both of its ends in the test's hands.
@@ -72,7 +72,7 @@ func (u *route) empty(t *testing.T) {
 func TestForwardHalfClose(t *testing.T) {
 	for _, farFirst := range []bool{false, true} {
 		t.Run(fmt.Sprintf("farFirst=%v", farFirst), func(t *testing.T) {
-			chunked(t, func(t *testing.T, w reactortest.World) {
+			chunked(t, func(t *testing.T, w testworld.World) {
 				u := newRoute(t, w.New(t, reactor.Config{}), &peers{}, nil)
 				first, second := u.pair(t, &peer{})
 				if farFirst {
@@ -108,7 +108,7 @@ func TestForwardBackpressure(t *testing.T) {
 			continue // the same goroutine the other way round
 		}
 		t.Run(fmt.Sprintf("back=%v", back), func(t *testing.T) {
-			worlds(t, func(t *testing.T, w reactortest.World) {
+			worlds(t, func(t *testing.T, w testworld.World) {
 				r := w.New(t, reactor.Config{ReadBuffer: readBuffer})
 				u := newRoute(t, r, &peers{deaf: !back}, nil)
 				source, sink := u.pair(t, &peer{deaf: back})
@@ -164,7 +164,7 @@ func (g *gate) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.
 // The accepted side is not read until the outgoing one is connected; then what
 // had come is passed on (RECON-9).
 func TestForwardPausedUntilConnected(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var g *gate
 		u := newRoute(t, r, &peers{}, func(c endpoint.Client) endpoint.Client { g = &gate{Client: c}; return g })
@@ -184,7 +184,7 @@ func TestForwardPausedUntilConnected(t *testing.T) {
 // If the outgoing connection fails the accepted one is closed (RECON-9), and the
 // log says where to it was.
 func TestForwardRefused(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p, err := r.Listen(loopback, &peers{}, nil)
 		if err != nil {
@@ -209,7 +209,7 @@ func TestForwardRefused(t *testing.T) {
 
 // An accepted side that is lost while the outgoing one connects gives that up.
 func TestForwardLostWhileConnecting(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var g *gate
 		u := newRoute(t, r, &peers{}, func(c endpoint.Client) endpoint.Client { g = &gate{Client: c}; return g })
@@ -231,7 +231,7 @@ func TestForwardLostWhileConnecting(t *testing.T) {
 func TestForwardReset(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		t.Run(fmt.Sprintf("back=%v", back), func(t *testing.T) {
-			chunked(t, func(t *testing.T, w reactortest.World) {
+			chunked(t, func(t *testing.T, w testworld.World) {
 				u := newRoute(t, w.New(t, reactor.Config{}), &peers{}, nil)
 				from, to := u.pair(t, &peer{})
 				if back {
@@ -253,7 +253,7 @@ func TestForwardReset(t *testing.T) {
 // A side that had sent everything before it was lost did so for good: the other
 // still gets all of it, and a clean end.
 func TestForwardResetAfterTheEnd(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		u := newRoute(t, w.New(t, reactor.Config{}), &peers{deaf: true}, nil)
 		near, far := u.pair(t, &peer{})
 		// As much as makes the forwarder keep a little that it cannot send yet.
@@ -295,7 +295,7 @@ func TestForwardResetAfterTheEnd(t *testing.T) {
 
 // Many pairs at a time do not mix.
 func TestForwardMany(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		to := clientOf(listen(t, r, reactor.Each[Echo]()))
 		u := &route{r: r}
@@ -324,7 +324,7 @@ func TestForwardNoDelay(t *testing.T) {
 		suffix string
 		want   bool
 	}{{"", true}, {":nodelay=no", false}} {
-		worlds(t, func(t *testing.T, w reactortest.World) {
+		worlds(t, func(t *testing.T, w testworld.World) {
 			r := w.New(t, reactor.Config{})
 			known := prompt()
 			far := &peers{}

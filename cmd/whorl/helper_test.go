@@ -9,32 +9,32 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // loopback is a free port of 127.0.0.1.
 var loopback = kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
 
 // nativeWorlds is worlds without the simulated one.
-func nativeWorlds(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+func nativeWorlds(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range reactortest.Native() {
+	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 	}
 }
 
 // worlds runs body once on every kernel, the simulated one included.
-func worlds(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+func worlds(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 	}
 }
 
 // chunked runs body on every kernel, for every chunk size.
-func chunked(t *testing.T, body func(t *testing.T, w reactortest.World)) {
+func chunked(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		if raced && w.Chunk() > 0 {
 			continue // the race detector is slow, and sees no more in pieces
 		}
@@ -44,7 +44,7 @@ func chunked(t *testing.T, body func(t *testing.T, w reactortest.World)) {
 
 func until(t *testing.T, r *reactor.Reactor, done func() bool) {
 	t.Helper()
-	reactortest.Until(t, done, r)
+	testworld.Until(t, done, r)
 }
 
 // peer is the end that a test holds. It notes what happens to it.

@@ -12,13 +12,13 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // What arrives comes back, whole, and after the end of one direction the other
 // ends too (RFC 862).
 func TestEcho(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := dial(t, r, listen(t, r, reactor.Each[Echo]()), &peer{})
 		want := noise(3000)
@@ -35,7 +35,7 @@ func TestEcho(t *testing.T) {
 // high-water mark and one read (PROD-13), and nothing is lost later, also when
 // the peer has ended before it began to read.
 func TestEchoBackpressure(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		const readBuffer = 16 << 10
 		r := w.New(t, reactor.Config{ReadBuffer: readBuffer})
 		a := listen(t, r, reactor.Each[Echo]())
@@ -64,7 +64,7 @@ func TestEchoBackpressure(t *testing.T) {
 
 // A peer that resets while it is held back takes its echo with it.
 func TestEchoReset(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := dial(t, r, listen(t, r, reactor.Each[Echo]()), &peer{deaf: true})
 		p.s.Write(noise(12 << 20))
@@ -83,7 +83,7 @@ func count(r *reactor.Reactor) (n int) {
 
 // Nothing comes back, and the end is answered by the end (RFC 863).
 func TestDiscard(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		p := dial(t, r, listen(t, r, reactor.Each[Discard]()), &peer{})
 		p.s.Write(noise(3000))
@@ -98,7 +98,7 @@ func TestDiscard(t *testing.T) {
 // The lines are those of RFC 864, go round without a seam, and what is sent
 // there, or that no more is, changes nothing.
 func TestChargenLines(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := NewChargens()
 		p := dial(t, r, listen(t, r, f), &peer{})
@@ -124,7 +124,7 @@ func TestChargenLines(t *testing.T) {
 
 // A chargen nobody reads stops, and goes on when it is read (PROD-4).
 func TestChargenBackpressure(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		f := NewChargens()
 		p := dial(t, r, listen(t, r, f), &peer{deaf: true})
@@ -145,7 +145,7 @@ func TestChargenBackpressure(t *testing.T) {
 
 // A chargen that is read as fast as it writes leaves others their turns.
 func TestChargenIsFair(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		fast := dial(t, r, listen(t, r, NewChargens()), &peer{})
 		p := dial(t, r, listen(t, r, reactor.Each[Echo]()), &peer{})
@@ -168,7 +168,7 @@ func (p *touchy) DataReceived(b []byte) {
 
 // A panic ends its own connection, with a stack in the log, and no other.
 func TestPanicEndsOneConnection(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		var log bytes.Buffer
 		g := globals{LogFormat: "json", LogLevel: "info"}
 		_, engine := g.logger(&log)
@@ -219,7 +219,7 @@ func TestLogLevels(t *testing.T) {
 // A peer that only reads to the end of the stream, with no ear for half-closes,
 // sees io.EOF of an echo too.
 func TestEchoEndsCleanly(t *testing.T) {
-	worlds(t, func(t *testing.T, w reactortest.World) {
+	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var got error
 		made := false
@@ -248,7 +248,7 @@ func (p *plain) ConnectionLost(err error)           { p.lost(err) }
 // If one of several places cannot be opened, those that were are closed again.
 func TestServeAllOrNothing(t *testing.T) {
 	// The program opens a kernel by its name, and the simulated one has none there.
-	nativeWorlds(t, func(t *testing.T, w reactortest.World) {
+	nativeWorlds(t, func(t *testing.T, w testworld.World) {
 		var log bytes.Buffer
 		var s *server
 		g := globals{Kernel: w.Name(), LogLevel: "info"}

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 const ms = time.Millisecond
@@ -124,7 +124,7 @@ func TestSeedRange(t *testing.T) {
 // Off a terminal progress is a line; in JSON it is an object.
 func TestProgress(t *testing.T) { worlds(t, testProgress) }
 
-func testProgress(t *testing.T, w reactortest.World) {
+func testProgress(t *testing.T, w testworld.World) {
 	r := w.New(t, reactor.Config{})
 	b := &batch{w: sim.World{Name: "w"}, r: r, count: 400, ran: 100, failed: 3, began: r.Now()}
 	if got := standing(b, 10*time.Second); got != "100/400 seeds, 3 failed, 10 seeds/s, 30s left" {
@@ -146,12 +146,12 @@ func testProgress(t *testing.T, w reactortest.World) {
 
 // A program that cannot be started, and one that says something else, are errors.
 func TestFleetOfOthers(t *testing.T) {
-	for name, w := range reactortest.Native() {
+	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) { testFleetOfOthers(t, w) })
 	}
 }
 
-func testFleetOfOthers(t *testing.T, w reactortest.World) {
+func testFleetOfOthers(t *testing.T, w testworld.World) {
 	r := w.New(t, reactor.Config{})
 	var got []verdict
 	var err error

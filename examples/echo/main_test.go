@@ -6,7 +6,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 type caller struct {
@@ -17,7 +17,7 @@ type caller struct {
 func (c *caller) DataReceived(p []byte) { c.heard += string(p) }
 
 func TestEcho(t *testing.T) {
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), reactor.Each[echo](), nil)
@@ -26,9 +26,9 @@ func TestEcho(t *testing.T) {
 			}
 			c := new(caller)
 			r.Dial(port.Addr(), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return c }), nil, nil)
-			reactortest.Until(t, func() bool { return c.T != nil }, r)
+			testworld.Until(t, func() bool { return c.T != nil }, r)
 			c.T.Write([]byte("hello"))
-			reactortest.Until(t, func() bool { return c.heard == "hello" }, r)
+			testworld.Until(t, func() bool { return c.heard == "hello" }, r)
 		})
 	}
 }

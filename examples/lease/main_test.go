@@ -10,7 +10,7 @@ import (
 	"github.com/whorl-go/whorl/examples/lease/lease"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // caller notes what it is told.
@@ -37,13 +37,13 @@ func freePorts(t *testing.T, r *reactor.Reactor, n int) (free []uint16) {
 	for _, p := range ports {
 		p.StopListening(func(error) { closed++ })
 	}
-	reactortest.Until(t, func() bool { return closed == n }, r)
+	testworld.Until(t, func() bool { return closed == n }, r)
 	return free
 }
 
 // started is three nodes on free ports. One of those may be taken by somebody else
 // before a node listens there: then it tries others.
-func started(t *testing.T, w reactortest.World) (*reactor.Reactor, []*lease.Node) {
+func started(t *testing.T, w testworld.World) (*reactor.Reactor, []*lease.Node) {
 	t.Helper()
 	for {
 		r := w.New(t, reactor.Config{})
@@ -66,12 +66,12 @@ func TestMain(m *testing.M) {
 
 // On a real kernel three nodes choose one, who adds to the log.
 func TestCluster(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // choosing takes a second or two
 			r, nodes := started(t, w)
 			var leader *lease.Node
-			reactortest.Until(t, func() bool {
+			testworld.Until(t, func() bool {
 				for _, n := range nodes {
 					if n.Holds() {
 						leader = n
@@ -81,17 +81,17 @@ func TestCluster(t *testing.T) {
 			}, r)
 			c := new(caller)
 			r.Dial(leader.Nodes[leader.ID-1], reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return c }), nil, nil)
-			reactortest.Until(t, func() bool { return c.T != nil }, r)
+			testworld.Until(t, func() bool { return c.T != nil }, r)
 			c.T.Write([]byte("add hello\nlen\n"))
-			reactortest.Until(t, func() bool { return strings.Count(c.heard, "\n") == 2 }, r)
+			testworld.Until(t, func() bool { return strings.Count(c.heard, "\n") == 2 }, r)
 			// The length is told at once, the other when it is safe.
 			if c.heard != "ok 1\nok 2\n" {
 				t.Errorf("heard %q", c.heard)
 			}
 			c.T.Write([]byte("add " + strings.Repeat("x", 1001) + "\n"))
-			reactortest.Until(t, func() bool { return strings.HasSuffix(c.heard, "too long\n") }, r)
+			testworld.Until(t, func() bool { return strings.HasSuffix(c.heard, "too long\n") }, r)
 			for _, n := range nodes {
-				reactortest.Until(t, func() bool { return n.Committed() == 2 }, r)
+				testworld.Until(t, func() bool { return n.Committed() == 2 }, r)
 				if e := n.Disk.Log[1]; e.Text != "hello" {
 					t.Errorf("node %d has %v", n.ID, e)
 				}

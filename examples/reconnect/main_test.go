@@ -10,7 +10,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // greeter says a line to whoever connects, and hangs up.
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // On a real kernel too the client prints lines and states, and comes back.
 func TestFollow(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it waits a second before it comes back
 			r := w.New(t, reactor.Config{})
@@ -43,7 +43,7 @@ func TestFollow(t *testing.T) {
 			var said []string
 			c := follow(r, port.Addr(), func(line string) { said = append(said, line) })
 			want := []string{"[connecting]", "[connected]", "hello", "[waiting: EOF]", "[connecting]", "[connected]", "hello"}
-			reactortest.Until(t, func() bool { return len(said) >= len(want) }, r)
+			testworld.Until(t, func() bool { return len(said) >= len(want) }, r)
 			c.Stop()
 			if got := said[:len(want)]; !slices.Equal(got, want) {
 				t.Errorf("said %s", strings.Join(got, ", "))

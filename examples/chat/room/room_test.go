@@ -7,7 +7,7 @@ import (
 	"github.com/whorl-go/whorl/examples/chat/room"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // visitor notes what a room says.
@@ -19,7 +19,7 @@ type visitor struct {
 func (v *visitor) DataReceived(p []byte) { v.heard += string(p) }
 
 func TestRoom(t *testing.T) {
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), new(room.Room), nil)
@@ -29,13 +29,13 @@ func TestRoom(t *testing.T) {
 			enter := func(line string) *visitor {
 				v := new(visitor)
 				r.Dial(port.Addr(), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return v }), nil, nil)
-				reactortest.Until(t, func() bool { return v.T != nil }, r)
+				testworld.Until(t, func() bool { return v.T != nil }, r)
 				v.T.Write([]byte(line))
 				return v
 			}
 			hears := func(v *visitor, want string) {
 				t.Helper()
-				reactortest.Until(t, func() bool { return len(v.heard) >= len(want) }, r)
+				testworld.Until(t, func() bool { return len(v.heard) >= len(want) }, r)
 				if v.heard != want {
 					t.Fatalf("heard %q, want %q", v.heard, want)
 				}

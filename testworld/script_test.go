@@ -1,4 +1,4 @@
-package reactortest_test
+package testworld_test
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // What is wrong in a script is told with its line and what was expected.
@@ -51,7 +51,7 @@ func TestScriptErrors(t *testing.T) {
 		"cancel x":                           `"x" is the name of nothing: expected that of a dial or a timer`,
 		"listen srv\nhide srv errors":        `found "errors": expected one of data, reason, producing, everything`,
 	} {
-		_, err := reactortest.ParseScript(script)
+		_, err := testworld.ParseScript(script)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v\nwant %s", script, err, want)
 		}
@@ -61,12 +61,12 @@ func TestScriptErrors(t *testing.T) {
 // run plays a script on a simulated kernel.
 func run(t *testing.T, text string) (string, error) {
 	t.Helper()
-	s, err := reactortest.ParseScript(text)
+	s, err := testworld.ParseScript(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	k := sim.OpenKernel(1)
-	return s.Run(1, func(c reactor.Config) *reactor.Reactor { return reactortest.New(t, k, c) })
+	return s.Run(1, func(c reactor.Config) *reactor.Reactor { return testworld.New(t, k, c) })
 }
 
 // A command that cannot be carried out ends the run with its line.
@@ -156,23 +156,23 @@ func TestScriptHide(t *testing.T) {
 // lost, one callback that is missing, another error.
 func TestScriptSeesDifferences(t *testing.T) {
 	const text = "listen srv\ndial cli srv\nwait cli dialled\nwait srv made\nwrite cli 300\nclose cli"
-	script, err := reactortest.ParseScript(text)
+	script, err := testworld.ParseScript(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	transcript := func(f *reactortest.Faults) string {
+	transcript := func(f *testworld.Faults) string {
 		k := f.Wrap(sim.OpenKernel(1))
-		got, err := script.Run(1, func(c reactor.Config) *reactor.Reactor { return reactortest.New(t, k, c) })
+		got, err := script.Run(1, func(c reactor.Config) *reactor.Reactor { return testworld.New(t, k, c) })
 		if err != nil {
 			t.Error(err)
 		}
 		return got
 	}
-	right := transcript(&reactortest.Faults{})
-	if cut := transcript(&reactortest.Faults{MaxRead: 7, MaxWrite: 3}); cut != right {
+	right := transcript(&testworld.Faults{})
+	if cut := transcript(&testworld.Faults{MaxRead: 7, MaxWrite: 3}); cut != right {
 		t.Errorf("X-7: cut in pieces\n%swant\n%s", cut, right)
 	}
-	reset := transcript(&reactortest.Faults{Read: failThird(kernel.ErrReset)})
+	reset := transcript(&testworld.Faults{Read: failThird(kernel.ErrReset)})
 	if reset == right || !strings.Contains(reset, "lost reset") {
 		t.Errorf("with a read that fails\n%s", reset)
 	}
@@ -195,16 +195,16 @@ func TestScriptDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = reactortest.ParseScript("?")
+	_, err = testworld.ParseScript("?")
 	_, list, found := strings.Cut(fmt.Sprint(err), "expected one of ")
 	if !found {
 		t.Fatal(err)
 	}
 	for _, verb := range strings.Split(list, ", ") {
 		// The usage is what the error of a command without arguments has in brackets.
-		_, err := reactortest.ParseScript("post " + verb)
+		_, err := testworld.ParseScript("post " + verb)
 		if err != nil && strings.Contains(err.Error(), "stands only at the begin") {
-			_, err = reactortest.ParseScript(verb)
+			_, err = testworld.ParseScript(verb)
 		}
 		_, usage, _ := strings.Cut(fmt.Sprint(err), "("+verb)
 		if usage = strings.TrimSuffix(usage, ")"); err == nil || usage == "" {
@@ -219,7 +219,7 @@ func TestScriptDocumented(t *testing.T) {
 // No script makes the parser fail otherwise than with an error, and an error names
 // a line.
 func FuzzParseScript(f *testing.F) {
-	files, err := filepath.Glob("../testdata/script/*.txt")
+	files, err := filepath.Glob("../reactor/testdata/script/*.txt")
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no scripts: %v", err)
 	}
@@ -231,7 +231,7 @@ func FuzzParseScript(f *testing.F) {
 		f.Add(string(text))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := reactortest.ParseScript(text)
+		s, err := testworld.ParseScript(text)
 		switch {
 		case err == nil && s == nil:
 			t.Error("neither a script nor an error")

@@ -1,4 +1,4 @@
-package reactortest_test
+package testworld_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // watched is a test whose failures are looked at.
@@ -49,7 +49,7 @@ func oneFailure(t *testing.T, words string, body func(t testing.TB)) {
 // Every native kernel and the simulated one; X-7: for every chunk size.
 func TestWorlds(t *testing.T) {
 	var all, cut []string
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		all = append(all, name)
 		if w.Name() != name || w.Chunk() != 0 || w.Simulated() != (name == "sim") || w.Simulated() != (w.Net() != nil) {
 			t.Errorf("%s is %q, simulated %v", name, w.Name(), w.Simulated())
@@ -59,13 +59,13 @@ func TestWorlds(t *testing.T) {
 		t.Errorf("worlds %q, want %q", all, want)
 	}
 	var real []string
-	for name := range reactortest.Native() {
+	for name := range testworld.Native() {
 		real = append(real, name)
 	}
 	if !slices.Equal(real, native.Names()) {
 		t.Errorf("native worlds %q", real)
 	}
-	for name, w := range reactortest.Chunked() {
+	for name, w := range testworld.Chunked() {
 		cut = append(cut, name)
 		if name != fmt.Sprintf("%s/%d", w.Name(), w.Chunk()) {
 			t.Errorf("%s is %s, cut at %d", name, w.Name(), w.Chunk())
@@ -76,7 +76,7 @@ func TestWorlds(t *testing.T) {
 	}
 	var want []string
 	for _, name := range all {
-		for _, n := range reactortest.ChunkSizes() {
+		for _, n := range testworld.ChunkSizes() {
 			want = append(want, fmt.Sprintf("%s/%d", name, n))
 		}
 	}
@@ -89,7 +89,7 @@ func TestWorlds(t *testing.T) {
 func TestWalksShareNothing(t *testing.T) {
 	seen := map[any]bool{}
 	for range 2 {
-		for _, walk := range []func(func(string, reactortest.World) bool){reactortest.Worlds(), reactortest.Chunked()} {
+		for _, walk := range []func(func(string, testworld.World) bool){testworld.Worlds(), testworld.Chunked()} {
 			for _, w := range walk {
 				if w.Simulated() {
 					if seen[w.Net()] {
@@ -100,10 +100,10 @@ func TestWalksShareNothing(t *testing.T) {
 			}
 		}
 	}
-	if want := 2 * (1 + len(reactortest.ChunkSizes())); len(seen) != want {
+	if want := 2 * (1 + len(testworld.ChunkSizes())); len(seen) != want {
 		t.Errorf("%d networks, want %d", len(seen), want)
 	}
-	for _, walk := range []func(func(string, reactortest.World) bool){reactortest.Worlds(), reactortest.Native(), reactortest.Chunked()} {
+	for _, walk := range []func(func(string, testworld.World) bool){testworld.Worlds(), testworld.Native(), testworld.Chunked()} {
 		n := 0
 		for range walk {
 			n++
@@ -117,11 +117,11 @@ func TestWalksShareNothing(t *testing.T) {
 
 // The time of a simulated world does not run away while a goroutine outside works.
 func TestUntilAwaitsGoroutines(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			late := false
-			r.CallLater(reactortest.Limit/2, func() { late = true })
+			r.CallLater(testworld.Limit/2, func() { late = true })
 			heard := false
 			go func() {
 				sum := 0
@@ -130,7 +130,7 @@ func TestUntilAwaitsGoroutines(t *testing.T) {
 				}
 				r.Post(func() { heard = sum > 0 })
 			}()
-			reactortest.Until(t, func() bool { return heard }, r)
+			testworld.Until(t, func() bool { return heard }, r)
 			if late {
 				t.Error("half of the limit has passed before a goroutine had its turn")
 			}
@@ -140,7 +140,7 @@ func TestUntilAwaitsGoroutines(t *testing.T) {
 
 // Until fails by the reactor's clock, in a simulated world without waiting for real.
 func TestUntilFails(t *testing.T) {
-	for _, w := range reactortest.Worlds() {
+	for _, w := range testworld.Worlds() {
 		if !w.Simulated() {
 			continue // half a minute each
 		}
@@ -148,9 +148,9 @@ func TestUntilFails(t *testing.T) {
 		r := w.New(t, reactor.Config{})
 		start := r.Now()
 		oneFailure(t, "nothing came of it in 30s", func(t testing.TB) {
-			reactortest.Until(t, func() bool { return false }, r)
+			testworld.Until(t, func() bool { return false }, r)
 		})
-		if took := r.Now() - start; took < reactortest.Limit || took > reactortest.Limit+time.Second {
+		if took := r.Now() - start; took < testworld.Limit || took > testworld.Limit+time.Second {
 			t.Errorf("it took %v", took)
 		}
 	}

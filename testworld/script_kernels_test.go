@@ -1,4 +1,4 @@
-package reactortest_test
+package testworld_test
 
 import (
 	"errors"
@@ -6,13 +6,13 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/kernel"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // A connection that was made and reset before anybody asked is, to Connected, one
 // that failed with the reset, on every kernel: scripts found that they differed.
 func TestConnectedAfterReset(t *testing.T) {
-	for name, w := range reactortest.Worlds() {
+	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			k := w.Open(t)
 			defer k.Close()
@@ -51,7 +51,7 @@ func await(t *testing.T, k kernel.Kernel, s kernel.Sock, r kernel.Ready) {
 		t.Fatal(err)
 	}
 	ev := make([]kernel.Event, 1)
-	for limit := k.Now() + reactortest.Limit; ; {
+	for limit := k.Now() + testworld.Limit; ; {
 		n, err := k.Wait(ev, limit)
 		if err != nil || k.Now() >= limit {
 			t.Fatalf("nothing is ready: %v", err)

@@ -1,13 +1,13 @@
-// Package reactortest is for tests of code that runs on a reactor: every kernel of
+// Package testworld is for tests of code that runs on a reactor: every kernel of
 // this machine, and the simulated one, as a world to run the same test body in; a
 // peer outside of every reactor, a way to turn reactors until something is so, a
 // kernel that fails on demand, and a language for scenarios.
 //
-//	for name, w := range reactortest.Worlds() {
+//	for name, w := range testworld.Worlds() {
 //		t.Run(name, func(t *testing.T) {
 //			r := w.New(t, reactor.Config{})
 //			...
-//			reactortest.Until(t, func() bool { return got == want }, r)
+//			testworld.Until(t, func() bool { return got == want }, r)
 //		})
 //	}
 //
@@ -95,4 +95,4 @@
 // the bytes, or a hash. Errors are named by what errors.Is finds. Times, addresses, how
 // streams are cut, how often a producer is paused and what happens between ends in
 // which order are not in it, for no promise fixes them.
-package reactortest
+package testworld

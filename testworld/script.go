@@ -1,4 +1,4 @@
-package reactortest
+package testworld
 
 import (
 	"fmt"

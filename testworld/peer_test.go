@@ -1,4 +1,4 @@
-package reactortest_test
+package testworld_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/reactor/reactortest"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // talker sends back what it hears, unless told otherwise.
@@ -30,14 +30,14 @@ func (e *talker) DataReceived(p []byte) {
 func (e *talker) ConnectionLost(err error) { e.err = err }
 
 // chunked runs body in every world, for every way of cutting a stream.
-func chunked(t *testing.T, body func(t *testing.T, w reactortest.World)) {
-	for name, w := range reactortest.Chunked() {
+func chunked(t *testing.T, body func(t *testing.T, w testworld.World)) {
+	for name, w := range testworld.Chunked() {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 	}
 }
 
 // serve is a reactor on which e answers at the address.
-func serve(t testing.TB, w reactortest.World, e *talker) (*reactor.Reactor, kernel.Addr) {
+func serve(t testing.TB, w testworld.World, e *talker) (*reactor.Reactor, kernel.Addr) {
 	t.Helper()
 	r := w.New(t, reactor.Config{})
 	at := kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
@@ -50,7 +50,7 @@ func serve(t testing.TB, w reactortest.World, e *talker) (*reactor.Reactor, kern
 
 // A peer talks with a reactor, which it turns while it waits.
 func TestPeerTalks(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		var e talker
 		r, at := serve(t, w, &e)
 		p := w.Peer(t, at, r)
@@ -75,12 +75,12 @@ func TestPeerTalks(t *testing.T) {
 
 // How one side ends is what the other sees.
 func TestPeerEnds(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
-		made := func() (*talker, *reactor.Reactor, *reactortest.Peer) {
+	chunked(t, func(t *testing.T, w testworld.World) {
+		made := func() (*talker, *reactor.Reactor, *testworld.Peer) {
 			e := &talker{silent: true}
 			r, at := serve(t, w, e)
 			p := w.Peer(t, at, r)
-			reactortest.Until(t, func() bool { return e.T != nil }, r)
+			testworld.Until(t, func() bool { return e.T != nil }, r)
 			return e, r, p
 		}
 		e, _, p := made()
@@ -99,13 +99,13 @@ func TestPeerEnds(t *testing.T) {
 		p.Send("bye")
 		p.Close()
 		p.Close() // does nothing
-		reactortest.Until(t, func() bool { return e.err != nil }, r)
+		testworld.Until(t, func() bool { return e.err != nil }, r)
 		if string(e.got) != "bye" || e.err != io.EOF {
 			t.Errorf("the peer closed: %q, %v", e.got, e.err)
 		}
 		e, r, p = made()
 		p.Abort()
-		reactortest.Until(t, func() bool { return e.err != nil }, r)
+		testworld.Until(t, func() bool { return e.err != nil }, r)
 		if !errors.Is(e.err, kernel.ErrReset) {
 			t.Errorf("the peer aborted: %v", e.err)
 		}
@@ -114,7 +114,7 @@ func TestPeerEnds(t *testing.T) {
 
 // Where nobody listens an attempt is refused, and Peer fails the test.
 func TestConnectRefused(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		var at kernel.Addr
 		t.Run("listening", func(t *testing.T) {
 			l := w.Listener(t)
@@ -133,7 +133,7 @@ func TestConnectRefused(t *testing.T) {
 
 // A reactor connects to peers.
 func TestListener(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		l := w.Listener(t, r)
 		var a, b talker
@@ -148,9 +148,9 @@ func TestListener(t *testing.T) {
 			t.Errorf("%v to %v", p.Local(), p.Remote())
 		}
 		dial(&b)
-		reactortest.Until(t, func() bool { return b.T != nil }, r)
+		testworld.Until(t, func() bool { return b.T != nil }, r)
 		l.Close() // before it was accepted
-		reactortest.Until(t, func() bool { return b.err != nil }, r)
+		testworld.Until(t, func() bool { return b.err != nil }, r)
 		if !errors.Is(b.err, kernel.ErrReset) || a.err != nil {
 			t.Errorf("lost %v and %v", b.err, a.err)
 		}
@@ -159,7 +159,7 @@ func TestListener(t *testing.T) {
 
 // A write of more than the buffers hold is completed by the reactor's reading.
 func TestPeerWritesMuch(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		size := 8 << 20
 		if n := w.Net(); n != nil {
 			n.SendBuffer, n.RecvBuffer = 500, 500
@@ -174,7 +174,7 @@ func TestPeerWritesMuch(t *testing.T) {
 		if n, err := p.Write(sent); n != len(sent) || err != nil {
 			t.Fatalf("wrote %d of %d: %v", n, len(sent), err)
 		}
-		reactortest.Until(t, func() bool { return len(e.got) == len(sent) }, r)
+		testworld.Until(t, func() bool { return len(e.got) == len(sent) }, r)
 		if !bytes.Equal(e.got, sent) {
 			t.Error("not what was sent")
 		}
@@ -183,7 +183,7 @@ func TestPeerWritesMuch(t *testing.T) {
 
 // Nothing waits longer than the limit; what was not done is told.
 func TestPeerGivesUp(t *testing.T) {
-	for _, w := range reactortest.Worlds() {
+	for _, w := range testworld.Worlds() {
 		if !w.Simulated() {
 			continue // half a minute each
 		}
@@ -221,7 +221,7 @@ func TestPeerGivesUp(t *testing.T) {
 
 // A reactor that was stopped is not turned any more, and harms nothing.
 func TestPeerOfStoppedReactor(t *testing.T) {
-	chunked(t, func(t *testing.T, w reactortest.World) {
+	chunked(t, func(t *testing.T, w testworld.World) {
 		var e talker
 		r, at := serve(t, w, &e)
 		p := w.Peer(t, at, r)
