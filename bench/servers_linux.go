@@ -164,7 +164,8 @@ func whorlOn(kernelName string, shrink time.Duration) func(*serving) error {
 			f = tlsio.Server(s.tls, f, &tlsio.Options{Workers: s.workers, ShrinkIdle: shrink})
 		}
 		// The peers send small segments at once unless told otherwise.
-		o := &reactor.ListenConfig{StreamConfig: reactor.StreamConfig{NoDelay: true}}
+		o := &reactor.ListenConfig{}
+		o.NoDelay = true
 		port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), f, o)
 		if err != nil {
 			return err

@@ -356,7 +356,7 @@ func TestArgumentsReachTheKernel(t *testing.T) {
 		if _, err := server(t, description).Listen(p.Reactor, new(site)); err != nil {
 			t.Error(err)
 		}
-		if got := fmt.Sprintf("%v %+v", p.asked[0], p.options[0]); got != want {
+		if got := fmt.Sprintf("%v %v", p.asked[0], p.options[0]); got != want {
 			t.Errorf("%s: %s; want %s", description, got, want)
 		}
 	}
@@ -369,7 +369,7 @@ func TestArgumentsReachTheKernel(t *testing.T) {
 	} {
 		p := newPlan(t, map[string]string{"a.example": "10.0.0.1 fd00::1"}, nil)
 		p.result(t, description)
-		if got := fmt.Sprintf("%v %+v", p.asked[0], p.options[0]); got != want {
+		if got := fmt.Sprintf("%v %v", p.asked[0], p.options[0]); got != want {
 			t.Errorf("%s: %s; want %s", description, got, want)
 		}
 	}

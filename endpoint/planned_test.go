@@ -65,7 +65,7 @@ type planned struct {
 	fates   map[string]fate // by host; others are refused at once
 	socks   []*plannedSock  // open
 	diary   []string
-	options []kernel.Options
+	options []string
 	asked   []kernel.Addr
 }
 
@@ -102,13 +102,19 @@ func (k *planned) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	return n, nil
 }
 
-func (k *planned) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
-	k.asked, k.options = append(k.asked, a), append(k.options, *o)
+// ask keeps what Listen or Dial was asked for.
+func (k *planned) ask(a kernel.Addr, backlog int, bind kernel.Addr, o kernel.StreamOptions) {
+	k.asked = append(k.asked, a)
+	k.options = append(k.options, fmt.Sprintf("{Backlog:%d Bind:%v NoDelay:%v KeepAlive:%v}", backlog, bind, o.NoDelay, o.KeepAlive))
+}
+
+func (k *planned) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
+	k.ask(a, o.Backlog, kernel.Addr{}, o.StreamOptions)
 	return &plannedSock{k: k, local: a, due: never}, nil
 }
 
-func (k *planned) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
-	k.asked, k.options = append(k.asked, a), append(k.options, *o)
+func (k *planned) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
+	k.ask(a, 0, o.Bind, o.StreamOptions)
 	k.note("dial", a)
 	f, ok := k.fates[a.Host()]
 	if !ok {

@@ -75,8 +75,10 @@ func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 	c.family = e.family()
 	c.delay = e.AttemptDelay
 	c.cfg = reactor.DialConfig{
-		StreamConfig: reactor.StreamConfig{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
-		Timeout:      e.Timeout,
+		DialOptions: kernel.DialOptions{
+			StreamOptions: kernel.StreamOptions{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
+		},
+		Timeout: e.Timeout,
 	}
 	if bind := e.BindAddress.Unmap(); bind.IsValid() {
 		c.cfg.Bind = kernel.TCPAddr(bind, 0)

@@ -47,8 +47,10 @@ func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port
 		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
 	}
 	return r.Listen(at, f, &reactor.ListenConfig{
-		StreamConfig: reactor.StreamConfig{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
-		Backlog:      e.Backlog,
+		ListenOptions: kernel.ListenOptions{
+			StreamOptions: kernel.StreamOptions{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
+			Backlog:       e.Backlog,
+		},
 	})
 }
 

@@ -48,12 +48,12 @@ type Kernel interface {
 	// Listen binds a stream socket to a and listens. A zero port takes a free
 	// one; Local tells which. An IPv6 socket is for IPv6 alone (TCP-6). The
 	// address is free for use again as soon as the sock is closed (TCP-3).
-	Listen(a Addr, o *Options) (Sock, error)
+	Listen(a Addr, o *ListenOptions) (Sock, error)
 
 	// Dial starts connecting a stream socket to a. The attempt is over when the
 	// sock is Writable; Connected then tells how it ended. An error here is
 	// one that was known at once; it may also come from Connected.
-	Dial(a Addr, o *Options) (Sock, error)
+	Dial(a Addr, o *DialOptions) (Sock, error)
 
 	// Arm says which readiness of s is to be reported, and under which token.
 	// A later call replaces an earlier one; zero disarms. While s is disarmed
@@ -128,21 +128,35 @@ type Event struct {
 	Ready Ready
 }
 
-// Options are what Listen and Dial may be told. Nil and the zero value are the
-// defaults. A kernel does not keep or change it.
-type Options struct {
-	// Backlog is how many connections may wait to be accepted (Listen). Zero or
-	// negative: as many as the system allows.
+// StreamOptions are the socket options of a stream, whether it was dialled or
+// accepted. [ListenOptions] and [DialOptions] embed them, and so do the types of
+// endpoints: the tags are the names of the options in the description of an
+// endpoint, and their help.
+type StreamOptions struct {
+	// NoDelay sends small segments at once (TCP_NODELAY). Off by default
+	// (TCP-63).
+	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
+	// KeepAlive probes an idle peer (SO_KEEPALIVE). Off by default (TCP-63).
+	KeepAlive bool `ep:"keepalive" help:"probe an idle peer"`
+}
+
+// ListenOptions are the options of Listen. Nil and the zero value are the
+// defaults. A kernel neither keeps nor changes them.
+type ListenOptions struct {
+	// StreamOptions apply to each accepted sock.
+	StreamOptions
+	// Backlog is how many connections may wait to be accepted. Zero or negative:
+	// as many as the system allows.
 	Backlog int
-	// Bind is the local address (Dial). The zero Addr leaves the choice to the
-	// system, a zero port too.
+}
+
+// DialOptions are the options of Dial. Nil and the zero value are the defaults.
+// A kernel neither keeps nor changes them.
+type DialOptions struct {
+	StreamOptions
+	// Bind is the local address. The zero Addr leaves the choice to the system;
+	// a zero port leaves the port to it.
 	Bind Addr
-	// NoDelay sends small segments at once (TCP_NODELAY); for Listen it applies
-	// to each accepted sock. Off by default (TCP-63).
-	NoDelay bool
-	// KeepAlive probes idle peers (SO_KEEPALIVE); for Listen it applies to each
-	// accepted sock. Off by default (TCP-63).
-	KeepAlive bool
 }
 
 // Vectors is a Sock that can write several slices at once.

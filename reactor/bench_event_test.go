@@ -23,7 +23,7 @@ func (k *busyKernel) Now() time.Duration    { return 1 }
 func (k *busyKernel) Wake()                 {}
 func (k *busyKernel) Close() error          { return nil }
 
-func (k *busyKernel) Listen(kernel.Addr, *kernel.Options) (kernel.Sock, error) {
+func (k *busyKernel) Listen(kernel.Addr, *kernel.ListenOptions) (kernel.Sock, error) {
 	return &busyListener{k: k}, nil
 }
 

@@ -40,8 +40,8 @@ type Resolver interface {
 	Resolve(r *Reactor, name string, done func([]netip.Addr, error)) (cancel func())
 }
 
-// StreamConfig is what both ends of a stream may be told. It stands in
-// [ListenConfig] and [DialConfig].
+// StreamConfig configures the buffers of a stream. [ListenConfig] and
+// [DialConfig] embed it.
 type StreamConfig struct {
 	// HighWater and LowWater are the marks, in bytes buffered and unsent, at
 	// which a registered producer is paused and resumed. Zero: 64 KiB and 0
@@ -52,28 +52,22 @@ type StreamConfig struct {
 	// beyond it is refused and the connection ends with [ErrBufferFull]. Zero:
 	// 1 GiB; negative: no limit.
 	MaxBuffered int
-	// NoDelay sends small segments at once; KeepAlive probes an idle peer. Both
-	// are off by default (TCP-63).
-	NoDelay   bool
-	KeepAlive bool
 }
 
-// ListenConfig is what a port may be told. Nil and the zero value are the
-// defaults.
+// ListenConfig configures a port. Nil and the zero value are the defaults.
 type ListenConfig struct {
 	StreamConfig
-	// Backlog is how many connections may wait to be accepted. Zero or negative:
-	// as many as the system allows.
-	Backlog int
+	// ListenOptions go to the kernel: NoDelay, KeepAlive and Backlog.
+	kernel.ListenOptions
 }
 
-// DialConfig is what a connector may be told. Nil and the zero value are the
-// defaults.
+// DialConfig configures a connector. Nil and the zero value are the defaults.
 type DialConfig struct {
 	StreamConfig
+	// DialOptions go to the kernel: NoDelay, KeepAlive and Bind, the local
+	// address (TCP-32).
+	kernel.DialOptions
 	// Timeout is how long an attempt may take, the name look-up included
 	// (TCP-33). Zero: 30 s; negative: no limit.
 	Timeout time.Duration
-	// Bind is the local address; the zero Addr leaves it to the system (TCP-32).
-	Bind kernel.Addr
 }

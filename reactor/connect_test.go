@@ -173,7 +173,7 @@ func TestDialBind(t *testing.T) {
 		p := listen(t, r, &service{build: func(a kernel.Addr) reactor.Protocol { peer = a; return new(end) }}, nil)
 		bind := nobody(t, r)
 		cli := new(end)
-		r.Dial(p.Addr(), one(cli), &reactor.DialConfig{Bind: bind}, nil)
+		r.Dial(p.Addr(), one(cli), &reactor.DialConfig{DialOptions: kernel.DialOptions{Bind: bind}}, nil)
 		until(t, r, func() bool { return cli.s != nil && !peer.IsZero() })
 		if cli.s.Local() != bind || peer != bind {
 			t.Errorf("bound to %v: local %v, seen as %v", bind, cli.s.Local(), peer)
@@ -181,7 +181,7 @@ func TestDialBind(t *testing.T) {
 		// An address that cannot be had is a failure, told later.
 		f := &dialer{t: t}
 		theirs := kernel.TCPAddr(netip.MustParseAddr("192.0.2.1"), 0)
-		r.Dial(p.Addr(), f, &reactor.DialConfig{Bind: theirs}, nil)
+		r.Dial(p.Addr(), f, &reactor.DialConfig{DialOptions: kernel.DialOptions{Bind: theirs}}, nil)
 		sameEvents(t, f.events, "start", "started")
 		until(t, r, func() bool { return f.has("stop") })
 		sameEvents(t, f.events, "start", "started", "failed", "stop")

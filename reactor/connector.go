@@ -133,7 +133,7 @@ func (c *Connector) tryNext() {
 
 func (c *Connector) dial(a kernel.Addr) {
 	c.state = connConnecting
-	sock, err := c.r.k.Dial(a, &kernel.Options{Bind: c.cfg.Bind, NoDelay: c.cfg.NoDelay, KeepAlive: c.cfg.KeepAlive})
+	sock, err := c.r.k.Dial(a, &c.cfg.DialOptions)
 	if err == nil {
 		c.sock = sock
 		err = c.r.k.Arm(sock, c.token, kernel.Writable)

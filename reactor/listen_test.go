@@ -158,7 +158,7 @@ type backlogs struct {
 	asked []int
 }
 
-func (k *backlogs) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (k *backlogs) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
 	k.asked = append(k.asked, o.Backlog)
 	return k.Kernel.Listen(a, o)
 }
@@ -168,7 +168,7 @@ func TestListenBacklog(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		k := &backlogs{Kernel: w.Open(t)}
 		r := testworld.New(t, k, reactor.Config{})
-		p := listen(t, r, &service{}, &reactor.ListenConfig{Backlog: 7})
+		p := listen(t, r, &service{}, &reactor.ListenConfig{ListenOptions: kernel.ListenOptions{Backlog: 7}})
 		stopped(t, p)
 		if err := p.StartListening(); err != nil {
 			t.Fatal(err)

@@ -75,7 +75,7 @@ func (p *Port) StartListening() error {
 	if err := r.reserve.hold(); err != nil {
 		return fail(err)
 	}
-	sock, err := r.k.Listen(p.asked, &kernel.Options{Backlog: p.cfg.Backlog, NoDelay: p.cfg.NoDelay, KeepAlive: p.cfg.KeepAlive})
+	sock, err := r.k.Listen(p.asked, &p.cfg.ListenOptions)
 	if err != nil {
 		return fail(err)
 	}

@@ -362,10 +362,10 @@ func TestSocketOptions(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, on := range []bool{false, true} {
 			r := w.New(t, reactor.Config{})
-			cfg := reactor.StreamConfig{NoDelay: on, KeepAlive: on}
+			opts := kernel.StreamOptions{NoDelay: on, KeepAlive: on}
 			var srv, cli end
-			p := listen(t, r, one(&srv), &reactor.ListenConfig{StreamConfig: cfg})
-			r.Dial(p.Addr(), one(&cli), &reactor.DialConfig{StreamConfig: cfg}, nil)
+			p := listen(t, r, one(&srv), &reactor.ListenConfig{ListenOptions: kernel.ListenOptions{StreamOptions: opts}})
+			r.Dial(p.Addr(), one(&cli), &reactor.DialConfig{DialOptions: kernel.DialOptions{StreamOptions: opts}}, nil)
 			until(t, r, func() bool { return srv.s != nil && cli.s != nil })
 			for _, s := range []*reactor.Stream{srv.s, cli.s} {
 				for _, o := range []struct {

@@ -230,7 +230,7 @@ func (k *simKernel) bind(op string, a netip.AddrPort, dialled bool) (netip.AddrP
 }
 
 // Listen is kernel.Kernel.
-func (k *simKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
 	at, err := check("listen", a)
@@ -244,7 +244,7 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error
 		return nil, err
 	}
 	if o == nil {
-		o = &kernel.Options{}
+		o = &kernel.ListenOptions{}
 	}
 	limit := or(k.n.Backlog, defaultBacklog)
 	if o.Backlog > 0 {
@@ -259,7 +259,7 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error
 }
 
 // Dial is kernel.Kernel. An address that no host has is kernel.ErrNoRoute.
-func (k *simKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
 	to, err := check("connect", a)
@@ -267,7 +267,7 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) 
 		return nil, err
 	}
 	if o == nil {
-		o = &kernel.Options{}
+		o = &kernel.DialOptions{}
 	}
 	if to.Addr().IsUnspecified() { // as systems have it
 		ip := netip.IPv6Loopback()

@@ -244,11 +244,11 @@ func (k *wrapKernel) sock(s kernel.Sock, err error) (kernel.Sock, error) {
 	return k.wrap(s), nil
 }
 
-func (k *wrapKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (k *wrapKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
 	return k.sock(k.Kernel.Listen(a, o))
 }
 
-func (k *wrapKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (k *wrapKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
 	return k.sock(k.Kernel.Dial(a, o))
 }
 

@@ -73,7 +73,7 @@ func (k *faultyKernel) Wait(ev []kernel.Event, until time.Duration) (int, error)
 	return k.Kernel.Wait(ev, until)
 }
 
-func (k *faultyKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (k *faultyKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
 	k.f.Calls["Listen"]++
 	if k.f.Listen != nil {
 		if err := k.f.Listen(a); err != nil {
@@ -83,7 +83,7 @@ func (k *faultyKernel) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, er
 	return k.f.sock(k.Kernel.Listen(a, o))
 }
 
-func (k *faultyKernel) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (k *faultyKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
 	k.f.Calls["Dial"]++
 	if k.f.Dial != nil {
 		if err := k.f.Dial(a); err != nil {

@@ -15,7 +15,7 @@ func acceptPromises() []promise {
 }
 
 func listen(g *rig) {
-	a, b := g.listen(local4(), nil), g.listen(local4(), &kernel.Options{Backlog: 1})
+	a, b := g.listen(local4(), nil), g.listen(local4(), &kernel.ListenOptions{Backlog: 1})
 	for _, l := range []kernel.Sock{a, b} {
 		if l.Local().Net != kernel.TCP || l.Local().IP.Addr() != local4() || l.Local().Port() == 0 {
 			g.Errorf("listening on %v", l.Local())

@@ -108,7 +108,7 @@ func invalidAddr(g *rig) {
 
 func bind(g *rig) {
 	l := g.listen(local4(), nil)
-	c, s := g.connect(l, &kernel.Options{Bind: kernel.TCPAddr(local4(), 0)})
+	c, s := g.connect(l, &kernel.DialOptions{Bind: kernel.TCPAddr(local4(), 0)})
 	if c.Local().IP.Addr() != local4() || c.Local().Port() == 0 || s.Remote() != c.Local() {
 		g.Errorf("bound to %v, the peer sees %v", c.Local(), s.Remote())
 	}
@@ -116,7 +116,7 @@ func bind(g *rig) {
 	probe := g.listen(local4(), nil)
 	want := probe.Local()
 	probe.Close()
-	c, s = g.connect(l, &kernel.Options{Bind: want})
+	c, s = g.connect(l, &kernel.DialOptions{Bind: want})
 	if c.Local() != want || s.Remote() != want {
 		g.Errorf("bound to %v instead of %v, the peer sees %v", c.Local(), want, s.Remote())
 	}
@@ -124,18 +124,18 @@ func bind(g *rig) {
 
 func bindFails(g *rig) {
 	l, other := g.listen(local4(), nil), g.listen(local4(), nil)
-	c, err := g.k.Dial(l.Local(), &kernel.Options{Bind: other.Local()})
+	c, err := g.k.Dial(l.Local(), &kernel.DialOptions{Bind: other.Local()})
 	g.isOne("Dial from an address in use", g.outcome(c, err), kernel.ErrAddrInUse)
 
 	// 192.0.2.0/24 is for documentation: nobody has it.
 	nowhere := kernel.TCPAddr(netip.AddrFrom4([4]byte{192, 0, 2, 77}), 0)
-	c, err = g.k.Dial(l.Local(), &kernel.Options{Bind: nowhere})
+	c, err = g.k.Dial(l.Local(), &kernel.DialOptions{Bind: nowhere})
 	g.isOne("Dial from another's address", g.outcome(c, err), kernel.ErrAddrUnavailable)
 	_, err = g.k.Listen(nowhere, nil)
 	g.isOne("Listen on another's address", err, kernel.ErrAddrUnavailable)
 
 	for _, a := range []kernel.Addr{{Net: kernel.TCP}, kernel.HostAddr("localhost", 1)} {
-		if c, err := g.k.Dial(l.Local(), &kernel.Options{Bind: a}); err == nil {
+		if c, err := g.k.Dial(l.Local(), &kernel.DialOptions{Bind: a}); err == nil {
 			g.Errorf("Dial from %+v works", a)
 			c.Close()
 		}

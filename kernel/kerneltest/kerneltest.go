@@ -195,7 +195,7 @@ func local4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 func local6() netip.Addr { return netip.IPv6Loopback() }
 
 // listen listens on a free port of ip.
-func (g *rig) listen(ip netip.Addr, o *kernel.Options) kernel.Sock {
+func (g *rig) listen(ip netip.Addr, o *kernel.ListenOptions) kernel.Sock {
 	g.Helper()
 	l, err := g.k.Listen(kernel.TCPAddr(ip, 0), o)
 	if err != nil {
@@ -205,7 +205,7 @@ func (g *rig) listen(ip netip.Addr, o *kernel.Options) kernel.Sock {
 }
 
 // dial begins a connection to l.
-func (g *rig) dial(l kernel.Sock, o *kernel.Options) kernel.Sock {
+func (g *rig) dial(l kernel.Sock, o *kernel.DialOptions) kernel.Sock {
 	g.Helper()
 	c, err := g.k.Dial(l.Local(), o)
 	if err != nil {
@@ -230,7 +230,7 @@ func (g *rig) accept(l kernel.Sock) kernel.Sock {
 }
 
 // connect is both ends of a connection through l.
-func (g *rig) connect(l kernel.Sock, o *kernel.Options) (dialled, accepted kernel.Sock) {
+func (g *rig) connect(l kernel.Sock, o *kernel.DialOptions) (dialled, accepted kernel.Sock) {
 	g.Helper()
 	c := g.dial(l, o)
 	g.becomes(c, kernel.Writable)

@@ -47,20 +47,19 @@ func tcpOptions(g *rig) {
 }
 
 func tcpOptionsAtBirth(g *rig) {
-	for _, o := range []kernel.Options{{}, {NoDelay: true}, {KeepAlive: true}, {NoDelay: true, KeepAlive: true}} {
-		before := o
-		l := g.listen(local4(), &o)
-		c, s := g.connect(l, nil)
+	for _, o := range []kernel.StreamOptions{{}, {NoDelay: true}, {KeepAlive: true}, {NoDelay: true, KeepAlive: true}} {
+		listen, dial := kernel.ListenOptions{StreamOptions: o}, kernel.DialOptions{StreamOptions: o}
+		c, s := g.connect(g.listen(local4(), &listen), nil)
 		if _, ok := c.(kernel.TCPSock); !ok {
 			g.Skip("no kernel.TCPSock")
 		}
 		g.has("accepted", s, o.NoDelay, o.KeepAlive)
 		g.has("dialled with nil", c, false, false)
-		c, s = g.connect(g.listen(local4(), nil), &o)
+		c, s = g.connect(g.listen(local4(), nil), &dial)
 		g.has("dialled", c, o.NoDelay, o.KeepAlive)
 		g.has("accepted with nil", s, false, false)
-		if o != before {
-			g.Errorf("the options were changed to %+v", o)
+		if listen != (kernel.ListenOptions{StreamOptions: o}) || dial != (kernel.DialOptions{StreamOptions: o}) {
+			g.Errorf("the options were changed to %+v and %+v", listen, dial)
 		}
 	}
 }

@@ -117,7 +117,7 @@ func TestWatchCloseUnregisters(t *testing.T) {
 // writable nor connected.
 func TestDialInProgress(t *testing.T) {
 	k := testEpoll(t, WaitBlock)
-	l, err := k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), &kernel.Options{Backlog: 1})
+	l, err := k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), &kernel.ListenOptions{Backlog: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Listen opens a listening sock. Nothing is left open when it fails.
-func (b *base) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
 	if b.closed {
 		return nil, kernel.ErrClosed
 	}
@@ -28,7 +28,7 @@ func (b *base) Listen(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
 	return s, nil
 }
 
-func (s *sock) listen(p *place, o *kernel.Options) error {
+func (s *sock) listen(p *place, o *kernel.ListenOptions) error {
 	fd := int(s.fd)
 	// TCP-3: connections of an earlier listener, still in TIME_WAIT, do not keep
 	// the port.
@@ -39,11 +39,13 @@ func (s *sock) listen(p *place, o *kernel.Options) error {
 		return fail("bind", err)
 	}
 	backlog := maxBacklog
-	if o != nil && o.Backlog > 0 {
-		backlog = min(o.Backlog, maxBacklog)
-	}
-	if err := s.options(o); err != nil {
-		return err
+	if o != nil {
+		if o.Backlog > 0 {
+			backlog = min(o.Backlog, maxBacklog)
+		}
+		if err := s.options(&o.StreamOptions); err != nil {
+			return err
+		}
 	}
 	if err := unix.Listen(fd, backlog); err != nil {
 		return fail("listen", err)
@@ -52,7 +54,7 @@ func (s *sock) listen(p *place, o *kernel.Options) error {
 }
 
 // Dial begins a connection. Nothing is left open when it fails at once.
-func (b *base) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
+func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
 	if b.closed {
 		return nil, kernel.ErrClosed
 	}
@@ -72,17 +74,13 @@ func (b *base) Dial(a kernel.Addr, o *kernel.Options) (kernel.Sock, error) {
 	return s, nil
 }
 
-func (s *sock) dial(p *place, o *kernel.Options) error {
-	if err := s.options(o); err != nil {
-		return err
-	}
-	if o != nil && !o.Bind.IsZero() {
-		from, err := placeOf(o.Bind)
-		if err != nil {
+func (s *sock) dial(p *place, o *kernel.DialOptions) error {
+	if o != nil {
+		if err := s.options(&o.StreamOptions); err != nil {
 			return err
 		}
-		if err := unix.Bind(int(s.fd), from.sockaddr()); err != nil {
-			return fail("bind", err)
+		if err := s.bind(o.Bind); err != nil {
+			return err
 		}
 	}
 	s.local.more = dialling
@@ -92,6 +90,21 @@ func (s *sock) dial(p *place, o *kernel.Options) error {
 	default:
 		return fail("connect", err)
 	}
+}
+
+// bind sets the local address of a socket that dials, unless it is the zero Addr.
+func (s *sock) bind(a kernel.Addr) error {
+	if a.IsZero() {
+		return nil
+	}
+	from, err := placeOf(a)
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(int(s.fd), from.sockaddr()); err != nil {
+		return fail("bind", err)
+	}
+	return nil
 }
 
 // newSock opens a socket for p's family.
@@ -111,10 +124,7 @@ func (b *base) newSock(p *place) (*sock, error) {
 }
 
 // options sets what o asks for. What it does not ask for is off (TCP-63).
-func (s *sock) options(o *kernel.Options) error {
-	if o == nil {
-		return nil
-	}
+func (s *sock) options(o *kernel.StreamOptions) error {
 	if o.NoDelay {
 		if err := s.SetNoDelay(true); err != nil {
 			return err

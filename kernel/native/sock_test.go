@@ -153,10 +153,10 @@ func TestFailuresLeakNothing(t *testing.T) {
 			func() (kernel.Sock, error) { return k.Listen(l.Local(), nil) },
 			func() (kernel.Sock, error) { return k.Listen(doc, nil) },
 			func() (kernel.Sock, error) { return k.Listen(kernel.Addr{}, nil) },
-			func() (kernel.Sock, error) { return k.Dial(l.Local(), &kernel.Options{Bind: doc}) },
-			func() (kernel.Sock, error) { return k.Dial(l.Local(), &kernel.Options{Bind: l.Local()}) },
+			func() (kernel.Sock, error) { return k.Dial(l.Local(), &kernel.DialOptions{Bind: doc}) },
+			func() (kernel.Sock, error) { return k.Dial(l.Local(), &kernel.DialOptions{Bind: l.Local()}) },
 			func() (kernel.Sock, error) {
-				return k.Dial(l.Local(), &kernel.Options{Bind: kernel.TCPAddr(netip.IPv6Loopback(), 0)})
+				return k.Dial(l.Local(), &kernel.DialOptions{Bind: kernel.TCPAddr(netip.IPv6Loopback(), 0)})
 			},
 		} {
 			if s, err := try(); s != nil || err == nil {
@@ -167,7 +167,7 @@ func TestFailuresLeakNothing(t *testing.T) {
 			}
 		}
 	}
-	_, err := k.Dial(l.Local(), &kernel.Options{Bind: doc})
+	_, err := k.Dial(l.Local(), &kernel.DialOptions{Bind: doc})
 	if e, ok := errors.AsType[*SysError](err); !ok || e.Op != "bind" {
 		t.Errorf("Dial from a foreign address: %v", err)
 	}
