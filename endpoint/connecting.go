@@ -44,7 +44,7 @@ type attempt struct {
 
 func newConnecting(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) *connecting {
 	c := &connecting{r: r, factory: f, done: done}
-	if _, ok := f.(reactor.ConnectorListener); ok {
+	if _, ok := reactor.FactoryAs[reactor.ConnectorListener](f); ok {
 		c.factory = plainFactory{f}
 	}
 	return c
@@ -238,7 +238,8 @@ func (e *AttemptsError) Error() string {
 // Unwrap is all of them.
 func (e *AttemptsError) Unwrap() []error { return e.Errs }
 
-// plainFactory is a factory without the methods of a ConnectorListener.
+// plainFactory is a factory that hears nothing of connectors, whatever the one in it
+// listens to: there may be several for one Connect.
 type plainFactory struct{ reactor.Factory }
 
 // Unwrap is the factory itself, which the reactor starts and stops.
@@ -246,3 +247,13 @@ func (f plainFactory) Unwrap() reactor.Factory { return f.Factory }
 
 // LogPrefix keeps the name of the factory in the log.
 func (f plainFactory) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
+
+// StartedConnecting, ConnectionFailed and ConnectionEnded are of a
+// reactor.ConnectorListener, and hide those of the factory.
+func (plainFactory) StartedConnecting(*reactor.Connector) {}
+
+// ConnectionFailed does nothing.
+func (plainFactory) ConnectionFailed(*reactor.Connector, error) {}
+
+// ConnectionEnded does nothing.
+func (plainFactory) ConnectionEnded(*reactor.Connector, error) {}

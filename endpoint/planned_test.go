@@ -108,12 +108,12 @@ func (k *planned) ask(a kernel.Addr, backlog int, bind kernel.Addr, o kernel.Str
 	k.options = append(k.options, fmt.Sprintf("{Backlog:%d Bind:%v NoDelay:%v KeepAlive:%v}", backlog, bind, o.NoDelay, o.KeepAlive))
 }
 
-func (k *planned) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
+func (k *planned) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
 	k.ask(a, o.Backlog, kernel.Addr{}, o.StreamOptions)
 	return &plannedSock{k: k, local: a, due: never}, nil
 }
 
-func (k *planned) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
+func (k *planned) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 	k.ask(a, 0, o.Bind, o.StreamOptions)
 	k.note("dial", a)
 	f, ok := k.fates[a.Host()]
@@ -128,7 +128,7 @@ func (k *planned) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error
 	return s, nil
 }
 
-func (k *planned) Arm(s kernel.Sock, token uint32, r kernel.Ready) error {
+func (k *planned) Arm(s kernel.Handle, token uint32, r kernel.Ready) error {
 	s.(*plannedSock).token, s.(*plannedSock).armed = token, r
 	return nil
 }
@@ -145,7 +145,7 @@ type plannedSock struct {
 
 func (s *plannedSock) Read([]byte) (int, error)     { return 0, kernel.ErrAgain }
 func (s *plannedSock) Write(p []byte) (int, error)  { return len(p), nil }
-func (s *plannedSock) Accept() (kernel.Sock, error) { return nil, kernel.ErrAgain }
+func (s *plannedSock) Accept() (kernel.Conn, error) { return nil, kernel.ErrAgain }
 func (s *plannedSock) CloseWrite() error            { return nil }
 func (s *plannedSock) Abort() error                 { return s.Close() }
 func (s *plannedSock) Local() kernel.Addr           { return s.local }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // Sentinel returns an error to be compared with errors.Is, and never by text.
@@ -20,12 +21,11 @@ func (s *sentinel) Error() string   { return s.text }
 func (s *sentinel) Unwrap() []error { return s.parents }
 
 // What a kernel's errors mean, whatever the system calls them. ErrAgain and
-// ErrClosed are returned bare; the others come wrapped with the system call and
-// the system's own error (ERR-3).
+// ErrClosed are returned bare; the others come in a [*SysError] (ERR-3).
 var (
 	// ErrAgain: not now; wait for readiness.
 	ErrAgain = Sentinel("operation would block")
-	// ErrClosed: the sock or the kernel was closed by us.
+	// ErrClosed: the handle or the kernel was closed by us.
 	ErrClosed = Sentinel("use of closed descriptor", fs.ErrClosed)
 	// ErrRefused: nobody listens there.
 	ErrRefused = Sentinel("connection refused")
@@ -54,3 +54,46 @@ var (
 	// ErrUnsupported: this kernel, or this system, cannot do that.
 	ErrUnsupported = Sentinel("not supported")
 )
+
+// The names of operations in a [SysError]: those that every kernel has. A kernel may
+// have others, after its own system calls.
+const (
+	OpArm      = "arm"      // Kernel.Arm
+	OpAccept   = "accept"   // Listener.Accept
+	OpBind     = "bind"     // Kernel.Listen and Kernel.Dial: the local address
+	OpConnect  = "connect"  // Kernel.Dial and Conn.Connected
+	OpListen   = "listen"   // Kernel.Listen: what is not about the address
+	OpRead     = "read"     // Conn.Read
+	OpReserve  = "reserve"  // Reserver.Reserve
+	OpShutdown = "shutdown" // Conn.CloseWrite
+	OpSocket   = "socket"   // Kernel.Listen and Kernel.Dial: the descriptor
+	OpWatch    = "watch"    // Watcher.Watch
+	OpWrite    = "write"    // Conn.Write and Vectors.Writev
+)
+
+// SysError is an operation of a kernel that failed, in a native kernel and in a
+// simulated one. errors.Is finds Kind and Errno in it (ERR-3).
+type SysError struct {
+	// Op is the operation: one of the constants, such as [OpConnect], or the name of
+	// another system call.
+	Op string
+	// Kind is the sentinel that Errno stands for; nil if none fits.
+	Kind error
+	// Errno is the system's own error, and in simulation the one that Linux would have
+	// given.
+	Errno syscall.Errno
+}
+
+// Error is "connect: connection refused".
+func (e *SysError) Error() string { return e.Op + ": " + e.Errno.Error() }
+
+// Unwrap gives the sentinel, if there is one, and the errno.
+func (e *SysError) Unwrap() []error {
+	if e.Kind != nil {
+		return []error{e.Kind, e.Errno}
+	}
+	return []error{e.Errno}
+}
+
+// Timeout tells whether the network gave up, as net.Error has it.
+func (e *SysError) Timeout() bool { return e.Kind == ErrTimeout || e.Errno.Timeout() }

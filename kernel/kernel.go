@@ -2,20 +2,17 @@
 // epoll, poll, select, or a simulated network.
 //
 // Everything the reactor asks of an operating system is said here, and nothing
-// else is. A back end implements [Kernel] and [Sock]; what only some can do is
-// a small interface of its own ([Vectors], [TCPSock], [Watcher], [Reserver],
-// [Signals]), found once by assertion. Package kerneltest holds the promises
-// of a kernel as a suite that every back end passes.
+// else is. A back end implements [Kernel], [Conn] and [Listener]; what only some
+// can do is a small interface of its own ([Vectors], [TCPConn], [Watcher],
+// [Reserver], [Signals]), found once by [As] and [ConnAs]. Package kerneltest holds
+// the promises of a kernel as a suite that every back end passes.
 //
-// A kernel and its socks belong to one goroutine, the loop's. Only Wake may be
+// A kernel and its handles belong to one goroutine, the loop's. Only Wake may be
 // called from others.
 package kernel
 
 import (
-	"fmt"
 	"math"
-	"os"
-	"strings"
 	"time"
 )
 
@@ -47,69 +44,90 @@ type Kernel interface {
 
 	// Listen binds a stream socket to a and listens. A zero port takes a free
 	// one; Local tells which. An IPv6 socket is for IPv6 alone (TCP-6). The
-	// address is free for use again as soon as the sock is closed (TCP-3).
-	Listen(a Addr, o *ListenOptions) (Sock, error)
+	// address is free for use again as soon as the listener is closed (TCP-3).
+	Listen(a Addr, o *ListenOptions) (Listener, error)
 
 	// Dial starts connecting a stream socket to a. The attempt is over when the
-	// sock is Writable; Connected then tells how it ended. An error here is
+	// conn is Writable; Connected then tells how it ended. An error here is
 	// one that was known at once; it may also come from Connected.
-	Dial(a Addr, o *DialOptions) (Sock, error)
+	Dial(a Addr, o *DialOptions) (Conn, error)
 
-	// Arm says which readiness of s is to be reported, and under which token.
-	// A later call replaces an earlier one; zero disarms. While s is disarmed
+	// Arm says which readiness of h is to be reported, and under which token.
+	// A later call replaces an earlier one; zero disarms. While h is disarmed
 	// nothing is reported for it, not even failure. A hang-up or an error of the
 	// socket is reported as whatever is armed, so that the next Read or Write
-	// finds it. Two socks must not share a token.
-	Arm(s Sock, token uint32, r Ready) error
+	// finds it. Two handles must not share a token. h is as this kernel gave it out:
+	// a kernel around another takes its own wrapping off before it passes h on.
+	Arm(h Handle, token uint32, r Ready) error
 
-	// Close releases the kernel. Its socks must have been closed before.
+	// Close releases the kernel. Its handles must have been closed before.
 	Close() error
 }
 
-// Sock is one non-blocking stream socket, listening or connected. A method that
-// would have to wait returns [ErrAgain], bare. Read and Write return other
-// errors wrapped so that errors.Is finds both the kernel's sentinel (ErrReset,
-// ErrBroken, ErrTimeout ...) and the system's own error.
-type Sock interface {
-	// Read reads into p, which is not empty. At the end of the peer's data it
-	// returns 0 and io.EOF, every time.
+// Handle is something that a kernel has opened and can arm: a [Conn] or a [Listener].
+type Handle interface {
+	// Close gives the handle back, and disarms it. A second call does nothing. No
+	// method but Local and Remote is to be called afterwards.
+	Close() error
+
+	// Local is our address. It may ask the system at the first call, and is the
+	// zero Addr if that fails, if there is none, or if the handle was closed before
+	// anybody asked.
+	Local() Addr
+}
+
+// Conn is one non-blocking stream of bytes in each direction: a socket, or a pair of
+// descriptors that somebody else opened ([Watcher]). A method that would have to wait
+// returns [ErrAgain], bare; each may do so at any time, also when readiness was reported.
+// Read and Write return other errors as a [*SysError], which is both the kernel's
+// sentinel (ErrReset, ErrBroken, ErrTimeout ...) and the system's own error.
+//
+// A conn around another has Unwrap() Conn. If it changes Write, it must have a Writev
+// of its own too, for [Vectors] is looked for below it otherwise.
+type Conn interface {
+	// Close, in addition to what [Handle] says, still sends what was written; the
+	// peer then reads io.EOF.
+	Handle
+
+	// Read reads into p, which is not empty. It may return fewer bytes than there are.
+	// At the end of the peer's data it returns 0 and io.EOF, every time.
 	Read(p []byte) (int, error)
 
 	// Write takes a prefix of p and returns its length; less than len(p) with a
 	// nil error is usual. p is not kept. An empty p is 0, nil.
 	Write(p []byte) (int, error)
 
-	// Accept takes one connection off a listening sock.
-	Accept() (Sock, error)
-
-	// Connected tells how a Dial ended: nil, ErrAgain while it has not, or why
-	// it failed.
-	Connected() error
-
 	// CloseWrite ends our direction: the peer reads the rest, then io.EOF.
 	CloseWrite() error
 
-	// Close gives the socket back. What was written is still sent; the peer
-	// then reads io.EOF. It disarms. A second call does nothing. No method but
-	// Local and Remote is to be called afterwards.
-	Close() error
-
 	// Abort is Close by reset: what was not sent is dropped, and the peer's
-	// next Read or Write fails with ErrReset (TCP-68).
+	// next Read or Write fails with ErrReset (TCP-68). Where there is no such thing
+	// as a reset, it is Close.
 	Abort() error
 
-	// Local is our address. It may ask the system at the first call, and is the
-	// zero Addr if that fails or if the sock was closed before anybody asked.
-	Local() Addr
+	// Connected tells how a Dial ended: nil, ErrAgain while it has not, or why
+	// it failed. It is nil on a conn that was not dialled.
+	Connected() error
 
-	// Remote is the peer's address, the zero Addr for a listening sock.
+	// Remote is the peer's address, the zero Addr if it has none.
 	Remote() Addr
+}
+
+// Listener is one socket that listens. A listener around another has Unwrap() Listener.
+type Listener interface {
+	Handle
+
+	// Accept takes one connection off the queue. With none there it returns
+	// [ErrAgain], bare; it may do so at any time, also when readiness was reported.
+	// Other errors are a [*SysError]: ErrAccept if that connection has gone away,
+	// ErrTooManyFiles, ErrNoResources, ErrPermission ...
+	Accept() (Conn, error)
 }
 
 // Ready is a set of directions.
 type Ready uint8
 
-// The directions. A listening sock with a connection to accept is Readable; one
+// The directions. A listener with a connection to accept is Readable; a conn
 // whose Dial is over is Writable.
 const (
 	Readable Ready = 1 << iota
@@ -121,7 +139,7 @@ func (r Ready) String() string {
 	return [4]string{"-", "r", "w", "rw"}[r&3]
 }
 
-// Event says that the sock armed under Token is ready for Ready, a subset of
+// Event says that the handle armed under Token is ready for Ready, a subset of
 // what was armed.
 type Event struct {
 	Token uint32
@@ -143,7 +161,7 @@ type StreamOptions struct {
 // ListenOptions are the options of Listen. Nil and the zero value are the
 // defaults. A kernel neither keeps nor changes them.
 type ListenOptions struct {
-	// StreamOptions apply to each accepted sock.
+	// StreamOptions apply to each accepted conn.
 	StreamOptions
 	// Backlog is how many connections may wait to be accepted. Zero or negative:
 	// as many as the system allows.
@@ -158,62 +176,3 @@ type DialOptions struct {
 	// a zero port leaves the port to it.
 	Bind Addr
 }
-
-// Vectors is a Sock that can write several slices at once.
-type Vectors interface {
-	// Writev is Write of the concatenation of bufs. It may take only the first
-	// of them, however many there are. Neither bufs nor what it holds is kept
-	// or changed.
-	Writev(bufs [][]byte) (int, error)
-}
-
-// TCPSock is a Sock with TCP's options. The setters act at once; the getters ask
-// the system.
-type TCPSock interface {
-	SetNoDelay(on bool) error
-	NoDelay() (bool, error)
-	SetKeepAlive(on bool) error
-	KeepAlive() (bool, error)
-}
-
-// Watcher is a Kernel that tells the readiness of descriptors that somebody
-// else opened, reads and writes: pipes, terminals, devices, regular files.
-type Watcher interface {
-	// Watch returns a sock that stands for fd. Arm works on it; Read and Write
-	// are the plain system calls; Close and Abort forget fd without closing it;
-	// the rest returns ErrUnsupported or zero. A regular file is always ready.
-	// A descriptor that is not open is ErrBadDescriptor, here or from Arm.
-	Watch(fd int) (Sock, error)
-}
-
-// Reserver is a Kernel that can keep one descriptor in hand for the moment when
-// none are left (TCP-22).
-type Reserver interface {
-	// Reserve takes the descriptor, unless it is held already.
-	Reserve() error
-	// Release gives it up, and tells whether it was held.
-	Release() bool
-}
-
-// Signals is a Kernel whose process receives signals.
-type Signals interface {
-	// Notify calls fn, on a goroutine of its own choosing, for each delivery of
-	// one of sigs, until stop is called. While it is in force the default action
-	// of those signals does not happen. After stop returns fn is not called.
-	Notify(fn func(os.Signal), sigs ...os.Signal) (stop func())
-}
-
-// Named is a Kernel with a name to be chosen by, such as "epoll".
-type Named interface {
-	Name() string
-}
-
-// NameOf is the name of k, or its type's when it has none.
-func NameOf(k Kernel) string {
-	if n, ok := k.(Named); ok {
-		return n.Name()
-	}
-	return strings.TrimPrefix(typeName(k), "*")
-}
-
-func typeName(v any) string { return fmt.Sprintf("%T", v) }

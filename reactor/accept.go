@@ -17,7 +17,7 @@ type reserve struct {
 
 func (v *reserve) init(r *Reactor) {
 	v.r = r
-	v.k, _ = r.k.(kernel.Reserver)
+	v.k = r.can.reserver
 }
 
 // hold takes the reserve if it is not held. Having no descriptor left for it is
@@ -45,13 +45,13 @@ func (p *Port) overflow() {
 	var closed []kernel.Addr // told after the reserve is back: a log may open files (TCP-24)
 	var failure error
 	for range p.allowance {
-		sock, err := p.sock.Accept()
+		conn, err := p.listener.Accept()
 		if err != nil {
 			failure = err
 			break
 		}
-		closed = append(closed, sock.Remote())
-		sock.Abort()
+		closed = append(closed, conn.Remote())
+		conn.Abort()
 	}
 	err := v.k.Reserve()
 	v.held = err == nil

@@ -8,7 +8,7 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// busyKernel is a kernel that costs nothing: every sock that was accepted is ready to be
+// busyKernel is a kernel that costs nothing: every conn that was accepted is ready to be
 // read, for ever, and takes what is written.
 type busyKernel struct {
 	kernel.Kernel
@@ -16,18 +16,18 @@ type busyKernel struct {
 	ready []uint32
 }
 
-type busySock struct{ kernel.Sock }
+type busyConn struct{ kernel.Conn }
 
 func (k *busyKernel) Unwrap() kernel.Kernel { return k.Kernel }
 func (k *busyKernel) Now() time.Duration    { return 1 }
 func (k *busyKernel) Wake()                 {}
 func (k *busyKernel) Close() error          { return nil }
 
-func (k *busyKernel) Listen(kernel.Addr, *kernel.ListenOptions) (kernel.Sock, error) {
+func (k *busyKernel) Listen(kernel.Addr, *kernel.ListenOptions) (kernel.Listener, error) {
 	return &busyListener{k: k}, nil
 }
 
-func (k *busyKernel) Arm(s kernel.Sock, token uint32, r kernel.Ready) error {
+func (k *busyKernel) Arm(_ kernel.Handle, token uint32, r kernel.Ready) error {
 	if r == kernel.Readable {
 		k.ready = append(k.ready, token)
 	}
@@ -43,26 +43,26 @@ func (k *busyKernel) Wait(ev []kernel.Event, _ time.Duration) (int, error) {
 }
 
 // busyListener accepts what its kernel has.
-type busyListener struct {
-	busySock
-	k *busyKernel
-}
+type busyListener struct{ k *busyKernel }
 
-func (s *busyListener) Accept() (kernel.Sock, error) {
-	if s.k.wait == 0 {
+func (l *busyListener) Close() error       { return nil }
+func (l *busyListener) Local() kernel.Addr { return loopback }
+
+func (l *busyListener) Accept() (kernel.Conn, error) {
+	if l.k.wait == 0 {
 		return nil, kernel.ErrAgain
 	}
-	s.k.wait--
-	return &busySock{}, nil
+	l.k.wait--
+	return &busyConn{}, nil
 }
 
-func (s *busySock) Unwrap() kernel.Sock         { return s.Sock }
-func (s *busySock) Read(p []byte) (int, error)  { return 64, nil }
-func (s *busySock) Write(p []byte) (int, error) { return len(p), nil }
-func (s *busySock) Local() kernel.Addr          { return loopback }
-func (s *busySock) Remote() kernel.Addr         { return loopback }
-func (s *busySock) Close() error                { return nil }
-func (s *busySock) Abort() error                { return nil }
+func (s *busyConn) Unwrap() kernel.Conn         { return s.Conn }
+func (s *busyConn) Read(p []byte) (int, error)  { return 64, nil }
+func (s *busyConn) Write(p []byte) (int, error) { return len(p), nil }
+func (s *busyConn) Local() kernel.Addr          { return loopback }
+func (s *busyConn) Remote() kernel.Addr         { return loopback }
+func (s *busyConn) Close() error                { return nil }
+func (s *busyConn) Abort() error                { return nil }
 
 // answerer is a protocol that answers each piece.
 type answerer struct{ reactor.Base }

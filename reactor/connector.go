@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // Connector makes one outgoing connection at a time, and can make it again. It
@@ -21,7 +22,7 @@ type Connector struct {
 	limit   DelayedCall
 	cancel  func()       // of the look-up
 	rest    []netip.Addr // addresses of the name not yet tried
-	sock    kernel.Sock
+	conn    kernel.Conn
 	token   uint32
 	stream  *Stream
 	failure error
@@ -51,7 +52,7 @@ const (
 func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protocol, error)) *Connector {
 	c := &Connector{r: r, dest: a, factory: f, done: done}
 	c.limit.Init(r, c.timeout)
-	c.hears, _ = f.(ConnectorListener)
+	c.hears, _ = FactoryAs[ConnectorListener](f)
 	var err error
 	c.cfg, err = o.complete()
 	c.start()
@@ -88,7 +89,7 @@ func (c *Connector) start() {
 	}
 	c.r.Post(c.begin)
 	if c.hears != nil {
-		c.note(kernel.NoteStarted, nil)
+		c.note(probe.NoteStarted, nil)
 		c.tell(func() { c.hears.StartedConnecting(c) })
 	}
 }
@@ -133,10 +134,10 @@ func (c *Connector) tryNext() {
 
 func (c *Connector) dial(a kernel.Addr) {
 	c.state = connConnecting
-	sock, err := c.r.k.Dial(a, &c.cfg.DialOptions)
+	conn, err := c.r.k.Dial(a, &c.cfg.DialOptions)
 	if err == nil {
-		c.sock = sock
-		err = c.r.k.Arm(sock, c.token, kernel.Writable)
+		c.conn = conn
+		err = c.r.k.Arm(conn, c.token, kernel.Writable)
 	}
 	if err != nil {
 		c.attemptFailed(&OpError{Op: "dial", Local: c.cfg.Bind, Remote: a, Err: err})
@@ -145,7 +146,7 @@ func (c *Connector) dial(a kernel.Addr) {
 
 // attemptFailed goes on to the next address, or ends the attempt.
 func (c *Connector) attemptFailed(err error) {
-	c.closeSock()
+	c.closeConn()
 	c.errs = append(c.errs, err)
 	if len(c.rest) > 0 {
 		c.tryNext()
@@ -159,15 +160,14 @@ func (c *Connector) attemptFailed(err error) {
 
 // ready says that connecting is over.
 func (c *Connector) ready(kernel.Ready) {
-	// A report that means nothing is passed over; if it meant something it comes again.
-	if c.state != connConnecting || c.r.rarely(kernel.SiteConnectAgain) {
+	if c.state != connConnecting {
 		return
 	}
-	err := c.sock.Connected()
+	err := c.conn.Connected()
 	switch {
 	case err == kernel.ErrAgain:
 	case err != nil:
-		c.attemptFailed(&OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.sock.Remote(), Err: err})
+		c.attemptFailed(&OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.conn.Remote(), Err: err})
 	default:
 		c.connected()
 	}
@@ -176,7 +176,7 @@ func (c *Connector) ready(kernel.Ready) {
 func (c *Connector) connected() {
 	c.limit.Cancel()
 	c.rest, c.errs = nil, nil
-	proto, err := c.r.build(c.factory, c.sock)
+	proto, err := c.r.build(c.factory, c.conn)
 	if err != nil {
 		c.fail(err) // TCP-45
 		return
@@ -189,10 +189,10 @@ func (c *Connector) connected() {
 		return
 	}
 	c.state = connConnected
-	s := c.r.newStream(c.sock, proto, c, &c.cfg.StreamConfig)
+	s := c.r.newStream(c.conn, proto, c, &c.cfg.StreamConfig)
 	s.token, s.armed = c.token, kernel.Writable
 	c.r.slots[c.token] = s
-	c.sock, c.stream = nil, s
+	c.conn, c.stream = nil, s
 	err = s.tell(s.made)
 	if err != nil {
 		s.end(err) // TCP-46
@@ -206,12 +206,12 @@ func (c *Connector) connected() {
 // refused closes a connection for which the factory built no protocol: that is
 // its end, not a failure to connect (TCP-44).
 func (c *Connector) refused() {
-	c.closeSock()
+	c.closeConn()
 	c.r.release(c.token)
 	c.state = connDisconnected
 	c.finish(nil, &OpError{Op: "dial", Remote: c.dest, Err: ErrNoProtocol})
 	if c.hears != nil {
-		c.note(kernel.NoteEnded, ErrNoProtocol)
+		c.note(probe.NoteEnded, ErrNoProtocol)
 		c.tell(func() { c.hears.ConnectionEnded(c, ErrNoProtocol) })
 	}
 	c.unuse()
@@ -220,7 +220,7 @@ func (c *Connector) refused() {
 // finish tells the caller of Dial how the attempt ended.
 func (c *Connector) finish(p Protocol, err error) {
 	if c.done != nil {
-		c.note(kernel.NoteDialed, err)
+		c.note(probe.NoteDialed, err)
 		c.tell(func() { c.done(p, err) })
 	}
 }
@@ -235,7 +235,7 @@ func (c *Connector) fail(err error) {
 		c.cancel()
 		c.cancel = nil
 	}
-	c.closeSock()
+	c.closeConn()
 	if c.state == connResolving || c.state == connConnecting {
 		c.r.release(c.token)
 	}
@@ -258,7 +258,7 @@ func (c *Connector) failed() {
 	err := c.failure
 	c.state = connDisconnected
 	if c.hears != nil {
-		c.note(kernel.NoteFailed, err)
+		c.note(probe.NoteFailed, err)
 		c.tell(func() { c.hears.ConnectionFailed(c, err) })
 	}
 	c.finish(nil, err)
@@ -283,10 +283,10 @@ func (c *Connector) timeout() {
 	}
 }
 
-func (c *Connector) closeSock() {
-	if c.sock != nil {
-		c.sock.Close()
-		c.sock = nil
+func (c *Connector) closeConn() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
 	}
 }
 
@@ -335,7 +335,7 @@ func (c *Connector) String() string { return fmt.Sprintf("<%s to %v>", LogPrefix
 func (c *Connector) streamLost(_ *Stream, err error) {
 	c.state, c.stream = connDisconnected, nil
 	if c.hears != nil {
-		c.note(kernel.NoteEnded, err)
+		c.note(probe.NoteEnded, err)
 		c.tell(func() { c.hears.ConnectionEnded(c, err) })
 	}
 	c.unuse()

@@ -107,13 +107,11 @@ func (k *spyKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	return k.Kernel.Wait(ev, until)
 }
 
-func (k *spyKernel) Watch(fd int) (kernel.Sock, error) { return k.Kernel.(kernel.Watcher).Watch(fd) }
-
 func (k *spyKernel) Notify(fn func(os.Signal), sigs ...os.Signal) (stop func()) {
 	if k.notify != nil {
 		k.notify()
 	}
-	giveBack := k.Kernel.(kernel.Signals).Notify(func(s os.Signal) {
+	giveBack := must(kernel.As[kernel.Signals](k.Kernel)).Notify(func(s os.Signal) {
 		fn(s)
 		if k.heard != nil {
 			k.heard(s)

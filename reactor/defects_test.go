@@ -26,7 +26,7 @@ import (
 // them holds on every kernel here.
 
 // noFiles is what accept says when no descriptor is left.
-func noFiles() error { return &native.SysError{Op: "accept", Errno: syscall.EMFILE} }
+func noFiles() error { return native.SysError("accept", syscall.EMFILE) }
 
 // D1: running out of descriptors ends neither the loop nor any connection.
 func TestD1AcceptWithoutDescriptors(t *testing.T) {
@@ -315,7 +315,7 @@ func TestD10AcceptKeepsFailing(t *testing.T) {
 				r, f := faulty(t, w)
 				var srv, cli end
 				port := listen(t, r, one(&srv), nil)
-				f.Accept = func() error { return &native.SysError{Op: "accept", Errno: errno} }
+				f.Accept = func() error { return native.SysError("accept", errno) }
 				r.Dial(port.Addr(), one(&cli), nil, nil)
 				over := false
 				r.CallLater(120*time.Millisecond, func() { over = true })

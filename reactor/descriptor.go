@@ -52,7 +52,7 @@ type watches struct {
 // objects (FDS-17).
 type watch struct {
 	r      *Reactor
-	sock   kernel.Sock
+	conn   kernel.Conn
 	fd     int
 	token  uint32
 	reader ReadDescriptor
@@ -166,15 +166,14 @@ func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
 	if r.is(lifeEnding) || r.is(lifeStopped) {
 		return nil, &OpError{Op: "watch", Err: ErrStopped} // nobody would end it
 	}
-	k, ok := r.k.(kernel.Watcher)
-	if !ok {
+	if r.can.watcher == nil {
 		return nil, &OpError{Op: "watch", Err: kernel.ErrUnsupported}
 	}
-	sock, err := k.Watch(fd)
+	conn, err := r.can.watcher.Watch(fd, fd)
 	if err != nil {
 		return nil, &OpError{Op: "watch", Err: err}
 	}
-	w := &watch{r: r, sock: sock, fd: fd}
+	w := &watch{r: r, conn: conn, fd: fd}
 	w.token = r.take(w)
 	if r.watches.by == nil {
 		r.watches = watches{make(map[FileDescriptor]*watch), make(map[int]*watch)}
@@ -203,7 +202,7 @@ func (w *watch) arm() error {
 	if w.writer != nil {
 		want |= kernel.Writable
 	}
-	return w.r.k.Arm(w.sock, w.token, want)
+	return w.r.k.Arm(w.conn, w.token, want)
 }
 
 // leave takes d out of both places.
@@ -252,8 +251,8 @@ func (w *watch) forget() {
 		delete(w.r.watches.fd, w.fd)
 	}
 	if w.r.slots[w.token] == source(w) {
-		w.r.k.Arm(w.sock, w.token, 0) // it may be closed already: nothing to be told then
-		w.sock.Close()
+		w.r.k.Arm(w.conn, w.token, 0) // it may be closed already: nothing to be told then
+		w.conn.Close()
 		w.r.release(w.token)
 	}
 }

@@ -88,7 +88,7 @@ func TestConnectErrors(t *testing.T) {
 			{syscall.EISDIR, nil},
 		} {
 			for _, where := range []string{"Dial", "Connected"} {
-				cause := &native.SysError{Op: "connect", Errno: c.errno}
+				cause := native.SysError("connect", c.errno)
 				f.Dial, f.Connected = nil, nil
 				if where == "Dial" {
 					f.Dial = func(kernel.Addr) error { return cause }

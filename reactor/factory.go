@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // startFactory counts a use of f, and of what it wraps, and starts each at its first
@@ -35,7 +35,7 @@ func (r *Reactor) startOne(f Factory) error {
 		return nil
 	}
 	r.log.Info("starting factory", slog.String("factory", LogPrefixOf(f)))
-	r.observe(kernel.Note{Kind: kernel.NoteStartFactory})
+	r.observe(probe.Note{Kind: probe.NoteStartFactory})
 	_, err := protect(r, LogPrefixOf(f), func() (struct{}, error) { return struct{}{}, s.StartFactory() })
 	if err != nil {
 		delete(r.factories, f)
@@ -64,7 +64,7 @@ func (r *Reactor) stopOne(f Factory) error {
 	}
 	delete(r.factories, f)
 	r.log.Info("stopping factory", slog.String("factory", LogPrefixOf(f)))
-	r.observe(kernel.Note{Kind: kernel.NoteStopFactory})
+	r.observe(probe.Note{Kind: probe.NoteStopFactory})
 	_, err := protect(r, LogPrefixOf(f), func() (struct{}, error) { return struct{}{}, s.StopFactory() })
 	return err
 }

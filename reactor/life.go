@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-
-	"github.com/whorl-go/whorl/kernel"
 )
 
 // life is where a reactor is between New and its end. Stop may look at it and
@@ -137,8 +135,8 @@ func (r *Reactor) ExitSignal() os.Signal {
 }
 
 func (r *Reactor) takeSignals() {
-	n, ok := r.k.(kernel.Signals)
-	if !ok || len(r.cfg.Signals) == 0 {
+	n := r.can.signals
+	if n == nil || len(r.cfg.Signals) == 0 {
 		return
 	}
 	r.stopNotify = n.Notify(func(s os.Signal) {

@@ -158,7 +158,7 @@ type backlogs struct {
 	asked []int
 }
 
-func (k *backlogs) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
+func (k *backlogs) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
 	k.asked = append(k.asked, o.Backlog)
 	return k.Kernel.Listen(a, o)
 }

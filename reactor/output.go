@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 const (
@@ -70,7 +71,7 @@ func (o *output) shift(r *Reactor) {
 		o.tail.next = first.next
 	}
 	if r.observer != nil {
-		r.noteChunk(kernel.NoteChunkDone, first)
+		r.noteChunk(probe.NoteChunkDone, first)
 	}
 	r.freeChunk(first)
 }
@@ -90,13 +91,13 @@ func (o *output) append(r *Reactor, p []byte) {
 		c.buf = append(c.buf, p...)
 		o.link(c)
 		if r.observer != nil {
-			r.noteChunk(kernel.NoteChunk, c)
+			r.noteChunk(probe.NoteChunk, c)
 		}
 	default:
 		c := &chunk{buf: append([]byte(nil), p...)}
 		o.link(c)
 		if r.observer != nil {
-			r.noteChunk(kernel.NoteChunk, c)
+			r.noteChunk(probe.NoteChunk, c)
 		}
 	}
 }
@@ -126,16 +127,16 @@ func (o *output) drop(r *Reactor) {
 
 // send hands what is unsent, and then extra, to the socket in one call, and
 // returns how many bytes of both it took and whether it was offered more.
-func (o *output) send(r *Reactor, sock kernel.Sock, extra []byte) (n int, short bool, err error) {
+func (o *output) send(r *Reactor, conn kernel.Conn, extra []byte) (n int, short bool, err error) {
 	if o.tail == nil {
-		n, err = sock.Write(extra)
+		n, err = conn.Write(extra)
 		return n, n < len(extra), err
 	}
 	head := o.tail.next
 	first := head.buf[head.off:]
-	v, ok := sock.(kernel.Vectors)
-	if !ok || r.rarely(kernel.SiteNoVectors) { // not every sock can
-		n, err = sock.Write(first)
+	v, ok := kernel.ConnAs[kernel.Vectors](conn)
+	if !ok { // not every conn can
+		n, err = conn.Write(first)
 		return n, true, err
 	}
 	r.vec = r.vec[:0]

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // Port is a listening socket and the factory that serves it. It belongs to the
 // loop's goroutine.
 type Port struct {
 	r         *Reactor
-	sock      kernel.Sock
+	listener  kernel.Listener
 	factory   Factory
 	cfg       ListenConfig // complete
 	asked     kernel.Addr  // what Listen was given
@@ -75,18 +76,18 @@ func (p *Port) StartListening() error {
 	if err := r.reserve.hold(); err != nil {
 		return fail(err)
 	}
-	sock, err := r.k.Listen(p.asked, &p.cfg.ListenOptions)
+	l, err := r.k.Listen(p.asked, &p.cfg.ListenOptions)
 	if err != nil {
 		return fail(err)
 	}
-	p.sock, p.addr = sock, sock.Local()
+	p.listener, p.addr = l, l.Local()
 	p.token = r.take(p)
-	if err = r.k.Arm(sock, p.token, kernel.Readable); err == nil {
+	if err = r.k.Arm(l, p.token, kernel.Readable); err == nil {
 		r.log.Info("starting", slog.String("factory", LogPrefixOf(p.factory)), slog.Any("on", p.addr))
 		err = r.startFactory(p.factory)
 	}
 	if err != nil {
-		sock.Close()
+		l.Close()
 		r.release(p.token)
 		return fail(err)
 	}
@@ -106,7 +107,7 @@ func (p *Port) StopListening(done func(error)) {
 	if p.state == portListening {
 		p.state = portStopping
 		p.again.Cancel()
-		if err := p.r.k.Arm(p.sock, p.token, 0); err != nil {
+		if err := p.r.k.Arm(p.listener, p.token, 0); err != nil {
 			p.r.log.Error("disarming a port", slog.Any("err", err))
 		}
 	}
@@ -120,13 +121,13 @@ func (p *Port) finish() {
 	var err error
 	if p.state == portStopping {
 		p.state = portStopped
-		p.sock.Close()
+		p.listener.Close()
 		p.r.release(p.token)
 		p.r.log.Info(fmt.Sprintf("(%s Port %d Closed)", portKind(p.addr), p.addr.Port()), slog.Any("addr", p.addr))
 		err = p.r.stopFactory(p.factory)
 	}
 	for _, done := range waiting {
-		p.r.observe(kernel.Note{Kind: kernel.NoteUnlistened, Token: p.token, Err: err})
+		p.r.observe(probe.Note{Kind: probe.NoteUnlistened, Token: p.token, Err: err})
 		_ = p.r.guard("StopListening", func() { done(err) })
 	}
 }
@@ -170,18 +171,9 @@ func (p *Port) Stats() PortStats { return p.stats }
 // ready accepts up to the allowance. The allowance grows while there is more to
 // accept than it lets through, and else falls to what there was (TCP-15).
 func (p *Port) ready(kernel.Ready) {
-	accepted, limit := 0, p.allowance
-	if p.r.rarely(kernel.SiteAcceptOne) {
-		limit = 1 // the rest is reported again
-	}
-	for tries := 0; tries < limit && p.state == portListening; tries++ {
-		var sock kernel.Sock
-		var err error
-		if p.r.rare == nil {
-			sock, err = p.sock.Accept()
-		} else {
-			sock, err = p.acceptRarely()
-		}
+	accepted := 0
+	for tries := 0; tries < p.allowance && p.state == portListening; tries++ {
+		conn, err := p.listener.Accept()
 		if errors.Is(err, kernel.ErrPermission) {
 			continue // a firewall's no to one client (TCP-18)
 		}
@@ -192,7 +184,7 @@ func (p *Port) ready(kernel.Ready) {
 			break
 		}
 		accepted++
-		p.accept(sock)
+		p.accept(conn)
 	}
 	if accepted == p.allowance {
 		p.allowance += moreAllowance
@@ -223,7 +215,7 @@ func (p *Port) failed(err error) {
 
 // rest stops accepting for a moment.
 func (p *Port) rest() {
-	if err := p.r.k.Arm(p.sock, p.token, 0); err != nil {
+	if err := p.r.k.Arm(p.listener, p.token, 0); err != nil {
 		p.r.log.Error("disarming a port", slog.Any("err", err))
 		return
 	}
@@ -233,7 +225,7 @@ func (p *Port) rest() {
 // resume accepts again after a rest.
 func (p *Port) resume() {
 	if p.state == portListening {
-		if err := p.r.k.Arm(p.sock, p.token, kernel.Readable); err != nil {
+		if err := p.r.k.Arm(p.listener, p.token, kernel.Readable); err != nil {
 			p.r.log.Error("arming a port", slog.Any("err", err))
 			p.again.Reset(acceptPause)
 		}
@@ -241,18 +233,18 @@ func (p *Port) resume() {
 }
 
 // accept gives a connection its protocol.
-func (p *Port) accept(sock kernel.Sock) {
+func (p *Port) accept(conn kernel.Conn) {
 	r := p.r
 	p.stats.Accepted++
 	r.stats.Accepted++
-	proto, err := r.build(p.factory, sock)
+	proto, err := r.build(p.factory, conn)
 	if proto == nil || err != nil {
 		p.stats.Refused++
 		r.stats.Refused++
-		sock.Close() // also if the factory panicked (TCP-25, TCP-26)
+		conn.Close() // also if the factory panicked (TCP-25, TCP-26)
 		return
 	}
-	s := r.newStream(sock, proto, p, &p.cfg.StreamConfig)
+	s := r.newStream(conn, proto, p, &p.cfg.StreamConfig)
 	s.session = p.sessions
 	s.token = r.take(s)
 	p.sessions++
@@ -260,14 +252,14 @@ func (p *Port) accept(sock kernel.Sock) {
 	s.begin()
 }
 
-func (r *Reactor) build(f Factory, sock kernel.Sock) (p Protocol, err error) {
+func (r *Reactor) build(f Factory, conn kernel.Conn) (p Protocol, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			p, err = nil, r.caught(v, LogPrefixOf(f))
 		}
 	}()
-	r.noteBuild(sock)
-	return f.BuildProtocol(sock.Remote()), nil
+	r.noteBuild(conn)
+	return f.BuildProtocol(conn.Remote()), nil
 }
 
 func (p *Port) streamLost(*Stream, error) { p.stats.Open-- }

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // posts is the queue of functions from outside, and the loop's bell.
@@ -100,7 +100,7 @@ func (r *Reactor) runBatch() (again bool) {
 		p.at++
 		r.stats.Posted++
 		if r.observer != nil && !r.is(lifeEnding) {
-			r.observe(kernel.Note{Kind: kernel.NotePosted})
+			r.observe(probe.Note{Kind: probe.NotePosted})
 		}
 		fn()
 	}

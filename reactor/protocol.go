@@ -197,33 +197,10 @@ func (b *Base) ConnectionLost(error) {}
 // As finds T in t, or in what t.Unwrap() leads to. Wrappers hide nothing by
 // accident that way; one that changes a capability implements it itself.
 // Look up once, when the connection is made, and keep the result.
-func As[T any](t Transport) (T, bool) {
-	for t != nil {
-		if c, ok := t.(T); ok {
-			return c, true
-		}
-		u, ok := t.(interface{ Unwrap() Transport })
-		if !ok {
-			break
-		}
-		t = u.Unwrap()
-	}
-	var none T
-	return none, false
-}
+func As[T any](t Transport) (T, bool) { return kernel.Walk[T](t) }
 
 // ProtocolAs finds T in p, or in what p.Unwrap() leads to.
-func ProtocolAs[T any](p Protocol) (T, bool) {
-	for p != nil {
-		if c, ok := p.(T); ok {
-			return c, true
-		}
-		u, ok := p.(interface{ Unwrap() Protocol })
-		if !ok {
-			break
-		}
-		p = u.Unwrap()
-	}
-	var none T
-	return none, false
-}
+func ProtocolAs[T any](p Protocol) (T, bool) { return kernel.Walk[T](p) }
+
+// FactoryAs finds T in f, or in what f.Unwrap() leads to.
+func FactoryAs[T any](f Factory) (T, bool) { return kernel.Walk[T](f) }

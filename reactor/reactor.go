@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // Reactor is one loop on one goroutine. Its methods are for that goroutine only,
@@ -20,6 +21,7 @@ import (
 // Before Run or the first Turn, the loop's goroutine is whichever sets it up.
 type Reactor struct {
 	k    kernel.Kernel
+	can  abilities
 	cfg  Config
 	log  *slog.Logger
 	life atomic.Int32 // a life
@@ -95,6 +97,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 		r.cfg.ReadBuffer = defaultReadBuffer
 	}
 	r.buf = make([]byte, r.cfg.ReadBuffer)
+	r.can.find(k)
 	r.hooks.init(k)
 	r.posts.bell.L = &r.posts.mu
 	r.pool.init(r)
@@ -153,7 +156,7 @@ func (r *Reactor) turn(timeout time.Duration, p patience) {
 	}
 	// What is posted from outside may always come a little later; but before a shutdown
 	// that was asked for after it.
-	if !r.posts.filled.Load() || r.is(lifeRunningAsked) || !r.rarely(kernel.SitePostsLater) {
+	if !r.posts.filled.Load() || r.is(lifeRunningAsked) || !r.forced(probe.SitePostsLater) {
 		r.runPosted()
 	}
 	r.runDue()
@@ -196,9 +199,6 @@ func (r *Reactor) until(timeout time.Duration) time.Duration {
 
 func (r *Reactor) wait(until time.Duration) {
 	p := &r.posts
-	if until != 0 && r.rarely(kernel.SiteWaitEarly) {
-		until = 0
-	}
 	if until != 0 {
 		// Whoever posts from here on sees a sleeping loop and rings; what was
 		// posted before is seen here. So no wake-up is lost (THR-4, THR-5).
@@ -207,11 +207,7 @@ func (r *Reactor) wait(until time.Duration) {
 			until = 0
 		}
 	}
-	room := r.ready
-	if r.rare != nil && r.rare.Rare(kernel.SiteEventOne) {
-		room = room[:1] // the rest is reported again
-	}
-	n, err := r.k.Wait(room, until)
+	n, err := r.k.Wait(r.ready, until)
 	p.sleep.Store(awake)
 	r.next, r.batch = 0, n
 	r.stats.Events += uint64(n)
@@ -271,7 +267,7 @@ func newPanicError(v any, in string) *PanicError {
 
 func (r *Reactor) report(e *PanicError) {
 	r.stats.Panics++
-	r.observe(kernel.Note{Kind: kernel.NotePanic, Err: e})
+	r.observe(probe.Note{Kind: probe.NotePanic, Err: e})
 	r.log.LogAttrs(context.Background(), slog.LevelError, "panic",
 		slog.String("in", e.In), slog.Any("value", e.Value), slog.String("stack", string(e.Stack)))
 	if r.cfg.Panicked != nil {

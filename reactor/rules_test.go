@@ -289,11 +289,11 @@ func TestForeignReadWrite(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, k := newPipe(t), w.Open(t)
 		defer k.Close()
-		in, err := k.(kernel.Watcher).Watch(p.r)
+		in, err := must(kernel.As[kernel.Watcher](k)).Watch(p.r, p.r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := k.(kernel.Watcher).Watch(p.w)
+		out, err := must(kernel.As[kernel.Watcher](k)).Watch(p.w, p.w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -321,7 +321,7 @@ func TestForeignReadWrite(t *testing.T) {
 			t.Errorf("DESC-38: without a reader: %d, %v", n, err)
 		}
 		q := newPipe(t)
-		in2, err := k.(kernel.Watcher).Watch(q.r)
+		in2, err := must(kernel.As[kernel.Watcher](k)).Watch(q.r, q.r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // Stream is the transport of this package: one connected stream socket, all of
@@ -19,7 +20,7 @@ import (
 type Stream struct {
 	// What every message touches comes first, in one line of the cache.
 	r       *Reactor
-	sock    kernel.Sock
+	conn    kernel.Conn
 	proto   Protocol
 	out     output
 	life    streamLife
@@ -77,9 +78,9 @@ const (
 	writeEnded
 )
 
-// newStream makes the transport of a connected sock; the caller sees to its token.
-func (r *Reactor) newStream(sock kernel.Sock, p Protocol, o owner, cfg *StreamConfig) *Stream {
-	return &Stream{r: r, sock: sock, proto: p, owner: o, cfg: cfg}
+// newStream makes the transport of a connected conn; the caller sees to its token.
+func (r *Reactor) newStream(conn kernel.Conn, p Protocol, o owner, cfg *StreamConfig) *Stream {
+	return &Stream{r: r, conn: conn, proto: p, owner: o, cfg: cfg}
 }
 
 // begin tells the protocol, and settles what it did.
@@ -91,7 +92,7 @@ func (s *Stream) begin() {
 }
 
 func (s *Stream) made() {
-	s.note(kernel.NoteMade, 0, nil)
+	s.note(probe.NoteMade, 0, nil)
 	s.proto.ConnectionMade(s)
 }
 
@@ -155,13 +156,7 @@ func (s *Stream) reading() bool { return s.life == streamOpen && s.read == readO
 func (s *Stream) readSome() {
 	r := s.r
 	buf := r.buf
-	var n int
-	var err error
-	if r.rare == nil {
-		n, err = s.sock.Read(buf)
-	} else {
-		n, err = s.readRarely(buf)
-	}
+	n, err := s.conn.Read(buf)
 	switch {
 	case n > 0:
 		s.in += uint64(n)
@@ -189,7 +184,7 @@ func (s *Stream) peerEnded() {
 		return
 	}
 	s.read = readEnded
-	s.note(kernel.NoteReadLost, 0, nil)
+	s.note(probe.NoteReadLost, 0, nil)
 	h.ReadConnectionLost()
 }
 
@@ -201,7 +196,7 @@ func (s *Stream) settle() {
 	}
 	if s.out.size > 0 && !s.blocked && s.life != streamFailing {
 		// Later is what a loop that has much to do makes of it.
-		if s.r.rarely(kernel.SiteFlushLater) {
+		if s.r.forced(probe.SiteFlushLater) {
 			s.touch()
 		} else {
 			s.flush(nil)
@@ -209,7 +204,7 @@ func (s *Stream) settle() {
 	}
 	if s.paused && s.life != streamFailing && s.out.size <= s.cfg.LowWater {
 		// The producer knows no time: one turn more is a slower socket.
-		if !s.r.rarely(kernel.SiteResumeLater) {
+		if !s.r.forced(probe.SiteResumeLater) {
 			s.resumeProducer()
 		} else {
 			s.touch()
@@ -235,28 +230,23 @@ func (s *Stream) settle() {
 
 // flush sends what is unsent and then p, and returns how much of p was taken.
 func (s *Stream) flush(p []byte) int {
-	if s.r.rare != nil {
-		if n, short, err, yes := s.forced(p); yes {
-			return s.took(n, short, err)
-		}
-	}
 	n, short, err := 0, false, error(nil)
 	if c := s.out.single(); c != nil && len(p) == 0 {
 		// What nearly every message is: one piece, taken whole.
-		n, err = s.sock.Write(c.buf[c.off:])
+		n, err = s.conn.Write(c.buf[c.off:])
 		if n == s.out.size {
 			s.sent += uint64(n)
 			s.out = output{}
 			if s.r.observer != nil {
-				s.note(kernel.NoteSent, n, nil)
-				s.r.noteChunk(kernel.NoteChunkDone, c)
+				s.note(probe.NoteSent, n, nil)
+				s.r.noteChunk(probe.NoteChunkDone, c)
 			}
 			s.r.freeChunk(c)
 			return 0
 		}
 		short = true
 	} else {
-		n, short, err = s.out.send(s.r, s.sock, p)
+		n, short, err = s.out.send(s.r, s.conn, p)
 	}
 	return s.took(n, short, err)
 }
@@ -274,7 +264,7 @@ func (s *Stream) took(n int, short bool, err error) int {
 	}
 	s.sent += uint64(n)
 	if s.r.observer != nil && n > 0 {
-		s.note(kernel.NoteSent, n, nil)
+		s.note(probe.NoteSent, n, nil)
 	}
 	own := min(n, s.out.size)
 	s.out.advance(s.r, own)
@@ -284,9 +274,9 @@ func (s *Stream) took(n int, short bool, err error) int {
 func (s *Stream) endWrite() {
 	s.write = writeEnded
 	// If the peer has gone already this fails, and reading finds out (TCP-75).
-	s.sock.CloseWrite()
+	s.conn.CloseWrite()
 	if h, ok := ProtocolAs[HalfCloseListener](s.proto); ok {
-		s.note(kernel.NoteWriteLost, 0, nil)
+		s.note(probe.NoteWriteLost, 0, nil)
 		h.WriteConnectionLost()
 	}
 }
@@ -302,7 +292,7 @@ func (s *Stream) arm() {
 	if want == s.armed {
 		return
 	}
-	if err := s.r.k.Arm(s.sock, s.token, want); err != nil {
+	if err := s.r.k.Arm(s.conn, s.token, want); err != nil {
 		s.end(s.opError("arm", err))
 		s.lose()
 		return
@@ -319,7 +309,7 @@ func (s *Stream) end(reason error) {
 	if s.life != streamFailing {
 		s.life = streamFailing
 		s.r.failures = append(s.r.failures, failure{s, reason})
-		s.note(kernel.NoteClosing, 0, nil)
+		s.note(probe.NoteClosing, 0, nil)
 	} else if _, panicked := reason.(*PanicError); panicked {
 		s.r.failures[s.failureAt()].reason = reason
 	}
@@ -338,22 +328,22 @@ func (s *Stream) lose() {
 	s.r.failures = slices.Delete(s.r.failures, at, at+1)
 	s.life = streamLost
 	s.out.drop(s.r)
-	s.sock.Local() // it stays known
+	s.conn.Local() // it stays known
 	if reason == ErrClosed && s.read != readEnded {
 		s.drain()
 	}
 	if graceful(reason) {
-		s.sock.Close()
+		s.conn.Close()
 	} else {
-		s.sock.Abort()
+		s.conn.Abort()
 	}
 	s.r.release(s.token)
 	if p := s.producer; p != nil {
 		s.producer = nil
-		s.note(kernel.NoteStopProducer, 0, nil)
+		s.note(probe.NoteStopProducer, 0, nil)
 		s.tell(p.StopProducing) // before ConnectionLost (PROD-6)
 	}
-	s.note(kernel.NoteLost, 0, reason)
+	s.note(probe.NoteLost, 0, reason)
 	s.tell(func() { s.proto.ConnectionLost(reason) })
 	s.owner.streamLost(s, reason)
 	s.proto = lostProtocol{}
@@ -363,12 +353,12 @@ func (s *Stream) lose() {
 // input resets the connection, and the system drops what it has not sent yet.
 func (s *Stream) drain() {
 	for left := drainLimit; left > 0; {
-		n, err := s.sock.Read(s.r.buf)
+		n, err := s.conn.Read(s.r.buf)
 		if n <= 0 || err != nil {
 			return
 		}
 		left -= n
-		s.note(kernel.NoteDrained, n, nil)
+		s.note(probe.NoteDrained, n, nil)
 	}
 }
 
@@ -404,7 +394,7 @@ func (s *Stream) shutdown() {
 }
 
 func (s *Stream) opError(op string, err error) error {
-	return &OpError{Op: op, Local: s.sock.Local(), Remote: s.sock.Remote(), Err: err}
+	return &OpError{Op: op, Local: s.conn.Local(), Remote: s.conn.Remote(), Err: err}
 }
 
 // describe names a source for people: its protocol's type or its own.

@@ -3,7 +3,7 @@ package reactor
 import (
 	"io"
 
-	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // Switcher is a transport whose protocol can be exchanged while the connection
@@ -42,7 +42,7 @@ func (s *Stream) SwitchProtocol(p Protocol) (Switched, error) {
 		return Switched{}, io.EOF
 	}
 	if s.read == readPaused {
-		s.note(kernel.NoteResumed, 0, nil)
+		s.note(probe.NoteResumed, 0, nil)
 	}
 	old := Switched{s.proto, s.producer, s.paused, s.read == readPaused}
 	s.proto, s.producer, s.paused, s.read = p, nil, false, readOn

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // DelayedCall is a function to be called later on the loop's goroutine. It is
@@ -316,10 +317,10 @@ func (r *Reactor) runDueUpTo(last uint64) (again bool) {
 		d.state = callDone // before the call: it may reset itself (TIME-12)
 		r.stats.DelayedCalls++
 		if r.observer != nil {
-			r.observe(kernel.Note{Kind: kernel.NoteDelayed, Due: d.due})
+			r.observe(probe.Note{Kind: probe.NoteDelayed, Due: d.due})
 		}
 		d.fn()
-		if r.rare != nil && r.rare.Rare(kernel.SiteTimersOne) {
+		if r.forcer != nil && r.forcer.Force(probe.SiteTimersOne) {
 			return false // the others are a turn late
 		}
 	}

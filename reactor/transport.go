@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 var (
@@ -22,10 +23,10 @@ func (s *Stream) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	if s.r.observer != nil {
-		s.note(kernel.NoteWritten, len(p), nil)
+		s.note(probe.NoteWritten, len(p), nil)
 	}
 	rest := p
-	if len(p) >= chunkSize && !s.blocked && !s.r.rarely(kernel.SiteFlushLater) {
+	if len(p) >= chunkSize && !s.blocked && !s.r.forced(probe.SiteFlushLater) {
 		rest = p[s.flush(p):]
 	}
 	s.keep(rest)
@@ -41,7 +42,7 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	if err := s.writable(total); err != nil {
 		return 0, err
 	}
-	s.note(kernel.NoteWritten, total, nil)
+	s.note(probe.NoteWritten, total, nil)
 	for _, p := range bufs {
 		if len(p) >= chunkSize && !s.blocked && s.life <= streamClosing {
 			p = p[s.flush(p):]
@@ -83,7 +84,7 @@ func (s *Stream) keep(p []byte) {
 		return
 	}
 	s.out.append(s.r, p)
-	if !s.blocked && (s.out.size >= chunkSize || s.r.rare != nil) && s.flushAt(s.out.size) {
+	if !s.blocked && (s.out.size >= chunkSize || s.r.forcer != nil) && s.flushAt(s.out.size) {
 		s.flush(nil)
 	}
 	if s.producer != nil {
@@ -98,7 +99,7 @@ func (s *Stream) keep(p []byte) {
 func (s *Stream) Close() error {
 	if s.life == streamOpen {
 		s.life = streamClosing
-		s.note(kernel.NoteClosing, 0, nil)
+		s.note(probe.NoteClosing, 0, nil)
 		s.touch()
 	}
 	return nil
@@ -122,7 +123,7 @@ func (s *Stream) CloseWrite() error {
 func (s *Stream) PauseProducing() {
 	if s.reading() {
 		s.read = readPaused
-		s.note(kernel.NotePaused, 0, nil)
+		s.note(probe.NotePaused, 0, nil)
 		s.touch()
 	}
 }
@@ -132,7 +133,7 @@ func (s *Stream) PauseProducing() {
 func (s *Stream) ResumeProducing() {
 	if s.read == readPaused && s.life == streamOpen {
 		s.read = readOn
-		s.note(kernel.NoteResumed, 0, nil)
+		s.note(probe.NoteResumed, 0, nil)
 		s.touch()
 	}
 }
@@ -143,7 +144,7 @@ func (s *Stream) StopProducing() { s.Close() }
 // RegisterProducer takes p as the producer, as [Consumer] says.
 func (s *Stream) RegisterProducer(p Producer) error {
 	if s.life == streamFailing || s.life == streamLost {
-		s.r.observe(kernel.Note{Kind: kernel.NoteStopProducer})
+		s.r.observe(probe.Note{Kind: probe.NoteStopProducer})
 		p.StopProducing()
 		return nil
 	}
@@ -174,7 +175,7 @@ func (s *Stream) StopConsuming() {
 func (s *Stream) checkHigh() {
 	if s.producer != nil && !s.paused && s.out.size > s.cfg.HighWater {
 		s.paused = true
-		s.note(kernel.NotePauseProducer, 0, nil)
+		s.note(probe.NotePauseProducer, 0, nil)
 		s.producer.PauseProducing()
 	}
 }
@@ -182,7 +183,7 @@ func (s *Stream) checkHigh() {
 func (s *Stream) resumeProducer() {
 	if s.paused {
 		s.paused = false
-		s.note(kernel.NoteResumeProducer, 0, nil)
+		s.note(probe.NoteResumeProducer, 0, nil)
 		s.producer.ResumeProducing()
 	}
 }
@@ -191,10 +192,10 @@ func (s *Stream) resumeProducer() {
 func (s *Stream) Buffered() int { return s.out.size }
 
 // Local is our address.
-func (s *Stream) Local() kernel.Addr { return s.sock.Local() }
+func (s *Stream) Local() kernel.Addr { return s.conn.Local() }
 
 // Remote is the peer's address.
-func (s *Stream) Remote() kernel.Addr { return s.sock.Remote() }
+func (s *Stream) Remote() kernel.Addr { return s.conn.Remote() }
 
 // Reactor is the loop the stream lives on.
 func (s *Stream) Reactor() *Reactor { return s.r }
@@ -245,11 +246,11 @@ func (s *Stream) KeepAlive() (bool, error) {
 	return o.KeepAlive()
 }
 
-func (s *Stream) options() (kernel.TCPSock, error) {
+func (s *Stream) options() (kernel.TCPConn, error) {
 	if s.life == streamLost {
 		return nil, ErrClosed
 	}
-	if o, ok := s.sock.(kernel.TCPSock); ok {
+	if o, ok := kernel.ConnAs[kernel.TCPConn](s.conn); ok {
 		return o, nil
 	}
 	return nil, kernel.ErrUnsupported
@@ -285,7 +286,14 @@ type LogPrefixer interface{ LogPrefix() string }
 // LogPrefixOf is how v is named in logs: by itself, if it is a [LogPrefixer], and else
 // by its type, without the package.
 func LogPrefixOf(v any) string {
-	if l, ok := v.(LogPrefixer); ok {
+	var l LogPrefixer
+	switch v := v.(type) {
+	case Protocol:
+		l, _ = ProtocolAs[LogPrefixer](v)
+	case Factory:
+		l, _ = FactoryAs[LogPrefixer](v)
+	}
+	if l != nil {
 		return l.LogPrefix()
 	}
 	name := fmt.Sprintf("%T", v)

@@ -3,7 +3,7 @@ package reactor
 import (
 	"log/slog"
 
-	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // Phase is when, in the course of an event, a trigger runs (CORE-29).
@@ -210,7 +210,7 @@ func (e *event) take(p Phase) *Trigger {
 
 // run calls a trigger; one that panics counts as finished (CORE-32).
 func (e *event) run(t *Trigger, done func()) {
-	e.r.observe(kernel.Note{Kind: kernel.NoteTrigger, Name: e.name, N: int(t.phase)})
+	e.r.observe(probe.Note{Kind: probe.NoteTrigger, Name: e.name, N: int(t.phase)})
 	if err := e.r.guard(e.name+" trigger", func() { t.fn(done) }); err != nil {
 		done()
 	}

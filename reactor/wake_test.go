@@ -147,7 +147,7 @@ func listenFor(t *testing.T, w testworld.World, s ...os.Signal) <-chan os.Signal
 	c := make(chan os.Signal, 8)
 	if w.Simulated() { // another program on that host
 		k := w.Open(t)
-		k.(kernel.Signals).Notify(func(s os.Signal) { c <- s }, s...)
+		must(kernel.As[kernel.Signals](k)).Notify(func(s os.Signal) { c <- s }, s...)
 		t.Cleanup(func() { k.Close() })
 		return c
 	}

@@ -39,26 +39,6 @@ func (e *StuckError) Error() string {
 // Unwrap is Why.
 func (e *StuckError) Unwrap() error { return e.Why }
 
-// SysError is a simulated system call that failed. errors.Is finds the kernel
-// package's sentinel and the errno a real system would have given.
-type SysError struct {
-	// Op is the call in one word: "connect", "read", "accept" ...
-	Op string
-	// Errno is what a real system would have said.
-	Errno syscall.Errno
-
-	kind error
-}
-
-// Error is "connect: connection refused".
-func (e *SysError) Error() string { return e.Op + ": " + e.kind.Error() }
-
-// Unwrap gives the sentinel and the errno.
-func (e *SysError) Unwrap() []error { return []error{e.kind, e.Errno} }
-
-// Timeout tells whether the network gave up, as net.Error has it.
-func (e *SysError) Timeout() bool { return e.kind == kernel.ErrTimeout }
-
 // errnos are what a real system says.
 var errnos = []struct {
 	kind  error
@@ -74,11 +54,13 @@ var errnos = []struct {
 	{kernel.ErrTooManyFiles, syscall.EMFILE},
 }
 
+// fail is the error of an operation, for a kind that has an errno.
 func fail(op string, kind error) error {
-	for _, e := range errnos {
-		if e.kind == kind {
-			return &SysError{op, e.errno, kind}
+	e := &kernel.SysError{Op: op, Kind: kind}
+	for _, x := range errnos {
+		if x.kind == kind {
+			e.Errno = x.errno
 		}
 	}
-	return fmt.Errorf("sim: %s: %w", op, kind)
+	return e
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -140,24 +140,24 @@ func (s *sock) atEnd() {
 }
 
 // witness holds a note against what is known. s is its sock, nil if it has none.
-func (k *simKernel) witness(s *sock, note *kernel.Note) {
+func (k *simKernel) witness(s *sock, note *probe.Note) {
 	switch note.Kind {
-	case kernel.NoteDelayed:
+	case probe.NoteDelayed:
 		if now := k.h.clock.at(k.n.now); note.Due > now {
 			k.n.violate(RuleEarly, "%s: a call due at %v is made at %v", k.h.name, note.Due, now)
 		}
-	case kernel.NoteChunk, kernel.NoteChunkDone:
-		k.chunk(note.N, note.Kind == kernel.NoteChunk)
-	case kernel.NoteDataDone:
+	case probe.NoteChunk, probe.NoteChunkDone:
+		k.chunk(note.N, note.Kind == probe.NoteChunk)
+	case probe.NoteDataDone:
 		if !k.lent {
 			k.n.violate(RuleBuffers, "%s: the read buffer came back twice", k.h.name)
 		}
 		k.lent = false
-	case kernel.NoteData, kernel.NoteDrained:
+	case probe.NoteData, probe.NoteDrained:
 		if k.lent {
 			k.n.violate(RuleBuffers, "%s: the read buffer is used while a protocol has it", k.h.name)
 		}
-		k.lent = note.Kind == kernel.NoteData
+		k.lent = note.Kind == probe.NoteData
 	}
 	if s != nil {
 		s.witness(note)
@@ -183,47 +183,47 @@ func (k *simKernel) chunk(number int, taken bool) {
 }
 
 // witness holds what the reactor said of s against what s has seen.
-func (s *sock) witness(note *kernel.Note) {
+func (s *sock) witness(note *probe.Note) {
 	c := &s.seen
 	s.inOrder(note)
 	switch note.Kind {
-	case kernel.NoteMade:
+	case probe.NoteMade:
 		c.made = true
-	case kernel.NoteData, kernel.NoteDrained:
+	case probe.NoteData, probe.NoteDrained:
 		if c.given += note.N; c.given != c.read {
 			s.violate(RuleDelivered, "%d bytes were read and %d delivered or discarded", c.read, c.given)
 		}
-	case kernel.NoteReadLost:
+	case probe.NoteReadLost:
 		c.ended = true
-	case kernel.NotePaused, kernel.NoteResumed:
-		c.paused = note.Kind == kernel.NotePaused
-	case kernel.NoteClosing:
+	case probe.NotePaused, probe.NoteResumed:
+		c.paused = note.Kind == probe.NotePaused
+	case probe.NoteClosing:
 		c.closing = true
-	case kernel.NoteWritten:
+	case probe.NoteWritten:
 		c.written += note.N
-	case kernel.NoteSent:
+	case probe.NoteSent:
 		if c.sent += note.N; c.sent != c.took || c.sent > c.written {
 			s.violate(RuleSent, "of %d bytes written %d were sent, and the socket got %d", c.written, c.sent, c.took)
 		}
-	case kernel.NoteLost:
+	case probe.NoteLost:
 		c.lost = true
 		s.isLost(note.Err)
 	}
 }
 
 // inOrder looks whether a note may come now.
-func (s *sock) inOrder(note *kernel.Note) {
+func (s *sock) inOrder(note *probe.Note) {
 	c := &s.seen
 	delivers := false
 	switch note.Kind {
-	case kernel.NoteMade:
+	case probe.NoteMade:
 		if c.made {
 			s.violate(RuleOrder, "made a second time")
 		}
 		return
-	case kernel.NoteData, kernel.NoteReadLost:
+	case probe.NoteData, probe.NoteReadLost:
 		delivers = true
-	case kernel.NoteWriteLost, kernel.NoteLost, kernel.NotePauseProducer, kernel.NoteResumeProducer:
+	case probe.NoteWriteLost, probe.NoteLost, probe.NotePauseProducer, probe.NoteResumeProducer:
 	default:
 		return
 	}

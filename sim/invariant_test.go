@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 )
@@ -13,40 +14,40 @@ import (
 // Every rule is looked at: a run in which a reactor says something else than it should,
 // or a byte changes under way, ends with that rule. What is changed is one note of a kind.
 func TestInvariants(t *testing.T) {
-	twice := func(n kernel.Note, to func(kernel.Note)) { to(n); to(n) }
-	never := func(kernel.Note, func(kernel.Note)) {}
-	less := func(n kernel.Note, to func(kernel.Note)) { n.N--; to(n) }
+	twice := func(n probe.Note, to func(probe.Note)) { to(n); to(n) }
+	never := func(probe.Note, func(probe.Note)) {}
+	less := func(n probe.Note, to func(probe.Note)) { n.N--; to(n) }
 	for _, c := range []struct {
 		name   string
 		rule   string
-		kind   kernel.NoteKind
-		change func(kernel.Note, func(kernel.Note))
+		kind   probe.NoteKind
+		change func(probe.Note, func(probe.Note))
 	}{
 		{"none", "", 0, nil},
-		{"lost twice", sim.RuleOrder, kernel.NoteLost, twice},
-		{"made twice", sim.RuleOrder, kernel.NoteMade, twice},
-		{"never made", sim.RuleOrder, kernel.NoteMade, never},
-		{"two ends of what was sent", sim.RuleOrder, kernel.NoteReadLost, twice},
-		{"delivered less", sim.RuleDelivered, kernel.NoteData, less},
-		{"sent less", sim.RuleSent, kernel.NoteSent, less},
-		{"written more", sim.RuleSent, kernel.NoteWritten, func(n kernel.Note, to func(kernel.Note)) { n.N++; to(n) }},
-		{"never resumed", sim.RulePaused, kernel.NoteResumed, never},
-		{"closing too early", sim.RulePaused, kernel.NoteMade, func(n kernel.Note, to func(kernel.Note)) {
+		{"lost twice", sim.RuleOrder, probe.NoteLost, twice},
+		{"made twice", sim.RuleOrder, probe.NoteMade, twice},
+		{"never made", sim.RuleOrder, probe.NoteMade, never},
+		{"two ends of what was sent", sim.RuleOrder, probe.NoteReadLost, twice},
+		{"delivered less", sim.RuleDelivered, probe.NoteData, less},
+		{"sent less", sim.RuleSent, probe.NoteSent, less},
+		{"written more", sim.RuleSent, probe.NoteWritten, func(n probe.Note, to func(probe.Note)) { n.N++; to(n) }},
+		{"never resumed", sim.RulePaused, probe.NoteResumed, never},
+		{"closing too early", sim.RulePaused, probe.NoteMade, func(n probe.Note, to func(probe.Note)) {
 			to(n)
-			n.Kind = kernel.NoteClosing
+			n.Kind = probe.NoteClosing
 			to(n)
 		}},
-		{"the buffer twice", sim.RuleBuffers, kernel.NoteDataDone, twice},
-		{"the buffer never", sim.RuleBuffers, kernel.NoteDataDone, never},
-		{"a chunk taken twice", sim.RuleBuffers, kernel.NoteChunk, twice},
-		{"a chunk back twice", sim.RuleBuffers, kernel.NoteChunkDone, twice},
-		{"a call early", sim.RuleEarly, kernel.NoteDelayed, func(n kernel.Note, to func(kernel.Note)) { n.Due += 1; to(n) }},
+		{"the buffer twice", sim.RuleBuffers, probe.NoteDataDone, twice},
+		{"the buffer never", sim.RuleBuffers, probe.NoteDataDone, never},
+		{"a chunk taken twice", sim.RuleBuffers, probe.NoteChunk, twice},
+		{"a chunk back twice", sim.RuleBuffers, probe.NoteChunkDone, twice},
+		{"a call early", sim.RuleEarly, probe.NoteDelayed, func(n probe.Note, to func(probe.Note)) { n.Due += 1; to(n) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := transfer{seed: 4}
 			changed := false
 			x.wrap = func(h *sim.Host, k kernel.Kernel) kernel.Kernel {
-				hear := func(n kernel.Note, to func(kernel.Note)) {
+				hear := func(n probe.Note, to func(probe.Note)) {
 					if c.kind == 0 || n.Kind != c.kind || changed {
 						to(n)
 						return

@@ -17,6 +17,7 @@ type simKernel struct {
 	h       *Host
 	alone   bool // it drives itself
 	woken   atomic.Bool
+	waits   uint64 // calls of Wait
 	closed  bool
 	socks   []*sock // all that are open, those not accepted yet included
 	ready   []*sock // armed, and perhaps ready
@@ -87,6 +88,13 @@ func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	defer n.mu.Unlock()
 	if k.alone {
 		n.now += callTime
+	}
+	k.waits++
+	if until > 0 && k.forced(SiteWaitEarly) {
+		until = 0
+	}
+	if len(ev) > 1 && k.forced(SiteEventOne) {
+		ev = ev[:1] // the rest is reported again
 	}
 	for idled := false; ; {
 		if k.closed {
@@ -169,6 +177,7 @@ func (k *simKernel) collect(ev []kernel.Event) int {
 			j := i + k.n.random.below(m-i)
 			live[i], live[j] = live[j], live[i]
 		}
+		live[i].reported = true
 		ev[i] = kernel.Event{Token: live[i].token, Ready: live[i].armed & live[i].readiness()}
 	}
 	if m < len(live) {
@@ -211,34 +220,34 @@ func (k *simKernel) file(op string) error {
 }
 
 // bind finds the local address for a socket.
-func (k *simKernel) bind(op string, a netip.AddrPort, dialled bool) (netip.AddrPort, error) {
+func (k *simKernel) bind(a netip.AddrPort, dialled bool) (netip.AddrPort, error) {
 	ip := a.Addr()
 	if !k.h.local(ip) && (dialled || !ip.IsUnspecified()) {
-		return a, fail(op, kernel.ErrAddrUnavailable)
+		return a, fail(kernel.OpBind, kernel.ErrAddrUnavailable)
 	}
 	if a.Port() == 0 {
 		p := k.h.freePort(ip)
 		if p == 0 {
-			return a, fail(op, kernel.ErrAddrUnavailable)
+			return a, fail(kernel.OpBind, kernel.ErrAddrUnavailable)
 		}
 		return netip.AddrPortFrom(ip, p), nil
 	}
 	if k.h.taken(a, dialled) {
-		return a, fail(op, kernel.ErrAddrInUse)
+		return a, fail(kernel.OpBind, kernel.ErrAddrInUse)
 	}
 	return a, nil
 }
 
 // Listen is kernel.Kernel.
-func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
+func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
-	at, err := check("listen", a)
+	at, err := check(kernel.OpListen, a)
 	if err == nil {
-		at, err = k.bind("listen", at, false)
+		at, err = k.bind(at, false)
 	}
 	if err == nil {
-		err = k.file("listen")
+		err = k.file(kernel.OpSocket)
 	}
 	if err != nil {
 		return nil, err
@@ -252,17 +261,18 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock,
 	}
 	s := &sock{state: open, l: &listener{limit: limit}, local: kernel.Addr{Net: kernel.TCP, IP: at},
 		noDelay: o.NoDelay, keepAlive: o.KeepAlive}
+	s.l.sock = s
 	k.own(s)
 	k.h.port(at).listener = s
 	k.n.note(opListen, s, 0)
-	return s, nil
+	return s.l, nil
 }
 
 // Dial is kernel.Kernel. An address that no host has is kernel.ErrNoRoute.
-func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
+func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
-	to, err := check("connect", a)
+	to, err := check(kernel.OpConnect, a)
 	if err != nil {
 		return nil, err
 	}
@@ -278,14 +288,14 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, err
 	}
 	from := netip.AddrPortFrom(k.h.source(to.Addr()), 0)
 	if o.Bind != (kernel.Addr{}) {
-		if from, err = check("bind", o.Bind); err != nil {
+		if from, err = check(kernel.OpBind, o.Bind); err != nil {
 			return nil, err
 		}
 		if from.Addr().IsUnspecified() {
 			from = netip.AddrPortFrom(k.h.source(to.Addr()), from.Port())
 		}
 	}
-	if from, err = k.bind("bind", from, true); err != nil {
+	if from, err = k.bind(from, true); err != nil {
 		return nil, err
 	}
 	h := k.h
@@ -293,9 +303,9 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, err
 		h = k.n.byIP[to.Addr()]
 	}
 	if h == nil || from.Addr().Is4() != to.Addr().Is4() {
-		return nil, fail("connect", kernel.ErrNoRoute)
+		return nil, fail(kernel.OpConnect, kernel.ErrNoRoute)
 	}
-	if err = k.file("connect"); err != nil {
+	if err = k.file(kernel.OpSocket); err != nil {
 		return nil, err
 	}
 	p := k.n.newPair(k.h, h)
@@ -327,13 +337,13 @@ func (k *simKernel) disown(s *sock) {
 }
 
 // Arm is kernel.Kernel.
-func (k *simKernel) Arm(s kernel.Sock, token uint32, r kernel.Ready) error {
+func (k *simKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
-	x := inner(s)
+	x := innerHandle(h)
 	switch {
 	case x == nil || x.k != k:
-		return fmt.Errorf("sim: arm: %w: a sock of another kernel", kernel.ErrUnsupported)
+		return fmt.Errorf("sim: arm: %w: a handle of another kernel", kernel.ErrUnsupported)
 	case x.state == shut || k.closed:
 		return kernel.ErrClosed
 	}
@@ -360,7 +370,7 @@ func (k *simKernel) Reserve() error {
 	if k.reserve {
 		return nil
 	}
-	err := k.file("reserve")
+	err := k.file(kernel.OpReserve)
 	k.reserve = err == nil
 	return err
 }

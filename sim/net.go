@@ -58,11 +58,11 @@ type Net struct {
 	// of this network's. It may use the Net.
 	Resolving func(h *Host, name string) (delay time.Duration, err error)
 	// Wrap, unless nil, is asked for the kernel that a host's reactor is to stand on,
-	// whenever it gets a new one; k is the host's own. What it returns passes k's socks on
+	// whenever it gets a new one; k is the host's own. What it returns passes handles of k on
 	// to k as it got them; of interfaces beyond kernel.Kernel it needs
-	// its own, but for kernel.Observer and kernel.Rare, which are found through a method
+	// its own, but for probe.Observer and probe.Forcer, which are found through a method
 	// Unwrap() kernel.Kernel; without it most invariants are not looked at, and neither for
-	// socks of its own that lack Unwrap() kernel.Sock. h.Kernel and h.Reactor are not there
+	// conns of its own that lack Unwrap() kernel.Conn. h.Kernel and h.Reactor are not there
 	// yet. For planted bugs.
 	Wrap func(h *Host, k kernel.Kernel) kernel.Kernel
 	// Idle, unless nil, is called when a kernel that drives itself is about to move the
@@ -70,7 +70,7 @@ type Net struct {
 	// have no share in its time, can finish and call Wake.
 	Idle func()
 	// Sites is how many of the rare branches inside the reactor are forced, see
-	// kernel.Site: each is enabled in a run with probability Sites/4, and then taken one
+	// Site: each is enabled in a run with probability Sites/4, and then taken one
 	// time in four. 1 is a good mix, 4 is all of them. Zero: none. A correct program
 	// works as ever.
 	Sites float64

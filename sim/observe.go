@@ -2,23 +2,25 @@ package sim
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/reactor"
 )
 
 var (
-	_ kernel.Observer = (*simKernel)(nil)
-	_ kernel.Rare     = (*simKernel)(nil)
+	_ probe.Observer = (*simKernel)(nil)
+	_ probe.Forcer   = (*simKernel)(nil)
 )
 
-// Observe is kernel.Observer: callbacks go into the trace, and what is noted is held
+// Observe is probe.Observer: callbacks go into the trace, and what is noted is held
 // against what the kernel knows.
-func (k *simKernel) Observe(note kernel.Note) {
+func (k *simKernel) Observe(note probe.Note) {
 	n := k.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s := inner(note.Sock)
+	s := inner(note.Conn)
 	if note.Kind.Callback() || traced(note.Kind) {
 		l := line{at: n.now, op: opNote, sub: uint8(note.Kind), host: k.h.name, n: note.N, text: note.Name}
 		if s != nil {
@@ -37,97 +39,39 @@ func (k *simKernel) Observe(note kernel.Note) {
 }
 
 // traced are the notes besides callbacks that tell something about the program.
-func traced(kind kernel.NoteKind) bool {
-	return kind == kernel.NotePaused || kind == kernel.NoteResumed || kind == kernel.NotePanic
+func traced(kind probe.NoteKind) bool {
+	return kind == probe.NotePaused || kind == probe.NoteResumed || kind == probe.NotePanic
 }
 
-// reason is err for people. A panic's value may hold an address of memory, which differs
-// from run to run, so that only its place is told.
+// reason is err in the trace. A panic's value may hold an address of memory, which
+// differs from run to run, so only its place is told. An errno has other words on other
+// systems, so the kind stands in its place.
 func reason(err error) string {
-	var p *reactor.PanicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*reactor.PanicError](err); ok {
 		return "panic in " + p.In
 	}
-	return err.Error()
+	text := err.Error()
+	if e, ok := errors.AsType[*kernel.SysError](err); ok && e.Kind != nil {
+		text = strings.Replace(text, e.Error(), e.Op+": "+e.Kind.Error(), 1)
+	}
+	return text
 }
 
-// inner is the sock of this package that a wrapper leads to, or nil.
-func inner(s kernel.Sock) *sock {
-	for s != nil {
-		if x, ok := s.(*sock); ok {
-			return x
+// inner is the conn of this package that a wrapper leads to, or nil.
+func inner(c kernel.Conn) *sock {
+	s, _ := kernel.ConnAs[*sock](c)
+	return s
+}
+
+// innerHandle is the socket of this package behind a handle that may be wrapped, or nil.
+func innerHandle(h kernel.Handle) *sock {
+	switch h := h.(type) {
+	case kernel.Conn:
+		return inner(h)
+	case kernel.Listener:
+		if l, ok := kernel.ListenerAs[*listener](h); ok {
+			return l.sock
 		}
-		u, ok := s.(interface{ Unwrap() kernel.Sock })
-		if !ok {
-			break
-		}
-		s = u.Unwrap()
 	}
 	return nil
-}
-
-// sites decides at which sites of reactors rare branches are taken. Its source is its
-// own, so that what the network does is drawn alike with and without them.
-type sites struct {
-	random random
-	drawn  bool
-	level  [kernel.Sites]float64 // from which Sites on each is enabled
-	counts [kernel.Sites]SiteCount
-}
-
-// SiteCount tells how often a site in the reactors of a network was passed while it was
-// enabled, and how often its rare branch was taken.
-type SiteCount struct {
-	Site          kernel.Site
-	Passed, Fired int
-}
-
-const siteChance = 1. / 4
-
-// Rare is kernel.Rare.
-func (k *simKernel) Rare(site kernel.Site) bool {
-	n := k.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.Sites <= 0 && n.Resets <= 0 || site >= kernel.Sites || k.gone {
-		return false
-	}
-	v := &n.sites
-	if !v.drawn {
-		v.drawn = true
-		v.random = stream(n.seed, "sites")
-		for i := range v.level {
-			v.level[i] = float64(v.random.next()>>11) / (1 << 53) / siteChance
-		}
-	}
-	p := siteChance
-	if site.Resets() {
-		p = n.Resets
-	} else if v.level[site] >= n.Sites {
-		p = 0
-	}
-	if p <= 0 {
-		return false
-	}
-	c := &v.counts[site]
-	c.Passed++
-	if !v.random.chance(p) {
-		return false
-	}
-	c.Fired++
-	n.trace.add(n.KeepTrace, k.h.id, line{at: n.now, op: opRare, sub: uint8(site), host: k.h.name})
-	return true
-}
-
-// Fired is one count for each site, in the order of their numbers: a test shows with it
-// that what it means to force is forced.
-func (n *Net) Fired() []SiteCount {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	counts := make([]SiteCount, kernel.Sites)
-	for i := range counts {
-		counts[i] = n.sites.counts[i]
-		counts[i].Site = kernel.Site(i)
-	}
-	return counts
 }

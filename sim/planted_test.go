@@ -15,26 +15,20 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// tailless is a socket that believes a write was taken whole when the buffer was full.
-type tailless struct{ kernel.Sock }
+// tailless is a conn that believes a write was taken whole when the buffer was full.
+type tailless struct{ kernel.Conn }
 
-func (s *tailless) Unwrap() kernel.Sock { return s.Sock }
-
-func (s *tailless) Accept() (kernel.Sock, error) {
-	c, err := s.Sock.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &tailless{c}, nil
-}
+func (s *tailless) Unwrap() kernel.Conn { return s.Conn }
 
 func (s *tailless) Write(p []byte) (int, error) {
-	n, err := s.Sock.Write(p)
+	n, err := s.Conn.Write(p)
 	if err == nil {
 		n = len(p)
 	}
 	return n, err
 }
+
+func (s *tailless) Writev(bufs [][]byte) (int, error) { return s.Write(bufs[0]) }
 
 // forgetful hides that its protocol listens to half-closes.
 type forgetful struct{ reactor.Protocol }
@@ -43,7 +37,7 @@ type forgetful struct{ reactor.Protocol }
 // seeds: by an invariant, or by the comparison at the end.
 func TestPlanted(t *testing.T) {
 	forgets := func(p *answerer) reactor.Protocol { return forgetful{p} }
-	wrapped := func(wrap func(kernel.Sock) kernel.Sock, ahead time.Duration) func(*sim.Host, kernel.Kernel) kernel.Kernel {
+	wrapped := func(wrap func(kernel.Conn) kernel.Conn, ahead time.Duration) func(*sim.Host, kernel.Kernel) kernel.Kernel {
 		return func(_ *sim.Host, k kernel.Kernel) kernel.Kernel {
 			return &wrapKernel{Kernel: k, wrap: wrap, ahead: ahead, calls: 30}
 		}
@@ -56,7 +50,7 @@ func TestPlanted(t *testing.T) {
 	}{
 		{"none", transfer{}, "", false},
 		{"wrapped", transfer{wrap: wrapped(nil, 0)}, "", false},
-		{"tail lost at close", transfer{wrap: wrapped(func(s kernel.Sock) kernel.Sock { return &tailless{s} }, 0)}, sim.RuleSent, true},
+		{"tail lost at close", transfer{wrap: wrapped(func(s kernel.Conn) kernel.Conn { return &tailless{s} }, 0)}, sim.RuleSent, true},
 		{"timer early", transfer{wrap: wrapped(nil, 10*time.Millisecond)}, sim.RuleEarly, true},
 		{"half-close forgotten", transfer{server: forgets}, "", true},
 	} {

@@ -21,7 +21,7 @@ import (
 // both directions, through half-closes (TCP-69, TCP-70) and producers (PROD-4), and each
 // branch is taken. A seed is a run.
 func TestSites(t *testing.T) {
-	var fired [kernel.Sites]sim.SiteCount
+	var fired [sim.Sites]sim.SiteCount
 	all := uint64(0)
 	for seed := range uint64(seeds) {
 		x := transfer{seed: seed, sites: 4, keep: seed < 20}
@@ -43,7 +43,7 @@ func TestSites(t *testing.T) {
 	}
 	t.Logf("all hashes together: %x", all) // to compare machines, and runs under -race
 	for i, c := range fired {
-		site := kernel.Site(i)
+		site := sim.Site(i)
 		t.Logf("%-14v fired %7d times of %d", site, c.Fired, c.Passed)
 		if !site.Resets() && (c.Fired == 0 || c.Fired == c.Passed) {
 			t.Errorf("%v fired %d times of %d", site, c.Fired, c.Passed)
@@ -75,7 +75,7 @@ func TestSitesEnabled(t *testing.T) {
 			}
 		}
 	}
-	if all := 50 * (int(kernel.SitePostsLater) + 1); enabled < all/8 || enabled > all*3/8 {
+	if all := 50 * (int(sim.SitePostsLater) + 1); enabled < all/8 || enabled > all*3/8 {
 		t.Errorf("%d of %d sites are enabled", enabled, all)
 	}
 }
@@ -114,7 +114,7 @@ func (p *retrier) ConnectionLost(error) {
 // With resets a program that tries again still comes to its end, and what it gets is
 // always a prefix.
 func TestResets(t *testing.T) {
-	var fired [kernel.Sites]int
+	var fired [sim.Sites]int
 	for seed := range uint64(seeds) {
 		n := sim.New(seed)
 		n.Sites, n.Resets, n.MinLatency, n.MaxLatency = 4, .1, time.Millisecond, 3*time.Millisecond
@@ -138,7 +138,7 @@ func TestResets(t *testing.T) {
 			fired[i] += c.Fired
 		}
 	}
-	for site := kernel.SiteReadReset; site < kernel.Sites; site++ {
+	for site := sim.SiteReadReset; site < sim.Sites; site++ {
 		t.Logf("%-14v fired %d times", site, fired[site])
 		if fired[site] == 0 {
 			t.Errorf("%v never fired", site)

@@ -33,21 +33,25 @@ type sock struct {
 	state         state
 	armed         kernel.Ready
 	queued        bool // it is in k.ready
+	reported      bool // an event told of it since its last read
 	dialled       bool // it holds a port
 	noDelay       bool
 	keepAlive     bool
 }
 
-// listener is what a listening sock has.
+// listener is a listening socket.
 type listener struct {
+	sock  *sock   // of which it is the listening part
 	queue []*sock // not accepted yet, the first first
 	limit int
+	rests uint64 // it accepts nothing before the kernel's Wait of this number
 }
 
 var (
-	_ kernel.Sock    = (*sock)(nil)
-	_ kernel.Vectors = (*sock)(nil)
-	_ kernel.TCPSock = (*sock)(nil)
+	_ kernel.Conn     = (*sock)(nil)
+	_ kernel.Vectors  = (*sock)(nil)
+	_ kernel.TCPConn  = (*sock)(nil)
+	_ kernel.Listener = (*listener)(nil)
 )
 
 func (s *sock) lock() *Net {
@@ -104,12 +108,23 @@ func (s *sock) refusal(op string) error {
 	return nil
 }
 
-// Read is kernel.Sock.
+// Read is kernel.Conn.
 func (s *sock) Read(p []byte) (int, error) {
 	n := s.lock()
 	defer n.mu.Unlock()
-	if err := s.refusal("read"); err != nil {
+	if err := s.refusal(kernel.OpRead); err != nil {
 		return 0, err
+	}
+	reported := s.reported
+	s.reported = false
+	switch {
+	case reported && s.k.forced(SiteReadAgain):
+		n.note(opRead, s, -1)
+		return 0, kernel.ErrAgain
+	case s.state == open && s.k.forced(SiteReadReset):
+		s.cut()
+	case s.k.forced(SiteReadOne):
+		p = p[:1]
 	}
 	switch {
 	case s.in.unread > 0:
@@ -118,7 +133,7 @@ func (s *sock) Read(p []byte) (int, error) {
 		s.reads(p[:m])
 		return m, nil
 	case s.err != nil && s.in.fin != finArrived: // the end came first, as on Linux
-		err := fail("read", s.err)
+		err := fail(kernel.OpRead, s.err)
 		s.err = nil
 		n.note(opRead, s, -1)
 		return 0, err
@@ -132,36 +147,50 @@ func (s *sock) Read(p []byte) (int, error) {
 }
 
 // mayWrite is how many bytes s takes now.
-func (s *sock) mayWrite(op string) (int, error) {
+func (s *sock) mayWrite() (int, error) {
 	n := s.h.n
-	if err := s.refusal(op); err != nil {
+	if err := s.refusal(kernel.OpWrite); err != nil {
 		return 0, err
+	}
+	one := false
+	switch {
+	case s.state != open || s.out.fin != finNone: // there is an error to tell
+	case s.k.forced(SiteWriteAgain):
+		n.note(opWrite, s, -1)
+		return 0, kernel.ErrAgain
+	case s.k.forced(SiteWriteReset):
+		s.cut()
+	default:
+		one = s.k.forced(SiteWriteOne)
 	}
 	switch {
 	case s.err != nil:
-		err := fail(op, s.err)
+		err := fail(kernel.OpWrite, s.err)
 		s.err = nil
 		n.note(opWrite, s, -1)
 		return 0, err
 	case s.state == dead || s.out.fin != finNone:
-		return 0, fail(op, kernel.ErrBroken)
+		return 0, fail(kernel.OpWrite, kernel.ErrBroken)
 	}
 	room := n.sendBuffer() - s.out.unsent
 	if room <= 0 {
 		n.note(opWrite, s, -1)
 		return 0, kernel.ErrAgain
 	}
+	if one {
+		return 1, nil
+	}
 	return n.chunk(room), nil
 }
 
-// Write is kernel.Sock.
+// Write is kernel.Conn.
 func (s *sock) Write(p []byte) (int, error) {
 	n := s.lock()
 	defer n.mu.Unlock()
 	if len(p) == 0 {
 		return 0, nil
 	}
-	room, err := s.mayWrite("write")
+	room, err := s.mayWrite()
 	if err != nil {
 		return 0, err
 	}
@@ -184,9 +213,12 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 	if all == 0 {
 		return 0, nil
 	}
-	room, err := s.mayWrite("writev")
+	room, err := s.mayWrite()
 	if err != nil {
 		return 0, err
+	}
+	if len(bufs) > 1 && len(bufs[0]) > 0 && s.k.forced(SiteNoVectors) {
+		bufs = bufs[:1]
 	}
 	sent := 0
 	for _, p := range bufs {
@@ -200,31 +232,43 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 	return sent, nil
 }
 
-// Accept is kernel.Sock.
-func (s *sock) Accept() (kernel.Sock, error) {
+// Accept is kernel.Listener.
+func (l *listener) Accept() (kernel.Conn, error) {
+	s := l.sock
 	n := s.lock()
 	defer n.mu.Unlock()
 	switch {
 	case s.state == shut:
 		return nil, kernel.ErrClosed
-	case s.l == nil:
-		return nil, fail("accept", kernel.ErrUnsupported)
-	case len(s.l.queue) == 0:
+	case len(l.queue) == 0, s.k.waits < l.rests, s.k.forced(SiteAcceptAgain):
 		n.note(opAccept, s, -1)
 		return nil, kernel.ErrAgain
 	}
-	if err := s.k.file("accept"); err != nil {
+	if err := s.k.file(kernel.OpAccept); err != nil {
 		return nil, err
 	}
-	c := s.l.queue[0]
-	copy(s.l.queue, s.l.queue[1:])
-	s.l.queue[len(s.l.queue)-1] = nil
-	s.l.queue = s.l.queue[:len(s.l.queue)-1]
+	c := l.queue[0]
+	copy(l.queue, l.queue[1:])
+	l.queue[len(l.queue)-1] = nil
+	l.queue = l.queue[:len(l.queue)-1]
 	n.note(opAccept, c, 0)
+	if s.k.forced(SiteAcceptOne) {
+		l.rests = s.k.waits + 1
+	}
+	if s.k.forced(SiteAcceptReset) {
+		c.close(opAbort)
+		return nil, fail(kernel.OpAccept, kernel.ErrAccept)
+	}
 	return c, nil
 }
 
-// Connected is kernel.Sock.
+// Close is kernel.Handle. Whoever waits to be accepted is reset.
+func (l *listener) Close() error { return l.sock.Close() }
+
+// Local is kernel.Handle.
+func (l *listener) Local() kernel.Addr { return l.sock.local }
+
+// Connected is kernel.Conn.
 func (s *sock) Connected() error {
 	n := s.lock()
 	defer n.mu.Unlock()
@@ -238,26 +282,29 @@ func (s *sock) Connected() error {
 }
 
 func (s *sock) connected() error {
+	if s.state != connecting && s.state != shut && s.k.forced(SiteConnectAgain) {
+		return kernel.ErrAgain
+	}
 	switch {
 	case s.state == dead && s.err != nil: // it ended before anybody asked: SO_ERROR has that
-		err := fail("connect", s.err)
+		err := fail(kernel.OpConnect, s.err)
 		s.err = nil
 		return err
 	case s.state == dead, s.state == open && s.l == nil:
 		return nil
 	}
-	return s.refusal("connect")
+	return s.refusal(kernel.OpConnect)
 }
 
-// CloseWrite is kernel.Sock.
+// CloseWrite is kernel.Conn.
 func (s *sock) CloseWrite() error {
 	n := s.lock()
 	defer n.mu.Unlock()
-	if err := s.refusal("shutdown"); err != nil {
+	if err := s.refusal(kernel.OpShutdown); err != nil {
 		return err
 	}
 	if s.state == dead {
-		return fail("shutdown", kernel.ErrBroken)
+		return fail(kernel.OpShutdown, kernel.ErrBroken)
 	}
 	n.note(opCloseWrite, s, 0)
 	s.out.finish()
@@ -265,20 +312,27 @@ func (s *sock) CloseWrite() error {
 	return nil
 }
 
-// Close is kernel.Sock. With data unread, received or yet to come, the peer is
+// Close is kernel.Conn. With data unread, received or yet to come, the peer is
 // reset, as it is by Linux.
-func (s *sock) Close() error { return s.close(opClose) }
+func (s *sock) Close() error {
+	defer s.lock().mu.Unlock()
+	s.close(opClose)
+	return nil
+}
 
-// Abort is kernel.Sock.
-func (s *sock) Abort() error { return s.close(opAbort) }
+// Abort is kernel.Conn.
+func (s *sock) Abort() error {
+	defer s.lock().mu.Unlock()
+	s.close(opAbort)
+	return nil
+}
 
-func (s *sock) close(o op) error {
-	n := s.lock()
-	defer n.mu.Unlock()
+// close is Close or Abort, with the lock held.
+func (s *sock) close(o op) {
 	if s.state == shut {
-		return nil
+		return
 	}
-	n.note(o, s, 0)
+	s.h.n.note(o, s, 0)
 	s.k.files--
 	switch {
 	case s.l != nil:
@@ -295,7 +349,14 @@ func (s *sock) close(o op) error {
 		s.out.finish()
 	}
 	s.end()
-	return nil
+}
+
+// cut ends an open connection as if a reset had come from the network: the peer hears one
+// too, and what was not read is lost.
+func (s *sock) cut() {
+	s.reset()
+	s.in.unread = 0
+	s.die(kernel.ErrReset)
 }
 
 // reset tells the peer that the connection is over. What was not sent is dropped;
@@ -334,22 +395,22 @@ func (s *sock) die(why error) {
 	s.notify()
 }
 
-// Local is kernel.Sock.
+// Local is kernel.Conn.
 func (s *sock) Local() kernel.Addr { return s.local }
 
-// Remote is kernel.Sock.
+// Remote is kernel.Conn.
 func (s *sock) Remote() kernel.Addr { return s.remote }
 
-// SetNoDelay is kernel.TCPSock; it is remembered and changes nothing.
+// SetNoDelay is kernel.TCPConn; it is remembered and changes nothing.
 func (s *sock) SetNoDelay(on bool) error { return s.set(&s.noDelay, on) }
 
-// NoDelay is kernel.TCPSock.
+// NoDelay is kernel.TCPConn.
 func (s *sock) NoDelay() (bool, error) { return s.get(&s.noDelay) }
 
-// SetKeepAlive is kernel.TCPSock; it is remembered and changes nothing.
+// SetKeepAlive is kernel.TCPConn; it is remembered and changes nothing.
 func (s *sock) SetKeepAlive(on bool) error { return s.set(&s.keepAlive, on) }
 
-// KeepAlive is kernel.TCPSock.
+// KeepAlive is kernel.TCPConn.
 func (s *sock) KeepAlive() (bool, error) { return s.get(&s.keepAlive) }
 
 func (s *sock) set(option *bool, on bool) error {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // op is what a line of the trace is about.
@@ -74,9 +74,9 @@ type line struct {
 func (l *line) what() string {
 	switch l.op {
 	case opNote:
-		return "on " + kernel.NoteKind(l.sub).String()
+		return "on " + probe.NoteKind(l.sub).String()
 	case opRare:
-		return "rare " + kernel.Site(l.sub).String()
+		return "rare " + Site(l.sub).String()
 	}
 	return opNames[l.op]
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 )
@@ -226,30 +227,44 @@ func inOrder(calls []string) error {
 	return nil
 }
 
-// wrapKernel passes everything on, with socks of wrap's.
+// wrapKernel passes everything on, with conns of wrap's.
 type wrapKernel struct {
 	kernel.Kernel
-	wrap  func(kernel.Sock) kernel.Sock
+	wrap  func(kernel.Conn) kernel.Conn
 	ahead time.Duration // of its clock, once it has jumped
 	calls int           // of Now until then
-	hear  func(kernel.Note, func(kernel.Note))
+	hear  func(probe.Note, func(probe.Note))
 }
 
 func (k *wrapKernel) Unwrap() kernel.Kernel { return k.Kernel }
 
-func (k *wrapKernel) sock(s kernel.Sock, err error) (kernel.Sock, error) {
+func (k *wrapKernel) conn(c kernel.Conn, err error) (kernel.Conn, error) {
 	if err != nil || k.wrap == nil {
-		return s, err
+		return c, err
 	}
-	return k.wrap(s), nil
+	return k.wrap(c), nil
 }
 
-func (k *wrapKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
-	return k.sock(k.Kernel.Listen(a, o))
+// wrapListener accepts conns of its kernel's wrap.
+type wrapListener struct {
+	kernel.Listener
+	k *wrapKernel
 }
 
-func (k *wrapKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
-	return k.sock(k.Kernel.Dial(a, o))
+func (l *wrapListener) Unwrap() kernel.Listener { return l.Listener }
+
+func (l *wrapListener) Accept() (kernel.Conn, error) { return l.k.conn(l.Listener.Accept()) }
+
+func (k *wrapKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
+	l, err := k.Kernel.Listen(a, o)
+	if err != nil {
+		return nil, err
+	}
+	return &wrapListener{l, k}, nil
+}
+
+func (k *wrapKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
+	return k.conn(k.Kernel.Dial(a, o))
 }
 
 // Now jumps ahead at a call in the midst.
@@ -268,8 +283,8 @@ func (k *wrapKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 }
 
 // Observe lets hear change what the kernel is told.
-func (k *wrapKernel) Observe(note kernel.Note) {
-	to := k.Kernel.(kernel.Observer).Observe
+func (k *wrapKernel) Observe(note probe.Note) {
+	to := k.Kernel.(probe.Observer).Observe
 	if k.hear == nil {
 		to(note)
 		return

@@ -67,7 +67,7 @@ func must(t *testing.T, n *sim.Net, cond func() bool) {
 }
 
 // raw dials from h, without its reactor, and waits for the connection.
-func raw(t *testing.T, n *sim.Net, h *sim.Host, to kernel.Addr) kernel.Sock {
+func raw(t *testing.T, n *sim.Net, h *sim.Host, to kernel.Addr) kernel.Conn {
 	t.Helper()
 	s, err := h.Kernel.Dial(to, nil)
 	if err != nil {
@@ -143,7 +143,7 @@ func TestEcho(t *testing.T) {
 
 // rawPair is a connection within a host, without reactors, on kernels that drive
 // themselves.
-func rawPair(t *testing.T, n *sim.Net) (a, b kernel.Sock) {
+func rawPair(t *testing.T, n *sim.Net) (a, b kernel.Conn) {
 	t.Helper()
 	k := n.Kernel()
 	addr := n.Host("localhost").Addr(9)
@@ -172,7 +172,7 @@ func settle(t *testing.T, n *sim.Net, k kernel.Kernel) {
 	}
 }
 
-func write(t *testing.T, s kernel.Sock, text string) {
+func write(t *testing.T, s kernel.Conn, text string) {
 	t.Helper()
 	if n, err := io.WriteString(struct{ io.Writer }{s}, text); n != len(text) || err != nil {
 		t.Fatalf("Write: %d, %v", n, err)
@@ -180,7 +180,7 @@ func write(t *testing.T, s kernel.Sock, text string) {
 }
 
 // expect reads once.
-func expect(t *testing.T, s kernel.Sock, text string, want error) {
+func expect(t *testing.T, s kernel.Conn, text string, want error) {
 	t.Helper()
 	p := make([]byte, 100)
 	n, err := s.Read(p)

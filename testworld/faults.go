@@ -1,7 +1,6 @@
 package testworld
 
 import (
-	"os"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -24,18 +23,22 @@ type Faults struct {
 	Read      func() error
 	Write     func() error
 	Reserve   func() error
-	// Calls counts the calls made, by method name; for Sock methods too.
+	// Calls counts the calls made, by method name; for methods of conns and listeners too.
 	Calls map[string]int
-	// Closed are the ways in which socks were closed: "close" or "abort".
+	// Closed are the ways in which conns and listeners were closed: "close" or "abort".
 	Closed []string
 }
 
-// Wrap is k with these faults.
+// Wrap is k with these faults. What more k can do is found through it.
 func (f *Faults) Wrap(k kernel.Kernel) kernel.Kernel {
 	if f.Calls == nil {
 		f.Calls = make(map[string]int)
 	}
-	return &faultyKernel{Kernel: k, f: f}
+	faulty := &faultyKernel{Kernel: k, f: f}
+	if r, ok := kernel.As[kernel.Reserver](k); ok {
+		return &faultyReserver{faulty, r}
+	}
+	return faulty
 }
 
 type faultyKernel struct {
@@ -43,20 +46,19 @@ type faultyKernel struct {
 	f *Faults
 }
 
+// faultyReserver is a faultyKernel over a kernel that has a reserve.
+type faultyReserver struct {
+	*faultyKernel
+	r kernel.Reserver
+}
+
 var (
-	_ kernel.Watcher  = (*faultyKernel)(nil)
-	_ kernel.Reserver = (*faultyKernel)(nil)
-	_ kernel.Signals  = (*faultyKernel)(nil)
-	_ kernel.Named    = (*faultyKernel)(nil)
-	_ kernel.Vectors  = (*faultySock)(nil)
-	_ kernel.TCPSock  = (*faultySock)(nil)
+	_ kernel.Reserver = (*faultyReserver)(nil)
+	_ kernel.Vectors  = (*faultyConn)(nil)
 )
 
 // Unwrap is the kernel below.
 func (k *faultyKernel) Unwrap() kernel.Kernel { return k.Kernel }
-
-// Name is the name of the kernel below.
-func (k *faultyKernel) Name() string { return kernel.NameOf(k.Kernel) }
 
 func (f *Faults) ask(name string, fault func() error) error {
 	f.Calls[name]++
@@ -73,162 +75,137 @@ func (k *faultyKernel) Wait(ev []kernel.Event, until time.Duration) (int, error)
 	return k.Kernel.Wait(ev, until)
 }
 
-func (k *faultyKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
+func (k *faultyKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
 	k.f.Calls["Listen"]++
 	if k.f.Listen != nil {
 		if err := k.f.Listen(a); err != nil {
 			return nil, err
 		}
 	}
-	return k.f.sock(k.Kernel.Listen(a, o))
+	l, err := k.Kernel.Listen(a, o)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyListener{l, k.f}, nil
 }
 
-func (k *faultyKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
+func (k *faultyKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 	k.f.Calls["Dial"]++
 	if k.f.Dial != nil {
 		if err := k.f.Dial(a); err != nil {
 			return nil, err
 		}
 	}
-	return k.f.sock(k.Kernel.Dial(a, o))
+	return k.f.conn(k.Kernel.Dial(a, o))
 }
 
-func (f *Faults) sock(s kernel.Sock, err error) (kernel.Sock, error) {
+func (f *Faults) conn(c kernel.Conn, err error) (kernel.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &faultySock{Sock: s, f: f}, nil
+	return &faultyConn{c, f}, nil
 }
 
-func (k *faultyKernel) Arm(s kernel.Sock, token uint32, r kernel.Ready) error {
+func (k *faultyKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	k.f.Calls["Arm"]++
 	if k.f.Arm != nil {
 		if err := k.f.Arm(r); err != nil {
 			return err
 		}
 	}
-	return k.Kernel.Arm(s.(*faultySock).Sock, token, r)
+	switch x := h.(type) {
+	case *faultyConn:
+		h = x.Conn
+	case *faultyListener:
+		h = x.Listener
+	}
+	return k.Kernel.Arm(h, token, r)
 }
 
-func (k *faultyKernel) Watch(fd int) (kernel.Sock, error) {
-	w, ok := k.Kernel.(kernel.Watcher)
-	if !ok {
-		return nil, kernel.ErrUnsupported
-	}
-	return k.f.sock(w.Watch(fd))
-}
-
-func (k *faultyKernel) Reserve() error {
-	v, ok := k.Kernel.(kernel.Reserver)
-	if !ok {
-		return kernel.ErrUnsupported
-	}
+func (k *faultyReserver) Reserve() error {
 	if err := k.f.ask("Reserve", k.f.Reserve); err != nil {
 		return err
 	}
-	return v.Reserve()
+	return k.r.Reserve()
 }
 
-func (k *faultyKernel) Release() bool {
+func (k *faultyReserver) Release() bool {
 	k.f.Calls["Release"]++
-	v, ok := k.Kernel.(kernel.Reserver)
-	return ok && v.Release()
+	return k.r.Release()
 }
 
-func (k *faultyKernel) Notify(fn func(os.Signal), sigs ...os.Signal) (stop func()) {
-	if s, ok := k.Kernel.(kernel.Signals); ok {
-		return s.Notify(fn, sigs...)
-	}
-	return func() {}
-}
-
-type faultySock struct {
-	kernel.Sock
+type faultyConn struct {
+	kernel.Conn
 	f *Faults
 }
 
-// Unwrap is the sock below.
-func (s *faultySock) Unwrap() kernel.Sock { return s.Sock }
+// Unwrap is the conn below.
+func (c *faultyConn) Unwrap() kernel.Conn { return c.Conn }
 
-func (s *faultySock) Read(p []byte) (int, error) {
-	if err := s.f.ask("Read", s.f.Read); err != nil {
+func (c *faultyConn) Read(p []byte) (int, error) {
+	if err := c.f.ask("Read", c.f.Read); err != nil {
 		return 0, err
 	}
-	if s.f.MaxRead > 0 && len(p) > s.f.MaxRead {
-		p = p[:s.f.MaxRead]
+	if c.f.MaxRead > 0 && len(p) > c.f.MaxRead {
+		p = p[:c.f.MaxRead]
 	}
-	return s.Sock.Read(p)
+	return c.Conn.Read(p)
 }
 
-func (s *faultySock) Write(p []byte) (int, error) {
-	if err := s.f.ask("Write", s.f.Write); err != nil {
+func (c *faultyConn) Write(p []byte) (int, error) {
+	if err := c.f.ask("Write", c.f.Write); err != nil {
 		return 0, err
 	}
-	if s.f.MaxWrite > 0 && len(p) > s.f.MaxWrite {
-		p = p[:s.f.MaxWrite]
+	if c.f.MaxWrite > 0 && len(p) > c.f.MaxWrite {
+		p = p[:c.f.MaxWrite]
 	}
-	return s.Sock.Write(p)
+	return c.Conn.Write(p)
 }
 
-func (s *faultySock) Writev(bufs [][]byte) (int, error) {
-	v, ok := s.Sock.(kernel.Vectors)
-	if !ok || s.f.MaxWrite > 0 {
-		return s.Write(bufs[0])
+func (c *faultyConn) Writev(bufs [][]byte) (int, error) {
+	v, ok := kernel.ConnAs[kernel.Vectors](c.Conn)
+	if !ok || c.f.MaxWrite > 0 {
+		return c.Write(bufs[0])
 	}
-	if err := s.f.ask("Write", s.f.Write); err != nil {
+	if err := c.f.ask("Write", c.f.Write); err != nil {
 		return 0, err
 	}
 	return v.Writev(bufs)
 }
 
-func (s *faultySock) Accept() (kernel.Sock, error) {
-	if err := s.f.ask("Accept", s.f.Accept); err != nil {
-		return nil, err
-	}
-	return s.f.sock(s.Sock.Accept())
-}
-
-func (s *faultySock) Connected() error {
-	if err := s.f.ask("Connected", s.f.Connected); err != nil {
+func (c *faultyConn) Connected() error {
+	if err := c.f.ask("Connected", c.f.Connected); err != nil {
 		return err
 	}
-	return s.Sock.Connected()
+	return c.Conn.Connected()
 }
 
-func (s *faultySock) Close() error {
-	s.f.Closed = append(s.f.Closed, "close")
-	return s.Sock.Close()
+func (c *faultyConn) Close() error {
+	c.f.Closed = append(c.f.Closed, "close")
+	return c.Conn.Close()
 }
 
-func (s *faultySock) Abort() error {
-	s.f.Closed = append(s.f.Closed, "abort")
-	return s.Sock.Abort()
+func (c *faultyConn) Abort() error {
+	c.f.Closed = append(c.f.Closed, "abort")
+	return c.Conn.Abort()
 }
 
-func (s *faultySock) SetNoDelay(on bool) error {
-	if o, ok := s.Sock.(kernel.TCPSock); ok {
-		return o.SetNoDelay(on)
+type faultyListener struct {
+	kernel.Listener
+	f *Faults
+}
+
+// Unwrap is the listener below.
+func (l *faultyListener) Unwrap() kernel.Listener { return l.Listener }
+
+func (l *faultyListener) Accept() (kernel.Conn, error) {
+	if err := l.f.ask("Accept", l.f.Accept); err != nil {
+		return nil, err
 	}
-	return kernel.ErrUnsupported
+	return l.f.conn(l.Listener.Accept())
 }
 
-func (s *faultySock) NoDelay() (bool, error) {
-	if o, ok := s.Sock.(kernel.TCPSock); ok {
-		return o.NoDelay()
-	}
-	return false, kernel.ErrUnsupported
-}
-
-func (s *faultySock) SetKeepAlive(on bool) error {
-	if o, ok := s.Sock.(kernel.TCPSock); ok {
-		return o.SetKeepAlive(on)
-	}
-	return kernel.ErrUnsupported
-}
-
-func (s *faultySock) KeepAlive() (bool, error) {
-	if o, ok := s.Sock.(kernel.TCPSock); ok {
-		return o.KeepAlive()
-	}
-	return false, kernel.ErrUnsupported
+func (l *faultyListener) Close() error {
+	l.f.Closed = append(l.f.Closed, "close")
+	return l.Listener.Close()
 }

@@ -23,14 +23,14 @@ import (
 // when the test ends.
 type Peer struct {
 	o  *outside
-	s  kernel.Sock
+	c  kernel.Conn
 	rs []*reactor.Reactor
 }
 
 // Listener is what Peers come from that are connected to.
 type Listener struct {
 	o  *outside
-	s  kernel.Sock
+	l  kernel.Listener
 	rs []*reactor.Reactor
 }
 
@@ -104,40 +104,40 @@ func (w World) Connect(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) (*Pe
 func (w World) Listener(t testing.TB, rs ...*reactor.Reactor) *Listener {
 	t.Helper()
 	o := w.outsider(t)
-	s, err := o.k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
+	l, err := o.k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
 	if err != nil {
 		t.Fatalf("listening: %v", err)
 	}
-	s.Local() // it cannot be asked for once the sock is closed
-	t.Cleanup(func() { s.Close() })
-	return &Listener{o, s, rs}
+	l.Local() // it cannot be asked for once the listener is closed
+	t.Cleanup(func() { l.Close() })
+	return &Listener{o, l, rs}
 }
 
 // Addr is where the Listener listens.
-func (l *Listener) Addr() kernel.Addr { return l.s.Local() }
+func (l *Listener) Addr() kernel.Addr { return l.l.Local() }
 
 // Accept waits for a connection, and fails the test if none comes.
 func (l *Listener) Accept() *Peer {
 	l.o.t.Helper()
-	var s kernel.Sock
-	err := l.o.retry(l.s, kernel.Readable, l.rs, func() (err error) { s, err = l.s.Accept(); return err })
+	var c kernel.Conn
+	err := l.o.retry(l.l, kernel.Readable, l.rs, func() (err error) { c, err = l.l.Accept(); return err })
 	if err != nil {
 		l.o.t.Fatalf("accepting a peer: %v", err)
 	}
-	return l.o.peer(s, l.rs)
+	return l.o.peer(c, l.rs)
 }
 
 // Close ends listening; who was not accepted is reset.
-func (l *Listener) Close() error { return l.s.Close() }
+func (l *Listener) Close() error { return l.l.Close() }
 
-func (o *outside) peer(s kernel.Sock, rs []*reactor.Reactor) *Peer {
-	s.Local()
-	o.t.Cleanup(func() { s.Close() })
-	return &Peer{o, s, rs}
+func (o *outside) peer(c kernel.Conn, rs []*reactor.Reactor) *Peer {
+	c.Local()
+	o.t.Cleanup(func() { c.Close() })
+	return &Peer{o, c, rs}
 }
 
 // retry calls fn until it succeeds or fails other than for want of readiness.
-func (o *outside) retry(s kernel.Sock, r kernel.Ready, rs []*reactor.Reactor, fn func() error) error {
+func (o *outside) retry(h kernel.Handle, r kernel.Ready, rs []*reactor.Reactor, fn func() error) error {
 	for end := o.k.Now() + Limit; ; {
 		err := fn()
 		if err != kernel.ErrAgain {
@@ -156,18 +156,18 @@ func (o *outside) retry(s kernel.Sock, r kernel.Ready, rs []*reactor.Reactor, fn
 				until = 0 // it is at work
 			}
 		}
-		if err := o.wait(s, r, until); err != nil {
+		if err := o.wait(h, r, until); err != nil {
 			return err
 		}
 	}
 }
 
-func (o *outside) wait(s kernel.Sock, r kernel.Ready, until time.Duration) error {
-	if err := o.k.Arm(s, 0, r); err != nil {
+func (o *outside) wait(h kernel.Handle, r kernel.Ready, until time.Duration) error {
+	if err := o.k.Arm(h, 0, r); err != nil {
 		return err
 	}
 	_, err := o.k.Wait(o.ev[:], until)
-	return errors.Join(err, o.k.Arm(s, 0, 0))
+	return errors.Join(err, o.k.Arm(h, 0, 0))
 }
 
 // Read is io.Reader: it waits for at least one byte, or for the end: io.EOF, or what
@@ -176,7 +176,7 @@ func (p *Peer) Read(b []byte) (n int, err error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	err = p.o.retry(p.s, kernel.Readable, p.rs, func() (err error) { n, err = p.s.Read(b); return err })
+	err = p.o.retry(p.c, kernel.Readable, p.rs, func() (err error) { n, err = p.c.Read(b); return err })
 	return n, err
 }
 
@@ -184,18 +184,18 @@ func (p *Peer) Read(b []byte) (n int, err error) {
 func (p *Peer) Write(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		m := 0
-		err = p.o.retry(p.s, kernel.Writable, p.rs, func() (err error) { m, err = p.s.Write(b[n:]); return err })
+		err = p.o.retry(p.c, kernel.Writable, p.rs, func() (err error) { m, err = p.c.Write(b[n:]); return err })
 		n += m
 	}
 	return n, err
 }
 
 // TryRead is Read that does not wait: kernel.ErrAgain if nothing is there.
-func (p *Peer) TryRead(b []byte) (int, error) { return p.s.Read(b) }
+func (p *Peer) TryRead(b []byte) (int, error) { return p.c.Read(b) }
 
 // TryWrite is Write that does not wait: it takes what there is room for, with
 // kernel.ErrAgain if that is nothing.
-func (p *Peer) TryWrite(b []byte) (int, error) { return p.s.Write(b) }
+func (p *Peer) TryWrite(b []byte) (int, error) { return p.c.Write(b) }
 
 // Send is Write that fails the test if not all was taken.
 func (p *Peer) Send(s string) {
@@ -226,17 +226,17 @@ func (p *Peer) Rest() ([]byte, error) {
 }
 
 // CloseWrite ends the peer's direction.
-func (p *Peer) CloseWrite() error { return p.s.CloseWrite() }
+func (p *Peer) CloseWrite() error { return p.c.CloseWrite() }
 
 // Close closes the connection in order, unless something was not read. A second call
 // does nothing.
-func (p *Peer) Close() error { return p.s.Close() }
+func (p *Peer) Close() error { return p.c.Close() }
 
 // Abort resets the connection.
-func (p *Peer) Abort() error { return p.s.Abort() }
+func (p *Peer) Abort() error { return p.c.Abort() }
 
 // Local is the peer's address, as the reactor's side sees it.
-func (p *Peer) Local() kernel.Addr { return p.s.Local() }
+func (p *Peer) Local() kernel.Addr { return p.c.Local() }
 
 // Remote is the address of the reactor's side.
-func (p *Peer) Remote() kernel.Addr { return p.s.Remote() }
+func (p *Peer) Remote() kernel.Addr { return p.c.Remote() }

@@ -44,10 +44,10 @@ func TestConnectedAfterReset(t *testing.T) {
 	}
 }
 
-// await waits until s is ready, and disarms it.
-func await(t *testing.T, k kernel.Kernel, s kernel.Sock, r kernel.Ready) {
+// await waits until h is ready, and disarms it.
+func await(t *testing.T, k kernel.Kernel, h kernel.Handle, r kernel.Ready) {
 	t.Helper()
-	if err := k.Arm(s, 1, r); err != nil {
+	if err := k.Arm(h, 1, r); err != nil {
 		t.Fatal(err)
 	}
 	ev := make([]kernel.Event, 1)
@@ -60,7 +60,7 @@ func await(t *testing.T, k kernel.Kernel, s kernel.Sock, r kernel.Ready) {
 			break
 		}
 	}
-	if err := k.Arm(s, 1, 0); err != nil {
+	if err := k.Arm(h, 1, 0); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -367,7 +367,7 @@ func TestTransport(t *testing.T) {
 					t.Errorf("TLS-8: %q", lower.LogPrefix())
 				}
 				for _, set := range []bool{true, false} {
-					o, ok := reactor.As[kernel.TCPSock](cli.c)
+					o, ok := reactor.As[kernel.TCPConn](cli.c)
 					if !ok {
 						t.Fatal("TLS-7: no options of TCP")
 					}

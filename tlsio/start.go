@@ -43,9 +43,8 @@ type factory struct {
 }
 
 var (
-	_ reactor.StartStopper      = (*factory)(nil)
-	_ reactor.ConnectorListener = (*factory)(nil)
-	_ reactor.LogPrefixer       = (*factory)(nil)
+	_ reactor.StartStopper = (*factory)(nil)
+	_ reactor.LogPrefixer  = (*factory)(nil)
 )
 
 func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool) *factory {
@@ -99,27 +98,6 @@ func (f *factory) StartFactory() error { return f.err }
 
 // StopFactory does nothing.
 func (f *factory) StopFactory() error { return nil }
-
-// StartedConnecting tells the inner factory.
-func (f *factory) StartedConnecting(c *reactor.Connector) {
-	if h, ok := f.inner.(reactor.ConnectorListener); ok {
-		h.StartedConnecting(c)
-	}
-}
-
-// ConnectionFailed tells the inner factory.
-func (f *factory) ConnectionFailed(c *reactor.Connector, err error) {
-	if h, ok := f.inner.(reactor.ConnectorListener); ok {
-		h.ConnectionFailed(c, err)
-	}
-}
-
-// ConnectionEnded tells the inner factory.
-func (f *factory) ConnectionEnded(c *reactor.Connector, err error) {
-	if h, ok := f.inner.(reactor.ConnectorListener); ok {
-		h.ConnectionEnded(c, err)
-	}
-}
 
 // LogPrefix is the inner factory's, with " (TLS)" (TLS-8).
 func (f *factory) LogPrefix() string { return reactor.LogPrefixOf(f.inner) + " (TLS)" }

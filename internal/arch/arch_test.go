@@ -23,6 +23,7 @@ import (
 var rules = map[string]func(*module) []finding{
 	"floors":   checkFloors,
 	"built":    checkBuilt,
+	"asserts":  everywhere(checkAssertions),
 	"bans":     everywhere(checkBans),
 	"state":    everywhere(checkState),
 	"wrappers": everywhere(checkWrappers),

@@ -144,7 +144,10 @@ var wraps = map[string]string{
 	"type T struct{ reactor.Transport }":               "T is a reactor.Transport that holds one",
 	"type T struct{ reactor.Protocol }":                "T is a reactor.Protocol that holds one",
 	"type T struct{ reactor.Transport }\n\ntype A = T": "T is a reactor.Transport",
-	"type T struct{ kernel.Sock }":                     "T is a kernel.Sock that holds one",
+	"type T struct{ kernel.Conn }":                     "T is a kernel.Conn that holds one",
+	"type T struct{ kernel.Kernel }":                   "T is a kernel.Kernel that holds one",
+	"type T struct{ kernel.Listener }":                 "T is a kernel.Listener that holds one",
+	"type T struct{ reactor.Factory }":                 "T is a reactor.Factory that holds one",
 	"type T struct{ inner reactor.Transport }":         "",
 	"type T struct{ inner reactor.Transport }\n\nfunc (t *T) Write(p []byte) (int, error) { return 0, nil }\nfunc (t *T) Close() error { return nil }": "T is a reactor.Transport",
 	"type T struct{ reactor.Transport }\n\nfunc (t *T) Unwrap() reactor.Transport { return t.Transport }":                                              "",
@@ -154,15 +157,29 @@ var wraps = map[string]string{
 	"type T struct{ outer reactor.Protocol }\n\nfunc (t *T) Made() {}":                                                                                 "T is a reactor.Protocol",
 }
 
+// asserts are the plants of the rule about capabilities.
+var asserts = map[string]string{
+	"func f(c kernel.Conn) bool { _, ok := c.(kernel.Vectors); return ok }":                             "kernel.Vectors is asserted",
+	"func f(t reactor.Transport) bool { _, ok := t.(reactor.HalfCloser); return ok }":                   "reactor.HalfCloser is asserted",
+	"func f(c kernel.Conn) bool { switch c.(type) { case kernel.Vectors: return true }; return false }": "kernel.Vectors is asserted",
+	"func f(k any) bool { _, ok := k.(kernel.Conn); return ok }":                                        "",
+	"func f(k any) bool { _, ok := k.(error); return ok }":                                              "",
+}
+
 // seam is what wraps and states stand on.
 var seam = map[string]string{
 	"kernel/kernel.go": `package kernel
-type Sock interface { Read(p []byte) (int, error); Abort() error }
+type Conn interface { Read(p []byte) (int, error); Abort() error }
+type Listener interface { Accept() (Conn, error) }
+type Kernel interface { Wait() error }
+type Vectors interface { Writev(bufs [][]byte) (int, error) }
 var Table = [4]int{}
 `,
 	"reactor/reactor.go": `package reactor
 type Transport interface { Write(p []byte) (int, error); Close() error }
 type Protocol interface { Made() }
+type Factory interface { BuildProtocol() Protocol }
+type HalfCloser interface { CloseWrite() error }
 type Base struct { T Transport }
 func (b *Base) Made() {}
 `,
@@ -189,6 +206,9 @@ func allPlants() []plant {
 	}
 	for body, want := range states {
 		all = append(all, plant{"state", onSeam("flow", "import (\n\t\"errors\"\n\t\"sync\"\n)\n\n"+body), want})
+	}
+	for body, want := range asserts {
+		all = append(all, plant{"asserts", onSeam("flow", body), want})
 	}
 	for body, want := range wraps {
 		all = append(all, plant{"wrappers", onSeam("flow", body), want})

@@ -161,7 +161,22 @@ var emptyNames = []string{"util", "utils", "common", "base", "core", "helper", "
 
 // wrapped are the interfaces whose optional capabilities are found by walking
 // wrappers: a type that is one and holds one must have Unwrap.
-var wrapped = []string{"reactor.Transport", "reactor.Protocol", "kernel.Sock"}
+var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory", "kernel.Kernel", "kernel.Conn", "kernel.Listener"}
+
+// capabilities are the interfaces that only some kernels, conns, transports, protocols and
+// factories have. They are looked for through wrappers: kernel.As, kernel.ConnAs, reactor.As,
+// reactor.ProtocolAs, reactor.FactoryAs.
+var capabilities = []string{
+	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Reserver", "kernel.Signals", "kernel.Named",
+	"kernel/probe.Observer", "kernel/probe.Forcer",
+	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
+	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",
+}
+
+// assertingFiles may assert capabilities plainly, with the reason.
+var assertingFiles = map[string]string{
+	"reactor/factory.go": "a use of each factory in a chain of wrappers is counted, so each is asked for itself",
+}
 
 // notWrappers are types that are one and hold one without wrapping it, with the
 // reason.

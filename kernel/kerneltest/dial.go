@@ -20,12 +20,12 @@ func dialPromises() []promise {
 }
 
 // outcome waits for the end of a dial.
-func (g *rig) outcome(c kernel.Sock, err error) error {
+func (g *rig) outcome(c kernel.Conn, err error) error {
 	g.Helper()
 	if err != nil {
 		return err
 	}
-	g.keep(c)
+	keep(g, c)
 	if err := c.Connected(); err != kernel.ErrAgain {
 		return err
 	}
@@ -151,7 +151,7 @@ func ipv6(g *rig) {
 	if err != nil {
 		g.Fatal(err)
 	}
-	g.keep(l)
+	keep(g, l)
 	port := l.Local().Port()
 	c, err := g.k.Dial(kernel.TCPAddr(local4(), port), nil)
 	g.isOne("Dial by IPv4 to an IPv6 listener (TCP-6)", g.outcome(c, err), kernel.ErrRefused)
@@ -166,17 +166,17 @@ func ipv6(g *rig) {
 		if l, err = g.k.Listen(kernel.TCPAddr(netip.IPv6Unspecified(), 0), nil); err != nil {
 			g.Fatal(err)
 		}
-		g.keep(l)
+		keep(g, l)
 		port = l.Local().Port()
 		l4, err = g.k.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), port), nil)
 	}
 	if err != nil {
 		g.Fatalf("Listen on the same port by IPv4 (TCP-6): %v", err)
 	}
-	g.keep(l4)
+	keep(g, l4)
 	for _, way := range []struct {
 		ip netip.Addr
-		l  kernel.Sock
+		l  kernel.Listener
 	}{{local4(), l4}, {local6(), l}} {
 		c, err := g.k.Dial(kernel.TCPAddr(way.ip, port), nil)
 		if err := g.outcome(c, err); err != nil {

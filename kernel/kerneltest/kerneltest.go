@@ -2,7 +2,7 @@
 // real or simulated, passes it.
 //
 // The suite uses nothing but the interfaces of package kernel: time is
-// Kernel.Now, both ends of each connection are socks of the kernel under test on
+// Kernel.Now, both ends of each connection are conns of the kernel under test on
 // its loopback addresses, and what only some kernels can do is tested where it is
 // found. Only the tests of Watch open real descriptors.
 package kerneltest
@@ -17,9 +17,9 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// patience is how much of the kernel's time may pass before something expected
+// limit is how much of the kernel's time may pass before something expected
 // counts as missing.
-const patience = 20 * time.Second
+const limit = 20 * time.Second
 
 // moment is how long the suite looks for what must not come.
 const moment = 3 * time.Millisecond
@@ -29,7 +29,7 @@ const moment = 3 * time.Millisecond
 // for two minutes panics with its name.
 func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
 	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(),
-		streamPromises(), dialPromises(), acceptPromises(), optionPromises(), watchPromises(), manyPromises()} {
+		streamPromises(), dialPromises(), acceptPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises()} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) {
 				dog := time.AfterFunc(2*time.Minute, func() { panic("kerneltest: " + t.Name() + " hangs") })
@@ -51,23 +51,26 @@ type promise struct {
 // rig is a kernel under test and what was asked of it.
 type rig struct {
 	*testing.T
-	k     kernel.Kernel
-	armed map[uint32]kernel.Ready
-	token map[kernel.Sock]uint32
-	socks []kernel.Sock
-	ev    []kernel.Event // as long as Wait is to fill
-	last  uint32
+	k       kernel.Kernel
+	armed   map[uint32]kernel.Ready
+	token   map[kernel.Handle]uint32
+	handles []kernel.Handle
+	ev      []kernel.Event // as long as Wait is to fill
+	last    uint32
 }
 
 func newRig(t *testing.T, k kernel.Kernel) *rig {
-	return &rig{T: t, k: k, armed: map[uint32]kernel.Ready{}, token: map[kernel.Sock]uint32{},
+	return &rig{T: t, k: k, armed: map[uint32]kernel.Ready{}, token: map[kernel.Handle]uint32{},
 		ev: make([]kernel.Event, 64), last: 100}
 }
 
 // end closes what is left, without TIME_WAIT, and the kernel twice.
 func (g *rig) end() {
-	for _, s := range g.socks {
-		s.Abort()
+	for _, h := range g.handles {
+		if c, ok := h.(kernel.Conn); ok {
+			c.Abort()
+		}
+		h.Close()
 	}
 	if err := g.k.Close(); err != nil {
 		g.Errorf("Close of the kernel: %v", err)
@@ -78,42 +81,42 @@ func (g *rig) end() {
 	g.k.Wake() // after Close it does nothing
 }
 
-// keep has s closed at the end.
-func (g *rig) keep(s kernel.Sock) kernel.Sock {
-	g.socks = append(g.socks, s)
-	return s
+// keep has h closed at the end.
+func keep[T kernel.Handle](g *rig, h T) T {
+	g.handles = append(g.handles, h)
+	return h
 }
 
-// arm arms s under a token of its own, or of its last arming, and returns it.
-func (g *rig) arm(s kernel.Sock, r kernel.Ready) uint32 {
+// arm arms h under a token of its own, or of its last arming, and returns it.
+func (g *rig) arm(h kernel.Handle, r kernel.Ready) uint32 {
 	g.Helper()
-	tok, ok := g.token[s]
+	tok, ok := g.token[h]
 	if !ok {
 		g.last++
 		tok = g.last
 	}
-	g.armAs(s, tok, r)
+	g.armAs(h, tok, r)
 	return tok
 }
 
-// armAs arms s under tok.
-func (g *rig) armAs(s kernel.Sock, tok uint32, r kernel.Ready) {
+// armAs arms h under tok.
+func (g *rig) armAs(h kernel.Handle, tok uint32, r kernel.Ready) {
 	g.Helper()
-	if err := g.k.Arm(s, tok, r); err != nil {
+	if err := g.k.Arm(h, tok, r); err != nil {
 		g.Fatalf("Arm(%d, %v): %v", tok, r, err)
 	}
-	if old, ok := g.token[s]; ok && old != tok {
+	if old, ok := g.token[h]; ok && old != tok {
 		delete(g.armed, old)
 	}
-	g.token[s] = tok
+	g.token[h] = tok
 	g.armed[tok] = r
 }
 
-// gone notes that s was closed.
-func (g *rig) gone(s kernel.Sock) {
-	if tok, ok := g.token[s]; ok {
+// gone notes that h was closed.
+func (g *rig) gone(h kernel.Handle) {
+	if tok, ok := g.token[h]; ok {
 		delete(g.armed, tok)
-		delete(g.token, s)
+		delete(g.token, h)
 	}
 }
 
@@ -144,41 +147,41 @@ func (g *rig) wait(until time.Duration) []kernel.Event {
 }
 
 // until waits until cond holds, which each gets every event, and fails after
-// patience.
+// limit.
 func (g *rig) until(what string, each func(kernel.Event), cond func() bool) {
 	g.Helper()
-	limit := g.k.Now() + patience
+	end := g.k.Now() + limit
 	for !cond() {
-		for _, e := range g.wait(limit) {
+		for _, e := range g.wait(end) {
 			if each != nil {
 				each(e)
 			}
 		}
-		if g.k.Now() >= limit {
-			g.Fatalf("%s did not come in %v", what, patience)
+		if g.k.Now() >= end {
+			g.Fatalf("%s did not come in %v", what, limit)
 		}
 	}
 }
 
-// becomes waits until s, armed for r, is ready for all of r, and leaves it
+// becomes waits until h, armed for r, is ready for all of r, and leaves it
 // disarmed.
-func (g *rig) becomes(s kernel.Sock, r kernel.Ready) {
+func (g *rig) becomes(h kernel.Handle, r kernel.Ready) {
 	g.Helper()
-	tok := g.arm(s, r)
+	tok := g.arm(h, r)
 	var got kernel.Ready
 	g.until("readiness "+r.String(), func(e kernel.Event) {
 		if e.Token == tok {
 			got |= e.Ready
 		}
 	}, func() bool { return got == r })
-	g.arm(s, 0)
+	g.arm(h, 0)
 }
 
-// quiet fails if s, armed for r, is reported within a moment, and leaves it
+// quiet fails if h, armed for r, is reported within a moment, and leaves it
 // disarmed.
-func (g *rig) quiet(s kernel.Sock, r kernel.Ready) {
+func (g *rig) quiet(h kernel.Handle, r kernel.Ready) {
 	g.Helper()
-	tok := g.arm(s, r)
+	tok := g.arm(h, r)
 	until := g.k.Now() + moment
 	for g.k.Now() < until {
 		for _, e := range g.wait(until) {
@@ -187,7 +190,7 @@ func (g *rig) quiet(s kernel.Sock, r kernel.Ready) {
 			}
 		}
 	}
-	g.arm(s, 0)
+	g.arm(h, 0)
 }
 
 // local4 and local6 are this host's loopback addresses.
@@ -195,32 +198,32 @@ func local4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 func local6() netip.Addr { return netip.IPv6Loopback() }
 
 // listen listens on a free port of ip.
-func (g *rig) listen(ip netip.Addr, o *kernel.ListenOptions) kernel.Sock {
+func (g *rig) listen(ip netip.Addr, o *kernel.ListenOptions) kernel.Listener {
 	g.Helper()
 	l, err := g.k.Listen(kernel.TCPAddr(ip, 0), o)
 	if err != nil {
 		g.Fatalf("Listen on %v: %v", ip, err)
 	}
-	return g.keep(l)
+	return keep(g, l)
 }
 
 // dial begins a connection to l.
-func (g *rig) dial(l kernel.Sock, o *kernel.DialOptions) kernel.Sock {
+func (g *rig) dial(l kernel.Listener, o *kernel.DialOptions) kernel.Conn {
 	g.Helper()
 	c, err := g.k.Dial(l.Local(), o)
 	if err != nil {
 		g.Fatalf("Dial %v: %v", l.Local(), err)
 	}
-	return g.keep(c)
+	return keep(g, c)
 }
 
 // accept waits for a connection.
-func (g *rig) accept(l kernel.Sock) kernel.Sock {
+func (g *rig) accept(l kernel.Listener) kernel.Conn {
 	g.Helper()
 	for {
 		c, err := l.Accept()
 		if err == nil {
-			return g.keep(c)
+			return keep(g, c)
 		}
 		if err != kernel.ErrAgain {
 			g.Fatalf("Accept: %v", err)
@@ -230,7 +233,7 @@ func (g *rig) accept(l kernel.Sock) kernel.Sock {
 }
 
 // connect is both ends of a connection through l.
-func (g *rig) connect(l kernel.Sock, o *kernel.DialOptions) (dialled, accepted kernel.Sock) {
+func (g *rig) connect(l kernel.Listener, o *kernel.DialOptions) (dialled, accepted kernel.Conn) {
 	g.Helper()
 	c := g.dial(l, o)
 	g.becomes(c, kernel.Writable)
@@ -241,13 +244,13 @@ func (g *rig) connect(l kernel.Sock, o *kernel.DialOptions) (dialled, accepted k
 }
 
 // pair is both ends of a connection.
-func (g *rig) pair() (dialled, accepted kernel.Sock) {
+func (g *rig) pair() (dialled, accepted kernel.Conn) {
 	g.Helper()
 	return g.connect(g.listen(local4(), nil), nil)
 }
 
 // send writes all of p.
-func (g *rig) send(s kernel.Sock, p []byte) {
+func (g *rig) send(s kernel.Conn, p []byte) {
 	g.Helper()
 	for len(p) > 0 {
 		n, err := s.Write(p)
@@ -264,7 +267,7 @@ func (g *rig) send(s kernel.Sock, p []byte) {
 }
 
 // read reads once, when there is something, and returns the error too.
-func (g *rig) read(s kernel.Sock, p []byte) (int, error) {
+func (g *rig) read(s kernel.Conn, p []byte) (int, error) {
 	g.Helper()
 	for {
 		n, err := s.Read(p)
@@ -279,7 +282,7 @@ func (g *rig) read(s kernel.Sock, p []byte) (int, error) {
 }
 
 // receive reads n bytes.
-func (g *rig) receive(s kernel.Sock, n int) []byte {
+func (g *rig) receive(s kernel.Conn, n int) []byte {
 	g.Helper()
 	p := make([]byte, n)
 	for at := 0; at < n; {
@@ -293,7 +296,7 @@ func (g *rig) receive(s kernel.Sock, n int) []byte {
 }
 
 // ends checks that s has nothing but the end to read, every time.
-func (g *rig) ends(s kernel.Sock) {
+func (g *rig) ends(s kernel.Conn) {
 	g.Helper()
 	for range 3 {
 		if n, err := g.read(s, make([]byte, 10)); n != 0 || err != io.EOF {

@@ -18,14 +18,14 @@ const manySocks = 10_000
 // ErrTooManyFiles for descriptors, ErrUnsupported from Arm.
 func many(g *rig) {
 	g.ev = make([]kernel.Event, 256)
-	if r, ok := g.k.(kernel.Reserver); ok {
+	if r, ok := kernel.As[kernel.Reserver](g.k); ok {
 		if err := r.Reserve(); err != nil {
 			g.Fatal(err)
 		}
 	}
 	l := g.listen(local4(), nil)
 	a := l.Local()
-	var dialled, accepted []kernel.Sock
+	var dialled, accepted []kernel.Conn
 	tooMany := false
 	for len(accepted) < manySocks && !tooMany {
 		for range 100 {
@@ -36,13 +36,13 @@ func many(g *rig) {
 			if err != nil {
 				g.Fatalf("Dial %d: %v", len(dialled), err)
 			}
-			dialled = append(dialled, g.keep(c))
+			dialled = append(dialled, keep(g, c))
 		}
 		for len(accepted) < len(dialled) && !tooMany {
 			s, err := l.Accept()
 			switch {
 			case err == nil:
-				accepted = append(accepted, g.keep(s))
+				accepted = append(accepted, keep(g, s))
 			case errors.Is(err, kernel.ErrTooManyFiles):
 				tooMany = true
 			case err == kernel.ErrAgain:
@@ -64,9 +64,9 @@ func many(g *rig) {
 
 // atTheLimit: the reserve is good for one more descriptor (TCP-22's part of the
 // kernel). Then it gives back enough for the rest of the process.
-func (g *rig) atTheLimit(a kernel.Addr, dialled *[]kernel.Sock) {
+func (g *rig) atTheLimit(a kernel.Addr, dialled *[]kernel.Conn) {
 	g.Helper()
-	if r, ok := g.k.(kernel.Reserver); ok && r.Release() {
+	if r, ok := kernel.As[kernel.Reserver](g.k); ok && r.Release() {
 		c, err := g.k.Dial(a, nil)
 		if err != nil {
 			g.Errorf("Dial after Release: %v", err)
@@ -85,9 +85,9 @@ func (g *rig) atTheLimit(a kernel.Addr, dialled *[]kernel.Sock) {
 // hearAll arms the accepted end of each connection whose other end is known,
 // writes a byte to each, and waits until all have been reported; it returns how
 // many that were.
-func (g *rig) hearAll(dialled, accepted []kernel.Sock) int {
+func (g *rig) hearAll(dialled, accepted []kernel.Conn) int {
 	g.Helper()
-	armed := []kernel.Sock{}
+	armed := []kernel.Conn{}
 	for _, s := range accepted {
 		tok := uint32(len(armed) + 1_000_000)
 		err := g.k.Arm(s, tok, kernel.Readable)

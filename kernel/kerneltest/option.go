@@ -10,9 +10,12 @@ func optionPromises() []promise {
 }
 
 // has checks both options of s.
-func (g *rig) has(what string, s kernel.Sock, noDelay, keepAlive bool) {
+func (g *rig) has(what string, s kernel.Conn, noDelay, keepAlive bool) {
 	g.Helper()
-	t := s.(kernel.TCPSock)
+	t, ok := kernel.ConnAs[kernel.TCPConn](s)
+	if !ok {
+		g.Skipf("%s: no kernel.TCPConn", what)
+	}
 	if on, err := t.NoDelay(); err != nil || on != noDelay {
 		g.Errorf("%s: NoDelay: %v, %v; want %v", what, on, err, noDelay)
 	}
@@ -24,12 +27,9 @@ func (g *rig) has(what string, s kernel.Sock, noDelay, keepAlive bool) {
 // tcpOptions: both are off by default; set and get agree both ways (TCP-63).
 func tcpOptions(g *rig) {
 	c, s := g.pair()
-	for _, s := range []kernel.Sock{c, s} {
-		t, ok := s.(kernel.TCPSock)
-		if !ok {
-			g.Skip("no kernel.TCPSock")
-		}
+	for _, s := range []kernel.Conn{c, s} {
 		g.has("by default", s, false, false)
+		t, _ := kernel.ConnAs[kernel.TCPConn](s)
 		for _, on := range []bool{true, true, false, false, true} {
 			if err := t.SetNoDelay(on); err != nil {
 				g.Fatal(err)
@@ -50,9 +50,6 @@ func tcpOptionsAtBirth(g *rig) {
 	for _, o := range []kernel.StreamOptions{{}, {NoDelay: true}, {KeepAlive: true}, {NoDelay: true, KeepAlive: true}} {
 		listen, dial := kernel.ListenOptions{StreamOptions: o}, kernel.DialOptions{StreamOptions: o}
 		c, s := g.connect(g.listen(local4(), &listen), nil)
-		if _, ok := c.(kernel.TCPSock); !ok {
-			g.Skip("no kernel.TCPSock")
-		}
 		g.has("accepted", s, o.NoDelay, o.KeepAlive)
 		g.has("dialled with nil", c, false, false)
 		c, s = g.connect(g.listen(local4(), nil), &dial)

@@ -149,7 +149,7 @@ func disarmedIsSilent(g *rig) {
 }
 
 // fill writes to s until it takes no more, and returns how much that was.
-func (g *rig) fill(s kernel.Sock) int {
+func (g *rig) fill(s kernel.Conn) int {
 	g.Helper()
 	p, total := make([]byte, 1<<20), 0
 	for {
@@ -259,7 +259,7 @@ func moreThanFit(g *rig) {
 // (FDS-18).
 func closeWhileReady(g *rig) {
 	both := kernel.Readable | kernel.Writable
-	for _, end := range []func(kernel.Sock) error{kernel.Sock.Close, kernel.Sock.Abort} {
+	for _, end := range []func(kernel.Conn) error{kernel.Conn.Close, kernel.Conn.Abort} {
 		c, s := g.pair()
 		g.send(c, []byte("x"))
 		g.becomes(s, kernel.Readable)

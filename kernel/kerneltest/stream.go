@@ -43,7 +43,7 @@ func echo(g *rig) {
 			g.Fatalf("%d bytes came back otherwise", n)
 		}
 	}
-	for _, s := range []kernel.Sock{c, s} {
+	for _, s := range []kernel.Conn{c, s} {
 		if n, err := s.Write(nil); n != 0 || err != nil {
 			g.Errorf("Write of nothing: %d, %v", n, err)
 		}
@@ -70,7 +70,7 @@ func errAgainBare(g *rig) {
 	if n, err := s.Write([]byte("x")); n != 0 || err != kernel.ErrAgain {
 		g.Errorf("Write: %d, %v", n, err)
 	}
-	if v, ok := s.(kernel.Vectors); ok {
+	if v, ok := kernel.ConnAs[kernel.Vectors](s); ok {
 		if n, err := v.Writev([][]byte{[]byte("x")}); n != 0 || err != kernel.ErrAgain {
 			g.Errorf("Writev: %d, %v", n, err)
 		}
@@ -125,7 +125,7 @@ func shortWrites(g *rig) {
 
 func writev(g *rig) {
 	c, s := g.pair()
-	v, ok := c.(kernel.Vectors)
+	v, ok := kernel.ConnAs[kernel.Vectors](c)
 	if !ok {
 		g.Skip("no kernel.Vectors")
 	}
@@ -275,8 +275,8 @@ func writeToTheGone(g *rig) {
 		g.Fatal(err)
 	}
 	g.ends(c)
-	limit := g.k.Now() + patience
-	for g.k.Now() < limit {
+	end := g.k.Now() + limit
+	for g.k.Now() < end {
 		_, err := c.Write([]byte("x"))
 		if err != nil && err != kernel.ErrAgain {
 			g.isOne("Write to one who closed", err, kernel.ErrReset, kernel.ErrBroken)

@@ -40,7 +40,7 @@ func (g *rig) exactly(until time.Duration) {
 	if n < until {
 		g.Fatalf("Wait returned %v early", until-n)
 	}
-	if n > until+patience {
+	if n > until+limit {
 		g.Fatalf("Wait returned %v late", n-until)
 	}
 }
@@ -71,7 +71,7 @@ func waitPassed(g *rig) {
 				g.Fatalf("Wait(%v) reported %v", until, ev)
 			}
 		}
-		if d := g.k.Now() - before; d > patience {
+		if d := g.k.Now() - before; d > limit {
 			g.Fatalf("it blocked for %v", d)
 		}
 	}

@@ -11,6 +11,10 @@ import (
 func watchPromises() []promise {
 	return []promise{
 		{"WatchPipe", watchPipe},
+		{"WatchPair", watchPair},
+		{"WatchPairOneToken", watchPairOneToken},
+		{"WatchPairFails", watchPairFails},
+		{"WatchCloseWrite", watchCloseWrite},
 		{"WatchDeadPipe", watchDeadPipe},
 		{"WatchFile", watchFile},
 		{"WatchFileAndSocks", watchFileAndSocks},
@@ -22,17 +26,28 @@ func watchPromises() []promise {
 }
 
 // watch watches f.
-func (g *rig) watch(f *os.File) kernel.Sock {
+func (g *rig) watch(f *os.File) kernel.Conn {
 	g.Helper()
-	w, ok := g.k.(kernel.Watcher)
-	if !ok {
-		g.Skip("no kernel.Watcher")
-	}
-	s, err := w.Watch(int(f.Fd()))
+	return g.watchPair(f, f)
+}
+
+// watchPair watches in for reading and out for writing.
+func (g *rig) watchPair(in, out *os.File) kernel.Conn {
+	g.Helper()
+	c, err := g.watcher().Watch(int(in.Fd()), int(out.Fd()))
 	if err != nil {
 		g.Fatalf("Watch: %v", err)
 	}
-	return g.keep(s)
+	return keep(g, c)
+}
+
+func (g *rig) watcher() kernel.Watcher {
+	g.Helper()
+	w, ok := kernel.As[kernel.Watcher](g.k)
+	if !ok {
+		g.Skip("no kernel.Watcher")
+	}
+	return w
 }
 
 // pipe is both ends of a pipe, of which the test closes what is left.
@@ -60,7 +75,7 @@ func watchPipe(g *rig) {
 	}
 	g.quiet(in, kernel.Readable)
 	// Close forgets the descriptor and leaves it open; a second sock may stand for it.
-	for _, end := range []func(kernel.Sock) error{kernel.Sock.Close, kernel.Sock.Abort} {
+	for _, end := range []func(kernel.Conn) error{kernel.Conn.Close, kernel.Conn.Abort} {
 		g.arm(out, kernel.Writable)
 		if err := end(out); err != nil {
 			g.Fatal(err)
@@ -74,13 +89,136 @@ func watchPipe(g *rig) {
 		out = g.watch(w)
 		g.becomes(out, kernel.Writable)
 	}
-	_, err := in.Accept()
-	g.isOne("Accept", err, kernel.ErrUnsupported)
-	g.isOne("Connected", in.Connected(), kernel.ErrUnsupported)
-	g.isOne("CloseWrite", in.CloseWrite(), kernel.ErrUnsupported)
+	if err := in.Connected(); err != nil {
+		g.Errorf("Connected: %v", err)
+	}
 	if !in.Local().IsZero() || !in.Remote().IsZero() {
 		g.Errorf("a pipe with addresses: %v, %v", in.Local(), in.Remote())
 	}
+}
+
+// betweenPipes is a conn between two pipes, and the test's ends of them.
+func (g *rig) betweenPipes() (c kernel.Conn, toConn, fromConn *os.File) {
+	g.Helper()
+	in, toConn := g.pipe()
+	fromConn, out := g.pipe()
+	return g.watchPair(in, out), toConn, fromConn
+}
+
+// watchPair: an input and an output descriptor are one conn.
+func watchPair(g *rig) {
+	c, toConn, fromConn := g.betweenPipes()
+	g.quiet(c, kernel.Readable)
+	g.becomes(c, kernel.Writable)
+	if n, err := c.Write([]byte("out")); n != 3 || err != nil {
+		g.Fatalf("Write: %d, %v", n, err)
+	}
+	p := make([]byte, 8)
+	if n, err := fromConn.Read(p); string(p[:n]) != "out" || err != nil {
+		g.Fatalf("read %q, %v", p[:n], err)
+	}
+	if _, err := toConn.Write([]byte("in")); err != nil {
+		g.Fatal(err)
+	}
+	g.becomes(c, kernel.Readable|kernel.Writable)
+	if got := g.receive(c, 2); string(got) != "in" {
+		g.Fatalf("read %q", got)
+	}
+	toConn.Close()
+	g.becomes(c, kernel.Readable)
+	g.ends(c)
+	g.becomes(c, kernel.Writable) // the end of the input is not that of the output
+	fromConn.Close()
+	g.becomes(c, kernel.Writable)
+	_, err := c.Write([]byte("x"))
+	g.isOne("Write to a dead pipe", err, kernel.ErrBroken)
+	g.arm(c, kernel.Readable|kernel.Writable)
+	for range 2 {
+		if err := c.Close(); err != nil {
+			g.Fatal(err)
+		}
+	}
+	g.gone(c)
+	g.exactly(g.k.Now() + moment)
+}
+
+// watchPairOneToken: both descriptors are reported in one event, whatever else is ready
+// and however little room there is.
+func watchPairOneToken(g *rig) {
+	c, toConn, _ := g.betweenPipes()
+	if _, err := toConn.Write([]byte("x")); err != nil {
+		g.Fatal(err)
+	}
+	_, s := g.pair()
+	other := g.arm(s, kernel.Writable)
+	tok := g.arm(c, kernel.Readable|kernel.Writable)
+	for _, room := range []int{1, 2, 3, 8} {
+		g.ev = make([]kernel.Event, room)
+		var got, others kernel.Ready
+		g.until("both directions", func(e kernel.Event) {
+			if e.Token == tok {
+				got |= e.Ready
+			} else if e.Token == other {
+				others |= e.Ready
+			}
+		}, func() bool { return got == kernel.Readable|kernel.Writable && others == kernel.Writable })
+	}
+	if ev := g.wait(kernel.Forever); len(ev) != 2 {
+		g.Errorf("reported %v", ev)
+	}
+	g.arm(c, kernel.Readable)
+	g.arm(s, 0)
+	if ev := g.wait(kernel.Forever); len(ev) != 1 || ev[0] != (kernel.Event{Token: tok, Ready: kernel.Readable}) {
+		g.Errorf("armed r, reported %v", ev)
+	}
+	g.arm(c, 0)
+	g.exactly(g.k.Now() + moment)
+}
+
+// watchPairFails: if one descriptor is bad nothing is watched, and what was armed before
+// stays so (FDS-28).
+func watchPairFails(g *rig) {
+	w := g.watcher()
+	in, toConn := g.pipe()
+	_, out := g.pipe()
+	for _, fds := range [][2]int{{int(in.Fd()), -1}, {-1, int(out.Fd())}} {
+		_, err := w.Watch(fds[0], fds[1])
+		g.isOne("Watch with a bad descriptor", err, kernel.ErrBadDescriptor)
+	}
+	c := g.watchPair(in, out)
+	tok := g.arm(c, kernel.Readable)
+	out.Close()
+	if err := g.k.Arm(c, tok, kernel.Readable|kernel.Writable); err != nil {
+		g.isOne("Arm with a closed output", err, kernel.ErrBadDescriptor)
+	} else {
+		g.arm(c, kernel.Readable|kernel.Writable)
+		found := false
+		g.until("the closed output", func(e kernel.Event) { found = found || e.Ready&kernel.Writable != 0 }, func() bool { return found })
+		g.arm(c, kernel.Readable)
+	}
+	if _, err := toConn.Write([]byte("x")); err != nil {
+		g.Fatal(err)
+	}
+	found := false
+	g.until("the input", func(e kernel.Event) { found = found || e.Token == tok && e.Ready == kernel.Readable }, func() bool { return found })
+	g.receive(c, 1)
+}
+
+// watchCloseWrite: after CloseWrite nothing is written, and the descriptor stays open.
+func watchCloseWrite(g *rig) {
+	c, toConn, fromConn := g.betweenPipes()
+	if err := c.CloseWrite(); err != nil {
+		g.Fatal(err)
+	}
+	_, err := c.Write([]byte("x"))
+	g.isOne("Write after CloseWrite", err, kernel.ErrBroken)
+	if _, err := toConn.Write([]byte("in")); err != nil {
+		g.Fatal(err)
+	}
+	if got := g.receive(c, 2); string(got) != "in" {
+		g.Fatalf("read %q", got)
+	}
+	g.quiet(g.watch(fromConn), kernel.Readable) // the end would be readable
 }
 
 // watchDeadPipe: what came before the end is read first; a dead write end is
@@ -177,15 +315,12 @@ func watchFileAndSocks(g *rig) {
 }
 
 func watchClosed(g *rig) {
-	w, ok := g.k.(kernel.Watcher)
-	if !ok {
-		g.Skip("no kernel.Watcher")
-	}
+	w := g.watcher()
 	r, _ := g.pipe()
 	fd := int(r.Fd())
 	r.Close()
 	for _, fd := range []int{-1, -2, fd} {
-		s, err := w.Watch(fd)
+		s, err := w.Watch(fd, fd)
 		if err == nil {
 			err = g.k.Arm(s, 1, kernel.Readable)
 		}
@@ -224,10 +359,7 @@ func watchClosedLater(g *rig) {
 // told, and does not touch the new.
 func watchNumberUsedAgain(g *rig) {
 	r, _ := g.pipe()
-	w, ok := g.k.(kernel.Watcher)
-	if !ok {
-		g.Skip("no kernel.Watcher")
-	}
+	w := g.watcher()
 	fd := int(r.Fd())
 	old := g.watch(r)
 	oldTok := g.arm(old, kernel.Readable)
@@ -240,11 +372,11 @@ func watchNumberUsedAgain(g *rig) {
 		// It is a new open file all the same.
 		r2 = w2
 	}
-	s, err := w.Watch(fd)
+	s, err := w.Watch(fd, fd)
 	if err != nil {
 		g.Fatal(err)
 	}
-	g.keep(s)
+	keep(g, s)
 	want := kernel.Writable
 	if r2 != w2 {
 		want = kernel.Readable
@@ -267,7 +399,7 @@ func watchNumberUsedAgain(g *rig) {
 
 // reserve: one descriptor is in hand, once (TCP-22's part of the kernel).
 func reserve(g *rig) {
-	r, ok := g.k.(kernel.Reserver)
+	r, ok := kernel.As[kernel.Reserver](g.k)
 	if !ok {
 		g.Skip("no kernel.Reserver")
 	}

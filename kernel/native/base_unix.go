@@ -29,8 +29,15 @@ type base struct {
 	always []*sock
 	next   int  // where the next turn begins with always
 	skip   bool // it was their turn last, and there is room for one
+	// pairs is how many watched conns have two descriptors armed. While there is one,
+	// eventOf finds events with the same token: it holds, by token, a place in Wait's
+	// events plus one.
+	pairs   int
+	eventOf []int32
 	scratch
 }
+
+var errOtherKernel = fmt.Errorf("native: arm: %w: a handle of another kernel", kernel.ErrUnsupported)
 
 // set is the part of a kernel that knows which descriptors to look at.
 type set interface {
@@ -71,26 +78,23 @@ func (b *base) close() bool {
 	return true
 }
 
-// own finds the sock behind ks, which must be of this kernel.
-func (b *base) own(ks kernel.Sock) (*sock, error) {
-	var s *sock
-	switch t := ks.(type) {
-	case *sock:
-		s = t
+// Arm keeps what h is watched for.
+func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
+	switch x := h.(type) {
+	case *conn:
+		return b.arm(&x.sock, token, r)
+	case *listener:
+		return b.arm(&x.sock, token, r)
 	case *watched:
-		s = &t.s
+		return b.armWatched(x, token, r)
 	}
-	if s == nil || s.b != b {
-		return nil, fmt.Errorf("native: arm: %w: a sock of another kernel", kernel.ErrUnsupported)
-	}
-	return s, nil
+	return errOtherKernel
 }
 
-// Arm keeps what s is watched for. What is armed already costs nothing.
-func (b *base) Arm(ks kernel.Sock, token uint32, r kernel.Ready) error {
-	s, err := b.own(ks)
-	if err != nil {
-		return err
+// arm is Arm for one descriptor. What is armed already costs nothing.
+func (b *base) arm(s *sock, token uint32, r kernel.Ready) error {
+	if s.b != b {
+		return errOtherKernel
 	}
 	r &= kernel.Readable | kernel.Writable
 	was := s.armed()
@@ -103,7 +107,7 @@ func (b *base) Arm(ks kernel.Sock, token uint32, r kernel.Ready) error {
 	case s.fd == closedFD:
 		return kernel.ErrClosed
 	case s.fd < 0:
-		return s.fail("arm", badFD)
+		return s.fail(kernel.OpArm, badFD)
 	}
 	if was == 0 {
 		b.claim(s)

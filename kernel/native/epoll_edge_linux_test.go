@@ -8,7 +8,7 @@ import (
 )
 
 // edgePair is a connected pair of an epoll, s armed for reading as token 1.
-func edgePair(t *testing.T) (k *epoll, c, s *sock) {
+func edgePair(t *testing.T) (k *epoll, c, s *conn) {
 	t.Helper()
 	k = testEpoll(t, WaitBlock)
 	_, c, s = testPair(t, k)
@@ -75,16 +75,16 @@ func TestEdgeUrgent(t *testing.T) {
 func TestEdgeForStreamsOnly(t *testing.T) {
 	k := testEpoll(t, WaitBlock)
 	l, c, s := testPair(t, k)
-	for _, x := range []*sock{c, s} {
-		if e := interest(x, 1, kernel.Readable); e.Events&unix.EPOLLET == 0 {
+	for _, x := range []*conn{c, s} {
+		if e := interest(&x.sock, 1, kernel.Readable); e.Events&unix.EPOLLET == 0 {
 			t.Error("a stream is not watched by edges")
 		}
 	}
-	w, err := k.Watch(int(s.fd))
+	w, err := k.Watch(int(s.fd), int(s.fd))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, x := range []*sock{l, &w.(*watched).s} {
+	for _, x := range []*sock{&l.sock, &w.(*watched).in} {
 		if e := interest(x, 1, kernel.Readable); e.Events != unix.EPOLLIN {
 			t.Errorf("watched for %x", e.Events)
 		}

@@ -21,13 +21,14 @@ type epoll struct {
 	evs   [512]unix.EpollEvent
 }
 
-// In place of a descriptor number, in the event of
+// Values of EpollEvent.Pad for events that belong to no socket.
 const (
 	ofWake  int32 = -1
 	ofTimer int32 = -2
 )
 
-// staleTurns is how often events of nobody are borne before the set is made anew.
+// staleTurns is how many turns with events for unknown sockets are tolerated before the
+// epoll set is rebuilt.
 const staleTurns = 16
 
 func openEpoll(o Options) (kernel.Kernel, error) {
@@ -88,6 +89,9 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 				return n, fail("epoll_wait", errno)
 			}
 			n += k.deliver(ev[n:], got)
+		}
+		if k.pairs > 0 {
+			n = k.joinPairs(ev[:n])
 		}
 		if k.waker.settle() || n > 0 || until <= k.last {
 			return n, nil
@@ -194,7 +198,7 @@ func (k *epoll) watch(s *sock, token uint32, r kernel.Ready) error {
 		return nil
 	}
 	if errno != 0 {
-		return s.fail("arm", errno)
+		return s.fail(kernel.OpArm, errno)
 	}
 	return nil
 }

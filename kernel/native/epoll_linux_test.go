@@ -98,7 +98,7 @@ func TestWatchCloseUnregisters(t *testing.T) {
 	defer unix.Close(p[0])
 	defer unix.Close(p[1])
 	for range 2 {
-		w, err := k.Watch(p[1])
+		w, err := k.Watch(p[1], p[1])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestReuse(t *testing.T) {
 	}
 	c.Write([]byte("x"))
 	reported(t, k, 1)
-	e := interest(c, 77, kernel.Readable)
+	e := interest(&c.sock, 77, kernel.Readable)
 	if errno := epollCtl(k.ep, unix.EPOLL_CTL_ADD, c.fd, &e); errno != 0 {
 		t.Fatal(errno)
 	}
@@ -191,7 +191,7 @@ func TestStale(t *testing.T) {
 		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 			t.Fatal(err)
 		}
-		w, err := k.Watch(p[0])
+		w, err := k.Watch(p[0], p[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +233,7 @@ func TestStaleNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(old[1])
-	w, err := k.Watch(old[0])
+	w, err := k.Watch(old[0], old[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func TestStaleNumber(t *testing.T) {
 	if p[0] != old[0] {
 		t.Fatalf("number %d was not given out again", old[0])
 	}
-	if w, err = k.Watch(p[0]); err != nil {
+	if w, err = k.Watch(p[0], p[0]); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.Arm(w, 3, kernel.Readable); err != nil {

@@ -12,7 +12,7 @@ import (
 // sentinel is what errno means to a caller who does not care for the system; nil
 // if there is no word for it.
 func sentinel(op string, errno syscall.Errno) error {
-	if op == "accept" && lostBeforeAccept(errno) {
+	if op == kernel.OpAccept && lostBeforeAccept(errno) {
 		return kernel.ErrAccept
 	}
 	switch errno {
@@ -61,5 +61,5 @@ func fail(op string, err error) error {
 	if !ok {
 		return err
 	}
-	return &SysError{op, errno}
+	return SysError(op, errno)
 }

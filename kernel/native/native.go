@@ -119,25 +119,8 @@ type candidate struct {
 	open func(Options) (kernel.Kernel, error)
 }
 
-// SysError is a system call that failed. errors.Is finds the kernel package's
-// sentinel, if one fits, and the system's own error (ERR-3).
-type SysError struct {
-	// Op is the call in one word: "connect", "read", "accept" ...
-	Op string
-	// Errno is what the system said.
-	Errno syscall.Errno
+// SysError is the error of a system call that failed with errno: a [*kernel.SysError]
+// with the sentinel that fits, if one does (ERR-3).
+func SysError(op string, errno syscall.Errno) error {
+	return &kernel.SysError{Op: op, Kind: sentinel(op, errno), Errno: errno}
 }
-
-// Error is "connect: connection refused".
-func (e *SysError) Error() string { return e.Op + ": " + e.Errno.Error() }
-
-// Unwrap gives the sentinel and the errno.
-func (e *SysError) Unwrap() []error {
-	if s := sentinel(e.Op, e.Errno); s != nil {
-		return []error{s, e.Errno}
-	}
-	return []error{e.Errno}
-}
-
-// Timeout tells whether the network gave up, as net.Error has it.
-func (e *SysError) Timeout() bool { return e.Errno.Timeout() }

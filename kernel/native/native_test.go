@@ -117,7 +117,7 @@ func TestErrors(t *testing.T) {
 		{"accept", syscall.EPERM, kernel.ErrPermission},
 		{"socket", syscall.EAFNOSUPPORT, kernel.ErrUnsupported},
 	} {
-		var err error = &native.SysError{Op: c.op, Errno: c.errno}
+		err := native.SysError(c.op, c.errno)
 		if !errors.Is(err, c.errno) {
 			t.Errorf("%v is not its errno", err)
 		}

@@ -7,28 +7,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a listening sock. Nothing is left open when it fails.
-func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Sock, error) {
-	if b.closed {
-		return nil, kernel.ErrClosed
-	}
-	p, err := placeOf(a)
+// Listen opens a listener. Nothing is left open when it fails.
+func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
+	p, s, err := b.openFor(a)
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.newSock(&p)
-	if err != nil {
+	l := &listener{s}
+	l.remote.kind = nowhere
+	if err := l.listen(&p, o); err != nil {
+		l.Close()
 		return nil, err
 	}
-	s.remote.kind = nowhere
-	if err := s.listen(&p, o); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	return l, nil
 }
 
-func (s *sock) listen(p *place, o *kernel.ListenOptions) error {
+func (s *listener) listen(p *place, o *kernel.ListenOptions) error {
 	fd := int(s.fd)
 	// TCP-3: connections of an earlier listener, still in TIME_WAIT, do not keep
 	// the port.
@@ -36,7 +30,7 @@ func (s *sock) listen(p *place, o *kernel.ListenOptions) error {
 		return fail("setsockopt", err)
 	}
 	if err := unix.Bind(fd, p.sockaddr()); err != nil {
-		return fail("bind", err)
+		return fail(kernel.OpBind, err)
 	}
 	backlog := maxBacklog
 	if o != nil {
@@ -48,33 +42,27 @@ func (s *sock) listen(p *place, o *kernel.ListenOptions) error {
 		}
 	}
 	if err := unix.Listen(fd, backlog); err != nil {
-		return fail("listen", err)
+		return fail(kernel.OpListen, err)
 	}
 	return nil
 }
 
 // Dial begins a connection. Nothing is left open when it fails at once.
-func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Sock, error) {
-	if b.closed {
-		return nil, kernel.ErrClosed
-	}
-	p, err := placeOf(a)
+func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
+	p, s, err := b.openFor(a)
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.newSock(&p)
-	if err != nil {
+	c := &conn{s}
+	c.remote.set(p)
+	if err := c.dial(&p, o); err != nil {
+		c.Close()
 		return nil, err
 	}
-	s.remote.set(p)
-	if err := s.dial(&p, o); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	return c, nil
 }
 
-func (s *sock) dial(p *place, o *kernel.DialOptions) error {
+func (s *conn) dial(p *place, o *kernel.DialOptions) error {
 	if o != nil {
 		if err := s.options(&o.StreamOptions); err != nil {
 			return err
@@ -88,12 +76,12 @@ func (s *sock) dial(p *place, o *kernel.DialOptions) error {
 	case nil, unix.EINPROGRESS, unix.EINTR:
 		return nil
 	default:
-		return fail("connect", err)
+		return fail(kernel.OpConnect, err)
 	}
 }
 
 // bind sets the local address of a socket that dials, unless it is the zero Addr.
-func (s *sock) bind(a kernel.Addr) error {
+func (s *conn) bind(a kernel.Addr) error {
 	if a.IsZero() {
 		return nil
 	}
@@ -102,36 +90,42 @@ func (s *sock) bind(a kernel.Addr) error {
 		return err
 	}
 	if err := unix.Bind(int(s.fd), from.sockaddr()); err != nil {
-		return fail("bind", err)
+		return fail(kernel.OpBind, err)
 	}
 	return nil
 }
 
-// newSock opens a socket for p's family.
-func (b *base) newSock(p *place) (*sock, error) {
+// openFor opens a socket of the family of a.
+func (b *base) openFor(a kernel.Addr) (p place, s sock, err error) {
+	if b.closed {
+		return p, s, kernel.ErrClosed
+	}
+	if p, err = placeOf(a); err != nil {
+		return p, s, err
+	}
 	fd, err := openSocket(p.family())
 	if err != nil {
-		return nil, fail("socket", err)
+		return p, s, fail(kernel.OpSocket, err)
 	}
 	if p.kind == inet6 {
 		// TCP-6: both stacks are two listeners, whatever the system's default is.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			unix.Close(fd)
-			return nil, fail("setsockopt", err)
+			return p, s, fail("setsockopt", err)
 		}
 	}
-	return &sock{b: b, fd: int32(fd)}, nil
+	return p, sock{b: b, fd: int32(fd)}, nil
 }
 
 // options sets what o asks for. What it does not ask for is off (TCP-63).
 func (s *sock) options(o *kernel.StreamOptions) error {
 	if o.NoDelay {
-		if err := s.SetNoDelay(true); err != nil {
+		if err := s.setOption(unix.IPPROTO_TCP, unix.TCP_NODELAY, true); err != nil {
 			return err
 		}
 	}
 	if o.KeepAlive {
-		return s.SetKeepAlive(true)
+		return s.setOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, true)
 	}
 	return nil
 }

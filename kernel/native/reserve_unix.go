@@ -2,7 +2,10 @@
 
 package native
 
-import "golang.org/x/sys/unix"
+import (
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
 
 // Reserve takes a descriptor to be given up when none are left (TCP-22).
 func (b *base) Reserve() error {
@@ -16,7 +19,7 @@ func (b *base) Reserve() error {
 			return nil
 		}
 		if err != unix.EINTR {
-			return fail("open", err)
+			return fail(kernel.OpReserve, err)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestSelectLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(high)
-	if _, err := k.(kernel.Watcher).Watch(high); !errors.Is(err, kernel.ErrUnsupported) {
+	if _, err := k.(kernel.Watcher).Watch(high, high); !errors.Is(err, kernel.ErrUnsupported) {
 		t.Errorf("Watch of %d (FDS-25): %v", high, err)
 	}
 	// A sock with a number too high: the first that is free is.
@@ -56,7 +56,7 @@ func TestClosedBehindOurBack(t *testing.T) {
 		k := testKernel(t, name, Options{})
 		_, c, s := testPair(t, k)
 		_, c2, s2 := testPair(t, k)
-		for i, x := range []*sock{s, s2} {
+		for i, x := range []*conn{s, s2} {
 			if err := k.Arm(x, uint32(i), kernel.Readable); err != nil {
 				t.Fatal(err)
 			}

@@ -34,7 +34,7 @@ func openSocket(family int) (int, error) {
 }
 
 // Read receives.
-func (s *sock) Read(p []byte) (int, error) {
+func (s *conn) Read(p []byte) (int, error) {
 	for {
 		n, err := unix.Read(int(s.fd), p)
 		switch err {
@@ -44,13 +44,13 @@ func (s *sock) Read(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, s.fail("read", errnoOf(err))
+			return 0, s.fail(kernel.OpRead, errnoOf(err))
 		}
 	}
 }
 
 // Write sends at most maxSend bytes of p. The runtime ignores SIGPIPE.
-func (s *sock) Write(p []byte) (int, error) {
+func (s *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -63,14 +63,14 @@ func (s *sock) Write(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, s.fail("write", errnoOf(err))
+			return 0, s.fail(kernel.OpWrite, errnoOf(err))
 		}
 	}
 }
 
 // Writev takes the first of bufs that is not empty: not all of these systems'
 // writev can be had.
-func (s *sock) Writev(bufs [][]byte) (int, error) {
+func (s *conn) Writev(bufs [][]byte) (int, error) {
 	for _, p := range bufs {
 		if len(p) > 0 {
 			return s.Write(p)
@@ -81,7 +81,7 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 
 // Accept sets on the new socket what some of these systems do not pass on from
 // the listener.
-func (s *sock) Accept() (kernel.Sock, error) {
+func (s *listener) Accept() (kernel.Conn, error) {
 	for {
 		syscall.ForkLock.RLock()
 		fd, sa, err := unix.Accept(int(s.fd))
@@ -91,7 +91,7 @@ func (s *sock) Accept() (kernel.Sock, error) {
 		syscall.ForkLock.RUnlock()
 		switch err {
 		case nil:
-			c := &sock{b: s.b, fd: int32(fd)}
+			c := &conn{sock{b: s.b, fd: int32(fd)}}
 			c.remote.set(placeFrom(sa))
 			if err := c.inherit(s); err != nil {
 				c.Close()
@@ -102,22 +102,22 @@ func (s *sock) Accept() (kernel.Sock, error) {
 			return nil, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return nil, s.fail("accept", errnoOf(err))
+			return nil, s.fail(kernel.OpAccept, errnoOf(err))
 		}
 	}
 }
 
 // inherit makes c non-blocking and gives it the options of its listener. What
 // fails because the peer is gone already is the connection's loss, not ours.
-func (s *sock) inherit(from *sock) error {
-	lost := &SysError{"accept", unix.ECONNABORTED}
+func (s *conn) inherit(from *listener) error {
+	lost := SysError(kernel.OpAccept, unix.ECONNABORTED)
 	if unix.SetNonblock(int(s.fd), true) != nil {
 		return lost
 	}
-	if on, err := from.NoDelay(); err == nil && on && s.SetNoDelay(true) != nil {
+	if on, err := from.option(unix.IPPROTO_TCP, unix.TCP_NODELAY); err == nil && on && s.SetNoDelay(true) != nil {
 		return lost
 	}
-	if on, err := from.KeepAlive(); err == nil && on && s.SetKeepAlive(true) != nil {
+	if on, err := from.option(unix.SOL_SOCKET, unix.SO_KEEPALIVE); err == nil && on && s.SetKeepAlive(true) != nil {
 		return lost
 	}
 	return nil

@@ -28,7 +28,7 @@ func openSocket(family int) (int, error) {
 // scheduler need not know.
 
 // Read receives.
-func (s *sock) Read(p []byte) (int, error) {
+func (s *conn) Read(p []byte) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd),
 			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
@@ -43,13 +43,13 @@ func (s *sock) Read(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, s.fail("read", errno)
+			return 0, s.fail(kernel.OpRead, errno)
 		}
 	}
 }
 
 // Write sends at most maxSend bytes of p.
-func (s *sock) Write(p []byte) (int, error) {
+func (s *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -68,13 +68,13 @@ func (s *sock) Write(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, s.fail("write", errno)
+			return 0, s.fail(kernel.OpWrite, errno)
 		}
 	}
 }
 
 // Writev sends at most maxSend bytes of at most maxVectors of bufs.
-func (s *sock) Writev(bufs [][]byte) (int, error) {
+func (s *conn) Writev(bufs [][]byte) (int, error) {
 	b := s.b
 	used, room := 0, maxSend
 	for _, p := range bufs {
@@ -111,11 +111,11 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 		s.unlearn(kernel.Writable)
 		return 0, kernel.ErrAgain
 	}
-	return 0, s.fail("write", errno)
+	return 0, s.fail(kernel.OpWrite, errno)
 }
 
 // Accept takes the peer's address with the connection.
-func (s *sock) Accept() (kernel.Sock, error) {
+func (s *listener) Accept() (kernel.Conn, error) {
 	b := s.b
 	for {
 		b.size = uint32(len(b.peer))
@@ -124,7 +124,7 @@ func (s *sock) Accept() (kernel.Sock, error) {
 			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case 0:
-			c := &sock{b: b, fd: int32(fd)}
+			c := &conn{sock{b: b, fd: int32(fd)}}
 			c.remote.decode(b.peer[:b.size])
 			c.mark(stream)
 			if s.local.kind != nowhere && s.local.ip != ([16]byte{}) {
@@ -135,7 +135,7 @@ func (s *sock) Accept() (kernel.Sock, error) {
 			return nil, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return nil, s.fail("accept", errno)
+			return nil, s.fail(kernel.OpAccept, errno)
 		}
 	}
 }

@@ -18,13 +18,13 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(place{}); n != 24 {
 		t.Errorf("a place has %d bytes", n)
 	}
-	if n := unsafe.Sizeof(sock{}); n > 64 {
+	if n := unsafe.Sizeof(conn{}); n > 64 {
 		t.Errorf("a sock has %d bytes", n)
 	}
 }
 
 // testPair is a listener of k and both ends of a connection.
-func testPair(t *testing.T, k kernel.Kernel) (l, c, s *sock) {
+func testPair(t *testing.T, k kernel.Kernel) (l *listener, c, s *conn) {
 	t.Helper()
 	ls, err := k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
 	if err != nil {
@@ -44,13 +44,13 @@ func testPair(t *testing.T, k kernel.Kernel) (l, c, s *sock) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ls.Close(); cs.Abort(); as.Abort() })
-	return ls.(*sock), cs.(*sock), as.(*sock)
+	return ls.(*listener), cs.(*conn), as.(*conn)
 }
 
-func testReady(t *testing.T, k kernel.Kernel, s kernel.Sock, r kernel.Ready) {
+func testReady(t *testing.T, k kernel.Kernel, h kernel.Handle, r kernel.Ready) {
 	t.Helper()
 	const tok = 4711
-	if err := k.Arm(s, tok, r); err != nil {
+	if err := k.Arm(h, tok, r); err != nil {
 		t.Fatal(err)
 	}
 	ev := make([]kernel.Event, 8)
@@ -63,7 +63,7 @@ func testReady(t *testing.T, k kernel.Kernel, s kernel.Sock, r kernel.Ready) {
 			break
 		}
 	}
-	if err := k.Arm(s, tok, 0); err != nil {
+	if err := k.Arm(h, tok, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -149,13 +149,13 @@ func TestFailuresLeakNothing(t *testing.T) {
 	before := highest()
 	doc := kernel.TCPAddr(netip.AddrFrom4([4]byte{192, 0, 2, 77}), 0)
 	for range 3 {
-		for _, try := range []func() (kernel.Sock, error){
-			func() (kernel.Sock, error) { return k.Listen(l.Local(), nil) },
-			func() (kernel.Sock, error) { return k.Listen(doc, nil) },
-			func() (kernel.Sock, error) { return k.Listen(kernel.Addr{}, nil) },
-			func() (kernel.Sock, error) { return k.Dial(l.Local(), &kernel.DialOptions{Bind: doc}) },
-			func() (kernel.Sock, error) { return k.Dial(l.Local(), &kernel.DialOptions{Bind: l.Local()}) },
-			func() (kernel.Sock, error) {
+		for _, try := range []func() (kernel.Handle, error){
+			func() (kernel.Handle, error) { return k.Listen(l.Local(), nil) },
+			func() (kernel.Handle, error) { return k.Listen(doc, nil) },
+			func() (kernel.Handle, error) { return k.Listen(kernel.Addr{}, nil) },
+			func() (kernel.Handle, error) { return k.Dial(l.Local(), &kernel.DialOptions{Bind: doc}) },
+			func() (kernel.Handle, error) { return k.Dial(l.Local(), &kernel.DialOptions{Bind: l.Local()}) },
+			func() (kernel.Handle, error) {
 				return k.Dial(l.Local(), &kernel.DialOptions{Bind: kernel.TCPAddr(netip.IPv6Loopback(), 0)})
 			},
 		} {
@@ -168,7 +168,7 @@ func TestFailuresLeakNothing(t *testing.T) {
 		}
 	}
 	_, err := k.Dial(l.Local(), &kernel.DialOptions{Bind: doc})
-	if e, ok := errors.AsType[*SysError](err); !ok || e.Op != "bind" {
+	if e, ok := errors.AsType[*kernel.SysError](err); !ok || e.Op != kernel.OpBind {
 		t.Errorf("Dial from a foreign address: %v", err)
 	}
 }
@@ -300,7 +300,7 @@ func allocs(t *testing.T, k kernel.Kernel) {
 	ev := make([]kernel.Event, 8)
 	buf := make([]byte, 100)
 	vec := [][]byte{buf[:10], buf[10:]}
-	var cs, ss kernel.Sock = c, s
+	var cs, ss kernel.Conn = c, s
 	ms := []struct {
 		name string
 		do   func()

@@ -26,9 +26,10 @@ const (
 
 const badFD = syscall.Errno(unix.EBADF)
 
-// sock is one stream socket, in 64 bytes. What a kernel.Addr would take twice is
-// kept in short form, with the state in the gaps: remote.more are the flags,
-// local.more how a dial ended.
+// sock is one descriptor that can be armed, in 64 bytes. A [conn] or a [listener] is
+// one and nothing else. What a kernel.Addr would take twice is kept in short form,
+// with the state in the gaps: remote.more holds the flags, and local.more the result of
+// a dial.
 type sock struct {
 	b      *base
 	fd     int32
@@ -50,8 +51,14 @@ const (
 	knownShift = 4
 )
 
-// The ways of a dial, in local.more: 0 for a connection, the errno of a failure,
-// or
+// conn is one connected stream socket, or one that is being connected.
+type conn struct{ sock }
+
+// listener is one listening socket.
+type listener struct{ sock }
+
+// local.more holds the result of a dial: 0 once connected, an errno once failed,
+// dialling until then.
 const dialling uint8 = 255
 
 func (s *sock) armed() kernel.Ready     { return kernel.Ready(s.remote.more & armedBits) }
@@ -81,7 +88,7 @@ func (s *sock) fail(op string, errno syscall.Errno) error {
 	if errno == badFD && s.fd == closedFD {
 		return kernel.ErrClosed
 	}
-	return &SysError{op, errno}
+	return SysError(op, errno)
 }
 
 // errnoOf is the errno in what package unix returns.
@@ -91,16 +98,16 @@ func errnoOf(err error) syscall.Errno {
 }
 
 // Connected asks once for the end of a dial and then remembers it.
-func (s *sock) Connected() error {
+func (s *conn) Connected() error {
 	switch s.local.more {
 	case 0:
 		return nil
 	case dialling:
 	default:
-		return &SysError{"connect", syscall.Errno(s.local.more)}
+		return SysError(kernel.OpConnect, syscall.Errno(s.local.more))
 	}
 	if s.fd < 0 {
-		return s.fail("connect", badFD)
+		return s.fail(kernel.OpConnect, badFD)
 	}
 	n, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -112,7 +119,7 @@ func (s *sock) Connected() error {
 		return kernel.ErrAgain
 	default:
 		s.local.more = uint8(errno)
-		return &SysError{"connect", errno}
+		return SysError(kernel.OpConnect, errno)
 	}
 	// No error is no connection yet: only one has a peer.
 	if _, err := unix.Getpeername(int(s.fd)); err == unix.ENOTCONN {
@@ -124,9 +131,9 @@ func (s *sock) Connected() error {
 }
 
 // CloseWrite shuts our direction down.
-func (s *sock) CloseWrite() error {
+func (s *conn) CloseWrite() error {
 	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
-		return s.fail("shutdown", errnoOf(err))
+		return s.fail(kernel.OpShutdown, errnoOf(err))
 	}
 	return nil
 }
@@ -145,7 +152,7 @@ func (s *sock) Close() error {
 }
 
 // Abort makes the system send a reset (TCP-68).
-func (s *sock) Abort() error {
+func (s *conn) Abort() error {
 	if s.fd >= 0 {
 		l := unix.Linger{Onoff: 1}
 		// It fails only where Close will say so too.
@@ -178,23 +185,23 @@ func (s *sock) Local() kernel.Addr {
 }
 
 // Remote is known from the beginning.
-func (s *sock) Remote() kernel.Addr { return s.remote.addr() }
+func (s *conn) Remote() kernel.Addr { return s.remote.addr() }
 
 // SetNoDelay sets TCP_NODELAY.
-func (s *sock) SetNoDelay(on bool) error {
+func (s *conn) SetNoDelay(on bool) error {
 	return s.setOption(unix.IPPROTO_TCP, unix.TCP_NODELAY, on)
 }
 
 // NoDelay asks for TCP_NODELAY.
-func (s *sock) NoDelay() (bool, error) { return s.option(unix.IPPROTO_TCP, unix.TCP_NODELAY) }
+func (s *conn) NoDelay() (bool, error) { return s.option(unix.IPPROTO_TCP, unix.TCP_NODELAY) }
 
 // SetKeepAlive sets SO_KEEPALIVE.
-func (s *sock) SetKeepAlive(on bool) error {
+func (s *conn) SetKeepAlive(on bool) error {
 	return s.setOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, on)
 }
 
 // KeepAlive asks for SO_KEEPALIVE.
-func (s *sock) KeepAlive() (bool, error) { return s.option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) }
+func (s *conn) KeepAlive() (bool, error) { return s.option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) }
 
 func (s *sock) setOption(level, name int, on bool) error {
 	v := 0
@@ -223,9 +230,9 @@ func received(n int) (int, error) {
 	return n, nil
 }
 
-// Sockets can do all this.
 var (
-	_ kernel.Sock    = (*sock)(nil)
-	_ kernel.TCPSock = (*sock)(nil)
-	_ kernel.Vectors = (*sock)(nil)
+	_ kernel.Conn     = (*conn)(nil)
+	_ kernel.TCPConn  = (*conn)(nil)
+	_ kernel.Vectors  = (*conn)(nil)
+	_ kernel.Listener = (*listener)(nil)
 )

@@ -25,12 +25,14 @@ func (b *base) turn(k looker, ev []kernel.Event, until time.Duration) (int, erro
 		return 0, kernel.ErrClosed
 	}
 	if len(ev) == 0 {
-		return 0, &SysError{"wait", unix.EINVAL}
+		return 0, SysError("wait", unix.EINVAL)
 	}
 	for {
 		d := b.remaining(until)
 		if d != 0 {
-			runtime.Gosched() // who waits for a processor first: the runtime takes it from a system call late
+			// Let runnable goroutines run first: the runtime retakes a P from a blocked
+			// system call only after 20 us or more.
+			runtime.Gosched()
 		}
 		if len(b.always) > 0 || d != 0 && !b.waker.sleep() {
 			d = 0
@@ -43,6 +45,9 @@ func (b *base) turn(k looker, ev []kernel.Event, until time.Duration) (int, erro
 		n := b.addAlways(ev) // look may have found some
 		if found > 0 {
 			n += k.collect(ev[n:], found)
+		}
+		if b.pairs > 0 {
+			n = b.joinPairs(ev[:n])
 		}
 		if n > 0 || woken || b.remaining(until) == 0 {
 			return n, nil
