@@ -1,8 +1,10 @@
 package reactor_test
 
 import (
+	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"net/netip"
 	"testing"
 
@@ -14,10 +16,27 @@ import (
 // loopback is a free port of 127.0.0.1.
 var loopback = kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
 
+// wrapped says that every kernel has a wrapper around it that does nothing.
+var wrapped = flag.Bool("wrapped", false, "put a wrapper that does nothing around every kernel")
+
+// wrap puts the wrapper of -wrapped around the kernels of each world.
+func wrap(worlds iter.Seq2[string, testworld.World]) iter.Seq2[string, testworld.World] {
+	return func(yield func(string, testworld.World) bool) {
+		for name, w := range worlds {
+			if *wrapped {
+				w = w.Wrapped()
+			}
+			if !yield(name, w) {
+				return
+			}
+		}
+	}
+}
+
 // worlds runs body once on every kernel, the simulated one included.
 func worlds(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range testworld.Worlds() {
+	for name, w := range wrap(testworld.Worlds()) {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 	}
 }
@@ -26,7 +45,7 @@ func worlds(t *testing.T, body func(t *testing.T, w testworld.World)) {
 // and sees no more on other kernels, it runs body on the first alone.
 func heavy(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range testworld.Worlds() {
+	for name, w := range wrap(testworld.Worlds()) {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 		if raced {
 			break
@@ -37,7 +56,7 @@ func heavy(t *testing.T, body func(t *testing.T, w testworld.World)) {
 // chunked runs body on every kernel, for every chunk size.
 func chunked(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range testworld.Chunked() {
+	for name, w := range wrap(testworld.Chunked()) {
 		if raced && (w.Chunk() > 1 || w.Chunk() == 1 && w.Simulated()) {
 			continue // the race detector is slow, and sees no more in other pieces
 		}
@@ -48,7 +67,7 @@ func chunked(t *testing.T, body func(t *testing.T, w testworld.World)) {
 // nativeWorlds is worlds without the simulated one; why says what that one lacks.
 func nativeWorlds(t *testing.T, why string, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
-	for name, w := range testworld.Native() {
+	for name, w := range wrap(testworld.Native()) {
 		t.Run(name, func(t *testing.T) {
 			t.Logf("not simulated: %s", why)
 			body(t, w)
@@ -66,6 +85,14 @@ func bulk(w testworld.World, n int) int {
 		n.SendBuffer, n.RecvBuffer = 200, 200
 	}
 	return 2048
+}
+
+// must is v, a capability that is there.
+func must[T any](v T, ok bool) T {
+	if !ok {
+		panic(fmt.Sprintf("no %T", v))
+	}
+	return v
 }
 
 // until turns r until done.

@@ -38,7 +38,7 @@ func simSeeds() uint64 {
 // some seeds; each with both ends on one reactor, and on one each.
 func stages() (all []stage) {
 	for reactors := 1; reactors <= 2; reactors++ {
-		for name, w := range testworld.Chunked() {
+		for name, w := range wrap(testworld.Chunked()) {
 			if w.Name() == "sim" {
 				continue // below, where two kernels share a network
 			}
