@@ -93,14 +93,49 @@ func TestEchoServer(t *testing.T) {
 
 var anyBlock = regexp.MustCompile("(?ms)^```.*?^```$")
 
-var link = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+var link = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
+
+var (
+	title    = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	anchor   = regexp.MustCompile(`<a id="([^"]*)">`)
+	unlinked = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+)
+
+// anchors are what a link to a place in a document may name: the anchors that are
+// written there, and its headings as GitHub makes anchors of them.
+func anchors(text string) map[string]bool {
+	found := make(map[string]bool)
+	for _, m := range anchor.FindAllStringSubmatch(text, -1) {
+		found[m[1]] = true
+	}
+	for _, m := range title.FindAllStringSubmatch(text, -1) {
+		plain := unlinked.ReplaceAllString(strings.ToLower(m[1]), "")
+		found[strings.ReplaceAll(plain, " ", "-")] = true
+	}
+	return found
+}
+
+func TestAnchors(t *testing.T) {
+	got := anchors("# A `b`: c-d, e_f!\n* <a id=\"x-1\"></a>X-1: y\n")
+	if len(got) != 2 || !got["a-b-c-d-e_f"] || !got["x-1"] {
+		t.Errorf("got %v", got)
+	}
+}
 
 func TestLinksLead(t *testing.T) {
-	for doc, text := range documents(t) {
+	docs := documents(t)
+	for doc, text := range docs {
 		text = anyBlock.ReplaceAllString(text, "")
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), m[1])); err != nil {
+			target := doc
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(doc), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: %v", doc, err)
+			}
+			if place, _ := strings.CutPrefix(m[2], "#"); place != "" && !anchors(docs[target])[place] {
+				t.Errorf("%s: %s has no place %q", doc, target, place)
 			}
 		}
 	}
