@@ -1,8 +1,6 @@
 package main
 
 import (
-	_ "embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -11,12 +9,6 @@ import (
 	"strconv"
 	"strings"
 )
-
-// table has a line per area: its name, how many promises, and what they are
-// about, separated by tabs.
-//
-//go:embed areas.tsv
-var table string
 
 // differences lists the promises that are kept otherwise on purpose.
 const differences = "docs/differences.md"
@@ -27,11 +19,12 @@ const suite = "kernel/kerneltest"
 // own is where this program's tests stand. They cite numbers only as examples.
 const own = "internal/promises"
 
-// area is one line of the table, and what was found of it. The numbers are in
+// area is one heading of the listing, and what was found of it. The numbers are in
 // rising order.
 type area struct {
 	Name    string `json:"area"`
 	Title   string `json:"title"`
+	State   string `json:"state,omitempty"` // empty: built
 	Total   int    `json:"total"`
 	Cited   []int  `json:"cited"`
 	Differ  []int  `json:"differences"`
@@ -44,6 +37,7 @@ type citation struct {
 	Line   int    `json:"line"`
 	Area   string `json:"area"`
 	Number string `json:"number"`
+	item   bool   // the line is an item of a list and begins with it
 }
 
 func (c citation) String() string {
@@ -52,32 +46,25 @@ func (c citation) String() string {
 
 // report is what the tree says about the promises.
 type report struct {
-	Areas   []area     `json:"areas"`
+	Areas []area `json:"areas"`
+	// Unknown are the mentions of promises that do not exist.
 	Unknown []citation `json:"unknown"`
+	// Unmarked are the entries of the listing that do not say that they are
+	// differences, and Marked those that say so wrongly.
+	Unmarked []citation `json:"unmarked"`
+	Marked   []citation `json:"marked"`
 }
 
-// parseAreas reads the table.
-func parseAreas(text string) ([]area, error) {
-	var areas []area
-	for line := range strings.Lines(text) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(f) != 3 {
-			return nil, fmt.Errorf("areas: %q is not three fields", line)
-		}
-		n, err := strconv.Atoi(f[1])
-		if err != nil {
-			return nil, fmt.Errorf("areas: %w", err)
-		}
-		areas = append(areas, area{Name: f[0], Total: n, Title: f[2]})
+// examine reads the listing, the tests, the differences, and whatever else in the
+// tree of fsys mentions promises.
+func examine(fsys fs.FS) (*report, error) {
+	areas, entries, err := readListing(fsys)
+	if err != nil {
+		return nil, err
 	}
-	return areas, nil
-}
-
-// examine reads the tests and the differences of the tree in fsys.
-func examine(fsys fs.FS, areas []area) (*report, error) {
-	rep := &report{Areas: slices.Clone(areas), Unknown: []citation{}}
+	rep := &report{Areas: areas, Unknown: []citation{}, Unmarked: []citation{}, Marked: []citation{}}
 	pattern := citationOf(areas)
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -87,25 +74,55 @@ func examine(fsys fs.FS, areas []area) (*report, error) {
 			}
 			return nil
 		}
-		if !isTest(name) {
+		in := listOf(name)
+		if in == nil {
 			return nil
 		}
 		cites, err := scan(fsys, name, pattern)
-		rep.add(cites, func(a *area) *[]int { return &a.Cited })
+		rep.add(cites, in)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	cites, err := scan(fsys, differences, pattern)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	rep.add(cites, func(a *area) *[]int { return &a.Differ })
 	for i := range rep.Areas {
 		rep.Areas[i].finish()
 	}
+	rep.compare(entries)
 	return rep, nil
+}
+
+// listOf says which list of an area takes the mentions of promises in the file
+// called name. It is nil if the file is not looked at.
+func listOf(name string) func(*area, citation) *[]int {
+	switch {
+	case name == differences:
+		return func(a *area, c citation) *[]int {
+			if c.item {
+				return &a.Differ
+			}
+			return nil
+		}
+	case isTest(name):
+		return func(a *area, _ citation) *[]int { return &a.Cited }
+	case strings.HasSuffix(name, ".go"), strings.HasSuffix(name, ".md"):
+		return func(*area, citation) *[]int { return nil }
+	}
+	return nil
+}
+
+// compare looks for entries whose mark disagrees with the differences.
+func (r *report) compare(entries []entry) {
+	for _, e := range entries {
+		number, _ := strconv.Atoi(e.Number)
+		i := slices.IndexFunc(r.Areas, func(a area) bool { return a.Name == e.Area })
+		switch differs := slices.Contains(r.Areas[i].Differ, number); {
+		case differs && !e.differs:
+			r.Unmarked = append(r.Unmarked, e.citation)
+		case !differs && e.differs:
+			r.Marked = append(r.Marked, e.citation)
+		}
+	}
 }
 
 func isTest(name string) bool {
@@ -134,15 +151,16 @@ func scan(fsys fs.FS, name string, pattern *regexp.Regexp) ([]citation, error) {
 		n++
 		for _, m := range pattern.FindAllStringSubmatch(line, -1) {
 			if m[3] == "" {
-				cites = append(cites, citation{name, n, m[1], m[2]})
+				item := strings.HasPrefix(line[min(2, len(line)):], m[1]+"-"+m[2]+":")
+				cites = append(cites, citation{name, n, m[1], m[2], item})
 			}
 		}
 	}
 	return cites, nil
 }
 
-// add notes cites in the list of its area that in picks, or as unknown.
-func (r *report) add(cites []citation, in func(*area) *[]int) {
+// add notes cites in the list of its area that in picks, if any, or as unknown.
+func (r *report) add(cites []citation, in func(*area, citation) *[]int) {
 	for _, c := range cites {
 		i := slices.IndexFunc(r.Areas, func(a area) bool { return a.Name == c.Area })
 		a := &r.Areas[i]
@@ -151,8 +169,9 @@ func (r *report) add(cites []citation, in func(*area) *[]int) {
 			r.Unknown = append(r.Unknown, c)
 			continue
 		}
-		list := in(a)
-		*list = append(*list, number)
+		if list := in(a, c); list != nil {
+			*list = append(*list, number)
+		}
 	}
 }
 

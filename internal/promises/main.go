@@ -1,14 +1,17 @@
 // Command promises tells which of the numbered promises no test cites.
 //
-// A test that asserts promise 59 of area TCP says "TCP-59" in its name or in a
-// comment. This program counts such citations in the test files of the tree,
-// and the numbers that docs/differences.md lists, and prints, per area, what is
-// missing: neither cited nor listed.
+// docs/promises lists the promises, by area. A test that asserts promise 59 of area
+// TCP says "TCP-59" in its name or in a comment. This program counts such citations
+// in the test files of the tree, and the numbers that have a line in
+// docs/differences.md, and prints, per area, what is missing: neither cited nor
+// listed there.
 //
 //	go run ./internal/promises [-json] [-require AREA,AREA,...] [-root dir]
 //
-// It fails only with -require: when a required area has missing numbers, or
-// when a citation has a number that does not exist.
+// It fails when the listing is not in order, as when a number stands twice; when
+// something in the tree mentions a number that the listing does not have; and when
+// an entry and docs/differences.md disagree about a difference. With -require it
+// also fails when a required area has missing numbers.
 package main
 
 import (
@@ -43,15 +46,11 @@ func run(args []string, w io.Writer) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	areas, err := parseAreas(table)
+	rep, err := examine(os.DirFS(*root))
 	if err != nil {
 		return err
 	}
-	required, err := names(*require, areas)
-	if err != nil {
-		return err
-	}
-	rep, err := examine(os.DirFS(*root), areas)
+	required, err := names(*require, rep.Areas)
 	if err != nil {
 		return err
 	}
@@ -82,12 +81,9 @@ func names(list string, areas []area) ([]string, error) {
 	return split, nil
 }
 
-// verdict is an error if one of the required areas has missing numbers or, given
-// any, a citation is of nothing.
+// verdict is an error if one of the required areas has missing numbers, or if the
+// documents and the tree do not fit together.
 func (r *report) verdict(required []string) error {
-	if len(required) == 0 {
-		return nil
-	}
 	var errs []error
 	for _, a := range r.Areas {
 		if slices.Contains(required, a.Name) && len(a.Missing) > 0 {
@@ -95,7 +91,13 @@ func (r *report) verdict(required []string) error {
 		}
 	}
 	for _, c := range r.Unknown {
-		errs = append(errs, fmt.Errorf("%v: there is no such promise", c))
+		errs = append(errs, fmt.Errorf("%v: %s has no such promise", c, listing))
+	}
+	for _, c := range r.Unmarked {
+		errs = append(errs, fmt.Errorf("%v has a line in %s: end the entry with %q", c, differences, mark))
+	}
+	for _, c := range r.Marked {
+		errs = append(errs, fmt.Errorf("%v has no line in %s: take %q away", c, differences, mark))
 	}
 	return errors.Join(errs...)
 }
@@ -106,18 +108,16 @@ func (r *report) print(w io.Writer) error {
 	fmt.Fprintln(t, "area\ttotal\tcited\tdiffer\tmissing\t\t")
 	var sum [4]int
 	for _, a := range r.Areas {
+		title := a.Title
+		if a.State != "" {
+			title += " (" + a.State + ")"
+		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\n",
-			a.Name, a.Total, len(a.Cited), len(a.Differ), len(a.Missing), a.Title, ranges(a.Missing))
+			a.Name, a.Total, len(a.Cited), len(a.Differ), len(a.Missing), title, ranges(a.Missing))
 		for i, n := range []int{a.Total, len(a.Cited), len(a.Differ), len(a.Missing)} {
 			sum[i] += n
 		}
 	}
 	fmt.Fprintf(t, "all\t%d\t%d\t%d\t%d\t\t\n", sum[0], sum[1], sum[2], sum[3])
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	for _, c := range r.Unknown {
-		fmt.Fprintf(w, "%v: there is no such promise\n", c)
-	}
-	return nil
+	return t.Flush()
 }

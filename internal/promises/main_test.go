@@ -3,40 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
 )
-
-// The table is complete: 824 promises in 43 areas, none of them twice.
-func TestTable(t *testing.T) {
-	areas, err := parseAreas(table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum, seen := 0, map[string]bool{}
-	for _, a := range areas {
-		if a.Total < 1 || a.Title == "" || seen[a.Name] {
-			t.Errorf("bad line: %+v", a)
-		}
-		seen[a.Name] = true
-		sum += a.Total
-	}
-	if sum != 824 || len(areas) != 43 {
-		t.Errorf("%d promises in %d areas; want 824 in 43", sum, len(areas))
-	}
-}
-
-func TestParseAreasRefuses(t *testing.T) {
-	for _, text := range []string{"TCP 1 x\n", "TCP\t1\n", "TCP\tmany\tx\n", "\n"} {
-		if areas, err := parseAreas(text); err == nil {
-			t.Errorf("%q: got %v", text, areas)
-		}
-	}
-}
 
 // Which text cites what.
 func TestScan(t *testing.T) {
@@ -78,30 +52,43 @@ func TestScan(t *testing.T) {
 }
 
 func TestExamine(t *testing.T) {
-	tree := fstest.MapFS{}
+	tree := listed("TCP: tcp", 10, "ERR: errors", 4)
 	for name, text := range map[string]string{
 		"reactor/a_test.go":             "// TCP-2 TCP-1\n// TCP-2\n",
 		"bench/b_test.go":               "// ERR-4\n",
 		"kernel/kerneltest/suite.go":    "// TCP-5\n",
-		"kernel/kernel.go":              "// TCP-6: not a test\n",
+		"kernel/kernel.go":              "// TCP-6: not a test\n// TCP-11\n",
+		"docs/loop.md":                  "TCP-7: not a test either. TCP-12 (ERR-1)\n",
+		"docs/loop.txt":                 "TCP-13\n",
 		"kernel/kerneltest/sub/x.go":    "// TCP-6: not the suite\n",
 		".hidden/c_test.go":             "// TCP-7\n",
 		"internal/promises/own_test.go": "// TCP-8 TCP-1000\n",
-		"docs/differences.md":           "- TCP-10: otherwise.\n- TCP-1: too.\n- ERR-5: what?\n",
+		"docs/differences.md":           "TCP-9: no item.\n- TCP-10: otherwise than TCP-9.\n* TCP-1: too.\n- ERR-5: what?\n",
 		"sim/d_test.go":                 "\n// ERR-0 ERR-04\n",
 	} {
 		tree[name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	rep, err := examine(tree, []area{{Name: "TCP", Total: 10}, {Name: "ERR", Total: 4}})
+	rep, err := examine(tree)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &report{
 		Areas: []area{
-			{Name: "TCP", Total: 10, Cited: []int{1, 2, 5}, Differ: []int{1, 10}, Missing: []int{3, 4, 6, 7, 8, 9}},
-			{Name: "ERR", Total: 4, Cited: []int{4}, Differ: []int{}, Missing: []int{1, 2, 3}},
+			{Name: "TCP", Title: "tcp", Total: 10, Cited: []int{1, 2, 5}, Differ: []int{1, 10}, Missing: []int{3, 4, 6, 7, 8, 9}},
+			{Name: "ERR", Title: "errors", Total: 4, Cited: []int{4}, Differ: []int{}, Missing: []int{1, 2, 3}},
 		},
-		Unknown: []citation{{"sim/d_test.go", 2, "ERR", "0"}, {"sim/d_test.go", 2, "ERR", "04"}, {"docs/differences.md", 3, "ERR", "5"}},
+		Unknown: []citation{
+			{File: "docs/differences.md", Line: 4, Area: "ERR", Number: "5", item: true},
+			{File: "docs/loop.md", Line: 1, Area: "TCP", Number: "12"},
+			{File: "kernel/kernel.go", Line: 2, Area: "TCP", Number: "11"},
+			{File: "sim/d_test.go", Line: 2, Area: "ERR", Number: "0"},
+			{File: "sim/d_test.go", Line: 2, Area: "ERR", Number: "04"},
+		},
+		Unmarked: []citation{
+			{File: "docs/promises/0.md", Line: 2, Area: "TCP", Number: "1", item: true},
+			{File: "docs/promises/0.md", Line: 11, Area: "TCP", Number: "10", item: true},
+		},
+		Marked: []citation{},
 	}
 	if !reflect.DeepEqual(rep, want) {
 		t.Errorf("got  %+v\nwant %+v", rep, want)
@@ -121,29 +108,49 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// tree writes a tree whose one test says text.
+// listed is a listing of areas, each a document: a heading and how many promises.
+func listed(areas ...any) fstest.MapFS {
+	fsys := fstest.MapFS{}
+	contents := ""
+	for i := 0; i < len(areas); i += 2 {
+		name, _, _ := strings.Cut(areas[i].(string), ":")
+		doc := strconv.Itoa(i/2) + ".md"
+		contents += fmt.Sprintf("[%s](%s#x)\n", name, doc)
+		text := fmt.Sprintf("## %s\n", areas[i])
+		for n := range areas[i+1].(int) {
+			text += fmt.Sprintf("* <a id=\"%s-%d\"></a>%s-%d: so.\n", strings.ToLower(name), n+1, name, n+1)
+		}
+		fsys[listing+"/"+doc] = &fstest.MapFile{Data: []byte(text)}
+	}
+	fsys[index] = &fstest.MapFile{Data: []byte(contents)}
+	return fsys
+}
+
+// tree writes a tree that lists ERR-1 to ERR-4 and ADDR-1 to ADDR-7, and whose one
+// test says text.
 func tree(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "a_test.go"), []byte(text), 0o600); err != nil {
+	fsys := listed("ERR: errors", 4, "ADDR: addresses", 7)
+	fsys["a_test.go"] = &fstest.MapFile{Data: []byte(text)}
+	if err := os.CopyFS(dir, fsys); err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
-// It fails only when told what is required, and then for what is missing or
-// does not exist.
+// It fails for what does not exist, and for what is missing if that is required.
 func TestRun(t *testing.T) {
 	all := "// ERR-1 ERR-2 ERR-3 ERR-4\n"
 	for _, c := range []struct {
 		text, require, want string
 	}{
 		{"// ERR-1\n", "", ""},
-		{"// ERR-1 ERR-9\n", "", ""},
+		{"// ERR-1 ERR-9\n", "", "a_test.go:1: ERR-9: docs/promises has no such promise"},
 		{all, "ERR", ""},
 		{"// ERR-1\n", "ERR", "ERR: no test cites 2-4"},
 		{all, "ERR,ADDR", "ADDR: no test cites 1-7"},
-		{all + "// TCP-83\n", "ERR", "a_test.go:2: TCP-83: there is no such promise"},
+		{all + "// ADDR-8\n", "ERR", "a_test.go:2: ADDR-8: docs/promises has no such promise"},
 		{all, "ERRR", `there is no area "ERRR"`},
 	} {
 		var out bytes.Buffer
@@ -154,17 +161,41 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// An entry and the differences have to agree.
+func TestMarks(t *testing.T) {
+	for _, c := range []struct {
+		text, differences, want string
+	}{
+		{"so.", "", ""},
+		{"so. " + mark, "* ERR-1: so.\n", ""},
+		{"so.", "* ERR-1: so.\n", "a.md:2: ERR-1 has a line in docs/differences.md: end the entry with"},
+		{"so. " + mark, "* ERR-2: as ERR-1.\n", "a.md:2: ERR-1 has no line in docs/differences.md: take"},
+	} {
+		fsys := fstest.MapFS{
+			index:             {Data: []byte("[ERR](a.md#err)")},
+			listing + "/a.md": {Data: []byte("## ERR: errors\n" + `* <a id="err-1"></a>ERR-1: ` + c.text + "\n" + `* <a id="err-2"></a>ERR-2: so.`)},
+			differences:       {Data: []byte(c.differences)},
+		}
+		rep, err := examine(fsys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = rep.verdict(nil)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: got %v", c, err)
+		}
+	}
+}
+
 func TestPrint(t *testing.T) {
 	var out bytes.Buffer
-	if err := run([]string{"-root", tree(t, "// ERR-2 ERR-9\n")}, &out); err != nil {
+	if err := run([]string{"-root", tree(t, "// ERR-2\n")}, &out); err != nil {
 		t.Fatal(err)
 	}
 	squeezed := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"ERR 4 1 0 3 errors 1, 3-4 ",
-		"ADDR 7 0 0 7 addresses 1-7 ",
-		"all 824 1 0 823 ",
-		"a_test.go:1: ERR-9: there is no such promise",
+		"ERR 4 1 0 3 errors 1, 3-4 ADDR 7 0 0 7 addresses 1-7 ",
+		"all 11 1 0 10",
 	} {
 		if !strings.Contains(squeezed, want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
@@ -174,15 +205,15 @@ func TestPrint(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	var out bytes.Buffer
-	if err := run([]string{"-json", "-root", tree(t, "// ERR-2 ERR-9\n")}, &out); err != nil {
-		t.Fatal(err)
+	if err := run([]string{"-json", "-root", tree(t, "// ERR-2 ERR-9\n")}, &out); err == nil {
+		t.Error("an unknown number is no failure")
 	}
 	var rep report
 	if err := json.Unmarshal(out.Bytes(), &rep); err != nil {
 		t.Fatal(err)
 	}
-	want := []citation{{"a_test.go", 1, "ERR", "9"}}
-	if len(rep.Areas) != 43 || !reflect.DeepEqual(rep.Unknown, want) {
+	want := []citation{{File: "a_test.go", Line: 1, Area: "ERR", Number: "9"}}
+	if len(rep.Areas) != 2 || !reflect.DeepEqual(rep.Unknown, want) {
 		t.Errorf("%d areas, unknown %v", len(rep.Areas), rep.Unknown)
 	}
 }
