@@ -71,3 +71,44 @@ type DialConfig struct {
 	// (TCP-33). Zero: 30 s; negative: no limit.
 	Timeout time.Duration
 }
+
+// Defaults of StreamConfig and DialConfig.
+const (
+	defaultHighWater   = 64 << 10
+	defaultMaxBuffered = 1 << 30
+	defaultTimeout     = 30 * time.Second
+)
+
+func (c *StreamConfig) fill() error {
+	if c.HighWater == 0 {
+		c.HighWater = defaultHighWater
+	}
+	if c.MaxBuffered == 0 {
+		c.MaxBuffered = defaultMaxBuffered
+	}
+	if c.LowWater < 0 || c.LowWater >= c.HighWater {
+		return ErrMarks
+	}
+	return nil
+}
+
+// complete copies c and fills in the defaults.
+func (c *ListenConfig) complete() (ListenConfig, error) {
+	var full ListenConfig
+	if c != nil {
+		full = *c
+	}
+	return full, full.fill()
+}
+
+// complete copies c and fills in the defaults.
+func (c *DialConfig) complete() (DialConfig, error) {
+	var full DialConfig
+	if c != nil {
+		full = *c
+	}
+	if full.Timeout == 0 {
+		full.Timeout = defaultTimeout
+	}
+	return full, full.fill()
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
-	"time"
 
 	"github.com/whorl-go/whorl/kernel/probe"
 )
@@ -87,45 +86,4 @@ func both(a, b error) error {
 		return a
 	}
 	return errors.Join(a, b)
-}
-
-// Defaults of StreamConfig and DialConfig.
-const (
-	defaultHighWater   = 64 << 10
-	defaultMaxBuffered = 1 << 30
-	defaultTimeout     = 30 * time.Second
-)
-
-func (c *StreamConfig) fill() error {
-	if c.HighWater == 0 {
-		c.HighWater = defaultHighWater
-	}
-	if c.MaxBuffered == 0 {
-		c.MaxBuffered = defaultMaxBuffered
-	}
-	if c.LowWater < 0 || c.LowWater >= c.HighWater {
-		return ErrMarks
-	}
-	return nil
-}
-
-// complete copies c and fills in the defaults.
-func (c *ListenConfig) complete() (ListenConfig, error) {
-	var full ListenConfig
-	if c != nil {
-		full = *c
-	}
-	return full, full.fill()
-}
-
-// complete copies c and fills in the defaults.
-func (c *DialConfig) complete() (DialConfig, error) {
-	var full DialConfig
-	if c != nil {
-		full = *c
-	}
-	if full.Timeout == 0 {
-		full.Timeout = defaultTimeout
-	}
-	return full, full.fill()
 }

@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
@@ -277,25 +276,4 @@ func (s *Stream) String() string {
 		return fmt.Sprintf("<%s #%d on %d>", LogPrefixOf(s.proto), s.session, p.addr.Port())
 	}
 	return fmt.Sprintf("<%s to %v>", LogPrefixOf(s.proto), s.Remote())
-}
-
-// LogPrefixer is what a protocol or factory may also be, to choose the name that
-// logs use for it; the default is the name of its type (PROTO-5).
-type LogPrefixer interface{ LogPrefix() string }
-
-// LogPrefixOf is how v is named in logs: by itself, if it is a [LogPrefixer], and else
-// by its type, without the package.
-func LogPrefixOf(v any) string {
-	var l LogPrefixer
-	switch v := v.(type) {
-	case Protocol:
-		l, _ = ProtocolAs[LogPrefixer](v)
-	case Factory:
-		l, _ = FactoryAs[LogPrefixer](v)
-	}
-	if l != nil {
-		return l.LogPrefix()
-	}
-	name := fmt.Sprintf("%T", v)
-	return name[strings.LastIndexAny(name, ".*")+1:]
 }
