@@ -93,6 +93,15 @@ func (c *StreamConfig) fill() error {
 }
 
 // complete copies c and fills in the defaults.
+func (c *StreamConfig) complete() (StreamConfig, error) {
+	var full StreamConfig
+	if c != nil {
+		full = *c
+	}
+	return full, full.fill()
+}
+
+// complete copies c and fills in the defaults.
 func (c *ListenConfig) complete() (ListenConfig, error) {
 	var full ListenConfig
 	if c != nil {

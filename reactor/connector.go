@@ -189,18 +189,16 @@ func (c *Connector) connected() {
 		return
 	}
 	c.state = connConnected
-	s := c.r.newStream(c.conn, proto, c, &c.cfg.StreamConfig)
-	s.token, s.armed = c.token, kernel.Writable
+	s := &Stream{r: c.r, conn: c.conn, proto: proto, owner: c, cfg: &c.cfg.StreamConfig}
+	s.token, s.armed = c.token, kernel.Writable // the connector's were the same
 	c.r.slots[c.token] = s
 	c.conn, c.stream = nil, s
-	err = s.tell(s.made)
-	if err != nil {
-		s.end(err) // TCP-46
-		c.finish(nil, err)
+	if err := s.connect(); err != nil {
+		c.finish(nil, err) // TCP-46
 	} else {
 		c.finish(proto, nil)
 	}
-	s.touch()
+	c.r.settleOne(s)
 }
 
 // refused closes a connection for which the factory built no protocol: that is
@@ -342,6 +340,12 @@ func (c *Connector) streamLost(_ *Stream, err error) {
 }
 
 func (c *Connector) logPrefix(s *Stream) string { return LogPrefixOf(s.proto) + ",client" }
+
+func (c *Connector) describe(s *Stream) string { return attached{}.describe(s) }
+
+func (c *Connector) logName() string { return "reactor.Connector" }
+
+func (c *Connector) settleTouched() {} // a connector does everything when it is asked for
 
 func (c *Connector) panicked(e *PanicError) { c.fail(e) }
 

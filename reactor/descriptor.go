@@ -326,6 +326,15 @@ func (w *watch) panicked(e *PanicError) {
 	}
 }
 
+func (w *watch) settleTouched() {} // a change of what is watched takes effect at once
+
+func (w *watch) logName() string {
+	if w.handling != nil {
+		return LogPrefixOf(w.handling)
+	}
+	return "reactor.watch"
+}
+
 func (w *watch) shutdown() {
 	all := w.members()
 	w.forget()

@@ -68,7 +68,7 @@ var (
 
 // OpError says what was being done, between whom, and what came of it.
 type OpError struct {
-	// Op is "listen", "dial", "resolve", "read", "write", "arm" or "watch".
+	// Op is "listen", "dial", "attach", "resolve", "read", "write", "arm" or "watch".
 	Op string
 	// Local and Remote are the ends, as far as known.
 	Local  kernel.Addr
@@ -101,7 +101,7 @@ func (e *OpError) Unwrap() []error {
 		return []error{e.Err, ErrListen}
 	case "dial", "resolve":
 		return []error{e.Err, ErrConnect}
-	case "watch":
+	case "watch", "attach":
 		return []error{e.Err} // nothing was there to be lost
 	}
 	return []error{e.Err, ErrLost}

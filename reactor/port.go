@@ -244,12 +244,12 @@ func (p *Port) accept(conn kernel.Conn) {
 		conn.Close() // also if the factory panicked (TCP-25, TCP-26)
 		return
 	}
-	s := r.newStream(conn, proto, p, &p.cfg.StreamConfig)
-	s.session = p.sessions
+	s := &Stream{r: r, conn: conn, proto: proto, owner: p, cfg: &p.cfg.StreamConfig, session: p.sessions}
 	s.token = r.take(s)
 	p.sessions++
 	p.stats.Open++
-	s.begin()
+	_ = s.connect() // the protocol hears of it
+	r.settleOne(s)
 }
 
 func (r *Reactor) build(f Factory, conn kernel.Conn) (p Protocol, err error) {
@@ -267,6 +267,14 @@ func (p *Port) streamLost(*Stream, error) { p.stats.Open-- }
 func (p *Port) logPrefix(s *Stream) string {
 	return fmt.Sprintf("%s,%d,%s", LogPrefixOf(s.proto), s.session, s.Remote().Host())
 }
+
+func (p *Port) describe(s *Stream) string {
+	return fmt.Sprintf("<%s #%d on %d>", LogPrefixOf(s.proto), s.session, p.addr.Port())
+}
+
+func (p *Port) logName() string { return "reactor.Port" }
+
+func (p *Port) settleTouched() {} // a port does everything when it is asked for
 
 func (p *Port) panicked(*PanicError) {} // it lives on
 

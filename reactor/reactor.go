@@ -2,10 +2,8 @@ package reactor
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"log/slog"
-	"math"
 	"os"
 	"reflect"
 	"runtime/debug"
@@ -46,8 +44,8 @@ type Reactor struct {
 	chunks   *chunk // free ones
 	nchunks  int
 	vec      [][]byte
-	dirty    []*Stream // something to settle before the loop waits
-	settling []*Stream
+	dirty    []source // something to settle before the loop waits
+	settling []source
 	failures []failure // of streams that are about to end
 
 	events    map[string]*event
@@ -63,15 +61,6 @@ type Reactor struct {
 	exitSignal atomic.Pointer[os.Signal]
 	stopped    chan struct{}
 	stats      Stats
-}
-
-// source is whatever stands behind a token.
-type source interface {
-	ready(kernel.Ready)
-	// panicked ends the source after a panic in one of its callbacks.
-	panicked(*PanicError)
-	// shutdown ends the source because the reactor ends.
-	shutdown()
 }
 
 const (
@@ -138,15 +127,15 @@ func (r *Reactor) Turn(timeout time.Duration) error {
 	return nil
 }
 
-// patience is whether a turn that has called something still waits.
-type patience bool
+// waitPolicy is whether a turn that has called something still waits.
+type waitPolicy bool
 
 const (
-	waitAnyway patience = true  // Run: the next turn comes at once
-	waitIfIdle patience = false // Turn: the caller wants to see what was done
+	waitAnyway waitPolicy = true  // Run: the next turn comes at once
+	waitIfIdle waitPolicy = false // Turn: the caller wants to see what was done
 )
 
-func (r *Reactor) turn(timeout time.Duration, p patience) {
+func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	r.inTurn = true
 	defer func() { r.inTurn = false }()
 	r.stats.Turns++
@@ -230,7 +219,7 @@ func (r *Reactor) dispatch() {
 			if r.lent {
 				r.noteDone()
 			}
-			src.panicked(r.caught(v, describe(src)))
+			src.panicked(r.caught(v, src.logName()))
 		}
 		r.current = nil
 	}()
@@ -272,44 +261,6 @@ func (r *Reactor) report(e *PanicError) {
 		slog.String("in", e.In), slog.Any("value", e.Value), slog.String("stack", string(e.Stack)))
 	if r.cfg.Panicked != nil {
 		r.cfg.Panicked(e)
-	}
-}
-
-// take gives src a token.
-func (r *Reactor) take(src source) uint32 {
-	if n := len(r.free); n > 0 {
-		token := r.free[n-1]
-		r.free = r.free[:n-1]
-		r.slots[token] = src
-		return token
-	}
-	if uint64(len(r.slots)) > math.MaxUint32-1 {
-		panic(errors.New("reactor: out of tokens"))
-	}
-	r.slots = append(r.slots, src)
-	return uint32(len(r.slots) - 1)
-}
-
-// release takes a token back; it is given out again only after this turn.
-func (r *Reactor) release(token uint32) {
-	r.slots[token] = nil
-	r.freed = append(r.freed, token)
-}
-
-func (r *Reactor) recycle() {
-	if len(r.freed) > 0 {
-		r.free = append(r.free, r.freed...)
-		r.freed = r.freed[:0]
-	}
-}
-
-// disconnectAll ends every source once, in the order of their tokens; one that
-// panics does not keep the others (CORE-26).
-func (r *Reactor) disconnectAll() {
-	for i := 0; i < len(r.slots); i++ {
-		if src := r.slots[i]; src != nil {
-			src.shutdown()
-		}
 	}
 }
 

@@ -1,7 +1,5 @@
 package reactor
 
-import "github.com/whorl-go/whorl/kernel"
-
 // replies are streams that received something, and only have a short answer to send.
 // The answers go out some at a time, because reading several sockets and then writing
 // several is faster than taking turns: the system's code for the one pushes that for
@@ -39,6 +37,5 @@ func (r *Reactor) sendReplies() {
 
 // hasReply tells whether all that is to be done for s is to send a short answer.
 func (s *Stream) hasReply() bool {
-	return s.out.size > 0 && s.out.size <= replyLimit && s.armed == kernel.Readable &&
-		s.reading() && !s.blocked && !s.paused && s.write == writeOn
+	return s.out.size > 0 && s.out.size <= replyLimit && s.steady()
 }

@@ -1,10 +1,8 @@
 package reactor
 
 import (
-	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
@@ -46,11 +44,12 @@ type failure struct {
 	reason error
 }
 
-// owner is the port or connector a stream came from.
+// owner is what a stream came from: a port, a connector, or Attach.
 type owner interface {
 	// streamLost is called after the protocol's ConnectionLost.
 	streamLost(*Stream, error)
 	logPrefix(*Stream) string
+	describe(*Stream) string
 }
 
 type streamLife uint8
@@ -78,19 +77,6 @@ const (
 	writeEnded
 )
 
-// newStream makes the transport of a connected conn; the caller sees to its token.
-func (r *Reactor) newStream(conn kernel.Conn, p Protocol, o owner, cfg *StreamConfig) *Stream {
-	return &Stream{r: r, conn: conn, proto: p, owner: o, cfg: cfg}
-}
-
-// begin tells the protocol, and settles what it did.
-func (s *Stream) begin() {
-	if err := s.tell(s.made); err != nil {
-		s.end(err)
-	}
-	s.r.settleOne(s) // what panics in there is this stream's, not the port's
-}
-
 func (s *Stream) made() {
 	s.note(probe.NoteMade, 0, nil)
 	s.proto.ConnectionMade(s)
@@ -100,42 +86,19 @@ func (s *Stream) made() {
 func (s *Stream) tell(fn func()) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = s.r.caught(v, describe(s))
+			err = s.r.caught(v, s.logName())
 		}
 	}()
 	fn()
 	return nil
 }
 
-// touch has the stream settled soon.
+// touch has s settled soon.
 func (s *Stream) touch() {
 	if !s.dirty && s.life != streamLost {
 		s.dirty = true
-		s.r.dirty = append(s.r.dirty, s)
+		s.r.touch(s)
 	}
-}
-
-// settleDirty settles the streams touched so far. Those touched meanwhile wait
-// for the next turn, so that two that feed each other cannot hold the loop.
-func (r *Reactor) settleDirty() {
-	if len(r.dirty) == 0 {
-		return
-	}
-	r.dirty, r.settling = r.settling[:0], r.dirty
-	for i, s := range r.settling {
-		r.settling[i] = nil
-		s.dirty = false
-		r.settleOne(s)
-	}
-}
-
-func (r *Reactor) settleOne(s *Stream) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.panicked(r.caught(v, describe(s)))
-		}
-	}()
-	s.settle()
 }
 
 func (s *Stream) ready(ev kernel.Ready) {
@@ -188,44 +151,79 @@ func (s *Stream) peerEnded() {
 	h.ReadConnectionLost()
 }
 
+// steady tells whether s is open in both directions, holds nothing back and is armed for
+// what it waits for: then all that can be due is to send what is buffered.
+func (s *Stream) steady() bool {
+	return s.life == streamOpen && s.read == readOn && s.write == writeOn &&
+		s.armed == kernel.Readable && !s.blocked && !s.paused
+}
+
+// settleTouched is settle for a stream that touch has entered.
+func (s *Stream) settleTouched() {
+	s.dirty = false
+	s.settle()
+}
+
 // settle carries out what was asked for. It is the one place where a stream
 // sends, ends a direction, ends altogether, or changes what it waits for.
 func (s *Stream) settle() {
 	if s.life == streamLost {
 		return
 	}
-	if s.out.size > 0 && !s.blocked && s.life != streamFailing {
-		// Later is what a loop that has much to do makes of it.
-		if s.r.forced(probe.SiteFlushLater) {
-			s.touch()
-		} else {
-			s.flush(nil)
+	if s.life != streamFailing && !s.blocked {
+		steady := s.steady()
+		s.send()
+		if steady && s.steady() {
+			return
 		}
 	}
-	if s.paused && s.life != streamFailing && s.out.size <= s.cfg.LowWater {
-		// The producer knows no time: one turn more is a slower socket.
-		if !s.r.forced(probe.SiteResumeLater) {
-			s.resumeProducer()
-		} else {
-			s.touch()
-		}
-		if s.out.size > 0 && !s.blocked {
-			s.touch() // what it produced goes out in the next turn
-		}
-	}
-	if s.out.size == 0 && s.life != streamFailing && s.producer == nil {
-		switch {
-		case s.life == streamClosing:
-			s.end(ErrClosed)
-		case s.write == writeClosing:
-			s.endWrite()
-		}
+	if s.life != streamFailing {
+		s.settleProducer()
+		s.settleEnd()
 	}
 	if s.life == streamFailing {
 		s.lose()
 		return
 	}
 	s.arm()
+}
+
+// send hands what is buffered to the socket.
+func (s *Stream) send() {
+	switch {
+	case s.out.size == 0:
+	case s.r.forced(probe.SiteFlushLater): // as in a loop that has much to do
+		s.touch()
+	default:
+		s.flush(nil)
+	}
+}
+
+// settleProducer resumes a producer that was paused, when little enough is buffered.
+func (s *Stream) settleProducer() {
+	if !s.paused || s.out.size > s.cfg.LowWater {
+		return
+	}
+	// The producer knows no time: a turn later it is a slower socket.
+	if s.r.forced(probe.SiteResumeLater) {
+		s.touch()
+	} else {
+		s.resumeProducer()
+	}
+	if s.out.size > 0 && !s.blocked {
+		s.touch() // what it produced goes out in the next turn
+	}
+}
+
+// settleEnd ends our direction, or the connection, when that was asked for and all is sent.
+func (s *Stream) settleEnd() {
+	switch {
+	case s.out.size > 0 || s.producer != nil || s.life == streamFailing:
+	case s.life == streamClosing:
+		s.end(ErrClosed)
+	case s.write == writeClosing:
+		s.endWrite()
+	}
 }
 
 // flush sends what is unsent and then p, and returns how much of p was taken.
@@ -248,12 +246,12 @@ func (s *Stream) flush(p []byte) int {
 	} else {
 		n, short, err = s.out.send(s.r, s.conn, p)
 	}
-	return s.took(n, short, err)
+	return s.wrote(n, short, err)
 }
 
-// took is what follows when the socket has taken n bytes of what is unsent and of
+// wrote is what follows when the socket has taken n bytes of what is unsent and of
 // what comes behind it, of which it returns the number.
-func (s *Stream) took(n int, short bool, err error) int {
+func (s *Stream) wrote(n int, short bool, err error) int {
 	switch {
 	case err == kernel.ErrAgain:
 		s.blocked = true
@@ -397,15 +395,4 @@ func (s *Stream) opError(op string, err error) error {
 	return &OpError{Op: op, Local: s.conn.Local(), Remote: s.conn.Remote(), Err: err}
 }
 
-// describe names a source for people: its protocol's type or its own.
-func describe(src source) string {
-	switch src := src.(type) {
-	case *Stream:
-		return LogPrefixOf(src.proto)
-	case *watch:
-		if src.handling != nil {
-			return LogPrefixOf(src.handling)
-		}
-	}
-	return strings.TrimPrefix(fmt.Sprintf("%T", src), "*")
-}
+func (s *Stream) logName() string { return LogPrefixOf(s.proto) }

@@ -272,8 +272,5 @@ func (s *Stream) LogPrefix() string { return s.owner.logPrefix(s) }
 // String tells protocol, session and where: "<Echo #0 on 8007>" or
 // "<Echo to 127.0.0.1:8007>" (TCP-49).
 func (s *Stream) String() string {
-	if p, ok := s.owner.(*Port); ok {
-		return fmt.Sprintf("<%s #%d on %d>", LogPrefixOf(s.proto), s.session, p.addr.Port())
-	}
-	return fmt.Sprintf("<%s to %v>", LogPrefixOf(s.proto), s.Remote())
+	return s.owner.describe(s)
 }
