@@ -140,8 +140,8 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	defer func() { r.inTurn = false }()
 	r.stats.Turns++
 	called := r.stats.Posted + r.stats.DelayedCalls
-	if len(r.timers.postponed) > 0 {
-		r.timers.settle(r.k.Now())
+	if r.timers.Unsettled() {
+		r.timers.Settle(r.k.Now())
 	}
 	// What is posted from outside may always come a little later; but before a shutdown
 	// that was asked for after it.
@@ -176,10 +176,10 @@ func (r *Reactor) until(timeout time.Duration) time.Duration {
 	if timeout == 0 || len(r.dirty) > 0 || r.is(lifeCrashed) {
 		return 0
 	}
-	if len(r.timers.postponed) > 0 {
-		r.timers.settle(r.k.Now())
+	if r.timers.Unsettled() {
+		r.timers.Settle(r.k.Now())
 	}
-	until := r.timers.first()
+	until := r.timers.Next()
 	if timeout > 0 {
 		until = min(until, after(r.k.Now(), timeout))
 	}
@@ -292,6 +292,6 @@ type Stats struct {
 func (r *Reactor) Stats() Stats {
 	s := r.stats
 	s.Sources = len(r.slots) - len(r.free) - len(r.freed)
-	s.Pending = len(r.timers.heap)
+	s.Pending = r.timers.Len()
 	return s
 }

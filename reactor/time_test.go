@@ -590,7 +590,7 @@ func TestDelayedCallAllocs(t *testing.T) {
 
 func TestDelayedCallSize(t *testing.T) {
 	queue, _ := reflect.TypeFor[reactor.Reactor]().FieldByName("timers")
-	heap, ok := queue.Type.FieldByName("heap")
+	heap, ok := queue.Type.FieldByName("entries")
 	if !ok {
 		t.Fatal("no heap of timers")
 	}
