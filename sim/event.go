@@ -1,12 +1,15 @@
 package sim
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/whorl-go/whorl/internal/timerheap"
+)
 
 // event is something that happens at a time: a segment arrives, or what was put
 // off is done.
 type event struct {
-	at    time.Duration
-	tie   uint64 // decides among events of the same moment
 	flow  *half
 	epoch uint32 // of the flow; the event is void when it has another by then
 	what  what
@@ -22,54 +25,50 @@ const (
 	call               // fn
 )
 
-// events is a heap, the earliest first.
-type events []event
-
-func (a *event) before(b *event) bool {
-	return a.at < b.at || a.at == b.at && a.tie < b.tie
+// events is the queue of what is to happen, the earliest first. It keeps the nodes of
+// past events for those to come.
+type events struct {
+	heap timerheap.Heap[event]
+	free []*timerheap.Node[event]
 }
 
-func (h *events) push(e event) {
-	q := append(*h, e)
-	i := len(q) - 1
-	for i > 0 {
-		up := (i - 1) / 4
-		if !e.before(&q[up]) {
-			break
-		}
-		q[i] = q[up]
-		i = up
+func (q *events) push(at time.Duration, tie uint64, e event) {
+	var n *timerheap.Node[event]
+	if last := len(q.free) - 1; last >= 0 {
+		n, q.free = q.free[last], q.free[:last]
+	} else {
+		n = new(timerheap.Node[event])
 	}
-	q[i] = e
-	*h = q
+	n.Init(e)
+	q.heap.Set(n, at, tie)
 }
 
-func (h *events) pop() event {
-	q := *h
-	first, last := q[0], q[len(q)-1]
-	q[len(q)-1] = event{}
-	q = q[:len(q)-1]
-	*h = q
-	if len(q) == 0 {
-		return first
+// pop takes the first event. There must be one.
+func (q *events) pop() event {
+	n := q.heap.Due(q.heap.Next())
+	q.heap.Take(n)
+	e := n.Value
+	n.Value = event{}
+	q.free = append(q.free, n)
+	return e
+}
+
+// next is when the first event is; kernel.Forever if there is none.
+func (q *events) next() time.Duration { return q.heap.Next() }
+
+func (q *events) len() int { return q.heap.Len() }
+
+// all is the nodes of the events, in an order that depends on the calls made so far alone.
+func (q *events) all() []*timerheap.Node[event] { return slices.Collect(q.heap.All()) }
+
+// remove takes out the events that are not wanted.
+func (q *events) remove(unwanted func(event) bool) {
+	all := q.all()
+	q.heap = timerheap.Heap[event]{}
+	for _, n := range all {
+		if unwanted(n.Value) {
+			continue
+		}
+		q.push(n.When(), n.Order(), n.Value)
 	}
-	i := 0
-	for {
-		least := 4*i + 1
-		if least >= len(q) {
-			break
-		}
-		for j := least + 1; j < min(4*i+5, len(q)); j++ {
-			if q[j].before(&q[least]) {
-				least = j
-			}
-		}
-		if !q[least].before(&last) {
-			break
-		}
-		q[i] = q[least]
-		i = least
-	}
-	q[i] = last
-	return first
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -116,7 +115,8 @@ func (n *Net) hurry() {
 		}
 	}
 	seen := map[*half]bool{}
-	for _, e := range slices.Clone(n.events) {
+	for _, node := range n.events.all() {
+		e := node.Value
 		f := e.flow
 		if e.what != arrive || e.epoch != f.epoch || seen[f] {
 			continue

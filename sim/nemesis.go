@@ -113,7 +113,7 @@ func (x *nemesis) after(d time.Duration, fn func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.order++
-	n.schedule(event{at: n.now + d, tie: n.order, what: call, epoch: storms, fn: fn})
+	n.schedule(n.now+d, n.order, event{what: call, epoch: storms, fn: fn})
 }
 
 // cancelStorms takes them out of the events, so that a network with nothing left to do
@@ -121,13 +121,7 @@ func (x *nemesis) after(d time.Duration, fn func()) {
 func (n *Net) cancelStorms() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := n.events
-	n.events = nil
-	for _, e := range all {
-		if e.what != call || e.epoch != storms {
-			n.events.push(e)
-		}
-	}
+	n.events.remove(func(e event) bool { return e.what == call && e.epoch == storms })
 }
 
 // during has end called after d, or by Calm.

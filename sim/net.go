@@ -159,11 +159,12 @@ func (n *Net) At(d time.Duration, fn func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.order++
-	n.schedule(event{at: max(d, n.now), tie: n.order, what: call, fn: fn})
+	n.schedule(max(d, n.now), n.order, event{what: call, fn: fn})
 }
 
-func (n *Net) schedule(e event) {
-	n.events.push(e)
+// schedule has e happen at the time at. tie decides among events of the same moment.
+func (n *Net) schedule(at time.Duration, tie uint64, e event) {
+	n.events.push(at, tie, e)
 	n.rouse()
 }
 
@@ -204,15 +205,10 @@ func (n *Net) step() {
 }
 
 // due tells whether an event is.
-func (n *Net) due() bool { return len(n.events) > 0 && n.events[0].at <= n.now }
+func (n *Net) due() bool { return n.events.len() > 0 && n.events.next() <= n.now }
 
 // next is when the next event is; kernel.Forever if there is none.
-func (n *Net) next() time.Duration {
-	if len(n.events) == 0 {
-		return kernel.Forever
-	}
-	return n.events[0].at
-}
+func (n *Net) next() time.Duration { return n.events.next() }
 
 func (n *Net) chunk(m int) int {
 	if n.MaxChunk > 0 {

@@ -194,7 +194,7 @@ func (n *Net) table() string {
 			b.WriteString("  " + s.row() + "\n")
 		}
 	}
-	fmt.Fprintf(&b, "%d events to come, %d directions blocked\n", len(n.events), len(n.parked))
+	fmt.Fprintf(&b, "%d events to come, %d directions blocked\n", n.events.len(), len(n.parked))
 	return b.String()
 }
 
