@@ -1,0 +1,205 @@
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// kind is how a field is written.
+type kind uint8
+
+const (
+	kindNone kind = iota
+	kindString
+	kindBool
+	kindInt
+	kindUint
+	kindPort
+	kindMode
+	kindDuration
+	kindIP
+	kindHost
+)
+
+func kindOf(t reflect.Type) kind {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return kindDuration
+	case reflect.TypeFor[netip.Addr]():
+		return kindIP
+	case reflect.TypeFor[fs.FileMode]():
+		return kindMode
+	case reflect.TypeFor[Host]():
+		return kindHost
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return kindString
+	case reflect.Bool:
+		return kindBool
+	case reflect.Uint16:
+		return kindPort
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return kindInt
+	case reflect.Uint, reflect.Uint8, reflect.Uint32, reflect.Uint64:
+		return kindUint
+	}
+	return kindNone
+}
+
+// set gives v the value that text stands for. The error names text.
+func set(v reflect.Value, text string) (err error) {
+	switch kindOf(v.Type()) {
+	case kindString:
+		v.SetString(text)
+	case kindBool:
+		switch strings.ToLower(text) {
+		case "yes", "true", "1":
+			v.SetBool(true)
+		case "no", "false", "0":
+			v.SetBool(false)
+		default:
+			err = fmt.Errorf("%q is not yes, no, true, false, 1 or 0", text)
+		}
+	case kindInt:
+		var n int64
+		n, err = strconv.ParseInt(text, 10, v.Type().Bits())
+		least := int64(-1) << (v.Type().Bits() - 1)
+		err = numberError(text, err, "a number", fmt.Sprintf("%d..%d", least, -(least+1)))
+		v.SetInt(n)
+	case kindUint:
+		var n uint64
+		n, err = strconv.ParseUint(text, 10, v.Type().Bits())
+		err = numberError(text, err, "a number of 0 or more", fmt.Sprintf("0..%d", ^uint64(0)>>(64-v.Type().Bits())))
+		v.SetUint(n)
+	case kindPort:
+		var n uint16
+		n, err = parsePort(text)
+		v.SetUint(uint64(n))
+	case kindMode:
+		var n uint64
+		n, err = strconv.ParseUint(text, 8, 9)
+		err = numberError(text, err, "an octal number", "0..777")
+		v.SetUint(n)
+	case kindDuration:
+		var d time.Duration
+		d, err = parseDuration(text)
+		v.SetInt(int64(d))
+	case kindIP:
+		var ip netip.Addr
+		ip, err = parseIP(text)
+		v.Set(reflect.ValueOf(ip))
+	case kindHost:
+		var h Host
+		h, err = parseHost(text)
+		v.SetString(string(h))
+	}
+	return err
+}
+
+// format is the text that set reads as v.
+func format(v reflect.Value) string {
+	switch kindOf(v.Type()) {
+	case kindBool:
+		if v.Bool() {
+			return "yes"
+		}
+		return "no"
+	case kindMode:
+		return strconv.FormatUint(v.Uint(), 8)
+	case kindString:
+		return v.String()
+	case kindIP:
+		ip := v.Interface().(netip.Addr)
+		if ip.Is6() {
+			return "[" + ip.String() + "]"
+		}
+		if !ip.IsValid() {
+			return ""
+		}
+		return ip.String()
+	case kindHost:
+		h := Host(v.String())
+		if ip, ok := h.literal(); ok && ip.Is6() {
+			return "[" + ip.String() + "]"
+		}
+		return string(h)
+	case kindDuration:
+		d := time.Duration(v.Int())
+		if d%time.Second == 0 {
+			return strconv.FormatInt(int64(d/time.Second), 10)
+		}
+		return d.String()
+	}
+	if v.CanInt() {
+		return strconv.FormatInt(v.Int(), 10)
+	}
+	return strconv.FormatUint(v.Uint(), 10)
+}
+
+func numberError(text string, err error, what, bounds string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, strconv.ErrRange):
+		return fmt.Errorf("%q is out of range %s", text, bounds)
+	}
+	return fmt.Errorf("%q is not %s", text, what)
+}
+
+// parsePort reads a number or the name of a TCP service (GRAM-8).
+func parsePort(text string) (uint16, error) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		if err != nil || n < 0 || n > 65535 {
+			return 0, fmt.Errorf("%q is out of range 0..65535", text)
+		}
+		return uint16(n), nil
+	}
+	n, err := net.LookupPort("tcp", text)
+	if text == "" || err != nil {
+		return 0, fmt.Errorf("%q is neither a port number nor a name: %w", text, reactor.ErrUnknownService)
+	}
+	return uint16(n), nil
+}
+
+// parseDuration reads a plain number, of seconds, or what time.ParseDuration does.
+func parseDuration(text string) (time.Duration, error) {
+	full := text
+	if strings.Trim(text, "+-.0123456789") == "" {
+		full += "s"
+	}
+	d, err := time.ParseDuration(full)
+	if err != nil {
+		return 0, fmt.Errorf("%q is neither a number of seconds nor a duration such as 1m30s", text)
+	}
+	return d, nil
+}
+
+// parseIP reads an IP literal, with its scope, in brackets or not; "" is none.
+func parseIP(text string) (netip.Addr, error) {
+	if text == "" {
+		return netip.Addr{}, nil
+	}
+	ip, err := netip.ParseAddr(unbracket(text))
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("%q is not an IP address", text)
+	}
+	return ip, nil
+}
+
+// unbracket takes the brackets off, if there are any.
+func unbracket(text string) string {
+	if len(text) >= 2 && text[0] == '[' && text[len(text)-1] == ']' {
+		return text[1 : len(text)-1]
+	}
+	return text
+}
