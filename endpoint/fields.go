@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// form is the grammar of one type: what its struct's tags say.
+// form is the grammar of one type: what the tags of its struct say.
 type form struct {
 	summary string
 	fields  []field
@@ -18,77 +18,119 @@ type form struct {
 // field is one argument.
 type field struct {
 	name     string
-	index    int // in the struct
+	goName   string // such as StreamOptions.NoDelay
+	index    []int  // for reflect.Value.FieldByIndex
+	place    int    // by position, from 0; -1: only by keyword
 	optional bool
 	help     string
 }
 
-// formOf reads the tags of the struct that e points to. Those by position come
-// first, in their order, then the others in theirs. A struct that makes no sense
-// is a mistake in the program: it panics.
+// formOf reads the tags of the struct that e points to. Arguments by position come
+// first, in the order of their positions; the others follow in the order of their
+// fields. A struct with contradictory tags is a mistake in the program: formOf
+// panics.
 func formOf(e any) (form, reflect.Value) {
 	v := reflect.ValueOf(e)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		panic(fmt.Sprintf("endpoint: a scheme is a pointer to a struct, not %T", e))
 	}
 	v = v.Elem()
+	t := v.Type()
 	var f form
 	var keywords []field
 	places := map[int]field{}
-	for i := range v.NumField() {
-		sf := v.Type().Field(i)
-		tag, ok := sf.Tag.Lookup("ep")
-		if !ok {
-			if sf.Name == "_" {
-				f.summary = sf.Tag.Get("help")
-			}
-			continue
-		}
-		a, place := readTag(tag, sf)
-		if place < 0 {
+	for _, a := range fieldsOf(t, t) {
+		if a.place < 0 {
 			keywords = append(keywords, a)
 			continue
 		}
-		if _, taken := places[place]; taken {
-			panic(fmt.Sprintf("endpoint: %v: two arguments at position %d", v.Type(), place))
+		if other, taken := places[a.place]; taken {
+			panic(fmt.Sprintf("endpoint: %v: two arguments at position %d: %s and %s", t, a.place, other.goName, a.goName))
 		}
-		places[place] = a
+		places[a.place] = a
 	}
 	for f.byPlace < len(places) {
 		a, ok := places[f.byPlace]
 		if !ok {
-			panic(fmt.Sprintf("endpoint: %v: no argument at position %d", v.Type(), f.byPlace))
+			panic(fmt.Sprintf("endpoint: %v: no argument at position %d", t, f.byPlace))
 		}
 		f.byPlace++
 		f.fields = append(f.fields, a)
 	}
 	f.fields = append(f.fields, keywords...)
-	f.check(v.Type())
+	f.check(t)
+	if blank, ok := t.FieldByName("_"); ok && len(blank.Index) == 1 {
+		f.summary = blank.Tag.Get("help")
+	}
 	return f, v
 }
 
-// readTag reads `ep:"name[,position[,optional]]" help:"text"`.
-func readTag(tag string, sf reflect.StructField) (a field, place int) {
-	parts := strings.Split(tag, ",")
-	a = field{name: parts[0], index: sf.Index[0], optional: len(parts) != 2, help: sf.Tag.Get("help")}
-	place = -1
-	bad := a.name == "" || !sf.IsExported() || len(parts) > 3 || kindOf(sf.Type) == kindNone ||
-		len(parts) == 3 && parts[2] != "optional"
-	if len(parts) > 1 {
-		n, err := strconv.Atoi(parts[1])
-		bad = bad || err != nil || n < 0
-		place = n
+// fieldsOf are the arguments that t declares, those of embedded structs included,
+// in the order of the fields. of is the whole struct, for messages.
+func fieldsOf(of, t reflect.Type) []field {
+	var all []field
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		tag, tagged := sf.Tag.Lookup("ep")
+		switch {
+		case sf.Anonymous && sf.Type.Kind() == reflect.Struct && kindOf(sf.Type) == kindNone:
+			promoted := fieldsOf(of, sf.Type)
+			for j := range promoted {
+				promoted[j].goName = sf.Name + "." + promoted[j].goName
+				promoted[j].index = append([]int{i}, promoted[j].index...)
+			}
+			replace(of, promoted, tag)
+			all = append(all, promoted...)
+		case tagged:
+			a := readTag(tag, sf)
+			a.index = []int{i}
+			all = append(all, a)
+		}
 	}
-	if bad {
+	return all
+}
+
+// replace gives the arguments of an embedded struct the positions that the tag of
+// the embedding says, in the form of the tags of fields, with blanks between:
+// `ep:"port,0 backlog,1,optional"`.
+func replace(of reflect.Type, promoted []field, tag string) {
+	for one := range strings.FieldsSeq(tag) {
+		moved, ok := parseTag(one)
+		i := slices.IndexFunc(promoted, func(a field) bool { return a.name == moved.name })
+		if !ok || i < 0 {
+			panic(fmt.Sprintf("endpoint: %v: %q is not the place of an argument of the embedded struct", of, one))
+		}
+		promoted[i].place, promoted[i].optional = moved.place, moved.optional
+	}
+}
+
+// readTag reads the tags of a field, `ep:"name[,position[,optional]]" help:"text"`.
+func readTag(tag string, sf reflect.StructField) field {
+	a, ok := parseTag(tag)
+	if !ok || !sf.IsExported() || kindOf(sf.Type) == kindNone {
 		panic(fmt.Sprintf("endpoint: field %s %v cannot be the argument %q", sf.Name, sf.Type, tag))
 	}
-	return a, place
+	a.goName, a.help = sf.Name, sf.Tag.Get("help")
+	return a
+}
+
+// parseTag splits "name[,position[,optional]]".
+func parseTag(tag string) (a field, ok bool) {
+	parts := strings.Split(tag, ",")
+	a = field{name: parts[0], place: -1, optional: len(parts) != 2}
+	ok = a.name != "" && len(parts) <= 3 && (len(parts) < 3 || parts[2] == "optional")
+	if len(parts) > 1 {
+		n, err := strconv.Atoi(parts[1])
+		ok = ok && err == nil && n >= 0
+		a.place = n
+	}
+	return a, ok
 }
 
 func (f *form) check(t reflect.Type) {
 	for i, a := range f.fields {
-		if f.find(a.name) != i {
-			panic(fmt.Sprintf("endpoint: %v: two arguments %q", t, a.name))
+		if first := f.find(a.name); first != i {
+			panic(fmt.Sprintf("endpoint: %v: two arguments %q: %s and %s", t, a.name, f.fields[first].goName, a.goName))
 		}
 		if i > 0 && !a.optional && f.fields[i-1].optional {
 			panic(fmt.Sprintf("endpoint: %v: %q must not follow an optional argument", t, a.name))
@@ -145,7 +187,7 @@ func fill(scheme string, args []Argument, e any) error {
 			}
 			continue
 		}
-		if err := set(v.Field(a.index), values[i]); err != nil {
+		if err := set(v.FieldByIndex(a.index), values[i]); err != nil {
 			return &ArgumentError{Scheme: scheme, Argument: a.name, Value: values[i], Err: err}
 		}
 	}

@@ -77,8 +77,13 @@ type Checker interface {
 //   - netip.Addr: an IP literal, with its scope, in brackets or not; or nothing
 //   - [Host]: a host name or an IP literal
 //
-// A struct with other tagged fields, or contradictory tags, panics at its first
-// use. The zero Schemes knows nothing.
+// A struct may embed another, by value: the arguments of the embedded struct stand
+// where it does. A tag on the embedding gives some of them other positions:
+//
+//	TCPServer `ep:"port,0 interface,2,optional"`
+//
+// A struct with other tagged fields, or contradictory tags, or two arguments of the
+// same name, panics at its first use. The zero Schemes knows nothing.
 type Schemes struct {
 	Servers map[string]func() Server
 	Clients map[string]func() Client
@@ -159,7 +164,7 @@ func Describe(scheme string, e any) string {
 	f, v := formOf(e)
 	d := Description{Scheme: scheme}
 	for _, a := range f.fields {
-		text := v.Field(a.index)
+		text := v.FieldByIndex(a.index)
 		switch {
 		case !a.optional:
 			d.Args = append(d.Args, Argument{Value: format(text)})
@@ -210,7 +215,7 @@ func help[T any](b *strings.Builder, known map[string]func() T) {
 		}
 		for _, a := range f.fields {
 			line := fmt.Sprintf("      %-*s  %s", width, a.name, a.help)
-			if x := v.Field(a.index); !x.IsZero() {
+			if x := v.FieldByIndex(a.index); !x.IsZero() {
 				line += " (default " + format(x) + ")"
 			}
 			b.WriteString(strings.TrimRight(line, " ") + "\n")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -294,49 +295,74 @@ Places to connect to:
 	}
 }
 
+// inName has the methods of a Server and no arguments.
+type inName struct{}
+
+func (inName) String() string { return "" }
+func (inName) Listen(*reactor.Reactor, reactor.Factory) (*reactor.Port, error) {
+	return nil, errors.New("in name only")
+}
+
 type badTag[T any] struct {
-	all
+	inName
 	A T `ep:"a,0"`
 }
 
 // A struct that makes no sense is a mistake in the program, and says which.
 func TestBadStructsPanic(t *testing.T) {
 	type twice struct {
-		all
+		inName
 		A int `ep:"a"`
 		B int `ep:"a"`
 	}
 	type place struct {
-		all
+		inName
 		A int `ep:"a,0"`
 		B int `ep:"b,0"`
 	}
 	type gap struct {
-		all
+		inName
 		A int `ep:"a,1"`
 	}
 	type late struct {
-		all
+		inName
 		A int `ep:"a,0,optional"`
 		B int `ep:"b,1"`
 	}
 	type option struct {
-		all
+		inName
 		A int `ep:"a,0,maybe"`
 	}
 	type number struct {
-		all
+		inName
 		A int `ep:"a,first"`
 	}
 	type nameless struct {
-		all
+		inName
 		A int `ep:",0"`
 	}
 	type hidden struct {
-		all
+		inName
 		a int `ep:"a"`
 	}
+	// Embedded structs.
+	type again struct {
+		inName
+		kernel.StreamOptions
+		Other bool `ep:"nodelay"`
+	}
+	type unknown struct {
+		inName
+		kernel.StreamOptions `ep:"nodelai"`
+	}
+	type strange struct {
+		inName
+		kernel.StreamOptions `ep:"nodelay,0,maybe"`
+	}
 	for want, e := range map[string]endpoint.Server{
+		`again: two arguments "nodelay": StreamOptions.NoDelay and Other`:                   &again{},
+		`unknown: "nodelai" is not the place of an argument of the embedded struct`:         &unknown{},
+		`strange: "nodelay,0,maybe" is not the place of an argument of the embedded struct`: &strange{},
 		"two arguments \"a\"":                        &twice{},
 		"two arguments at position 0":                &place{},
 		"no argument at position 0":                  &gap{},
@@ -358,6 +384,70 @@ func TestBadStructsPanic(t *testing.T) {
 			_, err := s.Server("x:1")
 			t.Errorf("%T is taken: %v", e, err)
 		}()
+	}
+}
+
+// local and shared are embedded by nested: the arguments of an embedded struct are
+// those of the struct around it, at the places that its tag says.
+type local struct {
+	Port  uint16 `ep:"port,0" help:"port number"`
+	Queue int    `ep:"queue,1,optional" help:"how many may wait"`
+	shared
+}
+
+type shared struct {
+	_     struct{} `help:"not the summary of a scheme"`
+	Quick bool     `ep:"quick" help:"at once"`
+	Plain int      // no argument
+	Probe bool     `ep:"probe,2,optional" help:"probe an idle peer"`
+}
+
+type nested struct {
+	inName
+	_     struct{} `help:"Embeds."`
+	First string   `ep:"first,1,optional" help:"before"`
+	local `ep:"queue probe,2,optional"`
+	Last  string `ep:"last" help:"after"`
+}
+
+func (e *nested) String() string { return endpoint.Describe("nested", e) }
+
+// Arguments of embedded structs stand where the struct does, in descriptions and in
+// the help text.
+func TestEmbeddedArguments(t *testing.T) {
+	s := endpoint.Schemes{Servers: map[string]func() endpoint.Server{
+		"nested": func() endpoint.Server { return &nested{local: local{shared: shared{Quick: true}}} },
+	}}
+	for in, want := range map[string]nested{
+		"nested:1":             {local: local{Port: 1, shared: shared{Quick: true}}},
+		"nested:1:a:yes":       {First: "a", local: local{Port: 1, shared: shared{Quick: true, Probe: true}}},
+		"nested:port=1:last=z": {Last: "z", local: local{Port: 1, shared: shared{Quick: true}}},
+		"nested:1:queue=3:quick=no:probe=1:first=b": {First: "b", local: local{Port: 1, Queue: 3, shared: shared{Probe: true}}},
+	} {
+		e, err := s.Server(in)
+		if err != nil || *e.(*nested) != want {
+			t.Errorf("%s: %+v, %v; want %+v", in, e, err, want)
+		}
+	}
+	e, err := s.Server("nested:1:last=z:probe=1:queue=3:first=b")
+	if want := "nested:1:first=b:probe=yes:queue=3:quick=yes:last=z"; err != nil || e.String() != want {
+		t.Errorf("it describes itself as %v, %v; want %s", e, err, want)
+	}
+	const want = `Places to listen:
+
+  nested:port[:first[:probe]][:queue=][:quick=][:last=]
+      Embeds.
+      port   port number
+      first  before
+      probe  probe an idle peer
+      queue  how many may wait
+      quick  at once (default yes)
+      last   after
+
+Places to connect to:
+`
+	if got := s.Help(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
 
