@@ -4,22 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/eyeballs"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// What zero stands for in a TCPClient.
-const (
-	defaultTimeout      = 30 * time.Second
-	defaultAttemptDelay = 300 * time.Millisecond
-)
-
-// connecting is one Connect, from the look-up to the result: Happy Eyeballs, as
-// RFC 8305 has it, over the connectors of the reactor.
+// connecting is one Connect, from the look-up to the result: an eyeballs.Dialer whose
+// attempts are connectors of the reactor.
 type connecting struct {
 	r       *reactor.Reactor
 	factory reactor.Factory
@@ -27,19 +21,11 @@ type connecting struct {
 	dest    kernel.Addr
 	family  Family
 	cfg     reactor.DialConfig
-	delay   time.Duration
 
-	over       bool                // done was called, or will be with what is posted
-	stopLookUp func()              // while looking up
-	timer      reactor.DelayedCall // the look-up's limit, then the next attempt
-	rest       []netip.Addr        // addresses not tried yet
-	attempts   []attempt           // in the order they were started
-}
-
-// attempt is one address. It is in progress while it has a connector.
-type attempt struct {
-	connector *reactor.Connector
-	err       error
+	over     bool // done was called, or will be with what is posted
+	dialer   eyeballs.Dialer
+	timer    reactor.DelayedCall  // the dialer's
+	attempts []*reactor.Connector // by number
 }
 
 func newConnecting(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) *connecting {
@@ -63,102 +49,71 @@ func (c *connecting) failure(err error) error {
 	return &reactor.OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.dest, Err: err}
 }
 
-func (c *connecting) lookUp() {
-	c.timer.Init(c.r, c.lookUpTimeout)
-	limit := c.cfg.Timeout
-	if limit == 0 {
-		limit = defaultTimeout
-	}
-	if limit > 0 {
-		c.timer.Reset(limit)
-	}
-	c.stopLookUp = c.r.Resolve(c.dest.Name, c.lookedUp)
-}
-
-func (c *connecting) lookUpTimeout() {
-	c.finish(nil, c.failure(fmt.Errorf("looking up: %w", reactor.ErrConnectTimeout)))
-}
-
-func (c *connecting) lookedUp(found []netip.Addr, err error) {
-	if c.over {
-		return
-	}
-	c.stopLookUp = nil
-	c.timer.Cancel()
-	if err != nil {
-		c.finish(nil, err)
-		return
-	}
-	c.rest = interleave(found, c.family)
-	if len(c.rest) == 0 {
-		c.finish(nil, c.failure(fmt.Errorf("%w: no %v address", reactor.ErrUnknownHost, c.family)))
-		return
-	}
-	if c.delay == 0 {
-		c.delay = defaultAttemptDelay
-	}
-	c.timer.Init(c.r, c.next)
-	c.next()
-}
-
-// next starts an attempt at the next address, and sees to the one after it.
-func (c *connecting) next() {
-	ip := c.rest[0]
-	c.rest = c.rest[1:]
-	if len(c.rest) > 0 && c.delay > 0 {
-		c.timer.Reset(c.delay)
+// start connects to dest, and to each address of the family if it is a name.
+func (c *connecting) start(delay time.Duration) {
+	c.timer.Init(c.r, c.dialer.Due)
+	c.dialer = eyeballs.Dialer{Network: c, Timer: &c.timer, Keep: c.family.holds, Timeout: c.cfg.Timeout, Delay: delay}
+	if c.named() {
+		c.dialer.Start()
 	} else {
-		c.timer.Cancel()
+		c.dialer.Start(c.dest.IP.Addr())
 	}
-	c.dial(ip)
 }
 
-func (c *connecting) dial(ip netip.Addr) {
-	i := len(c.attempts)
-	c.attempts = append(c.attempts, attempt{})
-	c.attempts[i].connector = c.r.Dial(kernel.TCPAddr(ip, c.dest.Port()), c.factory, &c.cfg,
+// named tells whether the destination is a name.
+func (c *connecting) named() bool { return !c.dest.IP.Addr().IsValid() }
+
+// LookUp is for the dialer.
+func (c *connecting) LookUp(done func([]netip.Addr, error)) (cancel func()) {
+	return c.r.Resolve(c.dest.Name, done)
+}
+
+// Dial is for the dialer.
+func (c *connecting) Dial(i int, ip netip.Addr, limit time.Duration) {
+	cfg := c.cfg
+	cfg.Timeout = limit
+	c.attempts = append(c.attempts, nil)
+	c.attempts[i] = c.r.Dial(kernel.TCPAddr(ip, c.dest.Port()), c.factory, &cfg,
 		func(p reactor.Protocol, err error) { c.ended(i, p, err) })
+}
+
+// GiveUp is for the dialer.
+func (c *connecting) GiveUp(i int) {
+	// One that is over already needs no stopping.
+	_ = c.attempts[i].StopConnecting()
+}
+
+// Unreachable is for the dialer.
+func (c *connecting) Unreachable(err error) {
+	attempts, tried := err.(eyeballs.Errors)
+	switch {
+	case tried && c.named():
+		err = c.failure(&AttemptsError{Errs: attempts})
+	case tried:
+		err = attempts[0]
+	case err == eyeballs.ErrLookUpTimeout:
+		err = c.failure(fmt.Errorf("looking up: %w", reactor.ErrConnectTimeout))
+	case err == eyeballs.ErrNoAddress:
+		err = c.failure(fmt.Errorf("%w: no %v address", reactor.ErrUnknownHost, c.family))
+	}
+	c.finish(nil, err)
 }
 
 // ended hears how attempt i ended.
 func (c *connecting) ended(i int, p reactor.Protocol, err error) {
-	a := &c.attempts[i]
 	switch {
+	case err == nil && !c.dialer.Succeeded(i):
+		c.attempts[i].Disconnect() // cancelled while the protocol was being connected
 	case c.over:
-		if err == nil {
-			a.connector.Disconnect() // cancelled while the protocol was being connected
-		}
-	case err == nil:
-		a.connector = nil
-		c.finish(p, nil)
+	case err == nil || final(err):
+		c.finish(p, err)
 	default:
-		a.connector, a.err = nil, err
-		if named := !c.dest.IP.Addr().IsValid(); named && !final(err) {
-			c.failed()
-		} else {
-			c.finish(nil, err)
-		}
+		c.dialer.Failed(i, err)
 	}
 }
 
-// failed goes on to the next address at once, and ends when all have failed.
-func (c *connecting) failed() {
-	if len(c.rest) > 0 {
-		c.next()
-		return
-	}
-	var errs []error
-	for _, a := range c.attempts {
-		if a.connector != nil {
-			return // this one may still win
-		}
-		errs = append(errs, a.err)
-	}
-	c.finish(nil, c.failure(&AttemptsError{Errs: errs}))
-}
-
-// final tells whether another address would not help: the peer was reached and
-// our own side ended it, or the reactor stops.
+// final tells whether another address would not help: the peer was reached and our
+// own side ended it, or the reactor stops.
 func final(err error) bool {
 	_, panicked := errors.AsType[*reactor.PanicError](err)
 	return panicked || errors.Is(err, reactor.ErrNoProtocol) || errors.Is(err, reactor.ErrStopped)
@@ -166,57 +121,22 @@ func final(err error) bool {
 
 // finish leaves nothing behind and tells the result.
 func (c *connecting) finish(p reactor.Protocol, err error) {
-	c.end()
+	c.stop()
 	c.done(p, err)
 }
 
-// end stops all there is: after it no result counts.
-func (c *connecting) end() {
+// stop ends all there is: after it no result counts.
+func (c *connecting) stop() {
 	c.over = true
-	c.timer.Cancel()
-	if c.stopLookUp != nil {
-		c.stopLookUp()
-		c.stopLookUp = nil
-	}
-	for _, a := range c.attempts {
-		if a.connector != nil {
-			// One that is over already needs no stopping.
-			_ = a.connector.StopConnecting()
-		}
-	}
+	c.dialer.Stop()
 }
 
 func (c *connecting) cancel() {
 	if c.over {
 		return
 	}
-	c.end()
+	c.stop()
 	c.r.Post(func() { c.done(nil, c.failure(reactor.ErrCancelled)) })
-}
-
-// interleave is the addresses of the family, each once, those of IPv4 and IPv6 in
-// turn, beginning with the first one's, and otherwise in their order (HOST-4).
-func interleave(found []netip.Addr, f Family) []netip.Addr {
-	var same, other, all []netip.Addr
-	for _, ip := range found {
-		ip = ip.Unmap()
-		switch {
-		case !f.holds(ip) || slices.Contains(same, ip) || slices.Contains(other, ip):
-		case len(same) == 0 || ip.Is4() == same[0].Is4():
-			same = append(same, ip)
-		default:
-			other = append(other, ip)
-		}
-	}
-	for i := range max(len(same), len(other)) {
-		if i < len(same) {
-			all = append(all, same[i])
-		}
-		if i < len(other) {
-			all = append(all, other[i])
-		}
-	}
-	return all
 }
 
 // AttemptsError is why every address of a name failed, in the order the attempts

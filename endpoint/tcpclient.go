@@ -73,7 +73,6 @@ func (e *TCPClient) Check() error {
 func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	c := newConnecting(r, f, done)
 	c.family = e.family()
-	c.delay = e.AttemptDelay
 	c.cfg = reactor.DialConfig{
 		DialOptions: kernel.DialOptions{
 			StreamOptions: kernel.StreamOptions{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
@@ -94,10 +93,8 @@ func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 	}
 	if err := e.Check(); err != nil {
 		c.refuse(err)
-	} else if literal {
-		c.dial(ip)
 	} else {
-		c.lookUp()
+		c.start(e.AttemptDelay)
 	}
 	return c.cancel
 }
