@@ -80,7 +80,7 @@ func (e *Flaky) Check() error {
 	return nil
 }
 
-func (e *Flaky) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+func (e *Flaky) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
 	n := 0
 	return r.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), e.Port),
 		reactor.FactoryFunc(func(peer kernel.Addr) reactor.Protocol {

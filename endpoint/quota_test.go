@@ -23,7 +23,7 @@ func TestTLSFloodOfFailures(t *testing.T) {
 		fail := func() {
 			var f site
 			var got result
-			client(t, at("tcp", srv.Port)).Connect(r, &f, got.done)
+			client(t, at("tcp", srv.Listener)).Connect(r, &f, got.done)
 			until(t, r, func() bool { return got.calls > 0 })
 			f.built[0].T.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 			until(t, r, func() bool { return f.built[0].lost != nil })

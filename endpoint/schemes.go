@@ -20,7 +20,18 @@ type Server interface {
 	// It may be called again, for another port. It does not panic because of
 	// what the place is: every failure is an error, and errors.Is finds
 	// reactor.ErrListen (EP-1, EP-8).
-	Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error)
+	Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error)
+}
+
+// Listener is a place that is being listened on, such as a [reactor.Port]. Its methods
+// are called on the loop's goroutine.
+type Listener interface {
+	// Addr is the address, with the port number that the system chose.
+	Addr() kernel.Addr
+	// StopListening accepts no more connections; those there are live on. done, if not
+	// nil, is called once, later, when the place is closed, with the error of the
+	// factory's StopFactory if there was one.
+	StopListening(done func(error))
 }
 
 // Client is a place to connect to. Its String is a description that the registry

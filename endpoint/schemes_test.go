@@ -34,7 +34,7 @@ type all struct {
 	Private func()        // no argument
 }
 
-func (e *all) Listen(*reactor.Reactor, reactor.Factory) (*reactor.Port, error) {
+func (e *all) Listen(*reactor.Reactor, reactor.Factory) (endpoint.Listener, error) {
 	return nil, errors.New("in name only")
 }
 
@@ -299,7 +299,7 @@ Places to connect to:
 type inName struct{}
 
 func (inName) String() string { return "" }
-func (inName) Listen(*reactor.Reactor, reactor.Factory) (*reactor.Port, error) {
+func (inName) Listen(*reactor.Reactor, reactor.Factory) (endpoint.Listener, error) {
 	return nil, errors.New("in name only")
 }
 

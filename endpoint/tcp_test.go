@@ -73,7 +73,7 @@ func listen(t *testing.T, r *reactor.Reactor, description string, f reactor.Fact
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return p.(*reactor.Port)
 }
 
 // until turns r, never for long at a time because what is posted may be all there
@@ -91,12 +91,12 @@ func until(t *testing.T, r *reactor.Reactor, done func() bool) {
 }
 
 // at is the description of a client of port.
-func at(scheme string, p *reactor.Port) string {
+func at(scheme string, p endpoint.Listener) string {
 	d := endpoint.Description{Scheme: scheme, Args: args{{"", p.Addr().Host()}, {"port", portOf(p)}}}
 	return d.String()
 }
 
-func portOf(p *reactor.Port) string {
+func portOf(p endpoint.Listener) string {
 	return strconv.Itoa(int(p.Addr().Port()))
 }
 

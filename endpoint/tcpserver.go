@@ -41,17 +41,21 @@ func (e *TCPServer) Check() error {
 }
 
 // Listen opens the port; see [Server].
-func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error) {
 	at := e.local()
 	if err := e.Check(); err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
 	}
-	return r.Listen(at, f, &reactor.ListenConfig{
+	port, err := r.Listen(at, f, &reactor.ListenConfig{
 		ListenOptions: kernel.ListenOptions{
 			StreamOptions: kernel.StreamOptions{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
 			Backlog:       e.Backlog,
 		},
 	})
+	if err != nil {
+		return nil, err // not a Listener that holds a nil *reactor.Port
+	}
+	return port, nil
 }
 
 // local is the address to listen on.
@@ -93,7 +97,7 @@ type TCP6Server struct {
 func (e *TCP6Server) Check() error { return e.plain().Check() }
 
 // Listen opens the port; see [Server].
-func (e *TCP6Server) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+func (e *TCP6Server) Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error) {
 	return e.plain().Listen(r, f)
 }
 

@@ -276,7 +276,7 @@ func (l *listening) check() error {
 	return err
 }
 
-func (l *listening) listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+func (l *listening) listen(r *reactor.Reactor, f reactor.Factory) (Listener, error) {
 	cfg, store, err := l.config(f)
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}

@@ -106,8 +106,8 @@ func TestTLSSkipsFilesGRAM21(t *testing.T) {
 	r := newTLSReactor(t, reactor.Config{})
 	srv := listenTLS(t, r, describe("tls", "0", both, "interface=127.0.0.1"))
 	for _, d := range []string{
-		describe("ssl", "127.0.0.1", portOf(srv.Port), "caCertsDir="+roots),
-		describe("tls", "127.0.0.1", portOf(srv.Port), "trustRoots="+roots),
+		describe("ssl", "127.0.0.1", portOf(srv.Listener), "caCertsDir="+roots),
+		describe("tls", "127.0.0.1", portOf(srv.Listener), "trustRoots="+roots),
 	} {
 		if p := dialTLS(t, r, d); p.lost != nil {
 			t.Errorf("GRAM-21: %s: %v", d, p.lost)
@@ -199,12 +199,12 @@ func TestTLSExtraCertChain(t *testing.T) {
 	r := newTLSReactor(t, reactor.Config{})
 	for _, scheme := range []string{"ssl", "tls"} {
 		with := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1", "extraCertChain="+chain))
-		p := dialTLS(t, r, describe("tls", "127.0.0.1", portOf(with.Port), "trustRoots="+root.file))
+		p := dialTLS(t, r, describe("tls", "127.0.0.1", portOf(with.Listener), "trustRoots="+root.file))
 		if p.lost != nil || len(p.state[0].PeerCertificates) != 2 {
 			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)
 		}
 		without := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1"))
-		p = dialTLS(t, r, describe("tls", "127.0.0.1", portOf(without.Port), "trustRoots="+root.file))
+		p = dialTLS(t, r, describe("tls", "127.0.0.1", portOf(without.Listener), "trustRoots="+root.file))
 		if !errors.Is(p.lost, tlsio.ErrUntrusted) || !strings.Contains(p.lost.Error(), "the peer sent no other certificate") {
 			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)
 		}

@@ -186,7 +186,7 @@ func (l *lines) count() int { return strings.Count(l.String(), "\n") }
 
 // tlsPlace is a server at TLS, and what it has to say.
 type tlsPlace struct {
-	*reactor.Port
+	endpoint.Listener
 	served sites
 	log    lines
 }
@@ -198,7 +198,7 @@ func listenTLS(t *testing.T, r *reactor.Reactor, description string) *tlsPlace {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Port, err = e.Listen(r, &p.served); err != nil {
+	if p.Listener, err = e.Listen(r, &p.served); err != nil {
 		t.Fatal(err)
 	}
 	return p

@@ -32,7 +32,7 @@ func TestTLSListenAndConnect(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				r := w.New(t, reactor.Config{})
 				srv := listenTLS(t, r, c.listen)
-				p := dialTLS(t, r, strings.Replace(c.connect, "PORT", portOf(srv.Port), 1))
+				p := dialTLS(t, r, strings.Replace(c.connect, "PORT", portOf(srv.Listener), 1))
 				until(t, r, func() bool { return srv.served.last() != nil })
 				s := srv.served.last()
 				if p.lost != nil || len(p.state) != 1 || len(s.state) != 1 {
@@ -84,7 +84,7 @@ func TestTLSVerifies(t *testing.T) {
 	both, _, _ := ca.issue("srv", "srv.example")
 	r := newTLSReactor(t, reactor.Config{Resolver: &hosts{names: map[string]string{"srv.example": "127.0.0.1", "else.example": "127.0.0.1"}}})
 	srv := listenTLS(t, r, describe("tls", "0", both, "interface=127.0.0.1"))
-	port := portOf(srv.Port)
+	port := portOf(srv.Listener)
 	for _, c := range []struct {
 		description string
 		rule        error
@@ -149,10 +149,10 @@ func TestTLSGarbageIsLogged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			srv := listenTLS(t, r, describe("tls", "0", both, "interface=127.0.0.1"))
-			good := dialTLS(t, r, describe("tls", "127.0.0.1", portOf(srv.Port), "trustRoots="+ca.file))
+			good := dialTLS(t, r, describe("tls", "127.0.0.1", portOf(srv.Listener), "trustRoots="+ca.file))
 			var f site
 			var got result
-			client(t, at("tcp", srv.Port)).Connect(r, &f, got.done)
+			client(t, at("tcp", srv.Listener)).Connect(r, &f, got.done)
 			until(t, r, func() bool { return got.calls > 0 })
 			local := f.built[0].T.Local().String()
 			f.built[0].T.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
@@ -194,9 +194,9 @@ func TestTLSMutual(t *testing.T) {
 		{mild, nil, ""},
 	} {
 		n := len(c.at.served.built)
-		d := describe("tls", append([]string{"127.0.0.1", portOf(c.at.Port), "trustRoots=" + ca.file}, c.args...)...)
+		d := describe("tls", append([]string{"127.0.0.1", portOf(c.at.Listener), "trustRoots=" + ca.file}, c.args...)...)
 		if len(c.args) > 0 && c.args[0] == "scheme=ssl" {
-			d = describe("ssl", append([]string{"127.0.0.1", portOf(c.at.Port), "caCertsDir=" + ca.file}, c.args[1:]...)...)
+			d = describe("ssl", append([]string{"127.0.0.1", portOf(c.at.Listener), "caCertsDir=" + ca.file}, c.args[1:]...)...)
 		}
 		p := dialTLS(t, r, d)
 		until(t, r, func() bool { return len(c.at.served.built) > n && c.at.served.last() != nil })
@@ -246,7 +246,7 @@ func TestTLSReload(t *testing.T) {
 	srv := listenTLS(t, r, describe("tls", "0", sites, "interface=127.0.0.1", "reload=0.01"))
 	serial := func(host string) string {
 		t.Helper()
-		p := dialTLS(t, r, describe("tls", host, portOf(srv.Port), "trustRoots="+ca.file))
+		p := dialTLS(t, r, describe("tls", host, portOf(srv.Listener), "trustRoots="+ca.file))
 		if p.lost != nil {
 			t.Fatal(p.lost)
 		}
@@ -278,11 +278,11 @@ func TestTLSOverAnotherPlace(t *testing.T) {
 	both, _, _ := ca.issue("srv", "srv.example")
 	r := newTLSReactor(t, reactor.Config{})
 	srv := listenTLS(t, r, describe("tls", "0", both, "interface=127.0.0.1"))
-	p := dialTLS(t, r, describe("tls", "srv.example", "1", "trustRoots="+ca.file, "endpoint="+at("tcp", srv.Port)))
+	p := dialTLS(t, r, describe("tls", "srv.example", "1", "trustRoots="+ca.file, "endpoint="+at("tcp", srv.Listener)))
 	if p.lost != nil || p.T.Remote() != srv.Addr() {
 		t.Errorf("GRAM-22: lost %v, peer %v", p.lost, p.T.Remote())
 	}
-	over := &endpoint.TLSClient{Host: "srv.example", Port: 1, TrustRoots: ca.file, Over: client(t, at("tcp", srv.Port))}
+	over := &endpoint.TLSClient{Host: "srv.example", Port: 1, TrustRoots: ca.file, Over: client(t, at("tcp", srv.Listener))}
 	var f sites
 	var got result
 	over.Connect(r, &f, got.done)

@@ -69,7 +69,7 @@ type TLSServer struct {
 func (e *TLSServer) Check() error { return e.plain().check() }
 
 // Listen opens the port; see [Server]. It reads files.
-func (e *TLSServer) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+func (e *TLSServer) Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error) {
 	return e.plain().listen(r, f)
 }
 
@@ -129,7 +129,7 @@ func (e *SSLServer) Check() error {
 }
 
 // Listen opens the port; see [Server]. It reads files.
-func (e *SSLServer) Listen(r *reactor.Reactor, f reactor.Factory) (*reactor.Port, error) {
+func (e *SSLServer) Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error) {
 	l, err := e.plain()
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}

@@ -17,7 +17,7 @@ import (
 type server struct {
 	r     *reactor.Reactor
 	log   *slog.Logger
-	ports []*reactor.Port
+	ports []endpoint.Listener
 	end   drain
 }
 
