@@ -23,6 +23,6 @@
 //	Port uint16 `ep:"port,0" help:"port number or service name"`
 //
 // is the Go API, the argument "port", the first by position, and its line in the
-// help text. [Schemes] is the set of known types. It is a value: [Std] makes one,
-// and adding to it is assigning to its maps.
+// help text. [Schemes] is a set of types. It is a value: package std makes one of
+// the usual types, and adding to it is assigning to its maps.
 package endpoint

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
@@ -37,7 +38,7 @@ func Example() {
 	}
 	r := reactor.New(k, reactor.Config{})
 	defer r.Close()
-	schemes := endpoint.Std()
+	schemes := std.Schemes()
 
 	server, err := schemes.Server("tcp:0:interface=127.0.0.1")
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing/quick"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 )
 
 type args = []endpoint.Argument
@@ -179,7 +180,7 @@ func FuzzSchemes(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		std := endpoint.Std()
+		std := std.Schemes()
 		describesItself(t, s, std.Server)
 		describesItself(t, s, std.Client)
 	})

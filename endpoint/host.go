@@ -9,59 +9,24 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// Family is which version of IP a place is of.
-type Family uint8
-
-// The families. The zero Family is any.
-const (
-	AnyFamily Family = iota
-	IPv4
-	IPv6
-)
-
-// String is "IP", "IPv4" or "IPv6".
-func (f Family) String() string {
-	switch f {
-	case IPv4:
-		return "IPv4"
-	case IPv6:
-		return "IPv6"
-	}
-	return "IP"
-}
-
-// scheme is the name of TCP's type for f.
-func (f Family) scheme() string {
-	switch f {
-	case IPv4:
-		return "tcp4"
-	case IPv6:
-		return "tcp6"
-	}
-	return "tcp"
-}
-
-// holds tells whether ip, unmapped, is of the family.
-func (f Family) holds(ip netip.Addr) bool {
-	return f == AnyFamily || ip.Is4() == (f == IPv4)
-}
-
 // Host is a host name, or an IP literal with its scope, in brackets or not. A
 // name in another script is looked up in its "xn--" form, which is also what a
 // description makes of it (HOST-1): by the rules of [tlsio.ServerName], so that a
 // letter with a combining accent must be given composed.
 type Host string
 
-// literal is the address that h is, an IPv4 address mapped to IPv6 as IPv4.
-func (h Host) literal() (netip.Addr, bool) {
+// IP is the address that h is, an IPv4 address mapped to IPv6 as IPv4. It returns
+// false if h is a name.
+func (h Host) IP() (netip.Addr, bool) {
 	ip, err := netip.ParseAddr(unbracket(string(h)))
 	return ip.Unmap(), err == nil
 }
 
-// parseHost checks that text can be a host.
-func parseHost(text string) (Host, error) {
+// ParseHost is the Host that text stands for: a literal without its brackets, a name
+// in ASCII. The error says why there is none.
+func ParseHost(text string) (Host, error) {
 	h := Host(text)
-	if _, ok := h.literal(); ok {
+	if _, ok := h.IP(); ok {
 		return Host(unbracket(text)), nil
 	}
 	name := text

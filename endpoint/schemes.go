@@ -9,7 +9,6 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // Server is a place to listen. Its String is a description that the registry it
@@ -70,7 +69,7 @@ type Checker interface {
 // (GRAM-9). Each maker returns a new pointer to a struct, with the defaults of
 // its arguments, whose fields are filled from the description:
 //
-//	schemes := endpoint.Std()
+//	schemes := std.Schemes()
 //	schemes.Servers["flaky"] = func() endpoint.Server { return &Flaky{Every: 3} }
 //
 // The fields that are arguments are tagged `ep:"name,position,optional"`. One
@@ -98,31 +97,6 @@ type Checker interface {
 type Schemes struct {
 	Servers map[string]func() Server
 	Clients map[string]func() Client
-}
-
-// Std is a new set of the types of this package: tcp, tcp4 and tcp6, each for
-// listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); and tls
-// and ssl, for listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient],
-// [SSLClient]). The places of TLS of one set have the same tlsio.Options.
-func Std() Schemes {
-	o := new(tlsio.Options)
-	s := Schemes{
-		Servers: map[string]func() Server{
-			"tcp":  func() Server { return &TCPServer{} },
-			"tcp4": func() Server { return &TCPServer{Family: IPv4} },
-			"tcp6": func() Server { return &TCP6Server{} },
-			"tls":  func() Server { return &TLSServer{Options: o} },
-			"ssl":  func() Server { return &SSLServer{Options: o} },
-		},
-		Clients: map[string]func() Client{
-			"tcp":  func() Client { return &TCPClient{} },
-			"tcp4": func() Client { return &TCPClient{Family: IPv4} },
-			"tcp6": func() Client { return &TCPClient{Family: IPv6} },
-			"ssl":  func() Client { return &SSLClient{Options: o} },
-		},
-	}
-	s.Clients["tls"] = func() Client { return &TLSClient{Options: o, Known: s} }
-	return s
 }
 
 // Server is the place to listen that description names. Upper and lower case of

@@ -100,7 +100,7 @@ func set(v reflect.Value, text string) (err error) {
 		v.Set(reflect.ValueOf(ip))
 	case kindHost:
 		var h Host
-		h, err = parseHost(text)
+		h, err = ParseHost(text)
 		v.SetString(string(h))
 	}
 	return err
@@ -129,7 +129,7 @@ func format(v reflect.Value) string {
 		return ip.String()
 	case kindHost:
 		h := Host(v.String())
-		if ip, ok := h.literal(); ok && ip.Is6() {
+		if ip, ok := h.IP(); ok && ip.Is6() {
 			return "[" + ip.String() + "]"
 		}
 		return string(h)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -33,7 +34,7 @@ Examples:
 // Run connects.
 func (c *connectCommand) Run(g *globals, t terminal) error {
 	log, _ := g.logger(t.err)
-	to, err := logging(endpoint.Std(), log).Client(c.Endpoint)
+	to, err := logging(std.Schemes(), log).Client(c.Endpoint)
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -39,7 +40,7 @@ func (u *route) forwarder(to endpoint.Client) *Forwarder {
 }
 
 func clientOf(a kernel.Addr) endpoint.Client {
-	return &endpoint.TCPClient{Host: endpoint.Host(a.Host()), Port: a.Port()}
+	return &std.TCPClient{Host: endpoint.Host(a.Host()), Port: a.Port()}
 }
 
 // pair connects near through the route and returns it with the far end.

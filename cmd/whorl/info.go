@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/alecthomas/kong"
-	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 )
@@ -16,7 +16,7 @@ func (*endpointsCommand) Help() string { return "Example:\n\n    whorl endpoints
 
 // Run prints what descriptions may say.
 func (*endpointsCommand) Run(t terminal) error {
-	_, err := fmt.Fprint(t.out, endpoint.Std().Help(), `
+	_, err := fmt.Fprint(t.out, std.Schemes().Help(), `
 A ':' ends a field and the first '=' in one makes it keyword=value; '\' makes the next character an ordinary one; a
 value in brackets, such as [::1], may hold both. Under "whorl forward", nodelay is yes unless it is said to be no.
 `)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 )
 
 // place is somewhere to listen, and how the user wrote it.
@@ -38,25 +39,25 @@ func misplaced(text string, err error) error {
 // prompt is the standard types with NoDelay on unless the description says
 // otherwise.
 func prompt() endpoint.Schemes {
-	s := endpoint.Std()
+	s := std.Schemes()
 	changed(s, func(at endpoint.Server) {
 		switch e := at.(type) {
-		case *endpoint.TCPServer:
+		case *std.TCPServer:
 			e.NoDelay = true
-		case *endpoint.TCP6Server:
+		case *std.TCP6Server:
 			e.NoDelay = true
-		case *endpoint.TLSServer:
+		case *std.TLSServer:
 			e.NoDelay = true
-		case *endpoint.SSLServer:
+		case *std.SSLServer:
 			e.NoDelay = true
 		}
 	}, func(to endpoint.Client) {
 		switch e := to.(type) {
-		case *endpoint.TCPClient:
+		case *std.TCPClient:
 			e.NoDelay = true
-		case *endpoint.TLSClient:
+		case *std.TLSClient:
 			e.NoDelay = true
-		case *endpoint.SSLClient:
+		case *std.SSLClient:
 			e.NoDelay = true
 		}
 	})
@@ -67,16 +68,16 @@ func prompt() endpoint.Schemes {
 func logging(known endpoint.Schemes, log *slog.Logger) endpoint.Schemes {
 	changed(known, func(at endpoint.Server) {
 		switch e := at.(type) {
-		case *endpoint.TLSServer:
+		case *std.TLSServer:
 			e.Logger = log
-		case *endpoint.SSLServer:
+		case *std.SSLServer:
 			e.Logger = log
 		}
 	}, func(to endpoint.Client) {
 		switch e := to.(type) {
-		case *endpoint.TLSClient:
+		case *std.TLSClient:
 			e.Logger = log
-		case *endpoint.SSLClient:
+		case *std.SSLClient:
 			e.Logger = log
 		}
 	})

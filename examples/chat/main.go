@@ -5,7 +5,7 @@ import (
 	"context"
 	"log"
 
-	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/examples/chat/room"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
@@ -17,7 +17,7 @@ func main() {
 		log.Fatal(err)
 	}
 	r := reactor.New(k, reactor.Config{Signals: reactor.StopSignals()})
-	place, err := endpoint.Std().Server("tcp:8008")
+	place, err := std.Schemes().Server("tcp:8008")
 	if err == nil {
 		_, err = place.Listen(r, new(room.Room))
 	}

@@ -1,4 +1,4 @@
-package endpoint_test
+package std_test
 
 import (
 	"crypto/x509"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -36,28 +37,28 @@ func TestTLSArgumentErrors(t *testing.T) {
 		{describe("tls", "0", cert), "certificates", tlsio.ErrNoKey, cert},
 		{describe("tls", "0", cert, "privateKey="+strange), "privateKey", tlsio.ErrKeyMismatch, strange},
 		{describe("tls", "0", ca.dir, "privateKey="+key), "certificates", tlsio.ErrOptions, "KeyFile"},
-		{describe("tls", "0", both, "minVersion=1.1"), "minVersion", endpoint.ErrVersion, `"1.1" is broken: use 1.2 or 1.3`}, // TLS-48
-		{describe("tls", "0", both, "maxVersion=2"), "maxVersion", endpoint.ErrVersion, `"2" is not 1.2 or 1.3`},
-		{describe("tls", "0", both, "minVersion=1.3", "maxVersion=TLSv1.2"), "maxVersion", endpoint.ErrContradiction, "is less than minVersion"},
+		{describe("tls", "0", both, "minVersion=1.1"), "minVersion", std.ErrVersion, `"1.1" is broken: use 1.2 or 1.3`}, // TLS-48
+		{describe("tls", "0", both, "maxVersion=2"), "maxVersion", std.ErrVersion, `"2" is not 1.2 or 1.3`},
+		{describe("tls", "0", both, "minVersion=1.3", "maxVersion=TLSv1.2"), "maxVersion", std.ErrContradiction, "is less than minVersion"},
 		{describe("tls", "0", both, "alpn=h2,"), "alpn", endpoint.ErrArgument, "names have 1 to 255"},
 		{describe("tls", "0", both, "clientCAs="+none), "clientCAs", fs.ErrNotExist, none},
 		{describe("tls", "0", both, "clientCAs="+empty), "clientCAs", tlsio.ErrNoRoots, empty},
-		{describe("tls", "0", both, "optionalClientCert=yes"), "optionalClientCert", endpoint.ErrContradiction, "needs clientCAs"},
+		{describe("tls", "0", both, "optionalClientCert=yes"), "optionalClientCert", std.ErrContradiction, "needs clientCAs"},
 		// GRAM-13
 		{describe("ssl", "0"), "privateKey", fs.ErrNotExist, "server.pem"},
 		{describe("ssl", "0", none), "privateKey", fs.ErrNotExist, none},
 		{describe("ssl", "0", key, none), "certKey", fs.ErrNotExist, none},
-		{describe("ssl", "0", both, "sslmethod=TLSv1_METHOD"), "sslmethod", endpoint.ErrVersion, "is broken"},
-		{describe("ssl", "0", both, "sslmethod=SSLv2"), "sslmethod", endpoint.ErrVersion, "is not TLS_METHOD"},
+		{describe("ssl", "0", both, "sslmethod=TLSv1_METHOD"), "sslmethod", std.ErrVersion, "is broken"},
+		{describe("ssl", "0", both, "sslmethod=SSLv2"), "sslmethod", std.ErrVersion, "is not TLS_METHOD"},
 		// GRAM-14
 		{describe("ssl", "0", both, "extraCertChain="+key), "extraCertChain", tlsio.ErrNoCertificate, key},
-		{describe("ssl", "0", both, "dhParameters="+text), "dhParameters", endpoint.ErrNotSupported, text},
+		{describe("ssl", "0", both, "dhParameters="+text), "dhParameters", std.ErrNotSupported, text},
 		{describe("ssl", "0", both, both, "", "", "", "", "", "x"), "", nil, `surplus argument "x"`},
 		// GRAM-20
 		{describe("client ssl", "localhost", "443", "verify=maybe"), "verify", endpoint.ErrArgument, "is not name, chain or none"},
-		{describe("client ssl", "localhost", "443", "verify=none", "caCertsDir="+ca.file), "caCertsDir", endpoint.ErrContradiction, "verify=none"},
-		{describe("client ssl", "localhost", "443", "privateKey="+key), "privateKey", endpoint.ErrContradiction, "without a certificate"}, // TLS-47
-		{describe("client ssl", "localhost", "443", "certKey="+cert), "certKey", tlsio.ErrNoKey, cert},                                    // TLS-47
+		{describe("client ssl", "localhost", "443", "verify=none", "caCertsDir="+ca.file), "caCertsDir", std.ErrContradiction, "verify=none"},
+		{describe("client ssl", "localhost", "443", "privateKey="+key), "privateKey", std.ErrContradiction, "without a certificate"}, // TLS-47
+		{describe("client ssl", "localhost", "443", "certKey="+cert), "certKey", tlsio.ErrNoKey, cert},                               // TLS-47
 		{describe("client ssl", "localhost", "443", "hostname=a b"), "hostname", endpoint.ErrArgument, "is not a host name"},
 		// GRAM-21: of a directory in which nothing is good, nothing is trusted.
 		{describe("client ssl", "localhost", "443", "caCertsDir="+empty), "caCertsDir", tlsio.ErrNoRoots, empty},
@@ -66,16 +67,16 @@ func TestTLSArgumentErrors(t *testing.T) {
 		{describe("client tls", "localhost", "443", "30"), "", nil, `surplus argument "30"; by position it takes host, port`},
 		{describe("client tls", "localhost", "443", "trustRoots="+text), "trustRoots", tlsio.ErrNotPEM, text},
 		{describe("client tls", "localhost", "443", "certificate="+none), "certificate", fs.ErrNotExist, none},
-		{describe("client tls", "localhost", "443", "privateKey="+key), "privateKey", endpoint.ErrContradiction, "without a certificate"},
+		{describe("client tls", "localhost", "443", "privateKey="+key), "privateKey", std.ErrContradiction, "without a certificate"},
 		{describe("client tls", "localhost", "443", "endpoint=tpc:x:1"), "endpoint", endpoint.ErrUnknownScheme, `did you mean "tcp"?`},
-		{describe("client tls", "localhost", "443", "endpoint=tcp:x:1", "timeout=3"), "timeout", endpoint.ErrContradiction, "description of the endpoint"},
+		{describe("client tls", "localhost", "443", "endpoint=tcp:x:1", "timeout=3"), "timeout", std.ErrContradiction, "description of the endpoint"},
 		{describe("client tls", "127.0.0.1", "443", "bindAddress=[::1]"), "bindAddress", endpoint.ErrArgument, "is not of the family"},
 	} {
 		var err error
 		if d, ok := strings.CutPrefix(c.description, "client "); ok {
-			_, err = endpoint.Std().Client(d)
+			_, err = std.Schemes().Client(d)
 		} else {
-			_, err = endpoint.Std().Server(c.description)
+			_, err = std.Schemes().Server(c.description)
 		}
 		e, ok := errors.AsType[*endpoint.ArgumentError](err)
 		if !ok || e.Argument != c.argument || c.is != nil && !errors.Is(err, c.is) {
@@ -150,20 +151,20 @@ func TestTLSDescriptions(t *testing.T) {
 func TestTLSPlacesByHand(t *testing.T) {
 	r := newTLSReactor(t, reactor.Config{})
 	for _, e := range []endpoint.Server{
-		&endpoint.TLSServer{Port: 0, Certificates: "none.pem"},
-		&endpoint.SSLServer{PrivateKey: "none.pem"},
-		&endpoint.SSLServer{PrivateKey: "none.pem", SSLMethod: "x"},
+		&std.TLSServer{Port: 0, Certificates: "none.pem"},
+		&std.SSLServer{PrivateKey: "none.pem"},
+		&std.SSLServer{PrivateKey: "none.pem", SSLMethod: "x"},
 	} {
 		if _, err := e.Listen(r, new(sites)); !errors.Is(err, reactor.ErrListen) || !errors.Is(err, endpoint.ErrArgument) {
 			t.Errorf("EP-8: %s: %v", e, err)
 		}
 	}
 	for _, e := range []endpoint.Client{
-		&endpoint.TLSClient{Host: "a.example", Port: 443, TrustRoots: "none.pem"},
-		&endpoint.TLSClient{Host: "a.example", Port: 443, Endpoint: "tcp:a:1"}, // nothing is known
-		&endpoint.TLSClient{Host: "a.example", Port: 443, Endpoint: "tcp:a:1", Over: &endpoint.TCPClient{}},
-		&endpoint.SSLClient{Host: "a.example", Port: 443, CACertsDir: "none.pem"},
-		&endpoint.SSLClient{Port: 443},
+		&std.TLSClient{Host: "a.example", Port: 443, TrustRoots: "none.pem"},
+		&std.TLSClient{Host: "a.example", Port: 443, Endpoint: "tcp:a:1"}, // nothing is known
+		&std.TLSClient{Host: "a.example", Port: 443, Endpoint: "tcp:a:1", Over: &std.TCPClient{}},
+		&std.SSLClient{Host: "a.example", Port: 443, CACertsDir: "none.pem"},
+		&std.SSLClient{Port: 443},
 	} {
 		var got result
 		e.Connect(r, new(sites), got.done)
@@ -178,7 +179,7 @@ func TestTLSPlacesByHand(t *testing.T) {
 	}
 	// EP-6: also such a Connect is cancelled, with one result.
 	var got result
-	cancel := (&endpoint.SSLClient{Host: "127.0.0.1", Port: 443, Verify: "x"}).Connect(r, new(sites), got.done)
+	cancel := (&std.SSLClient{Host: "127.0.0.1", Port: 443, Verify: "x"}).Connect(r, new(sites), got.done)
 	cancel()
 	until(t, r, func() bool { return got.calls > 0 })
 	if !errors.Is(got.err, reactor.ErrCancelled) || got.calls != 1 {

@@ -1,4 +1,4 @@
-package endpoint_test
+package std_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -115,7 +116,7 @@ func TestAllFail(t *testing.T) {
 			t.Errorf("not %v: %v", target, got.err)
 		}
 	}
-	all, ok := errors.AsType[*endpoint.AttemptsError](got.err)
+	all, ok := errors.AsType[*std.AttemptsError](got.err)
 	if !ok || len(all.Errs) != 3 {
 		t.Errorf("%#v", got.err)
 	}
@@ -300,7 +301,7 @@ func TestReactorStops(t *testing.T) {
 		}
 	}
 	p.Reactor.Close()
-	_, several := errors.AsType[*endpoint.AttemptsError](got.err)
+	_, several := errors.AsType[*std.AttemptsError](got.err)
 	if got.calls != 1 || !errors.Is(got.err, reactor.ErrStopped) || several {
 		t.Errorf("%d results, %v", got.calls, got.err)
 	}
@@ -310,11 +311,11 @@ func TestReactorStops(t *testing.T) {
 // EP-1: what the Go API was given wrongly makes the connect fail, later; EP-6: it
 // can still be cancelled.
 func TestConnectChecks(t *testing.T) {
-	for want, e := range map[string]*endpoint.TCPClient{
+	for want, e := range map[string]*std.TCPClient{
 		"host: \"\" is not":                 {Port: 80},
-		"host: \"fd00::1\" is not an IPv4":  {Host: "fd00::1", Port: 80, Family: endpoint.IPv4},
+		"host: \"fd00::1\" is not an IPv4":  {Host: "fd00::1", Port: 80, Family: std.IPv4},
 		"host: \"a..example\" is not":       {Host: "a..example"},
-		"host: \"10.0.0.1\" is not an IPv6": {Host: "[::ffff:10.0.0.1]", Family: endpoint.IPv6},
+		"host: \"10.0.0.1\" is not an IPv6": {Host: "[::ffff:10.0.0.1]", Family: std.IPv6},
 	} {
 		p := newPlan(t, nil, nil)
 		var got, given result
@@ -398,9 +399,9 @@ func TestTCPArgumentErrors(t *testing.T) {
 	} {
 		var err error
 		if d, ok := strings.CutPrefix(description, "client "); ok {
-			_, err = endpoint.Std().Client(d)
+			_, err = std.Schemes().Client(d)
 		} else {
-			_, err = endpoint.Std().Server(d)
+			_, err = std.Schemes().Server(d)
 		}
 		if err == nil || err.Error() != want || !errors.Is(err, endpoint.ErrArgument) {
 			t.Errorf("%s:\ngot  %v\nwant %s", description, err, want)

@@ -1,4 +1,4 @@
-package endpoint_test
+package std_test
 
 import (
 	"crypto/tls"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -282,7 +282,7 @@ func TestTLSOverAnotherPlace(t *testing.T) {
 	if p.lost != nil || p.T.Remote() != srv.Addr() {
 		t.Errorf("GRAM-22: lost %v, peer %v", p.lost, p.T.Remote())
 	}
-	over := &endpoint.TLSClient{Host: "srv.example", Port: 1, TrustRoots: ca.file, Over: client(t, at("tcp", srv.Listener))}
+	over := &std.TLSClient{Host: "srv.example", Port: 1, TrustRoots: ca.file, Over: client(t, at("tcp", srv.Listener))}
 	var f sites
 	var got result
 	over.Connect(r, &f, got.done)
@@ -330,7 +330,7 @@ func TestTLSOverAnotherPlace(t *testing.T) {
 	// EP-4
 	got = result{}
 	over.Over = nil
-	late := &endpoint.TLSClient{Host: "127.0.0.1", Port: tunnel.Addr().Port(), TrustRoots: ca.file}
+	late := &std.TLSClient{Host: "127.0.0.1", Port: tunnel.Addr().Port(), TrustRoots: ca.file}
 	late.Connect(r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return nil }), got.done)
 	until(t, r, func() bool { return got.calls > 0 })
 	if !errors.Is(got.err, reactor.ErrNoProtocol) {

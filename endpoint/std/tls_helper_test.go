@@ -1,4 +1,4 @@
-package endpoint_test
+package std_test
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -157,25 +158,25 @@ func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, n
 
 // with are the standard schemes, whose places of TLS log to l.
 func (l *lines) with() endpoint.Schemes {
-	s := endpoint.Std()
+	s := std.Schemes()
 	tlsServer, sslServer, tlsClient, sslClient := s.Servers["tls"], s.Servers["ssl"], s.Clients["tls"], s.Clients["ssl"]
 	s.Servers["tls"] = func() endpoint.Server {
-		e := tlsServer().(*endpoint.TLSServer)
+		e := tlsServer().(*std.TLSServer)
 		e.Logger = l.logger()
 		return e
 	}
 	s.Servers["ssl"] = func() endpoint.Server {
-		e := sslServer().(*endpoint.SSLServer)
+		e := sslServer().(*std.SSLServer)
 		e.Logger = l.logger()
 		return e
 	}
 	s.Clients["tls"] = func() endpoint.Client {
-		e := tlsClient().(*endpoint.TLSClient)
+		e := tlsClient().(*std.TLSClient)
 		e.Logger = l.logger()
 		return e
 	}
 	s.Clients["ssl"] = func() endpoint.Client {
-		e := sslClient().(*endpoint.SSLClient)
+		e := sslClient().(*std.SSLClient)
 		e.Logger = l.logger()
 		return e
 	}

@@ -1,4 +1,4 @@
-package endpoint
+package std
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
@@ -136,12 +137,12 @@ type terms struct {
 
 // fail is an error about an argument.
 func (t *terms) fail(argument, value string, err error) error {
-	return &ArgumentError{Scheme: t.scheme, Argument: argument, Value: value, Err: err}
+	return &endpoint.ArgumentError{Scheme: t.scheme, Argument: argument, Value: value, Err: err}
 }
 
 // renamed is an error of TCP's type as one of this.
 func (t *terms) renamed(err error) error {
-	if e, ok := errors.AsType[*ArgumentError](err); ok {
+	if e, ok := errors.AsType[*endpoint.ArgumentError](err); ok {
 		return t.fail(e.Argument, e.Value, e.Err)
 	}
 	return err
@@ -276,7 +277,7 @@ func (l *listening) check() error {
 	return err
 }
 
-func (l *listening) listen(r *reactor.Reactor, f reactor.Factory) (Listener, error) {
+func (l *listening) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
 	cfg, store, err := l.config(f)
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
@@ -368,7 +369,7 @@ func trusted(certs []*x509.Certificate, roots *x509.CertPool) error {
 }
 
 // connect connects over another place.
-func (d *dialling) connect(r *reactor.Reactor, over Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
+func (d *dialling) connect(r *reactor.Reactor, over endpoint.Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	if p, ok := f.(tlsio.Protocols); ok {
 		cfg = cfg.Clone()
 		cfg.NextProtos = p.NextProtos() // TLS-51
@@ -378,10 +379,10 @@ func (d *dialling) connect(r *reactor.Reactor, over Client, cfg *tls.Config, f r
 }
 
 // refused is a Connect that fails because of what the place is.
-func refused(r *reactor.Reactor, host Host, port uint16, done func(reactor.Protocol, error), err error) (cancel func()) {
+func refused(r *reactor.Reactor, host endpoint.Host, port uint16, done func(reactor.Protocol, error), err error) (cancel func()) {
 	c := newConnecting(r, nil, done)
 	c.dest = kernel.HostAddr(string(host), port)
-	if ip, literal := host.literal(); literal {
+	if ip, literal := host.IP(); literal {
 		c.dest = kernel.TCPAddr(ip, port)
 	}
 	c.refuse(err)

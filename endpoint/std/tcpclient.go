@@ -1,10 +1,11 @@
-package endpoint
+package std
 
 import (
 	"fmt"
 	"net/netip"
 	"time"
 
+	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -22,7 +23,7 @@ type TCPClient struct {
 	_ struct{} `help:"Connects with TCP: tcp over either version of IP, tcp4 and tcp6 over that one alone."`
 
 	// Host is a name or an IP literal.
-	Host Host `ep:"host,0" help:"host name or IP address, an IPv6 address in brackets"`
+	Host endpoint.Host `ep:"host,0" help:"host name or IP address, an IPv6 address in brackets"`
 	// Port is the port number.
 	Port uint16 `ep:"port,1" help:"port number or service name"`
 	// Timeout is how long the look-up may take, and after it each attempt. Zero:
@@ -45,12 +46,12 @@ type TCPClient struct {
 // family than it must be.
 func (e *TCPClient) Check() error {
 	fail := func(argument, value string, err error) error {
-		return &ArgumentError{Scheme: e.Family.scheme(), Argument: argument, Value: value, Err: err}
+		return &endpoint.ArgumentError{Scheme: e.Family.scheme(), Argument: argument, Value: value, Err: err}
 	}
-	if _, err := parseHost(string(e.Host)); err != nil {
+	if _, err := endpoint.ParseHost(string(e.Host)); err != nil {
 		return fail("host", string(e.Host), err)
 	}
-	ip, literal := e.Host.literal()
+	ip, literal := e.Host.IP()
 	if literal && !e.Family.holds(ip) {
 		return fail("host", ip.String(), fmt.Errorf("%q is not an %v address", ip, e.Family))
 	}
@@ -67,7 +68,7 @@ func (e *TCPClient) Check() error {
 	return nil
 }
 
-// Connect starts connecting; see [Client]. If Host is an IP literal the error is
+// Connect starts connecting; see [endpoint.Client]. If Host is an IP literal the error is
 // that of the one attempt (EP-5); for a name with addresses it is an
 // [*reactor.OpError] to that name with an [*AttemptsError] (HOST-6).
 func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
@@ -82,12 +83,12 @@ func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 	if bind := e.BindAddress.Unmap(); bind.IsValid() {
 		c.cfg.Bind = kernel.TCPAddr(bind, 0)
 	}
-	host, err := parseHost(string(e.Host))
+	host, err := endpoint.ParseHost(string(e.Host))
 	if err != nil {
 		host = e.Host // it is refused below
 	}
 	c.dest = kernel.HostAddr(string(host), e.Port)
-	ip, literal := host.literal()
+	ip, literal := host.IP()
 	if literal {
 		c.dest = kernel.TCPAddr(ip, e.Port)
 	}
@@ -111,4 +112,4 @@ func (e *TCPClient) family() Family {
 }
 
 // String is the description.
-func (e *TCPClient) String() string { return Describe(e.Family.scheme(), e) }
+func (e *TCPClient) String() string { return endpoint.Describe(e.Family.scheme(), e) }

@@ -1,9 +1,10 @@
-package endpoint
+package std
 
 import (
 	"fmt"
 	"net/netip"
 
+	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -37,11 +38,11 @@ func (e *TCPServer) Check() error {
 		return nil
 	}
 	err := fmt.Errorf("%q is not an %v address", ip, e.Family)
-	return &ArgumentError{Scheme: e.Family.scheme(), Argument: "interface", Value: ip.String(), Err: err}
+	return &endpoint.ArgumentError{Scheme: e.Family.scheme(), Argument: "interface", Value: ip.String(), Err: err}
 }
 
-// Listen opens the port; see [Server].
-func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error) {
+// Listen opens the port; see [endpoint.Server].
+func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
 	at := e.local()
 	if err := e.Check(); err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
@@ -53,7 +54,7 @@ func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (Listener, err
 		},
 	})
 	if err != nil {
-		return nil, err // not a Listener that holds a nil *reactor.Port
+		return nil, err // not a endpoint.Listener that holds a nil *reactor.Port
 	}
 	return port, nil
 }
@@ -72,7 +73,7 @@ func (e *TCPServer) local() kernel.Addr {
 }
 
 // String is the description.
-func (e *TCPServer) String() string { return Describe(e.Family.scheme(), e) }
+func (e *TCPServer) String() string { return endpoint.Describe(e.Family.scheme(), e) }
 
 // TCP6Server is tcp6:port[:backlog[:interface]] for listening (EP-10, GRAM-11).
 // It differs from a [TCPServer] of family IPv6 in the order of its arguments.
@@ -96,13 +97,13 @@ type TCP6Server struct {
 // Check fails if Interface is not an IPv6 address.
 func (e *TCP6Server) Check() error { return e.plain().Check() }
 
-// Listen opens the port; see [Server].
-func (e *TCP6Server) Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error) {
+// Listen opens the port; see [endpoint.Server].
+func (e *TCP6Server) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
 	return e.plain().Listen(r, f)
 }
 
 // String is the description.
-func (e *TCP6Server) String() string { return Describe("tcp6", e) }
+func (e *TCP6Server) String() string { return endpoint.Describe("tcp6", e) }
 
 func (e *TCP6Server) plain() *TCPServer {
 	return &TCPServer{

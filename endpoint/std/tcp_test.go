@@ -1,4 +1,4 @@
-package endpoint_test
+package std_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -51,7 +52,7 @@ func (r *result) done(p reactor.Protocol, err error) {
 
 func server(t *testing.T, description string) endpoint.Server {
 	t.Helper()
-	e, err := endpoint.Std().Server(description)
+	e, err := std.Schemes().Server(description)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func server(t *testing.T, description string) endpoint.Server {
 
 func client(t *testing.T, description string) endpoint.Client {
 	t.Helper()
-	e, err := endpoint.Std().Client(description)
+	e, err := std.Schemes().Client(description)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func until(t *testing.T, r *reactor.Reactor, done func() bool) {
 
 // at is the description of a client of port.
 func at(scheme string, p endpoint.Listener) string {
-	d := endpoint.Description{Scheme: scheme, Args: args{{"", p.Addr().Host()}, {"port", portOf(p)}}}
+	d := endpoint.Description{Scheme: scheme, Args: []endpoint.Argument{{Value: p.Addr().Host()}, {Name: "port", Value: portOf(p)}}}
 	return d.String()
 }
 
@@ -212,12 +213,12 @@ func TestListenFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			first := listen(t, r, "tcp:0:interface=127.0.0.1", new(site))
-			second := &endpoint.TCPServer{Port: first.Addr().Port(), Interface: netip.MustParseAddr("127.0.0.1")}
+			second := &std.TCPServer{Port: first.Addr().Port(), Interface: netip.MustParseAddr("127.0.0.1")}
 			p, err := second.Listen(r, new(site))
 			if p != nil || !errors.Is(err, reactor.ErrListen) || !errors.Is(err, kernel.ErrAddrInUse) {
 				t.Errorf("EP-8: %v, %v", p, err)
 			}
-			mixed := &endpoint.TCP6Server{Interface: netip.MustParseAddr("127.0.0.1")}
+			mixed := &std.TCP6Server{Interface: netip.MustParseAddr("127.0.0.1")}
 			p, err = mixed.Listen(r, new(site))
 			if p != nil || !errors.Is(err, reactor.ErrListen) || !errors.Is(err, endpoint.ErrArgument) {
 				t.Errorf("EP-1: %v, %v", p, err)
