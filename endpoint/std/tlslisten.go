@@ -1,0 +1,85 @@
+package std
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
+)
+
+// listening is a place to listen for TLS, on TCP.
+type listening struct {
+	terms
+	tcp      TCPServer
+	source   tlsio.CertSource
+	argument string // that names the certificate
+	clients  string // where the authorities of clients are
+	optional bool   // clients need none
+	every    time.Duration
+}
+
+// config reads and checks the files, and makes a configuration of them, with a
+// store of its own.
+func (l *listening) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error) {
+	if err := l.tcp.Check(); err != nil {
+		return nil, nil, l.renamed(err)
+	}
+	if err := l.read(); err != nil {
+		return nil, nil, err
+	}
+	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{l.source}})
+	if err != nil {
+		argument, value := l.argument, l.source.File+l.source.Dir
+		if e, ok := errors.AsType[*tlsio.FileError](err); ok && e.Path != "" {
+			switch e.Path {
+			case l.source.ChainFile:
+				argument, value = "extraCertChain", e.Path
+			case l.source.KeyFile:
+				argument, value = "privateKey", e.Path
+			}
+		}
+		return nil, nil, l.fail(argument, value, err)
+	}
+	if l.optional && l.clients == "" {
+		return nil, nil, l.fail("optionalClientCert", "yes", fmt.Errorf("%w: it needs clientCAs, the authorities of the clients", ErrContradiction))
+	}
+	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{
+		Store: store, ClientCAs: rootsAt(l.clients), OptionalClientCert: l.optional,
+		NextProtos: l.protocolsFor(f), MinVersion: l.minVersion, MaxVersion: l.maxVersion, Logger: l.log,
+	})
+	if err != nil {
+		return nil, nil, l.fail("clientCAs", l.clients, err)
+	}
+	return cfg, store, nil
+}
+
+// check is for the Check of a scheme: what is read is not kept, for it may change
+// until Listen.
+func (l *listening) check() error {
+	_, _, err := l.config(nil)
+	return err
+}
+
+func (l *listening) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+	cfg, store, err := l.config(f)
+	if err != nil {
+		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
+	}
+	g := &guests{Factory: f, r: r, log: l.log}
+	if l.every >= 0 {
+		var reloader *tlsio.Reloader
+		g.begin = func() {
+			c := &tlsio.ReloadConfig{Every: l.every, Logger: l.log}
+			if l.every > 0 {
+				c.Settle = min(l.every, time.Second)
+			}
+			reloader = tlsio.NewReloader(r, store, c)
+		}
+		g.end = func() { reloader.Stop() }
+	}
+	return l.tcp.Listen(r, tlsio.Server(cfg, g, l.o))
+}
