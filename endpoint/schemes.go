@@ -142,22 +142,27 @@ func find[T any](known map[string]func() T, description string, client bool) (T,
 	return e, nil
 }
 
-// Describe writes the description of scheme with the arguments that e holds, a
-// pointer to a scheme's struct: those that are required by position, and by
-// keyword the others that are not zero. It is what a String method returns.
+// Describe writes the description of scheme with the [Arguments] that e holds, a
+// pointer to a scheme's struct. It is what a String method returns.
 func Describe(scheme string, e any) string {
+	return Description{Scheme: scheme, Args: Arguments(e)}.String()
+}
+
+// Arguments are those that e holds, a pointer to a scheme's struct: those that are
+// required by position, and by keyword the others that are not zero.
+func Arguments(e any) []Argument {
 	f, v := formOf(e)
-	d := Description{Scheme: scheme}
+	var args []Argument
 	for _, a := range f.fields {
 		text := v.FieldByIndex(a.index)
 		switch {
 		case !a.optional:
-			d.Args = append(d.Args, Argument{Value: format(text)})
+			args = append(args, Argument{Value: format(text)})
 		case !text.IsZero():
-			d.Args = append(d.Args, Argument{Name: a.name, Value: format(text)})
+			args = append(args, Argument{Name: a.name, Value: format(text)})
 		}
 	}
-	return d.String()
+	return args
 }
 
 // Help is what the descriptions may say, made from the structs: each type with

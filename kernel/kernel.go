@@ -165,7 +165,7 @@ type ListenOptions struct {
 	StreamOptions
 	// Backlog is how many connections may wait to be accepted. Zero or negative:
 	// as many as the system allows.
-	Backlog int
+	Backlog int `ep:"backlog" help:"connections that may wait; without it, as many as the system allows"`
 }
 
 // DialOptions are the options of Dial. Nil and the zero value are the defaults.

@@ -66,6 +66,7 @@ type planned struct {
 	socks   []*plannedSock  // open
 	diary   []string
 	options []string
+	stream  []kernel.StreamOptions // of these
 	asked   []kernel.Addr
 }
 
@@ -104,7 +105,7 @@ func (k *planned) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 
 // ask keeps what Listen or Dial was asked for.
 func (k *planned) ask(a kernel.Addr, backlog int, bind kernel.Addr, o kernel.StreamOptions) {
-	k.asked = append(k.asked, a)
+	k.asked, k.stream = append(k.asked, a), append(k.stream, o)
 	k.options = append(k.options, fmt.Sprintf("{Backlog:%d Bind:%v NoDelay:%v KeepAlive:%v}", backlog, bind, o.NoDelay, o.KeepAlive))
 }
 

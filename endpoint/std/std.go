@@ -11,22 +11,22 @@ import (
 // and ssl, for listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient],
 // [SSLClient]). The places of TLS of one set have the same tlsio.Options.
 func Schemes() endpoint.Schemes {
-	o := new(tlsio.Options)
+	t := TLSSettings{Options: new(tlsio.Options)}
 	s := endpoint.Schemes{
 		Servers: map[string]func() endpoint.Server{
 			"tcp":  func() endpoint.Server { return &TCPServer{} },
 			"tcp4": func() endpoint.Server { return &TCPServer{Family: IPv4} },
 			"tcp6": func() endpoint.Server { return &TCP6Server{} },
-			"tls":  func() endpoint.Server { return &TLSServer{Options: o} },
-			"ssl":  func() endpoint.Server { return &SSLServer{Options: o} },
+			"tls":  func() endpoint.Server { return &TLSServer{TLSSettings: t} },
+			"ssl":  func() endpoint.Server { return &SSLServer{TLSSettings: t} },
 		},
 		Clients: map[string]func() endpoint.Client{
 			"tcp":  func() endpoint.Client { return &TCPClient{} },
 			"tcp4": func() endpoint.Client { return &TCPClient{Family: IPv4} },
 			"tcp6": func() endpoint.Client { return &TCPClient{Family: IPv6} },
-			"ssl":  func() endpoint.Client { return &SSLClient{Options: o} },
+			"ssl":  func() endpoint.Client { return &SSLClient{TLSSettings: t} },
 		},
 	}
-	s.Clients["tls"] = func() endpoint.Client { return &TLSClient{Options: o, Known: s} }
+	s.Clients["tls"] = func() endpoint.Client { return &TLSClient{TLSSettings: t, Known: s} }
 	return s
 }

@@ -34,10 +34,8 @@ type TCPClient struct {
 	// AttemptDelay is the head start of an attempt over the next. Zero: 300 ms;
 	// negative: the next waits until it has failed.
 	AttemptDelay time.Duration `ep:"attemptDelay" help:"before the next address is tried as well; without it, 0.3 s; negative: until the last has failed"`
-	// NoDelay sends small segments at once.
-	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
-	// KeepAlive probes an idle peer.
-	KeepAlive bool `ep:"keepalive" help:"probe an idle peer"`
+	// StreamOptions are NoDelay and KeepAlive.
+	kernel.StreamOptions
 	// Family is what addresses must be of. It is no argument.
 	Family Family
 }
@@ -72,32 +70,39 @@ func (e *TCPClient) Check() error {
 // that of the one attempt (EP-5); for a name with addresses it is an
 // [*reactor.OpError] to that name with an [*AttemptsError] (HOST-6).
 func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
-	c := newConnecting(r, f, done)
-	c.family = e.family()
-	c.cfg = reactor.DialConfig{
-		DialOptions: kernel.DialOptions{
-			StreamOptions: kernel.StreamOptions{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
-		},
-		Timeout: e.Timeout,
-	}
-	if bind := e.BindAddress.Unmap(); bind.IsValid() {
-		c.cfg.Bind = kernel.TCPAddr(bind, 0)
-	}
-	host, err := endpoint.ParseHost(string(e.Host))
-	if err != nil {
-		host = e.Host // it is refused below
-	}
-	c.dest = kernel.HostAddr(string(host), e.Port)
-	ip, literal := host.IP()
-	if literal {
-		c.dest = kernel.TCPAddr(ip, e.Port)
-	}
+	c := e.connecting(r, f, done)
 	if err := e.Check(); err != nil {
 		c.refuse(err)
 	} else {
 		c.start(e.AttemptDelay)
 	}
 	return c.cancel
+}
+
+// refused is a Connect that fails with err.
+func (e *TCPClient) refused(r *reactor.Reactor, done func(reactor.Protocol, error), err error) (cancel func()) {
+	c := e.connecting(r, nil, done)
+	c.refuse(err)
+	return c.cancel
+}
+
+// connecting is a Connect that has not begun. Host need not be a good one.
+func (e *TCPClient) connecting(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) *connecting {
+	c := newConnecting(r, f, done)
+	c.family = e.family()
+	c.cfg.StreamOptions, c.cfg.Timeout = e.StreamOptions, e.Timeout
+	if bind := e.BindAddress.Unmap(); bind.IsValid() {
+		c.cfg.Bind = kernel.TCPAddr(bind, 0)
+	}
+	host, err := endpoint.ParseHost(string(e.Host))
+	if err != nil {
+		host = e.Host
+	}
+	c.dest = kernel.HostAddr(string(host), e.Port)
+	if ip, literal := host.IP(); literal {
+		c.dest = kernel.TCPAddr(ip, e.Port)
+	}
+	return c
 }
 
 // family is what addresses must be of, BindAddress considered.

@@ -20,13 +20,8 @@ type TCPServer struct {
 	// alone. The zero Addr is every IPv4 address, or, in the family of that name,
 	// every IPv6 address.
 	Interface netip.Addr `ep:"interface,1,optional" help:"local IP address; without it, every IPv4 address"`
-	// Backlog is how many connections may wait to be accepted. Zero or negative:
-	// as many as the system allows.
-	Backlog int `ep:"backlog,2,optional" help:"connections that may wait; without it, as many as the system allows"`
-	// NoDelay sends small segments at once.
-	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
-	// KeepAlive probes idle peers.
-	KeepAlive bool `ep:"keepalive" help:"probe idle peers"`
+	// ListenOptions are Backlog, NoDelay and KeepAlive.
+	kernel.ListenOptions `ep:"backlog,2,optional"`
 	// Family is what Interface must be of. It is no argument.
 	Family Family
 }
@@ -47,12 +42,7 @@ func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 	if err := e.Check(); err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
 	}
-	port, err := r.Listen(at, f, &reactor.ListenConfig{
-		ListenOptions: kernel.ListenOptions{
-			StreamOptions: kernel.StreamOptions{NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
-			Backlog:       e.Backlog,
-		},
-	})
+	port, err := r.Listen(at, f, &reactor.ListenConfig{ListenOptions: e.ListenOptions})
 	if err != nil {
 		return nil, err // not a endpoint.Listener that holds a nil *reactor.Port
 	}
@@ -75,23 +65,18 @@ func (e *TCPServer) local() kernel.Addr {
 // String is the description.
 func (e *TCPServer) String() string { return endpoint.Describe(e.Family.scheme(), e) }
 
-// TCP6Server is tcp6:port[:backlog[:interface]] for listening (EP-10, GRAM-11).
-// It differs from a [TCPServer] of family IPv6 in the order of its arguments.
+// TCP6Server is tcp6:port[:backlog[:interface]] for listening (EP-10, GRAM-11). It
+// differs from a [TCPServer] of family IPv6 in the order of its arguments.
 type TCP6Server struct {
 	_ struct{} `help:"Listens on TCP over IPv6 alone."`
 
 	// Port is the port number. Zero takes a free one.
 	Port uint16 `ep:"port,0" help:"port number or service name; 0 takes a free one"`
-	// Backlog is how many connections may wait to be accepted. Zero or negative:
-	// as many as the system allows.
-	Backlog int `ep:"backlog,1,optional" help:"connections that may wait; without it, as many as the system allows"`
+	// ListenOptions are Backlog, NoDelay and KeepAlive.
+	kernel.ListenOptions `ep:"backlog,1,optional"`
 	// Interface is the local address, with its scope. The zero Addr is "::",
 	// every IPv6 address.
 	Interface netip.Addr `ep:"interface,2,optional" help:"local IPv6 address; without it, every one"`
-	// NoDelay sends small segments at once.
-	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
-	// KeepAlive probes idle peers.
-	KeepAlive bool `ep:"keepalive" help:"probe idle peers"`
 }
 
 // Check fails if Interface is not an IPv6 address.
@@ -105,9 +90,7 @@ func (e *TCP6Server) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Lis
 // String is the description.
 func (e *TCP6Server) String() string { return endpoint.Describe("tcp6", e) }
 
+// plain is the TCPServer that listens.
 func (e *TCP6Server) plain() *TCPServer {
-	return &TCPServer{
-		Port: e.Port, Interface: e.Interface, Backlog: e.Backlog,
-		NoDelay: e.NoDelay, KeepAlive: e.KeepAlive, Family: IPv6,
-	}
+	return &TCPServer{Port: e.Port, Interface: e.Interface, ListenOptions: e.ListenOptions, Family: IPv6}
 }

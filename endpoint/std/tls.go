@@ -26,50 +26,70 @@ var (
 	ErrContradiction = kernel.Sentinel("arguments exclude each other")
 )
 
-// terms is what the descriptions of all places of TLS may say, as text, and what is
-// made of it.
-type terms struct {
-	scheme     string
-	alpn       string
-	low, high  string // versions
-	log        *slog.Logger
-	o          *tlsio.Options
+// TLSParameters are what a place of TLS offers in a handshake.
+type TLSParameters struct {
+	// ALPN is what is offered by ALPN, best first, with commas between. A factory that
+	// is a tlsio.Protocols takes its place (TLS-51).
+	ALPN string `ep:"alpn" help:"application protocols, best first, separated by commas"`
+	// MinVersion and MaxVersion are 1.2 or 1.3. Empty: 1.2 and the newest there is.
+	MinVersion string `ep:"minVersion" help:"least version of TLS, 1.2 or 1.3; without it, 1.2"`
+	MaxVersion string `ep:"maxVersion" help:"greatest version of TLS; without it, the newest"`
+}
+
+// TLSSettings are what a place of TLS has besides its arguments.
+type TLSSettings struct {
+	// Logger is told of files that were skipped in a directory; of certificates that
+	// were read again; of handshakes that failed on a server, at most ten lines a second
+	// for each port, of which the next one says how many were left out; and of
+	// connections that Verify exposes. Nil: silence.
+	Logger *slog.Logger
+	// Options are those of the connections; places that share them share their bounds.
+	// Nil: the defaults.
+	Options *tlsio.Options
+}
+
+// tlsPlace is what all places of TLS have in common: what their arguments say, and
+// what that means.
+type tlsPlace struct {
+	scheme string
+	TLSParameters
+	TLSSettings
 	minVersion uint16
 	maxVersion uint16
 	protos     []string
 }
 
 // fail is an error about an argument.
-func (t *terms) fail(argument, value string, err error) error {
+func (t *tlsPlace) fail(argument, value string, err error) error {
 	return &endpoint.ArgumentError{Scheme: t.scheme, Argument: argument, Value: value, Err: err}
 }
 
-// renamed is an error of TCP's type as one of this.
-func (t *terms) renamed(err error) error {
+// renamed is an error about an argument of TCP as one about this scheme's.
+func (t *tlsPlace) renamed(err error) error {
 	if e, ok := errors.AsType[*endpoint.ArgumentError](err); ok {
 		return t.fail(e.Argument, e.Value, e.Err)
 	}
 	return err
 }
 
-// read makes something of the texts.
-func (t *terms) read() (err error) {
-	if t.minVersion, err = version(t.low); err != nil {
-		return t.fail("minVersion", t.low, err)
+// parse reads the TLSParameters.
+func (t *tlsPlace) parse() (err error) {
+	if t.minVersion, err = version(t.MinVersion); err != nil {
+		return t.fail("minVersion", t.MinVersion, err)
 	}
-	if t.maxVersion, err = version(t.high); err != nil {
-		return t.fail("maxVersion", t.high, err)
+	if t.maxVersion, err = version(t.MaxVersion); err != nil {
+		return t.fail("maxVersion", t.MaxVersion, err)
 	}
 	if t.maxVersion != 0 && t.maxVersion < t.minVersion {
-		return t.fail("maxVersion", t.high, fmt.Errorf("%w: %q is less than minVersion, %q", ErrContradiction, t.high, t.low))
+		return t.fail("maxVersion", t.MaxVersion, fmt.Errorf("%w: %q is less than minVersion, %q", ErrContradiction, t.MaxVersion, t.MinVersion))
 	}
-	if t.alpn == "" {
+	if t.ALPN == "" {
 		return nil
 	}
-	t.protos = strings.Split(t.alpn, ",")
+	t.protos = strings.Split(t.ALPN, ",")
 	for _, p := range t.protos {
 		if len(p) == 0 || len(p) > 255 {
-			return t.fail("alpn", t.alpn, fmt.Errorf("%q holds a name of %d bytes: names have 1 to 255, and a comma between them", t.alpn, len(p)))
+			return t.fail("alpn", t.ALPN, fmt.Errorf("%q holds a name of %d bytes: names have 1 to 255, and a comma between them", t.ALPN, len(p)))
 		}
 	}
 	return nil
@@ -92,7 +112,7 @@ func version(text string) (uint16, error) {
 
 // protocolsFor is what is offered by ALPN: the factory's own choice comes before
 // that of the description (TLS-51).
-func (t *terms) protocolsFor(f reactor.Factory) []string {
+func (t *tlsPlace) protocolsFor(f reactor.Factory) []string {
 	if p, ok := f.(tlsio.Protocols); ok {
 		return p.NextProtos()
 	}

@@ -151,7 +151,7 @@ func TestTLSDescriptions(t *testing.T) {
 func TestTLSPlacesByHand(t *testing.T) {
 	r := newTLSReactor(t, reactor.Config{})
 	for _, e := range []endpoint.Server{
-		&std.TLSServer{Port: 0, Certificates: "none.pem"},
+		&std.TLSServer{Certificates: "none.pem"},
 		&std.SSLServer{PrivateKey: "none.pem"},
 		&std.SSLServer{PrivateKey: "none.pem", SSLMethod: "x"},
 	} {
@@ -159,12 +159,13 @@ func TestTLSPlacesByHand(t *testing.T) {
 			t.Errorf("EP-8: %s: %v", e, err)
 		}
 	}
+	a := std.TCPClient{Host: "a.example", Port: 443}
 	for _, e := range []endpoint.Client{
-		&std.TLSClient{Host: "a.example", Port: 443, TrustRoots: "none.pem"},
-		&std.TLSClient{Host: "a.example", Port: 443, Endpoint: "tcp:a:1"}, // nothing is known
-		&std.TLSClient{Host: "a.example", Port: 443, Endpoint: "tcp:a:1", Over: &std.TCPClient{}},
-		&std.SSLClient{Host: "a.example", Port: 443, CACertsDir: "none.pem"},
-		&std.SSLClient{Port: 443},
+		&std.TLSClient{TCPClient: a, TrustRoots: "none.pem"},
+		&std.TLSClient{TCPClient: a, Endpoint: "tcp:a:1"}, // nothing is known
+		&std.TLSClient{TCPClient: a, Endpoint: "tcp:a:1", Over: &std.TCPClient{}},
+		&std.SSLClient{TCPClient: a, CACertsDir: "none.pem"},
+		&std.SSLClient{TCPClient: std.TCPClient{Port: 443}},
 	} {
 		var got result
 		e.Connect(r, new(sites), got.done)
@@ -179,7 +180,7 @@ func TestTLSPlacesByHand(t *testing.T) {
 	}
 	// EP-6: also such a Connect is cancelled, with one result.
 	var got result
-	cancel := (&std.SSLClient{Host: "127.0.0.1", Port: 443, Verify: "x"}).Connect(r, new(sites), got.done)
+	cancel := (&std.SSLClient{TCPClient: std.TCPClient{Host: "127.0.0.1", Port: 443}, Verify: "x"}).Connect(r, new(sites), got.done)
 	cancel()
 	until(t, r, func() bool { return got.calls > 0 })
 	if !errors.Is(got.err, reactor.ErrCancelled) || got.calls != 1 {

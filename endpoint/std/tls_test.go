@@ -282,7 +282,7 @@ func TestTLSOverAnotherPlace(t *testing.T) {
 	if p.lost != nil || p.T.Remote() != srv.Addr() {
 		t.Errorf("GRAM-22: lost %v, peer %v", p.lost, p.T.Remote())
 	}
-	over := &std.TLSClient{Host: "srv.example", Port: 1, TrustRoots: ca.file, Over: client(t, at("tcp", srv.Listener))}
+	over := &std.TLSClient{TCPClient: std.TCPClient{Host: "srv.example", Port: 1}, TrustRoots: ca.file, Over: client(t, at("tcp", srv.Listener))}
 	var f sites
 	var got result
 	over.Connect(r, &f, got.done)
@@ -330,7 +330,7 @@ func TestTLSOverAnotherPlace(t *testing.T) {
 	// EP-4
 	got = result{}
 	over.Over = nil
-	late := &std.TLSClient{Host: "127.0.0.1", Port: tunnel.Addr().Port(), TrustRoots: ca.file}
+	late := &std.TLSClient{TCPClient: std.TCPClient{Host: "127.0.0.1", Port: tunnel.Addr().Port()}, TrustRoots: ca.file}
 	late.Connect(r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return nil }), got.done)
 	until(t, r, func() bool { return got.calls > 0 })
 	if !errors.Is(got.err, reactor.ErrNoProtocol) {

@@ -1,16 +1,10 @@
 package std
 
 import (
-	"crypto/tls"
 	"fmt"
-	"log/slog"
-	"net/netip"
-	"sync/atomic"
-	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TLSClient is tls:host:port for connecting by TLS (GRAM-22): over TCP, by the
@@ -28,15 +22,9 @@ import (
 type TLSClient struct {
 	_ struct{} `help:"Connects by TLS, to a server that shows a trusted certificate for the host."`
 
-	// Host is a name or an IP literal: the peer, unless there is an Endpoint, and
-	// in any case what its certificate must be for.
-	Host endpoint.Host `ep:"host,0" help:"host name or IP address, an IPv6 address in brackets; the certificate must be for it"`
-	// Port is the port number. It means nothing if there is an Endpoint.
-	Port uint16 `ep:"port,1" help:"port number or service name"`
-	// Timeout, BindAddress and AttemptDelay are those of a TCPClient.
-	Timeout      time.Duration `ep:"timeout" help:"for the look-up, and for each attempt; without it, 30 s; negative: no limit"`
-	BindAddress  netip.Addr    `ep:"bindAddress" help:"local IP address"`
-	AttemptDelay time.Duration `ep:"attemptDelay" help:"before the next address is tried as well; without it, 0.3 s; negative: until the last has failed"`
+	// TCPClient is the peer, unless there is an Endpoint, and how it is connected to.
+	// Its Host is in any case what the certificate must be for.
+	TCPClient
 	// Certificate is a PEM file of a certificate to be shown to a server that asks for
 	// one, its chain and, unless PrivateKey is set, its key. Empty: none.
 	Certificate string `ep:"certificate" help:"PEM file of a certificate to show, its chain and its key"`
@@ -47,34 +35,16 @@ type TLSClient struct {
 	TrustRoots string `ep:"trustRoots" help:"PEM file of trusted authorities, or directory of such .pem files; without it, the platform's"`
 	// Endpoint describes what to connect over, in the place of TCP to Host and Port.
 	Endpoint string `ep:"endpoint" help:"what to connect over, as a description with its ':' written '\\:'; without it, tcp"`
-	// ALPN is what is offered by ALPN, best first, with commas between. A factory that
-	// is a tlsio.Protocols takes its place (TLS-51).
-	ALPN string `ep:"alpn" help:"application protocols, best first, separated by commas"`
-	// MinVersion and MaxVersion are 1.2 or 1.3. Empty: 1.2 and the newest there is.
-	MinVersion string `ep:"minVersion" help:"least version of TLS, 1.2 or 1.3; without it, 1.2"`
-	MaxVersion string `ep:"maxVersion" help:"greatest version of TLS; without it, the newest"`
-	// NoDelay and KeepAlive are those of a TCPClient.
-	NoDelay   bool `ep:"nodelay" help:"send small segments at once"`
-	KeepAlive bool `ep:"keepalive" help:"probe an idle peer"`
+	// TLSParameters are ALPN, MinVersion and MaxVersion.
+	TLSParameters
 	// Over is a place to connect over, in the place of Endpoint. It is no argument.
 	Over endpoint.Client
 	// Known is where Endpoint is looked up. It is no argument.
 	Known endpoint.Schemes
-	// Logger hears of files that were skipped in a directory. Nil: nobody. It is no
-	// argument.
-	Logger *slog.Logger
-	// Options are those of the connections; places that share them share their bounds.
-	// Nil: the defaults. It is no argument.
-	Options *tlsio.Options
+	// TLSSettings are Logger and Options. They are no arguments.
+	TLSSettings
 
-	ready atomic.Pointer[prepared]
-}
-
-// prepared is what a client place has made of its fields.
-type prepared struct {
-	dialling
-	cfg  *tls.Config
-	over endpoint.Client
+	preparation
 }
 
 // Check reads the files, and fails if no connection can be made with them, or with
@@ -89,7 +59,7 @@ func (e *TLSClient) Check() error {
 func (e *TLSClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	p, err := e.prepare()
 	if err != nil {
-		return refused(r, e.Host, e.Port, done, err)
+		return e.refused(r, done, err)
 	}
 	return p.connect(r, p.over, p.cfg, f, done)
 }
@@ -98,55 +68,30 @@ func (e *TLSClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 func (e *TLSClient) String() string { return endpoint.Describe("tls", e) }
 
 func (e *TLSClient) prepare() (*prepared, error) {
-	if p := e.ready.Load(); p != nil {
-		return p, nil
-	}
-	p := &prepared{dialling: dialling{
-		terms: terms{scheme: "tls", alpn: e.ALPN, low: e.MinVersion, high: e.MaxVersion, log: e.Logger, o: e.Options},
-		host:  string(e.Host), roots: e.TrustRoots, rootsArg: "trustRoots", argument: "certificate",
-	}}
-	if p.o == nil {
-		p.o = new(tlsio.Options)
-	}
-	var err error
-	if p.over, err = e.below(p); err != nil {
-		return nil, err
-	}
-	switch {
-	case e.Certificate != "":
-		s := sourceAt(e.Certificate, e.PrivateKey, "")
-		p.source = &s
-	case e.PrivateKey != "":
-		return nil, p.fail("privateKey", e.PrivateKey, fmt.Errorf("%w: a key without a certificate: name it with certificate=", ErrContradiction))
-	}
-	if p.cfg, err = p.config(); err != nil {
-		return nil, err
-	}
-	e.ready.Store(p)
-	return p, nil
+	return e.preparation.of(func(p *prepared) (err error) {
+		p.tlsDial = tlsDial{
+			tlsPlace: tlsPlace{scheme: "tls", TLSParameters: e.TLSParameters, TLSSettings: e.TLSSettings},
+			host:     string(e.Host), roots: e.TrustRoots, rootsArg: "trustRoots", argument: "certificate",
+		}
+		if p.over, err = e.below(p); err != nil {
+			return err
+		}
+		return p.certificate(e.Certificate, e.PrivateKey)
+	})
 }
 
 // below is what to connect over.
 func (e *TLSClient) below(p *prepared) (endpoint.Client, error) {
-	tcp := &TCPClient{
-		Host: e.Host, Port: e.Port, Timeout: e.Timeout, BindAddress: e.BindAddress,
-		AttemptDelay: e.AttemptDelay, NoDelay: e.NoDelay, KeepAlive: e.KeepAlive,
-	}
-	if err := tcp.Check(); err != nil {
+	if err := e.TCPClient.Check(); err != nil {
 		return nil, p.renamed(err)
 	}
 	if e.Over == nil && e.Endpoint == "" {
-		return tcp, nil
+		return &e.TCPClient, nil
 	}
-	for _, a := range []struct {
-		name string
-		set  bool
-	}{
-		{"timeout", e.Timeout != 0}, {"bindAddress", e.BindAddress.IsValid()},
-		{"attemptDelay", e.AttemptDelay != 0}, {"keepalive", e.KeepAlive},
-	} {
-		if a.set {
-			return nil, p.fail(a.name, "", fmt.Errorf("%w: it is not for TLS: say it in the description of the endpoint", ErrContradiction))
+	for _, a := range endpoint.Arguments(&e.TCPClient) {
+		// Host and Port have no name here. NoDelay may be a default of the registry.
+		if a.Name != "" && a.Name != "nodelay" {
+			return nil, p.fail(a.Name, a.Value, fmt.Errorf("%w: it is not for TLS: say it in the description of the endpoint", ErrContradiction))
 		}
 	}
 	if e.Over != nil {

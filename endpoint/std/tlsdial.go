@@ -4,9 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/whorl-go/whorl/endpoint"
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -20,9 +20,9 @@ const (
 	verifyNone                      // nothing
 )
 
-// dialling is a place to connect to by TLS.
-type dialling struct {
-	terms
+// tlsDial is a place to connect to by TLS.
+type tlsDial struct {
+	tlsPlace
 	host     string // to be asked for, and verified
 	source   *tlsio.CertSource
 	argument string // that names the certificate
@@ -31,14 +31,26 @@ type dialling struct {
 	verify   verification
 }
 
+// certificate sets what is shown to a server that asks for a certificate.
+func (d *tlsDial) certificate(file, key string) error {
+	if file == "" && key != "" {
+		return d.fail("privateKey", key, fmt.Errorf("%w: a key without a certificate: name it with %s=", ErrContradiction, d.argument))
+	}
+	if file != "" {
+		s := sourceAt(file, key, "")
+		d.source = &s
+	}
+	return nil
+}
+
 // config reads and checks the files, and makes a configuration of them.
-func (d *dialling) config() (*tls.Config, error) {
-	if err := d.read(); err != nil {
+func (d *tlsDial) config() (*tls.Config, error) {
+	if err := d.parse(); err != nil {
 		return nil, err
 	}
 	o := &tlsio.ClientOptions{
 		NextProtos: d.protos, MinVersion: d.minVersion, MaxVersion: d.maxVersion,
-		InsecureSkipVerify: d.verify == verifyNone, Logger: d.log,
+		InsecureSkipVerify: d.verify == verifyNone, Logger: d.Logger,
 	}
 	if d.verify == verifyNone && d.roots != "" {
 		return nil, d.fail(d.rootsArg, d.roots, fmt.Errorf("%w: trust roots %q and verify=none, which asks none", ErrContradiction, d.roots))
@@ -52,7 +64,7 @@ func (d *dialling) config() (*tls.Config, error) {
 	}
 	if d.roots != "" {
 		roots := rootsAt(d.roots)
-		pool, err := roots.Load(d.log)
+		pool, err := roots.Load(d.Logger)
 		if err != nil {
 			return nil, d.fail(d.rootsArg, d.roots, err)
 		}
@@ -83,22 +95,42 @@ func trusted(certs []*x509.Certificate, roots *x509.CertPool) error {
 }
 
 // connect connects over another place.
-func (d *dialling) connect(r *reactor.Reactor, over endpoint.Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
+func (d *tlsDial) connect(r *reactor.Reactor, over endpoint.Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	if p, ok := f.(tlsio.Protocols); ok {
 		cfg = cfg.Clone()
 		cfg.NextProtos = p.NextProtos() // TLS-51
 	}
 	g := &guests{Factory: f, r: r, host: d.host}
-	return over.Connect(r, tlsio.Client(cfg, g, d.o), func(p reactor.Protocol, err error) { done(unguest(p), err) })
+	return over.Connect(r, tlsio.Client(cfg, g, d.Options), func(p reactor.Protocol, err error) { done(unguest(p), err) })
 }
 
-// refused is a Connect that fails because of what the place is.
-func refused(r *reactor.Reactor, host endpoint.Host, port uint16, done func(reactor.Protocol, error), err error) (cancel func()) {
-	c := newConnecting(r, nil, done)
-	c.dest = kernel.HostAddr(string(host), port)
-	if ip, literal := host.IP(); literal {
-		c.dest = kernel.TCPAddr(ip, port)
+// prepared is what a client's place has made of its fields.
+type prepared struct {
+	tlsDial
+	cfg  *tls.Config
+	over endpoint.Client
+}
+
+// preparation keeps what was prepared. Several goroutines may use it.
+type preparation struct{ ready atomic.Pointer[prepared] }
+
+// of is what was prepared, by prepare if there is nothing yet. prepare fills p, but for
+// its cfg.
+func (x *preparation) of(prepare func(p *prepared) error) (*prepared, error) {
+	if p := x.ready.Load(); p != nil {
+		return p, nil
 	}
-	c.refuse(err)
-	return c.cancel
+	p := new(prepared)
+	err := prepare(p)
+	if err != nil {
+		return nil, err
+	}
+	if p.Options == nil {
+		p.Options = new(tlsio.Options)
+	}
+	if p.cfg, err = p.config(); err != nil {
+		return nil, err
+	}
+	x.ready.Store(p)
+	return p, nil
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// listening is a place to listen for TLS, on TCP.
-type listening struct {
-	terms
+// tlsListen is a place to listen for TLS, on TCP.
+type tlsListen struct {
+	tlsPlace
 	tcp      TCPServer
 	source   tlsio.CertSource
 	argument string // that names the certificate
@@ -24,11 +24,11 @@ type listening struct {
 
 // config reads and checks the files, and makes a configuration of them, with a
 // store of its own.
-func (l *listening) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error) {
+func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error) {
 	if err := l.tcp.Check(); err != nil {
 		return nil, nil, l.renamed(err)
 	}
-	if err := l.read(); err != nil {
+	if err := l.parse(); err != nil {
 		return nil, nil, err
 	}
 	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{l.source}})
@@ -49,7 +49,7 @@ func (l *listening) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error)
 	}
 	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{
 		Store: store, ClientCAs: rootsAt(l.clients), OptionalClientCert: l.optional,
-		NextProtos: l.protocolsFor(f), MinVersion: l.minVersion, MaxVersion: l.maxVersion, Logger: l.log,
+		NextProtos: l.protocolsFor(f), MinVersion: l.minVersion, MaxVersion: l.maxVersion, Logger: l.Logger,
 	})
 	if err != nil {
 		return nil, nil, l.fail("clientCAs", l.clients, err)
@@ -59,21 +59,21 @@ func (l *listening) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error)
 
 // check is for the Check of a scheme: what is read is not kept, for it may change
 // until Listen.
-func (l *listening) check() error {
+func (l *tlsListen) check() error {
 	_, _, err := l.config(nil)
 	return err
 }
 
-func (l *listening) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (l *tlsListen) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
 	cfg, store, err := l.config(f)
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
 	}
-	g := &guests{Factory: f, r: r, log: l.log}
+	g := &guests{Factory: f, r: r, log: l.Logger}
 	if l.every >= 0 {
 		var reloader *tlsio.Reloader
 		g.begin = func() {
-			c := &tlsio.ReloadConfig{Every: l.every, Logger: l.log}
+			c := &tlsio.ReloadConfig{Every: l.every, Logger: l.Logger}
 			if l.every > 0 {
 				c.Settle = min(l.every, time.Second)
 			}
@@ -81,5 +81,5 @@ func (l *listening) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 		}
 		g.end = func() { reloader.Stop() }
 	}
-	return l.tcp.Listen(r, tlsio.Server(cfg, g, l.o))
+	return l.tcp.Listen(r, tlsio.Server(cfg, g, l.Options))
 }

@@ -1,13 +1,10 @@
 package std
 
 import (
-	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TLSServer is tls:port:certificates[:interface[:backlog]] for listening: TLS on
@@ -20,17 +17,10 @@ import (
 type TLSServer struct {
 	_ struct{} `help:"Listens on TCP for TLS 1.2 and 1.3. Certificate files that change are read again."`
 
-	// Port is the port number. Zero takes a free one.
-	Port uint16 `ep:"port,0" help:"port number or service name; 0 takes a free one"`
 	// Certificates is a PEM file of a certificate, its chain and, unless PrivateKey
 	// is set, its key; or a directory of such files, among which the name counts that
 	// a client asks for.
 	Certificates string `ep:"certificates,1" help:"PEM file of a certificate, its chain and its key; or a directory of such .pem files, one for each name"`
-	// Interface is the local address, as in a TCPServer.
-	Interface netip.Addr `ep:"interface,2,optional" help:"local IP address; without it, every IPv4 address"`
-	// Backlog is how many connections may wait to be accepted. Zero or negative:
-	// as many as the system allows.
-	Backlog int `ep:"backlog,3,optional" help:"connections that may wait; without it, as many as the system allows"`
 	// PrivateKey is the PEM file of the key, if it is not in the certificate's.
 	PrivateKey string `ep:"privateKey" help:"PEM file of the private key, if it is another"`
 	// ExtraCertChain is a PEM file of more certificates of the chain.
@@ -40,28 +30,16 @@ type TLSServer struct {
 	ClientCAs string `ep:"clientCAs" help:"PEM file or directory of authorities; clients must show a certificate of one"`
 	// OptionalClientCert lets clients in that show none.
 	OptionalClientCert bool `ep:"optionalClientCert" help:"let clients in that show no certificate"`
-	// ALPN is what is offered by ALPN, best first, with commas between. A factory that
-	// is a tlsio.Protocols takes its place (TLS-51).
-	ALPN string `ep:"alpn" help:"application protocols, best first, separated by commas"`
-	// MinVersion and MaxVersion are 1.2 or 1.3. Empty: 1.2 and the newest there is.
-	MinVersion string `ep:"minVersion" help:"least version of TLS, 1.2 or 1.3; without it, 1.2"`
-	MaxVersion string `ep:"maxVersion" help:"greatest version of TLS; without it, the newest"`
+	// TLSParameters are ALPN, MinVersion and MaxVersion.
+	TLSParameters
 	// Reload is the time between two looks at the certificates' files; what is new is
 	// used when it has stayed the same for so long, or 1 s. Zero: 30 s; negative: they
 	// are read once.
 	Reload time.Duration `ep:"reload" help:"time between two looks at the certificates' files; without it, 30 s; negative: never"`
-	// NoDelay sends small segments at once.
-	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
-	// KeepAlive probes idle peers.
-	KeepAlive bool `ep:"keepalive" help:"probe idle peers"`
-	// Logger hears of handshakes that failed, of certificates that were read again,
-	// and of files that were skipped. Of failures there are at most ten lines a second
-	// for each port; the next one says how many were not logged. Nil: nobody. It is no
-	// argument.
-	Logger *slog.Logger
-	// Options are those of the connections; places that share them share their bounds.
-	// Nil: the defaults. It is no argument.
-	Options *tlsio.Options
+	// TCPServer is where it listens.
+	TCPServer `ep:"interface,2,optional backlog,3,optional"`
+	// TLSSettings are Logger and Options. They are no arguments.
+	TLSSettings
 }
 
 // Check reads the files, and fails if no server can be made of them: with an
@@ -76,11 +54,11 @@ func (e *TLSServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 // String is the description.
 func (e *TLSServer) String() string { return endpoint.Describe("tls", e) }
 
-func (e *TLSServer) plain() *listening {
-	return &listening{
-		terms:  terms{scheme: "tls", alpn: e.ALPN, low: e.MinVersion, high: e.MaxVersion, log: e.Logger, o: e.Options},
-		tcp:    TCPServer{Port: e.Port, Interface: e.Interface, Backlog: e.Backlog, NoDelay: e.NoDelay, KeepAlive: e.KeepAlive},
-		source: sourceAt(e.Certificates, e.PrivateKey, e.ExtraCertChain), argument: "certificates",
+func (e *TLSServer) plain() *tlsListen {
+	return &tlsListen{
+		tlsPlace: tlsPlace{scheme: "tls", TLSParameters: e.TLSParameters, TLSSettings: e.TLSSettings},
+		tcp:      e.TCPServer,
+		source:   sourceAt(e.Certificates, e.PrivateKey, e.ExtraCertChain), argument: "certificates",
 		clients: e.ClientCAs, optional: e.OptionalClientCert, every: e.Reload,
 	}
 }
