@@ -38,7 +38,7 @@ func Example() {
 	}
 	r := reactor.New(k, reactor.Config{})
 	defer r.Close()
-	schemes := std.Schemes()
+	schemes := std.Schemes(nil)
 
 	server, err := schemes.Server("tcp:0:interface=127.0.0.1")
 	if err != nil {

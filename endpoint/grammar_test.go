@@ -180,7 +180,7 @@ func FuzzSchemes(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		std := std.Schemes()
+		std := std.Schemes(nil)
 		describesItself(t, s, std.Server)
 		describesItself(t, s, std.Client)
 	})

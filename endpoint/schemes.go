@@ -69,7 +69,7 @@ type Checker interface {
 // (GRAM-9). Each maker returns a new pointer to a struct, with the defaults of
 // its arguments, whose fields are filled from the description:
 //
-//	schemes := std.Schemes()
+//	schemes := std.Schemes(nil)
 //	schemes.Servers["flaky"] = func() endpoint.Server { return &Flaky{Every: 3} }
 //
 // The fields that are arguments are tagged `ep:"name,position,optional"`. One

@@ -49,7 +49,7 @@ func (e *all) Check() error {
 }
 
 func withAll() endpoint.Schemes {
-	s := std.Schemes()
+	s := std.Schemes(nil)
 	s.Servers["all"] = func() endpoint.Server { return &all{N: 3} }
 	return s
 }
@@ -180,7 +180,7 @@ func TestHostErrors(t *testing.T) {
 		"bu\u0308cher.example":          "wrong host name: \"bu\u0308cher.example\": U+0308: give the composed letter of normal width, or the label as xn--",
 	} {
 		want := fmt.Sprintf("endpoint tcp: host: %q is not a host name: %s", host, reason)
-		_, err := std.Schemes().Client("tcp:" + endpoint.Quote(host) + ":80")
+		_, err := std.Schemes(nil).Client("tcp:" + endpoint.Quote(host) + ":80")
 		if err == nil || err.Error() != want || !errors.Is(err, endpoint.ErrArgument) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
@@ -200,9 +200,9 @@ func TestUnknownScheme(t *testing.T) {
 		{"tpc:80", true, `unknown endpoint type "tpc"; did you mean "tcp"?; known for connecting: ssl, tcp, tcp4, tcp6, tls`},
 		{"TCP5:80", false, `unknown endpoint type "TCP5"; did you mean "tcp"?; known for listening: ssl, tcp, tcp4, tcp6, tls`},
 	} {
-		_, err := std.Schemes().Server(c.in)
+		_, err := std.Schemes(nil).Server(c.in)
 		if c.client {
-			_, err = std.Schemes().Client(c.in)
+			_, err = std.Schemes(nil).Client(c.in)
 		}
 		e, ok := errors.AsType[*endpoint.UnknownSchemeError](err)
 		if !ok || !errors.Is(err, endpoint.ErrUnknownScheme) {
@@ -214,10 +214,10 @@ func TestUnknownScheme(t *testing.T) {
 			t.Errorf("%q: %+v\n got %v\nwant %s", c.in, *e, e, c.text)
 		}
 	}
-	if _, err := std.Schemes().Server(`tcp:80\`); !errors.Is(err, endpoint.ErrSyntax) {
+	if _, err := std.Schemes(nil).Server(`tcp:80\`); !errors.Is(err, endpoint.ErrSyntax) {
 		t.Errorf("Server: %v", err)
 	}
-	if _, err := std.Schemes().Client(`tcp:80\`); !errors.Is(err, endpoint.ErrSyntax) {
+	if _, err := std.Schemes(nil).Client(`tcp:80\`); !errors.Is(err, endpoint.ErrSyntax) {
 		t.Errorf("Client: %v", err)
 	}
 	if _, err := (endpoint.Schemes{}).Server("tcp:80"); !errors.Is(err, endpoint.ErrUnknownScheme) {
@@ -246,12 +246,12 @@ func TestSchemeCaseGRAM5(t *testing.T) {
 
 // GRAM-9: the registry is a value; changing one changes no other.
 func TestStdIsFresh(t *testing.T) {
-	delete(std.Schemes().Servers, "tcp")
-	delete(std.Schemes().Clients, "tcp")
-	if _, err := std.Schemes().Server("tcp:80"); err != nil {
+	delete(std.Schemes(nil).Servers, "tcp")
+	delete(std.Schemes(nil).Clients, "tcp")
+	if _, err := std.Schemes(nil).Server("tcp:80"); err != nil {
 		t.Error(err)
 	}
-	if _, err := std.Schemes().Client("tcp:a:80"); err != nil {
+	if _, err := std.Schemes(nil).Client("tcp:a:80"); err != nil {
 		t.Error(err)
 	}
 }
@@ -284,7 +284,7 @@ Places to connect to:
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	std := std.Schemes().Help()
+	std := std.Schemes(nil).Help()
 	for _, line := range []string{
 		"\n  tcp:port[:interface[:backlog]][:nodelay=][:keepalive=]\n",  // GRAM-10
 		"\n  tcp6:port[:backlog[:interface]][:nodelay=][:keepalive=]\n", // GRAM-11

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -21,7 +20,7 @@ Example:
 
 // Run serves chargen.
 func (c *chargenCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, std.Schemes(), c.Endpoints, func(*server) reactor.Factory { return NewChargens() })
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, func(*server) reactor.Factory { return NewChargens() })
 }
 
 // The lines of RFC 864: 72 of the 95 printing characters of ASCII, each line

@@ -10,7 +10,7 @@ import (
 	"syscall"
 
 	"github.com/whorl-go/whorl/endpoint"
-	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -33,8 +33,7 @@ Examples:
 
 // Run connects.
 func (c *connectCommand) Run(g *globals, t terminal) error {
-	log, _ := g.logger(t.err)
-	to, err := logging(std.Schemes(), log).Client(c.Endpoint)
+	to, err := g.schemes(t, kernel.StreamOptions{}).Client(c.Endpoint)
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}

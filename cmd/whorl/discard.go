@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -18,7 +18,7 @@ func (*discardCommand) Help() string {
 
 // Run serves discard.
 func (c *discardCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, std.Schemes(), c.Endpoints, func(*server) reactor.Factory { return reactor.Each[Discard]() })
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, func(*server) reactor.Factory { return reactor.Each[Discard]() })
 }
 
 // Discard throws away what arrives (RFC 863), and closes when the peer ends.

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -22,7 +22,7 @@ Examples:
 
 // Run serves echo.
 func (c *echoCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, std.Schemes(), c.Endpoints, func(*server) reactor.Factory { return reactor.Each[Echo]() })
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, func(*server) reactor.Factory { return reactor.Each[Echo]() })
 }
 
 // Echo sends back what arrives (RFC 862). It reads no more while the peer does

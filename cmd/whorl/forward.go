@@ -30,8 +30,7 @@ Examples, the second of which ends TLS and the third begins it:
 
 // Run serves the forwarder.
 func (c *forwardCommand) Run(g *globals, t terminal) error {
-	log, _ := g.logger(t.err)
-	known := logging(prompt(), log)
+	known := g.schemes(t, kernel.StreamOptions{NoDelay: true})
 	to, err := known.Client(c.Connect)
 	if err != nil {
 		return misplaced(c.Connect, err)

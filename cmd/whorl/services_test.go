@@ -253,7 +253,7 @@ func TestServeAllOrNothing(t *testing.T) {
 		var s *server
 		g := globals{Kernel: w.Name(), LogLevel: "info"}
 		texts := []string{"tcp:0:interface=127.0.0.1", "tcp:0:interface=192.0.2.1"}
-		err := g.serve(terminal{err: &log}, std.Schemes(), texts, func(made *server) reactor.Factory {
+		err := g.serve(terminal{err: &log}, std.Schemes(nil), texts, func(made *server) reactor.Factory {
 			s = made
 			return reactor.Each[Echo]()
 		})

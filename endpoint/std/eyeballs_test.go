@@ -399,9 +399,9 @@ func TestTCPArgumentErrors(t *testing.T) {
 	} {
 		var err error
 		if d, ok := strings.CutPrefix(description, "client "); ok {
-			_, err = std.Schemes().Client(d)
+			_, err = std.Schemes(nil).Client(d)
 		} else {
-			_, err = std.Schemes().Server(d)
+			_, err = std.Schemes(nil).Server(d)
 		}
 		if err == nil || err.Error() != want || !errors.Is(err, endpoint.ErrArgument) {
 			t.Errorf("%s:\ngot  %v\nwant %s", description, err, want)

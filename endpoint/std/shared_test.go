@@ -25,14 +25,14 @@ func TestStreamOptionsAreArgumentsOfEveryScheme(t *testing.T) {
 	}
 	var known [2][]string
 	for i := range known {
-		_, err := std.Schemes().Server("")
+		_, err := std.Schemes(nil).Server("")
 		if i == 1 {
-			_, err = std.Schemes().Client("")
+			_, err = std.Schemes(nil).Client("")
 		}
 		e, _ := errors.AsType[*endpoint.UnknownSchemeError](err)
 		known[i] = e.Known
 	}
-	help := std.Schemes().Help()
+	help := std.Schemes(nil).Help()
 	options := reflect.TypeFor[kernel.StreamOptions]()
 	for i := range options.NumField() {
 		f := options.Field(i)

@@ -1,32 +1,57 @@
 // Package std has the usual places to listen and to connect: TCP and TLS.
+//
+// Each place is a struct with the arguments of its scheme. [Schemes] is the set of all
+// of them; the structs may also be used without a description.
 package std
 
 import (
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/tlsio"
 )
+
+// Options are what all places of a set have in common. Nil and the zero value are the
+// defaults.
+type Options struct {
+	// StreamOptions are the values of these arguments when a description does not
+	// give them.
+	kernel.StreamOptions
+	// TLSSettings are those of the places of TLS. If its Options are nil, the places of
+	// the set share a zero value.
+	TLSSettings
+}
 
 // Schemes is a new set of the types of this package: tcp, tcp4 and tcp6, each for
 // listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); and tls
 // and ssl, for listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient],
-// [SSLClient]). The places of TLS of one set have the same tlsio.Options.
-func Schemes() endpoint.Schemes {
-	t := TLSSettings{Options: new(tlsio.Options)}
+// [SSLClient]).
+func Schemes(o *Options) endpoint.Schemes {
+	if o == nil {
+		o = new(Options)
+	}
+	tls := o.TLSSettings
+	if tls.Options == nil {
+		tls.Options = new(tlsio.Options)
+	}
+	listen := kernel.ListenOptions{StreamOptions: o.StreamOptions}
+	server, client := TCPServer{ListenOptions: listen}, TCPClient{StreamOptions: o.StreamOptions}
+	server4, client4, client6 := server, client, client
+	server4.Family, client4.Family, client6.Family = IPv4, IPv4, IPv6
 	s := endpoint.Schemes{
 		Servers: map[string]func() endpoint.Server{
-			"tcp":  func() endpoint.Server { return &TCPServer{} },
-			"tcp4": func() endpoint.Server { return &TCPServer{Family: IPv4} },
-			"tcp6": func() endpoint.Server { return &TCP6Server{} },
-			"tls":  func() endpoint.Server { return &TLSServer{TLSSettings: t} },
-			"ssl":  func() endpoint.Server { return &SSLServer{TLSSettings: t} },
+			"tcp":  func() endpoint.Server { e := server; return &e },
+			"tcp4": func() endpoint.Server { e := server4; return &e },
+			"tcp6": func() endpoint.Server { return &TCP6Server{ListenOptions: listen} },
+			"tls":  func() endpoint.Server { return &TLSServer{TCPServer: server, TLSSettings: tls} },
+			"ssl":  func() endpoint.Server { return &SSLServer{TCPServer: server, TLSSettings: tls} },
 		},
 		Clients: map[string]func() endpoint.Client{
-			"tcp":  func() endpoint.Client { return &TCPClient{} },
-			"tcp4": func() endpoint.Client { return &TCPClient{Family: IPv4} },
-			"tcp6": func() endpoint.Client { return &TCPClient{Family: IPv6} },
-			"ssl":  func() endpoint.Client { return &SSLClient{TLSSettings: t} },
+			"tcp":  func() endpoint.Client { e := client; return &e },
+			"tcp4": func() endpoint.Client { e := client4; return &e },
+			"tcp6": func() endpoint.Client { e := client6; return &e },
+			"ssl":  func() endpoint.Client { return &SSLClient{TCPClient: client, TLSSettings: tls} },
 		},
 	}
-	s.Clients["tls"] = func() endpoint.Client { return &TLSClient{TLSSettings: t, Known: s} }
+	s.Clients["tls"] = func() endpoint.Client { return &TLSClient{TCPClient: client, TLSSettings: tls, Known: s} }
 	return s
 }

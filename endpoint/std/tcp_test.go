@@ -52,7 +52,7 @@ func (r *result) done(p reactor.Protocol, err error) {
 
 func server(t *testing.T, description string) endpoint.Server {
 	t.Helper()
-	e, err := std.Schemes().Server(description)
+	e, err := std.Schemes(nil).Server(description)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func server(t *testing.T, description string) endpoint.Server {
 
 func client(t *testing.T, description string) endpoint.Client {
 	t.Helper()
-	e, err := std.Schemes().Client(description)
+	e, err := std.Schemes(nil).Client(description)
 	if err != nil {
 		t.Fatal(err)
 	}

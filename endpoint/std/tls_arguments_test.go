@@ -74,9 +74,9 @@ func TestTLSArgumentErrors(t *testing.T) {
 	} {
 		var err error
 		if d, ok := strings.CutPrefix(c.description, "client "); ok {
-			_, err = std.Schemes().Client(d)
+			_, err = std.Schemes(nil).Client(d)
 		} else {
-			_, err = std.Schemes().Server(c.description)
+			_, err = std.Schemes(nil).Server(c.description)
 		}
 		e, ok := errors.AsType[*endpoint.ArgumentError](err)
 		if !ok || e.Argument != c.argument || c.is != nil && !errors.Is(err, c.is) {

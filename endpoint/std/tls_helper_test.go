@@ -158,29 +158,7 @@ func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, n
 
 // with are the standard schemes, whose places of TLS log to l.
 func (l *lines) with() endpoint.Schemes {
-	s := std.Schemes()
-	tlsServer, sslServer, tlsClient, sslClient := s.Servers["tls"], s.Servers["ssl"], s.Clients["tls"], s.Clients["ssl"]
-	s.Servers["tls"] = func() endpoint.Server {
-		e := tlsServer().(*std.TLSServer)
-		e.Logger = l.logger()
-		return e
-	}
-	s.Servers["ssl"] = func() endpoint.Server {
-		e := sslServer().(*std.SSLServer)
-		e.Logger = l.logger()
-		return e
-	}
-	s.Clients["tls"] = func() endpoint.Client {
-		e := tlsClient().(*std.TLSClient)
-		e.Logger = l.logger()
-		return e
-	}
-	s.Clients["ssl"] = func() endpoint.Client {
-		e := sslClient().(*std.SSLClient)
-		e.Logger = l.logger()
-		return e
-	}
-	return s
+	return std.Schemes(&std.Options{TLSSettings: std.TLSSettings{Logger: l.logger()}})
 }
 
 func (l *lines) count() int { return strings.Count(l.String(), "\n") }

@@ -17,7 +17,7 @@ func main() {
 		log.Fatal(err)
 	}
 	r := reactor.New(k, reactor.Config{Signals: reactor.StopSignals()})
-	place, err := std.Schemes().Server("tcp:8008")
+	place, err := std.Schemes(nil).Server("tcp:8008")
 	if err == nil {
 		_, err = place.Listen(r, new(room.Room))
 	}
