@@ -24,5 +24,5 @@
 //
 // is the Go API, the argument "port", the first by position, and its line in the
 // help text. [Schemes] is a set of types. It is a value: package std makes one of
-// the usual types, and adding to it is assigning to its maps.
+// the usual types, and a program may add its own.
 package endpoint

@@ -96,9 +96,8 @@ func (e *Flaky) String() string { return endpoint.Describe("flaky", e) }
 
 // A scheme of one's own is a struct; its tags are its grammar and its help.
 func ExampleSchemes() {
-	schemes := endpoint.Schemes{Servers: map[string]func() endpoint.Server{
-		"flaky": func() endpoint.Server { return &Flaky{Every: 3} },
-	}}
+	var schemes endpoint.Schemes
+	schemes.AddServer("flaky", func() endpoint.Server { return &Flaky{Every: 3} })
 	fmt.Println(schemes.Server("flaky:http"))
 	fmt.Println(schemes.Server("flaky:80:every=0"))
 	fmt.Println(schemes.Server("flaky:80:evrey=2"))

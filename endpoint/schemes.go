@@ -65,15 +65,16 @@ type Checker interface {
 	Check() error
 }
 
-// Schemes is the set of known types, for listening and for connecting, by name
-// (GRAM-9). Each maker returns a new pointer to a struct, with the defaults of
-// its arguments, whose fields are filled from the description:
+// Schemes is a set of known types, for listening and for connecting, by name (GRAM-9).
+// The zero Schemes knows nothing. It is not for several goroutines at a time while
+// something is added.
 //
 //	schemes := std.Schemes(nil)
-//	schemes.Servers["flaky"] = func() endpoint.Server { return &Flaky{Every: 3} }
+//	schemes.AddServer("flaky", func() endpoint.Server { return &Flaky{Every: 3} })
 //
-// The fields that are arguments are tagged `ep:"name,position,optional"`. One
-// without a position can only be given by its keyword, and need not be; one with
+// A type is a struct, and its maker returns a new pointer to one, with the defaults of
+// its arguments. The fields that are arguments are tagged `ep:"name,position,optional"`.
+// One without a position can only be given by its keyword, and need not be; one with
 // a position, counted from 0, must be given unless it says optional. A tag
 // `help:"..."` is its line in the help text; that of a field called _ is the
 // type's own. How a field is written follows from its Go type:
@@ -91,26 +92,45 @@ type Checker interface {
 // where it does. A tag on the embedding gives some of them other positions:
 //
 //	TCPServer `ep:"port,0 interface,2,optional"`
-//
-// A struct with other tagged fields, or contradictory tags, or two arguments of the
-// same name, panics at its first use. The zero Schemes knows nothing.
 type Schemes struct {
-	Servers map[string]func() Server
-	Clients map[string]func() Client
+	servers map[string]func() Server
+	clients map[string]func() Client
+}
+
+// AddServer makes name a type for listening, in the place of what had the name before.
+// It panics if the tags of the struct contradict each other: if two arguments have one
+// name, for instance, or a field has a type that cannot be written.
+func (s *Schemes) AddServer(name string, mk func() Server) {
+	s.servers = added(s.servers, name, mk)
+}
+
+// AddClient makes name a type for connecting, as AddServer does for listening.
+func (s *Schemes) AddClient(name string, mk func() Client) {
+	s.clients = added(s.clients, name, mk)
+}
+
+// added is known with one more type, whose tags are good.
+func added[T any](known map[string]func() T, name string, mk func() T) map[string]func() T {
+	formOf(mk())
+	if known == nil {
+		known = map[string]func() T{}
+	}
+	known[name] = mk
+	return known
 }
 
 // Server is the place to listen that description names. Upper and lower case of
 // the type do not matter (GRAM-5). Errors are known here, not at Listen: a
 // [*SyntaxError], an [*UnknownSchemeError] or an [*ArgumentError] (GRAM-6,
 // GRAM-7).
-func (s Schemes) Server(description string) (Server, error) {
-	return find(s.Servers, description, false)
+func (s *Schemes) Server(description string) (Server, error) {
+	return find(s.servers, description, false)
 }
 
 // Client is the place to connect to that description names, as Server is for
 // listening.
-func (s Schemes) Client(description string) (Client, error) {
-	return find(s.Clients, description, true)
+func (s *Schemes) Client(description string) (Client, error) {
+	return find(s.clients, description, true)
 }
 
 func find[T any](known map[string]func() T, description string, client bool) (T, error) {
@@ -168,12 +188,12 @@ func Arguments(e any) []Argument {
 // Help is what the descriptions may say, made from the structs: each type with
 // its arguments and their defaults, for listening and then for connecting,
 // sorted.
-func (s Schemes) Help() string {
+func (s *Schemes) Help() string {
 	var b strings.Builder
 	b.WriteString("Places to listen:\n")
-	help(&b, s.Servers)
+	help(&b, s.servers)
 	b.WriteString("\nPlaces to connect to:\n")
-	help(&b, s.Clients)
+	help(&b, s.clients)
 	return b.String()
 }
 

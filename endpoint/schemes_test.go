@@ -48,11 +48,13 @@ func (e *all) Check() error {
 	return nil
 }
 
-func withAll() endpoint.Schemes {
+func withAll() *endpoint.Schemes {
 	s := std.Schemes(nil)
-	s.Servers["all"] = func() endpoint.Server { return &all{N: 3} }
+	s.AddServer("all", newAll)
 	return s
 }
+
+func newAll() endpoint.Server { return &all{N: 3} }
 
 // GRAM-9: a scheme of one's own is found by its name and gets its arguments, by
 // position or keyword.
@@ -220,7 +222,7 @@ func TestUnknownScheme(t *testing.T) {
 	if _, err := std.Schemes(nil).Client(`tcp:80\`); !errors.Is(err, endpoint.ErrSyntax) {
 		t.Errorf("Client: %v", err)
 	}
-	if _, err := (endpoint.Schemes{}).Server("tcp:80"); !errors.Is(err, endpoint.ErrUnknownScheme) {
+	if _, err := new(endpoint.Schemes).Server("tcp:80"); !errors.Is(err, endpoint.ErrUnknownScheme) {
 		t.Errorf("the zero Schemes: %v", err)
 	}
 }
@@ -229,7 +231,7 @@ func TestUnknownScheme(t *testing.T) {
 // a scheme of one's own.
 func TestSchemeCaseGRAM5(t *testing.T) {
 	s := withAll()
-	s.Servers["Odd"] = func() endpoint.Server { return &all{N: 1} }
+	s.AddServer("Odd", func() endpoint.Server { return &all{N: 1} })
 	for _, in := range []string{"TCP:80", "Tcp6:80", "ALL:/tmp:1", "odd:a:1", "ODD:a:1", "Odd:a:1"} {
 		if _, err := s.Server(in); err != nil {
 			t.Errorf("Server %q: %v", in, err)
@@ -238,7 +240,7 @@ func TestSchemeCaseGRAM5(t *testing.T) {
 	if _, err := s.Client("TCP:a.example:80"); err != nil {
 		t.Error(err)
 	}
-	s.Servers["ODD"] = func() endpoint.Server { return &all{N: 2} }
+	s.AddServer("ODD", func() endpoint.Server { return &all{N: 2} })
 	if e, err := s.Server("Odd:a:1"); err != nil || e.(*all).N != 1 {
 		t.Errorf("the exact name does not come first: %v, %v", e, err)
 	}
@@ -246,21 +248,25 @@ func TestSchemeCaseGRAM5(t *testing.T) {
 
 // GRAM-9: the registry is a value; changing one changes no other.
 func TestStdIsFresh(t *testing.T) {
-	delete(std.Schemes(nil).Servers, "tcp")
-	delete(std.Schemes(nil).Clients, "tcp")
-	if _, err := std.Schemes(nil).Server("tcp:80"); err != nil {
-		t.Error(err)
+	s := std.Schemes(nil)
+	s.AddServer("tcp", newAll)
+	s.AddClient("tcp", func() endpoint.Client { return &std.TCPClient{Family: std.IPv6} })
+	if e, err := s.Server("tcp:80:1"); err != nil || e.String() != "all:80:1:n=3" {
+		t.Errorf("the new type does not take the place of the old: %v, %v", e, err)
 	}
-	if _, err := std.Schemes(nil).Client("tcp:a:80"); err != nil {
-		t.Error(err)
+	if e, err := std.Schemes(nil).Server("tcp:80"); err != nil || e.String() != "tcp:80" {
+		t.Error(e, err)
+	}
+	if e, err := std.Schemes(nil).Client("tcp:a:80"); err != nil || e.String() != "tcp:a:80" {
+		t.Error(e, err)
 	}
 }
 
 // The help text is made from the structs.
 func TestHelp(t *testing.T) {
-	s := withAll()
-	s.Servers = map[string]func() endpoint.Server{"all": s.Servers["all"]}
-	s.Clients = map[string]func() endpoint.Client{"tcp4": s.Clients["tcp4"]}
+	var s endpoint.Schemes
+	s.AddServer("all", newAll)
+	s.AddClient("tcp4", func() endpoint.Client { return &std.TCPClient{Family: std.IPv4} })
 	want := `Places to listen:
 
   all:path:port[:mode][:wait=][:on=][:n=][:small=][:big=][:ip=][:host=]
@@ -381,9 +387,8 @@ func TestBadStructsPanic(t *testing.T) {
 					t.Errorf("panic %v; want one that says %s", v, want)
 				}
 			}()
-			s := endpoint.Schemes{Servers: map[string]func() endpoint.Server{"x": func() endpoint.Server { return e }}}
-			_, err := s.Server("x:1")
-			t.Errorf("%T is taken: %v", e, err)
+			new(endpoint.Schemes).AddServer("x", func() endpoint.Server { return e })
+			t.Errorf("%T is taken", e)
 		}()
 	}
 }
@@ -416,9 +421,8 @@ func (e *nested) String() string { return endpoint.Describe("nested", e) }
 // Arguments of embedded structs stand where the struct does, in descriptions and in
 // the help text.
 func TestEmbeddedArguments(t *testing.T) {
-	s := endpoint.Schemes{Servers: map[string]func() endpoint.Server{
-		"nested": func() endpoint.Server { return &nested{local: local{shared: shared{Quick: true}}} },
-	}}
+	var s endpoint.Schemes
+	s.AddServer("nested", func() endpoint.Server { return &nested{local: local{shared: shared{Quick: true}}} })
 	for in, want := range map[string]nested{
 		"nested:1":             {local: local{Port: 1, shared: shared{Quick: true}}},
 		"nested:1:a:yes":       {First: "a", local: local{Port: 1, shared: shared{Quick: true, Probe: true}}},
@@ -461,7 +465,22 @@ func TestSchemeMustBePointer(t *testing.T) {
 			t.Errorf("panic %v", v)
 		}
 	}()
-	s := endpoint.Schemes{Servers: map[string]func() endpoint.Server{"x": func() endpoint.Server { return byValue{} }}}
-	_, err := s.Server("x")
-	t.Errorf("taken: %v", err)
+	new(endpoint.Schemes).AddServer("x", func() endpoint.Server { return byValue{} })
+	t.Error("taken")
+}
+
+// Places to connect to are looked at when they are added, as those to listen are.
+func TestBadClientPanics(t *testing.T) {
+	type twice struct {
+		std.TCPClient
+		Quick bool `ep:"nodelay"`
+	}
+	defer func() {
+		want := `two arguments "nodelay": TCPClient.StreamOptions.NoDelay and Quick`
+		if v := recover(); !strings.Contains(fmt.Sprint(v), want) {
+			t.Errorf("panic %v; want %s", v, want)
+		}
+	}()
+	new(endpoint.Schemes).AddClient("x", func() endpoint.Client { return &twice{} })
+	t.Error("taken")
 }

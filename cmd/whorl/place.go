@@ -16,7 +16,7 @@ type place struct {
 }
 
 // places reads descriptions. All of them are read before any is opened.
-func places(known endpoint.Schemes, texts ...string) ([]place, error) {
+func places(known *endpoint.Schemes, texts ...string) ([]place, error) {
 	var all []place
 	for _, text := range texts {
 		at, err := known.Server(text)
@@ -38,7 +38,7 @@ func misplaced(text string, err error) error {
 
 // schemes are the standard types of places: streams have the options o unless their
 // description says otherwise, and TLS tells the log what it has to say.
-func (g *globals) schemes(t terminal, o kernel.StreamOptions) endpoint.Schemes {
+func (g *globals) schemes(t terminal, o kernel.StreamOptions) *endpoint.Schemes {
 	log, _ := g.logger(t.err)
 	return std.Schemes(&std.Options{StreamOptions: o, TLSSettings: std.TLSSettings{Logger: log}})
 }

@@ -33,7 +33,7 @@ func (g *globals) open(t terminal) (*reactor.Reactor, *slog.Logger, error) {
 
 // serve runs a server at the places texts name until a signal ends it. build is
 // called when there is a reactor for the factory.
-func (g *globals) serve(t terminal, known endpoint.Schemes, texts []string, build func(*server) reactor.Factory) error {
+func (g *globals) serve(t terminal, known *endpoint.Schemes, texts []string, build func(*server) reactor.Factory) error {
 	at, err := places(known, texts...)
 	if err != nil {
 		return err

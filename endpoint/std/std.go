@@ -25,7 +25,7 @@ type Options struct {
 // listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); and tls
 // and ssl, for listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient],
 // [SSLClient]).
-func Schemes(o *Options) endpoint.Schemes {
+func Schemes(o *Options) *endpoint.Schemes {
 	if o == nil {
 		o = new(Options)
 	}
@@ -37,21 +37,16 @@ func Schemes(o *Options) endpoint.Schemes {
 	server, client := TCPServer{ListenOptions: listen}, TCPClient{StreamOptions: o.StreamOptions}
 	server4, client4, client6 := server, client, client
 	server4.Family, client4.Family, client6.Family = IPv4, IPv4, IPv6
-	s := endpoint.Schemes{
-		Servers: map[string]func() endpoint.Server{
-			"tcp":  func() endpoint.Server { e := server; return &e },
-			"tcp4": func() endpoint.Server { e := server4; return &e },
-			"tcp6": func() endpoint.Server { return &TCP6Server{ListenOptions: listen} },
-			"tls":  func() endpoint.Server { return &TLSServer{TCPServer: server, TLSSettings: tls} },
-			"ssl":  func() endpoint.Server { return &SSLServer{TCPServer: server, TLSSettings: tls} },
-		},
-		Clients: map[string]func() endpoint.Client{
-			"tcp":  func() endpoint.Client { e := client; return &e },
-			"tcp4": func() endpoint.Client { e := client4; return &e },
-			"tcp6": func() endpoint.Client { e := client6; return &e },
-			"ssl":  func() endpoint.Client { return &SSLClient{TCPClient: client, TLSSettings: tls} },
-		},
-	}
-	s.Clients["tls"] = func() endpoint.Client { return &TLSClient{TCPClient: client, TLSSettings: tls, Known: s} }
+	s := new(endpoint.Schemes)
+	s.AddServer("tcp", func() endpoint.Server { e := server; return &e })
+	s.AddServer("tcp4", func() endpoint.Server { e := server4; return &e })
+	s.AddServer("tcp6", func() endpoint.Server { return &TCP6Server{ListenOptions: listen} })
+	s.AddServer("tls", func() endpoint.Server { return &TLSServer{TCPServer: server, TLSSettings: tls} })
+	s.AddServer("ssl", func() endpoint.Server { return &SSLServer{TCPServer: server, TLSSettings: tls} })
+	s.AddClient("tcp", func() endpoint.Client { e := client; return &e })
+	s.AddClient("tcp4", func() endpoint.Client { e := client4; return &e })
+	s.AddClient("tcp6", func() endpoint.Client { e := client6; return &e })
+	s.AddClient("tls", func() endpoint.Client { return &TLSClient{TCPClient: client, TLSSettings: tls, Known: s} })
+	s.AddClient("ssl", func() endpoint.Client { return &SSLClient{TCPClient: client, TLSSettings: tls} })
 	return s
 }

@@ -157,7 +157,7 @@ type lines struct{ bytes.Buffer }
 func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // with are the standard schemes, whose places of TLS log to l.
-func (l *lines) with() endpoint.Schemes {
+func (l *lines) with() *endpoint.Schemes {
 	return std.Schemes(&std.Options{TLSSettings: std.TLSSettings{Logger: l.logger()}})
 }
 

@@ -39,8 +39,8 @@ type TLSClient struct {
 	TLSParameters
 	// Over is a place to connect over, in the place of Endpoint. It is no argument.
 	Over endpoint.Client
-	// Known is where Endpoint is looked up. It is no argument.
-	Known endpoint.Schemes
+	// Known is where Endpoint is looked up. Nil: no type is known. It is no argument.
+	Known *endpoint.Schemes
 	// TLSSettings are Logger and Options. They are no arguments.
 	TLSSettings
 
@@ -100,7 +100,11 @@ func (e *TLSClient) below(p *prepared) (endpoint.Client, error) {
 		}
 		return e.Over, nil
 	}
-	over, err := e.Known.Client(e.Endpoint)
+	known := e.Known
+	if known == nil {
+		known = new(endpoint.Schemes)
+	}
+	over, err := known.Client(e.Endpoint)
 	if err != nil {
 		return nil, p.fail("endpoint", e.Endpoint, fmt.Errorf("%q: %w", e.Endpoint, err))
 	}
