@@ -8,21 +8,21 @@
 //	tcp:example.com:80:timeout=5
 //	tcp:[::1]:80
 //
-// The grammar, which [Parse] implements and which knows nothing of the types:
+// [Parse] implements the grammar, which knows nothing of the types:
 //
 //   - ':' ends a field. The first field is the type.
 //   - The first '=' in a later field makes it keyword=value; other fields are
-//     arguments by position. Both kinds may be mixed.
+//     arguments by position. A description may mix both kinds.
 //   - '\' makes the next character an ordinary one. [Quote] writes it.
-//   - A value that begins with '[' goes on to the next ']', which ends it;
-//     ':' and '=' between them are ordinary characters. The brackets are part of
-//     the value. A value that only happens to begin with '[' writes it as '\['.
+//   - A value that begins with '[' ends with the next ']'. ':' and '=' between them
+//     are ordinary characters. The brackets are part of the value. '\[' begins a
+//     value that merely starts with '['.
 //
-// What a type takes is said by a struct: a field tagged
+// A struct says which arguments a type takes. A field such as
 //
 //	Port uint16 `ep:"port,0" help:"port number or service name"`
 //
-// is the Go API, the argument "port", the first by position, and its line in the
-// help text. [Schemes] is a set of types. It is a value: package std makes one of
-// the usual types, and a program may add its own.
+// is three things: a field of the Go API, the argument "port", which is the first by
+// position, and a line of the help text. [Schemes] is a set of types. It is a value:
+// package std makes one of the usual types, and a program may add its own.
 package endpoint

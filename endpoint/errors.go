@@ -66,7 +66,7 @@ func (e *ArgumentError) Error() string {
 // Unwrap is [ErrArgument] and the reason.
 func (e *ArgumentError) Unwrap() []error { return []error{ErrArgument, e.Err} }
 
-// didYouMean is "; did you mean ...?" if one of known is close to word, else "".
+// didYouMean returns "; did you mean ...?" if one of known is close to word, else "".
 func didYouMean(word string, known []string) string {
 	best, least := "", 3 // from three mistakes on it is another word
 	for _, k := range known {
@@ -81,8 +81,9 @@ func didYouMean(word string, known []string) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// distance is how many bytes must be changed, added, dropped or swapped with
-// their neighbour to make b of a. It looks only as far as it matters here.
+// distance counts the bytes that must be changed, added, dropped or swapped with their
+// neighbour to make b of a. If the lengths differ by more than 2 it returns a large
+// number.
 func distance(a, b string) int {
 	const far = 99
 	if len(a) > len(b)+2 || len(b) > len(a)+2 {

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// form is the grammar of one type: what the tags of its struct say.
+// form is the grammar of one type, from the tags of its struct.
 type form struct {
 	summary string
 	fields  []field
-	byPlace int // the first so many fields may be given by position
+	byPlace int // how many fields, from the first, may be given by position
 }
 
 // field is one argument.
@@ -65,8 +65,8 @@ func formOf(e any) (form, reflect.Value) {
 	return f, v
 }
 
-// fieldsOf are the arguments that t declares, those of embedded structs included,
-// in the order of the fields. of is the whole struct, for messages.
+// fieldsOf returns the arguments that t declares, in the order of the fields. Those of an
+// embedded struct stand where it does. of is the whole struct, for messages.
 func fieldsOf(of, t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
@@ -90,9 +90,8 @@ func fieldsOf(of, t reflect.Type) []field {
 	return all
 }
 
-// replace gives the arguments of an embedded struct the positions that the tag of
-// the embedding says, in the form of the tags of fields, with blanks between:
-// `ep:"port,0 backlog,1,optional"`.
+// replace gives arguments of an embedded struct new positions. tag lists them in the
+// form of the tags of fields, separated by blanks: `ep:"port,0 backlog,1,optional"`.
 func replace(of reflect.Type, promoted []field, tag string) {
 	for one := range strings.FieldsSeq(tag) {
 		moved, ok := parseTag(one)
@@ -138,7 +137,7 @@ func (f *form) check(t reflect.Type) {
 	}
 }
 
-// find is the index of the argument called name, or -1.
+// find returns the index of the argument called name, or -1.
 func (f *form) find(name string) int {
 	return slices.IndexFunc(f.fields, func(a field) bool { return a.name == name })
 }
@@ -151,8 +150,7 @@ func (f *form) names(n int) []string {
 	return names
 }
 
-// fill sets the fields of e as args say (GRAM-3, GRAM-7). What args do not name
-// keeps its value.
+// fill sets the fields of e to args (GRAM-3, GRAM-7). Other fields keep their values.
 func fill(scheme string, args []Argument, e any) error {
 	f, v := formOf(e)
 	const absent, keyword, position = 0, 1, 2

@@ -24,11 +24,13 @@ type Argument struct {
 	Value string
 }
 
-// Parse splits a description into fields (GRAM-1, GRAM-2, GRAM-3). It looks
-// neither at the type nor at what the arguments mean. An empty field is an empty
-// argument by position; a keyword may be repeated. An error is a [*SyntaxError]:
-// a '\' or '[' that the end cuts short, something other than ':' after a value
-// in brackets, a '=' without a keyword, or one in the first field.
+// Parse splits a description into fields (GRAM-1, GRAM-2, GRAM-3). It looks neither at
+// the type nor at the meaning of the arguments. An empty field is an empty argument by
+// position. A keyword may be repeated. The error is a [*SyntaxError] about
+//
+//   - a '\' or '[' that the end cuts short,
+//   - something other than ':' after a value in brackets,
+//   - a '=' without a keyword, or in the first field.
 func Parse(description string) (Description, error) {
 	p := parser{in: description}
 	first, more, err := p.field()
@@ -109,7 +111,7 @@ func (p *parser) fail(want string) error {
 	return &SyntaxError{Input: p.in, Offset: p.at, Got: got, Want: want}
 }
 
-// String is the description as Parse reads it: Parse(d.String()) is d again.
+// String is the description. Parse(d.String()) is d again.
 func (d Description) String() string {
 	b := []byte(Quote(d.Scheme))
 	for _, a := range d.Args {
@@ -127,14 +129,14 @@ func (d Description) String() string {
 	return string(b)
 }
 
-// bracketed tells whether v may stand as it is because it is in brackets.
+// bracketed tells whether v is in brackets, so that it needs no escapes.
 func bracketed(v string) bool {
 	return len(v) >= 2 && v[0] == '[' && strings.IndexAny(v, `]\`) == len(v)-1
 }
 
-// Quote escapes text so that it can stand in a description as a type, a keyword
-// or a value, or as a part of one, and mean itself: Parse gives text back,
-// whatever it holds (GRAM-4). It escapes '\', ':', '=' and '['.
+// Quote escapes '\', ':', '=' and '[' in text. The result can stand in a description
+// as a type, a keyword or a value, or as a part of one, and Parse gives text back
+// (GRAM-4).
 func Quote(text string) string {
 	if !strings.ContainsAny(text, `\:=[`) {
 		return text
@@ -169,9 +171,9 @@ func (e *SyntaxError) Error() string {
 // Unwrap is [ErrSyntax].
 func (e *SyntaxError) Unwrap() error { return ErrSyntax }
 
-// Caret is two lines for a terminal: the description, and a '^' under the
-// character that was wrong. What cannot be printed stands there as '?', and each
-// character is taken to be one column wide.
+// Caret returns two lines for a terminal: the description, and a '^' under the wrong
+// character. Characters that cannot be printed are shown as '?'. Each character is
+// taken to be one column wide.
 func (e *SyntaxError) Caret() string {
 	line := strings.Map(func(c rune) rune {
 		if c == utf8.RuneError || !unicode.IsPrint(c) {

@@ -9,21 +9,21 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// Host is a host name, or an IP literal with its scope, in brackets or not. A
-// name in another script is looked up in its "xn--" form, which is also what a
-// description makes of it (HOST-1): by the rules of [tlsio.ServerName], so that a
-// letter with a combining accent must be given composed.
+// Host is a host name, or an IP literal with its scope, in brackets or not. A name in
+// another script is looked up in its "xn--" form, and a description turns it into that
+// form (HOST-1). [tlsio.ServerName] has the rules: a letter with a combining accent must
+// be given composed.
 type Host string
 
-// IP is the address that h is, an IPv4 address mapped to IPv6 as IPv4. It returns
-// false if h is a name.
+// IP returns the address that h is. An IPv4 address mapped to IPv6 is returned as IPv4.
+// It returns false if h is a name.
 func (h Host) IP() (netip.Addr, bool) {
 	ip, err := netip.ParseAddr(unbracket(string(h)))
 	return ip.Unmap(), err == nil
 }
 
-// ParseHost is the Host that text stands for: a literal without its brackets, a name
-// in ASCII. The error says why there is none.
+// ParseHost returns the Host that text stands for: a literal without its brackets, or a
+// name in ASCII. The error names text and says why it is no host.
 func ParseHost(text string) (Host, error) {
 	h := Host(text)
 	if _, ok := h.IP(); ok {
@@ -43,8 +43,8 @@ func ParseHost(text string) (Host, error) {
 	return Host(name), nil
 }
 
-// checkName knows the limits of an ASCII name in DNS, and forbids what can only be
-// a mistake.
+// checkName checks the limits of an ASCII name in DNS, and refuses characters that can
+// only be a mistake.
 func checkName(name string) error {
 	name = strings.TrimSuffix(name, ".")
 	if name == "" {

@@ -11,13 +11,13 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Server is a place to listen. Its String is a description that the registry it
-// came from reads as the same place; [Describe] writes it.
+// Server is a place to listen. Its String is a description of it, for the Schemes it
+// came from; [Describe] writes it.
 type Server interface {
 	fmt.Stringer
-	// Listen opens the place on r's goroutine and serves it with f's protocols.
-	// It may be called again, for another port. It does not panic because of
-	// what the place is: every failure is an error, and errors.Is finds
+	// Listen opens the place and serves it with f's protocols. It is called on r's
+	// goroutine, and may be called again, for another port. It does not panic because
+	// of what the place is: every failure is an error, for which errors.Is finds
 	// reactor.ErrListen (EP-1, EP-8).
 	Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error)
 }
@@ -27,57 +27,59 @@ type Server interface {
 type Listener interface {
 	// Addr is the address, with the port number that the system chose.
 	Addr() kernel.Addr
-	// StopListening accepts no more connections; those there are live on. done, if not
-	// nil, is called once, later, when the place is closed, with the error of the
-	// factory's StopFactory if there was one.
+	// StopListening accepts no more connections; those that were accepted live on. The
+	// place is closed and the factory stopped later. Then done, if not nil, is called
+	// once, with the factory's error if it had one.
 	StopListening(done func(error))
 }
 
-// Client is a place to connect to. Its String is a description that the registry
-// it came from reads as the same place; [Describe] writes it.
+// Client is a place to connect to. Its String is a description of it, for the Schemes
+// it came from; [Describe] writes it.
 type Client interface {
 	fmt.Stringer
-	// Connect starts connecting, on r's goroutine. It may be called again, for
-	// another connection. done is called once, on the same goroutine, never
-	// before Connect returns (EP-1): with the protocol that f built, after its
-	// ConnectionMade (EP-2), or with an error, for which errors.Is finds
+	// Connect starts connecting. It is called on r's goroutine, and may be called
+	// again, for another connection. done is called once, on the same goroutine, never
+	// before Connect returns (EP-1). It gets the protocol that f built, after its
+	// ConnectionMade (EP-2), or an error, for which errors.Is finds
 	// reactor.ErrConnect (EP-5).
 	//
-	// f is started and stopped as a [reactor.StartStopper], but is not a
-	// [reactor.ConnectorListener] here (EP-3). If it builds nil the connection is
-	// closed and the error is reactor.ErrNoProtocol (EP-4).
+	// f is started and stopped as a [reactor.StartStopper], but its methods as a
+	// [reactor.ConnectorListener] are not called (EP-3). If it builds nil, the
+	// connection is closed and the error is reactor.ErrNoProtocol (EP-4).
 	//
 	// cancel gives the attempt up: no connection is made, and done is called
 	// later, with reactor.ErrCancelled. After done was called, and the second
-	// time, it does nothing (EP-6).
+	// time, cancel does nothing (EP-6).
 	Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func())
 }
 
-// ConnectProtocol connects p itself to c: done gets p, or an error (EP-9). The
-// rest is as [Client] says.
+// ConnectProtocol connects p to c. done gets p, or an error (EP-9). Otherwise it is
+// c.Connect; see [Client].
 func ConnectProtocol(c Client, r *reactor.Reactor, p reactor.Protocol, done func(reactor.Protocol, error)) (cancel func()) {
 	return c.Connect(r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }), done)
 }
 
-// Checker is what a scheme's struct may also be, to refuse what it was filled
-// with. The error is made an [*ArgumentError] if it is none.
+// Checker is implemented by schemes that verify their arguments. Check is called once
+// the struct has been filled. An error that is no [*ArgumentError] is wrapped in one.
 type Checker interface {
 	Check() error
 }
 
-// Schemes is a set of known types, for listening and for connecting, by name (GRAM-9).
-// The zero Schemes knows nothing. It is not for several goroutines at a time while
-// something is added.
+// Schemes is a set of types, for listening and for connecting, by name (GRAM-9). The
+// zero Schemes is empty. Several goroutines may use it while nothing is added.
 //
 //	schemes := std.Schemes(nil)
 //	schemes.AddServer("flaky", func() endpoint.Server { return &Flaky{Every: 3} })
 //
-// A type is a struct, and its maker returns a new pointer to one, with the defaults of
-// its arguments. The fields that are arguments are tagged `ep:"name,position,optional"`.
-// One without a position can only be given by its keyword, and need not be; one with
-// a position, counted from 0, must be given unless it says optional. A tag
-// `help:"..."` is its line in the help text; that of a field called _ is the
-// type's own. How a field is written follows from its Go type:
+// A type is a struct. Its maker returns a pointer to a new one, which holds the defaults
+// of the arguments. A field is an argument if it is tagged `ep:"name,position,optional"`:
+//
+//   - `ep:"name"` may be given by its keyword.
+//   - `ep:"name,0"` must be given, by its position, counted from 0, or by its keyword.
+//   - `ep:"name,0,optional"` may be given, by either.
+//
+// A tag `help:"..."` is the argument's line in the help text. The tag of a field called _
+// is the line of the type. The Go type of a field decides how it is written:
 //
 //   - string: any text
 //   - bool: yes, no, true, false, 1 or 0
@@ -109,7 +111,7 @@ func (s *Schemes) AddClient(name string, mk func() Client) {
 	s.clients = added(s.clients, name, mk)
 }
 
-// added is known with one more type, whose tags are good.
+// added returns known with one more type. It panics if the tags are bad.
 func added[T any](known map[string]func() T, name string, mk func() T) map[string]func() T {
 	formOf(mk())
 	if known == nil {
@@ -119,16 +121,16 @@ func added[T any](known map[string]func() T, name string, mk func() T) map[strin
 	return known
 }
 
-// Server is the place to listen that description names. Upper and lower case of
-// the type do not matter (GRAM-5). Errors are known here, not at Listen: a
-// [*SyntaxError], an [*UnknownSchemeError] or an [*ArgumentError] (GRAM-6,
+// Server returns the place to listen that description names. Upper and lower case of
+// the type do not matter (GRAM-5). A mistake in the description is an error here, not
+// at Listen: a [*SyntaxError], an [*UnknownSchemeError] or an [*ArgumentError] (GRAM-6,
 // GRAM-7).
 func (s *Schemes) Server(description string) (Server, error) {
 	return find(s.servers, description, false)
 }
 
-// Client is the place to connect to that description names, as Server is for
-// listening.
+// Client returns the place to connect to that description names. Its errors are those
+// of Server.
 func (s *Schemes) Client(description string) (Client, error) {
 	return find(s.clients, description, true)
 }
@@ -162,14 +164,14 @@ func find[T any](known map[string]func() T, description string, client bool) (T,
 	return e, nil
 }
 
-// Describe writes the description of scheme with the [Arguments] that e holds, a
-// pointer to a scheme's struct. It is what a String method returns.
+// Describe writes the description of a place: scheme, and the [Arguments] that e holds.
+// The String methods of places return it.
 func Describe(scheme string, e any) string {
 	return Description{Scheme: scheme, Args: Arguments(e)}.String()
 }
 
-// Arguments are those that e holds, a pointer to a scheme's struct: those that are
-// required by position, and by keyword the others that are not zero.
+// Arguments returns the arguments that e holds, a pointer to a scheme's struct: those
+// that are required, by position, and by keyword the others that are not zero.
 func Arguments(e any) []Argument {
 	f, v := formOf(e)
 	var args []Argument
@@ -185,9 +187,8 @@ func Arguments(e any) []Argument {
 	return args
 }
 
-// Help is what the descriptions may say, made from the structs: each type with
-// its arguments and their defaults, for listening and then for connecting,
-// sorted.
+// Help returns a text about all types, for listening and then for connecting, sorted:
+// their arguments, and the defaults that are not zero.
 func (s *Schemes) Help() string {
 	var b strings.Builder
 	b.WriteString("Places to listen:\n")

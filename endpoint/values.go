@@ -14,7 +14,7 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// kind is how a field is written.
+// kind is a form in which values are written.
 type kind uint8
 
 const (
@@ -56,7 +56,7 @@ func kindOf(t reflect.Type) kind {
 	return kindNone
 }
 
-// set gives v the value that text stands for. The error names text.
+// set gives v the value of text. The error names text.
 func set(v reflect.Value, text string) (err error) {
 	switch kindOf(v.Type()) {
 	case kindString:
@@ -106,7 +106,7 @@ func set(v reflect.Value, text string) (err error) {
 	return err
 }
 
-// format is the text that set reads as v.
+// format returns the text from which set makes v.
 func format(v reflect.Value) string {
 	switch kindOf(v.Type()) {
 	case kindBool:
@@ -171,7 +171,7 @@ func parsePort(text string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// parseDuration reads a plain number, of seconds, or what time.ParseDuration does.
+// parseDuration reads a number of seconds, or the form of time.ParseDuration.
 func parseDuration(text string) (time.Duration, error) {
 	full := text
 	if strings.Trim(text, "+-.0123456789") == "" {
@@ -184,7 +184,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseIP reads an IP literal, with its scope, in brackets or not; "" is none.
+// parseIP reads an IP literal, with its scope, in brackets or not. "" is the zero Addr.
 func parseIP(text string) (netip.Addr, error) {
 	if text == "" {
 		return netip.Addr{}, nil
@@ -196,7 +196,7 @@ func parseIP(text string) (netip.Addr, error) {
 	return ip, nil
 }
 
-// unbracket takes the brackets off, if there are any.
+// unbracket removes brackets around text, if there are any.
 func unbracket(text string) string {
 	if len(text) >= 2 && text[0] == '[' && text[len(text)-1] == ']' {
 		return text[1 : len(text)-1]

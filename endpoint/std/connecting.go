@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/whorl-go/whorl/internal/eyeballs"
@@ -22,7 +21,7 @@ type connecting struct {
 	family  Family
 	cfg     reactor.DialConfig
 
-	over     bool // done was called, or will be with what is posted
+	over     bool // done was called, or a posted function will call it
 	dialer   eyeballs.Dialer
 	timer    reactor.DelayedCall  // the dialer's
 	attempts []*reactor.Connector // by number
@@ -36,7 +35,7 @@ func newConnecting(r *reactor.Reactor, f reactor.Factory, done func(reactor.Prot
 	return c
 }
 
-// refuse fails with err, later.
+// refuse makes the Connect fail with err, later.
 func (c *connecting) refuse(err error) {
 	c.r.Post(func() {
 		if !c.over {
@@ -99,7 +98,7 @@ func (c *connecting) Unreachable(err error) {
 	c.finish(nil, err)
 }
 
-// ended hears how attempt i ended.
+// ended is called when attempt i has ended.
 func (c *connecting) ended(i int, p reactor.Protocol, err error) {
 	switch {
 	case err == nil && !c.dialer.Succeeded(i):
@@ -112,20 +111,20 @@ func (c *connecting) ended(i int, p reactor.Protocol, err error) {
 	}
 }
 
-// final tells whether another address would not help: the peer was reached and our
-// own side ended it, or the reactor stops.
+// final tells whether trying another address is pointless: the peer was reached and our
+// own side refused it, or the reactor stops.
 func final(err error) bool {
 	_, panicked := errors.AsType[*reactor.PanicError](err)
 	return panicked || errors.Is(err, reactor.ErrNoProtocol) || errors.Is(err, reactor.ErrStopped)
 }
 
-// finish leaves nothing behind and tells the result.
+// finish stops everything and tells the result.
 func (c *connecting) finish(p reactor.Protocol, err error) {
 	c.stop()
 	c.done(p, err)
 }
 
-// stop ends all there is: after it no result counts.
+// stop ends the look-up and the attempts. After it no result counts.
 func (c *connecting) stop() {
 	c.over = true
 	c.dialer.Stop()
@@ -139,37 +138,31 @@ func (c *connecting) cancel() {
 	c.r.Post(func() { c.done(nil, c.failure(reactor.ErrCancelled)) })
 }
 
-// AttemptsError is why every address of a name failed, in the order the attempts
-// were started (HOST-6). errors.Is finds each cause.
+// AttemptsError says why every address of a name failed (HOST-6). errors.Is finds each
+// cause.
 type AttemptsError struct {
-	// Errs has one error for each address, an [*reactor.OpError] that names it.
+	// Errs has one error for each address, an [*reactor.OpError] that names it, in the
+	// order in which the attempts were started.
 	Errs []error
 }
 
 // Error is all of them on one line.
-func (e *AttemptsError) Error() string {
-	texts := make([]string, len(e.Errs))
-	for i, err := range e.Errs {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
+func (e *AttemptsError) Error() string { return eyeballs.Errors(e.Errs).Error() }
 
 // Unwrap is all of them.
 func (e *AttemptsError) Unwrap() []error { return e.Errs }
 
-// plainFactory is a factory that hears nothing of connectors, whatever the one in it
-// listens to: there may be several for one Connect.
+// plainFactory hides that a factory is a ConnectorListener: the factory must not hear
+// of the attempts, of which there may be several for one Connect (EP-3).
 type plainFactory struct{ reactor.Factory }
 
-// Unwrap is the factory itself, which the reactor starts and stops.
+// Unwrap returns the factory itself, which the reactor starts and stops.
 func (f plainFactory) Unwrap() reactor.Factory { return f.Factory }
 
 // LogPrefix keeps the name of the factory in the log.
 func (f plainFactory) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
 
-// StartedConnecting, ConnectionFailed and ConnectionEnded are of a
-// reactor.ConnectorListener, and hide those of the factory.
+// StartedConnecting does nothing.
 func (plainFactory) StartedConnecting(*reactor.Connector) {}
 
 // ConnectionFailed does nothing.

@@ -10,64 +10,64 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// guests is the factory between TLS and that of the application. Its protocols
-// stand between a tlsio.Conn and the application's, to say what went wrong in words.
-type guests struct {
+// explainFactory wraps the application's factory. Its protocols turn the errors of TLS
+// into messages that name the certificate, the name and the rule.
+type explainFactory struct {
 	reactor.Factory
-	host  string       // that was asked for; empty on a server
-	log   *slog.Logger // hears of handshakes that failed; nil: nobody
-	quota quota        // of lines there
+	host  string       // that the client asked for; empty on a server
+	log   *slog.Logger // for handshakes that failed; may be nil
+	quota quota        // of lines in log
 	r     *reactor.Reactor
-	begin func() // at the first use
-	end   func() // after the last
+	start func() // called before the first use; may be nil
+	stop  func() // called after the last use; may be nil
 }
 
-// BuildProtocol builds a protocol of the application.
-func (f *guests) BuildProtocol(peer kernel.Addr) reactor.Protocol {
+// BuildProtocol wraps a protocol of the application's factory.
+func (f *explainFactory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	p := f.Factory.BuildProtocol(peer)
 	if p == nil {
 		return nil
 	}
-	return &guest{Protocol: p, of: f}
+	return &explainProtocol{Protocol: p, of: f}
 }
 
-// Unwrap is the application's factory, which the reactor starts and stops.
-func (f *guests) Unwrap() reactor.Factory { return f.Factory }
+// Unwrap returns the application's factory, which the reactor starts and stops.
+func (f *explainFactory) Unwrap() reactor.Factory { return f.Factory }
 
-// StartFactory begins what goes on while there is a port.
-func (f *guests) StartFactory() error {
-	if f.begin != nil {
-		f.begin()
+// StartFactory calls start.
+func (f *explainFactory) StartFactory() error {
+	if f.start != nil {
+		f.start()
 	}
 	return nil
 }
 
-// StopFactory ends it.
-func (f *guests) StopFactory() error {
-	if f.end != nil {
-		f.end()
+// StopFactory calls stop.
+func (f *explainFactory) StopFactory() error {
+	if f.stop != nil {
+		f.stop()
 	}
 	return nil
 }
 
 // LogPrefix keeps the name of the application's factory in the log.
-func (f *guests) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
+func (f *explainFactory) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
 
-// guest is the application's protocol, but for the words of an error.
-type guest struct {
+// explainProtocol wraps the application's protocol.
+type explainProtocol struct {
 	reactor.Protocol
-	of *guests
+	of *explainFactory
 }
 
-// Unwrap is the application's protocol.
-func (g *guest) Unwrap() reactor.Protocol { return g.Protocol }
+// Unwrap returns the application's protocol.
+func (g *explainProtocol) Unwrap() reactor.Protocol { return g.Protocol }
 
 // LogPrefix keeps the name of the application's protocol in the log.
-func (g *guest) LogPrefix() string { return reactor.LogPrefixOf(g.Protocol) }
+func (g *explainProtocol) LogPrefix() string { return reactor.LogPrefixOf(g.Protocol) }
 
-// ConnectionLost says which certificate, which name and which rule, if TLS has
-// failed because of them, to the log and to the protocol.
-func (g *guest) ConnectionLost(err error) {
+// ConnectionLost passes the end on. An error of TLS is explained first, and logged if
+// the handshake has failed.
+func (g *explainProtocol) ConnectionLost(err error) {
 	if e, ok := err.(*tlsio.Error); ok {
 		said := *e
 		said.Err = tlsio.Explain(e.Err, g.of.host)
@@ -79,8 +79,8 @@ func (g *guest) ConnectionLost(err error) {
 	g.Protocol.ConnectionLost(err)
 }
 
-// tell writes to the log that a handshake has failed, unless many have of late.
-func (f *guests) tell(e *tlsio.Error) {
+// tell logs a failed handshake, unless the quota is used up.
+func (f *explainFactory) tell(e *tlsio.Error) {
 	if f.log == nil {
 		return
 	}
@@ -95,9 +95,9 @@ func (f *guests) tell(e *tlsio.Error) {
 	f.log.LogAttrs(context.Background(), slog.LevelWarn, "TLS handshake failed", attrs...)
 }
 
-// unguest is the application's protocol in what a connector gives.
-func unguest(p reactor.Protocol) reactor.Protocol {
-	if g, ok := reactor.ProtocolAs[*guest](p); ok {
+// application returns the application's protocol among those that wrap it.
+func application(p reactor.Protocol) reactor.Protocol {
+	if g, ok := reactor.ProtocolAs[*explainProtocol](p); ok {
 		return g.Protocol
 	}
 	return p

@@ -2,7 +2,7 @@ package std
 
 import "net/netip"
 
-// Family is which version of IP a place is of.
+// Family is a version of IP, or any.
 type Family uint8
 
 // The families. The zero Family is any.
@@ -23,7 +23,7 @@ func (f Family) String() string {
 	return "IP"
 }
 
-// scheme is the name of TCP's type for f.
+// scheme returns the name of the scheme of TCP for f.
 func (f Family) scheme() string {
 	switch f {
 	case IPv4:

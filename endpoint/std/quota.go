@@ -2,20 +2,21 @@ package std
 
 import "time"
 
-// How many lines one port writes about connections that failed, and in what time.
+// A port logs at most quotaLines failed connections in a quotaPeriod.
 const (
 	quotaLines  = 10
 	quotaPeriod = time.Second
 )
 
-// quota bounds the lines in a log that peers can cause.
+// quota limits how many lines peers can cause in a log.
 type quota struct {
 	until   time.Duration // the end of the period
 	lines   int           // in this period
-	missing int           // not written since the last line
+	missing int           // lines left out since the last one that was written
 }
 
-// take tells whether a line may be written now, and how many were not since the last.
+// take tells whether a line may be written now, and how many were left out since the
+// last one.
 func (q *quota) take(now time.Duration) (missing int, ok bool) {
 	if now >= q.until {
 		q.until, q.lines = now+quotaPeriod, 0

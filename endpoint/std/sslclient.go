@@ -13,23 +13,27 @@ import (
 type SSLClient struct {
 	_ struct{} `help:"Connects by TLS, described as for Twisted, but verifies unless told otherwise. New descriptions should use tls."`
 
-	// TCPClient is the peer, and how it is connected to.
+	// TCPClient says where the server is and how to connect to it.
 	TCPClient
-	// CertKey is a PEM file of a certificate to be shown to a server that asks for one.
+	// CertKey is a PEM file of a certificate for servers that ask for one. Empty: none.
 	CertKey string `ep:"certKey" help:"PEM file of a certificate to show"`
 	// PrivateKey is the PEM file of its key. Empty: the file of the certificate.
 	PrivateKey string `ep:"privateKey" help:"PEM file of its private key; without it, the file of the certificate"`
 	// CACertsDir is a directory of PEM files of authorities (GRAM-21), or one such
-	// file. Empty: those of the platform.
+	// file. Empty: the authorities of the platform.
 	CACertsDir string `ep:"caCertsDir" help:"directory of .pem files of trusted authorities, or one such file; without it, the platform's"`
-	// Hostname is what the certificate must be for, and what is asked for by SNI.
+	// Hostname is the name that the certificate must be for, and that SNI asks for.
 	// Empty: Host.
 	Hostname endpoint.Host `ep:"hostname" help:"what the certificate must be for; without it, the host"`
-	// Verify is "name", which is the same as empty; "chain", which takes a trusted
-	// certificate for any name, as Twisted does with caCertsDir and no hostname; or
-	// "none", which takes any certificate, as Twisted does without either. With these
-	// two, whoever sits in between can read and change everything, or may be anybody
-	// with a certificate: the Logger is warned.
+	// Verify says how the server is verified:
+	//
+	//   - "name", or empty: its certificate must be trusted, and be for the name.
+	//   - "chain": it must be trusted, for any name. So does Twisted with caCertsDir and
+	//     no hostname. Anybody with a trusted certificate may answer.
+	//   - "none": any certificate will do. So does Twisted without either. Anybody on
+	//     the way can read and change everything.
+	//
+	// With the last two the Logger gets a warning for each connection.
 	Verify string `ep:"verify" help:"name; chain: trusted, for any name; none: anybody may answer; without it, name"`
 	// TLSSettings are Logger and Options. They are no arguments.
 	TLSSettings
@@ -37,7 +41,7 @@ type SSLClient struct {
 	preparation
 }
 
-// Check is that of a TLSClient.
+// Check reads the files, as [TLSClient.Check] does.
 func (e *SSLClient) Check() error {
 	_, err := e.prepare()
 	return err
@@ -58,6 +62,7 @@ func (e *SSLClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 // String is the description.
 func (e *SSLClient) String() string { return endpoint.Describe("ssl", e) }
 
+// prepare reads the files, the first time.
 func (e *SSLClient) prepare() (*prepared, error) {
 	return e.preparation.of(func(p *prepared) error {
 		p.tlsDial = tlsDial{

@@ -17,12 +17,13 @@ type SSLServer struct {
 	PrivateKey string `ep:"privateKey,1,optional" help:"PEM file of the private key; without it, server.pem"`
 	// CertKey is the PEM file of the certificate. Empty: the file of the key.
 	CertKey string `ep:"certKey,2,optional" help:"PEM file of the certificate; without it, the file of the key"`
-	// SSLMethod is a name of OpenSSL: TLS_METHOD or SSLv23_METHOD, which negotiate, and
-	// are the same as none; or TLSv1_2_METHOD. The others are refused, with ErrVersion.
+	// SSLMethod is the name of a method of OpenSSL. TLS_METHOD and SSLv23_METHOD
+	// negotiate the version, as "" does; TLSv1_2_METHOD allows TLS 1.2 alone. The others
+	// are refused with ErrVersion.
 	SSLMethod string `ep:"sslmethod,3,optional" help:"TLS_METHOD or SSLv23_METHOD, the same as none; or TLSv1_2_METHOD"`
 	// ExtraCertChain is a PEM file of more certificates of the chain (GRAM-14).
 	ExtraCertChain string `ep:"extraCertChain,6,optional" help:"PEM file of more certificates of the chain"`
-	// DHParameters must be empty: crypto/tls has key exchange on elliptic curves alone.
+	// DHParameters must be empty: crypto/tls exchanges keys on elliptic curves alone.
 	DHParameters string `ep:"dhParameters,7,optional" help:"refused: keys are exchanged on elliptic curves"`
 	// TCPServer is where it listens.
 	TCPServer `ep:"interface,4,optional backlog,5,optional"`
@@ -30,7 +31,7 @@ type SSLServer struct {
 	TLSSettings
 }
 
-// Check is that of a TLSServer.
+// Check reads the files, as [TLSServer.Check] does.
 func (e *SSLServer) Check() error {
 	l, err := e.plain()
 	if err != nil {
@@ -51,7 +52,7 @@ func (e *SSLServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 // String is the description.
 func (e *SSLServer) String() string { return endpoint.Describe("ssl", e) }
 
-// plain is what is to be listened on. It is not nil when there is an error.
+// plain returns the tlsListen that listens. It is not nil when there is an error.
 func (e *SSLServer) plain() (*tlsListen, error) {
 	key, argument := e.PrivateKey, "privateKey"
 	if key == "" {

@@ -14,11 +14,10 @@ import (
 // others by keyword (EP-11, GRAM-18); and tcp4 and tcp6 with the Family of that
 // name (EP-12, GRAM-23).
 //
-// A name is looked up with the reactor's resolver and tried at each of its
-// addresses, those of the two families in turn, beginning with the resolver's
-// first. The next attempt starts AttemptDelay after the last one, or at once when
-// one fails; the first to succeed wins and ends the others (HOST-4, HOST-5,
-// HOST-7).
+// A name is looked up with the reactor's resolver, and its addresses are tried: those
+// of the two families in turn, beginning with the resolver's first. The next attempt
+// starts AttemptDelay after the last one, or at once when one fails. The first to
+// succeed wins, and the others are given up (HOST-4, HOST-5, HOST-7).
 type TCPClient struct {
 	_ struct{} `help:"Connects with TCP: tcp over either version of IP, tcp4 and tcp6 over that one alone."`
 
@@ -31,17 +30,16 @@ type TCPClient struct {
 	Timeout time.Duration `ep:"timeout" help:"for the look-up, and for each attempt; without it, 30 s; negative: no limit"`
 	// BindAddress is the local address. The zero Addr leaves it to the system.
 	BindAddress netip.Addr `ep:"bindAddress" help:"local IP address"`
-	// AttemptDelay is the head start of an attempt over the next. Zero: 300 ms;
-	// negative: the next waits until it has failed.
+	// AttemptDelay is the time between the starts of two attempts. Zero: 300 ms;
+	// negative: the next attempt waits until the last one has failed.
 	AttemptDelay time.Duration `ep:"attemptDelay" help:"before the next address is tried as well; without it, 0.3 s; negative: until the last has failed"`
 	// StreamOptions are NoDelay and KeepAlive.
 	kernel.StreamOptions
-	// Family is what addresses must be of. It is no argument.
+	// Family is the family of all addresses. It is no argument.
 	Family Family
 }
 
-// Check fails if Host cannot be one, or if it, or BindAddress, is of another
-// family than it must be.
+// Check fails if Host is not a host, or if Host or BindAddress is of the wrong family.
 func (e *TCPClient) Check() error {
 	fail := func(argument, value string, err error) error {
 		return &endpoint.ArgumentError{Scheme: e.Family.scheme(), Argument: argument, Value: value, Err: err}
@@ -66,9 +64,9 @@ func (e *TCPClient) Check() error {
 	return nil
 }
 
-// Connect starts connecting; see [endpoint.Client]. If Host is an IP literal the error is
-// that of the one attempt (EP-5); for a name with addresses it is an
-// [*reactor.OpError] to that name with an [*AttemptsError] (HOST-6).
+// Connect starts connecting; see [endpoint.Client]. If Host is an IP literal, the error
+// is that of the one attempt (EP-5). If it is a name with addresses, the error is an
+// [*reactor.OpError] to that name that wraps an [*AttemptsError] (HOST-6).
 func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	c := e.connecting(r, f, done)
 	if err := e.Check(); err != nil {
@@ -86,7 +84,7 @@ func (e *TCPClient) refused(r *reactor.Reactor, done func(reactor.Protocol, erro
 	return c.cancel
 }
 
-// connecting is a Connect that has not begun. Host need not be a good one.
+// connecting returns a Connect that has not begun. Check may still refuse e.
 func (e *TCPClient) connecting(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) *connecting {
 	c := newConnecting(r, f, done)
 	c.family = e.family()
@@ -105,7 +103,7 @@ func (e *TCPClient) connecting(r *reactor.Reactor, f reactor.Factory, done func(
 	return c
 }
 
-// family is what addresses must be of, BindAddress considered.
+// family returns the family of the addresses to try: Family, or BindAddress's.
 func (e *TCPClient) family() Family {
 	switch {
 	case e.Family != AnyFamily || !e.BindAddress.IsValid():

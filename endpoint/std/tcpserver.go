@@ -22,7 +22,7 @@ type TCPServer struct {
 	Interface netip.Addr `ep:"interface,1,optional" help:"local IP address; without it, every IPv4 address"`
 	// ListenOptions are Backlog, NoDelay and KeepAlive.
 	kernel.ListenOptions `ep:"backlog,2,optional"`
-	// Family is what Interface must be of. It is no argument.
+	// Family is the family of Interface. It is no argument.
 	Family Family
 }
 
@@ -44,7 +44,7 @@ func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 	}
 	port, err := r.Listen(at, f, &reactor.ListenConfig{ListenOptions: e.ListenOptions})
 	if err != nil {
-		return nil, err // not a endpoint.Listener that holds a nil *reactor.Port
+		return nil, err // not an endpoint.Listener that holds a nil *reactor.Port
 	}
 	return port, nil
 }
@@ -90,7 +90,7 @@ func (e *TCP6Server) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Lis
 // String is the description.
 func (e *TCP6Server) String() string { return endpoint.Describe("tcp6", e) }
 
-// plain is the TCPServer that listens.
+// plain returns the TCPServer that listens.
 func (e *TCP6Server) plain() *TCPServer {
 	return &TCPServer{Port: e.Port, Interface: e.Interface, ListenOptions: e.ListenOptions, Family: IPv6}
 }

@@ -14,57 +14,55 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// What may be wrong with a place of TLS besides its files, to be asked for with
-// errors.Is.
+// Errors about the arguments of TLS, to be asked for with errors.Is.
 var (
-	// ErrVersion: a version of TLS that is unknown, or that is not spoken because it is
-	// broken (TLS-48).
+	// ErrVersion: the version of TLS is unknown, or refused because it is broken
+	// (TLS-48).
 	ErrVersion = kernel.Sentinel("wrong version of TLS")
-	// ErrNotSupported: what Twisted's descriptions can say and crypto/tls cannot do.
+	// ErrNotSupported: Twisted has the argument, and crypto/tls has nothing for it.
 	ErrNotSupported = kernel.Sentinel("not supported")
-	// ErrContradiction: two arguments that exclude each other.
+	// ErrContradiction: two arguments exclude each other.
 	ErrContradiction = kernel.Sentinel("arguments exclude each other")
 )
 
-// TLSParameters are what a place of TLS offers in a handshake.
+// TLSParameters are the arguments for the handshake.
 type TLSParameters struct {
-	// ALPN is what is offered by ALPN, best first, with commas between. A factory that
-	// is a tlsio.Protocols takes its place (TLS-51).
+	// ALPN lists the application protocols to offer, best first, separated by commas.
+	// If the factory is a tlsio.Protocols, its list is used instead (TLS-51).
 	ALPN string `ep:"alpn" help:"application protocols, best first, separated by commas"`
-	// MinVersion and MaxVersion are 1.2 or 1.3. Empty: 1.2 and the newest there is.
+	// MinVersion and MaxVersion are 1.2 or 1.3. Empty: from 1.2 to the newest version.
 	MinVersion string `ep:"minVersion" help:"least version of TLS, 1.2 or 1.3; without it, 1.2"`
 	MaxVersion string `ep:"maxVersion" help:"greatest version of TLS; without it, the newest"`
 }
 
 // TLSSettings are what a place of TLS has besides its arguments.
 type TLSSettings struct {
-	// Logger is told of files that were skipped in a directory; of certificates that
-	// were read again; of handshakes that failed on a server, at most ten lines a second
-	// for each port, of which the next one says how many were left out; and of
-	// connections that Verify exposes. Nil: silence.
+	// Logger is told of files that were skipped in a directory, of certificates that
+	// were read again, of handshakes that failed on a server, and of connections that
+	// do not verify the server. A port logs at most ten failed handshakes a second; the
+	// next line says how many were left out. Nil: nothing is logged.
 	Logger *slog.Logger
-	// Options are those of the connections; places that share them share their bounds.
-	// Nil: the defaults.
+	// Options are the options of the connections. Places with the same Options share
+	// the limits in them. Nil: the defaults.
 	Options *tlsio.Options
 }
 
-// tlsPlace is what all places of TLS have in common: what their arguments say, and
-// what that means.
+// tlsPlace is the common part of all places of TLS.
 type tlsPlace struct {
 	scheme string
 	TLSParameters
 	TLSSettings
-	minVersion uint16
+	minVersion uint16 // set by parse, like the rest
 	maxVersion uint16
 	protos     []string
 }
 
-// fail is an error about an argument.
+// fail returns an error about an argument.
 func (t *tlsPlace) fail(argument, value string, err error) error {
 	return &endpoint.ArgumentError{Scheme: t.scheme, Argument: argument, Value: value, Err: err}
 }
 
-// renamed is an error about an argument of TCP as one about this scheme's.
+// renamed gives an error about an argument of TCP the name of this scheme.
 func (t *tlsPlace) renamed(err error) error {
 	if e, ok := errors.AsType[*endpoint.ArgumentError](err); ok {
 		return t.fail(e.Argument, e.Value, e.Err)
@@ -72,7 +70,7 @@ func (t *tlsPlace) renamed(err error) error {
 	return err
 }
 
-// parse reads the TLSParameters.
+// parse checks the TLSParameters and turns them into numbers and a list.
 func (t *tlsPlace) parse() (err error) {
 	if t.minVersion, err = version(t.MinVersion); err != nil {
 		return t.fail("minVersion", t.MinVersion, err)
@@ -95,7 +93,7 @@ func (t *tlsPlace) parse() (err error) {
 	return nil
 }
 
-// version is what text means, 0 for nothing.
+// version returns the number of the version in text, 0 if text is empty.
 func version(text string) (uint16, error) {
 	switch strings.TrimPrefix(strings.TrimPrefix(strings.ToUpper(text), "TLS"), "V") {
 	case "":
@@ -110,8 +108,8 @@ func version(text string) (uint16, error) {
 	return 0, fmt.Errorf("%w: %q is not 1.2 or 1.3", ErrVersion, text)
 }
 
-// protocolsFor is what is offered by ALPN: the factory's own choice comes before
-// that of the description (TLS-51).
+// protocolsFor returns the protocols to offer by ALPN. The factory's list comes before
+// the description's (TLS-51).
 func (t *tlsPlace) protocolsFor(f reactor.Factory) []string {
 	if p, ok := f.(tlsio.Protocols); ok {
 		return p.NextProtos()
@@ -119,14 +117,14 @@ func (t *tlsPlace) protocolsFor(f reactor.Factory) []string {
 	return t.protos
 }
 
-// isDir tells whether path is a directory. One that cannot be looked at is none: to
-// read it fails with the reason.
+// isDir tells whether path is a directory. If that cannot be found out it returns
+// false; reading path as a file then fails with the reason.
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
 
-// rootsAt are the authorities in a file or a directory; of nothing for "".
+// rootsAt returns the authorities in a file or a directory, none for "".
 func rootsAt(path string) tlsio.Roots {
 	switch {
 	case path == "":
@@ -137,7 +135,7 @@ func rootsAt(path string) tlsio.Roots {
 	return tlsio.Roots{Files: []string{path}}
 }
 
-// sourceAt is a certificate in a file, or all that are in a directory.
+// sourceAt returns the certificate in a file, or all certificates in a directory.
 func sourceAt(path, key, chain string) tlsio.CertSource {
 	if isDir(path) {
 		return tlsio.CertSource{Dir: path, KeyFile: key, ChainFile: chain}

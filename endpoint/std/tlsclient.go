@@ -12,34 +12,34 @@ import (
 // certificate for Host that a trusted authority has issued (TLS-40).
 //
 // done is called when the connection below has been made, after ConnectionMade and
-// before the handshake (EP-2, TLS-3). A protocol learns by being a
-// tlsio.HandshakeListener that the server is who it should be; ConnectionLost is
-// given a [*tlsio.Error] that says which certificate, which name and which rule, if
-// it is not. What is written before is sent only if it is.
+// before the handshake (EP-2, TLS-3). When the server has been verified, a protocol
+// that is a tlsio.HandshakeListener is told so. If it is the wrong server,
+// ConnectionLost gets a [*tlsio.Error] that names the certificate, the name and the
+// rule, and nothing that was written before is sent.
 //
-// Its files are read when the description is, or else by the first Connect, and
-// not again. Fields must not be changed after that.
+// The files are read once: with the description, or else by the first Connect. Fields
+// must not be changed after that.
 type TLSClient struct {
 	_ struct{} `help:"Connects by TLS, to a server that shows a trusted certificate for the host."`
 
-	// TCPClient is the peer, unless there is an Endpoint, and how it is connected to.
-	// Its Host is in any case what the certificate must be for.
+	// TCPClient says where the server is and how to connect to it. The certificate must
+	// be for its Host, also if there is an Endpoint; the rest is not used then.
 	TCPClient
-	// Certificate is a PEM file of a certificate to be shown to a server that asks for
-	// one, its chain and, unless PrivateKey is set, its key. Empty: none.
+	// Certificate is a PEM file of a certificate, its chain and, unless PrivateKey is
+	// set, its key, for servers that ask for one. Empty: none.
 	Certificate string `ep:"certificate" help:"PEM file of a certificate to show, its chain and its key"`
 	// PrivateKey is the PEM file of the key, if it is not in Certificate.
 	PrivateKey string `ep:"privateKey" help:"PEM file of the private key, if it is another"`
 	// TrustRoots is a PEM file of authorities, or a directory of such files (GRAM-21).
-	// Empty: those of the platform.
+	// Empty: the authorities of the platform.
 	TrustRoots string `ep:"trustRoots" help:"PEM file of trusted authorities, or directory of such .pem files; without it, the platform's"`
-	// Endpoint describes what to connect over, in the place of TCP to Host and Port.
+	// Endpoint describes a place to connect over instead of TCP to Host and Port.
 	Endpoint string `ep:"endpoint" help:"what to connect over, as a description with its ':' written '\\:'; without it, tcp"`
 	// TLSParameters are ALPN, MinVersion and MaxVersion.
 	TLSParameters
-	// Over is a place to connect over, in the place of Endpoint. It is no argument.
+	// Over is a place to connect over, without a description. It is no argument.
 	Over endpoint.Client
-	// Known is where Endpoint is looked up. Nil: no type is known. It is no argument.
+	// Known has the types that Endpoint may name. Nil: none. It is no argument.
 	Known *endpoint.Schemes
 	// TLSSettings are Logger and Options. They are no arguments.
 	TLSSettings
@@ -47,15 +47,15 @@ type TLSClient struct {
 	preparation
 }
 
-// Check reads the files, and fails if no connection can be made with them, or with
-// the other arguments: with an [*endpoint.ArgumentError].
+// Check reads the files, and fails if no connection can be made with them or with
+// the other arguments. The error is an [*endpoint.ArgumentError].
 func (e *TLSClient) Check() error {
 	_, err := e.prepare()
 	return err
 }
 
-// Connect starts connecting; see [endpoint.Client]. Errors are those of a TCPClient, or of
-// the other place.
+// Connect starts connecting; see [endpoint.Client]. Its errors are those of a
+// TCPClient, or of the place to connect over.
 func (e *TLSClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	p, err := e.prepare()
 	if err != nil {
@@ -67,6 +67,7 @@ func (e *TLSClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 // String is the description.
 func (e *TLSClient) String() string { return endpoint.Describe("tls", e) }
 
+// prepare reads the files, the first time.
 func (e *TLSClient) prepare() (*prepared, error) {
 	return e.preparation.of(func(p *prepared) (err error) {
 		p.tlsDial = tlsDial{
@@ -80,7 +81,7 @@ func (e *TLSClient) prepare() (*prepared, error) {
 	})
 }
 
-// below is what to connect over.
+// below returns the place to connect over.
 func (e *TLSClient) below(p *prepared) (endpoint.Client, error) {
 	if err := e.TCPClient.Check(); err != nil {
 		return nil, p.renamed(err)
@@ -89,7 +90,7 @@ func (e *TLSClient) below(p *prepared) (endpoint.Client, error) {
 		return &e.TCPClient, nil
 	}
 	for _, a := range endpoint.Arguments(&e.TCPClient) {
-		// Host and Port have no name here. NoDelay may be a default of the registry.
+		// Host and Port have no name here. NoDelay may be a default of the set.
 		if a.Name != "" && a.Name != "nodelay" {
 			return nil, p.fail(a.Name, a.Value, fmt.Errorf("%w: it is not for TLS: say it in the description of the endpoint", ErrContradiction))
 		}

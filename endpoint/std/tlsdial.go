@@ -11,27 +11,27 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// verification is what a client asks of its server's certificate.
+// verification says how a client verifies the certificate of the server.
 type verification uint8
 
 const (
-	verifyName  verification = iota // that it is trusted, and for the host
-	verifyChain                     // that it is trusted, whoever it is for
-	verifyNone                      // nothing
+	verifyName  verification = iota // it must be trusted, and be for the host
+	verifyChain                     // it must be trusted, for any name
+	verifyNone                      // any certificate will do
 )
 
 // tlsDial is a place to connect to by TLS.
 type tlsDial struct {
 	tlsPlace
-	host     string // to be asked for, and verified
-	source   *tlsio.CertSource
-	argument string // that names the certificate
-	roots    string
-	rootsArg string
+	host     string            // to ask for, and to verify
+	source   *tlsio.CertSource // of the certificate to show; nil: none
+	argument string            // the name of the argument for the certificate
+	roots    string            // file or directory of trusted authorities; "": the platform's
+	rootsArg string            // the name of the argument for roots
 	verify   verification
 }
 
-// certificate sets what is shown to a server that asks for a certificate.
+// certificate sets the certificate for servers that ask for one.
 func (d *tlsDial) certificate(file, key string) error {
 	if file == "" && key != "" {
 		return d.fail("privateKey", key, fmt.Errorf("%w: a key without a certificate: name it with %s=", ErrContradiction, d.argument))
@@ -43,7 +43,7 @@ func (d *tlsDial) certificate(file, key string) error {
 	return nil
 }
 
-// config reads and checks the files, and makes a configuration of them.
+// config reads and checks the files, and returns a configuration.
 func (d *tlsDial) config() (*tls.Config, error) {
 	if err := d.parse(); err != nil {
 		return nil, err
@@ -76,13 +76,14 @@ func (d *tlsDial) config() (*tls.Config, error) {
 	}
 	if d.verify == verifyChain {
 		roots := cfg.RootCAs
-		cfg.InsecureSkipVerify = true // of crypto/tls's own, which is about the name as well
+		cfg.InsecureSkipVerify = true // crypto/tls would verify the name as well
 		cfg.VerifyConnection = func(s tls.ConnectionState) error { return trusted(s.PeerCertificates, roots) }
 	}
 	return cfg, nil
 }
 
-// trusted tells why no chain leads from the first of certs to roots, or nil.
+// trusted returns nil if a chain leads from the first of certs to roots, else the
+// reason.
 func trusted(certs []*x509.Certificate, roots *x509.CertPool) error {
 	o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
 	for _, c := range certs[1:] {
@@ -94,28 +95,28 @@ func trusted(certs []*x509.Certificate, roots *x509.CertPool) error {
 	return nil
 }
 
-// connect connects over another place.
+// connect connects to over and begins TLS there.
 func (d *tlsDial) connect(r *reactor.Reactor, over endpoint.Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	if p, ok := f.(tlsio.Protocols); ok {
 		cfg = cfg.Clone()
 		cfg.NextProtos = p.NextProtos() // TLS-51
 	}
-	g := &guests{Factory: f, r: r, host: d.host}
-	return over.Connect(r, tlsio.Client(cfg, g, d.Options), func(p reactor.Protocol, err error) { done(unguest(p), err) })
+	g := &explainFactory{Factory: f, r: r, host: d.host}
+	return over.Connect(r, tlsio.Client(cfg, g, d.Options), func(p reactor.Protocol, err error) { done(application(p), err) })
 }
 
-// prepared is what a client's place has made of its fields.
+// prepared is a client's place after its fields and files have been read.
 type prepared struct {
 	tlsDial
 	cfg  *tls.Config
 	over endpoint.Client
 }
 
-// preparation keeps what was prepared. Several goroutines may use it.
+// preparation reads the fields and files once. Several goroutines may use it.
 type preparation struct{ ready atomic.Pointer[prepared] }
 
-// of is what was prepared, by prepare if there is nothing yet. prepare fills p, but for
-// its cfg.
+// of returns the result of the first prepare that succeeded. prepare fills all of p but
+// cfg.
 func (x *preparation) of(prepare func(p *prepared) error) (*prepared, error) {
 	if p := x.ready.Load(); p != nil {
 		return p, nil

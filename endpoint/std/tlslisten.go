@@ -16,14 +16,13 @@ type tlsListen struct {
 	tlsPlace
 	tcp      TCPServer
 	source   tlsio.CertSource
-	argument string // that names the certificate
-	clients  string // where the authorities of clients are
-	optional bool   // clients need none
-	every    time.Duration
+	argument string        // the name of the argument for the certificate
+	clients  string        // file or directory of the authorities of clients
+	optional bool          // clients need not show a certificate
+	every    time.Duration // between two looks at the files
 }
 
-// config reads and checks the files, and makes a configuration of them, with a
-// store of its own.
+// config reads and checks the files, and returns a configuration and its store.
 func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error) {
 	if err := l.tcp.Check(); err != nil {
 		return nil, nil, l.renamed(err)
@@ -57,29 +56,30 @@ func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error)
 	return cfg, store, nil
 }
 
-// check is for the Check of a scheme: what is read is not kept, for it may change
-// until Listen.
+// check tries config. It does not keep what was read: the files may change before
+// listen.
 func (l *tlsListen) check() error {
 	_, _, err := l.config(nil)
 	return err
 }
 
+// listen opens the port and looks at the files from then on.
 func (l *tlsListen) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
 	cfg, store, err := l.config(f)
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
 	}
-	g := &guests{Factory: f, r: r, log: l.Logger}
+	g := &explainFactory{Factory: f, r: r, log: l.Logger}
 	if l.every >= 0 {
 		var reloader *tlsio.Reloader
-		g.begin = func() {
+		g.start = func() {
 			c := &tlsio.ReloadConfig{Every: l.every, Logger: l.Logger}
 			if l.every > 0 {
 				c.Settle = min(l.every, time.Second)
 			}
 			reloader = tlsio.NewReloader(r, store, c)
 		}
-		g.end = func() { reloader.Stop() }
+		g.stop = func() { reloader.Stop() }
 	}
 	return l.tcp.Listen(r, tlsio.Server(cfg, g, l.Options))
 }
