@@ -111,7 +111,7 @@ func version(text string) (uint16, error) {
 // protocolsFor returns the protocols to offer by ALPN. The factory's list comes before
 // the description's (TLS-51).
 func (t *tlsPlace) protocolsFor(f reactor.Factory) []string {
-	if p, ok := f.(tlsio.Protocols); ok {
+	if p, ok := reactor.FactoryAs[tlsio.Protocols](f); ok {
 		return p.NextProtos()
 	}
 	return t.protos

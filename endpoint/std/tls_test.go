@@ -381,12 +381,17 @@ type speaking struct{ *sites }
 
 func (speaking) NextProtos() []string { return []string{"mine"} }
 
+// around is a factory that wraps another.
+type around struct{ reactor.Factory }
+
+func (f around) Unwrap() reactor.Factory { return f.Factory }
+
 func TestTLSProtocolsOfTheFactory(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	both, _, _ := ca.issue("srv", "127.0.0.1")
 	r := newTLSReactor(t, reactor.Config{})
 	var served, f sites
-	port, err := server(t, describe("tls", "0", both, "interface=127.0.0.1", "alpn=other")).Listen(r, speaking{&served})
+	port, err := server(t, describe("tls", "0", both, "interface=127.0.0.1", "alpn=other")).Listen(r, around{speaking{&served}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +399,7 @@ func TestTLSProtocolsOfTheFactory(t *testing.T) {
 	for _, c := range []struct {
 		f    reactor.Factory
 		want string
-	}{{speaking{&f}, "mine"}, {&f, ""}} {
+	}{{speaking{&f}, "mine"}, {around{speaking{&f}}, "mine"}, {&f, ""}} {
 		e.Connect(r, c.f, func(reactor.Protocol, error) {})
 		n := len(f.built)
 		until(t, r, func() bool { return len(f.built) > n && f.last() != nil })

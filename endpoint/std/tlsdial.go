@@ -97,7 +97,7 @@ func trusted(certs []*x509.Certificate, roots *x509.CertPool) error {
 
 // connect connects to over and begins TLS there.
 func (d *tlsDial) connect(r *reactor.Reactor, over endpoint.Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
-	if p, ok := f.(tlsio.Protocols); ok {
+	if p, ok := reactor.FactoryAs[tlsio.Protocols](f); ok {
 		cfg = cfg.Clone()
 		cfg.NextProtos = p.NextProtos() // TLS-51
 	}
