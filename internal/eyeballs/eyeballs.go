@@ -70,7 +70,7 @@ type Dialer struct {
 	state    state
 	cancel   func()       // of the look-up
 	rest     []netip.Addr // not tried yet
-	attempts []attempt    // in the order they were started
+	attempts []error      // why each has failed, in the order they were started; nil: it has not
 }
 
 type state uint8
@@ -81,9 +81,6 @@ const (
 	dialling
 	over
 )
-
-// attempt is one address. Until it has failed, err is nil.
-type attempt struct{ err error }
 
 // Start begins: with the look-up, or, if the addresses are known, with the first of
 // them.
@@ -147,7 +144,7 @@ func (d *Dialer) next() {
 	} else {
 		d.Timer.Cancel()
 	}
-	d.attempts = append(d.attempts, attempt{})
+	d.attempts = append(d.attempts, nil)
 	d.Network.Dial(len(d.attempts)-1, ip, d.Timeout)
 }
 
@@ -169,19 +166,15 @@ func (d *Dialer) Failed(i int, err error) {
 	if d.state != dialling {
 		return
 	}
-	d.attempts[i].err = err
+	d.attempts[i] = err
 	if len(d.rest) > 0 {
 		d.next()
 		return
 	}
-	var errs Errors
-	for _, a := range d.attempts {
-		if a.err == nil {
-			return // this one may still win
-		}
-		errs = append(errs, a.err)
+	if slices.Contains(d.attempts, nil) {
+		return // that one may still win
 	}
-	d.unreachable(errs)
+	d.unreachable(Errors(d.attempts))
 }
 
 func (d *Dialer) unreachable(err error) {
@@ -204,8 +197,8 @@ func (d *Dialer) stop(winner int) {
 		d.cancel()
 		d.cancel = nil
 	}
-	for i, a := range d.attempts {
-		if a.err == nil && i != winner {
+	for i, err := range d.attempts {
+		if err == nil && i != winner {
 			d.Network.GiveUp(i)
 		}
 	}
