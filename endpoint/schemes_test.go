@@ -250,7 +250,7 @@ func TestSchemeCaseGRAM5(t *testing.T) {
 func TestStdIsFresh(t *testing.T) {
 	s := std.Schemes(nil)
 	s.AddServer("tcp", newAll)
-	s.AddClient("tcp", func() endpoint.Client { return &std.TCPClient{Family: std.IPv6} })
+	s.AddClient("tcp", func() endpoint.Client { return &std.TCPClient{Family: reactor.IPv6} })
 	if e, err := s.Server("tcp:80:1"); err != nil || e.String() != "all:80:1:n=3" {
 		t.Errorf("the new type does not take the place of the old: %v, %v", e, err)
 	}
@@ -266,7 +266,7 @@ func TestStdIsFresh(t *testing.T) {
 func TestHelp(t *testing.T) {
 	var s endpoint.Schemes
 	s.AddServer("all", newAll)
-	s.AddClient("tcp4", func() endpoint.Client { return &std.TCPClient{Family: std.IPv4} })
+	s.AddClient("tcp4", func() endpoint.Client { return &std.TCPClient{Family: reactor.IPv4} })
 	want := `Places to listen:
 
   all:path:port[:mode][:wait=][:on=][:n=][:small=][:big=][:ip=][:host=]

@@ -67,9 +67,15 @@ type DialConfig struct {
 	// DialOptions go to the kernel: NoDelay, KeepAlive and Bind, the local
 	// address (TCP-32).
 	kernel.DialOptions
-	// Timeout is how long an attempt may take, the name look-up included
-	// (TCP-33). Zero: 30 s; negative: no limit.
+	// Timeout is how long the look-up of a name and connecting to its addresses may take
+	// together (TCP-33); each address gets its share of it. Zero: 30 s; negative: no
+	// limit.
 	Timeout time.Duration
+	// AttemptDelay is how long after one address of a name the next is tried as well.
+	// Zero: 300 ms; negative: one address at a time.
+	AttemptDelay time.Duration
+	// Family is the family of the addresses of a name that are tried. Zero: any.
+	Family Family
 }
 
 // Defaults of StreamConfig and DialConfig.

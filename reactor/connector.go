@@ -3,7 +3,6 @@ package reactor
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
@@ -18,15 +17,11 @@ type Connector struct {
 	cfg     DialConfig // complete
 	done    func(Protocol, error)
 	state   connState
-	using   bool // the factory was started for it
-	limit   DelayedCall
-	cancel  func()       // of the look-up
-	rest    []netip.Addr // addresses of the name not yet tried
-	conn    kernel.Conn
-	token   uint32
+	using   bool   // the factory was started for it
+	token   uint32 // while looking up; later, the latest address's
+	try     *connecting
 	stream  *Stream
 	failure error
-	errs    []error // of the addresses tried
 	hears   ConnectorListener
 }
 
@@ -47,11 +42,15 @@ const (
 // protocol, after its ConnectionMade, or with an error that is ErrConnect and its
 // cause: kernel.ErrRefused, kernel.ErrNoRoute, ErrConnectTimeout, ErrUnknownHost,
 // ErrCancelled, ErrNoProtocol ... (TCP-35, TCP-36, ERR-3). The name look-up and the
-// connecting begin in the next turn (TCP-31). A name with several addresses is tried
-// at each, in the resolver's order.
+// connecting begin in the next turn (TCP-31).
+//
+// Of a name the addresses are tried as RFC 8305 (Happy Eyeballs) says: IPv4 and IPv6 in
+// turn, beginning with the resolver's first, each at the latest DialConfig.AttemptDelay
+// after the one before, or at once when one fails. The first connection wins, and the
+// other attempts are given up (HOST-4, HOST-5, HOST-7). If all fail the error is an
+// [*AttemptsError] in an OpError to the name (HOST-6).
 func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protocol, error)) *Connector {
 	c := &Connector{r: r, dest: a, factory: f, done: done}
-	c.limit.Init(r, c.timeout)
 	c.hears, _ = FactoryAs[ConnectorListener](f)
 	var err error
 	c.cfg, err = o.complete()
@@ -76,7 +75,7 @@ func (c *Connector) Connect() error {
 // start is what happens before Dial or Connect returns (TCP-30).
 func (c *Connector) start() {
 	c.state = connWaiting
-	c.errs, c.failure = nil, nil
+	c.failure = nil
 	if !c.using {
 		if err := c.r.startFactory(c.factory); err != nil {
 			c.fail(err)
@@ -84,9 +83,7 @@ func (c *Connector) start() {
 		}
 		c.using = true
 	}
-	if c.cfg.Timeout > 0 {
-		c.limit.Reset(c.cfg.Timeout)
-	}
+	c.try = newConnecting(c)
 	c.r.Post(c.begin)
 	if c.hears != nil {
 		c.note(probe.NoteStarted, nil)
@@ -107,76 +104,12 @@ func (c *Connector) begin() {
 		c.fail(ErrStopped)
 		return
 	}
-	if c.dest.Net != kernel.TCP || c.dest.IP.Addr().IsValid() {
-		c.token = c.r.take(c)
-		c.dial(c.dest)
-		return
-	}
-	c.token = c.r.take(c)
-	c.state = connResolving
-	c.cancel = c.r.Resolve(c.dest.Name, func(ips []netip.Addr, err error) {
-		c.cancel = nil
-		if err != nil {
-			c.fail(err)
-			return
-		}
-		c.rest = ips
-		c.tryNext()
-	})
+	c.try.begin()
 }
 
-// tryNext connects to the next address of the name.
-func (c *Connector) tryNext() {
-	ip := c.rest[0]
-	c.rest = c.rest[1:]
-	c.dial(kernel.TCPAddr(ip, c.dest.Port()))
-}
-
-func (c *Connector) dial(a kernel.Addr) {
-	c.state = connConnecting
-	conn, err := c.r.k.Dial(a, &c.cfg.DialOptions)
-	if err == nil {
-		c.conn = conn
-		err = c.r.k.Arm(conn, c.token, kernel.Writable)
-	}
-	if err != nil {
-		c.attemptFailed(&OpError{Op: "dial", Local: c.cfg.Bind, Remote: a, Err: err})
-	}
-}
-
-// attemptFailed goes on to the next address, or ends the attempt.
-func (c *Connector) attemptFailed(err error) {
-	c.closeConn()
-	c.errs = append(c.errs, err)
-	if len(c.rest) > 0 {
-		c.tryNext()
-		return
-	}
-	if len(c.errs) > 1 {
-		err = errors.Join(c.errs...)
-	}
-	c.fail(err)
-}
-
-// ready says that connecting is over.
-func (c *Connector) ready(kernel.Ready) {
-	if c.state != connConnecting {
-		return
-	}
-	err := c.conn.Connected()
-	switch {
-	case err == kernel.ErrAgain:
-	case err != nil:
-		c.attemptFailed(&OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.conn.Remote(), Err: err})
-	default:
-		c.connected()
-	}
-}
-
-func (c *Connector) connected() {
-	c.limit.Cancel()
-	c.rest, c.errs = nil, nil
-	proto, err := c.r.build(c.factory, c.conn)
+// connected gives a connection its protocol. Other addresses are not tried any more.
+func (c *Connector) connected(a *addressAttempt) {
+	proto, err := c.r.build(c.factory, a.conn)
 	if err != nil {
 		c.fail(err) // TCP-45
 		return
@@ -189,10 +122,10 @@ func (c *Connector) connected() {
 		return
 	}
 	c.state = connConnected
-	s := &Stream{r: c.r, conn: c.conn, proto: proto, owner: c, cfg: &c.cfg.StreamConfig}
-	s.token, s.armed = c.token, kernel.Writable // the connector's were the same
-	c.r.slots[c.token] = s
-	c.conn, c.stream = nil, s
+	s := &Stream{r: c.r, conn: a.conn, proto: proto, owner: c, cfg: &c.cfg.StreamConfig}
+	s.token, s.armed = a.token, kernel.Writable // as the attempt's were
+	c.r.slots[s.token] = s
+	c.try, c.stream = nil, s
 	if err := s.connect(); err != nil {
 		c.finish(nil, err) // TCP-46
 	} else {
@@ -204,8 +137,7 @@ func (c *Connector) connected() {
 // refused closes a connection for which the factory built no protocol: that is
 // its end, not a failure to connect (TCP-44).
 func (c *Connector) refused() {
-	c.closeConn()
-	c.r.release(c.token)
+	c.stopTrying()
 	c.state = connDisconnected
 	c.finish(nil, &OpError{Op: "dial", Remote: c.dest, Err: ErrNoProtocol})
 	if c.hears != nil {
@@ -228,23 +160,25 @@ func (c *Connector) fail(err error) {
 	if c.state == connFailing {
 		return
 	}
-	c.limit.Cancel()
-	if c.cancel != nil {
-		c.cancel()
-		c.cancel = nil
-	}
-	c.closeConn()
-	if c.state == connResolving || c.state == connConnecting {
-		c.r.release(c.token)
-	}
-	c.rest = nil
+	c.stopTrying()
 	c.state = connFailing
-	var op *OpError
-	if !errors.As(err, &op) {
-		err = &OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.dest, Err: err}
+	if _, ok := errors.AsType[*OpError](err); !ok {
+		err = c.opError(err)
 	}
 	c.failure = err
 	c.r.Post(c.failed)
+}
+
+func (c *Connector) opError(err error) error {
+	return &OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.dest, Err: err}
+}
+
+// stopTrying leaves nothing of the attempt in progress.
+func (c *Connector) stopTrying() {
+	if c.try != nil {
+		c.try.stop()
+		c.try = nil
+	}
 }
 
 // failed tells of a failure: the state first, then the listener, then done, then
@@ -271,20 +205,6 @@ func (c *Connector) unuse() {
 		if err := c.r.stopFactory(c.factory); err != nil {
 			c.r.log.Error("stopping a factory", "err", err)
 		}
-	}
-}
-
-func (c *Connector) timeout() {
-	switch c.state {
-	case connWaiting, connResolving, connConnecting:
-		c.fail(ErrConnectTimeout)
-	}
-}
-
-func (c *Connector) closeConn() {
-	if c.conn != nil {
-		c.conn.Close()
-		c.conn = nil
 	}
 }
 
@@ -338,6 +258,9 @@ func (c *Connector) streamLost(_ *Stream, err error) {
 	}
 	c.unuse()
 }
+
+// ready is not called: the kernel knows the conns of the addresses, not the connector.
+func (c *Connector) ready(kernel.Ready) {}
 
 func (c *Connector) logPrefix(s *Stream) string { return LogPrefixOf(s.proto) + ",client" }
 

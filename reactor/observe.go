@@ -83,7 +83,7 @@ func (c *Connector) note(kind probe.NoteKind, err error) {
 	if c.r.observer == nil {
 		return
 	}
-	n := probe.Note{Kind: kind, Token: c.token, Conn: c.conn, Err: err}
+	n := probe.Note{Kind: kind, Token: c.token, Err: err}
 	if c.stream != nil {
 		n.Conn = c.stream.conn
 	}

@@ -51,7 +51,7 @@ func (e *SSLClient) Check() error {
 func (e *SSLClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	p, err := e.prepare()
 	if err != nil {
-		return e.refused(r, done, err)
+		return e.refuse(r, done, err)
 	}
 	if p.verify != verifyName && e.Logger != nil {
 		e.Logger.Warn("TLS without verification: the peer may be anybody", slog.String("endpoint", e.String()))

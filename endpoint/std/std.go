@@ -7,6 +7,7 @@ package std
 import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -36,7 +37,7 @@ func Schemes(o *Options) *endpoint.Schemes {
 	listen := kernel.ListenOptions{StreamOptions: o.StreamOptions}
 	server, client := TCPServer{ListenOptions: listen}, TCPClient{StreamOptions: o.StreamOptions}
 	server4, client4, client6 := server, client, client
-	server4.Family, client4.Family, client6.Family = IPv4, IPv4, IPv6
+	server4.Family, client4.Family, client6.Family = reactor.IPv4, reactor.IPv4, reactor.IPv6
 	s := new(endpoint.Schemes)
 	s.AddServer("tcp", func() endpoint.Server { e := server; return &e })
 	s.AddServer("tcp4", func() endpoint.Server { e := server4; return &e })

@@ -25,37 +25,37 @@ type TCPClient struct {
 	Host endpoint.Host `ep:"host,0" help:"host name or IP address, an IPv6 address in brackets"`
 	// Port is the port number.
 	Port uint16 `ep:"port,1" help:"port number or service name"`
-	// Timeout is how long the look-up may take, and after it each attempt. Zero:
-	// 30 s; negative: no limit.
-	Timeout time.Duration `ep:"timeout" help:"for the look-up, and for each attempt; without it, 30 s; negative: no limit"`
+	// Timeout is how long the look-up and the attempts may take together; each address
+	// gets its share of it. Zero: 30 s; negative: no limit.
+	Timeout time.Duration `ep:"timeout" help:"for the look-up and all attempts together; without it, 30 s; negative: no limit"`
 	// BindAddress is the local address. The zero Addr leaves it to the system.
 	BindAddress netip.Addr `ep:"bindAddress" help:"local IP address"`
 	// AttemptDelay is the time between the starts of two attempts. Zero: 300 ms;
-	// negative: the next attempt waits until the last one has failed.
-	AttemptDelay time.Duration `ep:"attemptDelay" help:"before the next address is tried as well; without it, 0.3 s; negative: until the last has failed"`
+	// negative: one address at a time.
+	AttemptDelay time.Duration `ep:"attemptDelay" help:"before the next address is tried as well; without it, 0.3 s; negative: one address at a time"`
 	// StreamOptions are NoDelay and KeepAlive.
 	kernel.StreamOptions
 	// Family is the family of all addresses. It is no argument.
-	Family Family
+	Family reactor.Family
 }
 
 // Check fails if Host is not a host, or if Host or BindAddress is of the wrong family.
 func (e *TCPClient) Check() error {
 	fail := func(argument, value string, err error) error {
-		return &endpoint.ArgumentError{Scheme: e.Family.scheme(), Argument: argument, Value: value, Err: err}
+		return &endpoint.ArgumentError{Scheme: schemeOf(e.Family), Argument: argument, Value: value, Err: err}
 	}
 	if _, err := endpoint.ParseHost(string(e.Host)); err != nil {
 		return fail("host", string(e.Host), err)
 	}
 	ip, literal := e.Host.IP()
-	if literal && !e.Family.holds(ip) {
+	if literal && !e.Family.Has(ip) {
 		return fail("host", ip.String(), fmt.Errorf("%q is not an %v address", ip, e.Family))
 	}
 	bind := e.BindAddress.Unmap()
 	if !bind.IsValid() {
 		return nil
 	}
-	if !e.Family.holds(bind) {
+	if !e.Family.Has(bind) {
 		return fail("bindAddress", bind.String(), fmt.Errorf("%q is not an %v address", bind, e.Family))
 	}
 	if literal && ip.Is4() != bind.Is4() {
@@ -64,55 +64,53 @@ func (e *TCPClient) Check() error {
 	return nil
 }
 
-// Connect starts connecting; see [endpoint.Client]. If Host is an IP literal, the error
-// is that of the one attempt (EP-5). If it is a name with addresses, the error is an
-// [*reactor.OpError] to that name that wraps an [*AttemptsError] (HOST-6).
+// Connect starts connecting; see [endpoint.Client]. The connector of the reactor does it;
+// [reactor.Reactor.Dial] tells how and with which errors (EP-5, HOST-6).
 func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
-	c := e.connecting(r, f, done)
 	if err := e.Check(); err != nil {
-		c.refuse(err)
-	} else {
-		c.start(e.AttemptDelay)
+		return e.refuse(r, done, err)
 	}
-	return c.cancel
+	return e.start(r, f, done)
 }
 
-// refused is a Connect that fails with err.
-func (e *TCPClient) refused(r *reactor.Reactor, done func(reactor.Protocol, error), err error) (cancel func()) {
-	c := e.connecting(r, nil, done)
-	c.refuse(err)
-	return c.cancel
-}
-
-// connecting returns a Connect that has not begun. Check may still refuse e.
-func (e *TCPClient) connecting(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) *connecting {
-	c := newConnecting(r, f, done)
-	c.family = e.family()
-	c.cfg.StreamOptions, c.cfg.Timeout = e.StreamOptions, e.Timeout
+// dial is where the connection goes, and how. Check may still refuse e.
+func (e *TCPClient) dial() (kernel.Addr, *reactor.DialConfig) {
+	cfg := &reactor.DialConfig{Timeout: e.Timeout, AttemptDelay: e.AttemptDelay, Family: e.family()}
+	cfg.StreamOptions = e.StreamOptions
 	if bind := e.BindAddress.Unmap(); bind.IsValid() {
-		c.cfg.Bind = kernel.TCPAddr(bind, 0)
+		cfg.Bind = kernel.TCPAddr(bind, 0)
 	}
 	host, err := endpoint.ParseHost(string(e.Host))
 	if err != nil {
 		host = e.Host
 	}
-	c.dest = kernel.HostAddr(string(host), e.Port)
 	if ip, literal := host.IP(); literal {
-		c.dest = kernel.TCPAddr(ip, e.Port)
+		return kernel.TCPAddr(ip, e.Port), cfg
 	}
-	return c
+	return kernel.HostAddr(string(host), e.Port), cfg
 }
 
 // family returns the family of the addresses to try: Family, or BindAddress's.
-func (e *TCPClient) family() Family {
+func (e *TCPClient) family() reactor.Family {
 	switch {
-	case e.Family != AnyFamily || !e.BindAddress.IsValid():
+	case e.Family != reactor.AnyFamily || !e.BindAddress.IsValid():
 		return e.Family
 	case e.BindAddress.Unmap().Is4():
-		return IPv4
+		return reactor.IPv4
 	}
-	return IPv6
+	return reactor.IPv6
 }
 
 // String is the description.
-func (e *TCPClient) String() string { return endpoint.Describe(e.Family.scheme(), e) }
+func (e *TCPClient) String() string { return endpoint.Describe(schemeOf(e.Family), e) }
+
+// schemeOf is the name of the scheme of TCP for f.
+func schemeOf(f reactor.Family) string {
+	switch f {
+	case reactor.IPv4:
+		return "tcp4"
+	case reactor.IPv6:
+		return "tcp6"
+	}
+	return "tcp"
+}

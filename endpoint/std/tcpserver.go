@@ -23,17 +23,17 @@ type TCPServer struct {
 	// ListenOptions are Backlog, NoDelay and KeepAlive.
 	kernel.ListenOptions `ep:"backlog,2,optional"`
 	// Family is the family of Interface. It is no argument.
-	Family Family
+	Family reactor.Family
 }
 
 // Check fails if Interface is not of the Family.
 func (e *TCPServer) Check() error {
 	ip := e.Interface.Unmap()
-	if !ip.IsValid() || e.Family.holds(ip) {
+	if !ip.IsValid() || e.Family.Has(ip) {
 		return nil
 	}
 	err := fmt.Errorf("%q is not an %v address", ip, e.Family)
-	return &endpoint.ArgumentError{Scheme: e.Family.scheme(), Argument: "interface", Value: ip.String(), Err: err}
+	return &endpoint.ArgumentError{Scheme: schemeOf(e.Family), Argument: "interface", Value: ip.String(), Err: err}
 }
 
 // Listen opens the port; see [endpoint.Server].
@@ -54,7 +54,7 @@ func (e *TCPServer) local() kernel.Addr {
 	ip := e.Interface.Unmap()
 	switch {
 	case ip.IsValid():
-	case e.Family == IPv6:
+	case e.Family == reactor.IPv6:
 		ip = netip.IPv6Unspecified()
 	default:
 		ip = netip.IPv4Unspecified()
@@ -63,7 +63,7 @@ func (e *TCPServer) local() kernel.Addr {
 }
 
 // String is the description.
-func (e *TCPServer) String() string { return endpoint.Describe(e.Family.scheme(), e) }
+func (e *TCPServer) String() string { return endpoint.Describe(schemeOf(e.Family), e) }
 
 // TCP6Server is tcp6:port[:backlog[:interface]] for listening (EP-10, GRAM-11). It
 // differs from a [TCPServer] of family IPv6 in the order of its arguments.
@@ -92,5 +92,5 @@ func (e *TCP6Server) String() string { return endpoint.Describe("tcp6", e) }
 
 // plain returns the TCPServer that listens.
 func (e *TCP6Server) plain() *TCPServer {
-	return &TCPServer{Port: e.Port, Interface: e.Interface, ListenOptions: e.ListenOptions, Family: IPv6}
+	return &TCPServer{Port: e.Port, Interface: e.Interface, ListenOptions: e.ListenOptions, Family: reactor.IPv6}
 }

@@ -59,7 +59,7 @@ func (e *TLSClient) Check() error {
 func (e *TLSClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	p, err := e.prepare()
 	if err != nil {
-		return e.refused(r, done, err)
+		return e.refuse(r, done, err)
 	}
 	return p.connect(r, p.over, p.cfg, f, done)
 }

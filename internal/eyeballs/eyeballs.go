@@ -4,46 +4,40 @@
 //
 // It is a machine. It has no clock, no socket and no goroutine: a [Network] gives it
 // all of them. Its calls must not overlap, except that it may be called from within
-// [Network.Unreachable].
+// [Network.Dial] and [Network.Unreachable].
 package eyeballs
 
 import (
 	"errors"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
-// The values of zero fields of a [Dialer].
-const (
-	DefaultTimeout = 30 * time.Second
-	DefaultDelay   = 300 * time.Millisecond
-)
+// DefaultDelay is the value of a zero Dialer.Delay.
+const DefaultDelay = 300 * time.Millisecond
 
-// What [Network.Unreachable] is told, besides [Errors] and the errors of a look-up.
-var (
-	// ErrLookUpTimeout: the look-up took longer than Timeout.
-	ErrLookUpTimeout = errors.New("the look-up timed out")
-	// ErrNoAddress: the name has addresses, and Keep refused them all.
-	ErrNoAddress = errors.New("no suitable address")
-)
+// ErrNoAddress is what [Network.Unreachable] is told when the name has addresses, and
+// Keep refused them all.
+var ErrNoAddress = errors.New("no suitable address")
 
 // Network looks up the name and connects to its addresses. The Dialer calls it.
 type Network interface {
 	// LookUp resolves the name. It calls done once, later, with an error or at least
 	// one address. After cancel it does not call done.
 	LookUp(done func([]netip.Addr, error)) (cancel func())
-	// Dial starts attempt i at ip. Attempts are counted from 0. The attempt may take
-	// limit; negative: no limit. When it has ended, later, Succeeded or Failed is to
-	// be called.
-	Dial(i int, ip netip.Addr, limit time.Duration)
+	// Dial starts attempt i at ip. Attempts are counted from 0. When it has ended, which
+	// may be at once, Succeeded or Failed is to be called.
+	Dial(i int, ip netip.Addr)
 	// GiveUp ends attempt i, which is in progress. What it comes to does not matter
 	// any more; it may be told all the same.
 	GiveUp(i int)
-	// Unreachable tells that there will be no connection, once: because of the
-	// look-up, or because all attempts have failed (Errors).
+	// Unreachable tells, once, that there will be no connection: the look-up failed with
+	// err, or found no address to try (ErrNoAddress), or all attempts have failed (nil).
 	Unreachable(err error)
+	// Left is how much time there is for what is still to be done; negative: no limit.
+	// When it is over the Network stops the Dialer.
+	Left() time.Duration
 }
 
 // Timer has the Dialer's Due called, once, after d. Reset forgets what was set
@@ -60,17 +54,18 @@ type Dialer struct {
 	Timer   Timer
 	// Keep tells which addresses may be tried. Nil: all of them.
 	Keep func(netip.Addr) bool
-	// Timeout is how long the look-up may take, and after it each attempt. Zero:
-	// DefaultTimeout; negative: no limit.
-	Timeout time.Duration
-	// Delay is the time between the starts of two attempts. Zero: DefaultDelay;
-	// negative: the next attempt waits until the last one has failed.
+	// Delay is the time between the starts of two attempts, which then go on side by side.
+	// Zero: DefaultDelay; negative: one attempt at a time.
+	//
+	// Every address gets its share of the time. If Left is too short for Delay between all
+	// of them, the attempts start closer together. One at a time, an attempt is given up
+	// when its share is over and there is another address.
 	Delay time.Duration
 
-	state    state
-	cancel   func()       // of the look-up
-	rest     []netip.Addr // not tried yet
-	attempts []error      // why each has failed, in the order they were started; nil: it has not
+	state  state
+	cancel func()       // of the look-up
+	rest   []netip.Addr // not tried yet
+	ended  []bool       // by attempt, in the order they were started
 }
 
 type state uint8
@@ -85,9 +80,6 @@ const (
 // Start begins: with the look-up, or, if the addresses are known, with the first of
 // them.
 func (d *Dialer) Start(known ...netip.Addr) {
-	if d.Timeout == 0 {
-		d.Timeout = DefaultTimeout
-	}
 	if d.Delay == 0 {
 		d.Delay = DefaultDelay
 	}
@@ -96,9 +88,6 @@ func (d *Dialer) Start(known ...netip.Addr) {
 		return
 	}
 	d.state = lookingUp
-	if d.Timeout > 0 {
-		d.Timer.Reset(d.Timeout)
-	}
 	d.cancel = d.Network.LookUp(d.lookedUp)
 }
 
@@ -107,7 +96,6 @@ func (d *Dialer) lookedUp(found []netip.Addr, err error) {
 		return
 	}
 	d.cancel = nil
-	d.Timer.Cancel()
 	if err != nil {
 		d.unreachable(err)
 		return
@@ -127,32 +115,48 @@ func (d *Dialer) begin(found []netip.Addr) {
 
 // Due is to be called when the time of the Timer has come.
 func (d *Dialer) Due() {
-	switch d.state {
-	case lookingUp:
-		d.unreachable(ErrLookUpTimeout)
-	case dialling:
-		d.next()
+	if d.state != dialling {
+		return
 	}
+	if last := len(d.ended) - 1; d.Delay < 0 && !d.ended[last] {
+		d.ended[last] = true
+		d.Network.GiveUp(last)
+	}
+	d.next()
 }
 
 // next starts an attempt at the next address, and sets the time of the one after it.
 func (d *Dialer) next() {
 	ip := d.rest[0]
 	d.rest = d.rest[1:]
-	if len(d.rest) > 0 && d.Delay > 0 {
-		d.Timer.Reset(d.Delay)
-	} else {
-		d.Timer.Cancel()
+	d.pace()
+	d.ended = append(d.ended, false)
+	d.Network.Dial(len(d.ended)-1, ip)
+}
+
+// pace sets the time when the attempt after the one that starts now is due.
+func (d *Dialer) pace() {
+	d.Timer.Cancel()
+	if len(d.rest) == 0 {
+		return
 	}
-	d.attempts = append(d.attempts, nil)
-	d.Network.Dial(len(d.attempts)-1, ip, d.Timeout)
+	left := d.Network.Left()
+	share := left / time.Duration(len(d.rest)+1)
+	switch limited := left >= 0; {
+	case d.Delay > 0 && limited:
+		d.Timer.Reset(min(d.Delay, share))
+	case d.Delay > 0:
+		d.Timer.Reset(d.Delay)
+	case limited:
+		d.Timer.Reset(share)
+	}
 }
 
 // Succeeded tells that attempt i has made a connection. If it returns true the
 // connection counts, and the other attempts were given up. If it returns false the
-// Dialer was over before, and the connection is to be closed.
+// attempt or the Dialer was over before, and the connection is to be closed.
 func (d *Dialer) Succeeded(i int) bool {
-	if d.state != dialling {
+	if d.state != dialling || d.ended[i] {
 		return false
 	}
 	d.stop(i)
@@ -160,21 +164,18 @@ func (d *Dialer) Succeeded(i int) bool {
 }
 
 // Failed tells that attempt i has made no connection. The next address is tried at
-// once. After the last one Unreachable is called, with the errors in the order of
-// the attempts.
-func (d *Dialer) Failed(i int, err error) {
-	if d.state != dialling {
+// once. After the last one Unreachable is called.
+func (d *Dialer) Failed(i int) {
+	if d.state != dialling || d.ended[i] {
 		return
 	}
-	d.attempts[i] = err
-	if len(d.rest) > 0 {
+	d.ended[i] = true
+	switch {
+	case len(d.rest) > 0:
 		d.next()
-		return
+	case !slices.Contains(d.ended, false): // otherwise one may still win
+		d.unreachable(nil)
 	}
-	if slices.Contains(d.attempts, nil) {
-		return // that one may still win
-	}
-	d.unreachable(Errors(d.attempts))
 }
 
 func (d *Dialer) unreachable(err error) {
@@ -197,8 +198,8 @@ func (d *Dialer) stop(winner int) {
 		d.cancel()
 		d.cancel = nil
 	}
-	for i, err := range d.attempts {
-		if err == nil && i != winner {
+	for i, ended := range d.ended {
+		if !ended && i != winner {
 			d.Network.GiveUp(i)
 		}
 	}
@@ -229,18 +230,3 @@ func interleave(found []netip.Addr, keep func(netip.Addr) bool) []netip.Addr {
 	}
 	return all
 }
-
-// Errors has the error of each attempt, in the order they were started.
-type Errors []error
-
-// Error is all of them on one line.
-func (e Errors) Error() string {
-	texts := make([]string, len(e))
-	for i, err := range e {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
-
-// Unwrap is all of them.
-func (e Errors) Unwrap() []error { return e }
