@@ -19,7 +19,7 @@ const worldPort = 7
 
 func newWorld(hosts int) (*world, error) {
 	w := &world{net: sim.New(1)}
-	w.net.MinLatency, w.net.MaxLatency = time.Millisecond, 2*time.Millisecond
+	w.net.Options.Latency = sim.Latency{Min: time.Millisecond, Max: 2 * time.Millisecond}
 	for i := range hosts {
 		h := w.net.Host(fmt.Sprintf("host%d", i))
 		if _, err := h.Reactor.Listen(h.Addr(worldPort), reactor.Each[echo](), nil); err != nil {

@@ -82,7 +82,7 @@ func bulk(w testworld.World, n int) int {
 		return n
 	}
 	if n := w.Net(); n != nil {
-		n.SendBuffer, n.RecvBuffer = 200, 200
+		n.Options.SendBuffer, n.Options.RecvBuffer = 200, 200
 	}
 	return 2048
 }

@@ -96,15 +96,15 @@ func simulated(seed uint64) func() func(testing.TB) kernel.Kernel {
 		n := sim.New(seed)
 		n.Config.ReadBuffer = 1 << 10 // of the host's own reactor, which has nothing to do
 		sizes := testworld.ChunkSizes()
-		n.MaxChunk = sizes[seed%uint64(len(sizes))]
+		n.Options.Chunk = sizes[seed%uint64(len(sizes))]
 		if seed&1 != 0 {
-			n.Spurious = 0.1
+			n.Options.Spurious = 0.1
 		}
 		if seed&2 != 0 {
 			n.SetLatency("localhost", "localhost", 0, 5*time.Millisecond)
 		}
 		if seed&4 != 0 {
-			n.SendBuffer, n.RecvBuffer = 100, 1000
+			n.Options.SendBuffer, n.Options.RecvBuffer = 100, 1000
 		}
 		return func(testing.TB) kernel.Kernel { return n.Kernel() }
 	}

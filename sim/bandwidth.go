@@ -37,7 +37,7 @@ func (w *wire) transmit(now time.Duration, rate, size uint64) time.Duration {
 
 // rate is how many bytes per second go over l, 0 for no limit.
 func (n *Net) rate(l *link) uint64 {
-	rate := n.Bandwidth
+	rate := n.Options.Bandwidth
 	if l.limited {
 		rate = l.bandwidth
 	}

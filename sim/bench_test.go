@@ -14,7 +14,7 @@ import (
 // pingPong keeps ten connections busy.
 func pingPong(t testing.TB) (n *sim.Net, events func() uint64) {
 	n = sim.New(1)
-	n.MinLatency, n.MaxLatency = time.Millisecond, 2*time.Millisecond
+	n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: 2 * time.Millisecond}
 	srv, cli := n.Host("srv"), n.Host("cli")
 	if _, err := srv.Reactor.Listen(srv.Addr(7), echoes(), nil); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func BenchmarkEvents(b *testing.B) {
 func BenchmarkDay(b *testing.B) {
 	for range b.N {
 		n := sim.New(1)
-		n.MinLatency, n.MaxLatency = time.Millisecond, 2*time.Millisecond
+		n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: 2 * time.Millisecond}
 		hosts := []*sim.Host{}
 		for i := range 10 {
 			h := n.Host(string(rune('a' + i)))

@@ -14,9 +14,9 @@ import (
 // busy is pingPong with everything that a network can do to it.
 func busy(t testing.TB) (n *sim.Net, events func() uint64) {
 	n, events = pingPong(t)
-	n.Latency = sim.Latency{Kind: sim.LongTail, Min: time.Millisecond, Mean: 2 * time.Millisecond, Max: 50 * time.Millisecond}
+	n.Options.Latency = sim.Latency{Kind: sim.LongTail, Min: time.Millisecond, Mean: 2 * time.Millisecond, Max: 50 * time.Millisecond}
 	n.SetLinkLatency("srv", "cli", sim.Latency{Kind: sim.Exponential, Mean: time.Millisecond})
-	n.Bandwidth, n.Lossy, n.MaxChunk, n.Spurious = 1<<20, .01, 7, .01
+	n.Options.Bandwidth, n.Options.Drop, n.Options.Chunk, n.Options.Spurious = 1<<20, .01, 7, .01
 	n.Host("srv").SetClock(time.Second, .1)
 	n.Host("cli").SetClock(-time.Second, -.1)
 	n.Rule = func(s *sim.Segment) sim.Verdict {
@@ -43,7 +43,7 @@ func TestAllocsOfFaults(t *testing.T) {
 func TestHashOfFaults(t *testing.T) {
 	run := func(change func(n *sim.Net)) uint64 {
 		n, srv, cli := two(t, 3, echoes())
-		n.Latency = sim.Latency{Kind: sim.Exponential, Min: time.Millisecond, Mean: 3 * time.Millisecond}
+		n.Options.Latency = sim.Latency{Kind: sim.Exponential, Min: time.Millisecond, Mean: 3 * time.Millisecond}
 		change(n)
 		srv.Start(func(h *sim.Host) { h.Reactor.CallLater(time.Second, func() { n.Clog("srv", "cli", 1) }) })
 		p := new(recorder)
@@ -64,11 +64,11 @@ func TestHashOfFaults(t *testing.T) {
 		fn   func(n *sim.Net)
 	}{
 		{"nothing", func(n *sim.Net) {}},
-		{"tail", func(n *sim.Net) { n.Latency.Kind = sim.LongTail }},
+		{"tail", func(n *sim.Net) { n.Options.Latency.Kind = sim.LongTail }},
 		{"link", func(n *sim.Net) { n.SetLinkLatency("cli", "srv", sim.Latency{Kind: sim.LongTail, Mean: time.Second}) }},
-		{"bandwidth", func(n *sim.Net) { n.Bandwidth = 1000 }},
+		{"bandwidth", func(n *sim.Net) { n.Options.Bandwidth = 1000 }},
 		{"one link's", func(n *sim.Net) { n.SetBandwidth("cli", "srv", 2000) }},
-		{"lossy", func(n *sim.Net) { n.Lossy = .1 }},
+		{"lossy", func(n *sim.Net) { n.Options.Drop = .1 }},
 		{"clog", func(n *sim.Net) { n.Clog("cli", "srv", time.Second) }},
 		{"one way", func(n *sim.Net) { n.ClogOneWay("cli", "srv", time.Second) }},
 		{"pause", func(n *sim.Net) { h := n.Host("srv"); h.Pause(); n.At(time.Second, h.Resume) }},

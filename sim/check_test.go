@@ -44,7 +44,7 @@ func (p *talker) ConnectionLost(err error) { p.lost = err; p.call.Cancel() }
 // time out, which takes a partition both ways.
 func brittle() sim.World {
 	return sim.World{Name: "brittle", Setup: func(n *sim.Net) sim.Checks {
-		n.RetryTimeout = 4 * time.Second
+		n.Options.RetryTimeout = 4 * time.Second
 		a, b := n.Host("a"), n.Host("b")
 		p, q := new(talker), new(talker)
 		if _, err := a.Reactor.Listen(a.Addr(7), single(p), nil); err != nil {

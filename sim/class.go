@@ -3,28 +3,33 @@ package sim
 import (
 	"math/bits"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// class is one kind of fault: how it is written, and how it is drawn.
+// class is one class of Options: how it is written, and how it is drawn.
 type class struct {
 	name    string
-	want    string // what its value is, for errors
+	want    string // what a value must be, for errors
 	example string
 	get     func(o *Options) string // "" if it is off
 	set     func(o *Options, v string) bool
-	off     func(o *Options)
-	draw    func(o *Options, r *random)
+	take    func(to, from *Options)     // copies the class
+	draw    func(o *Options, r *random) // nil: Swarm does not draw it
 }
+
+// off turns the class off.
+func (c *class) off(o *Options) { c.take(o, &Options{}) }
 
 // classes are all of them, in the order of Options' fields.
 var classes = []class{
-	whole("chunk", 1, 64, func(o *Options) *int { return &o.Chunk }),
+	intClass("chunk", 1, 64, func(o *Options) *int { return &o.Chunk }),
 	latencyClass(),
-	whole("bandwidth", 10_000, 10_000_000, func(o *Options) *int { return &o.Bandwidth }),
-	whole("buffers", 64, 16<<10, func(o *Options) *int { return &o.Buffers }),
-	whole("backlog", 1, 8, func(o *Options) *int { return &o.Backlog }),
-	whole("descriptors", 8, 64, func(o *Options) *int { return &o.Descriptors }),
+	intClass("bandwidth", 10_000, 10_000_000, func(o *Options) *int { return &o.Bandwidth }),
+	buffersClass(),
+	intClass("backlog", 1, 8, func(o *Options) *int { return &o.Backlog }),
+	intClass("descriptors", 8, 64, func(o *Options) *int { return &o.Descriptors }),
+	timeClass("retry", 0, 0, func(o *Options) *time.Duration { return &o.RetryTimeout }),
 	probability("spurious", 10, 500, func(o *Options) *float64 { return &o.Spurious }),
 	probability("drop", 1, 100, func(o *Options) *float64 { return &o.Drop }),
 	rate("clog", 20, 500, func(o *Options) *float64 { return &o.Clog }),
@@ -35,7 +40,7 @@ var classes = []class{
 	rate("crash", 20, 200, func(o *Options) *float64 { return &o.Crash }),
 	rate("kill", 20, 200, func(o *Options) *float64 { return &o.Kill }),
 	rate("pause", 20, 500, func(o *Options) *float64 { return &o.Pause }),
-	skewClass(),
+	timeClass("skew", time.Millisecond, 10*time.Second, func(o *Options) *time.Duration { return &o.Skew }),
 	fraction("drift", "a fraction below 1", "0.01", 1, 50, 1000, below1, func(o *Options) *float64 { return &o.Drift }),
 	probability("resolve", 10, 500, func(o *Options) *float64 { return &o.Resolve }),
 	fraction("sites", "a factor from 0 to 4", "0.5", 100, 2000, 1000, upTo4, func(o *Options) *float64 { return &o.Sites }),
@@ -86,7 +91,12 @@ func span(r *random, low, high time.Duration) time.Duration {
 	return time.Duration(between(r, int(low/time.Microsecond), int(high/time.Microsecond))) * time.Microsecond
 }
 
-func whole(name string, low, high int, field func(*Options) *int) class {
+// takes copies the field of a class.
+func takes[T any](field func(*Options) *T) func(to, from *Options) {
+	return func(to, from *Options) { *field(to) = *field(from) }
+}
+
+func intClass(name string, low, high int, field func(*Options) *int) class {
 	return class{
 		name: name, want: "a positive whole number", example: strconv.Itoa(low),
 		get: func(o *Options) string {
@@ -100,7 +110,7 @@ func whole(name string, low, high int, field func(*Options) *int) class {
 			*field(o) = v
 			return err == nil && v > 0
 		},
-		off:  func(o *Options) { *field(o) = 0 },
+		take: takes(field),
 		draw: func(o *Options, r *random) { *field(o) = between(r, low, high) },
 	}
 }
@@ -133,26 +143,63 @@ func fraction(name, want, example string, low, high, parts int, ok func(float64)
 			*field(o) = v
 			return err == nil && v >= 0 && ok(v)
 		},
-		off:  func(o *Options) { *field(o) = 0 },
+		take: takes(field),
 		draw: func(o *Options, r *random) { *field(o) = float64(between(r, low, high)) / float64(parts) },
 	}
 }
 
-func skewClass() class {
-	return class{
-		name: "skew", want: "a positive time", example: "200ms",
+// timeClass is a class of one time; it is not drawn if high is 0.
+func timeClass(name string, low, high time.Duration, field func(*Options) *time.Duration) class {
+	c := class{
+		name: name, want: "a positive time", example: "200ms",
 		get: func(o *Options) string {
-			if o.Skew > 0 {
-				return o.Skew.String()
+			if v := *field(o); v > 0 {
+				return v.String()
 			}
 			return ""
 		},
-		set: func(o *Options, s string) (ok bool) {
-			o.Skew, ok = positive(s)
-			return ok && o.Skew > 0
+		set: func(o *Options, s string) bool {
+			v, ok := positive(s)
+			*field(o) = v
+			return ok && v > 0
 		},
-		off:  func(o *Options) { o.Skew = 0 },
-		draw: func(o *Options, r *random) { o.Skew = span(r, time.Millisecond, 10*time.Second) },
+		take: takes(field),
+	}
+	if high > 0 {
+		c.draw = func(o *Options, r *random) { *field(o) = span(r, low, high) }
+	}
+	return c
+}
+
+// buffersClass is "300", both sizes, or "300/200": to send and to receive.
+func buffersClass() class {
+	return class{
+		name: "buffers", want: "a positive whole number, or one for sending and one for receiving", example: "64 or buffers=300/200",
+		get: func(o *Options) string {
+			send, recv := max(o.SendBuffer, 0), max(o.RecvBuffer, 0)
+			switch {
+			case send == recv && send == 0:
+				return ""
+			case send == recv:
+				return strconv.Itoa(send)
+			}
+			return strconv.Itoa(send) + "/" + strconv.Itoa(recv)
+		},
+		set: func(o *Options, s string) bool {
+			send, recv, two := strings.Cut(s, "/")
+			if !two {
+				recv = send
+			}
+			var err, also error
+			o.SendBuffer, err = strconv.Atoi(send)
+			o.RecvBuffer, also = strconv.Atoi(recv)
+			return err == nil && also == nil && min(o.SendBuffer, o.RecvBuffer) >= 0 && max(o.SendBuffer, o.RecvBuffer) > 0
+		},
+		take: func(to, from *Options) { to.SendBuffer, to.RecvBuffer = from.SendBuffer, from.RecvBuffer },
+		draw: func(o *Options, r *random) {
+			size := between(r, 64, 16<<10)
+			o.SendBuffer, o.RecvBuffer = size, size
+		},
 	}
 }
 

@@ -14,7 +14,7 @@ func latencyClass() class {
 			o.Latency, ok = parseLatency(s)
 			return ok
 		},
-		off:  func(o *Options) { o.Latency = Latency{} },
+		take: func(to, from *Options) { to.Latency = from.Latency },
 		draw: func(o *Options, r *random) { o.Latency = drawLatency(r) },
 	}
 }

@@ -68,8 +68,8 @@ func follow(h *sim.Host, srv kernel.Addr, now **sumClient) {
 
 func Example() {
 	n := sim.New(42)
-	n.MaxChunk = 3 // at most three bytes in a read or a write
-	n.MinLatency, n.MaxLatency = 5*time.Millisecond, 40*time.Millisecond
+	n.Options.Chunk = 3 // at most three bytes in a read or a write
+	n.Options.Latency = sim.Latency{Min: 5 * time.Millisecond, Max: 40 * time.Millisecond}
 	srv, cli := n.Host("srv"), n.Host("cli")
 	srv.Start(serveSums)
 	var c *sumClient

@@ -59,8 +59,8 @@ func (w *watcher) ConnectionLost(err error) { w.say("lost"); w.again() }
 func TestWatchSurvives(t *testing.T) {
 	for seed := range uint64(50) {
 		n := sim.New(seed)
-		n.MaxChunk = 1 + int(seed%5)
-		n.MinLatency, n.MaxLatency = time.Millisecond, 9*time.Millisecond
+		n.Options.Chunk = 1 + int(seed%5)
+		n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: 9 * time.Millisecond}
 		srv, cli := n.Host("srv"), n.Host("cli")
 		listen := func() {
 			serve(t, srv, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return new(ticker) }))
@@ -256,7 +256,7 @@ func (m *mute) DataReceived([]byte) {}
 func TestFullWindow(t *testing.T) {
 	for _, restarts := range []bool{true, false} {
 		n := sim.New(1)
-		n.SendBuffer, n.RecvBuffer = 100, 100
+		n.Options.SendBuffer, n.Options.RecvBuffer = 100, 100
 		srv, cli := n.Host("srv"), n.Host("cli")
 		serve(t, srv, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return new(mute) }))
 		p := new(recorder)

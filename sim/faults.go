@@ -35,10 +35,10 @@ func (x *nemesis) some(r *random) (in, out []*Host) {
 	return in, out
 }
 
-func (x *nemesis) clog(r *random) strike {
+func (x *nemesis) clog(r *random) fault {
 	a, b := x.pair(r)
 	last := span(r, 10*time.Millisecond, 10*time.Second)
-	return strike{last, func() (end func()) {
+	return fault{last, func() (end func()) {
 		if b != nil {
 			x.n.Clog(a.name, b.name, last)
 		}
@@ -46,9 +46,9 @@ func (x *nemesis) clog(r *random) strike {
 	}}
 }
 
-func (x *nemesis) hold(r *random) strike {
+func (x *nemesis) hold(r *random) fault {
 	a, b := x.pair(r)
-	return strike{span(r, 50*time.Millisecond, 30*time.Second), func() (end func()) {
+	return fault{span(r, 50*time.Millisecond, 30*time.Second), func() (end func()) {
 		if b == nil {
 			return nil
 		}
@@ -56,13 +56,13 @@ func (x *nemesis) hold(r *random) strike {
 	}}
 }
 
-func (x *nemesis) partition(r *random) strike { return x.split(r, x.n.Partition) }
-func (x *nemesis) oneWay(r *random) strike    { return x.split(r, x.n.PartitionOneWay) }
+func (x *nemesis) partition(r *random) fault { return x.split(r, x.n.Partition) }
+func (x *nemesis) oneWay(r *random) fault    { return x.split(r, x.n.PartitionOneWay) }
 
 // split cuts the ways between two sides.
-func (x *nemesis) split(r *random, cut func(a, b string) (heal func())) strike {
+func (x *nemesis) split(r *random, cut func(a, b string) (heal func())) fault {
 	in, out := x.some(r)
-	return strike{span(r, 50*time.Millisecond, 30*time.Second), func() (end func()) {
+	return fault{span(r, 50*time.Millisecond, 30*time.Second), func() (end func()) {
 		var heals []func()
 		for _, a := range in {
 			for _, b := range out {
@@ -81,7 +81,7 @@ func (x *nemesis) split(r *random, cut func(a, b string) (heal func())) strike {
 const swizzled = 12
 
 // swizzle clogs links one after the other. When each comes free is drawn as well.
-func (x *nemesis) swizzle(r *random) strike {
+func (x *nemesis) swizzle(r *random) fault {
 	type clogging struct {
 		a, b     *Host
 		from, to time.Duration
@@ -106,7 +106,7 @@ func (x *nemesis) swizzle(r *random) strike {
 			k--
 		}
 	}
-	return strike{at, func() (end func()) {
+	return fault{at, func() (end func()) {
 		for _, c := range list {
 			if c.b != nil {
 				x.after(c.from, func() { x.n.Clog(c.a.name, c.b.name, c.to-c.from) })
@@ -117,13 +117,13 @@ func (x *nemesis) swizzle(r *random) strike {
 }
 
 // crash takes one host, and now and then several, but never the last that is up.
-func (x *nemesis) crash(r *random) strike {
+func (x *nemesis) crash(r *random) fault {
 	victims, _ := x.some(r)
 	one, several := r.below(len(x.n.everyHost())), r.next()&3 == 0
 	if !several {
 		victims = x.n.everyHost()[one : one+1]
 	}
-	return strike{span(r, 10*time.Millisecond, 20*time.Second), func() (end func()) {
+	return fault{span(r, 10*time.Millisecond, 20*time.Second), func() (end func()) {
 		up := 0
 		for _, h := range x.n.everyHost() {
 			if h.Up() {
@@ -149,10 +149,10 @@ func (x *nemesis) crash(r *random) strike {
 	}}
 }
 
-func (x *nemesis) kill(r *random) strike {
+func (x *nemesis) kill(r *random) fault {
 	hosts := x.n.everyHost()
 	h := hosts[r.below(len(hosts))]
-	return strike{0, func() (end func()) {
+	return fault{0, func() (end func()) {
 		taken := x.take(x.programs([]*Host{h}))
 		for _, h := range taken {
 			h.Kill()
@@ -162,10 +162,10 @@ func (x *nemesis) kill(r *random) strike {
 	}}
 }
 
-func (x *nemesis) pause(r *random) strike {
+func (x *nemesis) pause(r *random) fault {
 	hosts := x.n.everyHost()
 	h := hosts[r.below(len(hosts))]
-	return strike{span(r, 10*time.Millisecond, 10*time.Second), func() (end func()) {
+	return fault{span(r, 10*time.Millisecond, 10*time.Second), func() (end func()) {
 		taken := x.take([]*Host{h})
 		for _, h := range taken {
 			h.Pause()

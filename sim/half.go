@@ -224,7 +224,7 @@ func (f *half) arrive() {
 func (f *half) judge(p packet) Verdict {
 	n := f.from.h.n
 	switch {
-	case f.tries == 0 && !f.link.loop && n.random.chance(n.Lossy):
+	case f.tries == 0 && !f.link.loop && n.random.chance(n.Options.Drop):
 		return Verdict{Drop: true}
 	case n.Rule != nil:
 		return f.ask(p)

@@ -185,7 +185,7 @@ func (k *simKernel) collect(ev []kernel.Event) int {
 		slices.Reverse(live[m:])
 		slices.Reverse(live)
 	}
-	if m < len(ev) && len(k.socks) > 0 && k.n.random.chance(k.n.Spurious) {
+	if m < len(ev) && len(k.socks) > 0 && k.n.random.chance(k.n.Options.Spurious) {
 		if s := k.socks[k.n.random.below(len(k.socks))]; s.armed != 0 && !s.queued {
 			ev[m] = kernel.Event{Token: s.token, Ready: s.armed}
 			m++
@@ -212,7 +212,7 @@ func (k *simKernel) file(op string) error {
 	switch {
 	case k.closed:
 		return kernel.ErrClosed
-	case k.n.MaxDescriptors > 0 && k.files >= k.n.MaxDescriptors:
+	case k.n.Options.Descriptors > 0 && k.files >= k.n.Options.Descriptors:
 		return fail(op, kernel.ErrTooManyFiles)
 	}
 	k.files++
@@ -255,7 +255,7 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Liste
 	if o == nil {
 		o = &kernel.ListenOptions{}
 	}
-	limit := or(k.n.Backlog, defaultBacklog)
+	limit := or(k.n.Options.Backlog, defaultBacklog)
 	if o.Backlog > 0 {
 		limit = min(limit, o.Backlog)
 	}

@@ -109,14 +109,6 @@ func (r *random) pareto() float64 {
 	return 1/math.Sqrt(float64(r.unit())/(1<<53)) - 1
 }
 
-// usual is the latency between hosts for which nothing else is set.
-func (n *Net) usual() Latency {
-	if n.Latency != (Latency{}) {
-		return n.Latency
-	}
-	return Latency{Min: n.MinLatency, Max: n.MaxLatency}
-}
-
 // latency draws how long a segment takes over l.
 func (n *Net) latency(l *link) time.Duration {
 	var d time.Duration
@@ -124,14 +116,13 @@ func (n *Net) latency(l *link) time.Duration {
 	case l.set:
 		d = l.latency.draw(&n.random)
 	case !l.loop:
-		usual := n.usual()
-		d = usual.draw(&n.random)
+		d = n.Options.Latency.draw(&n.random)
 	}
 	return d + max(l.clogged-n.now, 0)
 }
 
 // SetLatency sets how long segments travel between a and b, both ways, instead of
-// what the Net's fields say: anything from low to high. a may be b. It holds for
+// what Net.Options says: anything from low to high. a may be b. It holds for
 // what is sent from now on.
 func (n *Net) SetLatency(a, b string, low, high time.Duration) {
 	n.SetLinkLatency(a, b, Latency{Min: low, Max: high})

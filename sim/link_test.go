@@ -39,7 +39,7 @@ func readers() reactor.Factory {
 func lan(t *testing.T, seed uint64) (n *sim.Net, srv, cli *sim.Host) {
 	t.Helper()
 	n, srv, cli = two(t, seed, readers())
-	n.MinLatency, n.MaxLatency = 0, 0
+	n.Options.Latency = sim.Latency{}
 	serve(t, cli, readers())
 	return n, srv, cli
 }
@@ -97,10 +97,10 @@ func TestLatencyDistributions(t *testing.T) {
 		for _, link := range []bool{false, true} {
 			n, srv, cli := lan(t, 7)
 			if link {
-				n.Latency = sim.Latency{Max: time.Hour}
+				n.Options.Latency = sim.Latency{Max: time.Hour}
 				n.SetLinkLatency("srv", "cli", c.l)
 			} else {
-				n.Latency = c.l
+				n.Options.Latency = c.l
 			}
 			times := sample(t, n, cli, srv)
 			sum, over := 0., 0.
@@ -148,8 +148,8 @@ func TestBandwidth(t *testing.T) {
 		}
 		n, srv, cli := lan(t, 1)
 		s := raw(t, n, cli, srv.Addr(7))
-		if n.Bandwidth = int(c.rate); c.set {
-			n.Bandwidth = 1
+		if n.Options.Bandwidth = int(c.rate); c.set {
+			n.Options.Bandwidth = 1
 			n.SetBandwidth("cli", "srv", int(c.rate))
 		}
 		n.Run(time.Hour) // the link is idle then
@@ -173,7 +173,7 @@ func TestBandwidthShared(t *testing.T) {
 	n, srv, cli := lan(t, 1)
 	one, two := raw(t, n, cli, srv.Addr(7)), raw(t, n, cli, srv.Addr(7))
 	back, self := raw(t, n, srv, cli.Addr(7)), raw(t, n, cli, cli.Addr(7))
-	n.Bandwidth = 1000
+	n.Options.Bandwidth = 1000
 	n.SetBandwidth("cli", "cli", 1)
 	n.SetLinkLatency("srv", "cli", sim.Latency{Min: time.Minute, Max: time.Minute})
 	start := n.Now()
@@ -287,7 +287,7 @@ func TestClogOneWay(t *testing.T) {
 func TestLossy(t *testing.T) {
 	for _, lossy := range []float64{.25, 1} {
 		n, srv, cli := two(t, 5, echoes())
-		n.Lossy = lossy
+		n.Options.Drop = lossy
 		first, again := 0., 0.
 		n.Rule = func(s *sim.Segment) (v sim.Verdict) {
 			switch {

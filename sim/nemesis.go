@@ -5,45 +5,49 @@ import (
 	"time"
 )
 
-// nemesis is what Apply set going: the faults of one Options on a network.
+// nemesis runs the faults of one Apply on a network.
 type nemesis struct {
 	n       *Net
-	before  knobs
+	before  Options   // Net.Options before Apply
 	clocked []*Host   // whose clocks were set
-	busy    []*Host   // struck by a fault that is in force
+	busy    []*Host   // with a fault in force
 	ends    []*ending // of the faults in force, the oldest first
 }
 
-// ending ends one fault.
+// ending ends one fault. It is a pointer in nemesis.ends, because functions have no ==.
 type ending struct{ fn func() }
 
-// strike is one fault: how long it lasts, and what begins it. Begin returns what ends it,
-// nil for a fault that is over at once or does not apply as things stand.
-//
-// All that is drawn for it is drawn before, so that a class draws the same whatever others do.
-type strike struct {
-	last  time.Duration
-	begin func() (end func())
+// fault is one fault that was drawn. Everything random about it is drawn before begin is
+// called, so that a class draws the same whatever the others do.
+type fault struct {
+	lasts time.Duration
+	begin func() (end func()) // end is nil if nothing is left to end
 }
 
-// Apply puts o to work from now on, on the hosts there are whenever a fault begins: it
-// sets the fields of n that o has a class for, and schedules the rest. What is random in
-// it comes from n's seed, from a stream for each class, so that a class does the same
-// with and without others. Crash and Kill strike only hosts with a program, which
-// can come back. A second Apply is a Calm first.
+// Apply puts n.Options to work, with o laid over them: a class that is on in o replaces
+// that of n.Options until [Net.Calm]. Clocks are set now; faults that come at a rate are
+// scheduled, and choose among the hosts there are when they begin. Crash and Kill choose
+// only hosts with a program, because only those can come back.
 //
-// It is for use between steps, as Partition is.
+// Each class draws from a random stream of its own, made from the network's seed. So a
+// class does the same with and without the others. A second Apply calls Calm first.
+//
+// Call it between steps, as Partition.
 func (n *Net) Apply(o Options) {
 	if n.nemesis != nil {
 		n.Calm()
 	}
-	x := &nemesis{n: n, before: n.knobs()}
+	x := &nemesis{n: n, before: n.Options}
 	n.nemesis = x
-	x.set(o)
+	o = o.over(n.Options)
+	n.Options, n.lookups = o, stream(n.seed, "nemesis resolve")
+	if o.Skew > 0 || o.Drift > 0 {
+		x.clocks(o)
+	}
 	for _, c := range []struct {
 		name string
 		rate float64
-		draw func(r *random) strike
+		draw func(r *random) fault
 	}{
 		{"clog", o.Clog, x.clog},
 		{"partition", o.Partition, x.partition},
@@ -55,24 +59,29 @@ func (n *Net) Apply(o Options) {
 		{"pause", o.Pause, x.pause},
 	} {
 		if c.rate > 0 {
-			x.storm(c.name, c.rate, c.draw)
+			x.recur(c.name, c.rate, c.draw)
 		}
 	}
 }
 
-// Calm ends all that Apply began: the fields it set are as before, but for the sizes of
-// buffers; partitions are healed and links free, so that what is under way travels anew;
-// clocks keep what they show and run at the right rate; paused hosts run, and crashed ones
-// are restarted. It restarts and resumes all hosts and frees all links, whoever did
-// that to them, and leaves partitions and clocks of others alone.
+// Calm ends everything that Apply began:
+//
+//   - n.Options are as before, except the sizes of buffers;
+//   - its partitions and holds are healed;
+//   - all links are freed of clogs, and what is under way is sent again;
+//   - clocks keep the time they show and run at the right rate;
+//   - all hosts run: paused ones are resumed, crashed ones are restarted.
+//
+// Hosts and links are freed whoever stopped them. Partitions and clocks that the caller
+// has set stay as they are.
 func (n *Net) Calm() {
 	if x := n.nemesis; x != nil {
 		n.nemesis = nil
-		n.cancelStorms()
+		n.cancelFaults()
 		for _, e := range slices.Clone(x.ends) {
 			x.end(e)
 		}
-		x.before.restore(n)
+		x.restore()
 		x.rightClocks()
 	}
 	for _, h := range n.everyHost() {
@@ -81,31 +90,39 @@ func (n *Net) Calm() {
 		}
 		h.Resume()
 	}
-	n.hurry()
+	n.freeLinks()
 }
 
-// rarest is the longest mean gap between strikes, so that times do not overflow: three years.
+// restore sets the options back, but for the sizes of buffers: a connection keeps the
+// size it began with.
+func (x *nemesis) restore() {
+	o := x.before
+	o.SendBuffer, o.RecvBuffer = x.n.Options.SendBuffer, x.n.Options.RecvBuffer
+	x.n.Options = o
+}
+
+// rarest is the longest mean gap between faults: three years. Longer ones would overflow.
 const rarest = 1e17
 
-// storm has strikes happen, one after the other.
-func (x *nemesis) storm(name string, rate float64, draw func(r *random) strike) {
+// recur makes the faults of a class happen, one after the other.
+func (x *nemesis) recur(name string, rate float64, draw func(r *random) fault) {
 	r := stream(x.n.seed, "nemesis "+name)
 	mean := time.Duration(max(min(float64(time.Second)/rate, rarest), 1))
 	gap := func() time.Duration { return before(&r, 2*mean) + 1 }
 	var next func()
 	next = func() {
-		s := strike{}
+		f := fault{}
 		if len(x.n.hosts) > 0 {
-			s = draw(&r)
-			x.during(s.last, s.begin())
+			f = draw(&r)
+			x.during(f.lasts, f.begin())
 		}
-		x.after(s.last+gap(), next)
+		x.after(f.lasts+gap(), next)
 	}
 	x.after(gap(), next)
 }
 
-// storms marks the calls of nemeses among the events.
-const storms = 1
+// nemesisCall is the epoch of events that a nemesis has scheduled; those of [Net.At] have 0.
+const nemesisCall = 1
 
 // after is At for nemeses.
 func (x *nemesis) after(d time.Duration, fn func()) {
@@ -113,15 +130,15 @@ func (x *nemesis) after(d time.Duration, fn func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.order++
-	n.schedule(n.now+d, n.order, event{what: call, epoch: storms, fn: fn})
+	n.schedule(n.now+d, n.order, event{what: call, epoch: nemesisCall, fn: fn})
 }
 
-// cancelStorms takes them out of the events, so that a network with nothing left to do
-// is seen to have nothing left.
-func (n *Net) cancelStorms() {
+// cancelFaults removes the nemesis's calls from the events. If it left them, a network with
+// nothing else to do would not be seen to be idle.
+func (n *Net) cancelFaults() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.events.remove(func(e event) bool { return e.what == call && e.epoch == storms })
+	n.events.remove(func(e event) bool { return e.what == call && e.epoch == nemesisCall })
 }
 
 // during has end called after d, or by Calm.
@@ -141,7 +158,7 @@ func (x *nemesis) end(e *ending) {
 	}
 }
 
-// take makes those of hosts that can be struck busy, and returns them.
+// take marks as busy those of hosts that are up and not busy, and returns them.
 func (x *nemesis) take(hosts []*Host) (taken []*Host) {
 	for _, h := range hosts {
 		if h.Up() && !slices.Contains(x.busy, h) {

@@ -153,10 +153,36 @@ func TestCalm(t *testing.T) {
 		if d := n.Now() - start; d > 20*time.Millisecond {
 			t.Errorf("seed %d: an answer takes %v after %v", seed, d, o)
 		}
-		if n.MaxChunk != 0 || n.MaxLatency != 5*time.Millisecond || n.MaxDescriptors != 0 || n.Spurious != 0 || n.Backlog != 0 {
+		if n.Options.Chunk != 0 || n.Options.Latency.Max != 5*time.Millisecond || n.Options.Descriptors != 0 || n.Options.Spurious != 0 || n.Options.Backlog != 0 {
 			t.Errorf("seed %d: fields are not as before", seed)
 		}
 		n.Close()
+	}
+}
+
+// Apply lays its options over those of the network, and begins what both have at a rate;
+// Calm takes its own away.
+func TestApplyOver(t *testing.T) {
+	n := sim.New(1)
+	n.KeepTrace = true
+	host(n, "a")
+	host(n, "b")
+	base := sim.Options{Chunk: 3, RecvBuffer: 200, RetryTimeout: time.Second, Pause: 1}
+	n.Options = base
+	n.Apply(sim.Options{Chunk: 5, Drop: .5, Partition: 1})
+	want := base
+	want.Chunk, want.Drop, want.Partition = 5, .5, 1
+	if n.Options != want {
+		t.Errorf("options are %v, want %v", n.Options, want)
+	}
+	n.Run(time.Minute)
+	for _, what := range []string{" pause", " cut"} {
+		if !strings.Contains(n.Trace(), what) {
+			t.Errorf("there is no%s in\n%s", what, n.Trace())
+		}
+	}
+	if n.Calm(); n.Options != base {
+		t.Errorf("options are %v after all, want %v", n.Options, base)
 	}
 }
 

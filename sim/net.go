@@ -9,76 +9,45 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Net is a simulated network. Its exported fields are set before it is used. Their
-// zero values are the perfect network: no latency and no faults, yet seeded in
+// Net is a simulated network. Its exported fields are set before it is used, Options also
+// between steps. The zero Options is the perfect network, in which the seed still decides
 // what any network leaves open.
 //
 // Its methods are for one goroutine, and not for a Rule. They may be called in
 // functions given to At and in callbacks, except Run, RunUntil, Step and Close.
 type Net struct {
-	// MaxChunk is the most bytes that one read or write moves; how many of them is
-	// drawn each time. Zero: no limit.
-	MaxChunk int
-	// MinLatency and MaxLatency bound how long a segment travels between two hosts;
-	// it is drawn for each. Within a host it takes no time, unless SetLatency says.
-	MinLatency, MaxLatency time.Duration
-	// Latency, unless zero, is how long instead, with a distribution of its own.
-	Latency Latency
-	// Bandwidth is how many bytes per second go over each direction of each link between
-	// two hosts. Segments of all connections leave one after the other; each takes 40
-	// bytes besides its data. Only then their latency begins. Zero or negative: no limit.
-	Bandwidth int
-	// Lossy is the probability, from 0 to 1, that a segment between hosts is lost at the
-	// first try; it is sent again 200 ms later, and comes through unless the Rule drops it.
-	Lossy float64
-	// SendBuffer and RecvBuffer are the sizes of a socket's buffers in bytes. Zero:
-	// 128 KiB.
-	SendBuffer, RecvBuffer int
-	// Backlog is the most connections that may wait to be accepted. Zero: 4096.
-	Backlog int
-	// MaxDescriptors is how many sockets a host may have open. Zero: no limit.
-	MaxDescriptors int
-	// RetryTimeout is how long something is sent again before the connection, or the
-	// attempt to connect, ends with kernel.ErrTimeout. Zero: two minutes.
-	RetryTimeout time.Duration
-	// Spurious is the probability, from 0 to 1, that a look at a kernel's sockets
-	// also reports an armed one that is not ready.
-	Spurious float64
+	// Options are the conditions of the network. Fields from Clog to Drift take effect in
+	// Apply. Apply changes them, and Calm sets them back.
+	Options Options
 	// MaxTurns is how many turns reactors may make without time moving before that
 	// is a livelock. Zero: 100,000.
 	MaxTurns int
 	// Rule, unless nil, is asked about each segment as it arrives. It must not call
 	// the Net or what lives on it.
 	Rule func(*Segment) Verdict
-	// Config is for each host's reactor. If Resolver is nil it is one that knows the
-	// hosts by name; if Panicked is nil, a panic in a callback ends the run.
+	// Config is for each host's reactor. A nil Resolver is one that knows the hosts by
+	// name. With a nil Panicked a panic in a callback ends the run.
 	Config reactor.Config
-	// Resolving, unless nil, is asked at each look-up of a name by a host: the answer takes
-	// delay more, and is err unless that is nil. h is nil if the asking reactor is none
-	// of this network's. It may use the Net.
+	// Resolving, if set, is called at each look-up of a name by a host. The answer takes
+	// delay more; if err is not nil, the look-up fails with it. h is nil if the asking
+	// reactor does not belong to this network. It may use the Net.
 	Resolving func(h *Host, name string) (delay time.Duration, err error)
-	// Wrap, unless nil, is asked for the kernel that a host's reactor is to stand on,
-	// whenever it gets a new one; k is the host's own. What it returns passes handles of k on
-	// to k as it got them; of interfaces beyond kernel.Kernel it needs
-	// its own, but for probe.Observer and probe.Forcer, which are found through a method
-	// Unwrap() kernel.Kernel; without it most invariants are not looked at, and neither for
-	// conns of its own that lack Unwrap() kernel.Conn. h.Kernel and h.Reactor are not there
-	// yet. For planted bugs.
+	// Wrap, if set, replaces the kernel of a host's reactor; tests use it to plant bugs. It
+	// is called each time the host starts, before h.Kernel and h.Reactor are set; k is the
+	// host's own kernel. The result must:
+	//
+	//   - hand k's handles back to k unchanged;
+	//   - implement any capability it changes;
+	//   - have a method Unwrap() kernel.Kernel, through which the rest is found.
+	//
+	// Most invariants are not checked on a kernel without Unwrap, nor for conns of its own
+	// without Unwrap() kernel.Conn.
 	Wrap func(h *Host, k kernel.Kernel) kernel.Kernel
-	// Idle, unless nil, is called when a kernel that drives itself is about to move the
-	// clock. It may wait for real, so that goroutines outside of the simulation, which
-	// have no share in its time, can finish and call Wake.
+	// Idle, if set, is called when a kernel that drives itself is about to move the clock.
+	// It may wait in real time, so that goroutines outside of the simulation can finish and
+	// call Wake.
 	Idle func()
-	// Sites is how many of the rare branches inside the reactor are forced, see
-	// Site: each is enabled in a run with probability Sites/4, and then taken one
-	// time in four. 1 is a good mix, 4 is all of them. Zero: none. A correct program
-	// works as ever.
-	Sites float64
-	// Resets is the probability, from 0 to 1, that a read, a write or an accept finds the
-	// connection reset, at the sites for that.
-	Resets float64
-	// KeepTrace keeps the trace as text, for Trace, and as data, for Events; the Hash is
-	// there always.
+	// KeepTrace keeps the trace, for Trace and Events. Hash needs no trace.
 	KeepTrace bool
 
 	mu       sync.Mutex
@@ -102,7 +71,8 @@ type Net struct {
 	sites    sites
 	broken   *InvariantError // the first
 	segments uint64          // sent so far
-	nemesis  *nemesis        // what Apply set going, nil in calm
+	nemesis  *nemesis        // the faults of Apply; nil in calm
+	lookups  random          // for Options.Resolve
 }
 
 const (
@@ -116,7 +86,7 @@ const (
 // kernel's is always positive.
 func New(seed uint64) *Net {
 	n := &Net{
-		seed: seed, random: random{seed}, now: 1,
+		seed: seed, random: random{seed}, now: 1, lookups: stream(seed, "nemesis resolve"),
 		byName: map[string]*Host{}, byIP: map[netip.Addr]*Host{}, links: map[[2]int]*link{},
 	}
 	n.moved.L = &n.mu
@@ -211,8 +181,8 @@ func (n *Net) due() bool { return n.events.len() > 0 && n.events.next() <= n.now
 func (n *Net) next() time.Duration { return n.events.next() }
 
 func (n *Net) chunk(m int) int {
-	if n.MaxChunk > 0 {
-		m = min(m, 1+n.random.below(n.MaxChunk))
+	if n.Options.Chunk > 0 {
+		m = min(m, 1+n.random.below(n.Options.Chunk))
 	}
 	return m
 }
@@ -224,9 +194,9 @@ func or[T int | time.Duration](v, zero T) T {
 	return zero
 }
 
-func (n *Net) sendBuffer() int             { return or(n.SendBuffer, defaultBuffer) }
-func (n *Net) recvBuffer() int             { return or(n.RecvBuffer, defaultBuffer) }
-func (n *Net) retryTimeout() time.Duration { return or(n.RetryTimeout, defaultRetryTimeout) }
+func (n *Net) sendBuffer() int             { return or(n.Options.SendBuffer, defaultBuffer) }
+func (n *Net) recvBuffer() int             { return or(n.Options.RecvBuffer, defaultBuffer) }
+func (n *Net) retryTimeout() time.Duration { return or(n.Options.RetryTimeout, defaultRetryTimeout) }
 
 // Close closes the reactors of all hosts: their connections are lost, and their
 // shutdown triggers run. Then nothing may be in use any more. It returns Err.

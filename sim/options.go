@@ -6,28 +6,47 @@ import (
 	"time"
 )
 
-// Options is a mix of faults, one class a field. A field's zero value is off, and the
-// zero Options is the perfect network. [Swarm] draws one, [Net.Apply] puts it to work.
+// Options are the conditions of a network: what its links and sockets are like, and which
+// faults happen. The zero Options is the perfect network: no latency and no faults. A
+// network has them in [Net.Options], [Swarm] draws them, and [Net.Apply] puts them to work.
 //
-// Rates are in faults per second of simulated time, in the mean, while none of the class is
-// in force: a class has one fault at a time. Whom it strikes, and for how long, is drawn.
+// Each field is a class, which text, [Options.Classes] and [Options.Without] name in lower
+// case; a class is off where the field is zero or negative. Two fields are one class:
+// SendBuffer and RecvBuffer, which is "buffers".
+//
+// Fields from Clog to Drift take effect in Net.Apply. A rate is the mean number of faults
+// per second of simulated time while none of the class is in force: a class has one fault
+// at a time. Its victims and how long it lasts are drawn.
 type Options struct {
-	// Chunk is Net.MaxChunk, in bytes.
+	// Chunk is the most bytes that one read or write moves; how many of them is drawn each
+	// time. Zero: no limit.
 	Chunk int
-	// Latency is Net.Latency. In text it is "1ms-40ms" if it is uniform, else its kind, least,
-	// most and mean: "longtail:1ms-2s:20ms", where 0s for the most is no limit.
+	// Latency is how long a segment travels between two hosts; it is drawn for each
+	// segment. Within a host a segment takes no time, unless SetLatency says otherwise.
+	//
+	// In text a uniform latency is "1ms-40ms". Another is its kind, least, most and mean:
+	// "longtail:1ms-2s:20ms", where 0s for the most is no limit.
 	Latency Latency
-	// Bandwidth is Net.Bandwidth, in bytes per second.
+	// Bandwidth is how many bytes per second each direction of each link between two hosts
+	// carries. Segments of all connections leave one after the other; each takes 40 bytes
+	// besides its data. Its latency begins when it has left. Zero: no limit.
 	Bandwidth int
-	// Buffers is Net.SendBuffer and Net.RecvBuffer, in bytes. Calm leaves it as it is.
-	Buffers int
-	// Backlog is Net.Backlog.
+	// SendBuffer and RecvBuffer are the sizes of a socket's buffers in bytes. Zero: 128 KiB.
+	// Calm leaves them as they are. In text "300" is both and "300/200" is each.
+	SendBuffer, RecvBuffer int
+	// Backlog is the most connections that may wait to be accepted. Zero: 4096.
 	Backlog int
-	// Descriptors is Net.MaxDescriptors.
+	// Descriptors is how many sockets a host may have open. Zero: no limit.
 	Descriptors int
-	// Spurious is Net.Spurious, a probability.
+	// RetryTimeout is how long something is sent again before the connection, or the
+	// attempt to connect, ends with kernel.ErrTimeout. Zero: two minutes. Its class is
+	// "retry", which Swarm does not draw.
+	RetryTimeout time.Duration
+	// Spurious is the probability, from 0 to 1, that a Wait also reports an armed socket
+	// that is not ready.
 	Spurious float64
-	// Drop is Net.Lossy, the probability that a segment is lost once.
+	// Drop is the probability, from 0 to 1, that a segment between two hosts is lost at the
+	// first try. It is sent again 200 ms later, and arrives unless a [Rule] drops it.
 	Drop float64
 	// Clog is the rate at which a link is clogged, both ways, for up to ten seconds.
 	Clog float64
@@ -36,49 +55,51 @@ type Options struct {
 	Partition float64
 	// OneWay is Partition where one side still hears the other.
 	OneWay float64
-	// Swizzle is the rate at which several links are clogged, one after the other in a
-	// random order, and come free in another.
+	// Swizzle is the rate at which several links are clogged one after the other, in a
+	// random order, and are freed in another order.
 	Swizzle float64
 	// Hold is the rate at which a link is held, for up to half a minute.
 	Hold float64
-	// Crash is the rate at which a host crashes, or several do, and restart up to twenty
-	// seconds later. One host stays up, whatever happens.
+	// Crash is the rate at which one host or several crash; they restart up to twenty
+	// seconds later. One host always stays up.
 	Crash float64
 	// Kill is the rate at which a host's program is killed.
 	Kill float64
-	// Pause is the rate at which a host's program stands still for up to ten seconds.
+	// Pause is the rate at which a host's program is paused, for up to ten seconds.
 	Pause float64
-	// Skew is how far hosts' clocks are ahead at most.
+	// Skew is how far a host's clock is ahead at most.
 	Skew time.Duration
-	// Drift is how much faster or slower hosts' clocks run at most: 0.01 is one percent.
+	// Drift is how much faster or slower a host's clock runs at most: 0.01 is one percent.
 	Drift float64
-	// Resolve is the probability that the resolver takes up to five seconds more, or takes
-	// them and fails.
+	// Resolve is the probability that a look-up of a name takes up to five seconds more;
+	// half of those fail.
 	Resolve float64
-	// Sites is Net.Sites, from 0 to 4: how many rare branches are forced inside the reactor.
+	// Sites is how many rare branches are forced, see [Site]. Each is enabled in a run with
+	// probability Sites/4, and then taken one time in four. 1 is a good mix, 4 is all of
+	// them. A correct program works as ever.
 	Sites float64
-	// Resets is Net.Resets, the probability with which a read, a write or an accept finds
-	// that the connection was reset.
+	// Resets is the probability, from 0 to 1, that a read, a write or an accept finds the
+	// connection reset.
 	Resets float64
 }
 
-// Swarm draws a mix from seed: each class is on with probability 1/2, and how strong it
-// is is drawn too. Each class has a random stream of its own, so that what others draw
+// Swarm draws Options from seed. Each class but "retry" is on with probability 1/2; its
+// value is drawn too. Each class has a random stream of its own, so that what others draw
 // does not change it.
 func Swarm(seed uint64) Options {
 	var o Options
 	for _, c := range classes {
 		r := stream(seed, "swarm "+c.name)
-		if r.next()&1 == 0 {
+		if c.draw != nil && r.next()&1 == 0 {
 			c.draw(&o, &r)
 		}
 	}
 	return o
 }
 
-// ParseOptions reads what String writes: classes with values, in any order, as in
-// "chunk=3,latency=1ms-40ms,partition=0.2". "" and "none" are the zero Options. An
-// error names the class, the value and what is expected.
+// ParseOptions reads the text of [Options.String]: classes with values, in any order, as in
+// "chunk=3,latency=1ms-40ms,partition=0.2". "" and "none" are the zero Options. An error
+// names the class, the value and what is expected.
 func ParseOptions(s string) (Options, error) {
 	var o Options
 	s = strings.TrimSpace(s)
@@ -104,8 +125,8 @@ func ParseOptions(s string) (Options, error) {
 	return o, nil
 }
 
-// String is what ParseOptions reads, classes in the order of the fields; "none" for the
-// zero Options.
+// String is text that ParseOptions reads: classes in the order of the fields, or "none" if
+// all are off.
 func (o Options) String() string {
 	var parts []string
 	for _, c := range classes {
@@ -119,7 +140,7 @@ func (o Options) String() string {
 	return strings.Join(parts, ",")
 }
 
-// Classes are the names of those that are on, in the order of the fields.
+// Classes are the names of the classes that are on, in the order of the fields.
 func (o Options) Classes() []string {
 	var names []string
 	for _, c := range classes {
@@ -138,11 +159,24 @@ func (o Options) Without(class string) Options {
 	return o
 }
 
-// ClassNames are the names of all fault classes, in the order of the fields.
+// over is o laid over base: the classes that are on in o, and base's for the rest.
+func (o Options) over(base Options) Options {
+	for _, c := range classes {
+		if c.get(&o) != "" {
+			c.take(&base, &o)
+		}
+	}
+	return base
+}
+
+// ClassNames are the names of all fault classes, in the order of the fields: all classes
+// that Swarm draws.
 func ClassNames() []string {
-	names := make([]string, len(classes))
-	for i, c := range classes {
-		names[i] = c.name
+	var names []string
+	for _, c := range classes {
+		if c.draw != nil {
+			names = append(names, c.name)
+		}
 	}
 	return names
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/sim"
 )
@@ -53,6 +54,24 @@ func TestOptionsRoundTrip(t *testing.T) {
 	}
 }
 
+// Sizes of buffers may differ, and the time of retries is a class that is not drawn.
+func TestOptionsOfConnections(t *testing.T) {
+	for text, want := range map[string]sim.Options{
+		"buffers=300":         {SendBuffer: 300, RecvBuffer: 300},
+		"buffers=300/200":     {SendBuffer: 300, RecvBuffer: 200},
+		"buffers=0/200":       {RecvBuffer: 200},
+		"buffers=64,retry=4s": {SendBuffer: 64, RecvBuffer: 64, RetryTimeout: 4 * time.Second},
+	} {
+		o, err := sim.ParseOptions(text)
+		if err != nil || o != want || o.String() != text {
+			t.Errorf("%q is read as %+v, written as %v, %v", text, o, o, err)
+		}
+		if less := o.Without("buffers"); less.SendBuffer != 0 || less.RecvBuffer != 0 || less.RetryTimeout != o.RetryTimeout {
+			t.Errorf("%v without buffers is %v", o, less)
+		}
+	}
+}
+
 // An error names the class, the value and what is expected.
 func TestOptionsMalformed(t *testing.T) {
 	for _, c := range []struct {
@@ -62,6 +81,10 @@ func TestOptionsMalformed(t *testing.T) {
 		{"chunk=x", []string{`"chunk"`, `"x"`, "a positive whole number"}},
 		{"chunk=0", []string{`"chunk"`, `"0"`, "a positive whole number"}},
 		{"chunk", []string{`"chunk"`, `""`, "a positive whole number"}},
+		{"buffers=0", []string{`"buffers"`, `"0"`, "a positive whole number"}},
+		{"buffers=0/0", []string{`"buffers"`, `"0/0"`, "buffers=300/200"}},
+		{"buffers=-1/9", []string{`"buffers"`, `"-1/9"`, "one for sending"}},
+		{"retry=0s", []string{`"retry"`, `"0s"`, "a positive time"}},
 		{"drop=2", []string{`"drop"`, `"2"`, "a probability from 0 to 1"}},
 		{"drop=NaN", []string{`"drop"`, `"NaN"`, "a probability from 0 to 1"}},
 		{"chunk=3,crash=-1", []string{`"crash"`, `"-1"`, "a rate in faults per second"}},

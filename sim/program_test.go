@@ -19,7 +19,7 @@ import (
 // After Resume all of it comes through.
 func TestPauseFillsBuffers(t *testing.T) {
 	n, srv, cli := two(t, 1, nil)
-	n.SendBuffer, n.RecvBuffer = 3000, 2000
+	n.Options.SendBuffer, n.Options.RecvBuffer = 3000, 2000
 	p := new(recorder)
 	serve(t, srv, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }))
 	s := raw(t, n, cli, srv.Addr(7))

@@ -9,19 +9,16 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Resolve is reactor.Resolver: it knows the hosts by name, crashed ones too, IPv4
-// first, and fails with kernel.ErrNoRoute for others; errors.Is finds
-// reactor.ErrUnknownHost in what a reactor makes of it. An answer takes as long as a
-// segment there and back, by the asking host's clock, and what Resolving adds.
+// Resolve implements [reactor.Resolver]. It knows all hosts by name, crashed ones too; an answer is
+// the host's IPv4 address, then its IPv6 address. Any other name fails with
+// kernel.ErrNoRoute, which a reactor wraps in reactor.ErrUnknownHost. An answer takes as
+// long as a segment there and back, by the asking host's clock, and the delay that
+// [Net.Resolving] and [Options.Resolve] add.
 func (n *Net) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, error)) (cancel func()) {
-	var more time.Duration
-	var err error
-	if n.Resolving != nil {
-		more, err = n.Resolving(n.hostOf(r), name)
-	}
+	more, err := n.trouble(r, name)
 	n.mu.Lock()
 	h := n.byName[name]
-	usual := n.usual()
+	usual := &n.Options.Latency
 	d := usual.draw(&n.random) + usual.draw(&n.random) + max(more, 0)
 	n.mu.Unlock()
 	if h == nil && err == nil {
@@ -35,6 +32,33 @@ func (n *Net) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, e
 		done([]netip.Addr{h.ip4, h.ip6}, nil)
 	})
 	return func() { answer.Cancel() }
+}
+
+// trouble is how much longer a look-up takes, and why it fails, if it does.
+func (n *Net) trouble(r *reactor.Reactor, name string) (delay time.Duration, err error) {
+	bad, fails, more := n.drawTrouble()
+	if n.Resolving != nil {
+		delay, err = n.Resolving(n.hostOf(r), name)
+	}
+	if bad {
+		delay += more
+	}
+	if fails {
+		err = fail("resolve", kernel.ErrTimeout)
+	}
+	return delay, err
+}
+
+// drawTrouble draws what Options.Resolve does to a look-up, from a stream of its own.
+func (n *Net) drawTrouble() (bad, fails bool, more time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.Options.Resolve <= 0 {
+		return false, false, 0
+	}
+	r := &n.lookups
+	bad, fails, more = r.chance(n.Options.Resolve), r.next()&1 == 0, span(r, time.Millisecond, 5*time.Second)
+	return bad, bad && fails, more
 }
 
 // hostOf is the host on which r is, nil if r is none of this network's.

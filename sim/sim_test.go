@@ -25,7 +25,7 @@ func TestKernel(t *testing.T) {
 			kerneltest.Run(t, func(t *testing.T) kernel.Kernel {
 				seed++
 				n := sim.New(seed)
-				n.MaxChunk, n.SendBuffer, n.RecvBuffer = c.chunk, c.send, c.recv
+				n.Options.Chunk, n.Options.SendBuffer, n.Options.RecvBuffer = c.chunk, c.send, c.recv
 				n.SetLatency("localhost", "localhost", 0, c.latency)
 				return n.Kernel()
 			})

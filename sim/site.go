@@ -110,7 +110,7 @@ func (k *simKernel) Force(site probe.Site) bool {
 // forced tells whether the rare branch of a site is taken now.
 func (k *simKernel) forced(site Site) bool {
 	n := k.n
-	if n.Sites <= 0 && n.Resets <= 0 || k.gone {
+	if n.Options.Sites <= 0 && n.Options.Resets <= 0 || k.gone {
 		return false
 	}
 	v := &n.sites
@@ -123,8 +123,8 @@ func (k *simKernel) forced(site Site) bool {
 	}
 	p := siteChance
 	if site.Resets() {
-		p = n.Resets
-	} else if v.level[site] >= n.Sites {
+		p = n.Options.Resets
+	} else if v.level[site] >= n.Options.Sites {
 		p = 0
 	}
 	if p <= 0 {

@@ -117,7 +117,7 @@ func TestResets(t *testing.T) {
 	var fired [sim.Sites]int
 	for seed := range uint64(seeds) {
 		n := sim.New(seed)
-		n.Sites, n.Resets, n.MinLatency, n.MaxLatency = 4, .1, time.Millisecond, 3*time.Millisecond
+		n.Options = sim.Options{Sites: 4, Resets: .1, Latency: sim.Latency{Min: time.Millisecond, Max: 3 * time.Millisecond}}
 		srv, cli := n.Host("srv"), n.Host("cli")
 		serve(t, srv, echoes())
 		p := &retrier{want: bytes.Repeat([]byte("again and "), 1000)}
@@ -151,7 +151,7 @@ func TestResets(t *testing.T) {
 func TestSitesClosing(t *testing.T) {
 	for seed := range uint64(seeds) {
 		n := sim.New(seed)
-		n.Sites, n.MinLatency, n.MaxLatency = 4, 0, 2*time.Millisecond
+		n.Options = sim.Options{Sites: 4, Latency: sim.Latency{Max: 2 * time.Millisecond}}
 		srv, cli := n.Host("srv"), n.Host("cli")
 		var heard []*recorder
 		serve(t, srv, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {

@@ -112,6 +112,9 @@ func (b *batch) report(t TB, took time.Duration) {
 		float64(b.ran)/took.Seconds())
 	var drawn []string
 	for i, c := range classes {
+		if c.draw == nil {
+			continue
+		}
 		drawn = append(drawn, fmt.Sprintf("%s %d", c.name, b.drawn[i]))
 	}
 	t.Logf("%s: seeds with each fault: %s", b.Name, strings.Join(drawn, ", "))

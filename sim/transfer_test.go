@@ -132,14 +132,14 @@ func (x *transfer) run() error {
 	d := dice(x.seed + 1)
 	n := sim.New(x.seed)
 	x.n = n
-	n.Sites, n.Wrap, n.KeepTrace = x.sites, x.wrap, x.keep
-	n.MaxChunk = []int{1, 2, 3, 7, 0}[x.seed%5]
-	n.MinLatency, n.MaxLatency = time.Millisecond, time.Duration(1+d.below(5))*time.Millisecond
-	n.SendBuffer, n.RecvBuffer = 1+d.below(3000), 1+d.below(3000)
+	n.Options.Sites, n.Wrap, n.KeepTrace = x.sites, x.wrap, x.keep
+	n.Options.Chunk = []int{1, 2, 3, 7, 0}[x.seed%5]
+	n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: time.Duration(1+d.below(5)) * time.Millisecond}
+	n.Options.SendBuffer, n.Options.RecvBuffer = 1+d.below(3000), 1+d.below(3000)
 	n.Config.ReadBuffer = 32 << 10 // more than a RecvBuffer below
-	most := 100 * (1 + n.MaxChunk)
-	if n.MaxChunk == 0 {
-		most, n.SendBuffer, n.RecvBuffer = 60_000, 20_000, 20_000
+	most := 100 * (1 + n.Options.Chunk)
+	if n.Options.Chunk == 0 {
+		most, n.Options.SendBuffer, n.Options.RecvBuffer = 60_000, 20_000, 20_000
 	}
 	cfg := reactor.StreamConfig{HighWater: 1 + d.below(40_000)}
 	srv, cli := n.Host("srv"), n.Host("cli")

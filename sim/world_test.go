@@ -86,7 +86,7 @@ func two(t *testing.T, seed uint64, f reactor.Factory) (n *sim.Net, srv, cli *si
 	n = sim.New(seed)
 	n.KeepTrace = true
 	n.Config.ReadBuffer = readBuffer
-	n.MinLatency, n.MaxLatency = time.Millisecond, 5*time.Millisecond
+	n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: 5 * time.Millisecond}
 	srv, cli = n.Host("srv"), n.Host("cli")
 	if f != nil {
 		serve(t, srv, f)
@@ -97,7 +97,7 @@ func two(t *testing.T, seed uint64, f reactor.Factory) (n *sim.Net, srv, cli *si
 // echoRun sends a few thousand bytes there and back, and returns what the run hashed to.
 func echoRun(t *testing.T, seed uint64, chunk int) (uint64, string) {
 	n, srv, cli := two(t, seed, echoes())
-	n.MaxChunk, n.SendBuffer, n.RecvBuffer, n.Spurious = chunk, 300, 200, .1
+	n.Options.Chunk, n.Options.SendBuffer, n.Options.RecvBuffer, n.Options.Spurious = chunk, 300, 200, .1
 	var want []byte
 	for i := range 1000 {
 		want = append(want, byte(i*i>>3))
@@ -270,7 +270,7 @@ func TestHalfClose(t *testing.T) {
 // A host has as many descriptors as it is given, and the reserve is one of them.
 func TestMaxDescriptors(t *testing.T) {
 	n := sim.New(1)
-	n.MaxDescriptors = 3
+	n.Options.Descriptors = 3
 	k := n.Kernel()
 	addr := n.Host("localhost").Addr(9)
 	l, err := k.Listen(addr, nil)
@@ -303,7 +303,7 @@ func TestMaxDescriptors(t *testing.T) {
 // A full backlog makes who dials wait, and time out; room lets it in.
 func TestBacklog(t *testing.T) {
 	n := sim.New(1)
-	n.Backlog, n.RetryTimeout = 1, 10*time.Second
+	n.Options.Backlog, n.Options.RetryTimeout = 1, 10*time.Second
 	k := n.Kernel()
 	addr := n.Host("localhost").Addr(9)
 	l, _ := k.Listen(addr, nil)

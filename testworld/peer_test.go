@@ -162,7 +162,7 @@ func TestPeerWritesMuch(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		size := 8 << 20
 		if n := w.Net(); n != nil {
-			n.SendBuffer, n.RecvBuffer = 500, 500
+			n.Options.SendBuffer, n.Options.RecvBuffer = 500, 500
 			size = 5000
 		} else if w.Chunk() > 0 {
 			size = 5000

@@ -59,7 +59,7 @@ func Native() iter.Seq2[string, World] {
 // that the worlds of Chunked differ in what is left to chance.
 func simulated(chunk int) World {
 	n := sim.New(uint64(1 + chunk))
-	n.MaxChunk, n.Idle = chunk, moment
+	n.Options.Chunk, n.Idle = chunk, moment
 	n.Config.ReadBuffer = 16 << 10 // the host's own reactor is not what tests are about
 	return World{name: "sim", chunk: chunk, net: n, outside: new(outsides), open: func() (kernel.Kernel, error) { return n.Kernel(), nil }}
 }

@@ -70,8 +70,8 @@ func TestWorlds(t *testing.T) {
 		if name != fmt.Sprintf("%s/%d", w.Name(), w.Chunk()) {
 			t.Errorf("%s is %s, cut at %d", name, w.Name(), w.Chunk())
 		}
-		if w.Simulated() && w.Net().MaxChunk != w.Chunk() {
-			t.Errorf("%s cuts at %d", name, w.Net().MaxChunk)
+		if w.Simulated() && w.Net().Options.Chunk != w.Chunk() {
+			t.Errorf("%s cuts at %d", name, w.Net().Options.Chunk)
 		}
 	}
 	var want []string

@@ -62,8 +62,8 @@ func loopback() kernel.Addr { return kernel.TCPAddr(netip.MustParseAddr("127.0.0
 
 func simStage(t *testing.T, seed uint64, chunk int) *stage {
 	n := sim.New(seed)
-	n.MaxChunk = chunk
-	n.MinLatency, n.MaxLatency = time.Millisecond, 3*time.Millisecond
+	n.Options.Chunk = chunk
+	n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: 3 * time.Millisecond}
 	srv, cli := n.Host("srv"), n.Host("cli")
 	t.Cleanup(func() {
 		n.Close()

@@ -20,8 +20,8 @@ import (
 func seeded(t *testing.T, seed uint64, chunk int, version uint16) (hash uint64, ciphertext string) {
 	cryptotest.SetGlobalRandom(t, seed)
 	n := sim.New(seed)
-	n.MaxChunk, n.Spurious = chunk, .1
-	n.MinLatency, n.MaxLatency = time.Millisecond, 5*time.Millisecond
+	n.Options.Chunk, n.Options.Spurious = chunk, .1
+	n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: 5 * time.Millisecond}
 	srvHost, cliHost := n.Host("srv"), n.Host("cli")
 	sc, cc := configs(version)
 	cc.ClientSessionCache = tls.NewLRUClientSessionCache(4)

@@ -26,7 +26,7 @@ func leaseWorld(prepare func(h *sim.Host, node *lease.Node)) sim.World {
 		Faults: slower,
 		Setup: func(n *sim.Net) sim.Checks {
 			small(n)
-			n.MinLatency, n.MaxLatency = 10*time.Millisecond, 50*time.Millisecond // so that there is something under way
+			n.Options.Latency = sim.Latency{Min: 10 * time.Millisecond, Max: 50 * time.Millisecond} // so that there is something under way
 			w := &leases{n: n, leaders: map[int]int{}}
 			var addrs []kernel.Addr
 			for id, name := range []string{"n1", "n2", "n3"} {

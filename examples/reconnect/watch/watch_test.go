@@ -27,7 +27,7 @@ func (g *greeter) DataReceived([]byte) {}
 func run(t *testing.T, late, d time.Duration, set func(n *sim.Net, w *watch.Watch)) (heard []string, w *watch.Watch) {
 	t.Helper()
 	n := sim.New(1)
-	n.MinLatency, n.MaxLatency = time.Millisecond, time.Millisecond
+	n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: time.Millisecond}
 	srv, cli := n.Host("srv"), n.Host("cli")
 	n.At(late, func() { srv.Reactor.Listen(srv.Addr(7), reactor.Each[greeter](), nil) })
 	w = &watch.Watch{
