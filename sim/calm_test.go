@@ -19,9 +19,9 @@ func busy(t testing.TB) (n *sim.Net, events func() uint64) {
 	n.Options.Bandwidth, n.Options.Drop, n.Options.Chunk, n.Options.Spurious = 1<<20, .01, 7, .01
 	n.Host("srv").SetClock(time.Second, .1)
 	n.Host("cli").SetClock(-time.Second, -.1)
-	n.Rule = func(s *sim.Segment) sim.Verdict {
+	n.AddRule(func(s *sim.Segment) sim.Verdict {
 		return sim.Verdict{Duplicate: s.At&1 == 0, Corrupt: s.At&127 == 1 && s.Try == 0}
-	}
+	})
 	return n, events
 }
 
@@ -73,9 +73,9 @@ func TestHashOfFaults(t *testing.T) {
 		{"one way", func(n *sim.Net) { n.ClogOneWay("cli", "srv", time.Second) }},
 		{"pause", func(n *sim.Net) { h := n.Host("srv"); h.Pause(); n.At(time.Second, h.Resume) }},
 		{"clock", func(n *sim.Net) { n.Host("srv").SetClock(0, .5) }},
-		{"duplicate", func(n *sim.Net) { n.Rule = func(*sim.Segment) sim.Verdict { return sim.Verdict{Duplicate: true} } }},
+		{"duplicate", func(n *sim.Net) { n.AddRule(func(*sim.Segment) sim.Verdict { return sim.Verdict{Duplicate: true} }) }},
 		{"corrupt", func(n *sim.Net) {
-			n.Rule = func(s *sim.Segment) sim.Verdict { return sim.Verdict{Corrupt: s.Try == 0} }
+			n.AddRule(func(s *sim.Segment) sim.Verdict { return sim.Verdict{Corrupt: s.Try == 0} })
 		}},
 	} {
 		hash := run(c.fn)

@@ -12,7 +12,7 @@
 // clock. It serves code that owns its loop, such as Reactor.Run.
 //
 // Links have a [Latency], which may have a long tail, a bandwidth that their connections
-// share, and faults: partitions, holds, clogs, loss, and a Rule that judges every
+// share, and faults: partitions, holds, clogs, loss, and rules that judge every
 // segment. Hosts crash, are killed, stand still ([Host.Pause]) and have clocks that are wrong
 // ([Host.SetClock]). What is to survive a crash is started with [Host.Start].
 //

@@ -208,7 +208,7 @@ func TestRule(t *testing.T) {
 	for seed := range uint64(50) {
 		n, _, p := connected(t, seed)
 		drops, delays := 0, 0
-		n.Rule = func(s *sim.Segment) (v sim.Verdict) {
+		remove := n.AddRule(func(s *sim.Segment) (v sim.Verdict) {
 			if s.FromHost != "cli" && s.From.IP.Port() != 7 {
 				t.Errorf("from %s at %v", s.FromHost, s.From)
 			}
@@ -221,7 +221,7 @@ func TestRule(t *testing.T) {
 				v.Delay = time.Second
 			}
 			return v
-		}
+		})
 		want := ""
 		for i := range 10 {
 			text := fmt.Sprintf("line %d\n", i)
@@ -232,7 +232,8 @@ func TestRule(t *testing.T) {
 		if p.got.String() != want || drops < 4 || delays < 2 {
 			t.Fatalf("seed %d: %d drops, %d delays, got %q", seed, drops, delays, p.got.String())
 		}
-		n.Rule = func(s *sim.Segment) sim.Verdict { return sim.Verdict{Drop: true} }
+		remove()
+		n.AddRule(func(s *sim.Segment) sim.Verdict { return sim.Verdict{Drop: true} })
 		say(n, p, "in vain")
 		must(t, n, func() bool { return p.lost != nil })
 		if !errors.Is(p.lost, kernel.ErrTimeout) {

@@ -226,7 +226,7 @@ func (f *half) judge(p packet) Verdict {
 	switch {
 	case f.tries == 0 && !f.link.loop && n.random.chance(n.Options.Drop):
 		return Verdict{Drop: true}
-	case n.Rule != nil:
+	case len(n.rules) > 0:
 		return f.ask(p)
 	}
 	return Verdict{}
@@ -240,7 +240,7 @@ func (f *half) ask(p packet) Verdict {
 	if f.from.state == unborn || f.from.local == (kernel.Addr{}) {
 		s.From, s.To = f.to.remote, f.to.local
 	}
-	return n.Rule(s)
+	return n.judge(s)
 }
 
 // lose has the first segment sent again after d, or longer if that was tried, and

@@ -83,8 +83,8 @@ func (s *sock) violate(rule, format string, args ...any) {
 	s.h.n.violate(rule, "%s #%d: %s", s.h.name, s.id, fmt.Sprintf(format, args...))
 }
 
-// conduct is what was seen of a socket: what it did itself, and what the reactor said.
-type conduct struct {
+// observed counts what a socket did, and what the reactor said about it.
+type observed struct {
 	took, read int // bytes that went in and out of the socket
 
 	made, lost, closing, paused, ended bool

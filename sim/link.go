@@ -24,8 +24,7 @@ func (k Kind) String() string {
 	return [...]string{"", "syn", "synack", "data", "ack", "fin", "rst"}[k]
 }
 
-// Segment is one thing that a network carries, as a Rule sees it. It is lent until
-// the rule returns.
+// Segment is one thing that a network carries, as a [Rule] sees it.
 type Segment struct {
 	// At is the time.
 	At time.Duration
@@ -40,18 +39,18 @@ type Segment struct {
 	Try int
 }
 
-// Verdict is what a Rule says of a segment. The zero Verdict lets it pass. Those behind
-// it in the same direction of the connection stay behind it.
+// Verdict is the answer of a [Rule] about a segment. With the zero Verdict the next rule
+// decides. Segments behind it in the same direction of the connection stay behind it.
 type Verdict struct {
-	// Drop loses it: it is sent again after 200 ms, 400 ms, and so on.
+	// Drop loses the segment: it is sent again after 200 ms, 400 ms, and so on.
 	Drop bool
-	// Corrupt damages it. A stream's receiver finds that out and discards the segment:
-	// it is a Drop.
+	// Corrupt damages the segment. A stream's receiver notices and discards it, so that
+	// Corrupt is Drop.
 	Corrupt bool
-	// Duplicate has it arrive twice. A stream's receiver discards the second, which
-	// shows in the trace and changes nothing. With Drop or Corrupt it means nothing.
+	// Duplicate makes the segment arrive twice. A stream's receiver discards the second,
+	// which is in the trace and changes nothing. Drop and Corrupt override it.
 	Duplicate bool
-	// Delay puts it off; the rule is not asked again for it.
+	// Delay makes the segment arrive later; then no rule is asked about it again.
 	Delay time.Duration
 }
 

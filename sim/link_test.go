@@ -52,12 +52,12 @@ func sample(t *testing.T, n *sim.Net, cli, srv *sim.Host) []time.Duration {
 	s := raw(t, n, cli, srv.Addr(7))
 	var times []time.Duration
 	sent := time.Duration(0)
-	n.Rule = func(seg *sim.Segment) (v sim.Verdict) {
+	n.AddRule(func(seg *sim.Segment) (v sim.Verdict) {
 		if seg.Kind == sim.DATA {
 			times = append(times, seg.At-sent)
 		}
 		return v
-	}
+	})
 	var next func()
 	next = func() {
 		sent = n.Now()
@@ -154,7 +154,7 @@ func TestBandwidth(t *testing.T) {
 		}
 		n.Run(time.Hour) // the link is idle then
 		a := arrivals{start: n.Now()}
-		n.Rule = a.rule
+		n.AddRule(a.rule)
 		n.At(n.Now(), func() {
 			for range c.count {
 				write(t, s, strings.Repeat("x", int(c.size)))
@@ -178,11 +178,11 @@ func TestBandwidthShared(t *testing.T) {
 	n.SetLinkLatency("srv", "cli", sim.Latency{Min: time.Minute, Max: time.Minute})
 	start := n.Now()
 	got := map[string][]time.Duration{}
-	n.Rule = func(s *sim.Segment) (v sim.Verdict) {
+	n.AddRule(func(s *sim.Segment) (v sim.Verdict) {
 		key := s.FromHost + " " + s.ToHost + " " + s.Kind.String()
 		got[key] = append(got[key], s.At-start)
 		return v
-	}
+	})
 	n.At(start, func() {
 		write(t, one, strings.Repeat("x", 60))
 		write(t, two, strings.Repeat("x", 160))
@@ -212,12 +212,12 @@ func TestBandwidthOfLoss(t *testing.T) {
 	n.SetBandwidth("cli", "srv", 1000)
 	start := n.Now()
 	var got []time.Duration
-	n.Rule = func(s *sim.Segment) (v sim.Verdict) {
+	remove := n.AddRule(func(s *sim.Segment) (v sim.Verdict) {
 		if v.Drop = got == nil && s.Try == 0; !v.Drop {
 			got = append(got, s.At-start)
 		}
 		return v
-	}
+	})
 	n.At(start, func() {
 		for range 3 {
 			write(t, s, strings.Repeat("x", 60))
@@ -233,10 +233,11 @@ func TestBandwidthOfLoss(t *testing.T) {
 	// A partition loses all of it.
 	heal := n.Partition("cli", "srv")
 	got = nil
-	n.Rule = func(s *sim.Segment) (v sim.Verdict) {
+	remove()
+	n.AddRule(func(s *sim.Segment) (v sim.Verdict) {
 		got = append(got, s.At-start)
 		return v
-	}
+	})
 	start = n.Now()
 	n.At(start, func() {
 		for range 3 {
@@ -259,10 +260,10 @@ func TestClogOneWay(t *testing.T) {
 		n.ClogOneWay(from, to, 10*time.Second)
 		start := n.Now()
 		at := map[string]time.Duration{}
-		n.Rule = func(s *sim.Segment) (v sim.Verdict) {
+		n.AddRule(func(s *sim.Segment) (v sim.Verdict) {
 			at[s.FromHost] = s.At - start
 			return v
-		}
+		})
 		say(n, p, "x")
 		must(t, n, func() bool { return p.got.Len() == 1 })
 		first, second := at["cli"], at["srv"]-at["cli"]
@@ -289,7 +290,7 @@ func TestLossy(t *testing.T) {
 		n, srv, cli := two(t, 5, echoes())
 		n.Options.Drop = lossy
 		first, again := 0., 0.
-		n.Rule = func(s *sim.Segment) (v sim.Verdict) {
+		n.AddRule(func(s *sim.Segment) (v sim.Verdict) {
 			switch {
 			case s.Try > 1, s.FromHost == s.ToHost && s.Try > 0:
 				t.Errorf("%v from %s to %s lost %d times", s.Kind, s.FromHost, s.ToHost, s.Try)
@@ -300,7 +301,7 @@ func TestLossy(t *testing.T) {
 				first++
 			}
 			return v
-		}
+		})
 		far, near := new(recorder), new(recorder)
 		dial(cli, srv.Addr(7), far)
 		dial(srv, srv.Addr(7), near)
@@ -321,7 +322,7 @@ func TestVerdicts(t *testing.T) {
 	for _, v := range []sim.Verdict{{Duplicate: true}, {Duplicate: true, Delay: time.Second}, {Corrupt: true}, {Corrupt: true, Duplicate: true}} {
 		n, _, p := connected(t, 6)
 		tries := 0
-		n.Rule = func(s *sim.Segment) sim.Verdict {
+		n.AddRule(func(s *sim.Segment) sim.Verdict {
 			if s.FromHost != "cli" || s.Kind != sim.DATA {
 				return sim.Verdict{}
 			}
@@ -329,7 +330,7 @@ func TestVerdicts(t *testing.T) {
 				return sim.Verdict{}
 			}
 			return v
-		}
+		})
 		say(n, p, "once")
 		n.Run(time.Minute)
 		if p.got.String() != "once" || p.lost != nil || strings.Contains(n.Trace(), "drop data 4") != v.Corrupt {
@@ -343,4 +344,44 @@ func TestVerdicts(t *testing.T) {
 			t.Errorf("%+v: %d arrive again, %d tries", v, got, tries)
 		}
 	}
+}
+
+// Rules are asked in the order in which they were added, the first that decides stands, and
+// each is asked as long as it is in force.
+func TestRules(t *testing.T) {
+	n, _, p := connected(t, 7)
+	n.Options.Latency = sim.Latency{}
+	var asked []string
+	rule := func(name string, v sim.Verdict) sim.Rule {
+		return func(s *sim.Segment) sim.Verdict {
+			if s.FromHost != "cli" || s.Kind != sim.DATA || s.Try > 0 {
+				return sim.Verdict{}
+			}
+			asked = append(asked, name)
+			return v
+		}
+	}
+	ask := func(want string, takes time.Duration) {
+		t.Helper()
+		asked = nil
+		got, start := p.got.Len(), n.Now()
+		say(n, p, "x")
+		must(t, n, func() bool { return p.got.Len() > got })
+		if got := strings.Join(asked, " "); got != want || n.Now()-start != takes {
+			t.Errorf("asked %q, and it took %v; want %q and %v", got, n.Now()-start, want, takes)
+		}
+	}
+	n.AddRule(rule("first", sim.Verdict{}))
+	drop := n.AddRuleFor(time.Hour, rule("drop", sim.Verdict{Drop: true}))
+	n.AddRuleFor(time.Minute, rule("minute", sim.Verdict{Delay: time.Second}))
+	remove := n.AddRule(rule("last", sim.Verdict{Delay: 2 * time.Second}))
+	n.AddRuleFor(0, rule("never", sim.Verdict{Drop: true}))
+	ask("first drop", 200*time.Millisecond)
+	drop()
+	drop()
+	ask("first minute", time.Second)
+	n.Run(time.Minute)
+	ask("first last", 2*time.Second)
+	remove()
+	ask("first", 0)
 }

@@ -22,9 +22,6 @@ type Net struct {
 	// MaxTurns is how many turns reactors may make without time moving before that
 	// is a livelock. Zero: 100,000.
 	MaxTurns int
-	// Rule, unless nil, is asked about each segment as it arrives. It must not call
-	// the Net or what lives on it.
-	Rule func(*Segment) Verdict
 	// Config is for each host's reactor. A nil Resolver is one that knows the hosts by
 	// name. With a nil Panicked a panic in a callback ends the run.
 	Config reactor.Config
@@ -67,6 +64,7 @@ type Net struct {
 	still    int // turns since time moved
 	socks    int // made so far
 	trace    trace
+	rules    []*rule // in the order in which they are asked
 	scratch  Segment
 	sites    sites
 	broken   *InvariantError // the first

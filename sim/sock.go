@@ -26,7 +26,7 @@ type sock struct {
 	in, out       *half // of a connection
 	l             *listener
 	err           error // why it failed or died; taken by the first who asks when dead
-	seen          conduct
+	seen          observed
 	id            int
 	index         int // among k's
 	token         uint32
