@@ -84,7 +84,7 @@ func (h *Host) SetClock(skew time.Duration, drift float64) {
 	n := h.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.noteHost(opClock, h)
+	n.noteHost(OpClock, h)
 	h.clock = clock{wrong: true, rate: rate, skew: skew, least: max(h.clock.at(n.now), 1)}
 	h.k.deadline = h.clock.truth(h.k.until)
 	n.rouse()

@@ -146,7 +146,7 @@ func (n *Net) turnHost(h *Host) {
 	r, k := h.Reactor, h.k
 	k.touched = false
 	if h.starting {
-		n.noteHost(opStart, h)
+		n.noteHost(OpStart, h)
 	}
 	n.mu.Unlock()
 	defer n.mu.Lock()

@@ -150,7 +150,7 @@ func (f *half) send(kind Kind, m int) {
 	n := f.from.h.n
 	n.segments++
 	f.queue = append(f.queue, packet{kind: kind, n: m, id: n.segments})
-	n.noteSegment(opSend, f, f.queue[len(f.queue)-1])
+	n.noteSegment(OpSend, f, f.queue[len(f.queue)-1])
 	f.reset = f.reset || kind == RST
 	if !f.blocked && !f.paused {
 		f.launch(&f.queue[len(f.queue)-1])
@@ -195,7 +195,7 @@ func (f *half) arrive() {
 		f.twice = v.Duplicate
 		switch {
 		case v.Drop || v.Corrupt:
-			n.noteSegment(opDrop, f, p)
+			n.noteSegment(OpDrop, f, p)
 			f.lose(200 * time.Millisecond)
 			return
 		case v.Delay > 0:
@@ -213,9 +213,9 @@ func (f *half) arrive() {
 	if f.first++; f.first == len(f.queue) {
 		f.queue, f.first = f.queue[:0], 0
 	}
-	n.noteSegment(opArrive, f, p)
+	n.noteSegment(OpArrive, f, p)
 	if f.twice {
-		n.noteSegment(opDuplicate, f, p)
+		n.noteSegment(OpDuplicate, f, p)
 	}
 	f.deliver(p)
 }
@@ -285,7 +285,7 @@ func (f *half) block() {
 // giveUp ends the connection for its sender.
 func (f *half) giveUp() {
 	s := f.from
-	f.from.h.n.noteSegment(opGiveUp, f, f.queue[f.first])
+	f.from.h.n.noteSegment(OpGiveUp, f, f.queue[f.first])
 	f.kill()
 	s.die(kernel.ErrTimeout)
 }

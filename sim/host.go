@@ -103,7 +103,7 @@ func (h *Host) crash() {
 	if !h.up {
 		return
 	}
-	h.n.noteHost(opCrash, h)
+	h.n.noteHost(OpCrash, h)
 	h.k.vanish(false)
 	h.up, h.paused, h.signals = false, false, nil
 	h.n.probe(h)
@@ -131,7 +131,7 @@ func (h *Host) Kill() {
 	if !h.up {
 		return
 	}
-	h.n.noteHost(opKill, h)
+	h.n.noteHost(OpKill, h)
 	h.k.vanish(true)
 	h.boot()
 }
@@ -142,7 +142,7 @@ func (h *Host) Restart() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
 	h.crash()
-	h.n.noteHost(opRestart, h)
+	h.n.noteHost(OpRestart, h)
 	h.up = true
 	h.boot()
 	h.n.unpark()

@@ -114,12 +114,12 @@ func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 				k.until = 0
 			}
 			k.deadline = k.h.clock.truth(k.until)
-			n.noteKernel(opWait, k, got)
+			n.noteKernel(OpWait, k, got)
 			return got, nil
 		}
 		end := k.h.clock.truth(until) // it may have been set meanwhile
 		if got > 0 || woken || n.now >= end {
-			n.noteKernel(opWait, k, got)
+			n.noteKernel(OpWait, k, got)
 			return got, nil
 		}
 		if next := min(n.next(), end); next != kernel.Forever {
@@ -264,7 +264,7 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Liste
 	s.l.sock = s
 	k.own(s)
 	k.h.port(at).listener = s
-	k.n.note(opListen, s, 0)
+	k.n.note(OpListen, s, 0)
 	return s.l, nil
 }
 
@@ -315,7 +315,7 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 	s.noDelay, s.keepAlive = o.NoDelay, o.KeepAlive
 	k.own(s)
 	k.h.port(from).dialled++
-	k.n.note(opDial, s, 0)
+	k.n.note(OpDial, s, 0)
 	s.out.send(SYN, 0)
 	return s, nil
 }
@@ -348,7 +348,7 @@ func (k *simKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		return kernel.ErrClosed
 	}
 	x.token, x.armed = token, r
-	k.n.note(opArm, x, int(r))
+	k.n.note(OpArm, x, int(r))
 	x.notify()
 	return nil
 }

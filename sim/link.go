@@ -101,33 +101,33 @@ func (n *Net) Partition(a, b string) (heal func()) {
 
 // PartitionOneWay is Partition for what from sends to to.
 func (n *Net) PartitionOneWay(from, to string) (heal func()) {
-	return n.stop(from, to, "", func(l *link) *int { return &l.cuts })
+	return n.stop(from, to, false, func(l *link) *int { return &l.cuts })
 }
 
 // Hold keeps back what the hosts a and b send each other until release is called. It is
 // a Partition in which nothing times out.
 func (n *Net) Hold(a, b string) (release func()) {
 	holds := func(l *link) *int { return &l.holds }
-	ab, ba := n.stop(a, b, "hold", holds), n.stop(b, a, "hold", holds)
+	ab, ba := n.stop(a, b, true, holds), n.stop(b, a, true, holds)
 	return func() { ab(); ba() }
 }
 
-// stop counts one reason more why nothing comes through, until the function it
-// returns is called. The trace calls it what.
-func (n *Net) stop(from, to, what string, reason func(*link) *int) (start func()) {
+// stop counts one reason more why nothing comes through, until the function that it
+// returns is called.
+func (n *Net) stop(from, to string, held bool, reason func(*link) *int) (start func()) {
 	a, b := n.Host(from), n.Host(to)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	count := reason(n.link(a, b))
 	*count++
-	n.noteLink(opCut, a, b, what)
+	n.noteLink(a, b, line{op: OpCut, held: held})
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if count != nil {
 			*count--
 			count = nil
-			n.noteLink(opHeal, a, b, what)
+			n.noteLink(a, b, line{op: OpHeal, held: held})
 			n.unpark()
 		}
 	}
@@ -145,7 +145,7 @@ func (n *Net) ClogOneWay(from, to string, d time.Duration) {
 	a, b := n.Host(from), n.Host(to)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.noteLink(opClog, a, b, d.String())
+	n.noteLink(a, b, line{op: OpClog, lasts: d})
 	l := n.link(a, b)
 	l.clogged = max(l.clogged, n.now+d)
 }

@@ -20,12 +20,23 @@ func TestLinkEvents(t *testing.T) {
 	n.ClogOneWay("b", "a", time.Second)
 	var got []string
 	for e := range n.Events() {
-		got = append(got, fmt.Sprint(e.Host, " ", e.What, " ", e.From, ">", e.To, " ", e.Text))
+		got = append(got, fmt.Sprint(e.Host, " ", e.What(), " ", e.From, ">", e.To, " ", e.Text, typed(e)))
 	}
-	want := []string{"a cut a>b ", "a heal a>b ", "a cut a>b hold", "b cut b>a hold", "a heal a>b hold", "b heal b>a hold", "b clog b>a 1s"}
+	want := []string{"a cut a>b ", "a heal a>b ", "a cut a>b hold, held", "b cut b>a hold, held", "a heal a>b hold, held", "b heal b>a hold, held", "b clog b>a 1s, lasts 1s"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
+}
+
+// typed is what a program reads instead of the text.
+func typed(e sim.TraceEvent) string {
+	switch {
+	case e.Held:
+		return ", held"
+	case e.Lasts > 0:
+		return ", lasts " + e.Lasts.String()
+	}
+	return ""
 }
 
 // Hosts are in the order in which they were made, and the slice is the caller's.

@@ -150,7 +150,7 @@ func (n *Net) tie() uint64 { return n.random.next() | 1<<63 }
 func (n *Net) step() {
 	e := n.events.pop()
 	if e.what == call {
-		n.note(opCall, nil, 0)
+		n.note(OpCall, nil, 0)
 		for _, h := range n.hosts {
 			h.touch()
 		}

@@ -22,7 +22,7 @@ func (k *simKernel) Observe(note probe.Note) {
 	defer n.mu.Unlock()
 	s := inner(note.Conn)
 	if note.Kind.Callback() || traced(note.Kind) {
-		l := line{at: n.now, op: opNote, sub: uint8(note.Kind), host: k.h.name, n: note.N, text: note.Name}
+		l := line{at: n.now, op: OpNote, sub: uint8(note.Kind), host: k.h.name, n: note.N, text: note.Name}
 		if s != nil {
 			l.sock = s.id
 		}

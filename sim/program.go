@@ -52,7 +52,7 @@ func (h *Host) Pause() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
 	if h.up && !h.paused {
-		h.n.noteHost(opPause, h)
+		h.n.noteHost(OpPause, h)
 		h.paused = true
 	}
 }
@@ -65,7 +65,7 @@ func (h *Host) Resume() {
 		h.n.mu.Unlock()
 		return
 	}
-	h.n.noteHost(opResume, h)
+	h.n.noteHost(OpResume, h)
 	h.paused = false
 	signals := h.signals
 	h.signals = nil

@@ -136,7 +136,7 @@ func (k *simKernel) forced(site Site) bool {
 		return false
 	}
 	c.Fired++
-	n.trace.add(n.KeepTrace, k.h.id, line{at: n.now, op: opRare, sub: uint8(site), host: k.h.name})
+	n.trace.add(n.KeepTrace, k.h.id, line{at: n.now, op: OpRare, sub: uint8(site), host: k.h.name})
 	return true
 }
 

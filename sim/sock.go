@@ -119,7 +119,7 @@ func (s *sock) Read(p []byte) (int, error) {
 	s.reported = false
 	switch {
 	case reported && s.k.forced(SiteReadAgain):
-		n.note(opRead, s, -1)
+		n.note(OpRead, s, -1)
 		return 0, kernel.ErrAgain
 	case s.state == open && s.k.forced(SiteReadReset):
 		s.cut()
@@ -129,20 +129,20 @@ func (s *sock) Read(p []byte) (int, error) {
 	switch {
 	case s.in.unread > 0:
 		m := s.in.read(p[:n.chunk(min(len(p), s.in.unread))])
-		n.note(opRead, s, m)
+		n.note(OpRead, s, m)
 		s.reads(p[:m])
 		return m, nil
 	case s.err != nil && s.in.fin != finArrived: // the end came first, as on Linux
 		err := fail(kernel.OpRead, s.err)
 		s.err = nil
-		n.note(opRead, s, -1)
+		n.note(OpRead, s, -1)
 		return 0, err
 	case s.in.fin == finArrived || s.state == dead:
-		n.note(opRead, s, 0)
+		n.note(OpRead, s, 0)
 		s.atEnd()
 		return 0, io.EOF
 	}
-	n.note(opRead, s, -1)
+	n.note(OpRead, s, -1)
 	return 0, kernel.ErrAgain
 }
 
@@ -156,7 +156,7 @@ func (s *sock) mayWrite() (int, error) {
 	switch {
 	case s.state != open || s.out.fin != finNone: // there is an error to tell
 	case s.k.forced(SiteWriteAgain):
-		n.note(opWrite, s, -1)
+		n.note(OpWrite, s, -1)
 		return 0, kernel.ErrAgain
 	case s.k.forced(SiteWriteReset):
 		s.cut()
@@ -167,14 +167,14 @@ func (s *sock) mayWrite() (int, error) {
 	case s.err != nil:
 		err := fail(kernel.OpWrite, s.err)
 		s.err = nil
-		n.note(opWrite, s, -1)
+		n.note(OpWrite, s, -1)
 		return 0, err
 	case s.state == dead || s.out.fin != finNone:
 		return 0, fail(kernel.OpWrite, kernel.ErrBroken)
 	}
 	room := n.sendBuffer() - s.out.unsent
 	if room <= 0 {
-		n.note(opWrite, s, -1)
+		n.note(OpWrite, s, -1)
 		return 0, kernel.ErrAgain
 	}
 	if one {
@@ -197,7 +197,7 @@ func (s *sock) Write(p []byte) (int, error) {
 	m := min(len(p), room)
 	s.out.write(p[:m])
 	s.wrote(p[:m])
-	n.note(opWrite, s, m)
+	n.note(OpWrite, s, m)
 	s.out.push()
 	return m, nil
 }
@@ -227,7 +227,7 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 		s.wrote(p[:m])
 		sent += m
 	}
-	n.note(opWrite, s, sent)
+	n.note(OpWrite, s, sent)
 	s.out.push()
 	return sent, nil
 }
@@ -241,7 +241,7 @@ func (l *listener) Accept() (kernel.Conn, error) {
 	case s.state == shut:
 		return nil, kernel.ErrClosed
 	case len(l.queue) == 0, s.k.waits < l.rests, s.k.forced(SiteAcceptAgain):
-		n.note(opAccept, s, -1)
+		n.note(OpAccept, s, -1)
 		return nil, kernel.ErrAgain
 	}
 	if err := s.k.file(kernel.OpAccept); err != nil {
@@ -251,12 +251,12 @@ func (l *listener) Accept() (kernel.Conn, error) {
 	copy(l.queue, l.queue[1:])
 	l.queue[len(l.queue)-1] = nil
 	l.queue = l.queue[:len(l.queue)-1]
-	n.note(opAccept, c, 0)
+	n.note(OpAccept, c, 0)
 	if s.k.forced(SiteAcceptOne) {
 		l.rests = s.k.waits + 1
 	}
 	if s.k.forced(SiteAcceptReset) {
-		c.close(opAbort)
+		c.close(OpAbort)
 		return nil, fail(kernel.OpAccept, kernel.ErrAccept)
 	}
 	return c, nil
@@ -277,7 +277,7 @@ func (s *sock) Connected() error {
 	if err != nil {
 		m = -1
 	}
-	n.note(opConnected, s, m)
+	n.note(OpConnected, s, m)
 	return err
 }
 
@@ -306,7 +306,7 @@ func (s *sock) CloseWrite() error {
 	if s.state == dead {
 		return fail(kernel.OpShutdown, kernel.ErrBroken)
 	}
-	n.note(opCloseWrite, s, 0)
+	n.note(OpCloseWrite, s, 0)
 	s.out.finish()
 	s.notify()
 	return nil
@@ -316,19 +316,19 @@ func (s *sock) CloseWrite() error {
 // reset, as it is by Linux.
 func (s *sock) Close() error {
 	defer s.lock().mu.Unlock()
-	s.close(opClose)
+	s.close(OpClose)
 	return nil
 }
 
 // Abort is kernel.Conn.
 func (s *sock) Abort() error {
 	defer s.lock().mu.Unlock()
-	s.close(opAbort)
+	s.close(OpAbort)
 	return nil
 }
 
 // close is Close or Abort, with the lock held.
-func (s *sock) close(o op) {
+func (s *sock) close(o Op) {
 	if s.state == shut {
 		return
 	}
@@ -343,7 +343,7 @@ func (s *sock) close(o op) {
 		s.l.queue = nil
 	case s.state == connecting:
 		s.out.kill() // what is at the host already is reset when it answers
-	case s.state == open && (o == opAbort || s.in.unread > 0):
+	case s.state == open && (o == OpAbort || s.in.unread > 0):
 		s.reset()
 	case s.state == open:
 		s.out.finish()

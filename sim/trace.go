@@ -4,53 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// op is what a line of the trace is about.
-type op uint8
-
-const (
-	opCall op = iota
-	opWait
-	opListen
-	opDial
-	opAccept
-	opRead
-	opWrite
-	opCloseWrite
-	opClose
-	opAbort
-	opSend
-	opArrive
-	opGiveUp
-	opCrash
-	opKill
-	opRestart
-	opCut
-	opHeal
-	opClog
-	opDrop
-	opDuplicate
-	opPause
-	opResume
-	opClock
-	opStart
-	opNote
-	opRare
-	opMark
-	opArm
-	opConnected
-)
-
-var opNames = [...]string{"call", "wait", "listen", "dial", "accept", "read", "write", "closewrite", "close", "abort",
-	"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal",
-	"clog", "drop", "arrive again", "pause", "resume", "clock", "start",
-	"on", "rare", "mark", "arm", "connected"}
-
-// trace is what has happened, as a number that depends on all of it and, if it is
-// kept, as lines.
+// trace is everything that has happened: as a number that depends on all of it and, if it
+// is kept, as lines.
 type trace struct {
 	hash  uint64
 	lines []line
@@ -58,27 +15,18 @@ type trace struct {
 
 // line is one thing that happened. Text is made of it only when asked for.
 type line struct {
-	at   time.Duration
-	op   op
-	kind Kind
-	sub  uint8 // of a note its kind, of a rare branch its site
-	host string
-	peer string // where a segment or a link goes to or comes from
-	sock int
-	n    int
-	id   uint64 // of a segment
-	text string
-}
-
-// what is the line's subject in words.
-func (l *line) what() string {
-	switch l.op {
-	case opNote:
-		return "on " + probe.NoteKind(l.sub).String()
-	case opRare:
-		return "rare " + Site(l.sub).String()
-	}
-	return opNames[l.op]
+	at    time.Duration
+	op    Op
+	kind  Kind
+	sub   uint8 // the kind of a note, or the site of a rare branch
+	host  string
+	peer  string // the other end of a segment or link
+	sock  int
+	n     int
+	id    uint64 // of a segment
+	text  string
+	held  bool          // a cut or heal by Hold
+	lasts time.Duration // of a clog
 }
 
 func (t *trace) add(keep bool, host int, l line) {
@@ -97,7 +45,7 @@ func (t *trace) add(keep bool, host int, l line) {
 }
 
 // note enters what was done to s, nil for none, with a number.
-func (n *Net) note(o op, s *sock, m int) {
+func (n *Net) note(o Op, s *sock, m int) {
 	l := line{at: n.now, op: o, n: m}
 	host := 0
 	if s != nil {
@@ -106,23 +54,30 @@ func (n *Net) note(o op, s *sock, m int) {
 	n.trace.add(n.KeepTrace, host, l)
 }
 
-func (n *Net) noteHost(o op, h *Host) {
+func (n *Net) noteHost(o Op, h *Host) {
 	n.trace.add(n.KeepTrace, h.id, line{at: n.now, op: o, host: h.name})
 }
 
-// noteLink enters what was done to the way between two hosts.
-func (n *Net) noteLink(o op, from, to *Host, text string) {
-	n.trace.add(n.KeepTrace, from.id, line{at: n.now, op: o, host: from.name, peer: to.name, text: text})
+// noteLink enters l, which was done to the link between two hosts.
+func (n *Net) noteLink(from, to *Host, l line) {
+	l.at, l.host, l.peer = n.now, from.name, to.name
+	switch {
+	case l.held:
+		l.text = "hold"
+	case l.op == OpClog:
+		l.text = l.lasts.String()
+	}
+	n.trace.add(n.KeepTrace, from.id, l)
 }
 
-func (n *Net) noteKernel(o op, k *simKernel, m int) {
+func (n *Net) noteKernel(o Op, k *simKernel, m int) {
 	n.trace.add(n.KeepTrace, k.h.id, line{at: n.now, op: o, host: k.h.name, n: m})
 }
 
 // noteSegment enters what became of a segment, at the host that knows.
-func (n *Net) noteSegment(o op, f *half, p packet) {
+func (n *Net) noteSegment(o Op, f *half, p packet) {
 	s, peer := f.from, f.to
-	if o == opArrive || o == opDrop || o == opDuplicate {
+	if o == OpArrive || o == OpDrop || o == OpDuplicate {
 		s, peer = f.to, f.from
 	}
 	n.trace.add(n.KeepTrace, s.h.id, line{at: n.now, op: o, kind: p.kind, host: s.h.name, peer: peer.h.name, sock: s.id, n: p.n, id: p.id})
@@ -150,7 +105,7 @@ func (n *Net) Trace() string {
 		if l.sock > 0 {
 			fmt.Fprintf(&b, " #%d", l.sock)
 		}
-		b.WriteString(" " + l.what())
+		b.WriteString(" " + l.event().What())
 		if l.kind > 0 {
 			b.WriteString(" " + l.kind.String())
 		}

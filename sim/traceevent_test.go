@@ -25,21 +25,21 @@ func TestEvents(t *testing.T) {
 	lines, arrivals := 0, 0
 	for e := range n.Events() {
 		lines++
-		switch e.What {
-		case "send":
+		switch e.Op {
+		case sim.OpSend:
 			if sent[e.ID].ID != 0 || e.ID == 0 || e.From != e.Host {
 				t.Errorf("sending %+v", e)
 			}
 			sent[e.ID] = e
-		case "arrive":
+		case sim.OpArrive:
 			arrivals++
 			s := sent[e.ID]
 			if s.Kind != e.Kind || s.N != e.N || s.From != e.From || s.To != e.To || e.To != e.Host || e.At <= s.At {
 				t.Errorf("%+v arrives as %+v", s, e)
 			}
 		}
-		if e.Host == "cli" && (strings.HasPrefix(e.What, "on ") || e.What == "mark") {
-			mine = append(mine, strings.TrimSpace(e.What+" "+e.Text))
+		if e.Host == "cli" && (e.Op == sim.OpNote || e.Op == sim.OpMark) {
+			mine = append(mine, strings.TrimSpace(e.What()+" "+e.Text))
 		}
 	}
 	want := "on posted,on build,on made,on dialed,on data,mark enough,on lost connection closed,on trigger shutdown"
@@ -77,5 +77,25 @@ func TestTracePanic(t *testing.T) {
 	}()
 	if text := n.Trace(); !strings.Contains(text, "on panic panic in ") || strings.Contains(text, "0x") {
 		t.Errorf("the trace is\n%s", text)
+	}
+}
+
+// Every operation has a word of its own, and those that are faults are known.
+func TestOps(t *testing.T) {
+	seen := map[string]sim.Op{}
+	var faults []string
+	for o := sim.OpCall; o <= sim.OpConnected; o++ {
+		if other, ok := seen[o.String()]; ok || o.String() == "" || o.String() == "unknown" {
+			t.Errorf("%d and %d are %q", o, other, o)
+		}
+		if seen[o.String()] = o; o.Fault() {
+			faults = append(faults, o.String())
+		}
+	}
+	if got := strings.Join(faults, " "); got != "crash kill restart cut heal clog pause resume clock" {
+		t.Errorf("faults are %s", got)
+	}
+	if o := sim.OpConnected + 1; o.String() != "unknown" || o.Fault() {
+		t.Errorf("the operation behind the last is %v", o)
 	}
 }

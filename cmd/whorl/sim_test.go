@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 	"github.com/whorl-go/whorl/testworld"
@@ -22,27 +23,27 @@ const ms = time.Millisecond
 // events are a little run, by hand.
 func events() []sim.TraceEvent {
 	return []sim.TraceEvent{
-		{At: 1, Host: "a", What: "start"},
-		{At: 1, Host: "b", What: "listen", Sock: 1},
-		{At: 2 * ms, Host: "a", What: "dial", Sock: 2},
-		{At: 2 * ms, Host: "a", Sock: 2, What: "send", Kind: sim.SYN, ID: 1, From: "a", To: "b"},
-		{At: 9 * ms, Host: "b", Sock: 3, What: "arrive", Kind: sim.SYN, ID: 1, From: "a", To: "b"},
-		{At: 9 * ms, Host: "b", Sock: 3, What: "on made"},
-		{At: 10 * ms, Host: "a", Sock: 2, What: "send", Kind: sim.DATA, N: 5, ID: 2, From: "a", To: "b"},
-		{At: 12 * ms, Host: "b", Sock: 3, What: "drop", Kind: sim.DATA, N: 5, ID: 2, From: "a", To: "b"},
-		{At: 20 * ms, Host: "a", What: "mark", Text: "waits\x1b[2J\n"},
-		{At: 30 * ms, Host: "a", What: "cut", From: "a", To: "b"},
-		{At: 30 * ms, Host: "b", What: "cut", From: "b", To: "a"},
-		{At: 40 * ms, Host: "c", What: "crash"},
-		{At: 50 * ms, Host: "b", What: "clog", From: "b", To: "c", Text: "20ms"},
-		{At: 60 * ms, Host: "a", What: "heal", From: "a", To: "b"},
-		{At: 60 * ms, Host: "b", What: "heal", From: "b", To: "a"},
-		{At: 212 * ms, Host: "b", Sock: 3, What: "arrive", Kind: sim.DATA, N: 5, ID: 2, From: "a", To: "b"},
-		{At: 212 * ms, Host: "b", Sock: 3, What: "read", N: 5},
-		{At: 212 * ms, Host: "b", Sock: 3, What: "on data", N: 5},
-		{At: 213 * ms, Host: "b", What: "rare read-one"},
-		{At: 250 * ms, Host: "b", Sock: 3, What: "send", Kind: sim.RST, ID: 3, From: "b", To: "a"},
-		{At: 300 * ms, Host: "c", What: "restart"},
+		{At: 1, Host: "a", Op: sim.OpStart},
+		{At: 1, Host: "b", Op: sim.OpListen, Sock: 1},
+		{At: 2 * ms, Host: "a", Op: sim.OpDial, Sock: 2},
+		{At: 2 * ms, Host: "a", Sock: 2, Op: sim.OpSend, Kind: sim.SYN, ID: 1, From: "a", To: "b"},
+		{At: 9 * ms, Host: "b", Sock: 3, Op: sim.OpArrive, Kind: sim.SYN, ID: 1, From: "a", To: "b"},
+		{At: 9 * ms, Host: "b", Sock: 3, Op: sim.OpNote, Note: probe.NoteMade},
+		{At: 10 * ms, Host: "a", Sock: 2, Op: sim.OpSend, Kind: sim.DATA, N: 5, ID: 2, From: "a", To: "b"},
+		{At: 12 * ms, Host: "b", Sock: 3, Op: sim.OpDrop, Kind: sim.DATA, N: 5, ID: 2, From: "a", To: "b"},
+		{At: 20 * ms, Host: "a", Op: sim.OpMark, Text: "waits\x1b[2J\n"},
+		{At: 30 * ms, Host: "a", Op: sim.OpCut, From: "a", To: "b"},
+		{At: 30 * ms, Host: "b", Op: sim.OpCut, From: "b", To: "a"},
+		{At: 40 * ms, Host: "c", Op: sim.OpCrash},
+		{At: 50 * ms, Host: "b", Op: sim.OpClog, From: "b", To: "c", Lasts: 20 * ms, Text: "20ms"},
+		{At: 60 * ms, Host: "a", Op: sim.OpHeal, From: "a", To: "b"},
+		{At: 60 * ms, Host: "b", Op: sim.OpHeal, From: "b", To: "a"},
+		{At: 212 * ms, Host: "b", Sock: 3, Op: sim.OpArrive, Kind: sim.DATA, N: 5, ID: 2, From: "a", To: "b"},
+		{At: 212 * ms, Host: "b", Sock: 3, Op: sim.OpRead, N: 5},
+		{At: 212 * ms, Host: "b", Sock: 3, Op: sim.OpNote, Note: probe.NoteData, N: 5},
+		{At: 213 * ms, Host: "b", Op: sim.OpRare, Site: sim.SiteReadOne},
+		{At: 250 * ms, Host: "b", Sock: 3, Op: sim.OpSend, Kind: sim.RST, ID: 3, From: "b", To: "a"},
+		{At: 300 * ms, Host: "c", Op: sim.OpRestart},
 	}
 }
 
@@ -297,7 +298,7 @@ func TestFew(t *testing.T) {
 
 // A clog ends when the faults do.
 func TestClogEndsWithFaults(t *testing.T) {
-	s := tell([]sim.TraceEvent{{At: 10 * ms, Host: "a", What: "clog", From: "a", To: "b", Text: "1h"}}, 400*ms, 350*ms)
+	s := tell([]sim.TraceEvent{{At: 10 * ms, Host: "a", Op: sim.OpClog, From: "a", To: "b", Lasts: time.Hour, Text: "1h"}}, 400*ms, 350*ms)
 	if len(s.spans) != 1 || s.spans[0].end != 350*ms {
 		t.Errorf("spans %v", s.spans)
 	}

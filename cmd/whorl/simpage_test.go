@@ -220,7 +220,7 @@ func TestPageSpans(t *testing.T) {
 // what programs say is no markup.
 func TestPageTop(t *testing.T) {
 	err := &sim.RunError{World: "by-hand", Seed: 9, Phase: sim.InFaults, What: "always", At: 300 * ms, Err: fmt.Errorf("a </pre><script>x</script>")}
-	list := append(events(), sim.TraceEvent{At: 310 * ms, Host: "a", What: "mark", Text: "</title><script>alert(1)</script>"})
+	list := append(events(), sim.TraceEvent{At: 310 * ms, Host: "a", Op: sim.OpMark, Text: "</title><script>alert(1)</script>"})
 	text, all := render(t, newPage(result(err), list, 0, 0))
 	for id, want := range map[string]string{
 		"seed": "9", "faults": "none", "hash": "0000000000000abc", "replay": "whorl sim by-hand --seed 9 --faults 'none'",
@@ -262,7 +262,7 @@ func TestPageWindow(t *testing.T) {
 	}
 	var many []sim.TraceEvent
 	for i := range 30_000 {
-		many = append(many, sim.TraceEvent{At: 10*ms + time.Duration(i)*10*time.Microsecond, Host: "a", What: "mark", Text: strconv.Itoa(i)})
+		many = append(many, sim.TraceEvent{At: 10*ms + time.Duration(i)*10*time.Microsecond, Host: "a", Op: sim.OpMark, Text: strconv.Itoa(i)})
 	}
 	for _, x := range []struct {
 		from                time.Duration
@@ -303,16 +303,16 @@ func TestPageOfRun(t *testing.T) {
 		waiting := map[uint64]bool{}
 		for e := range r.Net.Events() {
 			list = append(list, e)
-			switch e.What {
-			case "send":
+			switch e.Op {
+			case sim.OpSend:
 				waiting[e.ID] = true
-			case "drop":
+			case sim.OpDrop:
 				ways++
 				losses++
-			case "arrive":
+			case sim.OpArrive:
 				ways++
 				delete(waiting, e.ID)
-			case "give up":
+			case sim.OpGiveUp:
 				ways++
 				losses++
 				delete(waiting, e.ID)

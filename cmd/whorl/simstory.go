@@ -41,10 +41,10 @@ type span struct {
 
 // point is what happens on a host at a moment.
 type point struct {
-	at         time.Duration
-	host, what string
-	class      string // "fault", "mark", "callback"
-	text       string
+	at    time.Duration
+	host  string
+	class string // "fault", "mark", "callback"
+	text  string
 }
 
 // conn is a connection, as its segments tell.
@@ -66,8 +66,14 @@ type teller struct {
 	ids   []uint64 // of legs, in order
 	down  map[string]int
 	stops map[string]int
-	cuts  map[[3]string][]int
+	cuts  map[cut][]int // spans that have not ended, the oldest first
 	socks map[int]*conn
+}
+
+// cut is a link that is cut, and why.
+type cut struct {
+	from, to string
+	held     bool
 }
 
 // leg is a segment under way.
@@ -79,8 +85,9 @@ type leg struct {
 // tell makes the story of a run of which the faults ended at calm.
 func tell(all []sim.TraceEvent, end, calm time.Duration) *story {
 	t := &teller{end: end, calm: calm, legs: map[uint64]*leg{}, down: map[string]int{}, stops: map[string]int{},
-		cuts: map[[3]string][]int{}, socks: map[int]*conn{}}
-	for _, e := range all {
+		cuts: map[cut][]int{}, socks: map[int]*conn{}}
+	for i := range all {
+		e := &all[i]
 		if e.ID != 0 {
 			t.segment(e)
 		} else {
@@ -98,10 +105,10 @@ func tell(all []sim.TraceEvent, end, calm time.Duration) *story {
 	return &t.story
 }
 
-func (t *teller) segment(e sim.TraceEvent) {
+func (t *teller) segment(e *sim.TraceEvent) {
 	l := t.legs[e.ID]
 	switch {
-	case e.What == "send":
+	case e.Op == sim.OpSend:
 		l = &leg{arrow: arrow{id: e.ID, kind: e.Kind, n: e.N, from: e.From, to: e.To, start: e.At, sock: e.Sock}}
 		t.legs[e.ID] = l
 		t.ids = append(t.ids, e.ID)
@@ -109,9 +116,9 @@ func (t *teller) segment(e sim.TraceEvent) {
 		return // it arrives twice, which is nothing
 	default:
 		l.end = e.At
-		l.arrived = e.What == "arrive" || e.What == "give up"
-		l.lost = e.What != "arrive"
-		if e.What != "give up" {
+		l.arrived = e.Op == sim.OpArrive || e.Op == sim.OpGiveUp
+		l.lost = e.Op != sim.OpArrive
+		if e.Op != sim.OpGiveUp {
 			l.toSock = e.Sock
 		}
 		t.arrows = append(t.arrows, l.arrow)
@@ -121,9 +128,9 @@ func (t *teller) segment(e sim.TraceEvent) {
 }
 
 // connect enters a segment in the table of connections.
-func (t *teller) connect(e sim.TraceEvent, l *leg) {
+func (t *teller) connect(e *sim.TraceEvent, l *leg) {
 	c := t.socks[l.sock]
-	if e.What == "send" && e.Kind == sim.SYN {
+	if e.Op == sim.OpSend && e.Kind == sim.SYN {
 		c = &conn{from: e.From, to: e.To, sock: e.Sock, start: e.At, last: "open"}
 		t.socks[e.Sock] = c
 		t.conns = append(t.conns, c)
@@ -131,22 +138,22 @@ func (t *teller) connect(e sim.TraceEvent, l *leg) {
 	if c == nil {
 		return
 	}
-	switch e.What {
-	case "send":
+	switch e.Op {
+	case sim.OpSend:
 		c.segments++
 		if e.Kind == sim.DATA && l.sock == c.sock {
 			c.bytes[0] += e.N
 		} else if e.Kind == sim.DATA {
 			c.bytes[1] += e.N
 		}
-	case "drop":
+	case sim.OpDrop:
 		c.lost++
-	case "arrive":
+	case sim.OpArrive:
 		if e.Kind == sim.SYN && e.Sock > 0 {
 			c.toSock = e.Sock
 			t.socks[e.Sock] = c
 		}
-	case "give up":
+	case sim.OpGiveUp:
 		c.last = "given up"
 	}
 	switch {
@@ -158,68 +165,69 @@ func (t *teller) connect(e sim.TraceEvent, l *leg) {
 	c.end = e.At
 }
 
-func (t *teller) event(e sim.TraceEvent) {
-	switch e.What {
-	case "mark":
+func (t *teller) event(e *sim.TraceEvent) {
+	key := cut{e.From, e.To, e.Held}
+	switch e.Op {
+	case sim.OpMark:
 		t.point(e, "mark", e.Text)
-	case "crash", "kill", "restart", "pause", "resume", "clock":
-		t.fault(e)
-	case "cut":
-		key := [3]string{e.From, e.To, e.Text}
+	case sim.OpCut:
+		what := "cut"
+		if e.Held {
+			what = "hold"
+		}
 		t.cuts[key] = append(t.cuts[key], len(t.spans))
-		t.span(cmp.Or(e.Text, "cut"), e.At, t.end, e.From, e.To)
-	case "heal":
-		key := [3]string{e.From, e.To, e.Text}
+		t.span(what, e.At, t.end, e.From, e.To)
+	case sim.OpHeal:
 		if open := t.cuts[key]; len(open) > 0 {
 			t.spans[open[0]].end = e.At
 			t.cuts[key] = open[1:]
 		}
-	case "clog":
-		last, _ := time.ParseDuration(e.Text) // 0 would be a clog of no time
-		end := min(e.At+last, t.end)
+	case sim.OpClog:
+		end := min(e.At+e.Lasts, t.end)
 		if e.At < t.calm {
 			end = min(end, t.calm)
 		}
 		t.span("clog", e.At, end, e.From, e.To)
+	case sim.OpNote:
+		if shown(e) {
+			t.point(e, "callback", callback(e))
+		}
 	default:
-		if name, ok := strings.CutPrefix(e.What, "on "); ok && shown(e) {
-			t.point(e, "callback", strings.TrimPrefix(told(e), "- "), name)
-		} else if shown(e) {
+		switch {
+		case e.Op.Fault():
+			t.fault(e)
+		case shown(e):
 			t.point(e, "callback", told(e))
 		}
 	}
 }
 
-// fault is one that strikes a host.
-func (t *teller) fault(e sim.TraceEvent) {
-	t.point(e, "fault", e.What)
+// fault enters one that strikes a host.
+func (t *teller) fault(e *sim.TraceEvent) {
+	t.point(e, "fault", e.Op.String())
 	over := func(open map[string]int) {
 		if i := open[e.Host]; i > 0 {
 			t.spans[i-1].end = e.At
 			open[e.Host] = 0
 		}
 	}
-	if e.What != "clock" && e.What != "pause" {
+	if e.Op != sim.OpClock && e.Op != sim.OpPause {
 		over(t.stops)
 	}
-	switch e.What {
-	case "restart":
+	switch e.Op {
+	case sim.OpRestart:
 		over(t.down)
-	case "crash":
+	case sim.OpCrash:
 		t.span("down", e.At, t.end, e.Host)
 		t.down[e.Host] = len(t.spans)
-	case "pause":
+	case sim.OpPause:
 		t.span("pause", e.At, t.end, e.Host)
 		t.stops[e.Host] = len(t.spans)
 	}
 }
 
-func (t *teller) point(e sim.TraceEvent, class, text string, what ...string) {
-	name := e.What
-	if len(what) > 0 {
-		name = what[0]
-	}
-	t.points = append(t.points, point{e.At, e.Host, name, class, text})
+func (t *teller) point(e *sim.TraceEvent, class, text string) {
+	t.points = append(t.points, point{e.At, e.Host, class, text})
 }
 
 // span begins one; two hosts are a way from the one to the other.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/sim"
 )
 
@@ -39,7 +40,8 @@ func (l *timeline) print(all []sim.TraceEvent) {
 	for i := range all {
 		l.width = max(l.width, len(printable(all[i].Host)))
 	}
-	for _, e := range all {
+	for i := range all {
+		e := &all[i]
 		if e.At < l.from || l.until > 0 && e.At > l.until || !l.concerns(e) {
 			continue
 		}
@@ -49,7 +51,7 @@ func (l *timeline) print(all []sim.TraceEvent) {
 		case e.ID != 0:
 			l.count(e)
 		case shown(e):
-			if strings.HasPrefix(told(e), "*") || e.At >= l.sum.since+summary {
+			if e.Op.Fault() || e.At >= l.sum.since+summary {
 				l.flush()
 			}
 			l.line(e.At, e.Host, told(e))
@@ -59,7 +61,7 @@ func (l *timeline) print(all []sim.TraceEvent) {
 }
 
 // concerns tells whether one of the hosts that are shown has to do with e.
-func (l *timeline) concerns(e sim.TraceEvent) bool {
+func (l *timeline) concerns(e *sim.TraceEvent) bool {
 	return len(l.hosts) == 0 || e.Host == "" || slices.ContainsFunc(l.hosts, func(h string) bool {
 		return h == e.Host || h == e.From || h == e.To
 	})
@@ -70,7 +72,7 @@ func (l *timeline) line(t time.Duration, host, text string) {
 }
 
 // count adds a segment to the next summary.
-func (l *timeline) count(e sim.TraceEvent) {
+func (l *timeline) count(e *sim.TraceEvent) {
 	if len(l.sum.ways) > 0 && e.At >= l.sum.since+summary {
 		l.flush()
 	}
@@ -84,15 +86,15 @@ func (l *timeline) count(e sim.TraceEvent) {
 		l.sum.ways = append(l.sum.ways, way{from: e.From, to: e.To})
 	}
 	w := &l.sum.ways[i]
-	switch e.What {
-	case "send":
+	switch e.Op {
+	case sim.OpSend:
 		w.sent++
 		if e.Kind == sim.DATA {
 			w.bytes += e.N
 		}
-	case "arrive":
+	case sim.OpArrive:
 		w.arrived++
-	case "drop", "give up":
+	case sim.OpDrop, sim.OpGiveUp:
 		w.lost++
 	}
 }
@@ -118,51 +120,67 @@ func (l *timeline) flush() {
 	l.sum = segments{}
 }
 
-// quiet is what goes on all the time, or is about the machinery alone.
-var quiet = []string{"call", "wait", "dial", "accept", "read", "write", "closewrite", "close", "abort", "arm", "connected",
-	"on posted", "on build", "on trigger"}
-
-// shown tells whether e is for a reader who did not ask for all.
-func shown(e sim.TraceEvent) bool {
-	connected := e.What == "on dialed" && e.Text == "" // as "made" says
-	return e.ID == 0 && !connected && !slices.Contains(quiet, e.What) && !strings.HasPrefix(e.What, "rare ")
+// shown tells whether e is for a reader who did not ask for everything. Left out are
+// segments, kernel calls, which happen all the time, and what is about the machinery alone.
+func shown(e *sim.TraceEvent) bool {
+	switch e.Op {
+	case sim.OpNote:
+		switch e.Note {
+		case probe.NotePosted, probe.NoteBuild, probe.NoteTrigger:
+			return false
+		case probe.NoteDialed:
+			return e.Text != "" // else NoteMade says the same
+		}
+		return true
+	case sim.OpListen, sim.OpStart, sim.OpMark:
+		return true
+	}
+	return e.Op.Fault()
 }
 
 // told is e in words.
-func told(e sim.TraceEvent) string {
+func told(e *sim.TraceEvent) string {
 	sock := ""
 	if e.Sock > 0 {
 		sock = fmt.Sprintf(" #%d", e.Sock)
 	}
 	text := printable(e.Text)
-	switch e.What {
-	case "mark":
+	switch e.Op {
+	case sim.OpMark:
 		return text
-	case "on data":
-		return fmt.Sprintf("- data%s, %d bytes", sock, e.N)
-	case "cut", "heal", "clog":
-		s := fmt.Sprintf("* %s %s > %s", e.What, printable(e.From), printable(e.To))
-		if e.What == "clog" {
-			return s + " for " + text
-		}
-		return strings.TrimSpace(s + " " + text)
-	case "listen":
+	case sim.OpListen:
 		return "listens" + sock
-	case "start":
+	case sim.OpStart:
 		return "the program starts"
-	case "crash", "kill", "restart", "pause", "resume", "clock":
-		return "* " + e.What
+	case sim.OpClog:
+		return fmt.Sprintf("* %v %s > %s for %v", e.Op, printable(e.From), printable(e.To), e.Lasts)
+	case sim.OpCut, sim.OpHeal:
+		return strings.TrimSpace(fmt.Sprintf("* %v %s > %s %s", e.Op, printable(e.From), printable(e.To), text))
 	}
-	s := "- " + strings.TrimPrefix(e.What, "on ") + sock
-	if text != "" {
-		s += ": " + text
+	if e.Op.Fault() {
+		return "* " + e.Op.String()
+	}
+	return "- " + callback(e)
+}
+
+// callback is an OpNote in words.
+func callback(e *sim.TraceEvent) string {
+	s := e.Note.String()
+	if e.Sock > 0 {
+		s += fmt.Sprintf(" #%d", e.Sock)
+	}
+	switch {
+	case e.Note == probe.NoteData:
+		s += fmt.Sprintf(", %d bytes", e.N)
+	case e.Text != "":
+		s += ": " + printable(e.Text)
 	}
 	return s
 }
 
 // everything is e with all there is.
-func everything(e sim.TraceEvent) string {
-	s := e.What
+func everything(e *sim.TraceEvent) string {
+	s := e.What()
 	if e.Sock > 0 {
 		s += fmt.Sprintf(" #%d", e.Sock)
 	}

@@ -7,7 +7,6 @@ package worlds
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -65,10 +64,10 @@ func marks(n *sim.Net, last int) string {
 	var lines []string
 	for e := range n.Events() {
 		switch {
-		case e.Text != "" && e.What == "mark":
+		case e.Text != "" && e.Op == sim.OpMark:
 			lines = append(lines, fmt.Sprintf("%-14v %-4s %s", e.At, e.Host, e.Text))
-		case slices.Contains([]string{"cut", "heal", "pause", "resume", "crash", "restart", "kill"}, e.What):
-			lines = append(lines, fmt.Sprintf("%-14v %-4s * %s", e.At, e.Host, e.What))
+		case e.Op.Fault() && e.Op != sim.OpClog && e.Op != sim.OpClock:
+			lines = append(lines, fmt.Sprintf("%-14v %-4s * %v", e.At, e.Host, e.Op))
 		}
 	}
 	return strings.Join(lines[max(0, len(lines)-last):], "\n")
