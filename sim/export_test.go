@@ -1,5 +1,7 @@
 package sim
 
+var ReplayLine = replayLine
+
 // Corrupt changes a byte that is under way or waits to be read, and tells whether there
 // was one.
 func Corrupt(n *Net) bool {

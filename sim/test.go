@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -18,16 +20,17 @@ type TB interface {
 	Errorf(format string, args ...any)
 }
 
-// fewFailures are as many as a test shows before it stops.
+// fewFailures is how many failures a test shows before it stops.
 const fewFailures = 3
 
-// Test checks the world (World.Check) under seeds 0 to seeds-1, each with the faults that
-// Swarm draws from it, as many at a time as there are Ps. It stops after the third seed
-// that fails, and says of each what failed, which fault classes matter, and how to replay it.
+// Test checks the world ([World.Check]) under seeds 0 to seeds-1, each with the options that
+// [Swarm] draws from it. As many seeds run at a time as there are Ps. Test stops after the
+// third seed that fails. Of each failure it tells what failed, which fault classes matter,
+// and the command that replays it.
 //
-// The environment says otherwise: WHORL_SEED=17 is that seed alone, WHORL_SEEDS=5000 so
-// many, WHORL_SEEDS=100..200 from the one to the other, both included; with
-// WHORL_FAULTS, written as for ParseOptions, every seed has those faults.
+// The environment can choose other runs: WHORL_SEED=17 is that seed alone, WHORL_SEEDS=5000
+// is seeds 0 to 4999, WHORL_SEEDS=100..200 is a range with both ends, and
+// WHORL_FAULTS='drop=0.1', text for [ParseOptions], is the options of every seed.
 func Test(t TB, w World, seeds int) {
 	t.Helper()
 	plan, err := planFrom(environ(), seeds)
@@ -54,7 +57,7 @@ type batch struct {
 	failed []Result
 }
 
-// run runs them all, some at a time.
+// run runs all seeds, some at a time.
 func (b *batch) run() {
 	var all sync.WaitGroup
 	for range min(uint64(runtime.GOMAXPROCS(0)), b.count) {
@@ -73,7 +76,7 @@ func (b *batch) run() {
 	})
 }
 
-// work runs seeds until there are none, or too many have failed.
+// work runs seeds until none is left or enough have failed.
 func (b *batch) work() {
 	for {
 		i := b.next.Add(1) - 1
@@ -123,27 +126,35 @@ func (b *batch) report(t TB, took time.Duration) {
 	}
 }
 
-// explain is all there is to know of a run that failed in a test.
+// explain describes a run that failed in a test.
 func (b *batch) explain(test string, r Result) string {
 	o, matter := b.Minimise(r)
 	which := "none: it fails on the perfect network too"
 	if matter != nil {
 		which = strings.Join(matter, ", ")
 	}
-	return fmt.Sprintf("%v\nworld:   %s\nseed:    %d\nfaults:  %v\nmatter:  %s\nreplay:  %s\n    or:  %s",
-		r.Err, r.World.Name, r.Seed, r.Options, which, r.replayTest(test, o), r.replayTool(o))
+	return fmt.Sprintf("%v\nworld:   %s\nseed:    %d\nfaults:  %v\nmatter:  %s\nreplay:  %s",
+		r.Err, r.World.Name, r.Seed, r.Options, which, replayLine(testPackage(), test, r.Seed, o))
 }
 
-// replayTest is the line that runs a test with one seed.
-func (r Result) replayTest(test string, o Options) string {
+// testPackage is the import path of the package that is being tested, "." if the program is
+// no test binary of the go command.
+func testPackage() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if path, ok := strings.CutSuffix(info.Path, ".test"); ok {
+			return path
+		}
+	}
+	return "."
+}
+
+// replayLine is the command that runs a test with one seed, for a shell in the module. It
+// names nothing but the test, and so works for any world.
+func replayLine(pkg, test string, seed uint64, o Options) string {
 	var pattern []string
 	for name := range strings.SplitSeq(test, "/") {
-		pattern = append(pattern, "^"+name+"$")
+		pattern = append(pattern, "^"+regexp.QuoteMeta(name)+"$")
 	}
-	return fmt.Sprintf("WHORL_SEED=%d WHORL_FAULTS='%v' go test -run '%s' .", r.Seed, o, strings.Join(pattern, "/"))
-}
-
-// replayTool is the line that has the tool do it.
-func (r Result) replayTool(o Options) string {
-	return fmt.Sprintf("whorl sim %s --seed %d --faults '%v'", r.World.Name, r.Seed, o)
+	run := strings.ReplaceAll(strings.Join(pattern, "/"), "'", `'\''`)
+	return fmt.Sprintf("WHORL_SEED=%d WHORL_FAULTS='%v' go test -run '%s' %s", seed, o, run, pkg)
 }
