@@ -41,11 +41,11 @@ func run(args []string, t terminal, k known) int {
 	if err == nil {
 		err = ctx.Run(&c.globals, t, parser, k)
 	}
-	return report(err, t)
+	return exitStatus(err, t)
 }
 
-// report tells the error on one line, and what status it makes.
-func report(err error, t terminal) int {
+// exitStatus prints the error on one line, and returns the status for it.
+func exitStatus(err error, t terminal) int {
 	switch {
 	case err == nil:
 		return statusDone

@@ -8,15 +8,16 @@ import (
 	"path/filepath"
 
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/sim/report"
 )
 
 // draw writes the page of a run.
-func (c *simCommand) draw(r sim.Result, all []sim.TraceEvent) error {
+func (c *simCommand) draw(r sim.Result, all []sim.TraceEvent, replay string) error {
 	if c.From >= r.Now && c.From > 0 {
-		return usage(fmt.Errorf("--from=%v: the run is over at %s", c.From, at(r.Now)))
+		return usage(fmt.Errorf("--from=%v: the run is over at %s", c.From, report.Moment(r.Now)))
 	}
-	p := newPage(r, all, c.From, c.Until)
-	if err := writeFile(c.HTML, p.write); err != nil {
+	p := report.Page{Result: r, Events: all, Replay: replay, From: c.From, Until: c.Until}
+	if err := writeFile(c.HTML, p.Write); err != nil {
 		return fmt.Errorf("--html=%s: %w (nothing was written there)", c.HTML, bare(err))
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/sim/report"
 )
 
 // errFailed is the end of a run in which something failed, which was printed.
@@ -178,9 +179,9 @@ func (b *batch) print() {
 		v := &b.few[i]
 		b.out.printf("\n%s seed %d: %s\n", v.World, v.Seed, v.reason())
 		if rest := strings.Split(strings.TrimSpace(v.Error), "\n")[1:]; len(rest) > 0 {
-			b.out.printf("    %s\n", printable(rest[0]))
+			b.out.printf("    %s\n", report.Printable(rest[0]))
 			if len(rest) > 1 {
-				b.out.printf("    ... %s more: replay it to see them\n", counted(uint64(len(rest)-1), "line"))
+				b.out.printf("    ... %s more: replay it to see them\n", report.Count(uint64(len(rest)-1), "line"))
 			}
 		}
 		b.out.printf("  faults: %s\n  matter: %s\n  replay: %s --timeline\n", v.Faults, v.matters(), v.replay())
@@ -189,7 +190,7 @@ func (b *batch) print() {
 		b.out.printf("\n")
 	}
 	if more := b.failed - uint64(len(b.few)); more > 0 {
-		b.out.printf("%s: %s failed; each is a line above\n", b.w.Name, counted(more, "more seed"))
+		b.out.printf("%s: %s failed; each is a line above\n", b.w.Name, report.Count(more, "more seed"))
 	}
 	of := ""
 	if b.ran < b.count {

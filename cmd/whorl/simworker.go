@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/sim/report"
 )
 
 // simWorkerCommand runs seeds for a parent, which is this tool itself: jobs come on
@@ -110,9 +111,9 @@ func judge(r sim.Result) verdict {
 // reason is why it failed, on one line.
 func (v *verdict) reason() string {
 	if v.Phase == "" { // its process is gone, and nobody knows when
-		return v.What + ": " + firstLine(v.Error)
+		return v.What + ": " + report.FirstLine(v.Error)
 	}
-	return fmt.Sprintf("%s, in phase %s at %s: %s", v.What, v.Phase, at(v.At), firstLine(v.Error))
+	return fmt.Sprintf("%s, in phase %s at %s: %s", v.What, v.Phase, report.Moment(v.At), report.FirstLine(v.Error))
 }
 
 // replay is the line that shows the run again, with the faults that matter if they are known.

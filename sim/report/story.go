@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"cmp"
@@ -267,13 +267,13 @@ func (s *span) text() string {
 		switch {
 		case back && w[0] > w[1]: // said with the other
 		case back:
-			parts = append(parts, printable(w[0])+" <> "+printable(w[1]))
+			parts = append(parts, Printable(w[0])+" <> "+Printable(w[1]))
 		default:
-			parts = append(parts, printable(w[0])+" > "+printable(w[1]))
+			parts = append(parts, Printable(w[0])+" > "+Printable(w[1]))
 		}
 	}
 	if parts == nil {
-		parts = []string{printable(s.hosts[0])}
+		parts = []string{Printable(s.hosts[0])}
 	}
 	slices.Sort(parts)
 	return s.what + ": " + strings.Join(slices.Compact(parts), ", ")

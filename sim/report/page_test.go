@@ -1,4 +1,4 @@
-package main
+package report_test
 
 import (
 	"bytes"
@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/examples/worlds"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/sim/report"
 )
 
 // element is a tag of a page with its attributes, what it is in, and the text right behind
@@ -103,10 +105,10 @@ func byID(t *testing.T, all []*element, id string) *element {
 	return nil
 }
 
-func render(t *testing.T, p *page) (string, []*element) {
+func render(t *testing.T, p report.Page) (string, []*element) {
 	t.Helper()
 	var b bytes.Buffer
-	if err := p.write(&b); err != nil {
+	if err := p.Write(&b); err != nil {
 		t.Fatal(err)
 	}
 	return b.String(), parse(t, b.String())
@@ -121,10 +123,15 @@ func result(err error) sim.Result {
 	return sim.Result{World: sim.World{Name: "by-hand", About: "<b>bold</b>", Length: 350 * ms}, Seed: 9, Err: err, Now: 400 * ms, Net: n, Hash: 0xabc}
 }
 
+// page is a page as the tool has it made.
+func page(r sim.Result, events []sim.TraceEvent, from, until time.Duration) report.Page {
+	return report.Page{Result: r, Events: events, Replay: "replay it", From: from, Until: until}
+}
+
 // A page has a lane for each host, an arrow for each leg of a segment from where and when it
 // was sent to where and when it arrived, and what else happened.
 func TestPage(t *testing.T) {
-	_, all := render(t, newPage(result(nil), events(), 0, 0))
+	_, all := render(t, page(result(nil), events(), 0, 0))
 	lanes := map[string]float64{}
 	for _, e := range all {
 		if e.class("name") {
@@ -134,7 +141,7 @@ func TestPage(t *testing.T) {
 	if n := len(within(all, "lanes", "line")); n != 3 || len(lanes) != 3 {
 		t.Fatalf("%d lanes, and the names %v", n, lanes)
 	}
-	x := func(d time.Duration) float64 { return float64(d) / float64(400*ms) * pageWidth }
+	x := func(d time.Duration) float64 { return float64(d) / float64(400*ms) * report.PageWidth }
 	near := func(what string, got, want float64) {
 		t.Helper()
 		if math.Abs(got-want) > 0.01 {
@@ -194,7 +201,7 @@ func TestPage(t *testing.T) {
 
 // Faults that last shade the lanes concerned, for as long.
 func TestPageSpans(t *testing.T) {
-	_, all := render(t, newPage(result(nil), events(), 0, 0))
+	_, all := render(t, page(result(nil), events(), 0, 0))
 	var got []string
 	for _, s := range within(all, "spans", "g") {
 		got = append(got, s.attr["class"]+"|"+s.title)
@@ -211,7 +218,7 @@ func TestPageSpans(t *testing.T) {
 	if len(bands) != 2+1+2 {
 		t.Fatalf("%d bands", len(bands))
 	}
-	if w := bands[0].num(t, "width"); math.Abs(w-30.0/400*pageWidth) > 0.01 {
+	if w := bands[0].num(t, "width"); math.Abs(w-30.0/400*report.PageWidth) > 0.01 {
 		t.Errorf("30 ms are %v wide", w)
 	}
 }
@@ -221,9 +228,9 @@ func TestPageSpans(t *testing.T) {
 func TestPageTop(t *testing.T) {
 	err := &sim.RunError{World: "by-hand", Seed: 9, Phase: sim.InFaults, What: "always", At: 300 * ms, Err: fmt.Errorf("a </pre><script>x</script>")}
 	list := append(events(), sim.TraceEvent{At: 310 * ms, Host: "a", Op: sim.OpMark, Text: "</title><script>alert(1)</script>"})
-	text, all := render(t, newPage(result(err), list, 0, 0))
+	text, all := render(t, page(result(err), list, 0, 0))
 	for id, want := range map[string]string{
-		"seed": "9", "faults": "none", "hash": "0000000000000abc", "replay": "whorl sim by-hand --seed 9 --faults 'none'",
+		"seed": "9", "faults": "none", "hash": "0000000000000abc", "replay": "replay it",
 		"outcome": "always, in phase faults at 0.300000s",
 	} {
 		if e := byID(t, all, id); e.text != want {
@@ -250,7 +257,7 @@ func TestPageTop(t *testing.T) {
 // A window shows what is in it, and says so; too much is cut, to the end unless the
 // beginning was asked for.
 func TestPageWindow(t *testing.T) {
-	_, all := render(t, newPage(result(nil), events(), 11*ms, 100*ms))
+	_, all := render(t, page(result(nil), events(), 11*ms, 100*ms))
 	if n := len(within(all, "arrows", "line")); n != 2 { // both legs of the data; the first is cut
 		t.Errorf("%d arrows", n)
 	}
@@ -271,9 +278,9 @@ func TestPageWindow(t *testing.T) {
 		{0, "10000", "29999", "the last of them"},
 		{10 * ms, "0", "19999", "the first of them"},
 	} {
-		text, all := render(t, newPage(result(nil), many, x.from, 0))
+		text, all := render(t, page(result(nil), many, x.from, 0))
 		points := within(all, "points", "g")
-		if len(points) != pageLimit || !strings.HasSuffix(points[0].title, " "+x.first) || !strings.HasSuffix(points[len(points)-1].title, " "+x.last) {
+		if len(points) != report.PageLimit || !strings.HasSuffix(points[0].title, " "+x.first) || !strings.HasSuffix(points[len(points)-1].title, " "+x.last) {
 			t.Errorf("%d points, %v to %v", len(points), points[0], points[len(points)-1])
 		}
 		if got := byID(t, all, "notice").text; !strings.Contains(got, "30000 arrows and points") || !strings.Contains(got, x.notice) {
@@ -287,10 +294,7 @@ func TestPageWindow(t *testing.T) {
 
 // A real run is drawn whole: as many arrows as segments took ways.
 func TestPageOfRun(t *testing.T) {
-	w, err := builtIn().find("lease")
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := worlds.Lease()
 	setup := w.Setup
 	w.Setup = func(n *sim.Net) sim.Checks {
 		n.KeepTrace = true
@@ -318,7 +322,7 @@ func TestPageOfRun(t *testing.T) {
 				delete(waiting, e.ID)
 			}
 		}
-		_, all := render(t, newPage(r, list, 0, 0))
+		_, all := render(t, page(r, list, 0, 0))
 		lost := 0
 		arrows := within(all, "arrows", "line")
 		for _, a := range arrows {

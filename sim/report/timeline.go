@@ -1,7 +1,8 @@
-package main
+package report
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -10,14 +11,24 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// timeline prints what happened in a run, a line each.
+// Timeline prints what happened in a run, a line each: callbacks, marks and faults, and now
+// and then the number of segments.
+type Timeline struct {
+	// All prints every event, each segment and kernel call too.
+	All bool
+	// Hosts are the names of the hosts to print; none: all.
+	Hosts []string
+	// From and Until are the times to print, both included. Zero Until: to the end.
+	From, Until time.Duration
+}
+
+// timeline is a Timeline at work.
 type timeline struct {
-	out         *printer
-	all         bool     // every event, rather than what a reader wants to know
-	hosts       []string // these alone; none: all
-	from, until time.Duration
-	width       int // of the longest name
-	sum         segments
+	Timeline
+	out   io.Writer
+	err   error // the first of out
+	width int   // of the longest name
+	sum   segments
 }
 
 // segments are what has happened to segments since a line said so.
@@ -35,18 +46,24 @@ type way struct {
 // summary is how much time one line tells of segments at most.
 const summary = time.Second
 
-// print prints events.
+// Print prints events to w, with one Write for each line. It returns the first error of w.
+func (t Timeline) Print(w io.Writer, events []sim.TraceEvent) error {
+	l := timeline{Timeline: t, out: w}
+	l.print(events)
+	return l.err
+}
+
 func (l *timeline) print(all []sim.TraceEvent) {
 	for i := range all {
-		l.width = max(l.width, len(printable(all[i].Host)))
+		l.width = max(l.width, len(Printable(all[i].Host)))
 	}
 	for i := range all {
 		e := &all[i]
-		if e.At < l.from || l.until > 0 && e.At > l.until || !l.concerns(e) {
+		if e.At < l.From || l.Until > 0 && e.At > l.Until || !l.concerns(e) {
 			continue
 		}
 		switch {
-		case l.all:
+		case l.All:
 			l.line(e.At, e.Host, everything(e))
 		case e.ID != 0:
 			l.count(e)
@@ -62,13 +79,15 @@ func (l *timeline) print(all []sim.TraceEvent) {
 
 // concerns tells whether one of the hosts that are shown has to do with e.
 func (l *timeline) concerns(e *sim.TraceEvent) bool {
-	return len(l.hosts) == 0 || e.Host == "" || slices.ContainsFunc(l.hosts, func(h string) bool {
+	return len(l.Hosts) == 0 || e.Host == "" || slices.ContainsFunc(l.Hosts, func(h string) bool {
 		return h == e.Host || h == e.From || h == e.To
 	})
 }
 
 func (l *timeline) line(t time.Duration, host, text string) {
-	l.out.printf("%s\n", strings.TrimRight(fmt.Sprintf("%13s  %-*s  %s", at(t), l.width, printable(host), text), " "))
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.out, "%s\n", strings.TrimRight(fmt.Sprintf("%13s  %-*s  %s", Moment(t), l.width, Printable(host), text), " "))
+	}
 }
 
 // count adds a segment to the next summary.
@@ -106,7 +125,7 @@ func (l *timeline) flush() {
 	}
 	var parts []string
 	for _, w := range l.sum.ways {
-		s := fmt.Sprintf("%s > %s %d sent", printable(w.from), printable(w.to), w.sent)
+		s := fmt.Sprintf("%s > %s %d sent", Printable(w.from), Printable(w.to), w.sent)
 		if w.bytes > 0 {
 			s += fmt.Sprintf(" (%d bytes)", w.bytes)
 		}
@@ -116,7 +135,7 @@ func (l *timeline) flush() {
 		}
 		parts = append(parts, s)
 	}
-	l.line(l.sum.until, "", ". segments since "+at(l.sum.since)+": "+strings.Join(parts, ", "))
+	l.line(l.sum.until, "", ". segments since "+Moment(l.sum.since)+": "+strings.Join(parts, ", "))
 	l.sum = segments{}
 }
 
@@ -144,7 +163,7 @@ func told(e *sim.TraceEvent) string {
 	if e.Sock > 0 {
 		sock = fmt.Sprintf(" #%d", e.Sock)
 	}
-	text := printable(e.Text)
+	text := Printable(e.Text)
 	switch e.Op {
 	case sim.OpMark:
 		return text
@@ -153,9 +172,9 @@ func told(e *sim.TraceEvent) string {
 	case sim.OpStart:
 		return "the program starts"
 	case sim.OpClog:
-		return fmt.Sprintf("* %v %s > %s for %v", e.Op, printable(e.From), printable(e.To), e.Lasts)
+		return fmt.Sprintf("* %v %s > %s for %v", e.Op, Printable(e.From), Printable(e.To), e.Lasts)
 	case sim.OpCut, sim.OpHeal:
-		return strings.TrimSpace(fmt.Sprintf("* %v %s > %s %s", e.Op, printable(e.From), printable(e.To), text))
+		return strings.TrimSpace(fmt.Sprintf("* %v %s > %s %s", e.Op, Printable(e.From), Printable(e.To), text))
 	}
 	if e.Op.Fault() {
 		return "* " + e.Op.String()
@@ -173,7 +192,7 @@ func callback(e *sim.TraceEvent) string {
 	case e.Note == probe.NoteData:
 		s += fmt.Sprintf(", %d bytes", e.N)
 	case e.Text != "":
-		s += ": " + printable(e.Text)
+		s += ": " + Printable(e.Text)
 	}
 	return s
 }
@@ -186,15 +205,15 @@ func everything(e *sim.TraceEvent) string {
 	}
 	switch {
 	case e.ID != 0:
-		s += fmt.Sprintf(" %v %s > %s no. %d", e.Kind, printable(e.From), printable(e.To), e.ID)
+		s += fmt.Sprintf(" %v %s > %s no. %d", e.Kind, Printable(e.From), Printable(e.To), e.ID)
 	case e.From != "":
-		s += fmt.Sprintf(" %s > %s", printable(e.From), printable(e.To))
+		s += fmt.Sprintf(" %s > %s", Printable(e.From), Printable(e.To))
 	}
 	if e.N != 0 {
 		s += fmt.Sprintf(" %d", e.N)
 	}
 	if e.Text != "" {
-		s += " " + printable(e.Text)
+		s += " " + Printable(e.Text)
 	}
 	return s
 }

@@ -1,7 +1,8 @@
-package main
+package report
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -13,7 +14,7 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-//go:embed sim.html
+//go:embed page.html
 var pageText string
 
 // The picture's measures, in pixels before it is zoomed.
@@ -30,7 +31,29 @@ const pageLimit = 20_000
 // connLimit is how many rows the table of connections has at most.
 const connLimit = 2_000
 
-// page is what the template draws.
+// Page is a run as a page of HTML that needs nothing else: hosts are lanes, segments are
+// arrows, faults are shaded, and the outcome and the way to replay it are at the top.
+type Page struct {
+	// Result is the run, and Events are its events.
+	Result sim.Result
+	Events []sim.TraceEvent
+	// Replay is the command that shows the run again.
+	Replay string
+	// From and Until are the times to draw. Zero Until: to the end. Of a run that is too
+	// large for a browser the last part is drawn, or the first part if From is not 0.
+	From, Until time.Duration
+}
+
+// Write writes the page.
+func (p Page) Write(w io.Writer) error {
+	t, err := template.New("page").Parse(pageText)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, p.layOut())
+}
+
+// page has the fields that the template reads.
 type page struct {
 	World, About, Faults, How, Error, Hash, Replay string
 	Seed                                           uint64
@@ -93,24 +116,28 @@ func (v *view) x(t time.Duration) string {
 	return strconv.FormatFloat(f, 'f', 5, 64)
 }
 
-// newPage makes the page of a run, from and until as the user gave them, 0 for all of it.
-func newPage(r sim.Result, all []sim.TraceEvent, from, until time.Duration) *page {
-	verdict := judge(r)
+// layOut makes the picture.
+func (in *Page) layOut() *page {
+	r, all := in.Result, in.Events
 	p := &page{
-		World: r.World.Name, About: r.World.About, Seed: r.Seed, Faults: verdict.Faults, Hash: verdict.Hash,
-		Replay: verdict.replay(), How: "everything held", Width: pageWidth, Took: at(r.Now),
+		World: r.World.Name, About: r.World.About, Seed: r.Seed, Faults: r.Options.String(), Hash: fmt.Sprintf("%016x", r.Hash),
+		Replay: in.Replay, How: Outcome(r), Failed: r.Err != nil, Width: pageWidth, Took: Moment(r.Now),
 		Events: strconv.Itoa(len(all)),
 	}
 	end := r.Now
 	if len(all) > 0 {
 		end = max(end, all[len(all)-1].At)
 	}
-	if r.Err != nil {
-		p.Failed, p.How, p.Error = true, verdict.What+", in phase "+verdict.Phase+" at "+at(verdict.At), lined(verdict.Error)
+	failure, found := errors.AsType[*sim.RunError](r.Err)
+	switch {
+	case found:
+		p.Error = strings.Join(Lines(failure.Err.Error()), "\n") + "\n"
+	case r.Err != nil:
+		p.Error = strings.Join(Lines(r.Err.Error()), "\n") + "\n"
 	}
-	v := &view{from: from, until: end, lanes: map[string]int{}, page: p}
-	if until > 0 {
-		v.until = min(until, end)
+	v := &view{from: in.From, until: end, lanes: map[string]int{}, page: p}
+	if in.Until > 0 {
+		v.until = min(in.Until, end)
 	}
 	calm := r.World.Length
 	if calm == 0 {
@@ -118,36 +145,27 @@ func newPage(r sim.Result, all []sim.TraceEvent, from, until time.Duration) *pag
 	}
 	s := tell(all, end, calm)
 	v.lane("") // what concerns no host in particular
-	for _, name := range hostsOf(r.Net) {
+	for _, name := range Hosts(r) {
 		v.lane(name)
 	}
-	v.cut(s, from > 0)
+	v.cut(s, in.From > 0)
 	if shown := v.until - v.from; shown < end {
-		p.Notice = strings.TrimSpace(fmt.Sprintf("Shown is %s to %s of a run of %s. %s", at(v.from), at(v.until), at(end), p.Notice))
+		p.Notice = strings.TrimSpace(fmt.Sprintf("Shown is %s to %s of a run of %s. %s", Moment(v.from), Moment(v.until), Moment(end), p.Notice))
 	}
 	p.From, p.Until = v.from.Seconds(), v.until.Seconds()
 	v.draw(s)
 	if v.has(calm) {
 		p.Lines = append(p.Lines, tickView{v.x(calm), "the faults end", "calm"})
 	}
-	if p.Failed && verdict.Phase != "" && v.has(verdict.At) {
-		p.Lines = append(p.Lines, tickView{v.x(verdict.At), "failed: " + firstLine(verdict.Error), "failed"})
+	if found && v.has(failure.At) {
+		p.Lines = append(p.Lines, tickView{v.x(failure.At), "failed: " + FirstLine(failure.Err.Error()), "failed"})
 	}
 	const ticks = 10
 	for i := range ticks {
 		t := v.from + (v.until-v.from)*time.Duration(i)/ticks
-		p.Ticks = append(p.Ticks, tickView{X: v.x(t), Text: at(t)})
+		p.Ticks = append(p.Ticks, tickView{X: v.x(t), Text: Moment(t)})
 	}
 	return p
-}
-
-// lined is text of several lines without what does not print.
-func lined(s string) string {
-	var b strings.Builder
-	for line := range strings.SplitSeq(strings.TrimSpace(s), "\n") {
-		b.WriteString(printable(strings.ReplaceAll(line, "\t", "    ")) + "\n")
-	}
-	return b.String()
 }
 
 func (v *view) lane(name string) {
@@ -155,7 +173,7 @@ func (v *view) lane(name string) {
 	y := axisHeight
 	if name != "" {
 		y = axisHeight + len(p.Lanes)*laneHeight + laneTop
-		p.Lanes = append(p.Lanes, laneView{printable(name), y, y - laneTop})
+		p.Lanes = append(p.Lanes, laneView{Printable(name), y, y - laneTop})
 	}
 	v.lanes[name] = y
 	p.Height = axisHeight + len(p.Lanes)*laneHeight + 24
@@ -207,9 +225,9 @@ func (v *view) draw(s *story) {
 		v.span(&s.spans[i])
 	}
 	for _, p := range s.points {
-		view := pointView{Class: p.class, X: v.x(p.at), Y: v.lanes[p.host], Text: fmt.Sprintf("%s %s: %s", at(p.at), printable(p.host), printable(p.text))}
+		view := pointView{Class: p.class, X: v.x(p.at), Y: v.lanes[p.host], Text: fmt.Sprintf("%s %s: %s", Moment(p.at), Printable(p.host), Printable(p.text))}
 		if p.class != "callback" {
-			view.Label = printable(p.text)
+			view.Label = Printable(p.text)
 		}
 		v.page.Points = append(v.page.Points, view)
 	}
@@ -218,12 +236,12 @@ func (v *view) draw(s *story) {
 			v.page.ConnsLeft = len(s.conns) - connLimit
 			break
 		}
-		to := printable(c.to)
+		to := Printable(c.to)
 		if c.toSock > 0 {
 			to += fmt.Sprintf(" #%d", c.toSock)
 		}
 		v.page.Conns = append(v.page.Conns, connView{
-			From: fmt.Sprintf("%s #%d", printable(c.from), c.sock), To: to, Start: at(c.start), End: at(c.end), Last: c.last,
+			From: fmt.Sprintf("%s #%d", Printable(c.from), c.sock), To: to, Start: Moment(c.start), End: Moment(c.end), Last: c.last,
 			Sent: c.bytes[0], Got: c.bytes[1], Segments: c.segments, Lost: c.lost,
 		})
 	}
@@ -244,17 +262,17 @@ func typicalLatency(all []arrow) time.Duration {
 	return max(known[len(known)/2], time.Millisecond)
 }
 
-// arrow draws a leg. One that is lost ends on its way, where one that nobody noticed is not
-// half as far.
+// arrow draws a leg. The arrow of a lost segment stops short: at 85 % if the sender noticed
+// the loss, at 40 % if nobody did.
 func (v *view) arrow(a *arrow, typical time.Duration) {
 	const noticed, unnoticed = 0.85, 0.4
 	y1, y2 := v.lanes[a.from], float64(v.lanes[a.to])
-	end, share, fate := a.end, 1.0, "arrived "+at(a.end)
+	end, share, fate := a.end, 1.0, "arrived "+Moment(a.end)
 	switch {
 	case a.never:
 		end, share, fate = a.start+typical, unnoticed, "never arrived"
 	case a.lost:
-		end, share, fate = a.start+time.Duration(float64(a.end-a.start)*noticed), noticed, "lost "+at(a.end)
+		end, share, fate = a.start+time.Duration(float64(a.end-a.start)*noticed), noticed, "lost "+Moment(a.end)
 	}
 	view := arrowView{Class: "m " + a.kind.String(), X1: v.x(a.start), X2: v.x(end), ID: a.id, Y1: y1}
 	y := float64(y1) + (y2-float64(y1))*share
@@ -272,9 +290,9 @@ func (v *view) arrow(a *arrow, typical time.Duration) {
 	}
 	size := ""
 	if a.n > 0 {
-		size = " " + counted(uint64(a.n), "byte")
+		size = " " + Count(uint64(a.n), "byte")
 	}
-	view.Text = fmt.Sprintf("%v%s no. %d: %s #%d > %s, %s%s, %s", a.kind, size, a.id, printable(a.from), a.sock, printable(a.to), sent, at(a.start), fate)
+	view.Text = fmt.Sprintf("%v%s no. %d: %s #%d > %s, %s%s, %s", a.kind, size, a.id, Printable(a.from), a.sock, Printable(a.to), sent, Moment(a.start), fate)
 	v.page.Arrows = append(v.page.Arrows, view)
 }
 
@@ -286,18 +304,9 @@ func (v *view) span(s *span) {
 	}
 	width := float64(end-start) / float64(max(v.until-v.from, 1)) * pageWidth
 	view := spanView{Class: "span " + s.what, X: v.x(start), Width: strconv.FormatFloat(width, 'f', 5, 64),
-		Text: fmt.Sprintf("%s, %s to %s", s.text(), at(s.start), at(s.end))}
+		Text: fmt.Sprintf("%s, %s to %s", s.text(), Moment(s.start), Moment(s.end))}
 	for _, h := range s.hosts {
 		view.Bands = append(view.Bands, bandView{v.lanes[h] - laneTop + 8, laneHeight - 8})
 	}
 	v.page.Spans = append(v.page.Spans, view)
-}
-
-// write writes the page.
-func (p *page) write(w io.Writer) error {
-	t, err := template.New("page").Parse(pageText)
-	if err != nil {
-		return err
-	}
-	return t.Execute(w, p)
 }

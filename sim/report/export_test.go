@@ -1,0 +1,6 @@
+package report
+
+const (
+	PageWidth = pageWidth
+	PageLimit = pageLimit
+)
