@@ -2,12 +2,13 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	examples "github.com/whorl-go/whorl/examples/worlds"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/sim/simmain"
 )
 
 type simCommand struct {
@@ -56,113 +57,42 @@ Fault classes: ` + strings.Join(sim.ClassNames(), ", ") + `.
 Exit status: 0 if everything held, 1 if something failed or Ctrl-C came first, 2 if the command line is wrong.`
 }
 
-// known are the worlds that the tool has. Those after the first listed are not listed.
-type known struct {
-	worlds []sim.World
-	listed int
-}
+// known are the worlds that the tool has; the hidden ones are not listed.
+type known struct{ worlds, hidden []sim.World }
 
-func builtIn() known {
-	all := examples.All()
-	return known{append(all, examples.DemoBug()), len(all)}
-}
-
-// find is the world of that name.
-func (k known) find(name string) (sim.World, error) {
-	var names []string
-	for i, w := range k.worlds {
-		if w.Name == name {
-			return w, nil
-		}
-		if i < k.listed {
-			names = append(names, w.Name)
-		}
-	}
-	return sim.World{}, usage(fmt.Errorf("no world %q, there are: %s (try: whorl sim)", name, strings.Join(names, ", ")))
-}
+func builtIn() known { return known{examples.All(), []sim.World{examples.DemoBug()}} }
 
 // Run lists the worlds, runs many seeds, or one.
 func (c *simCommand) Run(g *globals, t terminal, k known) error {
-	c.JSON = c.JSON || g.LogFormat == "json"
-	if c.World == "" {
-		return c.list(t, k)
-	}
-	w, err := k.find(c.World)
-	if err != nil {
-		return err
-	}
-	first, count, err := c.check()
-	if err != nil {
-		return err
-	}
-	if c.Seed != nil {
-		return c.replay(t, w)
-	}
-	return c.many(g, t, w, first, count)
+	_, engine := g.logger(t.err)
+	x := k.command(t)
+	x.Kernel, x.Log, x.Quiet = g.Kernel, engine, g.Quiet
+	x.ProgressLog = slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: g.level()}))
+	x.World, x.Seeds, x.Seed, x.Faults, x.Once = c.World, c.Seeds, c.Seed, c.Faults, c.Once
+	x.JSON, x.Jobs, x.Timeout = c.JSON || g.LogFormat == "json", c.Jobs, c.Timeout
+	x.Timeline, x.All, x.Hosts, x.From, x.Until, x.Page = c.Timeline, c.All, c.Host, c.From, c.Until, c.HTML
+	return ended(x.Run())
 }
 
-// list prints the worlds.
-func (c *simCommand) list(t terminal, k known) error {
-	out := newPrinter(t.out)
-	for _, w := range k.worlds[:k.listed] {
-		if c.JSON {
-			out.object(struct {
-				Type  string `json:"type"`
-				Name  string `json:"name"`
-				About string `json:"about"`
-			}{"world", w.Name, w.About})
-			continue
-		}
-		out.printf("%-12s %s\n", w.Name, w.About)
-	}
-	return out.flush()
+// command is a command on the worlds of k, and nothing to do yet.
+func (k known) command(t terminal) *simmain.Command {
+	return &simmain.Command{Worlds: k.worlds, Hidden: k.hidden, Program: "whorl sim", Listing: "whorl sim",
+		Worker: []string{"sim-worker"}, PageFlag: "--html", Out: t.out, Err: t.err}
 }
 
-// check finds flags that are wrong, or do not go together, and reads the range of seeds.
-func (c *simCommand) check() (first, count uint64, err error) {
-	if c.Faults != nil {
-		if _, err := sim.ParseOptions(*c.Faults); err != nil {
-			return 0, 0, usage(fmt.Errorf("--faults: %w", err))
-		}
+// ended is the end of a command on worlds as the tool reports it.
+func ended(err error) error {
+	if errors.Is(err, simmain.ErrFailed) {
+		return errQuiet
 	}
-	if c.Seed != nil {
-		return 0, 0, c.checkOne()
+	if e, ok := errors.AsType[*simmain.UsageError](err); ok {
+		return usage(e.Err)
 	}
-	switch {
-	case c.Timeline || c.All || c.Host != nil || c.From != 0 || c.Until != 0 || c.HTML != "":
-		return 0, 0, usage(errors.New("--timeline, --all, --host, --from, --until and --html show one run: say which with --seed N"))
-	case c.Jobs < 0:
-		return 0, 0, usage(fmt.Errorf("--jobs=%d: must not be negative", c.Jobs))
-	case c.Timeout < 0:
-		return 0, 0, usage(fmt.Errorf("--timeout=%v: must not be negative", c.Timeout))
-	}
-	if c.Seeds == "" {
-		return 0, 100, nil
-	}
-	if first, count, err = sim.ParseSeeds(c.Seeds); err != nil {
-		err = usage(fmt.Errorf("--seeds=%s: %w", c.Seeds, err))
-	}
-	return first, count, err
+	return err
 }
 
-func (c *simCommand) checkOne() error {
-	switch {
-	case c.Seeds != "":
-		return usage(errors.New("--seed and --seeds exclude each other: --seed N is one run, --seeds N are many"))
-	case c.HTML != "" && (c.Timeline || c.All || c.Host != nil):
-		return usage(errors.New("--html draws all of a run, for a window of time with --from and --until: leave out --timeline, --all and --host"))
-	case c.JSON && (c.Timeline || c.All || c.Host != nil):
-		return usage(errors.New("a timeline is text: leave out --json, or --timeline, --all and --host"))
-	case c.From < 0 || c.Until < 0 || c.Until != 0 && c.Until <= c.From:
-		return usage(fmt.Errorf("--from=%v --until=%v: expected times from 0 on, the second after the first", c.From, c.Until))
-	}
-	return nil
-}
+// simWorkerCommand runs seeds for a parent, which is this tool itself.
+type simWorkerCommand struct{}
 
-// mix is the faults for a seed: those of text, or without it the seed's own.
-func mix(seed uint64, text *string) (sim.Options, error) {
-	if text == nil {
-		return sim.Swarm(seed), nil
-	}
-	return sim.ParseOptions(*text)
-}
+// Run works until the parent has enough, or is gone.
+func (*simWorkerCommand) Run(t terminal, k known) error { return ended(k.command(t).Work(t.in)) }

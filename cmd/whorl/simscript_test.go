@@ -39,7 +39,7 @@ func simTest() {
 		}},
 		{"random", func(n *sim.Net) { n.Mark("", fmt.Sprint(rand.Uint64())) }},
 	} {
-		k.worlds = append(k.worlds, sim.World{Name: w.name, Setup: func(n *sim.Net) sim.Checks {
+		k.hidden = append(k.hidden, sim.World{Name: w.name, Setup: func(n *sim.Net) sim.Checks {
 			w.setup(n)
 			return sim.Checks{}
 		}})

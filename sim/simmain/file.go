@@ -1,9 +1,11 @@
-package main
+package simmain
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -12,20 +14,20 @@ import (
 )
 
 // draw writes the page of a run.
-func (c *simCommand) draw(r sim.Result, all []sim.TraceEvent, replay string) error {
+func (c *Command) draw(r sim.Result, all []sim.TraceEvent, replay string) error {
 	if c.From >= r.Now && c.From > 0 {
-		return usage(fmt.Errorf("--from=%v: the run is over at %s", c.From, report.Moment(r.Now)))
+		return usage("--from=%v: the run is over at %s", c.From, report.Moment(r.Now))
 	}
 	p := report.Page{Result: r, Events: all, Replay: replay, From: c.From, Until: c.Until}
-	if err := writeFile(c.HTML, p.Write); err != nil {
-		return fmt.Errorf("--html=%s: %w (nothing was written there)", c.HTML, bare(err))
+	if err := writeFile(c.Page, p.Write); err != nil {
+		return fmt.Errorf("%s=%s: %w (nothing was written there)", c.pageFlag(), c.Page, bare(err))
 	}
 	return nil
 }
 
-// writeFile has write fill the file of that name. Whoever looks at it sees the file as it
-// was or all of the new one: it is written beside, and takes the place when it is whole.
-// What is no ordinary file, such as a device, is written to as it is.
+// writeFile fills the file of that name. A reader sees the old file or all of the new one:
+// a file beside it is written, and renamed when it is whole. A device or a pipe is written
+// to as it is.
 func writeFile(name string, write func(io.Writer) error) (err error) {
 	if to, err := filepath.EvalSymlinks(name); err == nil {
 		name = to // the link stays
@@ -55,6 +57,14 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return nil
+}
+
+// bare is err without the operation and path, which the message has already.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // fill writes and closes f.

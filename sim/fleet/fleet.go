@@ -1,4 +1,4 @@
-package main
+package fleet
 
 import (
 	"encoding/json"
@@ -16,13 +16,14 @@ import (
 )
 
 // fleet is child processes that run seeds. A world that brings its process down takes one
-// seed with it, and the others go on. All of it happens on the loop's goroutine.
+// seed with it, and the others go on. Everything happens on the loop's goroutine, except
+// child.listen.
 type fleet struct {
 	r       *reactor.Reactor
-	command func() *exec.Cmd   // a child that is simWorkerCommand
+	command func() *exec.Cmd   // makes a process that calls Work
 	timeout time.Duration      // for a job, in real time; 0: none
-	next    func() (job, bool) // false: there are no more
-	done    func(verdict)
+	next    func() (Job, bool) // false: there are no more
+	done    func(Verdict)
 	over    func(err error) // once, when all children have ended; err is why none could be started
 	live    []*child
 	ended   bool // no more jobs are handed out
@@ -35,15 +36,24 @@ type child struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	said  tail
-	job   job
-	busy  bool
-	late  bool
+	job   Job
+	state state
 	spent int // tenths of the timeout
 	limit reactor.DelayedCall
 }
 
-// again is how to run this very program once more.
-func again(args ...string) func() *exec.Cmd {
+// state is what a child does.
+type state uint8
+
+const (
+	idle    state = iota // its job is done, or nobody wants to know
+	working              // at its job
+	overdue              // at its job, and killed for taking too long
+)
+
+// Self is this very program with other arguments, those that make it call [Work]. It is for
+// [Batch.Command].
+func Self(args ...string) func() *exec.Cmd {
 	return func() *exec.Cmd {
 		self, err := os.Executable()
 		if err != nil {
@@ -77,7 +87,7 @@ func (f *fleet) start() {
 }
 
 // launch starts a child with a first job.
-func (f *fleet) launch(j job) {
+func (f *fleet) launch(j Job) {
 	c := &child{f: f, cmd: f.command()}
 	if err := c.start(); err != nil {
 		f.err = fmt.Errorf("starting a process for seed %d: %w", j.Seed, err)
@@ -100,7 +110,7 @@ func (f *fleet) check() {
 func (f *fleet) stop() {
 	f.ended = true
 	for _, c := range f.live {
-		c.busy = false
+		c.state = idle
 		_ = c.cmd.Process.Kill() // it fails if the child has ended, which is as good
 	}
 }
@@ -129,7 +139,7 @@ func (c *child) start() error {
 func (c *child) listen(out io.Reader) {
 	from := json.NewDecoder(out)
 	for {
-		var v verdict
+		var v Verdict
 		if err := from.Decode(&v); err != nil {
 			if err != io.EOF {
 				_ = c.cmd.Process.Kill() // it says something else
@@ -143,20 +153,20 @@ func (c *child) listen(out io.Reader) {
 }
 
 // give has it do j.
-func (c *child) give(j job) {
-	c.job, c.busy, c.spent = j, true, 0
+func (c *child) give(j Job) {
+	c.job, c.state, c.spent = j, working, 0
 	if c.f.timeout > 0 {
 		c.limit.Reset(c.f.timeout / 10)
 	}
 	_ = json.NewEncoder(c.in).Encode(j) // a child that is gone is noticed by listen
 }
 
-func (c *child) answered(v verdict) {
+func (c *child) answered(v Verdict) {
 	c.limit.Cancel()
-	if !c.busy {
+	if c.state == idle {
 		return
 	}
-	c.busy = false
+	c.state = idle
 	c.f.done(v)
 	if !c.f.ended {
 		if j, ok := c.f.next(); ok {
@@ -175,7 +185,7 @@ func (c *child) expired() {
 		c.limit.Reset(c.f.timeout / 10)
 		return
 	}
-	c.late = true
+	c.state = overdue
 	_ = c.cmd.Process.Kill()
 }
 
@@ -190,9 +200,9 @@ func (c *child) gone(err error) {
 		}
 	}
 	switch {
-	case c.busy && interrupted(err): // before it could ignore that; if it was meant for us we are told
+	case c.state != idle && interrupted(err): // before it could ignore that; if it was meant for us we are told
 		f.launch(c.job)
-	case c.busy:
+	case c.state != idle:
 		f.done(c.verdict(err))
 		f.start()
 	}
@@ -210,14 +220,14 @@ func interrupted(err error) bool {
 }
 
 // verdict is what is known of a seed whose process is gone.
-func (c *child) verdict(err error) verdict {
-	v := verdict{World: c.job.World, Seed: c.job.Seed, What: "process"}
+func (c *child) verdict(err error) Verdict {
+	v := Verdict{World: c.job.World, Seed: c.job.Seed, What: "process"}
 	if c.job.Faults != nil {
 		v.Faults = *c.job.Faults
 	} else {
 		v.Faults = sim.Swarm(c.job.Seed).String()
 	}
-	if c.late {
+	if c.state == overdue {
 		v.What = "timeout"
 		v.Error = fmt.Sprintf("not over after %v of real time, so its process was killed (more: --timeout)", c.f.timeout)
 		return v

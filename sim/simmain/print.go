@@ -1,4 +1,4 @@
-package main
+package simmain
 
 import (
 	"bufio"
@@ -30,7 +30,7 @@ func (p *printer) object(v any) {
 	}
 }
 
-// flush writes what is left, and returns why something could not be written; errQuiet if
+// flush writes what is left, and returns why something could not be written: ErrFailed if
 // nobody reads it.
 func (p *printer) flush() error {
 	if p.err == nil {
@@ -40,7 +40,7 @@ func (p *printer) flush() error {
 	case p.err == nil:
 		return nil
 	case errors.Is(p.err, syscall.EPIPE):
-		return errQuiet
+		return ErrFailed
 	}
 	return fmt.Errorf("standard output: %w", bare(p.err))
 }

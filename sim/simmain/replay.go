@@ -1,17 +1,17 @@
-package main
+package simmain
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/sim/fleet"
 	"github.com/whorl-go/whorl/sim/report"
 )
 
 // replay runs one seed and shows it.
-func (c *simCommand) replay(t terminal, w sim.World) error {
-	o, err := mix(*c.Seed, c.Faults)
+func (c *Command) replay(w sim.World) error {
+	o, err := fleet.Options(*c.Seed, c.Faults)
 	if err != nil {
 		return err
 	}
@@ -20,26 +20,22 @@ func (c *simCommand) replay(t terminal, w sim.World) error {
 		n.KeepTrace = true
 		return setup(n)
 	}
-	again := w.Check
-	if c.Once {
-		again = w.Run
-	}
-	r := again(*c.Seed, o)
+	r := fleet.Run(w, *c.Seed, o, c.Once)
 	all := slices.Collect(r.Net.Events())
 	hosts := report.Hosts(r)
-	for _, h := range c.Host {
+	for _, h := range c.Hosts {
 		if !slices.Contains(hosts, h) {
-			return usage(fmt.Errorf("--host=%s: no such host in %s, there are: %s", h, w.Name, strings.Join(hosts, ", ")))
+			return usage("--host=%s: no such host in %s, there are: %s", h, w.Name, strings.Join(hosts, ", "))
 		}
 	}
-	out, v := newPrinter(t.out), judge(r)
+	out, v := newPrinter(c.Out), fleet.Judge(r)
 	switch {
-	case c.HTML != "":
-		if err := c.draw(r, all, v.replay()); err != nil {
+	case c.Page != "":
+		if err := c.draw(r, all, c.replayLine(&v)); err != nil {
 			return err
 		}
-	case c.Timeline || c.All || c.Host != nil || c.From != 0 || c.Until != 0:
-		l := report.Timeline{All: c.All, Hosts: c.Host, From: c.From, Until: c.Until}
+	case c.timeline():
+		l := report.Timeline{All: c.All, Hosts: c.Hosts, From: c.From, Until: c.Until}
 		if out.err = l.Print(out.w, all); out.err == nil {
 			out.printf("\n")
 		}
@@ -49,21 +45,21 @@ func (c *simCommand) replay(t terminal, w sim.World) error {
 		return err
 	}
 	if r.Err != nil {
-		return errFailed
+		return ErrFailed
 	}
 	return nil
 }
 
 // outcome prints how a run ended.
-func (c *simCommand) outcome(out *printer, r sim.Result, v *verdict, events int) {
+func (c *Command) outcome(out *printer, r sim.Result, v *fleet.Verdict, events int) {
 	if c.JSON {
 		out.object(struct {
 			Type string `json:"type"`
-			*verdict
+			*fleet.Verdict
 			Events int    `json:"events"`
 			Replay string `json:"replay"`
 			HTML   string `json:"html,omitempty"`
-		}{"run", v, events, v.replay(), c.HTML})
+		}{"run", v, events, c.replayLine(v), c.Page})
 		return
 	}
 	out.printf("world:   %s\nseed:    %d\nfaults:  %s\noutcome: %s\n", v.World, v.Seed, v.Faults, report.Outcome(r))
@@ -73,8 +69,8 @@ func (c *simCommand) outcome(out *printer, r sim.Result, v *verdict, events int)
 		}
 	}
 	out.printf("took:    %s of simulated time, %s, %d events\nhash:    %s\nreplay:  %s\n",
-		report.Moment(r.Now), report.Count(uint64(r.Steps), "step"), events, v.Hash, v.replay())
-	if c.HTML != "" {
-		out.printf("page:    %s\n", c.HTML)
+		report.Moment(r.Now), report.Count(uint64(r.Steps), "step"), events, v.Hash, c.replayLine(v))
+	if c.Page != "" {
+		out.printf("page:    %s\n", c.Page)
 	}
 }
