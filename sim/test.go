@@ -137,15 +137,18 @@ func (b *batch) explain(test string, r Result) string {
 		r.Err, r.World.Name, r.Seed, r.Options, which, replayLine(testPackage(), test, r.Seed, o))
 }
 
-// testPackage is the import path of the package that is being tested, "." if the program is
-// no test binary of the go command.
+// testPackage is the import path of the package that is being tested, "." if the go command
+// was given files rather than a package.
 func testPackage() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if path, ok := strings.CutSuffix(info.Path, ".test"); ok {
-			return path
-		}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "."
 	}
-	return "."
+	path := strings.TrimSuffix(info.Path, ".test") // a main package has none
+	if path == "" || path == "command-line-arguments" {
+		return "."
+	}
+	return path
 }
 
 // replayLine is the command that runs a test with one seed, for a shell in the module. It

@@ -91,7 +91,7 @@ func (c *Command) flags() *flag.FlagSet {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.BoolVar(&c.List, "list", false, "List the worlds.")
-	fs.StringVar(&c.Seeds, "seeds", "", "Run seeds 0 to N-1, or A to B, both included: `N|A..B`. Without it, 100.")
+	fs.StringVar(&c.Seeds, "seeds", "", "Run the seeds `N|A..B`: 0 to N-1, or A to B, both included. Without it, 0 to 99.")
 	fs.Func("seed", "Run seed `N` alone, and show how it ends.", func(s string) error {
 		seed, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
