@@ -2,14 +2,14 @@ package sim
 
 import "time"
 
-// header is what a segment takes on the wire besides its data: IPv4's and TCP's, in bytes.
+// header is the size in bytes of a segment's headers: IPv4's and TCP's.
 const header = 40
 
-// wire is the sender's end of a link of limited bandwidth. Segments leave it one after
-// the other, whichever connection they belong to.
+// wire is the sender's end of a link of limited bandwidth. The segments of all connections
+// leave it one after the other.
 type wire struct {
 	free time.Duration // when the last segment so far has left, rounded down
-	rest uint64        // what rounding took from free, in billionths of a byte
+	rest uint64        // what free was rounded down by, in billionths of a byte
 }
 
 // size is how many bytes p takes on the wire.
@@ -20,8 +20,8 @@ func (p *packet) size() uint64 {
 	return header
 }
 
-// transmit has size bytes leave behind all others, and returns when the last of them has
-// left. Remainders are kept, so that a million segments take what their bytes take.
+// transmit sends size bytes behind all others, and returns when the last of them has left.
+// Remainders are kept, so that rounding does not add up over many segments.
 func (w *wire) transmit(now time.Duration, rate, size uint64) time.Duration {
 	if w.free < now {
 		w.free, w.rest = now, 0
@@ -47,9 +47,9 @@ func (n *Net) rate(l *link) uint64 {
 	return uint64(max(rate, 0))
 }
 
-// SetBandwidth sets how many bytes per second go from a to b, and as many from b to a,
-// instead of Net.Bandwidth. Zero or negative: no limit. It holds for what is sent from
-// now on. Within a host, where a is b, it changes nothing.
+// SetBandwidth sets how many bytes per second the link between a and b carries in each
+// direction, instead of Options.Bandwidth. Zero or negative: no limit. It holds for what is
+// sent from now on. Within a host, where a is b, it changes nothing.
 func (n *Net) SetBandwidth(a, b string, bytesPerSecond int) {
 	x, y := n.Host(a), n.Host(b)
 	n.mu.Lock()

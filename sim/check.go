@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// ErrDiverged: two runs of one seed were not the same. Something in the world is left
-// to chance that the seed does not decide: a map's order, a random source of its own,
-// the real clock, a goroutine. It comes as a [DivergedError].
+// ErrDiverged: two runs of one seed were not the same. Something in the world is not decided
+// by the seed: the order of a map, a random source of its own, the real clock, a goroutine.
+// It comes as a [DivergedError].
 var ErrDiverged = errors.New("runs of one seed diverged")
 
-// DivergedError shows where two runs of one seed part.
+// DivergedError shows the first difference between two runs of one seed.
 type DivergedError struct {
 	// Line counts from 1 in both traces; 0 if the runs that kept a trace were the same.
 	Line int
-	// Before is the line before, the last that is the same. First and Second are the
-	// lines that differ, "" at the end of a trace.
+	// Before is the last line that is the same. First and Second are the lines that differ,
+	// "" at the end of a trace.
 	Before, First, Second string
 }
 
@@ -33,7 +33,7 @@ func (e *DivergedError) Error() string {
 // Unwrap is ErrDiverged.
 func (e *DivergedError) Unwrap() error { return ErrDiverged }
 
-// Check is Run twice. If the hashes differ the result's Err is ErrDiverged.
+// Check runs the world twice. If the hashes differ, the result's Err is ErrDiverged.
 func (w World) Check(seed uint64, o Options) Result {
 	first, second := w.Run(seed, o), w.Run(seed, o)
 	if first.Hash == second.Hash && (first.Err == nil) == (second.Err == nil) {

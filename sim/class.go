@@ -57,7 +57,7 @@ func classOf(name string) *class {
 	return nil
 }
 
-// stream is a random source of its own for each name.
+// stream is a random source made from the seed and a name: each name has its own.
 func stream(seed uint64, name string) random {
 	h := uint64(0xcbf29ce484222325)
 	for i := range len(name) {
@@ -67,15 +67,15 @@ func stream(seed uint64, name string) random {
 	return random{mix.next() + h}
 }
 
-// before draws a time from 0 to just before d, which must be positive, also where an int has
-// 32 bits.
+// before draws a time from 0 to just before d, which must be positive. It does so too where
+// an int has 32 bits.
 func before(r *random, d time.Duration) time.Duration {
 	hi, _ := bits.Mul64(r.next(), uint64(d))
 	return time.Duration(hi)
 }
 
-// between draws a number from low to high, small ones as likely as large ones, and
-// keeps two digits of it. low must be positive.
+// between draws a number from low to high and keeps two digits of it. Each power of two is
+// as likely as any other. low must be positive.
 func between(r *random, low, high int) int {
 	v := low << r.below(bits.Len(uint(high/low)))
 	v = min(v+r.below(v), high)

@@ -19,7 +19,7 @@ func latencyClass() class {
 	}
 }
 
-// text is what parseLatency reads, "" for no latency.
+// text is the latency as parseLatency reads it, "" for none.
 func (l Latency) text() string {
 	low := max(l.Min, 0)
 	if l.Kind == Uniform {
@@ -55,7 +55,7 @@ func parseLatency(s string) (l Latency, ok bool) {
 	return l, ok && (l.Max == 0 || l.Min <= l.Max) && l.Mean > 0
 }
 
-// drawLatency draws one of all kinds.
+// drawLatency draws a latency of any kind.
 func drawLatency(r *random) (l Latency) {
 	l.Kind = Distribution(r.below(3))
 	l.Min = span(r, 10*time.Microsecond, 20*time.Millisecond)

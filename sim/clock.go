@@ -9,20 +9,21 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// clock turns true time, which is the Net's, into a host's, and back. It reckons in
-// integers: the way back is exact, so that what waits for a time of the host's clock is
-// called at the first nanosecond at which that clock shows it, and every machine agrees.
+// clock converts true time, which is the Net's, to a host's time, and back. It computes in
+// integers, so that every machine gets the same result. The way back is exact: a call that
+// waits for a time of the host's clock is made at the first nanosecond at which the clock
+// shows that time.
 type clock struct {
 	wrong bool   // it differs from true time
 	rate  uint64 // in billionths
 	skew  time.Duration
-	least time.Duration // what it has shown already, or may show first
+	least time.Duration // what it has shown already: it never shows less
 }
 
 // perfect is the rate of a clock without drift.
 const perfect = uint64(time.Second)
 
-// endOfTime is what clocks stop at: the last time that is not Forever.
+// endOfTime is where clocks stop: the last time that is not Forever.
 const endOfTime = kernel.Forever - 1
 
 // at is what the clock shows at the true time t.
@@ -37,8 +38,8 @@ func (c *clock) at(t time.Duration) time.Duration {
 	return max(t+c.skew, c.least)
 }
 
-// truth is the first true time at which the clock shows at least d; 0 if it does
-// already, or always did.
+// truth is the first true time at which the clock shows at least d; 0 if it always did, or
+// has done so already.
 func (c *clock) truth(d time.Duration) time.Duration {
 	switch {
 	case !c.wrong || d == kernel.Forever:
@@ -67,15 +68,14 @@ func scale(t time.Duration, by, of uint64, up bool) time.Duration {
 	return time.Duration(q)
 }
 
-// SetClock sets the clock of the host, which is its kernels' Now: true time, which is
-// Net.Now, times 1+drift, plus skew. Drift counts in billionths, and must be above -1
-// and at most 1000: 0.01 gains ten milliseconds a second. SetClock(0, 0) is true time.
+// SetClock sets the host's clock, which is Now of its kernels. It then shows true time
+// (Net.Now) times 1+drift, plus skew. SetClock(0, 0) is true time. A drift of 0.01 gains ten
+// milliseconds a second; it must be above -1 and at most 1000, and is rounded to billionths.
 //
-// A clock never goes back and is always positive: one that is set back stands still
-// until it is right. Delayed calls follow the host's clock and are due at the first
-// moment at which it shows their time; when it is set forward, what it jumps over is due
-// at once. What the network does, it does in true time. Crash, Kill and Restart do not
-// touch a clock.
+// A clock is always positive and never goes back: if it is set back, it stands still until
+// it is right. Delayed calls follow the host's clock: a call is due at the first moment at
+// which the clock shows its time, and at once if the clock jumps over it. The network runs in
+// true time. Crash, Kill and Restart leave the clock as it is.
 func (h *Host) SetClock(skew time.Duration, drift float64) {
 	if !(drift > -1 && drift <= 1000) {
 		panic(fmt.Sprintf("sim: SetClock: a drift of %v; it must be above -1 and at most 1000", drift))

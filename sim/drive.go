@@ -6,7 +6,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Run lets d pass. What is due at its end happens. It fails with a [StuckError] of
+// Run lets d pass, and does what is due at its end. It fails with a [StuckError] of
 // ErrLivelock, or with an [InvariantError].
 func (n *Net) Run(d time.Duration) error {
 	end := n.begin() + d
@@ -24,10 +24,10 @@ func (n *Net) Run(d time.Duration) error {
 	return nil
 }
 
-// RunUntil runs until cond holds, which is asked between all steps. It fails with a
+// RunUntil runs until cond holds; cond is asked between all steps. It fails with a
 // [StuckError]: ErrDeadlock when nothing is left that could happen, ErrLivelock when
-// reactors turn and time does not move, ErrLimit when limit has passed from now; or with an
-// [InvariantError], also if cond holds.
+// reactors turn and time does not move, ErrLimit when limit has passed from now. A broken
+// invariant is an [InvariantError], also if cond holds.
 func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
 	end := n.begin() + limit
 	for !cond() {
@@ -51,13 +51,13 @@ func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
 	return n.Err()
 }
 
-// Step does the next thing: an arrival, a function of At, or the turn of one host's
-// reactor, moving the clock to it. It returns false if nothing is left, or if an invariant
-// is broken. What reactors were told
-// between two steps may be seen late, unless it was in a function of At.
+// Step moves the clock to the next thing and does it: an arrival, a function given to At, or
+// a turn of one host's reactor. It returns false if nothing is left, or if an invariant is
+// broken. A call to a reactor between two steps may take effect late; one in a function given
+// to At does not.
 func (n *Net) Step() bool { return n.stepTo(kernel.Forever - 1) }
 
-// begin is the time, after which every reactor looks at what it was told meanwhile.
+// begin returns the time, and has every reactor look at what was posted meanwhile.
 func (n *Net) begin() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -88,8 +88,8 @@ func (n *Net) stepTo(end time.Duration) bool {
 			n.turnHost(h)
 			return true
 		}
-		// What happened outside of the network, a Post from elsewhere say, is
-		// seen before time moves on to nothing.
+		// Something may have happened outside of the network, such as a Post from
+		// elsewhere. It is seen before time moves on to nothing.
 		next := n.nextOfAll()
 		if next > end {
 			if looked {
@@ -154,6 +154,6 @@ func (n *Net) turnHost(h *Host) {
 		return
 	}
 	if err := r.Turn(-1); err != nil {
-		k.ended = true // it was closed
+		k.ended = true // the reactor was closed
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// settings are what the environment says about tests, "" where it says nothing.
+// settings are the variables of the environment that choose runs; "" for one that is not
+// set.
 type settings struct{ seed, seeds, faults string }
 
 func environ() settings {
@@ -16,14 +17,14 @@ func environ() settings {
 	return settings{get("WHORL_SEED"), get("WHORL_SEEDS"), get("WHORL_FAULTS")}
 }
 
-// plan is which seeds are run, and how.
+// plan says which seeds are run, and with which options.
 type plan struct {
 	first, count uint64
-	fixed        bool // every seed has options, rather than its own swarm
+	fixed        bool // every seed has options; else Swarm draws them
 	options      Options
 }
 
-// faults are those of a seed.
+// faults are the options of a seed.
 func (p *plan) faults(seed uint64) Options {
 	if p.fixed {
 		return p.options
@@ -31,7 +32,7 @@ func (p *plan) faults(seed uint64) Options {
 	return Swarm(seed)
 }
 
-// planFrom is the plan for so many seeds, unless s says otherwise.
+// planFrom is the plan for so many seeds, or another one that s asks for.
 func planFrom(s settings, seeds int) (p plan, err error) {
 	p.count = uint64(max(seeds, 0))
 	switch {
@@ -54,8 +55,8 @@ func planFrom(s settings, seeds int) (p plan, err error) {
 	return p, nil
 }
 
-// ParseSeeds reads "5000", which is the seeds from 0 to 4999, or "100..200", both included:
-// the first seed, and how many.
+// ParseSeeds reads which seeds to run: "5000" is 0 to 4999, and "100..200" is 100 to 200, both
+// included. It returns the first seed and how many there are.
 func ParseSeeds(s string) (first, count uint64, err error) {
 	low, high, both := strings.Cut(s, "..")
 	if !both {

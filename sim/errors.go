@@ -9,7 +9,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Why a run ended without what it was for; they come as a [StuckError].
+// The reasons why Run or RunUntil ended before it was done. They come as a [StuckError].
 var (
 	// ErrDeadlock: nothing is left that could happen.
 	ErrDeadlock = errors.New("deadlock")
@@ -19,7 +19,7 @@ var (
 	ErrLimit = errors.New("limit reached")
 )
 
-// StuckError tells why a run ended without what it was for, and how things stood.
+// StuckError tells why Run or RunUntil ended before it was done, and how things stood.
 type StuckError struct {
 	// Why is ErrDeadlock, ErrLivelock or ErrLimit.
 	Why error

@@ -2,7 +2,7 @@ package sim
 
 import "time"
 
-// pair draws a link; b is nil if there is but one host.
+// pair draws two hosts; b is nil if there is only one.
 func (x *nemesis) pair(r *random) (a, b *Host) {
 	hosts := x.n.everyHost()
 	i, j := r.below(len(hosts)), r.below(max(len(hosts)-1, 1))
@@ -15,7 +15,7 @@ func (x *nemesis) pair(r *random) (a, b *Host) {
 	return hosts[i], hosts[j]
 }
 
-// some draws about half of the hosts, at least one, and not all if there are two.
+// some draws about half of the hosts: at least one, and not all unless there is only one.
 func (x *nemesis) some(r *random) (in, out []*Host) {
 	hosts := x.n.everyHost()
 	odd := r.below(len(hosts))
@@ -59,7 +59,7 @@ func (x *nemesis) hold(r *random) fault {
 func (x *nemesis) partition(r *random) fault { return x.split(r, x.n.Partition) }
 func (x *nemesis) oneWay(r *random) fault    { return x.split(r, x.n.PartitionOneWay) }
 
-// split cuts the ways between two sides.
+// split cuts the links between two sides.
 func (x *nemesis) split(r *random, cut func(a, b string) (heal func())) fault {
 	in, out := x.some(r)
 	return fault{span(r, 50*time.Millisecond, 30*time.Second), func() (end func()) {
@@ -77,10 +77,10 @@ func (x *nemesis) split(r *random, cut func(a, b string) (heal func())) fault {
 	}}
 }
 
-// swizzled is the most links that one swizzle clogs.
+// swizzled is the largest number of links that one swizzle clogs.
 const swizzled = 12
 
-// swizzle clogs links one after the other. When each comes free is drawn as well.
+// swizzle clogs links one after the other, and frees them in another order.
 func (x *nemesis) swizzle(r *random) fault {
 	type clogging struct {
 		a, b     *Host
@@ -93,7 +93,7 @@ func (x *nemesis) swizzle(r *random) fault {
 		at += span(r, 10*time.Millisecond, 500*time.Millisecond)
 		list = append(list, clogging{a: a, b: b, from: at})
 	}
-	for left := len(list); left > 0; left-- { // Those that are clogged come free in an order of their own.
+	for left := len(list); left > 0; left-- { // draw which of those left is freed next
 		at += span(r, 10*time.Millisecond, 500*time.Millisecond)
 		for i, k := 0, r.below(left); ; i++ {
 			if list[i].to > 0 {
@@ -116,7 +116,7 @@ func (x *nemesis) swizzle(r *random) fault {
 	}}
 }
 
-// crash takes one host, and now and then several, but never the last that is up.
+// crash takes one host, in one case of four several, but never the last that is up.
 func (x *nemesis) crash(r *random) fault {
 	victims, _ := x.some(r)
 	one, several := r.below(len(x.n.everyHost())), r.next()&3 == 0
@@ -179,7 +179,7 @@ func (x *nemesis) pause(r *random) fault {
 	}}
 }
 
-// programs are those of hosts that have a program to come back with.
+// programs are those of hosts that have a program, and can come back.
 func (x *nemesis) programs(hosts []*Host) (list []*Host) {
 	x.n.mu.Lock()
 	defer x.n.mu.Unlock()

@@ -8,12 +8,12 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Host is a machine of a Net, with an IPv4 and an IPv6 address and a loopback of
-// its own.
+// Host is a machine of a Net, with an IPv4 address, an IPv6 address and a loopback of its
+// own.
 type Host struct {
-	// Kernel and Reactor are where the host's program runs. Kill and Restart replace
-	// them. The Net starts the reactor in the host's first turn, and turns it: call
-	// neither its Run nor its Start nor its Turn.
+	// Kernel and Reactor are those of the host's program. Kill and Restart replace them.
+	// The Net starts the reactor in the host's first turn, and turns it: do not call its
+	// Run, Start or Turn.
 	Kernel  kernel.Kernel
 	Reactor *reactor.Reactor
 
@@ -35,14 +35,14 @@ type Host struct {
 	starting bool // the program is called in the next turn
 }
 
-// port is who uses an address and port of a host.
+// port tells which sockets use an address and port of a host.
 type port struct {
 	listener *sock
 	dialled  int
 }
 
-// Host is the host of that name, which is made when it is first asked for. Names
-// are known to the simulated resolver.
+// Host is the host of that name. It is made when it is first asked for. The simulated
+// resolver knows it by name.
 func (n *Net) Host(name string) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -61,7 +61,7 @@ func (n *Net) Host(name string) *Host {
 	return h
 }
 
-// Hosts are all there are, in the order in which they were made. The slice is the caller's.
+// Hosts are all hosts, in the order in which they were made. The slice is the caller's.
 func (n *Net) Hosts() []*Host { return n.everyHost() }
 
 // Name is the host's name.
@@ -73,7 +73,7 @@ func (h *Host) Addr(port uint16) kernel.Addr { return kernel.TCPAddr(h.ip4, port
 // Addr6 is the host's IPv6 address with that TCP port.
 func (h *Host) Addr6(port uint16) kernel.Addr { return kernel.TCPAddr(h.ip6, port) }
 
-// Up tells whether the host has not crashed, or was restarted since.
+// Up tells whether the host runs: it has not crashed, or was restarted since.
 func (h *Host) Up() bool {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -83,16 +83,16 @@ func (h *Host) Up() bool {
 // driven tells whether the host has a program that has not ended.
 func (h *Host) driven() bool { return h.up && !h.k.ended }
 
-// runs tells whether it is turned, too.
+// runs tells whether the host's reactor is turned: it is driven and not paused.
 func (h *Host) runs() bool { return h.driven() && !h.paused }
 
 // touch has the host's reactor turned.
 func (h *Host) touch() { h.k.touched = true }
 
-// Crash stops the host, as a power cut does: its program calls nothing any more, and
-// nobody is told. Who sends something to it hears nothing until Restart, which
-// answers with a reset, or until RetryTimeout. In a callback of the host
-// itself, the turn in progress still ends.
+// Crash stops the host, as a power cut does: nothing of its program is called any more, and
+// no peer is told. A peer that sends to it gets no answer until Restart, and then a reset;
+// after Options.RetryTimeout it times out. In a callback of the host itself, the turn in
+// progress still ends.
 func (h *Host) Crash() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -109,8 +109,8 @@ func (h *Host) crash() {
 	h.n.probe(h)
 }
 
-// probe has those who wait for room in the buffers of h, which has crashed, ask for it,
-// as TCP does now and then. So they learn of the crash when h is up again, or give up.
+// probe has the peers of h, which has crashed, ask for room in its buffers if they wait for
+// it, as TCP does now and then. So they learn of the crash when h is up again, or give up.
 func (n *Net) probe(h *Host) {
 	for _, other := range n.hosts {
 		for _, s := range other.k.socks {
@@ -122,9 +122,8 @@ func (n *Net) probe(h *Host) {
 	}
 }
 
-// Kill ends the host's program, not the host: its connections are reset, its ports
-// are free, and Kernel and Reactor are new at once. The program given to Start is called
-// again.
+// Kill ends the host's program, not the host: its connections are reset, its ports are freed,
+// and Kernel and Reactor are replaced at once. The program given to Start is called again.
 func (h *Host) Kill() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -136,8 +135,8 @@ func (h *Host) Kill() {
 	h.boot()
 }
 
-// Restart starts a crashed host again, with a new Kernel and Reactor and none of its
-// connections; one that is up crashes first. The program given to Start is called again.
+// Restart starts a crashed host again, with a new Kernel and Reactor and no connections. A
+// host that is up crashes first. The program given to Start is called again.
 func (h *Host) Restart() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -153,7 +152,7 @@ func (h *Host) local(ip netip.Addr) bool {
 	return ip == h.ip4 || ip == h.ip6 || ip.IsLoopback()
 }
 
-// source is the address from which the host speaks to ip.
+// source is the address from which the host connects to ip.
 func (h *Host) source(ip netip.Addr) netip.Addr {
 	switch {
 	case h.local(ip) && !(ip.Is4() && ip.IsLoopback()):
@@ -166,7 +165,7 @@ func (h *Host) source(ip netip.Addr) netip.Addr {
 	return h.ip6
 }
 
-// listening is who listens on a, by that very address or by the unspecified one.
+// listening is the socket that listens on a: on that address, or on the unspecified one.
 func (h *Host) listening(a netip.AddrPort) *sock {
 	if p := h.ports[a]; p != nil && p.listener != nil {
 		return p.listener
@@ -190,7 +189,7 @@ const (
 	lastPort  = 60999
 )
 
-// freePort is a port nobody uses on ip, 0 if there is none.
+// freePort is a port that no socket uses on ip, 0 if there is none.
 func (h *Host) freePort(ip netip.Addr) uint16 {
 	if h.lastPort == 0 {
 		h.lastPort = uint16(firstPort + h.n.random.below(lastPort-firstPort))
@@ -207,8 +206,9 @@ func (h *Host) freePort(ip netip.Addr) uint16 {
 	return 0
 }
 
-// taken tells whether a cannot be bound: a listener has it, or one of its port on
-// another address if either is for all addresses; or, for a listener, a dialled socket.
+// taken tells whether a cannot be bound. A listener on a, or on its port of the unspecified
+// address, takes it, and so does a dialled socket on a. For a listener on the unspecified
+// address, any socket on that port of the host takes it.
 func (h *Host) taken(a netip.AddrPort, dialled bool) bool {
 	if h.listening(a) != nil {
 		return true

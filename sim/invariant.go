@@ -10,34 +10,33 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// The rules that hold in every run, whatever the program and the faults. A run in which
-// one is broken ends with an [InvariantError].
+// The invariants: rules that hold in every run, whatever the program and the faults are. A
+// run in which one is broken ends with an [InvariantError].
 const (
-	// RulePrefix: what a socket reads is a prefix of what its peer wrote, and the end
-	// comes after all of it.
+	// RulePrefix: the bytes that a socket reads are a prefix of those its peer wrote, and
+	// the end comes after all of them.
 	RulePrefix = "prefix"
-	// RuleDelivered: what was read is what the protocol is given, all of it.
+	// RuleDelivered: the protocol is given all bytes that were read.
 	RuleDelivered = "delivered"
-	// RuleSent: the socket got what the reactor believes it took, and that was written
-	// by the protocol; when an orderly Close is done, it is all of it.
+	// RuleSent: the socket took as many bytes as the reactor counts as sent, and no more
+	// than the protocol wrote; after an orderly Close it took all of them.
 	RuleSent = "sent"
-	// RuleOrder: ConnectionMade once, then the others, ConnectionLost once, and nothing
-	// after it; no data after the end of the peer's.
+	// RuleOrder: ConnectionMade comes once and first, ConnectionLost once and last; no data
+	// comes after the end of the peer's.
 	RuleOrder = "order"
 	// RulePaused: nothing is delivered to a protocol that paused or closed.
 	RulePaused = "paused"
-	// RuleBuffers: a buffer that was taken comes back, once.
+	// RuleBuffers: a buffer that was taken comes back once.
 	RuleBuffers = "buffers"
-	// RuleEarly: no delayed call before its time by the host's clock.
+	// RuleEarly: no delayed call is made before its time by the host's clock.
 	RuleEarly = "early"
-	// RuleLeft: when the Net is closed no host has a connection, descriptor, port or
-	// buffer in use.
+	// RuleLeft: when the Net is closed, no host has a connection, descriptor, port or buffer
+	// in use.
 	RuleLeft = "left"
 )
 
-// InvariantError tells which rule was broken, and when. It is a defect of the
-// reactor, of the kernel, or of what was put between the two by Net.Wrap; not of the
-// protocol.
+// InvariantError tells which invariant was broken, and when. The defect is in the reactor, in
+// the kernel, or in what Net.Wrap has put between the two; it is not in the protocol.
 type InvariantError struct {
 	// Rule is one of the rules, such as [RulePrefix].
 	Rule string
@@ -56,8 +55,8 @@ func (e *InvariantError) Error() string {
 	return fmt.Sprintf("sim: seed %d: invariant %q broken at %v: %s\n%s", e.Seed, e.Rule, e.At, e.Detail, e.Table)
 }
 
-// Err is the first *[InvariantError] of this network, nil if every rule has held. After
-// it Run, RunUntil and Close return it at once, and Step does nothing.
+// Err is the first *[InvariantError] of this network, nil if all invariants have held. Once
+// there is one, Run, RunUntil and Close return it at once, and Step does nothing.
 func (n *Net) Err() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -71,7 +70,7 @@ func (n *Net) failed() error {
 	return n.broken
 }
 
-// violate breaks a rule. The first one counts.
+// violate reports that an invariant is broken. Only the first report counts.
 func (n *Net) violate(rule, format string, args ...any) {
 	if n.broken == nil {
 		n.broken = &InvariantError{rule, n.seed, n.now, fmt.Sprintf(format, args...), n.table()}
@@ -92,8 +91,8 @@ type observed struct {
 	written, sent, given int // bytes, as the reactor said
 }
 
-// record is a copy of what was written to a direction and not read, kept apart from
-// its ring. What is read is held against it.
+// record is a copy of the bytes that were written to a direction and not read yet, kept apart
+// from its ring. What is read is compared with it.
 type record struct {
 	bytes []byte // from at on
 	at    int
@@ -109,7 +108,7 @@ func (r *record) wrote(p []byte) {
 	r.bytes = append(r.bytes, p...)
 }
 
-// reads tells whether p is what comes next.
+// reads takes p from the record, and tells whether these bytes were next.
 func (r *record) reads(p []byte) bool {
 	if !bytes.HasPrefix(r.bytes[r.at:], p) {
 		return false
@@ -118,13 +117,13 @@ func (r *record) reads(p []byte) bool {
 	return true
 }
 
-// wrote is called with what the socket takes.
+// wrote is called with the bytes that the socket takes.
 func (s *sock) wrote(p []byte) {
 	s.seen.took += len(p)
 	s.out.record.wrote(p)
 }
 
-// reads is called with what the socket has read.
+// reads is called with the bytes that the socket has read.
 func (s *sock) reads(p []byte) {
 	s.seen.read += len(p)
 	if !s.in.record.reads(p) {
@@ -139,7 +138,7 @@ func (s *sock) atEnd() {
 	}
 }
 
-// witness holds a note against what is known. s is its sock, nil if it has none.
+// witness compares a note with what is known. s is its sock, nil if it has none.
 func (k *simKernel) witness(s *sock, note *probe.Note) {
 	switch note.Kind {
 	case probe.NoteDelayed:
@@ -164,7 +163,7 @@ func (k *simKernel) witness(s *sock, note *probe.Note) {
 	}
 }
 
-// chunk keeps account of the memory that holds output.
+// chunk counts the pieces of memory that hold output.
 func (k *simKernel) chunk(number int, taken bool) {
 	for number >= len(k.chunks) {
 		k.chunks = append(k.chunks, false)
@@ -182,7 +181,7 @@ func (k *simKernel) chunk(number int, taken bool) {
 	k.chunks[number] = taken
 }
 
-// witness holds what the reactor said of s against what s has seen.
+// witness compares what the reactor said about s with what s did.
 func (s *sock) witness(note *probe.Note) {
 	c := &s.seen
 	s.inOrder(note)
@@ -211,7 +210,7 @@ func (s *sock) witness(note *probe.Note) {
 	}
 }
 
-// inOrder looks whether a note may come now.
+// inOrder checks whether a note may come now.
 func (s *sock) inOrder(note *probe.Note) {
 	c := &s.seen
 	delivers := false
@@ -241,7 +240,7 @@ func (s *sock) inOrder(note *probe.Note) {
 	}
 }
 
-// isLost looks at the books when the connection has ended.
+// isLost compares the counts when the connection has ended.
 func (s *sock) isLost(why error) {
 	c := &s.seen
 	if c.given != c.read {
@@ -252,7 +251,7 @@ func (s *sock) isLost(why error) {
 	}
 }
 
-// leftovers looks at a network whose hosts were closed.
+// leftovers checks a network whose hosts were closed.
 func (n *Net) leftovers() {
 	for _, h := range n.hosts {
 		k := h.k

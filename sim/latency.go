@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// Distribution says how a [Latency] is spread.
+// Distribution is how the latencies of segments are distributed.
 type Distribution uint8
 
-// The distributions. Of the last two, Latency.Min is the floor and Latency.Max the cap.
+// The distributions. For Exponential and LongTail, Latency.Min is the floor and Latency.Max
+// the cap.
 const (
-	// Uniform is anything from Min to Max, all as likely; Mean means nothing.
+	// Uniform is any time from Min to Max, each as likely. Mean is not used.
 	Uniform Distribution = iota
-	// Exponential is Min and an exponential of mean Mean-Min: two in three segments
-	// take less than Mean, one in a hundred more than 4.6 times Mean-Min beyond Min.
+	// Exponential is Min plus an exponential of mean Mean-Min: two in three segments take
+	// less than Mean, one in a hundred takes more than Min plus 4.6 times Mean-Min.
 	Exponential
-	// LongTail is Min and a Pareto (Lomax, of shape 2) of mean Mean-Min: half of the
-	// segments take less than 0.42 times Mean-Min beyond Min, one in a hundred more
-	// than 9 times, one in ten thousand more than 99 times.
+	// LongTail is Min plus a Pareto (Lomax, of shape 2) of mean Mean-Min: half of the
+	// segments take less than Min plus 0.42 times Mean-Min, one in a hundred takes more
+	// than Min plus 9 times, one in ten thousand more than Min plus 99 times.
 	LongTail
 )
 
@@ -31,18 +32,18 @@ func (d Distribution) String() string {
 	return "unknown"
 }
 
-// Latency is how long segments travel. It is drawn for each segment; one that would
-// overtake another of its direction of a connection arrives together with that. The zero
-// Latency is none at all.
+// Latency is how long segments travel; it is drawn for each segment. Segments of one
+// direction of a connection do not overtake each other: one that would arrives together with
+// the one before. The zero Latency is none.
 type Latency struct {
 	Kind Distribution
 	// Min is the least; negative counts as zero.
 	Min time.Duration
-	// Max is the most: what would take longer takes just that. Zero for other kinds than
-	// Uniform: no limit. One below Min counts as Min.
+	// Max is the most; a longer time is cut to it. Below Min it counts as Min. Zero: no
+	// limit, except for Uniform.
 	Max time.Duration
-	// Mean is the mean of all kinds but Uniform, before Max cuts the tail off. Up to Min
-	// it leaves nothing to chance: every segment takes Min.
+	// Mean is the mean before Max cuts the tail off; Uniform does not use it. If it is not
+	// above Min, every segment takes Min.
 	Mean time.Duration
 }
 
@@ -61,7 +62,7 @@ func (l *Latency) draw(r *random) time.Duration {
 	return low
 }
 
-// farOff bounds a latency without a Max: adding it to a time cannot overflow.
+// farOff bounds a latency without a Max, so that adding it to a time cannot overflow.
 const farOff = time.Duration(math.MaxInt64 / 4)
 
 // beyond is low and x times the mean above it, up to Max.
@@ -82,8 +83,8 @@ func (r *random) unit() uint64 { return r.next()>>11 + 1 }
 
 // exponential is of mean 1: the logarithm of a number between 0 and 1, negated.
 //
-// It must be the same number on every machine, because a seed is a run on all of them.
-// That is why it is not math.Log, which may differ in the last bit between architectures.
+// The number must be the same on every machine, because a seed is the same run on all of
+// them. math.Log may differ in the last bit between architectures.
 func (r *random) exponential() float64 {
 	u := r.unit()
 	n := bits.Len64(u)
@@ -91,8 +92,8 @@ func (r *random) exponential() float64 {
 	return max(float64(float64(53-n)*math.Ln2)-logarithm(f), 0)
 }
 
-// logarithm is of f from 1/2 to 1, to ten digits. Every product is converted, so that
-// no machine fuses it with a sum.
+// logarithm is the logarithm of f from 1/2 to 1, to ten digits. Products are converted to
+// float64, which forbids the compiler to fuse them with a sum.
 func logarithm(f float64) float64 {
 	s := (f - 1) / (f + 1)
 	square := float64(s * s)
@@ -103,8 +104,8 @@ func logarithm(f float64) float64 {
 	return 2 * float64(s*sum)
 }
 
-// pareto is Lomax's distribution of shape 2 and mean 1. IEEE 754 has square roots
-// and quotients exact to the last bit everywhere.
+// pareto is Lomax's distribution of shape 2 and mean 1. Square roots and quotients are the
+// same to the last bit on every machine, by IEEE 754.
 func (r *random) pareto() float64 {
 	return 1/math.Sqrt(float64(r.unit())/(1<<53)) - 1
 }
@@ -121,9 +122,9 @@ func (n *Net) latency(l *link) time.Duration {
 	return d + max(l.clogged-n.now, 0)
 }
 
-// SetLatency sets how long segments travel between a and b, both ways, instead of
-// what Net.Options says: anything from low to high. a may be b. It holds for
-// what is sent from now on.
+// SetLatency sets how long segments travel between a and b, both ways, in place of
+// Options.Latency: any time from low to high. a may be b. It holds for what is sent from now
+// on.
 func (n *Net) SetLatency(a, b string, low, high time.Duration) {
 	n.SetLinkLatency(a, b, Latency{Min: low, Max: high})
 }

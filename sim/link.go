@@ -54,11 +54,11 @@ type Verdict struct {
 	Delay time.Duration
 }
 
-// link is the way from one host to another.
+// link is one direction between two hosts.
 type link struct {
 	cuts      int           // partitions in force
 	holds     int           // holds in force
-	clogged   time.Duration // until then
+	clogged   time.Duration // when it is free again
 	loop      bool          // from a host to itself
 	set       bool          // latency is
 	latency   Latency
@@ -67,7 +67,7 @@ type link struct {
 	wire      wire
 }
 
-// link is the way from a to b; it is made if there is none.
+// link is the link from a to b; it is made if there is none.
 func (n *Net) link(a, b *Host) *link {
 	l := n.links[[2]int{a.id, b.id}]
 	if l == nil {
@@ -77,7 +77,7 @@ func (n *Net) link(a, b *Host) *link {
 	return l
 }
 
-// find is link without making one: nil is a way like all others.
+// find is link without making one: nil is a link to which nothing was done.
 func (n *Net) find(a, b *Host) *link {
 	if len(n.links) == 0 {
 		return nil
@@ -85,35 +85,34 @@ func (n *Net) find(a, b *Host) *link {
 	return n.links[[2]int{a.id, b.id}]
 }
 
-// cut tells whether nothing comes through.
+// cut tells whether nothing passes.
 func (l *link) cut() bool { return l.cuts+l.holds > 0 }
 
-// held tells whether that is because of a Hold alone.
+// held tells whether nothing passes because of Hold alone.
 func (l *link) held() bool { return l.cuts == 0 && l.holds > 0 }
 
-// Partition separates the hosts a and b until heal is called. What they send each
-// other is sent again when it is healed; connections that wait longer than
-// RetryTimeout time out. Several partitions add up.
+// Partition separates the hosts a and b until heal is called. Segments between them are sent
+// again when all partitions of the link are healed. A connection that waits longer than
+// Options.RetryTimeout times out.
 func (n *Net) Partition(a, b string) (heal func()) {
 	ab, ba := n.PartitionOneWay(a, b), n.PartitionOneWay(b, a)
 	return func() { ab(); ba() }
 }
 
-// PartitionOneWay is Partition for what from sends to to.
+// PartitionOneWay is Partition for segments that from sends to to.
 func (n *Net) PartitionOneWay(from, to string) (heal func()) {
 	return n.stop(from, to, false, func(l *link) *int { return &l.cuts })
 }
 
-// Hold keeps back what the hosts a and b send each other until release is called. It is
-// a Partition in which nothing times out.
+// Hold is a Partition in which nothing times out: segments between a and b are kept back
+// until release is called.
 func (n *Net) Hold(a, b string) (release func()) {
 	holds := func(l *link) *int { return &l.holds }
 	ab, ba := n.stop(a, b, true, holds), n.stop(b, a, true, holds)
 	return func() { ab(); ba() }
 }
 
-// stop counts one reason more why nothing comes through, until the function that it
-// returns is called.
+// stop adds one to the reasons why nothing passes, until start is called.
 func (n *Net) stop(from, to string, held bool, reason func(*link) *int) (start func()) {
 	a, b := n.Host(from), n.Host(to)
 	n.mu.Lock()
@@ -133,14 +132,14 @@ func (n *Net) stop(from, to string, held bool, reason func(*link) *int) (start f
 	}
 }
 
-// Clog has everything that a and b send each other in the next d arrive after that. A
+// Clog delays everything that a and b send each other in the next d until d has passed. A
 // clog within another does not shorten it.
 func (n *Net) Clog(a, b string, d time.Duration) {
 	n.ClogOneWay(a, b, d)
 	n.ClogOneWay(b, a, d)
 }
 
-// ClogOneWay is Clog for what from sends to to.
+// ClogOneWay is Clog for segments that from sends to to.
 func (n *Net) ClogOneWay(from, to string, d time.Duration) {
 	a, b := n.Host(from), n.Host(to)
 	n.mu.Lock()
@@ -150,7 +149,7 @@ func (n *Net) ClogOneWay(from, to string, d time.Duration) {
 	l.clogged = max(l.clogged, n.now+d)
 }
 
-// unpark sends again what waited for a link or a host that is there now.
+// unpark sends again what waited for a link or a host, if that is there now.
 func (n *Net) unpark() {
 	parked := n.parked
 	n.parked = nil

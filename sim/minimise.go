@@ -5,13 +5,14 @@ import (
 	"slices"
 )
 
-// Minimise finds which fault classes a failed run needs. It turns one off at a time, runs
-// the same seed again, and leaves off what the same failure happens without; until no class can go. It returns what is left, and its classes. A run
-// that did not fail is returned as it is.
+// Minimise finds which classes of options a failed run needs. It turns off one class at a
+// time and runs the same seed again; if the same failure happens, the class stays off. It
+// returns what is left when no class can go, and the names of its classes. A run that did not
+// fail is returned as it is.
 //
-// The seed stays, and so do the draws of the classes left, but what the rest of the
-// network draws changes with each class: now and then one is kept that only made for
-// a lucky draw.
+// The draws of the classes that are left do not change. What the network itself draws does
+// change with each class, so that now and then a class is kept that only made for another
+// draw.
 func (w World) Minimise(r Result) (Options, []string) {
 	o := r.Options
 	if r.Err == nil {
@@ -29,7 +30,7 @@ func (w World) Minimise(r Result) (Options, []string) {
 	return o, o.Classes()
 }
 
-// failsLike tells whether r's seed fails with o in the way it did.
+// failsLike tells whether r's seed fails with o in the same way.
 func (w World) failsLike(r Result, o Options) bool {
 	again := w.Run
 	if errors.Is(r.Err, ErrDiverged) {
@@ -38,8 +39,8 @@ func (w World) failsLike(r Result, o Options) bool {
 	return slices.Equal(manner(again(r.Seed, o).Err), manner(r.Err))
 }
 
-// manner is what makes two failures the same: who found it, and which rule it was. Words
-// may be others each time, and a phase may find later what another found before.
+// manner is what two failures have in common that count as the same: who found it, and which
+// rule was broken. The words may differ, and so may the phase.
 func manner(err error) []string {
 	var run *RunError
 	if !errors.As(err, &run) {

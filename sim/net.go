@@ -80,8 +80,8 @@ const (
 	defaultMaxTurns     = 100_000
 )
 
-// New makes a network without hosts. Its clock stands at one nanosecond, because a
-// kernel's is always positive.
+// New makes a network without hosts. Its clock begins at one nanosecond, because a kernel's
+// clock is always positive.
 func New(seed uint64) *Net {
 	n := &Net{
 		seed: seed, random: random{seed}, now: 1, lookups: stream(seed, "nemesis resolve"),
@@ -94,11 +94,11 @@ func New(seed uint64) *Net {
 // OpenKernel is New(seed).Kernel().
 func OpenKernel(seed uint64) kernel.Kernel { return New(seed).Kernel() }
 
-// Kernel opens a kernel that drives itself, on the host "localhost"; several share
-// that host's addresses and ports, as processes do. Its Wait delivers what is due and,
-// when nothing is ready, moves the clock to what comes next; it blocks for real when
-// nothing can come but a Wake. Several may be used at a time, each on a goroutine of
-// its own; a run is determined by its seed only if one goroutine does everything.
+// Kernel opens a kernel that drives itself, on the host "localhost". Several kernels share
+// that host's addresses and ports, as processes do. Wait delivers what is due. When nothing
+// is ready, it moves the clock to the next event; if only a Wake can come, it blocks in real
+// time. Several kernels may be used at a time, each on a goroutine of its own; a run is
+// determined by its seed only if one goroutine uses all of them.
 func (n *Net) Kernel() kernel.Kernel {
 	h := n.Host("localhost")
 	n.mu.Lock()
@@ -112,17 +112,17 @@ func (n *Net) Kernel() kernel.Kernel {
 // Seed is what New was given.
 func (n *Net) Seed() uint64 { return n.seed }
 
-// Now is the time since the simulation began: true time. Every host's clock shows it,
-// unless Host.SetClock says otherwise.
+// Now is true time: the time since the simulation began. Every host's clock shows it, unless
+// Host.SetClock has set the clock.
 func (n *Net) Now() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.now
 }
 
-// At has fn called when the clock stands at d, outside of every callback; at once,
-// in the next step, if that has passed. Functions of the same time are called in
-// the order of these calls, before anything arrives. fn may use every host.
+// At has fn called at the time d, outside of every callback; in the next step if d has
+// passed. Functions of the same time are called in the order of the calls of At, before
+// anything arrives. fn may use every host.
 func (n *Net) At(d time.Duration, fn func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -136,7 +136,7 @@ func (n *Net) schedule(at time.Duration, tie uint64, e event) {
 	n.rouse()
 }
 
-// rouse lets kernels that sleep look again.
+// rouse wakes kernels that sleep, so that they look at the events again.
 func (n *Net) rouse() {
 	if n.asleep > 0 {
 		n.moved.Broadcast()
@@ -172,7 +172,7 @@ func (n *Net) step() {
 	}
 }
 
-// due tells whether an event is.
+// due tells whether an event is due.
 func (n *Net) due() bool { return n.events.len() > 0 && n.events.next() <= n.now }
 
 // next is when the next event is; kernel.Forever if there is none.

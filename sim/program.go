@@ -7,15 +7,14 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Start gives the host its program: a function that is called on the host's reactor,
-// in the host's next turn, and again in the first turn after each Kill and each Restart.
-// The reactor is started by then: it is Running, and what CallWhenRunning has stored was
-// called before. What was posted before is called before as well.
+// Start gives the host its program: a function that is called on the host's reactor, in the
+// host's next turn, and again in the first turn after each Kill and each Restart. The
+// reactor is Running by then; functions stored by CallWhenRunning and functions posted
+// earlier were called before. On a crashed host the program is called after Restart.
 //
-// What a program is to remember over a crash, its disk so to speak, it keeps in what
-// surrounds it; all else it makes anew. A second Start replaces the program: the new one
-// is called, and what the old one left on the reactor stays. Nil is no program. On a
-// crashed host the program is called after Restart.
+// A program keeps what must outlive a crash, as a disk does, in variables outside of the
+// function, and makes everything else anew. A second Start replaces the program: the new one
+// is called, and what the old one left on the reactor stays. Nil is no program.
 func (h *Host) Start(program func(h *Host)) {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -24,13 +23,13 @@ func (h *Host) Start(program func(h *Host)) {
 	h.touch()
 }
 
-// begin starts the reactor in the host's first turn, and has the program called in
-// this turn. It returns false if what it called has ended all that.
+// begin starts the reactor in the host's first turn, and has the program called in this
+// turn. It returns false if a function that it called has ended this program or host.
 func (h *Host) begin() bool {
 	r, k := h.Reactor, h.k
 	if !h.begun {
 		h.begun = true
-		// It fails only if somebody was faster, which is as good.
+		// It fails only if it was started already.
 		_ = r.Start()
 	}
 	if h.k != k || k.ended {
@@ -43,11 +42,11 @@ func (h *Host) begin() bool {
 	return true
 }
 
-// Pause has the host's program stand still, as SIGSTOP does, until Resume: nothing of it
-// is called. Its kernel goes on: it takes connections until the backlog is full and
-// data until buffers are, and answers; its clock goes on too. In a callback of the
-// host itself the turn in progress still ends. Pausing twice is pausing once. Kill, Crash
-// and Restart end a pause. It holds for Reactor, and not for what Net.Kernel opened.
+// Pause stops the host's program until Resume, as SIGSTOP does: nothing of it is called. Its
+// kernel goes on: it accepts connections until the backlog is full, and data until buffers
+// are full, and answers. Its clock goes on too. In a callback of the host itself, the turn
+// in progress still ends. A second Pause does nothing. Kill, Crash and Restart end a pause.
+// Kernels from Net.Kernel are not paused.
 func (h *Host) Pause() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
@@ -57,8 +56,8 @@ func (h *Host) Pause() {
 	}
 }
 
-// Resume ends a Pause. Delayed calls that have become due are made now, in their order:
-// late, not lost. Signals that came meanwhile are delivered in this call, in their order.
+// Resume ends a Pause. Delayed calls that became due meanwhile are made now, in their order.
+// Signals that came meanwhile are delivered in this call, in their order.
 func (h *Host) Resume() {
 	h.n.mu.Lock()
 	if !h.paused {
@@ -82,9 +81,9 @@ func (h *Host) Paused() bool {
 	return h.paused
 }
 
-// Signal delivers a signal to the host's program, if it takes that one: Notify's
-// function is called in this call, or in Resume if the host is paused. On "localhost"
-// it goes to what Net.Kernel opened as well, in the order of opening, paused or not.
+// Signal delivers a signal to the host's program, if that has asked for it: the function given
+// to Notify is called in this call, or in Resume if the host is paused. On "localhost" the
+// signal also goes to kernels from Net.Kernel, in the order of opening, paused or not.
 func (h *Host) Signal(sig os.Signal) {
 	h.n.mu.Lock()
 	others := slices.Clone(h.alone)
@@ -110,7 +109,7 @@ func (h *Host) signal(sig os.Signal, others []*simKernel) {
 	}
 }
 
-// takers appends to fns what is to be called at sig.
+// takers appends to fns the functions to call at sig.
 func (k *simKernel) takers(sig os.Signal, fns []func(os.Signal)) []func(os.Signal) {
 	for _, w := range k.signals {
 		if slices.Contains(w.sigs, sig) {
@@ -120,8 +119,8 @@ func (k *simKernel) takers(sig os.Signal, fns []func(os.Signal)) []func(os.Signa
 	return fns
 }
 
-// boot gives the host a kernel and a reactor, without the lock, because Wrap is
-// another's.
+// boot gives the host a new kernel and reactor. It gives up the lock meanwhile, because Wrap
+// may use the Net.
 func (h *Host) boot() {
 	n := h.n
 	h.k = n.newKernel(h, false)

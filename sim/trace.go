@@ -13,7 +13,7 @@ type trace struct {
 	lines []line
 }
 
-// line is one thing that happened. Text is made of it only when asked for.
+// line is one thing that happened.
 type line struct {
 	at    time.Duration
 	op    Op
@@ -44,7 +44,7 @@ func (t *trace) add(keep bool, host int, l line) {
 	}
 }
 
-// note enters what was done to s, nil for none, with a number.
+// note enters an operation on s, nil for none, with a number.
 func (n *Net) note(o Op, s *sock, m int) {
 	l := line{at: n.now, op: o, n: m}
 	host := 0
@@ -74,7 +74,7 @@ func (n *Net) noteKernel(o Op, k *simKernel, m int) {
 	n.trace.add(n.KeepTrace, k.h.id, line{at: n.now, op: o, host: k.h.name, n: m})
 }
 
-// noteSegment enters what became of a segment, at the host that knows.
+// noteSegment enters what happened to a segment, at the host that knows of it.
 func (n *Net) noteSegment(o Op, f *half, p packet) {
 	s, peer := f.from, f.to
 	if o == OpArrive || o == OpDrop || o == OpDuplicate {
@@ -83,19 +83,19 @@ func (n *Net) noteSegment(o Op, f *half, p packet) {
 	n.trace.add(n.KeepTrace, s.h.id, line{at: n.now, op: o, kind: p.kind, host: s.h.name, peer: peer.h.name, sock: s.id, n: p.n, id: p.id})
 }
 
-// Hash stands for everything that has happened so far: the calls of kernels, but for
-// those of Now and Wake and those that ask or set an option, callbacks to the programs, rare branches taken, segments sent and arrived,
-// faults, marks, and when. Runs of equal seeds have
-// equal hashes.
+// Hash is a number that depends on everything that has happened so far, and when: calls of
+// kernels, callbacks to programs, rare branches taken, segments sent and arrived, faults and
+// marks. Not part of it are calls of Now and Wake, and those that ask or set an option. Runs
+// of equal seeds have equal hashes.
 func (n *Net) Hash() uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.trace.hash
 }
 
-// Trace is one line for each thing that Hash stands for: time, host, socket, what,
-// a number of bytes or events, -1 for an error, and a text. Callbacks begin with "on". It
-// is empty unless KeepTrace.
+// Trace has a line for each thing that Hash depends on: time, host, socket, what happened, a
+// number and a text, as in [TraceEvent]. Callbacks begin with "on". It is empty unless
+// KeepTrace.
 func (n *Net) Trace() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -120,9 +120,9 @@ func (n *Net) Trace() string {
 	return b.String()
 }
 
-// Table is how things stand: each host's sockets with addresses, state, bytes to be
-// read and to be sent, connections to be accepted and what is armed, and its
-// reactor's delayed calls. Then what the network carries.
+// Table shows the current state: for each host its number of delayed calls, and its sockets
+// with addresses, state, bytes to read and to send, connections to accept and what is armed;
+// then what the network carries.
 func (n *Net) Table() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()

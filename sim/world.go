@@ -9,17 +9,17 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// World is a program on a simulated network that can be run under any seed. Its
-// functions are called on one goroutine for a run; several runs may be under way at a
-// time, so that all state belongs to what Setup makes.
+// World is a program on a simulated network that can be run under any seed. One goroutine
+// calls its functions in a run. Several runs may be under way at a time, so that all state
+// must be made in Setup.
 type World struct {
-	// Name is one word, and About says in a sentence what it is.
+	// Name is one word. About describes the world in a few words.
 	Name, About string
 	// Setup makes the hosts, and starts what runs on them. A program that is to survive
 	// crashes is started with Host.Start.
 	Setup func(n *Net) Checks
-	// Faults, unless nil, takes away faults that the world is not made for. It must not
-	// change what it has returned once.
+	// Faults, if set, takes away classes of options that the world is not made for. Given
+	// what it has returned, it must return the same.
 	Faults func(o Options) Options
 	// Length is how long the phase with faults lasts. Zero: a minute.
 	Length time.Duration
@@ -27,33 +27,33 @@ type World struct {
 	Settle time.Duration
 }
 
-// Checks are what must hold in a world. Those that are nil are not asked. They are
-// called between steps, as functions of At are.
+// Checks are functions that tell whether a world is as it must be; nil ones are not called.
+// They are called between steps, as functions given to At are.
 type Checks struct {
-	// Always is safety: asked after every step of both phases.
+	// Always is safety: it is called after every step of both phases.
 	Always func() error
 	// Done is liveness: it must become true once the faults are off.
 	Done func() bool
-	// End is asked last, when Done was true.
+	// End is called last, when Done was true.
 	End func() error
 }
 
-// Result is what became of one run.
+// Result is the result of one run.
 type Result struct {
-	// World is which, Seed and Options are what it was run with: Options without what
-	// the world's Faults took away.
+	// World, Seed and Options are what was run. Options are without what World.Faults took
+	// away.
 	World   World
 	Seed    uint64
 	Options Options
 	// Hash is Net.Hash at the end.
 	Hash uint64
-	// Err is nil if everything held. Else errors.As finds a *RunError in it, which says
-	// in which phase, and errors.Is what it was: ErrLimit, ErrDiverged, the world's own ...
+	// Err is nil if everything held. Else it is a *RunError, in which errors.Is finds the
+	// cause: ErrLimit, ErrDiverged, an error of the world's ...
 	Err error
 	// Now is how long the run took in simulated time, and Steps in steps.
 	Now   time.Duration
 	Steps int
-	// Net is the network as it was left, closed.
+	// Net is the network, closed, for its trace.
 	Net *Net
 }
 
@@ -67,17 +67,17 @@ const (
 	InLiveness Phase = "liveness"
 	InEnd      Phase = "end"
 	InClose    Phase = "close"
-	// InCheck is no part of a run: runs are compared.
+	// InCheck is not part of a run: World.Check compares two.
 	InCheck Phase = "check"
 )
 
-// RunError tells in which run and phase something did not hold.
+// RunError tells what did not hold, in which run and phase.
 type RunError struct {
 	// World is its name.
 	World string
 	Seed  uint64
 	Phase Phase
-	// What is who found it: "always", "done" or "end" of the Checks, "invariant" of the
+	// What says who found it: "always", "done" or "end" of the Checks, "invariant" of the
 	// network, "run" for a livelock, "hash" for runs that diverge, or "panic".
 	What string
 	// At is when it was.
@@ -86,7 +86,7 @@ type RunError struct {
 	Err error
 }
 
-// Error says all of it, and may have many lines.
+// Error has all of it, and may have many lines.
 func (e *RunError) Error() string {
 	return fmt.Sprintf("%s: seed %d: %s, in phase %s at %v: %v", e.World, e.Seed, e.What, e.Phase, e.At, e.Err)
 }
@@ -104,9 +104,9 @@ type run struct {
 	broken error // what Always said
 }
 
-// Run runs the world once: Setup, the faults for Length, then Calm and the wait for Done,
-// then End, and last Close, which finds what is left over. The first that does not hold ends the run and is the
-// result's Err, and so is a panic, with its stack.
+// Run runs the world once: Setup, the faults for Length, Calm, the wait for Done, End, and
+// Close, which finds what is left over. The first thing that does not hold ends the run and
+// is the result's Err. A panic is one too, with its stack.
 func (w World) Run(seed uint64, o Options) Result { return w.run(seed, o, false) }
 
 func (w World) run(seed uint64, o Options, keep bool) Result {
@@ -143,7 +143,7 @@ func (x *run) fail(what string, err error) error {
 	return &RunError{World: x.Name, Seed: x.n.seed, Phase: x.phase, What: what, At: x.n.Now(), Err: err}
 }
 
-// live is a run but for its close.
+// live is a run without its close.
 func (x *run) live(o Options) error {
 	x.phase = InSetup
 	x.checks = x.Setup(x.n)
@@ -153,7 +153,7 @@ func (x *run) live(o Options) error {
 	if _, err := x.until(func() bool { return false }, end); err != nil {
 		return err
 	}
-	// If nothing was left to happen, the phase goes on all the same.
+	// If nothing was left to happen, until has ended early, and the rest of the time passes.
 	if err := x.n.Run(end - x.n.Now()); err != nil {
 		return x.fail("run", err)
 	}
@@ -177,7 +177,7 @@ func (x *run) live(o Options) error {
 	return nil
 }
 
-// until runs until done or end, and asks Always after every step. Late is why it was not
+// until runs until done or end, and calls Always after every step. late is why it was not
 // done: time is over, or nothing is left that could happen.
 func (x *run) until(done func() bool, end time.Duration) (late, err error) {
 	over := func() bool {
