@@ -26,7 +26,7 @@ type simCommand struct {
 	Host     []string      `placeholder:"NAME" help:"In a timeline, these hosts alone."`
 	From     time.Duration `placeholder:"TIME" help:"In a timeline or page, what happened from then on, as in 1.5s of simulated time."`
 	Until    time.Duration `placeholder:"TIME" help:"In a timeline or page, what happened until then."`
-	HTML     string        `name:"html" placeholder:"FILE" help:"Draw the run of --seed as a page that needs nothing else. A file that is there is replaced."`
+	HTML     string        `name:"html" aliases:"page" placeholder:"FILE" help:"Draw the run of --seed as a page that needs nothing else. A file that is there is replaced."`
 }
 
 // Help is shown by --help.

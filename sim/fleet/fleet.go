@@ -51,8 +51,8 @@ const (
 	overdue              // at its job, and killed for taking too long
 )
 
-// Self is this very program with other arguments, those that make it call [Work]. It is for
-// [Batch.Command].
+// Self makes commands that run this very program with other arguments: those with which it
+// calls [Work]. It is for [Batch.Command].
 func Self(args ...string) func() *exec.Cmd {
 	return func() *exec.Cmd {
 		self, err := os.Executable()
@@ -65,7 +65,7 @@ func Self(args ...string) func() *exec.Cmd {
 	}
 }
 
-// run begins with n children.
+// run starts n children, or fewer if there are fewer jobs.
 func (f *fleet) run(n int) {
 	for range n {
 		f.start()
@@ -73,7 +73,7 @@ func (f *fleet) run(n int) {
 	f.check()
 }
 
-// start starts one child more if there is a job for it.
+// start starts another child if there is a job for it.
 func (f *fleet) start() {
 	if f.ended {
 		return
@@ -86,7 +86,7 @@ func (f *fleet) start() {
 	f.launch(j)
 }
 
-// launch starts a child with a first job.
+// launch starts a child and gives it j.
 func (f *fleet) launch(j Job) {
 	c := &child{f: f, cmd: f.command()}
 	if err := c.start(); err != nil {
@@ -98,7 +98,7 @@ func (f *fleet) launch(j Job) {
 	c.give(j)
 }
 
-// check finds that all is over.
+// check calls over when no child is left.
 func (f *fleet) check() {
 	if over := f.over; len(f.live) == 0 && over != nil {
 		f.over = nil
@@ -106,7 +106,7 @@ func (f *fleet) check() {
 	}
 }
 
-// stop ends all children. What they are at is lost.
+// stop ends all children. Their jobs get no verdict.
 func (f *fleet) stop() {
 	f.ended = true
 	for _, c := range f.live {
@@ -152,7 +152,7 @@ func (c *child) listen(out io.Reader) {
 	c.f.r.Post(func() { c.gone(err) })
 }
 
-// give has it do j.
+// give hands the child a job.
 func (c *child) give(j Job) {
 	c.job, c.state, c.spent = j, working, 0
 	if c.f.timeout > 0 {
@@ -178,8 +178,8 @@ func (c *child) answered(v Verdict) {
 	_ = c.in.Close() // it ends
 }
 
-// expired counts a tenth of the timeout. So time in which all of us are stopped, by Ctrl-Z
-// say, does not count.
+// expired is called after each tenth of the timeout. If all processes were stopped meanwhile,
+// by Ctrl-Z say, at most one tenth of that time counts.
 func (c *child) expired() {
 	if c.spent++; c.spent < 10 {
 		c.limit.Reset(c.f.timeout / 10)
@@ -189,7 +189,7 @@ func (c *child) expired() {
 	_ = c.cmd.Process.Kill()
 }
 
-// gone is the end of the process, err as Wait has it.
+// gone is called when the process has ended. err is that of Wait.
 func (c *child) gone(err error) {
 	f := c.f
 	c.limit.Cancel()
@@ -200,7 +200,7 @@ func (c *child) gone(err error) {
 		}
 	}
 	switch {
-	case c.state != idle && interrupted(err): // before it could ignore that; if it was meant for us we are told
+	case c.state != idle && interrupted(err): // it had no time to ignore Ctrl-C; the parent hears of that itself
 		f.launch(c.job)
 	case c.state != idle:
 		f.done(c.verdict(err))
@@ -219,7 +219,7 @@ func interrupted(err error) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGINT
 }
 
-// verdict is what is known of a seed whose process is gone.
+// verdict is the verdict on a seed whose process is gone.
 func (c *child) verdict(err error) Verdict {
 	v := Verdict{World: c.job.World, Seed: c.job.Seed, What: "process"}
 	if c.job.Faults != nil {
@@ -243,13 +243,13 @@ func (c *child) verdict(err error) Verdict {
 	return v
 }
 
-// tail keeps the end of what a process says on standard error.
+// tail keeps the end of what a process writes to standard error.
 type tail struct{ text []byte }
 
-// said is as much as is kept, at least.
+// said is how many bytes a tail keeps at least.
 const said = 64 << 10
 
-// Write takes all of p.
+// Write implements io.Writer.
 func (b *tail) Write(p []byte) (int, error) {
 	if len(b.text) > 2*said {
 		b.text = append(b.text[:0], b.text[len(b.text)-said:]...)
@@ -258,7 +258,7 @@ func (b *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what a process that died had to say last: from where the Go runtime says why,
+// String is the last message of a process that died: the Go runtime's, with what follows it,
 // or else the last line.
 func (b *tail) String() string {
 	text := strings.TrimSpace(string(b.text))

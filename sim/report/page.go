@@ -17,7 +17,7 @@ import (
 //go:embed page.html
 var pageText string
 
-// The picture's measures, in pixels before it is zoomed.
+// The sizes of the picture in pixels, before it is zoomed.
 const (
 	pageWidth  = 1200
 	laneHeight = 132
@@ -25,10 +25,10 @@ const (
 	axisHeight = 24
 )
 
-// pageLimit is how many arrows and points a page has at most, so that a browser copes.
+// pageLimit is the largest number of arrows and points on a page; with more, browsers get slow.
 const pageLimit = 20_000
 
-// connLimit is how many rows the table of connections has at most.
+// connLimit is the largest number of rows in the table of connections.
 const connLimit = 2_000
 
 // Page is a run as a page of HTML that needs nothing else: hosts are lanes, segments are
@@ -110,7 +110,7 @@ type view struct {
 	page        *page
 }
 
-// x is where a moment is.
+// x is the position of a moment.
 func (v *view) x(t time.Duration) string {
 	f := float64(t-v.from) / float64(max(v.until-v.from, 1)) * pageWidth
 	return strconv.FormatFloat(f, 'f', 5, 64)
@@ -143,7 +143,7 @@ func (in *Page) layOut() *page {
 	if calm == 0 {
 		calm = time.Minute
 	}
-	s := tell(all, end, calm)
+	s := build(all, end, calm)
 	v.lane("") // what concerns no host in particular
 	for _, name := range Hosts(r) {
 		v.lane(name)
@@ -182,8 +182,8 @@ func (v *view) lane(name string) {
 
 func (v *view) has(t time.Duration) bool { return t >= v.from && t <= v.until }
 
-// cut leaves out what is not in the window, and narrows that if there is too much: to its
-// beginning if the user said where it begins, else to its end, where the run was decided.
+// cut removes what is not in the window. If too much is left it narrows the window: to its
+// beginning if the user chose that, else to its end, where the run was decided.
 func (v *view) cut(s *story, beginning bool) {
 	s.arrows = slices.DeleteFunc(s.arrows, func(a arrow) bool { return a.start > v.until || a.end < v.from })
 	s.points = slices.DeleteFunc(s.points, func(p point) bool { return !v.has(p.at) })
@@ -247,7 +247,7 @@ func (v *view) draw(s *story) {
 	}
 }
 
-// typicalLatency is how long an arrow is drawn of which nobody knows where it ended.
+// typicalLatency is the length of an arrow whose end is not known: the median of the others.
 func typicalLatency(all []arrow) time.Duration {
 	var known []time.Duration
 	for _, a := range all {
@@ -296,7 +296,7 @@ func (v *view) arrow(a *arrow, typical time.Duration) {
 	v.page.Arrows = append(v.page.Arrows, view)
 }
 
-// span shades the lanes concerned, as far as they are in the window.
+// span shades the lanes of a span, where it is in the window.
 func (v *view) span(s *span) {
 	start, end := max(s.start, v.from), min(s.end, v.until)
 	if start >= end {

@@ -9,8 +9,8 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// story is a run as a picture has it: what travels, what lasts, and what happens at a
-// moment.
+// story is a run as a picture shows it: segments that travel, faults that last, moments, and
+// connections.
 type story struct {
 	arrows []arrow
 	spans  []span
@@ -18,20 +18,20 @@ type story struct {
 	conns  []*conn
 }
 
-// arrow is one leg of a segment's way. One that was lost and sent again has several.
+// arrow is one leg of a segment's way. A segment that was lost and sent again has several.
 type arrow struct {
 	id           uint64
 	kind         sim.Kind
 	n            int
 	from, to     string
 	start, end   time.Duration
-	lost         bool // the leg ends in nothing
-	again        bool // it is not the first
-	never        bool // it is not known when: nobody noticed
+	lost         bool // the segment did not arrive
+	again        bool // it is not the first leg
+	never        bool // nobody noticed the loss, so that its time is not known
 	sock, toSock int
 }
 
-// span is a fault that lasts, over the hosts concerned.
+// span is a fault that lasts, and the hosts concerned.
 type span struct {
 	what       string // "cut", "hold", "clog", "pause" or "down"
 	ways       [][2]string
@@ -39,7 +39,7 @@ type span struct {
 	start, end time.Duration
 }
 
-// point is what happens on a host at a moment.
+// point is something that happens on a host at a moment.
 type point struct {
 	at    time.Duration
 	host  string
@@ -47,7 +47,7 @@ type point struct {
 	text  string
 }
 
-// conn is a connection, as its segments tell.
+// conn is a connection, made from its segments.
 type conn struct {
 	from, to       string
 	sock, toSock   int
@@ -57,8 +57,8 @@ type conn struct {
 	last           string // how it ended
 }
 
-// teller makes a story of events.
-type teller struct {
+// builder makes a story of events.
+type builder struct {
 	story
 	end   time.Duration // of the run
 	calm  time.Duration // when the faults end
@@ -82,9 +82,9 @@ type leg struct {
 	arrived bool
 }
 
-// tell makes the story of a run of which the faults ended at calm.
-func tell(all []sim.TraceEvent, end, calm time.Duration) *story {
-	t := &teller{end: end, calm: calm, legs: map[uint64]*leg{}, down: map[string]int{}, stops: map[string]int{},
+// build makes the story of a run. Its faults ended at calm.
+func build(all []sim.TraceEvent, end, calm time.Duration) *story {
+	t := &builder{end: end, calm: calm, legs: map[uint64]*leg{}, down: map[string]int{}, stops: map[string]int{},
 		cuts: map[cut][]int{}, socks: map[int]*conn{}}
 	for i := range all {
 		e := &all[i]
@@ -105,7 +105,7 @@ func tell(all []sim.TraceEvent, end, calm time.Duration) *story {
 	return &t.story
 }
 
-func (t *teller) segment(e *sim.TraceEvent) {
+func (t *builder) segment(e *sim.TraceEvent) {
 	l := t.legs[e.ID]
 	switch {
 	case e.Op == sim.OpSend:
@@ -128,7 +128,7 @@ func (t *teller) segment(e *sim.TraceEvent) {
 }
 
 // connect enters a segment in the table of connections.
-func (t *teller) connect(e *sim.TraceEvent, l *leg) {
+func (t *builder) connect(e *sim.TraceEvent, l *leg) {
 	c := t.socks[l.sock]
 	if e.Op == sim.OpSend && e.Kind == sim.SYN {
 		c = &conn{from: e.From, to: e.To, sock: e.Sock, start: e.At, last: "open"}
@@ -165,7 +165,7 @@ func (t *teller) connect(e *sim.TraceEvent, l *leg) {
 	c.end = e.At
 }
 
-func (t *teller) event(e *sim.TraceEvent) {
+func (t *builder) event(e *sim.TraceEvent) {
 	key := cut{e.From, e.To, e.Held}
 	switch e.Op {
 	case sim.OpMark:
@@ -197,13 +197,13 @@ func (t *teller) event(e *sim.TraceEvent) {
 		case e.Op.Fault():
 			t.fault(e)
 		case shown(e):
-			t.point(e, "callback", told(e))
+			t.point(e, "callback", describe(e))
 		}
 	}
 }
 
-// fault enters one that strikes a host.
-func (t *teller) fault(e *sim.TraceEvent) {
+// fault enters a fault of a host.
+func (t *builder) fault(e *sim.TraceEvent) {
 	t.point(e, "fault", e.Op.String())
 	over := func(open map[string]int) {
 		if i := open[e.Host]; i > 0 {
@@ -226,12 +226,12 @@ func (t *teller) fault(e *sim.TraceEvent) {
 	}
 }
 
-func (t *teller) point(e *sim.TraceEvent, class, text string) {
+func (t *builder) point(e *sim.TraceEvent, class, text string) {
 	t.points = append(t.points, point{e.At, e.Host, class, text})
 }
 
-// span begins one; two hosts are a way from the one to the other.
-func (t *teller) span(what string, start, end time.Duration, hosts ...string) {
+// span enters a span. Two hosts are the ends of a link, in this direction.
+func (t *builder) span(what string, start, end time.Duration, hosts ...string) {
 	s := span{what: what, hosts: hosts, start: start, end: end}
 	if len(hosts) == 2 {
 		s.ways = [][2]string{{hosts[0], hosts[1]}}
@@ -239,7 +239,7 @@ func (t *teller) span(what string, start, end time.Duration, hosts ...string) {
 	t.spans = append(t.spans, s)
 }
 
-// merged makes one span of those that begin and end together, as a partition's do.
+// merged joins spans of links that begin and end together, such as those of a partition.
 func merged(all []span) (list []span) {
 	for _, s := range all {
 		i := slices.IndexFunc(list, func(o span) bool {
@@ -259,13 +259,13 @@ func merged(all []span) (list []span) {
 	return list
 }
 
-// text says what a span is: "cut: a <> b, a > c".
+// text is a span in words: "cut: a <> b, a > c".
 func (s *span) text() string {
 	var parts []string
 	for _, w := range s.ways {
 		back := slices.Contains(s.ways, [2]string{w[1], w[0]})
 		switch {
-		case back && w[0] > w[1]: // said with the other
+		case back && w[0] > w[1]: // in the text of the other direction
 		case back:
 			parts = append(parts, Printable(w[0])+" <> "+Printable(w[1]))
 		default:

@@ -31,19 +31,19 @@ type timeline struct {
 	sum   segments
 }
 
-// segments are what has happened to segments since a line said so.
+// segments counts what happened to segments since the last summary.
 type segments struct {
 	since, until time.Duration
 	ways         []way // in the order of their first segment
 }
 
-// way is the segments from one host to another.
+// way counts the segments from one host to another.
 type way struct {
 	from, to                   string
 	sent, bytes, arrived, lost int
 }
 
-// summary is how much time one line tells of segments at most.
+// summary is the longest time for which one line sums up segments.
 const summary = time.Second
 
 // Print prints events to w, with one Write for each line. It returns the first error of w.
@@ -64,20 +64,20 @@ func (l *timeline) print(all []sim.TraceEvent) {
 		}
 		switch {
 		case l.All:
-			l.line(e.At, e.Host, everything(e))
+			l.line(e.At, e.Host, describeAll(e))
 		case e.ID != 0:
 			l.count(e)
 		case shown(e):
 			if e.Op.Fault() || e.At >= l.sum.since+summary {
 				l.flush()
 			}
-			l.line(e.At, e.Host, told(e))
+			l.line(e.At, e.Host, describe(e))
 		}
 	}
 	l.flush()
 }
 
-// concerns tells whether one of the hosts that are shown has to do with e.
+// concerns tells whether e is about one of the hosts that are shown.
 func (l *timeline) concerns(e *sim.TraceEvent) bool {
 	return len(l.Hosts) == 0 || e.Host == "" || slices.ContainsFunc(l.Hosts, func(h string) bool {
 		return h == e.Host || h == e.From || h == e.To
@@ -118,7 +118,7 @@ func (l *timeline) count(e *sim.TraceEvent) {
 	}
 }
 
-// flush prints the summary of segments.
+// flush prints the summary of segments, if there are any.
 func (l *timeline) flush() {
 	if len(l.sum.ways) == 0 {
 		return
@@ -139,8 +139,8 @@ func (l *timeline) flush() {
 	l.sum = segments{}
 }
 
-// shown tells whether e is for a reader who did not ask for everything. Left out are
-// segments, kernel calls, which happen all the time, and what is about the machinery alone.
+// shown tells whether e is printed when not everything is asked for. Segments are summed up.
+// Kernel calls and the reactor's own business are left out.
 func shown(e *sim.TraceEvent) bool {
 	switch e.Op {
 	case sim.OpNote:
@@ -148,7 +148,7 @@ func shown(e *sim.TraceEvent) bool {
 		case probe.NotePosted, probe.NoteBuild, probe.NoteTrigger:
 			return false
 		case probe.NoteDialed:
-			return e.Text != "" // else NoteMade says the same
+			return e.Text != "" // without an error, NoteMade says the same
 		}
 		return true
 	case sim.OpListen, sim.OpStart, sim.OpMark:
@@ -157,8 +157,8 @@ func shown(e *sim.TraceEvent) bool {
 	return e.Op.Fault()
 }
 
-// told is e in words.
-func told(e *sim.TraceEvent) string {
+// describe is e in words.
+func describe(e *sim.TraceEvent) string {
 	sock := ""
 	if e.Sock > 0 {
 		sock = fmt.Sprintf(" #%d", e.Sock)
@@ -197,8 +197,8 @@ func callback(e *sim.TraceEvent) string {
 	return s
 }
 
-// everything is e with all there is.
-func everything(e *sim.TraceEvent) string {
+// describeAll is e with all its fields.
+func describeAll(e *sim.TraceEvent) string {
 	s := e.What()
 	if e.Sock > 0 {
 		s += fmt.Sprintf(" #%d", e.Sock)
