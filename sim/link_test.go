@@ -283,9 +283,9 @@ func TestClogOneWay(t *testing.T) {
 	}
 }
 
-// Lossy loses as many segments between hosts as it says, each once, and never a
+// Drop loses as many segments between hosts as it says, each once, and never a
 // connection.
-func TestLossy(t *testing.T) {
+func TestDrop(t *testing.T) {
 	for _, lossy := range []float64{.25, 1} {
 		n, srv, cli := two(t, 5, echoes())
 		n.Options.Drop = lossy

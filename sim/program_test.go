@@ -386,3 +386,33 @@ func TestResolving(t *testing.T) {
 		t.Errorf("asked: %s", got)
 	}
 }
+
+// Options.Resolve makes look-ups late, and about half of the late ones fail; it needs no
+// Apply, and adds to what Resolving says.
+func TestResolveOption(t *testing.T) {
+	n, srv, cli := two(t, 1, nil)
+	n.Resolving = func(*sim.Host, string) (time.Duration, error) { return time.Minute, nil }
+	look := func(count int) (failed int, most time.Duration) {
+		for range count {
+			start, answered := n.Now(), false
+			cli.Reactor.Resolve("srv", func(ips []netip.Addr, err error) {
+				answered, most = true, max(most, n.Now()-start)
+				if err != nil && !errors.Is(err, kernel.ErrTimeout) || err == nil && ips[0] != srv.Addr(0).IP.Addr() {
+					t.Errorf("answer %v, %v", ips, err)
+				}
+				if err != nil {
+					failed++
+				}
+			})
+			must(t, n, func() bool { return answered })
+		}
+		return failed, most
+	}
+	if failed, most := look(20); failed > 0 || most < time.Minute || most > time.Minute+20*time.Millisecond {
+		t.Errorf("without it %d fail, and the longest takes %v", failed, most)
+	}
+	n.Options.Resolve = 1
+	if failed, most := look(200); failed < 60 || failed > 140 || most < time.Minute+time.Second || most > time.Minute+6*time.Second {
+		t.Errorf("with it %d fail, and the longest takes %v", failed, most)
+	}
+}

@@ -268,7 +268,7 @@ func TestHalfClose(t *testing.T) {
 }
 
 // A host has as many descriptors as it is given, and the reserve is one of them.
-func TestMaxDescriptors(t *testing.T) {
+func TestDescriptors(t *testing.T) {
 	n := sim.New(1)
 	n.Options.Descriptors = 3
 	k := n.Kernel()
