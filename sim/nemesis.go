@@ -32,7 +32,8 @@ type fault struct {
 // Each class draws from a random stream of its own, made from the network's seed. So a
 // class does the same with and without the others. A second Apply calls Calm first.
 //
-// Call it between steps, as Partition.
+// Call it between steps, as Partition. Changes that are made to n.Options between Apply and
+// Calm are lost in Calm, except the sizes of buffers.
 func (n *Net) Apply(o Options) {
 	if n.nemesis != nil {
 		n.Calm()

@@ -56,10 +56,11 @@ type Command struct {
 	// Quiet shows no progress.
 	Quiet bool
 
-	// World is the name of the world to run. Empty: the only one, or with List or several
-	// worlds, all are listed.
+	// World is the name of the world to run. Empty: the only world; if there are several,
+	// they are listed.
 	World string
-	List  bool
+	// List lists the worlds, and nothing else.
+	List bool
 	// Seeds says which seeds to run, as in [sim.ParseSeeds]; empty: 100. Seed is one seed to
 	// run and show instead.
 	Seeds string

@@ -48,7 +48,7 @@ func sh(t *testing.T, dir, line string) (out string, status int) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "WHORL_SEED=", "WHORL_SEEDS=", "WHORL_FAULTS=")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local", "WHORL_SEED=", "WHORL_SEEDS=", "WHORL_FAULTS=")
 	text, err := cmd.CombinedOutput()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		status = e.ExitCode()
