@@ -53,6 +53,19 @@ type Signals interface {
 	Notify(fn func(os.Signal), sigs ...os.Signal) (stop func())
 }
 
+// Worker is a Kernel that runs blocking work itself. A simulated kernel does: results come
+// in virtual time, in an order that its seed decides. For other kernels a reactor has
+// goroutines.
+type Worker interface {
+	// Work has fn called once, later, in a Wait, which returns after it. So fn runs on the
+	// loop's goroutine, and must not wait for the loop. Work may be called from any
+	// goroutine.
+	Work(fn func())
+	// FinishWork calls at once, in the order of Work, what has not been called yet. It is
+	// for the end of a reactor.
+	FinishWork()
+}
+
 // Named is a Kernel with a name to be chosen by, such as "epoll".
 type Named interface {
 	Name() string

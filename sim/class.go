@@ -24,7 +24,7 @@ func (c *class) off(o *Options) { c.take(o, &Options{}) }
 // classes are all of them, in the order of Options' fields.
 var classes = []class{
 	intClass("chunk", 1, 64, func(o *Options) *int { return &o.Chunk }),
-	latencyClass(),
+	latencyClass("latency", "1ms-40ms or latency=longtail:1ms-2s:20ms", func(o *Options) *Latency { return &o.Latency }),
 	intClass("bandwidth", 10_000, 10_000_000, func(o *Options) *int { return &o.Bandwidth }),
 	buffersClass(),
 	intClass("backlog", 1, 8, func(o *Options) *int { return &o.Backlog }),
@@ -43,6 +43,7 @@ var classes = []class{
 	timeClass("skew", time.Millisecond, 10*time.Second, func(o *Options) *time.Duration { return &o.Skew }),
 	fraction("drift", "a fraction below 1", "0.01", 1, 50, 1000, below1, func(o *Options) *float64 { return &o.Drift }),
 	probability("resolve", 10, 500, func(o *Options) *float64 { return &o.Resolve }),
+	latencyClass("work", "1ms-40ms or work=longtail:1ms-2s:20ms", func(o *Options) *Latency { return &o.Work }),
 	fraction("sites", "a factor from 0 to 4", "0.5", 100, 2000, 1000, upTo4, func(o *Options) *float64 { return &o.Sites }),
 	probability("resets", 1, 10, func(o *Options) *float64 { return &o.Resets }),
 }

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-func latencyClass() class {
+func latencyClass(name, example string, field func(*Options) *Latency) class {
 	return class{
-		name: "latency", example: "1ms-40ms or latency=longtail:1ms-2s:20ms",
+		name: name, example: example,
 		want: "a shortest and a longest time, of another kind than uniform with the kind before and the mean behind",
-		get:  func(o *Options) string { return o.Latency.text() },
+		get:  func(o *Options) string { return field(o).text() },
 		set: func(o *Options, s string) (ok bool) {
-			o.Latency, ok = parseLatency(s)
+			*field(o), ok = parseLatency(s)
 			return ok
 		},
-		take: func(to, from *Options) { to.Latency = from.Latency },
-		draw: func(o *Options, r *random) { o.Latency = drawLatency(r) },
+		take: takes(field),
+		draw: func(o *Options, r *random) { *field(o) = drawLatency(r) },
 	}
 }
 

@@ -22,7 +22,8 @@ const (
 	arrive what = iota // the flow's first segment reaches its host
 	again              // the flow is sent again
 	giveUp             // the flow has not come through for too long
-	call               // fn
+	call               // fn, without the lock
+	ready              // fn, with the lock
 )
 
 // events is the queue of what is to happen, the earliest first. It keeps the nodes of

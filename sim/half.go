@@ -169,7 +169,7 @@ func (f *half) launch(p *packet) {
 		at = max(at, p.left)
 	}
 	f.last = max(f.last, at+n.latency(f.link))
-	n.schedule(f.last, n.tie(), event{flow: f, epoch: f.epoch, what: arrive})
+	n.schedule(f.last, n.tieBreak(), event{flow: f, epoch: f.epoch, what: arrive})
 }
 
 // resend launches everything that is under way once more.
@@ -265,7 +265,7 @@ func (f *half) retry(d time.Duration) {
 	n := f.from.h.n
 	f.epoch++
 	f.paused = true
-	n.schedule(n.now+d, n.tie(), event{flow: f, epoch: f.epoch, what: again})
+	n.schedule(n.now+d, n.tieBreak(), event{flow: f, epoch: f.epoch, what: again})
 }
 
 // block has everything wait until link and host are there again.
@@ -278,7 +278,7 @@ func (f *half) block() {
 	}
 	n.parked = append(n.parked, f)
 	if !f.link.held() {
-		n.schedule(n.now+n.retryTimeout(), n.tie(), event{flow: f, epoch: f.epoch, what: giveUp})
+		n.schedule(n.now+n.retryTimeout(), n.tieBreak(), event{flow: f, epoch: f.epoch, what: giveUp})
 	}
 }
 

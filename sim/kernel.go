@@ -25,6 +25,9 @@ type simKernel struct {
 	reserve bool
 	signals []*watch
 
+	jobs     []*job // blocking work not done yet, in the order it came
+	jobsMade int
+
 	// What its reactor has, by its own account:
 	lent      bool   // the read buffer, to a protocol
 	chunks    []bool // the chunks taken, by number
@@ -106,6 +109,7 @@ func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 		for k.alone && n.due() {
 			n.step()
 		}
+		k.runJobs()
 		got := k.collect(ev)
 		woken := k.woken.Swap(false)
 		if !k.alone {
@@ -416,5 +420,5 @@ func (k *simKernel) vanish(tell bool) {
 		s.end()
 	}
 	k.closed, k.ended, k.gone = true, true, true
-	k.signals, k.ready = nil, nil
+	k.signals, k.ready, k.jobs = nil, nil, nil
 }

@@ -71,6 +71,7 @@ type Net struct {
 	segments uint64          // sent so far
 	nemesis  *nemesis        // the faults of Apply; nil in calm
 	lookups  random          // for Options.Resolve
+	works    random          // for Options.Work
 }
 
 const (
@@ -84,7 +85,7 @@ const (
 // clock is always positive.
 func New(seed uint64) *Net {
 	n := &Net{
-		seed: seed, random: random{seed}, now: 1, lookups: stream(seed, "nemesis resolve"),
+		seed: seed, random: random{seed}, now: 1, lookups: stream(seed, "nemesis resolve"), works: stream(seed, "work"),
 		byName: map[string]*Host{}, byIP: map[netip.Addr]*Host{}, links: map[[2]int]*link{},
 	}
 	n.moved.L = &n.mu
@@ -143,8 +144,8 @@ func (n *Net) rouse() {
 	}
 }
 
-// tie draws a place among the events of one moment, behind all calls.
-func (n *Net) tie() uint64 { return n.random.next() | 1<<63 }
+// tieBreak draws a place among the events of one moment, behind all calls.
+func (n *Net) tieBreak() uint64 { return n.random.next() | 1<<63 }
 
 // step does the first event, which is due.
 func (n *Net) step() {
@@ -156,6 +157,10 @@ func (n *Net) step() {
 		}
 		n.mu.Unlock()
 		defer n.mu.Lock()
+		e.fn()
+		return
+	}
+	if e.what == ready {
 		e.fn()
 		return
 	}

@@ -74,6 +74,10 @@ type Options struct {
 	// Resolve is the probability that a look-up of a name takes up to five seconds more;
 	// half of those fail.
 	Resolve float64
+	// Work is how long blocking work takes: what a program gives to reactor.InThread,
+	// look-ups by the system, handshakes of TLS. It is drawn for each. Zero: from 10 us to
+	// 1 ms. In text it is as Latency.
+	Work Latency
 	// Sites is how many rare branches are forced, see [Site]. Each is enabled in a run with
 	// probability Sites/4, and then taken one time in four. 1 is a good mix, 4 is all of
 	// them. A correct program works as ever.

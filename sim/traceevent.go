@@ -42,6 +42,7 @@ const (
 	OpMark                 // Net.Mark
 	OpArm                  // a socket is armed (a kernel.Ready)
 	OpConnected            // a socket is asked whether it is connected (-1: an error)
+	OpWork                 // blocking work is done: its number on that host
 )
 
 // String is the operation in a word or two: "write", "give up", "arrive again" for
@@ -50,7 +51,7 @@ func (o Op) String() string {
 	names := [...]string{"call", "wait", "listen", "dial", "accept", "read", "write", "closewrite", "close", "abort",
 		"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal",
 		"clog", "drop", "arrive again", "pause", "resume", "clock", "start",
-		"on", "rare", "mark", "arm", "connected"}
+		"on", "rare", "mark", "arm", "connected", "work"}
 	if int(o) < len(names) {
 		return names[o]
 	}
