@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"github.com/whorl-go/whorl/internal/chunks"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
 )
@@ -12,7 +13,6 @@ type hooks struct {
 	forcer   probe.Forcer
 	hooked   bool // one of them is there
 	lent     bool // the read buffer, to a protocol; kept only for an observer
-	chunkIDs int  // given to chunks so far
 }
 
 func (h *hooks) init(k kernel.Kernel) {
@@ -64,13 +64,13 @@ func (r *Reactor) noteDone() {
 	r.observe(n)
 }
 
-// noteChunk tells what becomes of c, by its number.
-func (r *Reactor) noteChunk(kind probe.NoteKind, c *chunk) {
-	if c.id == 0 {
-		r.chunkIDs++
-		c.id = r.chunkIDs
+// noteChunk tells what becomes of a chunk of output.
+func (r *Reactor) noteChunk(id int, taken bool) {
+	kind := probe.NoteChunkDone
+	if taken {
+		kind = probe.NoteChunk
 	}
-	r.observe(probe.Note{Kind: kind, N: c.id})
+	r.observe(probe.Note{Kind: kind, N: id})
 }
 
 // noteBuild says that the factory is asked for a protocol for c.
@@ -93,7 +93,7 @@ func (c *Connector) note(kind probe.NoteKind, err error) {
 // flushAt tells whether so many bytes are sent at once. How the sizes of writes happen
 // to add up may make it either way.
 func (s *Stream) flushAt(size int) bool {
-	if size >= chunkSize {
+	if size >= chunks.Size {
 		return !s.r.forced(probe.SiteFlushLater)
 	}
 	return s.r.forced(probe.SiteFlushNow)

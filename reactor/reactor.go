@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/chunks"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
 )
@@ -41,8 +42,7 @@ type Reactor struct {
 
 	hooks
 	buf      []byte // lent to DataReceived
-	chunks   *chunk // free ones
-	nchunks  int
+	chunks   chunks.FreeList
 	vec      [][]byte
 	dirty    []source // something to settle before the loop waits
 	settling []source
@@ -88,6 +88,9 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	r.buf = make([]byte, r.cfg.ReadBuffer)
 	r.can.find(k)
 	r.hooks.init(k)
+	if r.observer != nil {
+		r.chunks.Note = r.noteChunk
+	}
 	r.posts.bell.L = &r.posts.mu
 	r.pool.init(r)
 	r.reserve.init(r)

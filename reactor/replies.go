@@ -37,5 +37,5 @@ func (r *Reactor) sendReplies() {
 
 // hasReply tells whether all that is to be done for s is to send a short answer.
 func (s *Stream) hasReply() bool {
-	return s.out.size > 0 && s.out.size <= replyLimit && s.steady()
+	return s.out.Len() > 0 && s.out.Len() <= replyLimit && s.steady()
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/whorl-go/whorl/internal/chunks"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
 )
@@ -20,7 +21,7 @@ type Stream struct {
 	r       *Reactor
 	conn    kernel.Conn
 	proto   Protocol
-	out     output
+	out     chunks.List
 	life    streamLife
 	read    readState
 	write   writeState
@@ -191,7 +192,7 @@ func (s *Stream) settle() {
 // send hands what is buffered to the socket.
 func (s *Stream) send() {
 	switch {
-	case s.out.size == 0:
+	case s.out.Len() == 0:
 	case s.r.forced(probe.SiteFlushLater): // as in a loop that has much to do
 		s.touch()
 	default:
@@ -201,7 +202,7 @@ func (s *Stream) send() {
 
 // settleProducer resumes a producer that was paused, when little enough is buffered.
 func (s *Stream) settleProducer() {
-	if !s.paused || s.out.size > s.cfg.LowWater {
+	if !s.paused || s.out.Len() > s.cfg.LowWater {
 		return
 	}
 	// The producer knows no time: a turn later it is a slower socket.
@@ -210,7 +211,7 @@ func (s *Stream) settleProducer() {
 	} else {
 		s.resumeProducer()
 	}
-	if s.out.size > 0 && !s.blocked {
+	if s.out.Len() > 0 && !s.blocked {
 		s.touch() // what it produced goes out in the next turn
 	}
 }
@@ -218,7 +219,7 @@ func (s *Stream) settleProducer() {
 // settleEnd ends our direction, or the connection, when that was asked for and all is sent.
 func (s *Stream) settleEnd() {
 	switch {
-	case s.out.size > 0 || s.producer != nil || s.life == streamFailing:
+	case s.out.Len() > 0 || s.producer != nil || s.life == streamFailing:
 	case s.life == streamClosing:
 		s.end(ErrClosed)
 	case s.write == writeClosing:
@@ -229,22 +230,16 @@ func (s *Stream) settleEnd() {
 // flush sends what is unsent and then p, and returns how much of p was taken.
 func (s *Stream) flush(p []byte) int {
 	n, short, err := 0, false, error(nil)
-	if c := s.out.single(); c != nil && len(p) == 0 {
+	if b := s.out.Single(); b != nil && len(p) == 0 {
 		// What nearly every message is: one piece, taken whole.
-		n, err = s.conn.Write(c.buf[c.off:])
-		if n == s.out.size {
+		n, err = s.conn.Write(b)
+		if short = n < s.out.Len(); !short && s.r.observer == nil {
 			s.sent += uint64(n)
-			s.out = output{}
-			if s.r.observer != nil {
-				s.note(probe.NoteSent, n, nil)
-				s.r.noteChunk(probe.NoteChunkDone, c)
-			}
-			s.r.freeChunk(c)
+			s.out.DropSingle(&s.r.chunks)
 			return 0
 		}
-		short = true
 	} else {
-		n, short, err = s.out.send(s.r, s.conn, p)
+		n, short, err = s.r.send(&s.out, s.conn, p)
 	}
 	return s.wrote(n, short, err)
 }
@@ -264,8 +259,8 @@ func (s *Stream) wrote(n int, short bool, err error) int {
 	if s.r.observer != nil && n > 0 {
 		s.note(probe.NoteSent, n, nil)
 	}
-	own := min(n, s.out.size)
-	s.out.advance(s.r, own)
+	own := min(n, s.out.Len())
+	s.out.Advance(&s.r.chunks, own)
 	return n - own
 }
 
@@ -284,7 +279,7 @@ func (s *Stream) arm() {
 	if s.reading() {
 		want = kernel.Readable
 	}
-	if s.blocked && s.out.size > 0 {
+	if s.blocked && s.out.Len() > 0 {
 		want |= kernel.Writable
 	}
 	if want == s.armed {
@@ -325,7 +320,7 @@ func (s *Stream) lose() {
 	reason := s.r.failures[at].reason
 	s.r.failures = slices.Delete(s.r.failures, at, at+1)
 	s.life = streamLost
-	s.out.drop(s.r)
+	s.out.Drop(&s.r.chunks)
 	s.conn.Local() // it stays known
 	if reason == ErrClosed && s.read != readEnded {
 		s.drain()

@@ -3,6 +3,7 @@ package reactor
 import (
 	"fmt"
 
+	"github.com/whorl-go/whorl/internal/chunks"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
 )
@@ -16,7 +17,7 @@ var (
 )
 
 // Write takes all of p, as [Transport] says. Small writes are gathered and sent
-// when the callback returns; from chunkSize bytes on they go to the socket at once.
+// when the callback returns; from 16 KiB on they go to the socket at once.
 func (s *Stream) Write(p []byte) (int, error) {
 	if err := s.writable(len(p)); err != nil {
 		return 0, err
@@ -25,7 +26,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 		s.note(probe.NoteWritten, len(p), nil)
 	}
 	rest := p
-	if len(p) >= chunkSize && !s.blocked && !s.r.forced(probe.SiteFlushLater) {
+	if len(p) >= chunks.Size && !s.blocked && !s.r.forced(probe.SiteFlushLater) {
 		rest = p[s.flush(p):]
 	}
 	s.keep(rest)
@@ -43,7 +44,7 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	}
 	s.note(probe.NoteWritten, total, nil)
 	for _, p := range bufs {
-		if len(p) >= chunkSize && !s.blocked && s.life <= streamClosing {
+		if len(p) >= chunks.Size && !s.blocked && s.life <= streamClosing {
 			p = p[s.flush(p):]
 		}
 		s.keep(p)
@@ -53,7 +54,7 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 
 // writable tells why n more bytes cannot be taken.
 func (s *Stream) writable(n int) error {
-	if s.life == streamOpen && s.write == writeOn && uint(s.out.size+n) <= uint(s.cfg.MaxBuffered) {
+	if s.life == streamOpen && s.write == writeOn && uint(s.out.Len()+n) <= uint(s.cfg.MaxBuffered) {
 		return nil
 	}
 	return s.refusal(n)
@@ -70,7 +71,7 @@ func (s *Stream) refusal(n int) error {
 	case !producing, s.write == writeEnded:
 		return ErrWriteClosed
 	}
-	if limit := s.cfg.MaxBuffered; limit >= 0 && s.out.size+n > limit {
+	if limit := s.cfg.MaxBuffered; limit >= 0 && s.out.Len()+n > limit {
 		s.end(ErrBufferFull)
 		return ErrBufferFull
 	}
@@ -82,8 +83,8 @@ func (s *Stream) keep(p []byte) {
 	if len(p) == 0 || s.life > streamClosing {
 		return
 	}
-	s.out.append(s.r, p)
-	if !s.blocked && (s.out.size >= chunkSize || s.r.forcer != nil) && s.flushAt(s.out.size) {
+	s.out.Append(&s.r.chunks, p)
+	if !s.blocked && (s.out.Len() >= chunks.Size || s.r.forcer != nil) && s.flushAt(s.out.Len()) {
 		s.flush(nil)
 	}
 	if s.producer != nil {
@@ -172,7 +173,7 @@ func (s *Stream) StopConsuming() {
 // checkHigh pauses the producer, once, above the high-water mark. The flag is set
 // first, because the producer may call back in (DESC-15, DESC-16).
 func (s *Stream) checkHigh() {
-	if s.producer != nil && !s.paused && s.out.size > s.cfg.HighWater {
+	if s.producer != nil && !s.paused && s.out.Len() > s.cfg.HighWater {
 		s.paused = true
 		s.note(probe.NotePauseProducer, 0, nil)
 		s.producer.PauseProducing()
@@ -188,7 +189,7 @@ func (s *Stream) resumeProducer() {
 }
 
 // Buffered is how many bytes were written and not yet taken by the socket.
-func (s *Stream) Buffered() int { return s.out.size }
+func (s *Stream) Buffered() int { return s.out.Len() }
 
 // Local is our address.
 func (s *Stream) Local() kernel.Addr { return s.conn.Local() }
@@ -263,7 +264,7 @@ type StreamStats struct {
 }
 
 // Stats is a copy of the counters.
-func (s *Stream) Stats() StreamStats { return StreamStats{s.in, s.sent, s.out.size} }
+func (s *Stream) Stats() StreamStats { return StreamStats{s.in, s.sent, s.out.Len()} }
 
 // LogPrefix is "protocol,session,peer" on the side that listens and
 // "protocol,client" on the other (TCP-50).

@@ -1,0 +1,196 @@
+// Package chunks buffers the output of connections: a [List] of chunks for each, and one
+// [FreeList] for those that share a goroutine.
+//
+// Small writes gather in chunks of [Size] bytes, which are recycled. So a small write to
+// an empty list takes one chunk from the free list, and allocates nothing. What does not
+// fit into one chunk gets memory of its own, in one piece.
+package chunks
+
+const (
+	// Size is the capacity of a recycled chunk.
+	Size = 16 << 10
+	// freeMax is how many chunks a FreeList keeps: 1 MiB.
+	freeMax = 64
+)
+
+type chunk struct {
+	next *chunk
+	buf  []byte // buf[off:] is unsent
+	off  int
+	id   int // for FreeList.Note; 0: it has none yet
+}
+
+// FreeList is a supply of chunks. The zero value is ready to use.
+type FreeList struct {
+	// Note, unless nil, is called when a chunk is taken to hold output, and when it is
+	// given back. A chunk keeps its id, which is above 0. For tests and simulations: it
+	// sees a chunk that is taken or given back twice.
+	Note func(id int, taken bool)
+
+	first *chunk
+	n     int
+	ids   int // given out so far
+}
+
+func (f *FreeList) take() *chunk {
+	if c := f.first; c != nil {
+		f.first, c.next = c.next, nil
+		f.n--
+		return c
+	}
+	return &chunk{buf: make([]byte, 0, Size)}
+}
+
+// give takes c back. The caller has noted it.
+func (f *FreeList) give(c *chunk) {
+	if cap(c.buf) != Size || f.n >= freeMax {
+		return
+	}
+	c.buf, c.off, c.next = c.buf[:0], 0, f.first
+	f.first = c
+	f.n++
+}
+
+func (f *FreeList) note(c *chunk, taken bool) {
+	if c.id == 0 {
+		f.ids++
+		c.id = f.ids
+	}
+	f.Note(c.id, taken)
+}
+
+// List is a queue of bytes. The zero value is empty. An empty List holds no memory. Its
+// methods that take a FreeList must always be given the same one.
+type List struct {
+	tail *chunk // the last, whose next is the first
+	size int    // bytes in the list
+}
+
+// Len is the number of bytes in the list.
+func (l *List) Len() int { return l.size }
+
+// Append copies p to the end.
+func (l *List) Append(f *FreeList, p []byte) {
+	l.size += len(p)
+	if t := l.tail; t != nil && cap(t.buf) == Size {
+		n := min(len(p), Size-len(t.buf))
+		t.buf = append(t.buf, p[:n]...)
+		p = p[n:]
+	}
+	if len(p) == 0 {
+		return
+	}
+	var c *chunk
+	if len(p) <= Size {
+		c = f.take()
+		c.buf = append(c.buf, p...)
+	} else {
+		c = &chunk{buf: append([]byte(nil), p...)}
+	}
+	l.link(c)
+	if f.Note != nil {
+		f.note(c, true)
+	}
+}
+
+// Advance drops the first n bytes. There must be as many.
+func (l *List) Advance(f *FreeList, n int) {
+	l.size -= n
+	for n > 0 {
+		c := l.tail.next
+		left := len(c.buf) - c.off
+		if n < left {
+			c.off += n
+			return
+		}
+		n -= left
+		l.shift(f)
+	}
+}
+
+// Drop empties the list.
+func (l *List) Drop(f *FreeList) {
+	last := l.tail
+	if last == nil {
+		return
+	}
+	c := last.next
+	*l = List{}
+	for {
+		next := c.next
+		if f.Note != nil {
+			f.note(c, false)
+		}
+		f.give(c)
+		if c == last {
+			return
+		}
+		c = next
+	}
+}
+
+// DropSingle is Drop for a list of one piece and a FreeList without Note. It is short
+// enough for the compiler to inline.
+func (l *List) DropSingle(f *FreeList) {
+	t := l.tail
+	*l = List{}
+	f.give(t)
+}
+
+// First is the first piece, nil of an empty list. It is the list's memory, valid until the
+// next call of Append, Advance or Drop.
+func (l *List) First() []byte {
+	if l.tail == nil {
+		return nil
+	}
+	return l.tail.next.rest()
+}
+
+// Single is the whole content if that is one piece, or nil. It is valid as long as First.
+func (l *List) Single() []byte {
+	if t := l.tail; t != nil && t.next == t {
+		return t.rest()
+	}
+	return nil
+}
+
+// Vectors appends the first pieces to v, until len(v) is limit, and returns v and how many
+// bytes it appended. They are valid as long as First.
+func (l *List) Vectors(v [][]byte, limit int) (_ [][]byte, n int) {
+	if l.tail == nil {
+		return v, 0
+	}
+	for c := l.tail.next; len(v) < limit; c = c.next {
+		v = append(v, c.rest())
+		n += len(c.buf) - c.off
+		if c == l.tail {
+			break
+		}
+	}
+	return v, n
+}
+
+func (c *chunk) rest() []byte { return c.buf[c.off:] }
+
+func (l *List) link(c *chunk) {
+	if l.tail == nil {
+		c.next = c
+	} else {
+		c.next, l.tail.next = l.tail.next, c
+	}
+	l.tail = c
+}
+
+// shift takes the first chunk out.
+func (l *List) shift(f *FreeList) {
+	first := l.tail.next
+	if first == l.tail {
+		l.tail = nil
+	} else {
+		l.tail.next = first.next
+	}
+	if f.Note != nil {
+		f.note(first, false)
+	}
+	f.give(first)
+}

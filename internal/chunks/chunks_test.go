@@ -1,0 +1,170 @@
+package chunks_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/whorl-go/whorl/internal/chunks"
+)
+
+// pattern is n bytes of which those nearby differ.
+func pattern(from, n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		p[i] = byte((from + i) * 31 >> 3)
+	}
+	return p
+}
+
+// holds compares what the list holds with want, by each way of looking at it.
+func holds(t *testing.T, l *chunks.List, want []byte) {
+	t.Helper()
+	v, n := l.Vectors(nil, 1<<30)
+	if got := bytes.Join(v, nil); n != len(want) || l.Len() != n || !bytes.Equal(got, want) {
+		t.Fatalf("%d bytes, Len is %d; %d were expected", n, l.Len(), len(want))
+	}
+	if !bytes.HasPrefix(want, l.First()) || (len(l.First()) == 0) != (len(want) == 0) {
+		t.Fatalf("the first piece has %d bytes", len(l.First()))
+	}
+	if single := l.Single(); len(v) == 1 && !bytes.Equal(single, want) || len(v) != 1 && single != nil {
+		t.Fatalf("%d pieces, and a single one of %d bytes", len(v), len(single))
+	}
+}
+
+// Random calls on two lists with one supply do what they do to plain slices, and every
+// chunk that is taken is given back once.
+func TestAgainstSlices(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		taken := map[int]bool{}
+		f := chunks.FreeList{Note: func(id int, take bool) {
+			if id <= 0 || taken[id] == take {
+				t.Fatalf("chunk %d: taken %v, and was already", id, take)
+			}
+			taken[id] = take
+		}}
+		var lists [2]chunks.List
+		var want [2][]byte
+		for step := range 300 {
+			i := rng.IntN(2)
+			l := &lists[i]
+			switch rng.IntN(10) {
+			case 0:
+				l.Drop(&f)
+				want[i] = nil
+			case 1, 2:
+				p := pattern(step, rng.IntN(5*chunks.Size))
+				l.Append(&f, p)
+				want[i] = append(want[i], p...)
+			case 3, 4, 5, 6:
+				p := pattern(step, rng.IntN(2000))
+				l.Append(&f, p)
+				want[i] = append(want[i], p...)
+			default:
+				n := rng.IntN(1 + l.Len())
+				l.Advance(&f, n)
+				want[i] = want[i][n:]
+			}
+			holds(t, l, want[i])
+		}
+		for i := range lists {
+			lists[i].Advance(&f, lists[i].Len())
+			holds(t, &lists[i], nil)
+		}
+		for id, still := range taken {
+			if still {
+				t.Fatalf("chunk %d was never given back", id)
+			}
+		}
+	}
+}
+
+func TestVectors(t *testing.T) {
+	var f chunks.FreeList
+	var l chunks.List
+	for i := range 5 {
+		l.Append(&f, pattern(i, chunks.Size))
+	}
+	l.Advance(&f, 100)
+	v, n := l.Vectors(make([][]byte, 1, 4), 4)
+	if len(v) != 4 || n != 3*chunks.Size-100 || v[0] != nil {
+		t.Errorf("%d vectors of %d bytes", len(v), n)
+	}
+	if !bytes.Equal(v[1], pattern(0, chunks.Size)[100:]) || !bytes.Equal(v[3], pattern(2, chunks.Size)) {
+		t.Error("they hold something else")
+	}
+	if v, n = l.Vectors(v, 4); len(v) != 4 || n != 0 {
+		t.Errorf("there was no room, and came %d vectors of %d bytes", len(v), n)
+	}
+}
+
+// What was appended is a copy, and small pieces share a chunk.
+func TestCopies(t *testing.T) {
+	var f chunks.FreeList
+	var l chunks.List
+	p := []byte("abc")
+	big := pattern(0, 3*chunks.Size)
+	want := slices.Concat(p, p, big)
+	l.Append(&f, p)
+	l.Append(&f, p)
+	if string(l.Single()) != "abcabc" {
+		t.Errorf("one piece was expected to hold abcabc, not %q", l.Single())
+	}
+	l.Append(&f, big)
+	clear(p)
+	clear(big)
+	holds(t, &l, want)
+}
+
+// A write to an empty list costs no allocation, nor does one behind others, as long as the
+// free list has chunks.
+func TestAllocs(t *testing.T) {
+	var f chunks.FreeList
+	var l chunks.List
+	p := pattern(0, 3000)
+	vec := make([][]byte, 0, 16)
+	for name, fn := range map[string]func(){
+		"one":  func() { l.Append(&f, p); l.Advance(&f, len(p)) },
+		"drop": func() { l.Append(&f, p); l.Drop(&f) },
+		"single": func() {
+			l.Append(&f, p)
+			l.DropSingle(&f)
+			if l.Len() != 0 || l.Single() != nil {
+				t.Error("something is left")
+			}
+		},
+		"many": func() {
+			for range 50 {
+				l.Append(&f, p)
+			}
+			l.Vectors(vec, 16)
+			l.Advance(&f, l.Len())
+		},
+	} {
+		fn()
+		if n := testing.AllocsPerRun(100, fn); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// The free list keeps no more than a mebibyte, and nothing that had memory of its own.
+func TestFreeListIsBounded(t *testing.T) {
+	ids := map[int]bool{}
+	f := chunks.FreeList{Note: func(id int, taken bool) { ids[id] = ids[id] || taken }}
+	var l chunks.List
+	fill := func() {
+		for i := range 100 {
+			l.Append(&f, pattern(i, chunks.Size))
+		}
+		l.Append(&f, pattern(0, 10*chunks.Size))
+		l.Drop(&f)
+	}
+	fill()
+	fill()
+	if want := 101 + (100 - 64) + 1; len(ids) != want {
+		t.Errorf("%d chunks were made, not %d", len(ids), want)
+	}
+}
