@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"sync"
 )
 
@@ -42,28 +41,10 @@ type Config struct {
 	// MaxQueue is how many tasks may wait for a worker. Zero: 1<<20; negative: no
 	// limit.
 	MaxQueue int
-	// Panicked hears of each panic of a task, and of a done function, with the
-	// stack as debug.Stack prints it, on the worker's goroutine; several may call
-	// it at a time. Nil: the panic is dropped. The worker goes on either way
-	// (THR-25). It must not panic.
-	Panicked func(value any, stack []byte)
-}
-
-// PanicError is what done gets of [Call] where fn panicked.
-type PanicError struct {
-	// Value is what the task panicked with.
-	Value any
-	// Stack is where, as debug.Stack prints it.
-	Stack []byte
-}
-
-// Error tells the value, not the stack.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic in pool: %v", e.Value) }
-
-// Unwrap is the value, if that is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
+	// Panicked is called with each panic of a task, and of a done function, on the
+	// worker's goroutine. Several workers may call it at a time. Nil: the panic is
+	// dropped. The worker goes on either way (THR-25). It must not panic.
+	Panicked func(*PanicError)
 }
 
 // life is where a pool stands. It only goes forward.
@@ -78,7 +59,7 @@ const (
 // Pool is a bounded set of workers and a queue of tasks, which start in the order
 // they were submitted. Its methods may be called from any goroutine.
 type Pool struct {
-	panicked func(any, []byte)
+	panicked func(*PanicError)
 	maxQueue int
 	done     chan struct{} // closed when the last worker of a pool that quits has ended
 
@@ -213,7 +194,7 @@ func Call[T any](p *Pool, fn func() (T, error), done func(T, error)) error {
 	return p.Submit(func() {
 		var v T
 		var err error
-		if e := guard(func() { v, err = fn() }); e != nil {
+		if e := catchTask(func() { v, err = fn() }); e != nil {
 			err = e
 		}
 		done(v, err)
@@ -292,8 +273,8 @@ func (p *Pool) one() {
 		p.queue = nil
 	}
 	p.mu.Unlock()
-	if e := guard(task); e != nil && p.panicked != nil {
-		p.panicked(e.Value, e.Stack)
+	if e := catchTask(task); e != nil && p.panicked != nil {
+		p.panicked(e)
 	}
 	runtime.Gosched()
 	p.mu.Lock()
@@ -306,13 +287,10 @@ func (p *Pool) ended() {
 	}
 }
 
-// guard calls fn and returns its panic.
-func guard(fn func()) (e *PanicError) {
-	defer func() {
-		if v := recover(); v != nil {
-			e = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	fn()
-	return nil
+func catchTask(task func()) *PanicError {
+	e := Catch(task)
+	if e != nil {
+		e.In = "pool"
+	}
+	return e
 }

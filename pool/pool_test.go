@@ -131,10 +131,10 @@ func goroutine() string {
 func TestTHR25Call(t *testing.T) {
 	bubble(t, "results", func(t *testing.T) {
 		var heard []string
-		p := pool.New(pool.Config{Min: 1, Max: 1, Panicked: func(value any, stack []byte) {
-			heard = append(heard, fmt.Sprint(value))
-			if !strings.Contains(string(stack), "pool_test.go") {
-				t.Errorf("the stack does not show where:\n%s", stack)
+		p := pool.New(pool.Config{Min: 1, Max: 1, Panicked: func(e *pool.PanicError) {
+			heard = append(heard, fmt.Sprint(e.Value))
+			if !strings.Contains(string(e.Stack), "pool_test.go") || e.In != "pool" {
+				t.Errorf("the stack does not show where, in %s:\n%s", e.In, e.Stack)
 			}
 		}})
 		p.Start()
@@ -553,4 +553,23 @@ func ExampleCall() {
 	}
 	<-over
 	// Output: 42 <nil>
+}
+
+func TestCatch(t *testing.T) {
+	if e := pool.Catch(func() {}); e != nil {
+		t.Errorf("no panic: %v", e)
+	}
+	e := pool.Catch(func() { panic(fs.ErrClosed) })
+	if e == nil || e.Value != fs.ErrClosed || !strings.Contains(string(e.Stack), "TestCatch") {
+		t.Fatalf("%+v", e)
+	}
+	if e.In = "a test"; e.Error() != "panic in a test: file already closed" || !errors.Is(e, fs.ErrClosed) {
+		t.Errorf("%v", e)
+	}
+	if e := pool.Catch(func() { panic("no error") }); errors.Unwrap(e) != nil {
+		t.Errorf("%v", errors.Unwrap(e))
+	}
+	if n := testing.AllocsPerRun(100, func() { pool.Catch(func() { t.Helper() }) }); n != 0 {
+		t.Errorf("%v allocations without a panic", n)
+	}
 }

@@ -170,7 +170,7 @@ func TestAbortWithProducer(t *testing.T) {
 					sameEvents(t, e.events, "made", "pause", "resume", "stop", "lost aborted")
 					return
 				}
-				sameEvents(t, e.events, "made", "pause", "resume", "stop", "lost *reactor.PanicError")
+				sameEvents(t, e.events, "made", "pause", "resume", "stop", "lost *pool.PanicError")
 				if v, _ := errors.AsType[*reactor.PanicError](e.err); v.Value != "resumed" || panics != 1 {
 					t.Errorf("lost with %v, %d panics", e.err, panics)
 				}
@@ -188,7 +188,7 @@ func TestAbortAndPanic(t *testing.T) {
 		r, _, p := withPeer(t, w, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }}, &e)
 		p.Write([]byte("x"))
 		until(t, r, func() bool { return e.err != nil })
-		sameEvents(t, e.events, "made", "data", "lost *reactor.PanicError")
+		sameEvents(t, e.events, "made", "data", "lost *pool.PanicError")
 		if v, _ := errors.AsType[*reactor.PanicError](e.err); v.Value != "indigestible" || panics != 1 {
 			t.Errorf("lost with %v, %d panics", e.err, panics)
 		}

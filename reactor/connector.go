@@ -92,7 +92,7 @@ func (c *Connector) start() {
 }
 
 func (c *Connector) tell(fn func()) {
-	_ = c.r.guard(LogPrefixOf(c.factory), fn)
+	_ = c.r.guard(c.factory, fn)
 }
 
 // begin looks the name up, or connects at once.

@@ -270,7 +270,7 @@ func TestDialPanics(t *testing.T) {
 		r.Dial(p.Addr(), f, nil, func(_ reactor.Protocol, err error) { told = err })
 		until(t, r, func() bool { return f.has("stop") })
 		sameEvents(t, f.events, "start", "started", "build", "ended", "stop")
-		sameEvents(t, cli.events, "made", "lost *reactor.PanicError")
+		sameEvents(t, cli.events, "made", "lost *pool.PanicError")
 		if e, ok := errors.AsType[*reactor.PanicError](f.loss); !ok || e.Value != "not made" || cli.err != f.loss || told != f.loss || panics != 2 {
 			t.Errorf("ended with %v, lost with %v, told %v, %d panics", f.loss, cli.err, told, panics)
 		}

@@ -106,22 +106,3 @@ func (e *OpError) Unwrap() []error {
 	}
 	return []error{e.Err, ErrLost}
 }
-
-// PanicError is a panic recovered from a callback.
-type PanicError struct {
-	// Value is what was panicked with.
-	Value any
-	// Stack is the goroutine's stack at the panic.
-	Stack []byte
-	// In names what was called: a protocol's type, "delayed call", ...
-	In string
-}
-
-// Error is one line; the stack stays apart.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic in %s: %v", e.In, e.Value) }
-
-// Unwrap is the panic's value if that is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}

@@ -35,7 +35,7 @@ func (r *Reactor) startOne(f Factory) error {
 	}
 	r.log.Info("starting factory", slog.String("factory", LogPrefixOf(f)))
 	r.observe(probe.Note{Kind: probe.NoteStartFactory})
-	_, err := protect(r, LogPrefixOf(f), func() (struct{}, error) { return struct{}{}, s.StartFactory() })
+	_, err := protect(r, f, func() (struct{}, error) { return struct{}{}, s.StartFactory() })
 	if err != nil {
 		delete(r.factories, f)
 	}
@@ -64,7 +64,7 @@ func (r *Reactor) stopOne(f Factory) error {
 	delete(r.factories, f)
 	r.log.Info("stopping factory", slog.String("factory", LogPrefixOf(f)))
 	r.observe(probe.Note{Kind: probe.NoteStopFactory})
-	_, err := protect(r, LogPrefixOf(f), func() (struct{}, error) { return struct{}{}, s.StopFactory() })
+	_, err := protect(r, f, func() (struct{}, error) { return struct{}{}, s.StopFactory() })
 	return err
 }
 

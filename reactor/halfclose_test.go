@@ -200,7 +200,7 @@ func TestHalfCloseListenerPanics(t *testing.T) {
 					return p
 				})
 				until(t, r, func() bool { return h.err != nil })
-				sameEvents(t, h.events, "made", what, "lost *reactor.PanicError")
+				sameEvents(t, h.events, "made", what, "lost *pool.PanicError")
 				if e, _ := errors.AsType[*reactor.PanicError](h.err); e.Value != name || panics != 1 {
 					t.Errorf("lost with %v, %d panics", h.err, panics)
 				}

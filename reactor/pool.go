@@ -19,9 +19,9 @@ func (p *reactorPool) init(r *Reactor) {
 		size = defaultPoolSize
 	}
 	p.r = r
-	p.pool = pool.New(pool.Config{Max: size, Panicked: func(v any, stack []byte) {
+	p.pool = pool.New(pool.Config{Max: size, Panicked: func(e *PanicError) {
 		// The loop tells of it, as of any other panic.
-		r.Post(func() { r.report(&PanicError{Value: v, Stack: stack, In: "pool"}) })
+		r.Post(func() { r.report(e) })
 	}})
 }
 
@@ -53,8 +53,7 @@ func (r *Reactor) CallInThread(fns ...func()) error {
 // may be called from any goroutine. Results that come while the reactor stops
 // are still delivered (THR-17).
 func InThread[T any](r *Reactor, fn func() (T, error), done func(T, error)) {
-	err := r.pool.pool.Submit(func() {
-		v, err := caughtOff(fn)
+	err := pool.Call(r.pool.pool, fn, func(v T, err error) {
 		r.Post(func() { done(v, err) })
 	})
 	if err != nil {
@@ -63,16 +62,6 @@ func InThread[T any](r *Reactor, fn func() (T, error), done func(T, error)) {
 			done(none, err)
 		})
 	}
-}
-
-// caughtOff calls fn off the loop and makes a panic an error.
-func caughtOff[T any](fn func() (T, error)) (v T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = newPanicError(p, "pool")
-		}
-	}()
-	return fn()
 }
 
 // SuggestPoolSize sets how many goroutines the pool may have, up or down, at any

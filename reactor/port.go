@@ -252,14 +252,11 @@ func (p *Port) accept(conn kernel.Conn) {
 	r.settleOne(s)
 }
 
-func (r *Reactor) build(f Factory, conn kernel.Conn) (p Protocol, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			p, err = nil, r.caught(v, LogPrefixOf(f))
-		}
-	}()
-	r.noteBuild(conn)
-	return f.BuildProtocol(conn.Remote()), nil
+func (r *Reactor) build(f Factory, conn kernel.Conn) (Protocol, error) {
+	return protect(r, f, func() (Protocol, error) {
+		r.noteBuild(conn)
+		return f.BuildProtocol(conn.Remote()), nil
+	})
 }
 
 func (p *Port) streamLost(*Stream, error) { p.stats.Open-- }

@@ -406,7 +406,7 @@ func TestServerConnectionMadePanics(t *testing.T) {
 		clients[0].Write([]byte("in vain"))
 		clients[1].Write([]byte("hello"))
 		until(t, g.r, func() bool { return len(g.ends) == 2 && string(g.ends[1].got) == "hello" })
-		sameEvents(t, g.ends[0].events, "made", "lost *reactor.PanicError")
+		sameEvents(t, g.ends[0].events, "made", "lost *pool.PanicError")
 		if p, ok := errors.AsType[*reactor.PanicError](g.ends[0].err); !ok || p.Value != "not made" || g.panics != 1 {
 			t.Errorf("lost with %v, %d panics", g.ends[0].err, g.panics)
 		}

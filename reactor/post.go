@@ -69,7 +69,7 @@ func (r *Reactor) wake() {
 // where a shutdown may be, it first calls the rest of the batch.
 func (r *Reactor) runPosted() {
 	p := &r.posts
-	for r.runBatch() {
+	for r.guard(postedFunction, r.runBatch) != nil {
 	}
 	if !p.filled.Load() {
 		return
@@ -78,7 +78,7 @@ func (r *Reactor) runPosted() {
 	p.queue, p.batch = p.batch[:0], p.queue
 	p.filled.Store(false)
 	p.mu.Unlock()
-	for p.at = 0; r.runBatch(); {
+	for p.at = 0; r.guard(postedFunction, r.runBatch) != nil; {
 	}
 	clear(p.batch)
 	if cap(p.batch) > 4096 {
@@ -86,14 +86,14 @@ func (r *Reactor) runPosted() {
 	}
 }
 
-// runBatch returns true if a panic cut it short.
-func (r *Reactor) runBatch() (again bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.caught(v, "posted function")
-			again = true
-		}
-	}()
+// Names of what panicked.
+const (
+	postedFunction = "posted function"
+	askedFunction  = "asked function"
+)
+
+// runBatch calls the rest of the batch, up to its end or a panic.
+func (r *Reactor) runBatch() {
 	p := &r.posts
 	for p.at < len(p.batch) {
 		fn := p.batch[p.at]
@@ -104,7 +104,6 @@ func (r *Reactor) runBatch() (again bool) {
 		}
 		fn()
 	}
-	return false
 }
 
 // Ask has fn called on the loop's goroutine and returns what it returns. It is
@@ -113,7 +112,7 @@ func (r *Reactor) runBatch() (again bool) {
 // [*PanicError].
 func Ask[T any](r *Reactor, fn func() (T, error)) (T, error) {
 	return AskLater(r, func(done func(T, error)) {
-		v, err := protect(r, "asked function", fn)
+		v, err := protect(r, askedFunction, fn)
 		done(v, err)
 	})
 }
@@ -133,9 +132,9 @@ func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 		}
 	}
 	r.Post(func() {
-		if err := r.guard("asked function", func() { fn(done) }); err != nil {
+		if e := r.guard(askedFunction, func() { fn(done) }); e != nil {
 			var none T
-			done(none, err)
+			done(none, e)
 		}
 	})
 	select {
@@ -150,20 +149,4 @@ func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 		var none T
 		return none, ErrStopped
 	}
-}
-
-// guard calls fn and makes a panic an error, which the log was told.
-func (r *Reactor) guard(in string, fn func()) error {
-	_, err := protect(r, in, func() (struct{}, error) { fn(); return struct{}{}, nil })
-	return err
-}
-
-// protect is guard for an fn with a result.
-func protect[T any](r *Reactor, in string, fn func() (T, error)) (v T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = r.caught(p, in)
-		}
-	}()
-	return fn()
 }

@@ -1,18 +1,17 @@
 package reactor
 
 import (
-	"context"
 	"iter"
 	"log/slog"
 	"os"
 	"reflect"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"github.com/whorl-go/whorl/internal/chunks"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
+	"github.com/whorl-go/whorl/pool"
 )
 
 // Reactor is one loop on one goroutine. Its methods are for that goroutine only,
@@ -167,9 +166,7 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	}
 	r.settleDirty()
 	r.wait(r.until(timeout))
-	for r.next < r.batch || r.replies.held() {
-		r.dispatch()
-	}
+	r.dispatch()
 	r.settleDirty()
 	r.recycle()
 }
@@ -214,18 +211,26 @@ func (r *Reactor) wait(until time.Duration) {
 	}
 }
 
-// dispatch hands the batch to its sources, until its end or a panic.
+// dispatch hands the batch to its sources. A panic ends the source whose event it was, and
+// the rest of the batch goes on.
 func (r *Reactor) dispatch() {
-	defer func() {
-		if v := recover(); v != nil {
+	for r.next < r.batch || r.replies.held() {
+		if e := pool.Catch(r.dispatchRest); e != nil {
 			src := r.current
 			if r.lent {
 				r.noteDone()
 			}
-			src.panicked(r.caught(v, src.logName()))
+			e.In = nameOf(src)
+			r.report(e)
+			src.panicked(e)
 		}
 		r.current = nil
-	}()
+	}
+}
+
+// dispatchRest hands the rest of the batch to its sources, up to its end or a panic. There
+// is one deferred recover a batch, and it is the caller's.
+func (r *Reactor) dispatchRest() {
 	for r.next < r.batch || r.replies.held() {
 		if r.next == r.batch || r.replies.full() {
 			r.sendReplies()
@@ -243,27 +248,6 @@ func (r *Reactor) dispatch() {
 				src.ready(ev.Ready)
 			}
 		}
-	}
-}
-
-// caught makes an error of a recovered panic and tells of it.
-func (r *Reactor) caught(v any, in string) *PanicError {
-	e := newPanicError(v, in)
-	r.report(e)
-	return e
-}
-
-func newPanicError(v any, in string) *PanicError {
-	return &PanicError{Value: v, Stack: debug.Stack(), In: in}
-}
-
-func (r *Reactor) report(e *PanicError) {
-	r.stats.Panics++
-	r.observe(probe.Note{Kind: probe.NotePanic, Err: e})
-	r.log.LogAttrs(context.Background(), slog.LevelError, "panic",
-		slog.String("in", e.In), slog.Any("value", e.Value), slog.String("stack", string(e.Stack)))
-	if r.cfg.Panicked != nil {
-		r.cfg.Panicked(e)
 	}
 }
 

@@ -78,20 +78,14 @@ func (r *Reactor) settleDirty() {
 	}
 }
 
-func (r *Reactor) settleTouched(src source) {
-	defer r.blame(src)
-	src.settleTouched()
-}
+func (r *Reactor) settleTouched(src source) { r.blame(src, src.settleTouched) }
 
 // settleOne settles s. What panics in there is the fault of s.
-func (r *Reactor) settleOne(s *Stream) {
-	defer r.blame(s)
-	s.settle()
-}
+func (r *Reactor) settleOne(s *Stream) { r.blame(s, s.settle) }
 
-// blame, deferred, ends src if what it was called for has panicked.
-func (r *Reactor) blame(src source) {
-	if v := recover(); v != nil {
-		src.panicked(r.caught(v, src.logName()))
+// blame calls fn, and ends src if that panics.
+func (r *Reactor) blame(src source, fn func()) {
+	if e := r.guard(src, fn); e != nil {
+		src.panicked(e)
 	}
 }

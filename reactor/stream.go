@@ -84,13 +84,10 @@ func (s *Stream) made() {
 }
 
 // tell makes one callback outside the batch's own protection.
-func (s *Stream) tell(fn func()) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = s.r.caught(v, s.logName())
-		}
-	}()
-	fn()
+func (s *Stream) tell(fn func()) error {
+	if e := s.r.guard(s, fn); e != nil {
+		return e
+	}
 	return nil
 }
 

@@ -253,7 +253,7 @@ func TestDataReceivedPanics(t *testing.T) {
 		r, _, p := withPeer(t, w, reactor.Config{Logger: slog.New(log), Panicked: func(*reactor.PanicError) { panics++ }}, &e)
 		p.Write([]byte("x"))
 		until(t, r, func() bool { return e.err != nil })
-		sameEvents(t, e.events, "made", "data", "lost *reactor.PanicError")
+		sameEvents(t, e.events, "made", "data", "lost *pool.PanicError")
 		if got, _ := errors.AsType[*reactor.PanicError](e.err); got.Value != "indigestible" || panics != 1 || len(log.with("ERROR panic", "indigestible")) != 1 {
 			t.Errorf("lost with %v, %d panics, log %q", e.err, panics, log.lines)
 		}

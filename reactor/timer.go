@@ -147,19 +147,14 @@ func (r *Reactor) runDue() {
 	}
 	r.turnTime = r.k.Now()
 	r.timers.Settle(r.turnTime)
-	for last := r.timers.seq; r.runDueUpTo(last); {
+	last := r.timers.seq
+	for r.guard("delayed call", func() { r.runDueUpTo(last) }) != nil {
 	}
 }
 
-// runDueUpTo makes due calls scheduled up to the one numbered last, and returns
-// true if a panic cut it short.
-func (r *Reactor) runDueUpTo(last uint64) (again bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.caught(v, "delayed call")
-			again = true
-		}
-	}()
+// runDueUpTo makes the due calls that were scheduled up to the one numbered last, until
+// one panics.
+func (r *Reactor) runDueUpTo(last uint64) {
 	t := &r.timers
 	for {
 		if t.Unsettled() {
@@ -167,7 +162,7 @@ func (r *Reactor) runDueUpTo(last uint64) (again bool) {
 		}
 		n := t.Due(r.turnTime)
 		if n == nil || n.Order() > last {
-			return false
+			return
 		}
 		t.Take(n) // before the call: it may reset itself (TIME-12)
 		d := n.Value
@@ -177,7 +172,7 @@ func (r *Reactor) runDueUpTo(last uint64) (again bool) {
 		}
 		d.fn()
 		if r.forcer != nil && r.forcer.Force(probe.SiteTimersOne) {
-			return false // the others are a turn late
+			return // the others are a turn late
 		}
 	}
 }

@@ -211,7 +211,7 @@ func (e *event) take(p Phase) *Trigger {
 // run calls a trigger; one that panics counts as finished (CORE-32).
 func (e *event) run(t *Trigger, done func()) {
 	e.r.observe(probe.Note{Kind: probe.NoteTrigger, Name: e.name, N: int(t.phase)})
-	if err := e.r.guard(e.name+" trigger", func() { t.fn(done) }); err != nil {
+	if e.r.guard(e.name+" trigger", func() { t.fn(done) }) != nil {
 		done()
 	}
 }

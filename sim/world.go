@@ -3,9 +3,9 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
+	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -125,18 +125,15 @@ func (w World) run(seed uint64, o Options, keep bool) Result {
 
 // guard calls part, and turns a panic into an error.
 func (x *run) guard(part func() error) (err error) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		e, ok := v.(*reactor.PanicError)
-		if !ok {
-			e = &reactor.PanicError{Value: v, Stack: debug.Stack(), In: "world"}
-		}
-		err = x.fail("panic", fmt.Errorf("%w\n%s", e, e.Stack))
-	}()
-	return part()
+	e := pool.Catch(func() { err = part() })
+	if e == nil {
+		return err
+	}
+	e.In = "world"
+	if first, ok := e.Value.(*reactor.PanicError); ok {
+		e = first // a reactor told of it before
+	}
+	return x.fail("panic", fmt.Errorf("%w\n%s", e, e.Stack))
 }
 
 func (x *run) fail(what string, err error) error {
