@@ -46,7 +46,7 @@ func (r *Reactor) Run(ctx context.Context) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { r.Stop() })()
-	r.event(Startup).fire()
+	r.event(Startup).Fire()
 	for !r.is(lifeCrashed) && !r.is(lifeStopped) {
 		r.turn(-1, waitAnyway)
 	}
@@ -97,19 +97,11 @@ func (r *Reactor) Crash() {
 	switch was := life(r.life.Load()); was {
 	case lifeStarting, lifeStartingAsked, lifeRunning, lifeRunningAsked, lifeStopping:
 		r.life.Store(int32(lifeCrashed))
-		r.events[Startup].reset()
-		r.event(Shutdown).reset()
+		r.event(Startup).Reset()
+		r.event(Shutdown).Reset()
 		if !r.inTurn && (r.turned || was == lifeStopping) {
 			r.endCrash()
 		}
-	}
-}
-
-// reset forgets a firing in progress; what has not run stays.
-func (e *event) reset() {
-	if e.state != eventQuiet {
-		e.state, e.waiting = eventQuiet, 0
-		e.broken++
 	}
 }
 
@@ -198,14 +190,6 @@ func (r *Reactor) Close() {
 	if !r.toStopping() {
 		return
 	}
-	r.event(Startup).reset()
-	r.outOfTurn(func() {
-		e := r.event(Shutdown)
-		e.fire()
-		e.advance() // if it was fired before: what was added since
-		if e.state == eventBefore {
-			e.waiting = 0
-			e.finish()
-		}
-	})
+	r.event(Startup).Reset()
+	r.outOfTurn(r.event(Shutdown).FireWithoutWaiting)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/internal/chunks"
+	"github.com/whorl-go/whorl/internal/phases"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/pool"
@@ -47,7 +48,7 @@ type Reactor struct {
 	settling []source
 	failures []failure // of streams that are about to end
 
-	events    map[string]*event
+	events    map[string]*phases.Event
 	factories map[Factory]int      // uses of those that want to know
 	locals    map[reflect.Type]any // nil until there is one
 	watches   watches
@@ -74,7 +75,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	r := &Reactor{
 		k: k, cfg: c, log: c.Logger,
 		ready:     make([]kernel.Event, eventsPerWait),
-		events:    make(map[string]*event),
+		events:    make(map[string]*phases.Event),
 		factories: make(map[Factory]int),
 		stopped:   make(chan struct{}),
 	}
@@ -93,9 +94,9 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	r.posts.bell.L = &r.posts.mu
 	r.pool.init(r)
 	r.reserve.init(r)
-	r.event(Startup).builtin = r.started
+	r.event(Startup).Builtin = r.started
 	e := r.event(Shutdown)
-	e.builtin, e.ended = r.ending, r.ended
+	e.Builtin, e.Ended = r.ending, r.ended
 	return r
 }
 
@@ -153,7 +154,7 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	r.runDue()
 	if r.is(lifeRunningAsked) {
 		r.life.Store(int32(lifeStopping))
-		r.event(Shutdown).fire()
+		r.event(Shutdown).Fire()
 		if p == waitIfIdle {
 			timeout = 0
 		}

@@ -13,7 +13,7 @@ func (r *Reactor) Start() error {
 		return err
 	}
 	r.turned = true
-	r.outOfTurn(r.event(Startup).fire)
+	r.outOfTurn(r.event(Startup).Fire)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package reactor
 import (
 	"log/slog"
 
+	"github.com/whorl-go/whorl/internal/phases"
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
@@ -11,9 +12,9 @@ type Phase uint8
 
 // The phases of an event, in their order (CORE-30).
 const (
-	Before Phase = iota
-	During
-	After
+	Before = Phase(phases.Before)
+	During = Phase(phases.During)
+	After  = Phase(phases.After)
 )
 
 // String is "before", "during" or "after".
@@ -27,45 +28,19 @@ const (
 
 // Trigger is a function waiting for an event. It is the handle to remove it by.
 type Trigger struct {
-	ev    *event
-	phase Phase
-	fn    func(done func())
-	state triggerState
+	r    *Reactor
+	name string // of the event
+	t    *phases.Trigger
 }
 
-type triggerState uint8
-
-const (
-	triggerPending triggerState = iota
-	triggerRan
-	triggerRemoved
-)
-
-// event is the triggers of one event type and how far a firing has come.
-type event struct {
-	r       *Reactor
-	name    string
-	phases  [3][]*Trigger
-	state   eventState
-	waiting int    // before triggers called and not done
-	broken  int    // firings that a crash broke off
-	builtin func() // first of the during phase
-	ended   func() // when all phases are over
-}
-
-type eventState uint8
-
-const (
-	eventQuiet eventState = iota
-	eventBefore
-	eventDuring
-	eventAfter
-)
-
-func (r *Reactor) event(name string) *event {
+// event is the machine of the event of that name.
+func (r *Reactor) event(name string) *phases.Event {
 	e := r.events[name]
 	if e == nil {
-		e = &event{r: r, name: name}
+		e = &phases.Event{Post: r.Post, Call: func(p phases.Phase, fn func()) bool {
+			r.observe(probe.Note{Kind: probe.NoteTrigger, Name: name, N: int(p)})
+			return r.guard(name+" trigger", fn) == nil
+		}}
 		r.events[name] = e
 	}
 	return e
@@ -91,10 +66,7 @@ func (r *Reactor) addTrigger(p Phase, name string, fn func(done func())) *Trigge
 	if p > After {
 		panic("reactor: no such phase")
 	}
-	e := r.event(name)
-	t := &Trigger{ev: e, phase: p, fn: fn}
-	e.phases[p] = append(e.phases[p], t)
-	return t
+	return &Trigger{r, name, r.event(name).Add(phases.Phase(p), fn)}
 }
 
 // Remove prevents a trigger that has not run yet, also in the midst of a firing
@@ -105,18 +77,11 @@ func (t *Trigger) Remove() error {
 	if t == nil {
 		return ErrTriggerGone
 	}
-	switch {
-	case t.state == triggerPending:
-		list := t.ev.phases[t.phase]
-		for i, x := range list {
-			if x == t {
-				t.ev.phases[t.phase] = append(list[:i:i], list[i+1:]...)
-			}
-		}
-		t.state = triggerRemoved
+	switch t.r.event(t.name).Remove(t.t) {
+	case phases.Removed:
 		return nil
-	case t.state == triggerRan && t.phase == Before && t.ev.state == eventBefore:
-		t.ev.r.log.Warn("removing a trigger that has run already", slog.String("event", t.ev.name))
+	case phases.Running:
+		t.r.log.Warn("removing a trigger that has run already", slog.String("event", t.name))
 		return nil
 	}
 	return ErrTriggerGone
@@ -137,81 +102,8 @@ func (r *Reactor) FireEvent(name string) {
 			_ = r.Stop()
 			return
 		}
-		r.outOfTurn(r.event(name).fire)
+		r.outOfTurn(r.event(name).Fire)
 		return
 	}
-	r.event(name).fire()
-}
-
-func (e *event) fire() {
-	if e.state != eventQuiet {
-		return
-	}
-	e.state = eventBefore
-	e.advance()
-}
-
-// advance runs the before phase and, if nothing is left to wait for, the rest.
-func (e *event) advance() {
-	broken := e.broken
-	for e.state == eventBefore && len(e.phases[Before]) > 0 {
-		e.waiting++
-		finished := false
-		e.run(e.take(Before), func() {
-			if finished || e.broken != broken {
-				return
-			}
-			finished = true
-			e.waiting--
-			if e.waiting == 0 && e.state == eventBefore {
-				e.r.Post(e.resume)
-			}
-		})
-	}
-	if e.waiting == 0 && e.state == eventBefore {
-		e.finish()
-	}
-}
-
-// resume goes on after the last done of the before phase.
-func (e *event) resume() {
-	if e.state == eventBefore && e.waiting == 0 {
-		e.advance()
-	}
-}
-
-func (e *event) finish() {
-	e.state = eventDuring
-	if e.builtin != nil {
-		e.builtin()
-	}
-	for p := During; p <= After; p++ {
-		e.state = eventDuring + eventState(p-During)
-		for len(e.phases[p]) > 0 {
-			e.run(e.take(p), func() {})
-			if e.state == eventQuiet {
-				return // a crash: what has not run stays
-			}
-		}
-	}
-	e.state = eventQuiet
-	if e.ended != nil {
-		e.ended()
-	}
-}
-
-// take removes the first trigger of a phase and marks it run.
-func (e *event) take(p Phase) *Trigger {
-	t := e.phases[p][0]
-	e.phases[p] = e.phases[p][1:]
-	t.state = triggerRan
-	return t
-}
-
-// run calls a trigger; one that panics counts as finished (CORE-32).
-func (e *event) run(t *Trigger, done func()) {
-	e.r.observe(probe.Note{Kind: probe.NoteTrigger, Name: e.name, N: int(t.phase)})
-	if e.r.guard(e.name+" trigger", func() { t.fn(done) }) != nil {
-		done()
-	}
+	r.event(name).Fire()
 }
