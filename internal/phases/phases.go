@@ -29,7 +29,7 @@ type Event struct {
 	triggers [3][]*Trigger
 	state    state
 	waiting  int // Before triggers called and not done
-	broken   int // firings that Reset broke off
+	round    int // a done of an earlier round does nothing
 }
 
 // state is where a firing is.
@@ -112,6 +112,7 @@ func (e *Event) FireWithoutWaiting() {
 	e.advance()
 	if e.state == before {
 		e.waiting = 0
+		e.round++
 		e.finish()
 	}
 }
@@ -121,18 +122,18 @@ func (e *Event) FireWithoutWaiting() {
 func (e *Event) Reset() {
 	if e.state != quiet {
 		e.state, e.waiting = quiet, 0
-		e.broken++
+		e.round++
 	}
 }
 
 // advance runs the triggers of Before and, if none is left to wait for, the rest.
 func (e *Event) advance() {
-	broken := e.broken
+	round := e.round
 	for e.state == before && len(e.triggers[Before]) > 0 {
 		e.waiting++
 		finished := false
 		e.run(e.take(Before), func() {
-			if finished || e.broken != broken {
+			if finished || e.round != round {
 				return
 			}
 			finished = true

@@ -153,10 +153,21 @@ func TestReset(t *testing.T) {
 
 func TestFireWithoutWaiting(t *testing.T) {
 	l := newLoop(t)
-	l.wait("wait")
+	late := l.wait("wait")
 	l.add(phases.During, "during")
 	l.e.FireWithoutWaiting()
 	l.is("wait", "builtin", "during", "ended")
+	l.e.Fire()
+	l.is("builtin", "ended")
+
+	last := l.wait("the next firing")
+	l.e.Fire()
+	late() // it was of the first firing
+	l.turn()
+	l.is("the next firing")
+	last()
+	l.turn()
+	l.is("builtin", "ended")
 
 	done := l.wait("wait")
 	l.add(phases.After, "after")
