@@ -50,6 +50,7 @@ func (d *DelayedCall) Reset(delay time.Duration) {
 	// settled once, at the end of the turn, for all that were postponed in it: so there
 	// is no clock reading here, and the call is never early.
 	if !r.inTurn || !r.timers.Postpone(&d.node, r.turnTime, delay, order) {
+		d.node.Value = d // it may be a copy of the one that had Init
 		r.timers.Set(&d.node, after(r.k.Now(), delay), order)
 	}
 }
