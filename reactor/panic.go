@@ -13,8 +13,8 @@ import (
 // or factory's type, "delayed call", ... Unwrap is the Value if that is an error.
 type PanicError = pool.PanicError
 
-// guard calls fn. If fn panics, the log, the statistics and Config.Panicked are told, and
-// the panic is returned. who panicked is named by nameOf, and only then.
+// guard calls fn. If fn panics, guard reports the panic under the name of who, and returns
+// it. nameOf is called only then.
 func (r *Reactor) guard(who any, fn func()) *PanicError {
 	e := pool.Catch(fn)
 	if e != nil {
@@ -24,7 +24,7 @@ func (r *Reactor) guard(who any, fn func()) *PanicError {
 	return e
 }
 
-// protect is guard for an fn with a result: it makes a panic an error.
+// protect is guard for an fn with results. It turns a panic into an error.
 func protect[T any](r *Reactor, who any, fn func() (T, error)) (v T, err error) {
 	if e := r.guard(who, func() { v, err = fn() }); e != nil {
 		err = e
@@ -32,7 +32,7 @@ func protect[T any](r *Reactor, who any, fn func() (T, error)) (v T, err error) 
 	return v, err
 }
 
-// report tells of a panic whose In is complete.
+// report counts e and tells the observer, the log and Config.Panicked.
 func (r *Reactor) report(e *PanicError) {
 	r.stats.Panics++
 	r.observe(probe.Note{Kind: probe.NotePanic, Err: e})

@@ -24,13 +24,12 @@ const (
 	woken
 )
 
-// Post has fn called on the loop's goroutine. It may be called from any
-// goroutine, the loop's own included, and never calls fn itself (THR-1, THR-2).
-// Functions are called in the order of posting; those posted by one of them
-// wait for the next turn (THR-3). A loop that sleeps is woken, by one system
-// call however many are posted. A panic in fn is logged and the rest run
-// (THR-7). Before Run it waits for the loop; after the reactor has stopped it is
-// never called.
+// Post has fn called on the loop's goroutine. It may be called from any goroutine, the
+// loop's own included, and never calls fn itself (THR-1, THR-2). Functions are called in the
+// order of posting. A function that is posted by one of them waits for the next turn
+// (THR-3). A loop that sleeps is woken, by one system call for any number of functions. A
+// panic in fn is logged, and the rest run (THR-7). Before Run, fn waits for the loop. After
+// the reactor has stopped, fn is never called.
 func (r *Reactor) Post(fn func()) {
 	if fn == nil {
 		panic("reactor: Post of nil")
@@ -49,7 +48,7 @@ func (r *Reactor) Post(fn func()) {
 	}
 }
 
-// close drops what is queued, and lets nothing more be.
+// close marks the reactor stopped and drops the queue. Post adds nothing after it.
 func (p *posts) close(r *Reactor) {
 	p.mu.Lock()
 	r.life.Store(int32(lifeStopped))
@@ -58,15 +57,15 @@ func (p *posts) close(r *Reactor) {
 	p.mu.Unlock()
 }
 
-// wake rouses the loop if it sleeps or is about to.
+// wake wakes the loop if it sleeps or is about to.
 func (r *Reactor) wake() {
 	if r.posts.sleep.Load() == asleep && r.posts.sleep.CompareAndSwap(asleep, woken) {
 		r.k.Wake()
 	}
 }
 
-// runPosted calls what had been posted when it began. Inside a posted function,
-// where a shutdown may be, it first calls the rest of the batch.
+// runPosted calls the functions that had been posted when it began. A shutdown may call it
+// inside a posted function. Then it calls the rest of the batch in progress first.
 func (r *Reactor) runPosted() {
 	p := &r.posts
 	for r.guard(postedFunction, r.runBatch) != nil {
@@ -106,10 +105,9 @@ func (r *Reactor) runBatch() {
 	}
 }
 
-// Ask has fn called on the loop's goroutine and returns what it returns. It is
-// for other goroutines: on the loop's own it would wait for ever (THR-21). If
-// the reactor stops first, or fn panics, it returns ErrStopped or a
-// [*PanicError].
+// Ask has fn called on the loop's goroutine and returns its results. It is for other
+// goroutines: on the loop's own it would wait for ever (THR-21). It fails with ErrStopped if
+// the reactor stops first, and with a [*PanicError] if fn panics.
 func Ask[T any](r *Reactor, fn func() (T, error)) (T, error) {
 	return AskLater(r, func(done func(T, error)) {
 		v, err := protect(r, askedFunction, fn)
@@ -117,8 +115,8 @@ func Ask[T any](r *Reactor, fn func() (T, error)) (T, error) {
 	})
 }
 
-// AskLater is Ask for an fn that hands its result to done, on the loop's
-// goroutine, when it has one. Calls of done after the first do nothing.
+// AskLater is Ask for an fn whose result comes later: fn, or what it starts, calls done with
+// it, on the loop's goroutine. Calls of done after the first do nothing.
 func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 	type answer struct {
 		v   T

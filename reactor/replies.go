@@ -1,16 +1,15 @@
 package reactor
 
-// replies are streams that received something, and only have a short answer to send.
-// The answers go out some at a time, because reading several sockets and then writing
-// several is faster than taking turns: the system's code for the one pushes that for
-// the other out of the processor's caches.
+// replies holds streams that received something and have only a short answer to send.
+// Reading several sockets and then writing several is faster than alternating, because the
+// system's code for reading and for writing push each other out of the processor's caches.
 type replies struct {
-	s         [16]*Stream // more gains nothing, and would keep the first waiting
+	s         [16]*Stream // more would be no faster, and delay the first
 	first, to int
 }
 
-// replyLimit is the longest answer to hold back. A longer one had better be sent
-// while it is in the cache itself.
+// replyLimit is the length of the longest answer that is held back. A longer one is sent
+// at once, while its bytes are in the cache.
 const replyLimit = 2 << 10
 
 func (q *replies) held() bool { return q.first < q.to }
@@ -21,8 +20,8 @@ func (q *replies) hold(s *Stream) {
 	q.to++
 }
 
-// sendReplies settles the streams held. After a panic it goes on behind the one at
-// fault.
+// sendReplies settles the streams held. If one panics, the next call goes on with the one
+// after it.
 func (r *Reactor) sendReplies() {
 	q := &r.replies
 	for q.first < q.to {
@@ -35,7 +34,7 @@ func (r *Reactor) sendReplies() {
 	q.first, q.to = 0, 0
 }
 
-// hasReply tells whether all that is to be done for s is to send a short answer.
+// hasReply tells whether s has nothing to do but to send a short answer.
 func (s *Stream) hasReply() bool {
 	return s.out.Len() > 0 && s.out.Len() <= replyLimit && s.steady()
 }

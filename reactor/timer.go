@@ -9,9 +9,10 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// DelayedCall is a function to be called later on the loop's goroutine. It is
-// for that goroutine only (TIME-26). The zero value needs [DelayedCall.Init];
-// embedded in its owner and reset for ever it never allocates.
+// DelayedCall is a function to be called later on the loop's goroutine. It may be used on
+// that goroutine only (TIME-26). The zero value needs [DelayedCall.Init]. A DelayedCall that
+// is embedded in its owner can be reset for ever and never allocates. While it is
+// pending it must not be copied.
 type DelayedCall struct {
 	node timerheap.Node[*DelayedCall]
 	r    *Reactor
@@ -27,10 +28,10 @@ func (d *DelayedCall) Init(r *Reactor, fn func()) {
 	d.r, d.fn = r, fn
 }
 
-// CallLater schedules fn to be called once, after delay: never inside CallLater,
-// never early, earlier ones first and equals in the order they were scheduled
-// (TIME-9, TIME-10, TIME-19). A delay of zero or less means the next chance, which is
-// never in the same round of delayed calls (TIME-8). A panic in fn is logged
+// CallLater schedules fn to be called once, after delay. fn is never called inside
+// CallLater, and never early. Calls are made in the order of their due times, equals in the
+// order they were scheduled (TIME-9, TIME-10, TIME-19). A delay of zero or less means the
+// next round of delayed calls, never the one in progress (TIME-8). A panic in fn is logged,
 // and the other calls go on (TIME-11).
 func (r *Reactor) CallLater(delay time.Duration, fn func()) *DelayedCall {
 	d := new(DelayedCall)
@@ -39,16 +40,16 @@ func (r *Reactor) CallLater(delay time.Duration, fn func()) *DelayedCall {
 	return d
 }
 
-// Reset schedules d for delay from now, whatever it was before: pending, called
-// or cancelled. Zero or less means the next chance. Postponing costs a store;
+// Reset schedules d for delay from now. d may be pending, called or cancelled before. A
+// delay of zero or less means the next round of delayed calls. Postponing costs a store,
 // anything else O(log n).
 func (d *DelayedCall) Reset(delay time.Duration) {
 	r := d.r
 	delay = max(delay, 0)
 	order := r.timers.next()
-	// In a turn, a call that can only move later is postponed. When exactly it is due is
-	// settled once, at the end of the turn, for all that were postponed in it: so there
-	// is no clock reading here, and the call is never early.
+	// In a turn, a call that can only move later is postponed. The end of the turn gives
+	// all postponed calls their due times, from one clock reading. So this costs no clock
+	// reading, and the call is never early.
 	if !r.inTurn || !r.timers.Postpone(&d.node, r.turnTime, delay, order) {
 		d.node.Value = d // it may be a copy of the one that had Init
 		r.timers.Set(&d.node, after(r.k.Now(), delay), order)
@@ -63,8 +64,8 @@ func after(t, delay time.Duration) time.Duration {
 	return t + delay
 }
 
-// Delay moves a pending call by so much, later or, if negative, sooner
-// (TIME-18). It returns false, and does nothing, if d is not pending.
+// Delay moves a pending call later by so much, or sooner if that is negative (TIME-18). If
+// d is not pending, Delay does nothing and returns false.
 func (d *DelayedCall) Delay(by time.Duration) bool {
 	if !d.Active() {
 		return false
@@ -73,15 +74,15 @@ func (d *DelayedCall) Delay(by time.Duration) bool {
 	if by > 0 {
 		due = after(due, by)
 	} else {
-		// In the past is as good as now, and keeps its place behind what is due.
+		// A due time in the past means now: d must not overtake calls that are due.
 		due = max(due+by, d.r.turnTime)
 	}
 	d.r.timers.Set(&d.node, due, d.r.timers.next())
 	return true
 }
 
-// Cancel prevents the call. It returns true if d was pending; a cancelled call
-// never runs, also when it was due in this very turn (TIME-14).
+// Cancel prevents the call, and returns true if d was pending. A cancelled call never runs,
+// even if it is due in the turn in progress (TIME-14).
 func (d *DelayedCall) Cancel() bool {
 	if !d.Active() {
 		return false
@@ -93,8 +94,8 @@ func (d *DelayedCall) Cancel() bool {
 // Active tells whether the call is still to come.
 func (d *DelayedCall) Active() bool { return d.node.Active() }
 
-// Due is when a pending call will be made, by the reactor's clock, with every
-// postponement counted (TIME-17); zero if it is not pending.
+// Due is when a pending call is due, by the reactor's clock and with every postponement
+// counted (TIME-17). It is zero if d is not pending.
 func (d *DelayedCall) Due() time.Duration {
 	switch d.node.State() {
 	case timerheap.Waiting:
@@ -105,8 +106,7 @@ func (d *DelayedCall) Due() time.Duration {
 	return 0
 }
 
-// String tells the state, and the time left if d is pending. It never fails
-// (TIME-25).
+// String tells the state, and the time left if d is pending. It never fails (TIME-25).
 func (d *DelayedCall) String() string {
 	switch d.node.State() {
 	case timerheap.Waiting, timerheap.Postponed:
@@ -119,7 +119,7 @@ func (d *DelayedCall) String() string {
 	return "DelayedCall(idle)"
 }
 
-// DelayedCalls is every pending call, in no promised order (TIME-16).
+// DelayedCalls returns all pending calls, in no promised order (TIME-16).
 func (r *Reactor) DelayedCalls() []*DelayedCall {
 	calls := make([]*DelayedCall, 0, r.timers.Len())
 	for n := range r.timers.All() {
@@ -134,14 +134,14 @@ type timers struct {
 	seq uint64 // order of the last call scheduled
 }
 
-// next is the order of a call that is scheduled now: behind all others.
+// next is the order of a call that is scheduled now. It is behind all others.
 func (t *timers) next() uint64 {
 	t.seq++
 	return t.seq
 }
 
-// runDue makes the calls that are due at one reading of the clock. Those that
-// are scheduled meanwhile wait for the next turn.
+// runDue makes the calls that are due at one reading of the clock. Calls that are
+// scheduled meanwhile wait for the next turn.
 func (r *Reactor) runDue() {
 	if r.timers.Len() == 0 {
 		return

@@ -46,18 +46,18 @@ func (r *Reactor) event(name string) *phases.Event {
 	return e
 }
 
-// AddTrigger has fn called once when the event is fired, in phase p, after those
-// added earlier to that phase (CORE-30, CORE-35). One added during a firing runs
-// in it if its phase is not over (CORE-39). A panic in fn is logged and the rest
-// run (CORE-34). Another Phase than the three panics.
+// AddTrigger has fn called once when the event is fired, in phase p, after the functions
+// added earlier to that phase (CORE-30, CORE-35). A trigger that is added during a firing
+// runs in it if its phase is not over (CORE-39). A panic in fn is logged, and the rest run
+// (CORE-34). AddTrigger panics if p is none of the three phases.
 func (r *Reactor) AddTrigger(p Phase, name string, fn func()) *Trigger {
 	return r.addTrigger(p, name, func(done func()) { fn(); done() })
 }
 
-// AddWaitTrigger is AddTrigger in the phase Before for an fn that takes its
-// time: the phase is over only when each fn of it has called its done, on the
-// loop's goroutine. All are called first and then awaited together (CORE-31); the
-// loop goes on turning meanwhile (CORE-10, CORE-24).
+// AddWaitTrigger is AddTrigger in the phase Before, for an fn that takes time. The phase is
+// over only when every such fn has called its done, on the loop's goroutine. All are called
+// first and then awaited together (CORE-31). Meanwhile the loop goes on turning (CORE-10,
+// CORE-24).
 func (r *Reactor) AddWaitTrigger(name string, fn func(done func())) *Trigger {
 	return r.addTrigger(Before, name, fn)
 }
@@ -69,10 +69,10 @@ func (r *Reactor) addTrigger(p Phase, name string, fn func(done func())) *Trigge
 	return &Trigger{r, name, r.event(name).Add(phases.Phase(p), fn)}
 }
 
-// Remove prevents a trigger that has not run yet, also in the midst of a firing
-// (CORE-37). It fails with ErrTriggerGone if the trigger was removed or has run;
-// but for a Before trigger that has run while its phase lasts it only logs a
-// warning (CORE-36, CORE-38).
+// Remove prevents a trigger that has not run yet, also during a firing (CORE-37). It fails
+// with ErrTriggerGone if the trigger was removed or has run. There is one exception: for a
+// Before trigger that has run, while its phase lasts, it only logs a warning (CORE-36,
+// CORE-38).
 func (t *Trigger) Remove() error {
 	if t == nil {
 		return ErrTriggerGone
@@ -87,11 +87,10 @@ func (t *Trigger) Remove() error {
 	return ErrTriggerGone
 }
 
-// FireEvent runs the triggers of an event: all of Before, then, when they are
-// done, During and After. An event without triggers, or one that is being fired
-// already, does nothing. Firing Shutdown by hand tears down a reactor that does not
-// run (CORE-42), which must not be in a callback of Turn; on one that runs it is
-// Stop.
+// FireEvent runs the triggers of an event: all of Before and, when they are done, During and
+// After. It does nothing for an event that has no triggers or is being fired already. Firing
+// Shutdown on a reactor that runs is Stop. On one that does not run, it shuts the reactor
+// down (CORE-42); in a callback of Turn that panics.
 func (r *Reactor) FireEvent(name string) {
 	if name == Shutdown {
 		if r.inTurn && r.is(lifeFresh) {
