@@ -188,17 +188,23 @@ func (p *Pool) Submit(task func()) error {
 // of done goes to Config.Panicked. Where fn calls runtime.Goexit, done is not
 // called. Errors are as with Submit; neither is called then. To have the result on a loop, let done post it there.
 func Call[T any](p *Pool, fn func() (T, error), done func(T, error)) error {
+	return p.Submit(Task(fn, done))
+}
+
+// Task returns what [Call] submits: a function that calls fn, and then done with what fn
+// returned, or with a [*PanicError].
+func Task[T any](fn func() (T, error), done func(T, error)) func() {
 	if fn == nil || done == nil {
-		panic("pool: Call of a nil function")
+		panic("pool: Task of a nil function")
 	}
-	return p.Submit(func() {
+	return func() {
 		var v T
 		var err error
 		if e := catchTask(func() { v, err = fn() }); e != nil {
 			err = e
 		}
 		done(v, err)
-	})
+	}
 }
 
 // Stats counts workers and tasks, all at one moment (THR-28).

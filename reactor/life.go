@@ -63,7 +63,7 @@ func (r *Reactor) started() {
 	if !r.life.CompareAndSwap(int32(lifeStarting), int32(lifeRunning)) {
 		r.life.CompareAndSwap(int32(lifeStartingAsked), int32(lifeRunningAsked))
 	}
-	r.pool.start()
+	r.work.start()
 	r.takeSignals()
 }
 
@@ -154,7 +154,7 @@ func (r *Reactor) releaseSignals() {
 func (r *Reactor) ending() {
 	r.life.Store(int32(lifeEnding))
 	r.disconnectAll()
-	r.AddTrigger(During, Shutdown, r.joinPool)
+	r.AddTrigger(During, Shutdown, r.joinWorkers)
 }
 
 // ended follows the last After trigger of shutdown.

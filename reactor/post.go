@@ -122,6 +122,9 @@ func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 		v   T
 		err error
 	}
+	if r.work.busy.Load() {
+		panic("reactor: Ask in blocking work that the kernel does on the loop's goroutine: the answer could never come; use Post")
+	}
 	c := make(chan answer, 1)
 	done := func(v T, err error) {
 		select {

@@ -50,9 +50,9 @@ type Reactor struct {
 
 	events    map[string]*phases.Event
 	factories map[Factory]int      // uses of those that want to know
-	locals    map[reflect.Type]any // nil until there is one
+	shared    map[reflect.Type]any // nil until there is one
 	watches   watches
-	pool      reactorPool
+	work      workforce
 	reserve   reserve
 
 	waitErr    error // why the kernel ended the run
@@ -92,7 +92,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 		r.chunks.Note = r.noteChunk
 	}
 	r.posts.bell.L = &r.posts.mu
-	r.pool.init(r)
+	r.work.init(r)
 	r.reserve.init(r)
 	r.event(Startup).Builtin = r.started
 	e := r.event(Shutdown)
@@ -121,7 +121,7 @@ func (r *Reactor) Turn(timeout time.Duration) error {
 	if r.inTurn || !r.mayTurn() {
 		panic("reactor: Turn inside Turn")
 	}
-	r.pool.start()
+	r.work.start()
 	r.turn(timeout, waitIfIdle)
 	r.endCrash()
 	if r.is(lifeStopped) {

@@ -49,13 +49,13 @@ func (r *Reactor) Resolve(name string, done func([]netip.Addr, error)) (cancel f
 var errNoAddresses = kernel.Sentinel("no addresses")
 
 // SystemResolver is the Resolver that asks the system, as package net does, in
-// the reactor's pool.
+// Workers of its own.
 type SystemResolver struct{}
 
-// Resolve looks name up in the pool. After cancel the look-up is told to end.
+// Resolve looks name up off the loop. After cancel the look-up is told to end.
 func (SystemResolver) Resolve(r *Reactor, name string, done func([]netip.Addr, error)) (cancel func()) {
 	ctx, stop := context.WithCancel(context.Background())
-	InThread(r, func() ([]netip.Addr, error) {
+	Work(r.work.lookUps, func() ([]netip.Addr, error) {
 		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		for i, ip := range ips {
 			ips[i] = ip.Unmap()

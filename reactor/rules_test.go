@@ -54,8 +54,8 @@ func TestOneGoroutine(t *testing.T) {
 		r.Resolve("127.0.0.1", func([]netip.Addr, error) { seen("resolved")() })
 		reactor.InThread(r, func() (string, error) { return goroutine(), nil }, func(off string, _ error) {
 			seen("result")()
-			if off == on["result"] {
-				t.Error("X-1: work for a thread was done on the loop")
+			if (off == on["result"]) != w.Simulated() {
+				t.Error("X-1: work for a thread was done on the loop, or in a simulation on a thread")
 			}
 		})
 		r.CallInThread(func() { r.Post(seen("posted")) })

@@ -244,7 +244,7 @@ func TestPostedPanics(t *testing.T) {
 }
 
 func TestPoolThreadWakesLoop(t *testing.T) {
-	worlds(t, func(t *testing.T, w testworld.World) {
+	nativeWorlds(t, "threads of a pool", func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)
 		r := testworld.New(t, k, reactor.Config{})
 		asleep := make(chan struct{})
@@ -282,7 +282,7 @@ func TestPoolThreadWakesLoop(t *testing.T) {
 }
 
 func TestPoolLife(t *testing.T) {
-	worlds(t, func(t *testing.T, w testworld.World) {
+	nativeWorlds(t, "threads of a pool", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{PoolSize: 1})
 		p := r.Pool()
 		var ran, queued atomic.Bool
@@ -361,7 +361,7 @@ func occupy(t *testing.T, r *reactor.Reactor, n int) (release func()) {
 }
 
 func TestPoolSize(t *testing.T) {
-	worlds(t, func(t *testing.T, w testworld.World) {
+	nativeWorlds(t, "threads of a pool", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		if p := r.Pool(); p == nil || p != r.Pool() {
 			t.Error("THR-10: none, or two pools")
@@ -411,7 +411,7 @@ func TestPoolSize(t *testing.T) {
 }
 
 func TestResultsDuringShutdown(t *testing.T) {
-	worlds(t, func(t *testing.T, w testworld.World) {
+	nativeWorlds(t, "threads of a pool", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{PoolSize: 2})
 		var s steps
 		release := make(chan struct{})
@@ -446,7 +446,7 @@ func TestResultsDuringShutdown(t *testing.T) {
 // TestBatchAroundShutdown has the shutdown end inside a posted function, with more
 // of the same batch behind it.
 func TestBatchAroundShutdown(t *testing.T) {
-	worlds(t, func(t *testing.T, w testworld.World) {
+	nativeWorlds(t, "threads of a pool", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		asked := make(chan error, 1)
@@ -485,7 +485,7 @@ func TestInThread(t *testing.T) {
 			fn   func() (string, error)
 			want func(string, error) bool
 		}{
-			{"a result", func() (string, error) { return goroutineName(), nil }, func(s string, err error) bool { return err == nil && s != "" && s != loop }},
+			{"a result", func() (string, error) { return goroutineName(), nil }, func(s string, err error) bool { return err == nil && s != "" && (s == loop) == w.Simulated() }},
 			{"an error", func() (string, error) { return "", broken }, func(_ string, err error) bool { return err == broken }},
 			{"a panic", func() (string, error) { panic(broken) }, func(_ string, err error) bool {
 				var p *reactor.PanicError

@@ -92,6 +92,15 @@ func New(seed uint64) *Net {
 	return n
 }
 
+// Of is the network that k, or the kernel inside its wrappers, belongs to; nil if it is not a
+// simulated kernel.
+func Of(k kernel.Kernel) *Net {
+	if s, ok := kernel.As[*simKernel](k); ok {
+		return s.n
+	}
+	return nil
+}
+
 // OpenKernel is New(seed).Kernel().
 func OpenKernel(seed uint64) kernel.Kernel { return New(seed).Kernel() }
 

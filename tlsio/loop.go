@@ -37,7 +37,7 @@ type loop struct {
 type loops map[Options]*loop
 
 func loopOf(r *reactor.Reactor, o Options) *loop {
-	all := reactor.Local(r, func() loops { return make(loops) })
+	all := reactor.Shared(r, func() loops { return make(loops) })
 	l := all[o]
 	if l == nil {
 		l = newLoop(r, o)

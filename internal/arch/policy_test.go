@@ -75,13 +75,13 @@ var bans = []ban{
 	{
 		what: "go",
 		except: exceptions{
-			"reactor/pool.go": "joins the pool at shutdown while the loop still answers its workers",
-			"pool":            "its workers are what blocking work runs on",
-			"kernel/native":   "signals arrive on a goroutine of their own",
-			"testworld":       "real worlds run beside the test",
-			"cmd/whorl":       "a program may read a terminal while its loop runs",
-			"sim/fleet":       "processes say what became of their seeds while the loop runs, and a worker ends when its parent does, even during a run",
-			"sim/test.go":     "runs of different seeds share nothing, so that several go at a time",
+			"reactor/workers.go": "joins the pool at shutdown while the loop still answers its workers",
+			"pool":               "its workers are what blocking work runs on",
+			"kernel/native":      "signals arrive on a goroutine of their own",
+			"testworld":          "real worlds run beside the test",
+			"cmd/whorl":          "a program may read a terminal while its loop runs",
+			"sim/fleet":          "processes say what became of their seeds while the loop runs, and a worker ends when its parent does, even during a run",
+			"sim/test.go":        "runs of different seeds share nothing, so that several go at a time",
 		},
 		because: "one goroutine owns the loop's world; work for others goes through the pool",
 	},
@@ -169,7 +169,7 @@ var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory
 // factories have. They are looked for through wrappers: kernel.As, kernel.ConnAs, reactor.As,
 // reactor.ProtocolAs, reactor.FactoryAs.
 var capabilities = []string{
-	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Reserver", "kernel.Signals", "kernel.Named",
+	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Reserver", "kernel.Signals", "kernel.Worker", "kernel.Named",
 	"kernel/probe.Observer", "kernel/probe.Forcer",
 	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",

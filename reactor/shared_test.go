@@ -15,18 +15,18 @@ func TestLocal(t *testing.T) {
 		made := 0
 		first := func() *mine { made++; return &mine{made} }
 		a := w.New(t, reactor.Config{})
-		one := reactor.Local(a, first)
-		if again := reactor.Local(a, first); again != one || made != 1 {
+		one := reactor.Shared(a, first)
+		if again := reactor.Shared(a, first); again != one || made != 1 {
 			t.Errorf("%p, then %p; made %d times", one, again, made)
 		}
-		if o := reactor.Local(a, func() other { return other{7} }); o.n != 7 {
+		if o := reactor.Shared(a, func() other { return other{7} }); o.n != 7 {
 			t.Errorf("of another type: %v", o)
 		}
-		if o := reactor.Local(a, func() other { return other{8} }); o.n != 7 {
+		if o := reactor.Shared(a, func() other { return other{8} }); o.n != 7 {
 			t.Errorf("of another type, again: %v", o)
 		}
 		b := w.New(t, reactor.Config{})
-		if two := reactor.Local(b, first); two == one || made != 2 {
+		if two := reactor.Shared(b, first); two == one || made != 2 {
 			t.Errorf("another reactor has %p too; made %d times", two, made)
 		}
 	})
