@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 )
@@ -32,7 +31,7 @@ func newWorld(hosts int) (*world, error) {
 
 // dial has p speak from one host to another.
 func (w *world) dial(from, to int, p reactor.Protocol) {
-	f := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p })
+	f := reactor.One(p)
 	w.hosts[from].Reactor.Dial(w.hosts[to].Addr(worldPort), f, nil, func(reactor.Protocol, error) {})
 }
 

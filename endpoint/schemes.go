@@ -56,7 +56,7 @@ type Client interface {
 // ConnectProtocol connects p to c. done gets p, or an error (EP-9). Otherwise it is
 // c.Connect; see [Client].
 func ConnectProtocol(c Client, r *reactor.Reactor, p reactor.Protocol, done func(reactor.Protocol, error)) (cancel func()) {
-	return c.Connect(r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }), done)
+	return c.Connect(r, reactor.One(p), done)
 }
 
 // Checker is implemented by schemes that verify their arguments. Check is called once

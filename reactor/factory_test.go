@@ -66,3 +66,18 @@ func TestFactoryAroundFactory(t *testing.T) {
 		}
 	})
 }
+
+// One gives every connection the same protocol, and Each a new one (PROTO-3).
+func TestOneAndEach(t *testing.T) {
+	p := &end{}
+	f := reactor.One(p)
+	for range 2 {
+		if got := f.BuildProtocol(kernel.Addr{}); got != reactor.Protocol(p) {
+			t.Errorf("One built %v, want %v", got, p)
+		}
+	}
+	f = reactor.Each[end]()
+	if a, b := f.BuildProtocol(kernel.Addr{}), f.BuildProtocol(kernel.Addr{}); a == b {
+		t.Errorf("Each built the same twice")
+	}
+}

@@ -174,7 +174,7 @@ func (h *halfEnd) WriteConnectionLost() {
 
 // one is the factory of a single protocol.
 func one(p reactor.Protocol) reactor.Factory {
-	return reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p })
+	return reactor.One(p)
 }
 
 // listen listens on a free port of the loopback.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
@@ -119,7 +118,7 @@ func TestPiping(t *testing.T) {
 		r.Dial(target.Addr(), one(&out), nil, nil)
 		until(t, r, func() bool { return out.s != nil && reader.T != nil })
 		through := &relay{to: out.s}
-		front := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return through }), nil)
+		front := listen(t, r, reactor.One(through), nil)
 		reading, _ := reactor.As[reactor.Producer](reader.T)
 		reading.PauseProducing()
 		sender.onMade = func() { sender.s.Write(sent); sender.s.Close() }

@@ -46,6 +46,13 @@ func Each[T any, P interface {
 	return FactoryFunc(func(kernel.Addr) Protocol { return P(new(T)) })
 }
 
+// One is the factory that returns the same p for every connection. A protocol serves one
+// connection at a time, so One is for a client, or for a port that has one connection at a
+// time.
+func One(p Protocol) Factory {
+	return FactoryFunc(func(kernel.Addr) Protocol { return p })
+}
+
 // StartStopper is what a Factory may also be, to learn when it comes into use
 // and when it is no longer used: StartFactory when its first port or connector
 // starts, StopFactory when its last has ended (TCP-14, PROTO-4). The factory

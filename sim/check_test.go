@@ -61,7 +61,7 @@ func brittle() sim.World {
 }
 
 func single(p reactor.Protocol) reactor.Factory {
-	return reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p })
+	return reactor.One(p)
 }
 
 // quiet unsets what the environment may say.

@@ -58,7 +58,7 @@ func follow(h *sim.Host, srv kernel.Addr, now **sumClient) {
 	c := new(sumClient)
 	c.lost = func(error) { h.Reactor.CallLater(time.Second, func() { follow(h, srv, now) }) }
 	*now = c
-	h.Reactor.Dial(srv, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return c }), nil,
+	h.Reactor.Dial(srv, reactor.One(c), nil,
 		func(_ reactor.Protocol, err error) {
 			if err != nil {
 				c.lost(err)

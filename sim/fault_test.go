@@ -37,7 +37,7 @@ type watcher struct {
 
 func (w *watcher) connect() {
 	w.say("connecting")
-	w.host.Reactor.Dial(w.to, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return w }), nil,
+	w.host.Reactor.Dial(w.to, reactor.One(w), nil,
 		func(_ reactor.Protocol, err error) {
 			if err != nil {
 				w.say("nobody there")

@@ -79,7 +79,7 @@ func TestInvariantPrefix(t *testing.T) {
 	for name, spoil := range map[string]func(*sim.Net) bool{"changed": sim.Corrupt, "lost": sim.LoseTail} {
 		t.Run(name, func(t *testing.T) {
 			q, p := new(recorder), new(recorder)
-			n, srv, cli := two(t, 1, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return q }))
+			n, srv, cli := two(t, 1, reactor.One(q))
 			dial(cli, srv.Addr(7), p)
 			must(t, n, func() bool { return p.T != nil && q.T != nil })
 			text := make([]byte, 200_000)

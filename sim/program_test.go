@@ -21,7 +21,7 @@ func TestPauseFillsBuffers(t *testing.T) {
 	n, srv, cli := two(t, 1, nil)
 	n.Options.SendBuffer, n.Options.RecvBuffer = 3000, 2000
 	p := new(recorder)
-	serve(t, srv, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }))
+	serve(t, srv, reactor.One(p))
 	s := raw(t, n, cli, srv.Addr(7))
 	must(t, n, func() bool { return p.T != nil })
 	srv.Pause()

@@ -122,7 +122,7 @@ func TestResets(t *testing.T) {
 		serve(t, srv, echoes())
 		p := &retrier{want: bytes.Repeat([]byte("again and "), 1000)}
 		p.redial = func() {
-			cli.Reactor.Dial(srv.Addr(7), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }), nil,
+			cli.Reactor.Dial(srv.Addr(7), reactor.One(p), nil,
 				func(_ reactor.Protocol, err error) {
 					if err != nil {
 						p.redial()

@@ -175,7 +175,7 @@ func (x *transfer) talk(cli *sim.Host, clients []*client, servers *[]*answerer, 
 	questions := map[string]int{}
 	for _, p := range clients {
 		questions[string(p.pump.rest)]++
-		cli.Reactor.Dial(kernel.HostAddr("srv", 7), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }),
+		cli.Reactor.Dial(kernel.HostAddr("srv", 7), reactor.One(p),
 			&reactor.DialConfig{StreamConfig: cfg}, nil)
 	}
 	wants := make([][]byte, len(clients))

@@ -53,7 +53,7 @@ func echoes() reactor.Factory {
 // dial connects p.
 func dial(h *sim.Host, a kernel.Addr, p reactor.Protocol) (err *error) {
 	err = new(error)
-	h.Reactor.Dial(a, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }), nil,
+	h.Reactor.Dial(a, reactor.One(p), nil,
 		func(_ reactor.Protocol, e error) { *err = e })
 	return err
 }

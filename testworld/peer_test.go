@@ -41,7 +41,7 @@ func serve(t testing.TB, w testworld.World, e *talker) (*reactor.Reactor, kernel
 	t.Helper()
 	r := w.New(t, reactor.Config{})
 	at := kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
-	p, err := r.Listen(at, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return e }), nil)
+	p, err := r.Listen(at, reactor.One(e), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestListener(t *testing.T) {
 		l := w.Listener(t, r)
 		var a, b talker
 		dial := func(e *talker) {
-			r.Dial(l.Addr(), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return e }), nil, nil)
+			r.Dial(l.Addr(), reactor.One(e), nil, nil)
 		}
 		dial(&a)
 		p := l.Accept()

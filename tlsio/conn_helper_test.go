@@ -190,7 +190,7 @@ func (h *halfEnd) WriteConnectionLost() {
 
 // one is the factory of a single protocol.
 func one(p reactor.Protocol) reactor.Factory {
-	return reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p })
+	return reactor.One(p)
 }
 
 // plain connects two protocols, or factories of TLS around them, without waiting.

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -39,7 +38,7 @@ func TestReloadOnWire(t *testing.T) {
 	visit := func(host string) *visitor {
 		t.Helper()
 		v := new(visitor)
-		f := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return v })
+		f := reactor.One(v)
 		cli.Reactor.Dial(srv.Addr(7), tlsio.Client(client(t, host, ca, tlsio.ClientOptions{}), f, nil), nil, func(reactor.Protocol, error) {})
 		if err := w.net.RunUntil(func() bool { return v.err != nil }, time.Minute); err != nil {
 			t.Fatal(err)

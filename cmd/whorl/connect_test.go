@@ -30,7 +30,7 @@ func join(t *testing.T, r *reactor.Reactor, a kernel.Addr, from io.Reader, to io
 		}
 		o.over, o.err = true, err
 	}
-	r.Dial(a, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return u }), nil, nil)
+	r.Dial(a, reactor.One(u), nil, nil)
 	return o
 }
 

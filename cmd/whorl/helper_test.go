@@ -116,7 +116,7 @@ func listen(t *testing.T, r *reactor.Reactor, f reactor.Factory) kernel.Addr {
 // dial connects p to a and turns r until it is made.
 func dial(t *testing.T, r *reactor.Reactor, a kernel.Addr, p *peer) *peer {
 	t.Helper()
-	r.Dial(a, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }), nil, func(_ reactor.Protocol, err error) {
+	r.Dial(a, reactor.One(p), nil, func(_ reactor.Protocol, err error) {
 		if err != nil {
 			t.Errorf("dial: %v", err)
 		}

@@ -227,7 +227,7 @@ func TestEchoEndsCleanly(t *testing.T) {
 			made = true
 			tr.(reactor.HalfCloser).CloseWrite()
 		}, lost: func(err error) { got = err }}
-		r.Dial(listen(t, r, reactor.Each[Echo]()), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return c }), nil, nil)
+		r.Dial(listen(t, r, reactor.Each[Echo]()), reactor.One(c), nil, nil)
 		until(t, r, func() bool { return got != nil })
 		if !made || got != io.EOF {
 			t.Errorf("lost with %v, want io.EOF", got)

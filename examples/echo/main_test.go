@@ -25,7 +25,7 @@ func TestEcho(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := new(caller)
-			r.Dial(port.Addr(), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return c }), nil, nil)
+			r.Dial(port.Addr(), reactor.One(c), nil, nil)
 			testworld.Until(t, func() bool { return c.T != nil }, r)
 			c.T.Write([]byte("hello"))
 			testworld.Until(t, func() bool { return c.heard == "hello" }, r)

@@ -80,7 +80,7 @@ func TestCluster(t *testing.T) {
 				return leader != nil
 			}, r)
 			c := new(caller)
-			r.Dial(leader.Nodes[leader.ID-1], reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return c }), nil, nil)
+			r.Dial(leader.Nodes[leader.ID-1], reactor.One(c), nil, nil)
 			testworld.Until(t, func() bool { return c.T != nil }, r)
 			c.T.Write([]byte("add hello\nlen\n"))
 			testworld.Until(t, func() bool { return strings.Count(c.heard, "\n") == 2 }, r)

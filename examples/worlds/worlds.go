@@ -34,7 +34,7 @@ func alive(h *sim.Host, r *reactor.Reactor) bool { return h.Up() && h.Reactor ==
 
 // dial connects p.
 func dial(r *reactor.Reactor, to kernel.Addr, p reactor.Protocol, failed func(error)) {
-	r.Dial(to, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }), nil,
+	r.Dial(to, reactor.One(p), nil,
 		func(_ reactor.Protocol, err error) {
 			if err != nil {
 				failed(err)

@@ -28,7 +28,7 @@ func TestRoom(t *testing.T) {
 			}
 			enter := func(line string) *visitor {
 				v := new(visitor)
-				r.Dial(port.Addr(), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return v }), nil, nil)
+				r.Dial(port.Addr(), reactor.One(v), nil, nil)
 				testworld.Until(t, func() bool { return v.T != nil }, r)
 				v.T.Write([]byte(line))
 				return v

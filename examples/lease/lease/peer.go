@@ -41,7 +41,7 @@ func (p *peer) vote() int64 {
 }
 
 func (p *peer) dial() {
-	build := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p })
+	build := reactor.One(p)
 	limit := &reactor.DialConfig{StreamConfig: reactor.StreamConfig{MaxBuffered: buffered}}
 	p.n.r.Dial(p.addr, build, limit, func(_ reactor.Protocol, err error) {
 		if err != nil {

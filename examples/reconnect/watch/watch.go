@@ -101,7 +101,7 @@ func (w *Watch) connect() {
 	c.Made, c.LineReceived, c.Lost = c.made, c.line, c.lost
 	c.silence.Init(w.Reactor, func() { c.T.Abort() })
 	w.conn = c
-	build := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return c })
+	build := reactor.One(c)
 	c.connector = w.Reactor.Dial(w.Feed, build, nil, func(_ reactor.Protocol, err error) {
 		if err != nil {
 			c.lost(err)
