@@ -8,7 +8,7 @@ import (
 // Net is the kind of network an address belongs to.
 type Net uint8
 
-// The networks. The zero Net is of the zero Addr, which is no address.
+// The networks. The zero Net belongs to the zero Addr, which is no address.
 const (
 	TCP Net = iota + 1
 	UDP
@@ -18,8 +18,8 @@ const (
 	Process
 )
 
-// String is the name package net uses where it has one: "tcp", "udp", "unix",
-// "unixgram"; otherwise "pipe", "process", and "" for the zero Net.
+// String returns the name that package net uses, if it has one: "tcp", "udp", "unix",
+// "unixgram". Otherwise it is "pipe" or "process". The zero Net is "".
 func (n Net) String() string {
 	names := [...]string{"", "tcp", "udp", "unix", "unixgram", "pipe", "process"}
 	if int(n) < len(names) {
@@ -28,13 +28,13 @@ func (n Net) String() string {
 	return "net" + strconv.Itoa(int(n))
 }
 
-// Addr is one end of a connection, or where to find it. It is a comparable
-// value: two are equal if every field is, so it can be a map key (ADDR-1,
-// ADDR-3), and making one does not allocate. It implements net.Addr.
+// Addr is one end of a connection, or the address to listen on or connect to. It is a
+// comparable value and can be a map key: two are equal if all their fields are (ADDR-1,
+// ADDR-3). Making one does not allocate. It implements net.Addr.
 //
-// For TCP and UDP, IP holds address, scope ("%eth0") and port. An Addr with a
-// Name and no valid IP is a host name still to be resolved, with its port in IP.
-// For UNIX, Name is the path.
+// For TCP and UDP, IP holds the address, its scope ("%eth0") and the port. An Addr with a
+// Name and no valid IP is a host name that is not resolved yet; its port is in IP. For
+// UNIX, Name is the path.
 type Addr struct {
 	Net  Net
 	IP   netip.AddrPort
@@ -46,19 +46,19 @@ func TCPAddr(ip netip.Addr, port uint16) Addr {
 	return Addr{Net: TCP, IP: netip.AddrPortFrom(ip, port)}
 }
 
-// HostAddr is the TCP address of a host name and a port, still to be resolved.
+// HostAddr is the TCP address of a host name and a port. The name is not resolved yet.
 func HostAddr(name string, port uint16) Addr {
 	return Addr{Net: TCP, IP: netip.AddrPortFrom(netip.Addr{}, port), Name: name}
 }
 
-// IsZero tells whether a is no address at all.
+// IsZero tells whether a is the zero Addr, which is no address.
 func (a Addr) IsZero() bool { return a == Addr{} }
 
-// Port is the port number, 0 where there is none.
+// Port is the port number. It is 0 if there is none.
 func (a Addr) Port() uint16 { return a.IP.Port() }
 
-// Host is the host without the port: an IP literal with its scope, a name, or
-// "" (ADDR-7).
+// Host is the host without the port: an IP address with its scope, or Name (ADDR-7). It
+// is "" if there is neither.
 func (a Addr) Host() string {
 	if a.IP.Addr().IsValid() {
 		return a.IP.Addr().String()
@@ -66,11 +66,11 @@ func (a Addr) Host() string {
 	return a.Name
 }
 
-// Network is the name of the network, as net.Addr wants it.
+// Network is the name of the network, for net.Addr.
 func (a Addr) Network() string { return a.Net.String() }
 
-// String is "127.0.0.1:80", "[::1%eth0]:80", "host:80", a path, or "" for the
-// zero Addr.
+// String is "127.0.0.1:80", "[::1%eth0]:80", "host:80" or a path. Without a name it is
+// that of the network: "unix", "pipe", or "" for the zero Addr.
 func (a Addr) String() string {
 	switch {
 	case a.Net == TCP || a.Net == UDP:

@@ -15,7 +15,7 @@ var (
 	eth1 = netip.MustParseAddr("fe80::1%eth1")
 )
 
-// ADDR-1: the kinds of address, and what each says of itself.
+// ADDR-1: each kind of address says its network, text, host and port.
 func TestAddrKinds(t *testing.T) {
 	for _, c := range []struct {
 		a             kernel.Addr
@@ -52,7 +52,8 @@ func TestAddrKinds(t *testing.T) {
 	}
 }
 
-// ADDR-3: equal if and only if all fields are, and then one key of a map.
+// ADDR-3: addresses are equal if and only if all their fields are. Equal ones are one map
+// key.
 func TestAddrValues(t *testing.T) {
 	different := func() []kernel.Addr {
 		return []kernel.Addr{

@@ -6,7 +6,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// named is a kernel that can do one thing more, and shell one that holds another.
+// named is a kernel with one capability. shell is a wrapper without any.
 type named struct{ kernel.Kernel }
 type shell struct{ kernel.Kernel }
 
@@ -36,7 +36,7 @@ func TestBase(t *testing.T) {
 	}
 }
 
-// plain is around nothing.
+// plain is a kernel without Unwrap.
 type plain struct{ kernel.Kernel }
 
 func (plain) Name() string { return "plain" }

@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// Sentinel returns an error to be compared with errors.Is, and never by text.
-// It is also each of parents, so that a caller may ask for the wider class.
+// Sentinel returns an error to be compared with errors.Is, never by its text. The error
+// is each of parents too, so that a caller may ask for the wider class.
 func Sentinel(text string, parents ...error) error {
 	return &sentinel{text, parents}
 }
@@ -20,26 +20,27 @@ type sentinel struct {
 func (s *sentinel) Error() string   { return s.text }
 func (s *sentinel) Unwrap() []error { return s.parents }
 
-// What a kernel's errors mean, whatever the system calls them. ErrAgain and
-// ErrClosed are returned bare; the others come in a [*SysError] (ERR-3).
+// The kinds of a kernel's errors. They do not depend on how a system names or numbers its
+// own. ErrAgain and ErrClosed are returned bare. The others are the Kind of a [*SysError]
+// (ERR-3).
 var (
-	// ErrAgain: not now; wait for readiness.
+	// ErrAgain: it cannot be done now; wait for readiness.
 	ErrAgain = Sentinel("operation would block")
-	// ErrClosed: the handle or the kernel was closed by us.
+	// ErrClosed: we have closed the handle or the kernel.
 	ErrClosed = Sentinel("use of closed descriptor", fs.ErrClosed)
 	// ErrRefused: nobody listens there.
 	ErrRefused = Sentinel("connection refused")
-	// ErrReset: the peer ended the connection without finishing it.
+	// ErrReset: the peer ended the connection by a reset.
 	ErrReset = Sentinel("connection reset by peer")
-	// ErrBroken: we wrote to a connection that can no longer take it.
+	// ErrBroken: we wrote to a connection that takes nothing more.
 	ErrBroken = Sentinel("broken pipe")
 	// ErrTimeout: the network gave up. It is also os.ErrDeadlineExceeded.
 	ErrTimeout = Sentinel("timed out", os.ErrDeadlineExceeded)
-	// ErrNoRoute: no way to that network or host.
+	// ErrNoRoute: there is no route to that network or host.
 	ErrNoRoute = Sentinel("no route")
 	// ErrAddrInUse: somebody else has that address.
 	ErrAddrInUse = Sentinel("address in use")
-	// ErrAddrUnavailable: that address is not one of this host's.
+	// ErrAddrUnavailable: that address does not belong to this host.
 	ErrAddrUnavailable = Sentinel("address not available")
 	// ErrPermission: not allowed. It is also fs.ErrPermission.
 	ErrPermission = Sentinel("permission denied", fs.ErrPermission)
@@ -47,7 +48,7 @@ var (
 	ErrTooManyFiles = Sentinel("too many open files")
 	// ErrNoResources: the system is short of memory, buffers or files.
 	ErrNoResources = Sentinel("out of resources")
-	// ErrAccept: the connection went away before it was accepted.
+	// ErrAccept: the connection ended before it was accepted.
 	ErrAccept = Sentinel("connection aborted before accept")
 	// ErrBadDescriptor: that number is not an open descriptor.
 	ErrBadDescriptor = Sentinel("bad descriptor")
@@ -55,39 +56,39 @@ var (
 	ErrUnsupported = Sentinel("not supported")
 )
 
-// The names of operations in a [SysError]: those that every kernel has. A kernel may
-// have others, after its own system calls.
+// The operations that a [SysError] of any kernel names. A kernel may name others, after
+// its own system calls.
 const (
 	OpArm      = "arm"      // Kernel.Arm
 	OpAccept   = "accept"   // Listener.Accept
 	OpBind     = "bind"     // Kernel.Listen and Kernel.Dial: the local address
 	OpConnect  = "connect"  // Kernel.Dial and Conn.Connected
-	OpListen   = "listen"   // Kernel.Listen: what is not about the address
+	OpListen   = "listen"   // Kernel.Listen: all but the address
 	OpRead     = "read"     // Conn.Read
 	OpReserve  = "reserve"  // Reserver.Reserve
 	OpShutdown = "shutdown" // Conn.CloseWrite
-	OpSocket   = "socket"   // Kernel.Listen and Kernel.Dial: the descriptor
+	OpSocket   = "socket"   // Kernel.Listen and Kernel.Dial: a new descriptor
 	OpWatch    = "watch"    // Watcher.Watch
 	OpWrite    = "write"    // Conn.Write and Vectors.Writev
 )
 
-// SysError is an operation of a kernel that failed, in a native kernel and in a
-// simulated one. errors.Is finds Kind and Errno in it (ERR-3).
+// SysError is a failed operation of a kernel, native or simulated. errors.Is finds Kind
+// and Errno in it (ERR-3).
 type SysError struct {
 	// Op is the operation: one of the constants, such as [OpConnect], or the name of
 	// another system call.
 	Op string
 	// Kind is the sentinel that Errno stands for; nil if none fits.
 	Kind error
-	// Errno is the system's own error, and in simulation the one that Linux would have
-	// given.
+	// Errno is the system's own error. In simulation it is the one that Linux would
+	// return.
 	Errno syscall.Errno
 }
 
 // Error is "connect: connection refused".
 func (e *SysError) Error() string { return e.Op + ": " + e.Errno.Error() }
 
-// Unwrap gives the sentinel, if there is one, and the errno.
+// Unwrap returns Kind, if there is one, and Errno.
 func (e *SysError) Unwrap() []error {
 	if e.Kind != nil {
 		return []error{e.Kind, e.Errno}
@@ -95,5 +96,6 @@ func (e *SysError) Unwrap() []error {
 	return []error{e.Errno}
 }
 
-// Timeout tells whether the network gave up, as net.Error has it.
+// Timeout tells whether the network gave up. Package net's Error interface has this
+// method.
 func (e *SysError) Timeout() bool { return e.Kind == ErrTimeout || e.Errno.Timeout() }

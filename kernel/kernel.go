@@ -1,14 +1,14 @@
-// Package kernel is the seam between the reactor and whatever moves bytes:
+// Package kernel is the seam between the reactor and the source of readiness and bytes:
 // epoll, poll, select, or a simulated network.
 //
-// Everything the reactor asks of an operating system is said here, and nothing
-// else is. A back end implements [Kernel], [Conn] and [Listener]; what only some
-// can do is a small interface of its own ([Vectors], [TCPConn], [Watcher],
-// [Reserver], [Signals]), found once by [As] and [ConnAs]. Package kerneltest holds
-// the promises of a kernel as a suite that every back end passes.
+// The package states everything that the reactor asks of an operating system. A back end
+// implements [Kernel], [Conn] and [Listener]. A capability that only some back ends have
+// is a small interface of its own ([Vectors], [TCPConn], [Watcher], [Reserver],
+// [Signals]). The reactor looks for it once, with [As] or [ConnAs]. Package kerneltest
+// tests the promises of a kernel; every back end passes that suite.
 //
-// A kernel and its handles belong to one goroutine, the loop's. Only Wake may be
-// called from others.
+// A kernel and its handles belong to one goroutine, the loop's. Only Wake may be called
+// from others.
 package kernel
 
 import (
@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// Forever as the second argument of [Kernel.Wait] means: no limit.
+// Forever, as the second argument of [Kernel.Wait], means no limit.
 const Forever = time.Duration(math.MaxInt64)
 
-// Kernel is one source of readiness and the sockets it knows. All methods but
+// Kernel is one source of readiness and of the sockets that it reports. All methods but
 // Wake are called on one goroutine.
 type Kernel interface {
-	// Now is monotonic time since an origin of the kernel's choosing; it is
-	// always positive.
+	// Now is monotonic time since an origin that the kernel chooses. It is always
+	// positive.
 	Now() time.Duration
 
 	// Wait fills ev with what is ready and returns how many it filled. It
@@ -42,22 +42,24 @@ type Kernel interface {
 	// nothing.
 	Wake()
 
-	// Listen binds a stream socket to a and listens. A zero port takes a free
-	// one; Local tells which. An IPv6 socket is for IPv6 alone (TCP-6). The
+	// Listen binds a stream socket to a and listens. If the port is zero the system takes
+	// a free one, which Local returns. An IPv6 socket is for IPv6 alone (TCP-6). The
 	// address is free for use again as soon as the listener is closed (TCP-3).
 	Listen(a Addr, o *ListenOptions) (Listener, error)
 
-	// Dial starts connecting a stream socket to a. The attempt is over when the
-	// conn is Writable; Connected then tells how it ended. An error here is
-	// one that was known at once; it may also come from Connected.
+	// Dial starts to connect a stream socket to a. The attempt is over when the conn is
+	// Writable; Connected then tells how it ended. A failure that is known at once is
+	// returned by Dial or by Connected.
 	Dial(a Addr, o *DialOptions) (Conn, error)
 
-	// Arm says which readiness of h is to be reported, and under which token.
-	// A later call replaces an earlier one; zero disarms. While h is disarmed
-	// nothing is reported for it, not even failure. A hang-up or an error of the
-	// socket is reported as whatever is armed, so that the next Read or Write
-	// finds it. Two handles must not share a token. h is as this kernel gave it out:
-	// a kernel around another takes its own wrapping off before it passes h on.
+	// Arm says which readiness of h is reported, and under which token. A later call
+	// replaces an earlier one; zero disarms. Nothing is reported for a handle that is
+	// disarmed, not even failure. A hang-up or an error of the socket is reported as the
+	// directions that are armed, so that the next Read or Write finds it. Two handles
+	// must not share a token.
+	//
+	// h is a handle of this kernel. A kernel that wraps the handles of another one
+	// unwraps h before it passes it on.
 	Arm(h Handle, token uint32, r Ready) error
 
 	// Close releases the kernel. Its handles must have been closed before.
@@ -66,60 +68,61 @@ type Kernel interface {
 
 // Handle is something that a kernel has opened and can arm: a [Conn] or a [Listener].
 type Handle interface {
-	// Close gives the handle back, and disarms it. A second call does nothing. No
-	// method but Local and Remote is to be called afterwards.
+	// Close disarms the handle and closes it. A second call does nothing. Afterwards only
+	// Local and Remote may be called.
 	Close() error
 
-	// Local is our address. It may ask the system at the first call, and is the
-	// zero Addr if that fails, if there is none, or if the handle was closed before
-	// anybody asked.
+	// Local is our address. The first call may ask the system. Local is the zero Addr if
+	// there is none, if the system refuses, or if the handle was closed before the first
+	// call.
 	Local() Addr
 }
 
 // Conn is one non-blocking stream of bytes in each direction: a socket, or a pair of
-// descriptors that somebody else opened ([Watcher]). A method that would have to wait
-// returns [ErrAgain], bare; each may do so at any time, also when readiness was reported.
-// Read and Write return other errors as a [*SysError], which is both the kernel's
-// sentinel (ErrReset, ErrBroken, ErrTimeout ...) and the system's own error.
+// descriptors that somebody else opened ([Watcher]).
 //
-// A conn around another has Unwrap() Conn. If it changes Write, it must have a Writev
-// of its own too, for [Vectors] is looked for below it otherwise.
+// A method that would have to wait returns [ErrAgain], bare. It may do so at any time,
+// also after readiness was reported. Read and Write return other errors as a [*SysError]:
+// errors.Is finds the kernel's sentinel (ErrReset, ErrBroken, ErrTimeout ...) and the
+// system's own error in it.
+//
+// A wrapper of a conn has Unwrap() Conn. If it changes Write it must implement Writev
+// too. Otherwise [Vectors] is found in the conn below, and Writev goes past the wrapper.
 type Conn interface {
-	// Close, in addition to what [Handle] says, still sends what was written; the
-	// peer then reads io.EOF.
+	// Handle has Close and Local. After Close of a conn, what was written is still sent;
+	// the peer then reads io.EOF.
 	Handle
 
-	// Read reads into p, which is not empty. It may return fewer bytes than there are.
-	// At the end of the peer's data it returns 0 and io.EOF, every time.
+	// Read reads into p, which must not be empty. It may return fewer bytes than have
+	// arrived. After the last byte of the peer, each call returns 0 and io.EOF.
 	Read(p []byte) (int, error)
 
-	// Write takes a prefix of p and returns its length; less than len(p) with a
-	// nil error is usual. p is not kept. An empty p is 0, nil.
+	// Write takes a prefix of p and returns its length. Less than len(p) with a nil error
+	// is usual. p is not kept. For an empty p the result is 0, nil.
 	Write(p []byte) (int, error)
 
-	// CloseWrite ends our direction: the peer reads the rest, then io.EOF.
+	// CloseWrite ends our direction: the peer reads what was written before, then io.EOF.
 	CloseWrite() error
 
-	// Abort is Close by reset: what was not sent is dropped, and the peer's
-	// next Read or Write fails with ErrReset (TCP-68). Where there is no such thing
-	// as a reset, it is Close.
+	// Abort closes by a reset. What was not sent is dropped, and the peer's next Read or
+	// Write fails with ErrReset (TCP-68). If the transport has no reset, Abort is Close.
 	Abort() error
 
-	// Connected tells how a Dial ended: nil, ErrAgain while it has not, or why
-	// it failed. It is nil on a conn that was not dialled.
+	// Connected tells how a Dial ended: nil, the reason why it failed, or ErrAgain while
+	// it is still going on. It is nil on a conn that was not dialled.
 	Connected() error
 
-	// Remote is the peer's address, the zero Addr if it has none.
+	// Remote is the peer's address. It is the zero Addr if the peer has none.
 	Remote() Addr
 }
 
-// Listener is one socket that listens. A listener around another has Unwrap() Listener.
+// Listener is one listening socket. A wrapper of a listener has Unwrap() Listener.
 type Listener interface {
 	Handle
 
-	// Accept takes one connection off the queue. With none there it returns
-	// [ErrAgain], bare; it may do so at any time, also when readiness was reported.
-	// Other errors are a [*SysError]: ErrAccept if that connection has gone away,
+	// Accept takes one connection off the queue. If the queue is empty it returns
+	// [ErrAgain], bare. It may do so at any time, also after readiness was reported.
+	// Other errors are a [*SysError]: ErrAccept if that connection has ended already,
 	// ErrTooManyFiles, ErrNoResources, ErrPermission ...
 	Accept() (Conn, error)
 }
@@ -139,17 +142,16 @@ func (r Ready) String() string {
 	return [4]string{"-", "r", "w", "rw"}[r&3]
 }
 
-// Event says that the handle armed under Token is ready for Ready, a subset of
+// Event says that the handle armed under Token is ready for Ready. Ready is a subset of
 // what was armed.
 type Event struct {
 	Token uint32
 	Ready Ready
 }
 
-// StreamOptions are the socket options of a stream, whether it was dialled or
-// accepted. [ListenOptions] and [DialOptions] embed them, and so do the types of
-// endpoints: the tags are the names of the options in the description of an
-// endpoint, and their help.
+// StreamOptions are the socket options of a stream, dialled or accepted. [ListenOptions]
+// and [DialOptions] embed them. The types of package endpoint do too: the tags hold the
+// name of each option in an endpoint's description, and its help.
 type StreamOptions struct {
 	// NoDelay sends small segments at once (TCP_NODELAY). Off by default
 	// (TCP-63).
@@ -158,21 +160,21 @@ type StreamOptions struct {
 	KeepAlive bool `ep:"keepalive" help:"probe an idle peer"`
 }
 
-// ListenOptions are the options of Listen. Nil and the zero value are the
-// defaults. A kernel neither keeps nor changes them.
+// ListenOptions are the options of Listen. Nil and the zero value are the defaults. A
+// kernel neither keeps nor changes the struct.
 type ListenOptions struct {
 	// StreamOptions apply to each accepted conn.
 	StreamOptions
-	// Backlog is how many connections may wait to be accepted. Zero or negative:
-	// as many as the system allows.
+	// Backlog is how many connections may wait to be accepted. Zero or negative means as
+	// many as the system allows.
 	Backlog int `ep:"backlog" help:"connections that may wait; without it, as many as the system allows"`
 }
 
-// DialOptions are the options of Dial. Nil and the zero value are the defaults.
-// A kernel neither keeps nor changes them.
+// DialOptions are the options of Dial. Nil and the zero value are the defaults. A kernel
+// neither keeps nor changes the struct.
 type DialOptions struct {
 	StreamOptions
-	// Bind is the local address. The zero Addr leaves the choice to the system;
-	// a zero port leaves the port to it.
+	// Bind is the local address. If it is the zero Addr the system chooses. If only its
+	// port is zero the system chooses the port.
 	Bind Addr
 }

@@ -1,9 +1,9 @@
-// Package probe is what a reactor and a simulated kernel say to each other, besides
-// what the reactor asks of every kernel. The reactor tells an [Observer] what it does;
-// a [Forcer] makes it take branches that are rare in life.
+// Package probe lets a reactor and a simulated kernel work together more closely than the
+// kernel interface allows. The reactor tells an [Observer] what it does. A [Forcer] makes
+// the reactor take branches that real runs rarely take.
 //
-// A kernel of an operating system is neither, and then a reactor spends one comparison
-// on each place. Programs do not need this package.
+// The kernel of an operating system is neither. A reactor on it then spends one
+// comparison at each of these points. Programs do not need this package.
 package probe
 
 import (
@@ -12,39 +12,39 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Observer is implemented by a kernel.Kernel that wants to hear what the reactor on it
-// does. A simulated kernel does: it writes callbacks into its trace and checks
-// invariants. A reactor looks for it with kernel.As.
+// Observer is implemented by a kernel.Kernel that wants to know what its reactor does. A
+// simulated kernel writes callbacks into its trace and checks invariants. A reactor looks
+// for an Observer with kernel.As.
 type Observer interface {
-	// Observe is called on the loop's goroutine with each Note. The call comes just
-	// before a callback to the application, and right after anything else. It must not
-	// call the reactor, nor change what the note refers to.
+	// Observe is called on the loop's goroutine with each Note: just before a callback to
+	// the application, and right after anything else. It must not call the reactor, and
+	// must not change what the note refers to.
 	Observe(Note)
 }
 
-// Note is one thing that a reactor did. Fields that its Kind does not name are zero.
+// Note is one action of a reactor. Fields that its Kind does not use are zero.
 type Note struct {
 	Kind NoteKind
-	// Token is the connection's, port's or connector's, 0 where there is none yet; a
-	// valid token may also be 0. It was or will be given to Arm.
+	// Token belongs to a connection, port or connector; Arm uses the same one. It is 0 if
+	// there is none yet. A valid token may also be 0.
 	Token uint32
-	// Conn is the connection the note is about, as the kernel gave it to the reactor, or
-	// nil. It may be closed already.
+	// Conn is the connection that the note is about, or nil: the value that the kernel
+	// gave the reactor. It may be closed already.
 	Conn kernel.Conn
-	// N is a number of bytes, for buffers their number, for triggers their phase.
+	// N is a number of bytes, the number of a buffer, or the phase of a trigger.
 	N int
-	// Due is when a delayed call was to be made, by Now.
+	// Due is the time, by Now, for which a delayed call was set.
 	Due time.Duration
-	// Err is why something ended; nil is success.
+	// Err is why something ended. Nil means success.
 	Err error
-	// Name is a trigger's event.
+	// Name is the event of a trigger.
 	Name string
 }
 
-// NoteKind is what a Note tells of.
+// NoteKind says which action a Note is about.
 type NoteKind uint8
 
-// The callbacks to the application, noted just before they are made.
+// The callbacks to the application. Each is noted just before it is made.
 const (
 	// NoteBuild: a factory's BuildProtocol, for Conn.
 	NoteBuild NoteKind = iota + 1
@@ -61,11 +61,11 @@ const (
 	NoteLost
 	// NoteDialed: the done function of Dial, with Err.
 	NoteDialed
-	// NoteStarted: StartedConnecting of a factory that listens to its connector.
+	// NoteStarted: StartedConnecting of a factory that is a ConnectorListener.
 	NoteStarted
-	// NoteFailed: its ConnectionFailed, with Err.
+	// NoteFailed: ConnectionFailed of such a factory, with Err.
 	NoteFailed
-	// NoteEnded: its ConnectionEnded, with Err.
+	// NoteEnded: ConnectionEnded of such a factory, with Err.
 	NoteEnded
 	// NoteUnlistened: the done function of StopListening, with Err.
 	NoteUnlistened
@@ -75,45 +75,47 @@ const (
 	NoteStopFactory
 	// NoteDelayed: a delayed call that was Due.
 	NoteDelayed
-	// NotePosted: a posted function. Some are the reactor's own. Those that run while
-	// the reactor ends are not noted: threads of the pool post then, in no order.
+	// NotePosted: a posted function. Some are the reactor's own. Functions that run while
+	// the reactor ends are not noted: threads of the pool post them, in no fixed order.
 	NotePosted
 	// NoteTrigger: a trigger of the event Name, in phase N.
 	NoteTrigger
 	// NotePauseProducer: PauseProducing of a stream's producer.
 	NotePauseProducer
-	// NoteResumeProducer: its ResumeProducing.
+	// NoteResumeProducer: ResumeProducing of a stream's producer.
 	NoteResumeProducer
-	// NoteStopProducer: its StopProducing.
+	// NoteStopProducer: StopProducing of a stream's producer.
 	NoteStopProducer
 )
 
-// What invariants need besides the callbacks, noted when it has been done.
+// Other actions that invariants need to know. Each is noted when it has been done.
 const (
 	// NoteDataDone: DataReceived has returned or panicked; the read buffer is back.
 	NoteDataDone NoteKind = iota + 64
 	// NotePaused: the protocol paused delivery.
 	NotePaused
-	// NoteResumed: it resumed delivery.
+	// NoteResumed: the protocol resumed delivery.
 	NoteResumed
-	// NoteClosing: the stream was closed, aborted or has failed: nothing more is delivered.
+	// NoteClosing: the stream was closed, was aborted or has failed. Nothing more is
+	// delivered.
 	NoteClosing
 	// NoteWritten: the protocol wrote N bytes, and the stream took them.
 	NoteWritten
 	// NoteSent: Conn took N bytes. With NoteWritten this tells what is buffered.
 	NoteSent
-	// NoteDrained: N bytes were read from Conn and discarded, because it is being closed.
+	// NoteDrained: N bytes were read from Conn and discarded, because the stream is being
+	// closed.
 	NoteDrained
-	// NoteChunk: the piece of memory number N was taken to hold output. Numbers are of
-	// one reactor, from 1.
+	// NoteChunk: buffer number N was taken to hold output. Each reactor numbers its
+	// buffers from 1.
 	NoteChunk
-	// NoteChunkDone: it was given back.
+	// NoteChunkDone: buffer number N was given back.
 	NoteChunkDone
 	// NotePanic: a callback panicked with Err.
 	NotePanic
 )
 
-// String is a word or two: "made", "data", "lost" ...
+// String is one or two words: "made", "data", "lost" ...
 func (k NoteKind) String() string {
 	callbacks := [...]string{NoteBuild: "build", NoteMade: "made", NoteData: "data", NoteReadLost: "read lost",
 		NoteWriteLost: "write lost", NoteLost: "lost", NoteDialed: "dialed", NoteStarted: "connecting",
@@ -131,5 +133,5 @@ func (k NoteKind) String() string {
 	return "note"
 }
 
-// Callback tells whether the note is of a callback to the application.
+// Callback tells whether the note is about a callback to the application.
 func (k NoteKind) Callback() bool { return k >= NoteBuild && k <= NoteStopProducer }

@@ -6,7 +6,8 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// Every kind of note and every site has a name of its own; options and traces rely on it.
+// Every kind of note and every site has a name of its own. Options and traces rely on
+// that.
 func TestNoteAndSiteNames(t *testing.T) {
 	seen := map[string]bool{"note": true, "site": true, "": true}
 	callbacks, others := 0, 0
