@@ -13,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kinds of a place.
+// The kinds of a shortAddr.
 const (
-	nowhere uint8 = iota
+	noAddr uint8 = iota
 	inet4
 	inet6
 )
 
-// place is an address as a sock keeps it: 24 bytes where a kernel.Addr has 56.
-type place struct {
+// shortAddr is an address as a sock keeps it: 24 bytes where a kernel.Addr has 56.
+type shortAddr struct {
 	ip    [16]byte
 	scope uint32
 	port  uint16
@@ -32,12 +32,12 @@ type place struct {
 }
 
 // set takes the address and leaves more alone.
-func (p *place) set(q place) {
+func (p *shortAddr) set(q shortAddr) {
 	p.ip, p.scope, p.port, p.kind = q.ip, q.scope, q.port, q.kind
 }
 
 // addr is the address in the kernel package's form.
-func (p *place) addr() kernel.Addr {
+func (p *shortAddr) addr() kernel.Addr {
 	switch p.kind {
 	case inet4:
 		return kernel.TCPAddr(netip.AddrFrom4([4]byte(p.ip[:4])), p.port)
@@ -74,9 +74,9 @@ func zoneIndex(zone string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// placeOf checks a and turns it round.
-func placeOf(a kernel.Addr) (place, error) {
-	var p place
+// shortAddrOf checks a and turns it round.
+func shortAddrOf(a kernel.Addr) (shortAddr, error) {
+	var p shortAddr
 	switch {
 	case a.Net != kernel.TCP:
 		return p, fmt.Errorf("native: address %q: network %q: %w", a, a.Net, kernel.ErrUnsupported)
@@ -100,23 +100,23 @@ func placeOf(a kernel.Addr) (place, error) {
 	return p, err
 }
 
-func (p *place) family() int {
+func (p *shortAddr) family() int {
 	if p.kind == inet4 {
 		return unix.AF_INET
 	}
 	return unix.AF_INET6
 }
 
-func (p *place) sockaddr() unix.Sockaddr {
+func (p *shortAddr) sockaddr() unix.Sockaddr {
 	if p.kind == inet4 {
 		return &unix.SockaddrInet4{Port: int(p.port), Addr: [4]byte(p.ip[:4])}
 	}
 	return &unix.SockaddrInet6{Port: int(p.port), ZoneId: p.scope, Addr: p.ip}
 }
 
-// placeFrom is what the system said of an address; nowhere if it is none of ours.
-func placeFrom(sa unix.Sockaddr) place {
-	var p place
+// shortAddrFrom is what the system said of an address; noAddr if it is none of ours.
+func shortAddrFrom(sa unix.Sockaddr) shortAddr {
+	var p shortAddr
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
 		p.kind, p.port = inet4, uint16(sa.Port)

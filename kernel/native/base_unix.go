@@ -107,7 +107,7 @@ func (b *base) arm(s *sock, token uint32, r kernel.Ready) error {
 	case s.fd == closedFD:
 		return kernel.ErrClosed
 	case s.fd < 0:
-		return s.fail(kernel.OpArm, badFD)
+		return s.opError(kernel.OpArm, badFD)
 	}
 	if was == 0 {
 		b.claim(s)

@@ -50,8 +50,8 @@ func (k *epoll) noteEdge(s *sock, r kernel.Ready, events uint32) {
 	}
 }
 
-// againEdges has the set look anew at what was reported and not used up.
-func (k *epoll) againEdges() {
+// rearmEdges has the set look anew at what was reported and not used up.
+func (k *epoll) rearmEdges() {
 	for i, s := range k.edges {
 		k.edges[i] = nil
 		if s.known()&s.armed() != 0 {

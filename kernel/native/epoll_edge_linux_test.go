@@ -30,7 +30,7 @@ func TestEdgeUsedUp(t *testing.T) {
 	if s.known() != 0 {
 		t.Error("a short read left it ready")
 	}
-	k.againEdges()
+	k.rearmEdges()
 	if n, errno := k.peek(8); n != 0 || errno != 0 {
 		t.Errorf("it was put before the set again: %d, %v", n, errno)
 	}
@@ -40,7 +40,7 @@ func TestEdgeUsedUp(t *testing.T) {
 	if s.known() == 0 {
 		t.Error("a read of all that was asked for used it up")
 	}
-	k.againEdges()
+	k.rearmEdges()
 	if n, errno := k.peek(8); n != 0 || errno != 0 {
 		t.Errorf("it was reported with nothing to read: %d, %v", n, errno)
 	}

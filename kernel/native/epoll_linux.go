@@ -47,7 +47,7 @@ func openEpoll(o Options) (kernel.Kernel, error) {
 
 func (k *epoll) open(o Options) (err error) {
 	if k.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return fail("epoll_create1", err)
+		return opError("epoll_create1", err)
 	}
 	if err := k.timer.open(&k.base); err != nil {
 		return err
@@ -63,11 +63,11 @@ func (k *epoll) open(o Options) (err error) {
 func (k *epoll) addOwn(ep int) error {
 	wake := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Pad: ofWake}
 	if errno := epollCtl(ep, unix.EPOLL_CTL_ADD, int32(k.waker.r), &wake); errno != 0 {
-		return fail("epoll_ctl", errno)
+		return opError("epoll_ctl", errno)
 	}
 	timer := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Pad: ofTimer}
 	if errno := epollCtl(ep, unix.EPOLL_CTL_ADD, int32(k.timer.fd), &timer); errno != 0 {
-		return fail("epoll_ctl", errno)
+		return opError("epoll_ctl", errno)
 	}
 	return nil
 }
@@ -82,18 +82,18 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 		if len(k.always) > 0 {
 			limit = 0
 		}
-		k.againEdges()
+		k.rearmEdges()
 		if room > n || room == 0 {
 			got, errno := k.pause(room-n, limit)
 			if errno != 0 && errno != unix.EINTR {
-				return n, fail("epoll_wait", errno)
+				return n, opError("epoll_wait", errno)
 			}
 			n += k.deliver(ev[n:], got)
 		}
 		if k.pairs > 0 {
 			n = k.joinPairs(ev[:n])
 		}
-		if k.waker.settle() || n > 0 || until <= k.last {
+		if k.waker.endWait() || n > 0 || until <= k.last {
 			return n, nil
 		}
 		if until != kernel.Forever {
@@ -141,15 +141,15 @@ func (k *epoll) deliver(ev []kernel.Event, got int) int {
 		}
 	}
 	if got > 0 {
-		k.tidy(stale)
+		k.rebuild(stale)
 	}
 	return n
 }
 
-// tidy makes the set anew when something keeps reporting that nobody armed: a
+// rebuild makes the set anew when something keeps reporting that nobody armed: a
 // descriptor closed behind our back of which a duplicate lives on cannot be taken
 // out otherwise (FDS-30).
-func (k *epoll) tidy(stale bool) {
+func (k *epoll) rebuild(stale bool) {
 	if !stale {
 		k.stale = 0
 		return
@@ -198,7 +198,7 @@ func (k *epoll) watch(s *sock, token uint32, r kernel.Ready) error {
 		return nil
 	}
 	if errno != 0 {
-		return s.fail(kernel.OpArm, errno)
+		return s.opError(kernel.OpArm, errno)
 	}
 	return nil
 }
@@ -251,14 +251,14 @@ const near = 50 * time.Millisecond
 func (t *timer) open(b *base) error {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
-		return fail("timerfd_create", err)
+		return opError("timerfd_create", err)
 	}
 	t.fd = fd
 	for i := range 4 {
 		var ts unix.Timespec
 		now := b.Now() // before the other clock
 		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-			return fail("clock_gettime", err)
+			return opError("clock_gettime", err)
 		}
 		if d := time.Duration(ts.Nano()) - now; i == 0 || d < t.offset {
 			t.offset = d

@@ -296,7 +296,7 @@ func TestModeAllocs(t *testing.T) {
 	if n := testing.AllocsPerRun(50, func() {
 		k.waker.sleep()
 		k.park(4, k.Now()+100*time.Microsecond)
-		k.waker.settle()
+		k.waker.endWait()
 		k.Wait(ev, 0)
 	}); n != 0 {
 		t.Errorf("parking: %v allocations", n)
@@ -419,25 +419,25 @@ func TestHoldFollowsProcs(t *testing.T) {
 	runtime.GOMAXPROCS(1)
 	ev := make([]kernel.Event, 4)
 	for range 100 {
-		if k.wait.spell > 0 {
+		if k.wait.adaptive > 0 {
 			break
 		}
 		if _, err := k.Wait(ev, k.Now()+30*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if k.wait.spell == 0 {
+	if k.wait.adaptive == 0 {
 		t.Error("it goes on holding the only P")
 	}
-	for range 2 * pausedSpell {
+	for range 2 * adaptiveWaits {
 		k.Wait(ev, k.Now()+time.Microsecond)
-		if k.wait.spell == 0 {
+		if k.wait.adaptive == 0 {
 			t.Fatal("it holds again although nothing has changed")
 		}
 	}
 	runtime.GOMAXPROCS(2)
-	for range 4 * pausedSpell {
-		if k.wait.spell == 0 {
+	for range 4 * adaptiveWaits {
+		if k.wait.adaptive == 0 {
 			return
 		}
 		k.Wait(ev, k.Now()+time.Microsecond)

@@ -18,11 +18,11 @@ type waiter struct {
 	auto  bool     // WaitAuto: hold only while there are more Ps than loops
 	loops int
 
-	turns  uint32 // counts adaptive waits
-	recent uint8  // one bit for each of the last looks: it found something
-	spell  int    // waits left to be adaptive although hold would be possible
-	seen   bool   // hold: something came since the runtime last asked for the P
-	asked  uint   // hold: how often the runtime asked for it
+	turns    uint32 // counts adaptive waits
+	recent   uint8  // one bit for each of the last looks: it found something
+	adaptive int    // waits left to be adaptive although hold would be possible
+	seen     bool   // hold: something came since the runtime last asked for the P
+	asked    uint   // hold: how often the runtime asked for it
 
 	// For parking: outer is an epoll descriptor in the runtime's poller; while
 	// the loop is parked, and only then, our own is in its set. So the runtime's
@@ -40,8 +40,8 @@ type waiter struct {
 // distant is a time that nobody will see; sums with it do not overflow.
 const distant = kernel.Forever / 2
 
-// pausedSpell is how many waits are adaptive after others wanted the P.
-const pausedSpell = 256
+// adaptiveWaits is how many waits are adaptive after others wanted the P.
+const adaptiveWaits = 256
 
 func (w *waiter) open(k *epoll, o Options) error {
 	w.loops = o.Loops
@@ -61,10 +61,10 @@ func (w *waiter) open(k *epoll, o Options) error {
 	}
 	var err error
 	if w.outer, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return fail("epoll_create1", err)
+		return opError("epoll_create1", err)
 	}
 	if err := unix.SetNonblock(w.outer, true); err != nil { // or NewFile would not take it for a pollable one
-		return fail("fcntl", err)
+		return opError("fcntl", err)
 	}
 	w.file = os.NewFile(uintptr(w.outer), "epoll")
 	if w.raw, err = w.file.SyscallConn(); err != nil {
@@ -106,7 +106,7 @@ func (w *waiter) link(ep int) error {
 	}
 	e := unix.EpollEvent{Events: unix.EPOLLIN}
 	if errno := epollCtl(w.outer, unix.EPOLL_CTL_ADD, int32(ep), &e); errno != 0 {
-		return fail("epoll_ctl", errno)
+		return opError("epoll_ctl", errno)
 	}
 	w.linked = true
 	return nil
@@ -136,7 +136,7 @@ func (k *epoll) pause(max int, until time.Duration) (int, syscall.Errno) {
 	}
 	ms := k.limit(until)
 	switch w := &k.wait; {
-	case w.mode == WaitHold && w.spell == 0:
+	case w.mode == WaitHold && w.adaptive == 0:
 		return k.hold(max, ms, until)
 	case w.mode == WaitPark:
 		if got, errno := k.peek(max); got > 0 || errno != 0 {
@@ -184,10 +184,10 @@ func (k *epoll) limit(until time.Duration) int {
 // then blocks without the P.
 func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 	w := &k.wait
-	if w.spell > 0 {
-		w.spell--
-		if w.spell == 0 && w.noSpareP() {
-			w.spell = pausedSpell
+	if w.adaptive > 0 {
+		w.adaptive--
+		if w.adaptive == 0 && w.noSpareP() {
+			w.adaptive = adaptiveWaits
 		}
 	}
 	w.turns++
@@ -232,7 +232,7 @@ func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
 		runtime.Gosched()
 		if k.Now()-before > time.Millisecond || k.waker.state.Load() == woken || w.noSpareP() {
 			// Others wanted the P, one of them to wake us, or there are fewer now.
-			w.spell = pausedSpell
+			w.adaptive = adaptiveWaits
 			return 0, 0
 		}
 		if !w.seen {

@@ -55,8 +55,8 @@ func lostBeforeAccept(errno syscall.Errno) bool {
 	return false
 }
 
-// fail is the error of a system call. err is of the kind package unix returns.
-func fail(op string, err error) error {
+// opError is the error of a system call. err is of the kind package unix returns.
+func opError(op string, err error) error {
 	errno, ok := err.(syscall.Errno)
 	if !ok {
 		return err

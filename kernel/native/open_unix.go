@@ -14,7 +14,7 @@ func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, 
 		return nil, err
 	}
 	l := &listener{s}
-	l.remote.kind = nowhere
+	l.remote.kind = noAddr
 	if err := l.listen(&p, o); err != nil {
 		l.Close()
 		return nil, err
@@ -22,15 +22,15 @@ func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, 
 	return l, nil
 }
 
-func (s *listener) listen(p *place, o *kernel.ListenOptions) error {
+func (s *listener) listen(p *shortAddr, o *kernel.ListenOptions) error {
 	fd := int(s.fd)
 	// TCP-3: connections of an earlier listener, still in TIME_WAIT, do not keep
 	// the port.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return fail("setsockopt", err)
+		return opError("setsockopt", err)
 	}
 	if err := unix.Bind(fd, p.sockaddr()); err != nil {
-		return fail(kernel.OpBind, err)
+		return opError(kernel.OpBind, err)
 	}
 	backlog := maxBacklog
 	if o != nil {
@@ -42,7 +42,7 @@ func (s *listener) listen(p *place, o *kernel.ListenOptions) error {
 		}
 	}
 	if err := unix.Listen(fd, backlog); err != nil {
-		return fail(kernel.OpListen, err)
+		return opError(kernel.OpListen, err)
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 	return c, nil
 }
 
-func (s *conn) dial(p *place, o *kernel.DialOptions) error {
+func (s *conn) dial(p *shortAddr, o *kernel.DialOptions) error {
 	if o != nil {
 		if err := s.options(&o.StreamOptions); err != nil {
 			return err
@@ -76,7 +76,7 @@ func (s *conn) dial(p *place, o *kernel.DialOptions) error {
 	case nil, unix.EINPROGRESS, unix.EINTR:
 		return nil
 	default:
-		return fail(kernel.OpConnect, err)
+		return opError(kernel.OpConnect, err)
 	}
 }
 
@@ -85,33 +85,33 @@ func (s *conn) bind(a kernel.Addr) error {
 	if a.IsZero() {
 		return nil
 	}
-	from, err := placeOf(a)
+	from, err := shortAddrOf(a)
 	if err != nil {
 		return err
 	}
 	if err := unix.Bind(int(s.fd), from.sockaddr()); err != nil {
-		return fail(kernel.OpBind, err)
+		return opError(kernel.OpBind, err)
 	}
 	return nil
 }
 
 // openFor opens a socket of the family of a.
-func (b *base) openFor(a kernel.Addr) (p place, s sock, err error) {
+func (b *base) openFor(a kernel.Addr) (p shortAddr, s sock, err error) {
 	if b.closed {
 		return p, s, kernel.ErrClosed
 	}
-	if p, err = placeOf(a); err != nil {
+	if p, err = shortAddrOf(a); err != nil {
 		return p, s, err
 	}
 	fd, err := openSocket(p.family())
 	if err != nil {
-		return p, s, fail(kernel.OpSocket, err)
+		return p, s, opError(kernel.OpSocket, err)
 	}
 	if p.kind == inet6 {
 		// TCP-6: both stacks are two listeners, whatever the system's default is.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			unix.Close(fd)
-			return p, s, fail("setsockopt", err)
+			return p, s, opError("setsockopt", err)
 		}
 	}
 	return p, sock{b: b, fd: int32(fd)}, nil

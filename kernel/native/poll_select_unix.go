@@ -38,9 +38,9 @@ func (b *base) turn(k looker, ev []kernel.Event, until time.Duration) (int, erro
 			d = 0
 		}
 		found, err := k.look(d)
-		woken := b.waker.settle()
+		woken := b.waker.endWait()
 		if err != nil && err != unix.EINTR {
-			return 0, fail(b.name, err)
+			return 0, opError(b.name, err)
 		}
 		n := b.addAlways(ev) // look may have found some
 		if found > 0 {

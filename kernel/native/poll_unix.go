@@ -12,8 +12,8 @@ import (
 // poll is the kernel on poll(2).
 type poll struct {
 	base
-	roster
-	fds []unix.PollFd // the waker's, then one for each of roster.socks
+	sockList
+	fds []unix.PollFd // the waker's, then one for each of sockList.socks
 }
 
 func openPoll(Options) (kernel.Kernel, error) {
@@ -47,7 +47,7 @@ func (k *poll) look(d time.Duration) (int, error) {
 // last call ended.
 func (k *poll) collect(ev []kernel.Event, n int) int {
 	filled, all := 0, len(k.socks)
-	i := k.roster.next
+	i := k.sockList.next
 	for range all {
 		if filled == len(ev) || n == 0 {
 			break
@@ -66,7 +66,7 @@ func (k *poll) collect(ev []kernel.Event, n int) int {
 		}
 		i++
 	}
-	k.roster.next = i
+	k.sockList.next = i
 	return filled
 }
 

@@ -19,7 +19,7 @@ func (b *base) Reserve() error {
 			return nil
 		}
 		if err != unix.EINTR {
-			return fail(kernel.OpReserve, err)
+			return opError(kernel.OpReserve, err)
 		}
 	}
 }

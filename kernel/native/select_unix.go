@@ -17,7 +17,7 @@ const setSize = int(unsafe.Sizeof(unix.FdSet{}) * 8)
 // selector is the kernel on select(2).
 type selector struct {
 	base
-	roster
+	sockList
 	// What is wanted, and what the last look found.
 	wantRead, wantWrite unix.FdSet
 	readable, writable  unix.FdSet
@@ -55,7 +55,7 @@ func (k *selector) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 // out and reported, and the others are asked again (FDS-25).
 func (k *selector) look(d time.Duration) (int, error) {
 	n, err := k.ask(d)
-	if err == unix.EBADF && k.preen() {
+	if err == unix.EBADF && k.dropClosed() {
 		n, err = k.ask(0)
 	}
 	if err != nil {
@@ -73,9 +73,9 @@ func (k *selector) ask(d time.Duration) (int, error) {
 	return k.sel(k.top+1, d)
 }
 
-// preen finds the socks whose descriptor is closed. They count as always ready
+// dropClosed finds the socks whose descriptor is closed. They count as always ready
 // from now on, and as closed. It tells whether there were any.
-func (k *selector) preen() bool {
+func (k *selector) dropClosed() bool {
 	found := false
 	for i := len(k.socks) - 1; i >= 0; i-- {
 		s := k.socks[i]
@@ -90,7 +90,7 @@ func (k *selector) preen() bool {
 // collect fills ev, beginning where the last call ended. n counts directions.
 func (k *selector) collect(ev []kernel.Event, n int) int {
 	filled, all := 0, len(k.socks)
-	i := k.roster.next
+	i := k.sockList.next
 	for range all {
 		if filled == len(ev) || n <= 0 {
 			break
@@ -114,7 +114,7 @@ func (k *selector) collect(ev []kernel.Event, n int) int {
 			filled++
 		}
 	}
-	k.roster.next = i
+	k.sockList.next = i
 	return filled
 }
 

@@ -44,7 +44,7 @@ func (s *conn) Read(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, s.fail(kernel.OpRead, errnoOf(err))
+			return 0, s.opError(kernel.OpRead, errnoOf(err))
 		}
 	}
 }
@@ -63,7 +63,7 @@ func (s *conn) Write(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, s.fail(kernel.OpWrite, errnoOf(err))
+			return 0, s.opError(kernel.OpWrite, errnoOf(err))
 		}
 	}
 }
@@ -92,7 +92,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 		switch err {
 		case nil:
 			c := &conn{sock{b: s.b, fd: int32(fd)}}
-			c.remote.set(placeFrom(sa))
+			c.remote.set(shortAddrFrom(sa))
 			if err := c.inherit(s); err != nil {
 				c.Close()
 				return nil, err
@@ -102,7 +102,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 			return nil, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return nil, s.fail(kernel.OpAccept, errnoOf(err))
+			return nil, s.opError(kernel.OpAccept, errnoOf(err))
 		}
 	}
 }

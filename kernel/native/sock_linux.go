@@ -35,7 +35,7 @@ func (s *conn) Read(p []byte) (int, error) {
 		switch errno {
 		case 0:
 			if int(n) < len(p) {
-				s.took(int(n))
+				s.shortRead(int(n))
 			}
 			return received(int(n))
 		case unix.EAGAIN:
@@ -43,7 +43,7 @@ func (s *conn) Read(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, s.fail(kernel.OpRead, errno)
+			return 0, s.opError(kernel.OpRead, errno)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func (s *conn) Write(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, s.fail(kernel.OpWrite, errno)
+			return 0, s.opError(kernel.OpWrite, errno)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func (s *conn) Writev(bufs [][]byte) (int, error) {
 		s.unlearn(kernel.Writable)
 		return 0, kernel.ErrAgain
 	}
-	return 0, s.fail(kernel.OpWrite, errno)
+	return 0, s.opError(kernel.OpWrite, errno)
 }
 
 // Accept takes the peer's address with the connection.
@@ -127,7 +127,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 			c := &conn{sock{b: b, fd: int32(fd)}}
 			c.remote.decode(b.peer[:b.size])
 			c.mark(stream)
-			if s.local.kind != nowhere && s.local.ip != ([16]byte{}) {
+			if s.local.kind != noAddr && s.local.ip != ([16]byte{}) {
 				c.local.set(s.local) // ours is the listener's, unless that has none
 			}
 			return c, nil
@@ -135,13 +135,13 @@ func (s *listener) Accept() (kernel.Conn, error) {
 			return nil, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return nil, s.fail(kernel.OpAccept, errno)
+			return nil, s.opError(kernel.OpAccept, errno)
 		}
 	}
 }
 
 // decode reads a struct sockaddr_in or sockaddr_in6.
-func (p *place) decode(b []byte) {
+func (p *shortAddr) decode(b []byte) {
 	if len(b) < unix.SizeofSockaddrInet4 {
 		return
 	}

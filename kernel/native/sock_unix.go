@@ -34,8 +34,8 @@ type sock struct {
 	b      *base
 	fd     int32
 	token  uint32
-	remote place
-	local  place // nowhere until somebody asks
+	remote shortAddr
+	local  shortAddr // noAddr until somebody asks
 }
 
 // The flags. The two lowest bits are the Ready that is armed.
@@ -75,16 +75,16 @@ func (s *sock) unlearn(r kernel.Ready) { s.remote.more &^= uint8(r) << knownShif
 // emptied notes that a read found nothing more.
 func (s *sock) emptied() { s.remote.more &^= uint8(kernel.Readable)<<knownShift | sticky }
 
-// took notes that a read of n bytes had room for more: all was read, unless there
+// shortRead notes that a read of n bytes had room for more: all was read, unless there
 // is something else than bytes to read.
-func (s *sock) took(n int) {
+func (s *sock) shortRead(n int) {
 	if n > 0 && !s.is(sticky) {
 		s.unlearn(kernel.Readable)
 	}
 }
 
-// fail is the error of a system call on s; it is not for the usual EAGAIN.
-func (s *sock) fail(op string, errno syscall.Errno) error {
+// opError is the error of a system call on s; it is not for the usual EAGAIN.
+func (s *sock) opError(op string, errno syscall.Errno) error {
 	if errno == badFD && s.fd == closedFD {
 		return kernel.ErrClosed
 	}
@@ -107,11 +107,11 @@ func (s *conn) Connected() error {
 		return SysError(kernel.OpConnect, syscall.Errno(s.local.more))
 	}
 	if s.fd < 0 {
-		return s.fail(kernel.OpConnect, badFD)
+		return s.opError(kernel.OpConnect, badFD)
 	}
 	n, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
-		return fail("getsockopt", err)
+		return opError("getsockopt", err)
 	}
 	switch errno := syscall.Errno(n); errno {
 	case 0, unix.EISCONN:
@@ -133,7 +133,7 @@ func (s *conn) Connected() error {
 // CloseWrite shuts our direction down.
 func (s *conn) CloseWrite() error {
 	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
-		return s.fail(kernel.OpShutdown, errnoOf(err))
+		return s.opError(kernel.OpShutdown, errnoOf(err))
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (s *sock) Close() error {
 	}
 	// After EINTR the descriptor is gone all the same.
 	if err := unix.Close(int(fd)); err != nil && err != unix.EINTR {
-		return fail("close", err)
+		return opError("close", err)
 	}
 	return nil
 }
@@ -174,12 +174,12 @@ func (s *sock) forget(closing bool) int32 {
 
 // Local asks the system once.
 func (s *sock) Local() kernel.Addr {
-	if s.local.kind == nowhere && s.fd >= 0 {
+	if s.local.kind == noAddr && s.fd >= 0 {
 		sa, err := unix.Getsockname(int(s.fd))
 		if err != nil {
 			return kernel.Addr{}
 		}
-		s.local.set(placeFrom(sa))
+		s.local.set(shortAddrFrom(sa))
 	}
 	return s.local.addr()
 }
@@ -209,7 +209,7 @@ func (s *sock) setOption(level, name int, on bool) error {
 		v = 1
 	}
 	if err := unix.SetsockoptInt(int(s.fd), level, name, v); err != nil {
-		return s.fail("setsockopt", errnoOf(err))
+		return s.opError("setsockopt", errnoOf(err))
 	}
 	return nil
 }
@@ -217,7 +217,7 @@ func (s *sock) setOption(level, name int, on bool) error {
 func (s *sock) option(level, name int) (bool, error) {
 	v, err := unix.GetsockoptInt(int(s.fd), level, name)
 	if err != nil {
-		return false, s.fail("getsockopt", errnoOf(err))
+		return false, s.opError("getsockopt", errnoOf(err))
 	}
 	return v != 0, nil
 }

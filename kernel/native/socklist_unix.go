@@ -2,16 +2,16 @@
 
 package native
 
-// roster is the list of armed socks of a kernel that hands over all of them at
+// sockList is the list of armed socks of a kernel that hands over all of them at
 // every wait. Entries move when one is removed.
-type roster struct {
+type sockList struct {
 	socks []*sock
 	at    []int32 // by descriptor number: where it stands, plus 1
 	next  int     // where the next look begins, so that all get their turn
 }
 
-// find is the place of fd, or -1.
-func (r *roster) find(fd int32) int {
+// find is the index of fd, or -1.
+func (r *sockList) find(fd int32) int {
 	if int(fd) >= len(r.at) {
 		return -1
 	}
@@ -19,7 +19,7 @@ func (r *roster) find(fd int32) int {
 }
 
 // add appends s.
-func (r *roster) add(s *sock) {
+func (r *sockList) add(s *sock) {
 	for len(r.at) <= int(s.fd) {
 		r.at = append(r.at, 0)
 		r.at = r.at[:cap(r.at)]
@@ -28,9 +28,9 @@ func (r *roster) add(s *sock) {
 	r.at[s.fd] = int32(len(r.socks))
 }
 
-// remove takes out place i and moves the last entry there; it returns where that
+// remove takes out entry i and moves the last entry there; it returns where that
 // stood.
-func (r *roster) remove(i int) int {
+func (r *sockList) remove(i int) int {
 	last := len(r.socks) - 1
 	r.at[r.socks[i].fd] = 0
 	if i != last {

@@ -10,7 +10,7 @@ import (
 func (w *waker) open() error {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		return fail("eventfd", err)
+		return opError("eventfd", err)
 	}
 	w.r, w.w = fd, fd
 	binary.NativeEndian.PutUint64(w.one[:], 1)

@@ -19,7 +19,7 @@ func (w *waker) open() error {
 	}
 	syscall.ForkLock.RUnlock()
 	if err != nil {
-		return fail("pipe", err)
+		return opError("pipe", err)
 	}
 	for _, fd := range p {
 		if err == nil {
@@ -29,7 +29,7 @@ func (w *waker) open() error {
 	if err != nil {
 		unix.Close(p[0])
 		unix.Close(p[1])
-		return fail("pipe", err)
+		return opError("pipe", err)
 	}
 	w.r, w.w = p[0], p[1]
 	return nil

@@ -37,7 +37,7 @@ func TestWakeAfterClose(t *testing.T) {
 		}
 		defer unix.Close(again)
 		k.Wake()
-		w.ring() // nor if the state was read before
+		w.write() // nor if the state was read before
 		if err := unix.SetNonblock(p[0], true); err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestWakeWritesOnce(t *testing.T) {
 	if w.sleep() {
 		t.Error("it sleeps although it was woken")
 	}
-	if !w.settle() || w.settle() {
+	if !w.endWait() || w.endWait() {
 		t.Error("woken is not once")
 	}
 	if !w.sleep() {
@@ -96,14 +96,14 @@ func TestWakeWritesOnce(t *testing.T) {
 	if n := written(); n != len(w.one) {
 		t.Errorf("%d bytes for a loop that sleeps", n)
 	}
-	if !w.settle() {
+	if !w.endWait() {
 		t.Error("not woken")
 	}
 	// More than is ever written at once is drained at most 8192 bytes at a time
 	// (WAKE-4), and all that was there is gone.
 	w.sleep()
 	w.wake()
-	w.settle()
+	w.endWait()
 	w.drain()
 	if n := written(); n != 0 {
 		t.Errorf("%d bytes were not drained", n)

@@ -38,13 +38,13 @@ func (w *waker) wake() {
 			continue
 		}
 		if s == sleeping {
-			w.ring()
+			w.write()
 		}
 		return
 	}
 }
 
-func (w *waker) ring() {
+func (w *waker) write() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.state.Load() == shut {
@@ -62,8 +62,8 @@ func (w *waker) ring() {
 // not.
 func (w *waker) sleep() bool { return w.state.CompareAndSwap(running, sleeping) }
 
-// settle ends a wait and tells whether it was woken.
-func (w *waker) settle() bool {
+// endWait ends a wait and tells whether it was woken.
+func (w *waker) endWait() bool {
 	return w.state.Load() != running && w.state.Swap(running) == woken
 }
 

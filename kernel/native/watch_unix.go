@@ -9,9 +9,9 @@ import (
 
 // watched is a conn on descriptors that somebody else opened.
 type watched struct {
-	in     sock
-	apart  *sock // of the output, where that is another descriptor; else nil
-	noMore bool  // CloseWrite was called
+	in          sock
+	outSock     *sock // of the output, where that is another descriptor; else nil
+	writeClosed bool  // CloseWrite was called
 }
 
 // Watch makes no system call that changes a descriptor: neither its flags nor its offset.
@@ -27,7 +27,7 @@ func (b *base) Watch(in, out int) (kernel.Conn, error) {
 		if err := b.watchable(out); err != nil {
 			return nil, err
 		}
-		w.apart = &sock{b: b, fd: int32(out)}
+		w.outSock = &sock{b: b, fd: int32(out)}
 	}
 	return w, nil
 }
@@ -38,7 +38,7 @@ func (b *base) watchable(fd int) error {
 		return SysError(kernel.OpWatch, badFD)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-		return fail(kernel.OpWatch, err)
+		return opError(kernel.OpWatch, err)
 	}
 	if c, ok := b.set.(interface{ canWatch(fd int) error }); ok {
 		return c.canWatch(fd)
@@ -48,8 +48,8 @@ func (b *base) watchable(fd int) error {
 
 // out is where the output goes.
 func (w *watched) out() *sock {
-	if w.apart != nil {
-		return w.apart
+	if w.outSock != nil {
+		return w.outSock
 	}
 	return &w.in
 }
@@ -57,14 +57,14 @@ func (w *watched) out() *sock {
 // armWatched arms both descriptors of w under one token, or, when that fails, changes
 // nothing (FDS-28).
 func (b *base) armWatched(w *watched, token uint32, r kernel.Ready) error {
-	if w.apart == nil {
+	if w.outSock == nil {
 		return b.arm(&w.in, token, r)
 	}
 	wasToken, was := w.in.token, w.in.armed()
 	both := w.both()
 	err := b.arm(&w.in, token, r&kernel.Readable)
 	if err == nil {
-		if err = b.arm(w.apart, token, r&kernel.Writable); err != nil {
+		if err = b.arm(w.outSock, token, r&kernel.Writable); err != nil {
 			// What was armed before can be armed again: its descriptor was in the set.
 			_ = b.arm(&w.in, wasToken, was)
 		}
@@ -74,7 +74,7 @@ func (b *base) armWatched(w *watched, token uint32, r kernel.Ready) error {
 }
 
 // both tells whether two descriptors are armed under one token.
-func (w *watched) both() bool { return w.apart != nil && w.in.armed() != 0 && w.apart.armed() != 0 }
+func (w *watched) both() bool { return w.outSock != nil && w.in.armed() != 0 && w.outSock.armed() != 0 }
 
 // countPair counts the conns of which both is true.
 func (b *base) countPair(was, is bool) {
@@ -120,15 +120,15 @@ func (w *watched) Read(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, w.in.fail(kernel.OpRead, errnoOf(err))
+			return 0, w.in.opError(kernel.OpRead, errnoOf(err))
 		}
 	}
 }
 
 // Write is write(2). A pipe that blocks makes it wait.
 func (w *watched) Write(p []byte) (int, error) {
-	if w.noMore {
-		return 0, w.out().fail(kernel.OpWrite, unix.EPIPE)
+	if w.writeClosed {
+		return 0, w.out().opError(kernel.OpWrite, unix.EPIPE)
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -142,7 +142,7 @@ func (w *watched) Write(p []byte) (int, error) {
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, w.out().fail(kernel.OpWrite, errnoOf(err))
+			return 0, w.out().opError(kernel.OpWrite, errnoOf(err))
 		}
 	}
 }
@@ -151,8 +151,8 @@ func (w *watched) Write(p []byte) (int, error) {
 func (w *watched) Close() error {
 	w.in.b.countPair(w.both(), false)
 	w.in.forget(false)
-	if w.apart != nil {
-		w.apart.forget(false)
+	if w.outSock != nil {
+		w.outSock.forget(false)
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (w *watched) Connected() error { return nil }
 
 // CloseWrite refuses later writes. To close the descriptor is its owner's business.
 func (w *watched) CloseWrite() error {
-	w.noMore = true
+	w.writeClosed = true
 	return nil
 }
 
