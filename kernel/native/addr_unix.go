@@ -20,23 +20,23 @@ const (
 	inet6
 )
 
-// shortAddr is an address as a sock keeps it: 24 bytes where a kernel.Addr has 56.
+// shortAddr is an address as a sock stores it: 24 bytes, where a kernel.Addr has 56.
 type shortAddr struct {
 	ip    [16]byte
 	scope uint32
 	port  uint16
 	kind  uint8
-	// more is not part of the address. The sock keeps a byte of its state here,
-	// where padding would be.
+	// more is not part of the address. The sock keeps a byte of its state in it, because
+	// padding would be here otherwise.
 	more uint8
 }
 
-// set takes the address and leaves more alone.
+// set copies the address of q and leaves more alone.
 func (p *shortAddr) set(q shortAddr) {
 	p.ip, p.scope, p.port, p.kind = q.ip, q.scope, q.port, q.kind
 }
 
-// addr is the address in the kernel package's form.
+// addr returns the address as a kernel.Addr.
 func (p *shortAddr) addr() kernel.Addr {
 	switch p.kind {
 	case inet4:
@@ -51,7 +51,8 @@ func (p *shortAddr) addr() kernel.Addr {
 	return kernel.Addr{}
 }
 
-// zoneName is the name of the interface with that index, or its number (ADDR-7).
+// zoneName returns the name of the interface with that index, or the index as text if
+// there is none (ADDR-7).
 func zoneName(index uint32) string {
 	if i, err := net.InterfaceByIndex(int(index)); err == nil {
 		return i.Name
@@ -59,7 +60,7 @@ func zoneName(index uint32) string {
 	return strconv.FormatUint(uint64(index), 10)
 }
 
-// zoneIndex is the reverse of zoneName, and 0 for "".
+// zoneIndex is the reverse of zoneName. It is 0 for "".
 func zoneIndex(zone string) (uint32, error) {
 	if zone == "" {
 		return 0, nil
@@ -74,7 +75,7 @@ func zoneIndex(zone string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// shortAddrOf checks a and turns it round.
+// shortAddrOf returns a in short form. It refuses what is not a resolved TCP address.
 func shortAddrOf(a kernel.Addr) (shortAddr, error) {
 	var p shortAddr
 	switch {
@@ -114,7 +115,8 @@ func (p *shortAddr) sockaddr() unix.Sockaddr {
 	return &unix.SockaddrInet6{Port: int(p.port), ZoneId: p.scope, Addr: p.ip}
 }
 
-// shortAddrFrom is what the system said of an address; noAddr if it is none of ours.
+// shortAddrFrom returns a system's address in short form. Its kind is noAddr if the
+// family is neither IPv4 nor IPv6.
 func shortAddrFrom(sa unix.Sockaddr) shortAddr {
 	var p shortAddr
 	switch sa := sa.(type) {

@@ -10,8 +10,8 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// base is what the kernels share: the clock, the wake-up, scratch memory for
-// system calls, and who owns which descriptor number.
+// base is the common part of the kernels: the clock, the waker, scratch memory for system
+// calls, and the owner of each descriptor number.
 type base struct {
 	signals
 	name     string
@@ -21,17 +21,17 @@ type base struct {
 	reserved int // the descriptor of Reserve, or -1
 	waker    waker
 	set      set // the kernel itself
-	// owner is the armed sock of each descriptor number. It finds out numbers
-	// that were closed behind our back and used again (FDS-30).
+	// owner is the armed sock of each descriptor number. It shows that a number was
+	// closed behind our back and used again (FDS-30).
 	owner []*sock
-	// always are armed socks that are ready without asking: regular files where
-	// the system refuses to watch them (FDS-31), and socks whose number is gone.
+	// always are the armed socks that count as ready without a system call: regular files
+	// that the system refuses to watch (FDS-31), and socks that have lost their number.
 	always []*sock
-	next   int  // where the next turn begins with always
-	skip   bool // it was their turn last, and there is room for one
+	next   int  // index in always at which the next turn begins
+	skip   bool // with room for one event: the last wait left always out
 	// pairs is how many watched conns have two descriptors armed. While there is one,
-	// eventOf finds events with the same token: it holds, by token, a place in Wait's
-	// events plus one.
+	// joinPairs uses eventOf to find events with the same token: by token, the index of
+	// an event of Wait plus one.
 	pairs   int
 	eventOf []int32
 	scratch
@@ -39,13 +39,13 @@ type base struct {
 
 var errOtherKernel = fmt.Errorf("native: arm: %w: a handle of another kernel", kernel.ErrUnsupported)
 
-// set is the part of a kernel that knows which descriptors to look at.
+// set is the part of a kernel that tells the system which descriptors to watch.
 type set interface {
-	// watch adds or changes what is looked for on s.fd, whose owner s is; nothing
-	// of s has changed yet. It may mark s as always ready instead.
+	// watch adds s.fd, or changes what it is watched for. s owns the number already;
+	// nothing else of s has changed yet. watch may mark s as alwaysReady instead.
 	watch(s *sock, token uint32, r kernel.Ready) error
-	// unwatch looks no more. It is called while s is still armed; closing says
-	// that the descriptor is about to be closed.
+	// unwatch stops watching s, which is still armed. closing says that the caller is
+	// about to close the descriptor.
 	unwatch(s *sock, closing bool)
 }
 
@@ -67,7 +67,8 @@ func (b *base) Now() time.Duration {
 // Wake may be called from any goroutine, also after Close (WAKE-3).
 func (b *base) Wake() { b.waker.wake() }
 
-// close is the part of Close that all share; false if it was done before.
+// close does the part of Close that all kernels share. It returns false if that was done
+// before.
 func (b *base) close() bool {
 	if b.closed {
 		return false
@@ -78,7 +79,7 @@ func (b *base) close() bool {
 	return true
 }
 
-// Arm keeps what h is watched for.
+// Arm arms one descriptor, or the two of a watched pair.
 func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	switch x := h.(type) {
 	case *conn:
@@ -91,7 +92,7 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	return errOtherKernel
 }
 
-// arm is Arm for one descriptor. What is armed already costs nothing.
+// arm is Arm for one descriptor. It makes no system call for what is armed already.
 func (b *base) arm(s *sock, token uint32, r kernel.Ready) error {
 	if s.b != b {
 		return errOtherKernel
@@ -145,8 +146,9 @@ func (b *base) disarm(s *sock, closing bool) {
 	s.setArmed(0)
 }
 
-// claim makes s the owner of its number. Another armed sock with the same number
-// lost it: the number was closed behind our back and given out again.
+// claim makes s the owner of its number. If another armed sock has the same number, that
+// sock has lost it: somebody closed the number behind our back and it was given out
+// again.
 func (b *base) claim(s *sock) {
 	for len(b.owner) <= int(s.fd) {
 		b.owner = append(b.owner, nil)
@@ -158,8 +160,8 @@ func (b *base) claim(s *sock) {
 	b.owner[s.fd] = s
 }
 
-// lose takes from s, which is armed, a number that is no longer its own. It stays
-// ready for ever, so that the next read or write finds out.
+// lose takes the number away from s, which is armed. From then on s counts as always
+// ready, so that its next read or write finds out.
 func (b *base) lose(s *sock) {
 	if !s.is(alwaysReady) {
 		b.set.unwatch(s, true)
@@ -169,8 +171,9 @@ func (b *base) lose(s *sock) {
 	s.fd = lostFD
 }
 
-// addAlways begins ev with those that need no asking, each in turn, and returns
-// how many it added. It leaves half of ev to the others, or every other turn.
+// addAlways begins ev with events of the socks in always, each in its turn, and returns
+// how many it added. It leaves half of ev to the other socks. If ev has room for one
+// event, it leaves that room to them every other time.
 func (b *base) addAlways(ev []kernel.Event) int {
 	if len(b.always) == 0 {
 		return 0

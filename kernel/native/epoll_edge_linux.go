@@ -19,8 +19,8 @@ import (
 // behind are the events after which a short read says nothing.
 const behind = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLPRI
 
-// interest is what the set is asked for. Only streams are watched by edges: of
-// others nobody knows when their readiness is used up.
+// interest returns what the set is asked to report for s. Only streams are watched by
+// edges: for other descriptors nobody knows when their readiness is used up.
 func interest(s *sock, token uint32, r kernel.Ready) unix.EpollEvent {
 	e := unix.EpollEvent{Fd: int32(token), Pad: s.fd}
 	if s.is(stream) {
@@ -38,8 +38,8 @@ func interest(s *sock, token uint32, r kernel.Ready) unix.EpollEvent {
 	return e
 }
 
-// noteEdge enters s, for which an edge came, among those to put before the set
-// again.
+// noteEdge notes an edge of s. rearmEdges will put s before the set again if its
+// readiness is not used up by then.
 func (k *epoll) noteEdge(s *sock, r kernel.Ready, events uint32) {
 	if s.known() == 0 {
 		k.edges = append(k.edges, s)
@@ -50,7 +50,7 @@ func (k *epoll) noteEdge(s *sock, r kernel.Ready, events uint32) {
 	}
 }
 
-// rearmEdges has the set look anew at what was reported and not used up.
+// rearmEdges makes the set look again at what it reported and nobody used up.
 func (k *epoll) rearmEdges() {
 	for i, s := range k.edges {
 		k.edges[i] = nil

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// edgePair is a connected pair of an epoll, s armed for reading as token 1.
+// edgePair returns both ends of a connection. s is armed for reading, as token 1.
 func edgePair(t *testing.T) (k *epoll, c, s *conn) {
 	t.Helper()
 	k = testEpoll(t, WaitBlock)
@@ -18,8 +18,8 @@ func edgePair(t *testing.T) (k *epoll, c, s *conn) {
 	return k, c, s
 }
 
-// TestEdgeUsedUp: a stream that was read is not looked at again: the set does not
-// hold it as ready, and nothing is put before the set anew.
+// TestEdgeUsedUp: the set does not look again at a stream that was read. It does not hold
+// the stream as ready, and nothing is put before the set anew.
 func TestEdgeUsedUp(t *testing.T) {
 	k, c, s := edgePair(t)
 	c.Write([]byte("abc"))
@@ -46,8 +46,7 @@ func TestEdgeUsedUp(t *testing.T) {
 	}
 }
 
-// TestEdgeUrgent: urgent data ends a read, and what is behind it is reported all the
-// same.
+// TestEdgeUrgent: urgent data ends a read. What is behind it is reported all the same.
 func TestEdgeUrgent(t *testing.T) {
 	k, c, s := edgePair(t)
 	c.Write([]byte("abc"))
@@ -70,8 +69,8 @@ func TestEdgeUrgent(t *testing.T) {
 	}
 }
 
-// TestEdgeForStreamsOnly: a listening socket stays ready until all were accepted, and
-// so does a watched one, whoever reads it.
+// TestEdgeForStreamsOnly: a listening socket stays ready until all connections were
+// accepted. A watched descriptor stays ready too, whoever reads it.
 func TestEdgeForStreamsOnly(t *testing.T) {
 	k := testEpoll(t, WaitBlock)
 	l, c, s := testPair(t, k)

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// epoll is the kernel for Linux. An event carries the token and the number of the
-// descriptor, and counts only if the owner of that number has that token.
+// epoll is the kernel for Linux. An event carries a token and a descriptor number. It
+// counts only if the owner of that number has that token.
 type epoll struct {
 	base
 	ep    int
 	timer timer
 	wait  waiter
-	stale int     // turns, one after the other, that brought events of nobody
-	edges []*sock // reported, and perhaps ready still
+	stale int     // consecutive turns with events for unknown sockets
+	edges []*sock // reported, and perhaps still ready
 	evs   [512]unix.EpollEvent
 }
 
@@ -58,8 +58,8 @@ func (k *epoll) open(o Options) (err error) {
 	return k.wait.open(k, o)
 }
 
-// addOwn puts into ep the descriptors that are the kernel's own. They are
-// edge-triggered, so nobody need read them.
+// addOwn adds the kernel's own descriptors to ep. They are edge-triggered, so nobody has
+// to read them.
 func (k *epoll) addOwn(ep int) error {
 	wake := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Pad: ofWake}
 	if errno := epollCtl(ep, unix.EPOLL_CTL_ADD, int32(k.waker.r), &wake); errno != 0 {
@@ -102,7 +102,7 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	}
 }
 
-// deliver turns the first got of k.evs into ev and returns how many they are.
+// deliver turns the first got events of k.evs into ev and returns how many it filled.
 func (k *epoll) deliver(ev []kernel.Event, got int) int {
 	n, stale := 0, false
 	for i := range got {
@@ -146,9 +146,9 @@ func (k *epoll) deliver(ev []kernel.Event, got int) int {
 	return n
 }
 
-// rebuild makes the set anew when something keeps reporting that nobody armed: a
-// descriptor closed behind our back of which a duplicate lives on cannot be taken
-// out otherwise (FDS-30).
+// rebuild makes a new set if the old one keeps reporting descriptors that nobody has
+// armed. A descriptor that was closed behind our back stays in the set as long as a
+// duplicate of it is open, and cannot be removed in any other way (FDS-30).
 func (k *epoll) rebuild(stale bool) {
 	if !stale {
 		k.stale = 0
@@ -177,7 +177,7 @@ func (k *epoll) rebuild(stale bool) {
 	}
 }
 
-// watch registers at the first interest and changes it later (FDS-28).
+// watch registers s when it is first armed, and changes the registration later (FDS-28).
 func (k *epoll) watch(s *sock, token uint32, r kernel.Ready) error {
 	op := unix.EPOLL_CTL_MOD
 	if s.armed() == 0 {
@@ -187,7 +187,7 @@ func (k *epoll) watch(s *sock, token uint32, r kernel.Ready) error {
 	errno := epollCtl(k.ep, op, s.fd, &e)
 	switch {
 	case errno == unix.ENOENT && op == unix.EPOLL_CTL_MOD:
-		// The number was closed behind our back and is another file's (FDS-30).
+		// The number was closed behind our back and now belongs to another file (FDS-30).
 		errno = epollCtl(k.ep, unix.EPOLL_CTL_ADD, s.fd, &e)
 	case errno == unix.EEXIST && op == unix.EPOLL_CTL_ADD:
 		errno = epollCtl(k.ep, unix.EPOLL_CTL_MOD, s.fd, &e)
@@ -203,7 +203,8 @@ func (k *epoll) watch(s *sock, token uint32, r kernel.Ready) error {
 	return nil
 }
 
-// unwatch leaves it to close to take a closing descriptor out of the set.
+// unwatch removes s from the set. If the descriptor is about to be closed, close does
+// that.
 func (k *epoll) unwatch(s *sock, closing bool) {
 	if !closing {
 		var none unix.EpollEvent
@@ -224,28 +225,28 @@ func (k *epoll) Close() error {
 	return nil
 }
 
-// epollCtl is raw: it never waits.
+// epollCtl makes the system call without telling the scheduler: it never blocks.
 func epollCtl(ep, op int, fd int32, e *unix.EpollEvent) syscall.Errno {
 	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(ep), uintptr(op), uintptr(fd),
 		uintptr(unsafe.Pointer(e)), 0, 0)
 	return errno
 }
 
-// timer ends waits that no whole millisecond ends well, and costs a system call
-// only when the deadline changes.
+// timer ends a wait at a time that is not a whole number of milliseconds away. It costs a
+// system call only when the deadline changes.
 type timer struct {
 	fd int
-	at time.Duration // what it is armed for, 0 for nothing
-	// seen is the last distant deadline that was not worth arming for.
+	at time.Duration // deadline it is armed for, 0 for none
+	// seen is the last deadline that was too far away to arm the timer for.
 	seen time.Duration
-	// offset is at most a moment more than CLOCK_MONOTONIC is ahead of Now, so
-	// that the timer is never early.
+	// offset is CLOCK_MONOTONIC minus Now. It may be a moment too great, never too small,
+	// so that the timer is never early.
 	offset time.Duration
 	spec   unix.ItimerSpec
 }
 
-// near is the distance from which on a timer is worth its system call: longer
-// timeouts of epoll_wait cost little.
+// near is how close a deadline must be to be worth the system call that arms the timer.
+// If it is farther away, a timeout of epoll_wait costs less.
 const near = 50 * time.Millisecond
 
 func (t *timer) open(b *base) error {
@@ -267,7 +268,7 @@ func (t *timer) open(b *base) error {
 	return nil
 }
 
-// arm sets the timer for until; false if that failed.
+// arm sets the timer to until. It returns false if that failed.
 func (t *timer) arm(until time.Duration) bool {
 	if t.at == until {
 		return true
@@ -282,7 +283,7 @@ func (t *timer) arm(until time.Duration) bool {
 	return true
 }
 
-// fired notes what the end of the timer says of the time.
+// fired notes that the timer has ended: it is at least as late as the timer's deadline.
 func (t *timer) fired(b *base) {
 	b.last = max(b.last, t.at)
 	t.at = 0

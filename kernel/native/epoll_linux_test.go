@@ -33,8 +33,8 @@ func testEpoll(t *testing.T, m WaitMode) *epoll {
 	return testKernel(t, "epoll", Options{Wait: m}).(*epoll)
 }
 
-// TestEventfdEdge: what the waker and the timer rest on. A write to an eventfd that
-// nobody read is a new edge (WAKE-4), and so is each end of a timer.
+// TestEventfdEdge: the waker and the timer rely on two facts. A write to an eventfd that
+// nobody read is a new edge (WAKE-4). Each end of a timer is one too.
 func TestEventfdEdge(t *testing.T) {
 	k := testEpoll(t, WaitBlock)
 	for i := range 3 {
@@ -57,8 +57,8 @@ func TestEventfdEdge(t *testing.T) {
 	}
 }
 
-// TestArmCosts: what is armed already is no system call, and neither is a Close
-// (FDS-28).
+// TestArmCosts: Arm makes no system call for what is armed already, and none to disarm
+// what is not armed (FDS-28).
 func TestArmCosts(t *testing.T) {
 	k := testEpoll(t, WaitBlock)
 	_, c, s := testPair(t, k)
@@ -113,7 +113,7 @@ func TestWatchCloseUnregisters(t *testing.T) {
 	}
 }
 
-// TestDialInProgress: an attempt that the listener's full queue holds up is neither
+// TestDialInProgress: an attempt that waits for room in the listener's queue is neither
 // writable nor connected.
 func TestDialInProgress(t *testing.T) {
 	k := testEpoll(t, WaitBlock)
@@ -177,9 +177,8 @@ func TestReuse(t *testing.T) {
 	reported(t, k, 2)
 }
 
-// TestStale: a descriptor that was closed while a duplicate lives cannot be taken
-// out of the set. It is never reported for nobody, and does not make the loop spin
-// (FDS-30).
+// TestStale: a descriptor that was closed while a duplicate is open cannot be taken out
+// of the set. It is never reported, and the loop does not spin (FDS-30).
 func TestStale(t *testing.T) {
 	for _, m := range []WaitMode{WaitBlock, WaitPark, WaitHold, WaitAdaptive} {
 		k := testEpoll(t, m)
@@ -224,8 +223,8 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestStaleNumber: what is left of a closed descriptor is not taken for the sock
-// that has its number now (FDS-30).
+// TestStaleNumber: an event of a closed descriptor is not taken for one of the sock that
+// has its number now (FDS-30).
 func TestStaleNumber(t *testing.T) {
 	k := testEpoll(t, WaitBlock)
 	var old, p [2]int
@@ -306,7 +305,7 @@ func TestModeAllocs(t *testing.T) {
 	}
 }
 
-// TestAutoMode: a P is held only where there are more of them than loops.
+// TestAutoMode: a P is held only if there are more Ps than loops.
 func TestAutoMode(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	for _, c := range []struct {
@@ -325,7 +324,7 @@ func TestAutoMode(t *testing.T) {
 	}
 }
 
-// TestNoPreemption: where the runtime cannot interrupt a system call, no P is held.
+// TestNoPreemption: if the runtime cannot interrupt a system call, no P is held.
 func TestNoPreemption(t *testing.T) {
 	if os.Getenv("WHORL_TEST_CHILD") == "1" {
 		k := testEpoll(t, WaitHold)
@@ -340,8 +339,8 @@ func TestNoPreemption(t *testing.T) {
 	}
 }
 
-// TestIdleLoopsHoldNothing: idle loops, more than there are Ps, neither starve each
-// other nor stop the collector, in any mode.
+// TestIdleLoopsHoldNothing: idle loops, even more of them than Ps, neither starve each
+// other nor stop the garbage collector, in any mode.
 func TestIdleLoopsHoldNothing(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	for m := WaitAuto; m <= WaitPark; m++ {
@@ -409,7 +408,7 @@ func TestHoldParks(t *testing.T) {
 	}
 }
 
-// TestHoldFollowsProcs: auto stops holding when there are no Ps to spare any more.
+// TestHoldFollowsProcs: auto stops holding when there is no P to spare any more.
 func TestHoldFollowsProcs(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	k := testEpoll(t, WaitAuto)

@@ -12,21 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiter is how the loop spends the time until something is ready.
+// waiter decides how the loop spends the time until something is ready.
 type waiter struct {
-	mode  WaitMode // never WaitAuto or an impossible WaitHold
+	mode  WaitMode // never WaitAuto, and WaitHold only if it is possible
 	auto  bool     // WaitAuto: hold only while there are more Ps than loops
 	loops int
 
-	turns    uint32 // counts adaptive waits
-	recent   uint8  // one bit for each of the last looks: it found something
-	adaptive int    // waits left to be adaptive although hold would be possible
-	seen     bool   // hold: something came since the runtime last asked for the P
+	turns    uint32 // number of adaptive waits
+	recent   uint8  // one bit for each of the last looks, set if it found something
+	adaptive int    // how many waits are still adaptive before hold is tried again
+	seen     bool   // hold: an event has come since the runtime last asked for the P
 	asked    uint   // hold: how often the runtime asked for it
 
-	// For parking: outer is an epoll descriptor in the runtime's poller; while
-	// the loop is parked, and only then, our own is in its set. So the runtime's
-	// poller is not woken by what a loop that does not park gets.
+	// For parking. outer is an epoll descriptor in the runtime's poller. Our own set is
+	// in outer only while the loop is parked. Otherwise every event of ours would wake
+	// the runtime's poller.
 	outer  int
 	file   *os.File
 	raw    syscall.RawConn
@@ -37,10 +37,10 @@ type waiter struct {
 	errno  syscall.Errno
 }
 
-// distant is a time that nobody will see; sums with it do not overflow.
+// distant is a time that is never reached. Sums with it do not overflow.
 const distant = kernel.Forever / 2
 
-// adaptiveWaits is how many waits are adaptive after others wanted the P.
+// adaptiveWaits is how many waits are adaptive after other goroutines wanted the P.
 const adaptiveWaits = 256
 
 func (w *waiter) open(k *epoll, o Options) error {
@@ -63,7 +63,7 @@ func (w *waiter) open(k *epoll, o Options) error {
 	if w.outer, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return opError("epoll_create1", err)
 	}
-	if err := unix.SetNonblock(w.outer, true); err != nil { // or NewFile would not take it for a pollable one
+	if err := unix.SetNonblock(w.outer, true); err != nil { // otherwise NewFile does not take it for pollable
 		return opError("fcntl", err)
 	}
 	w.file = os.NewFile(uintptr(w.outer), "epoll")
@@ -84,7 +84,7 @@ func (w *waiter) open(k *epoll, o Options) error {
 	return nil
 }
 
-// noSpareP tells that holding a P would take it from somebody.
+// noSpareP tells whether holding a P would take it from another goroutine.
 func (w *waiter) noSpareP() bool {
 	n := runtime.GOMAXPROCS(0)
 	return n == 1 || w.auto && w.loops >= n
@@ -99,7 +99,7 @@ func (w *waiter) close() {
 	}
 }
 
-// link and unlink put our set into the runtime's poller and take it out.
+// link puts our set ep into the runtime's poller.
 func (w *waiter) link(ep int) error {
 	if w.linked {
 		return nil
@@ -112,6 +112,7 @@ func (w *waiter) link(ep int) error {
 	return nil
 }
 
+// unlink takes our set ep out of the runtime's poller. In mode WaitPark it stays there.
 func (w *waiter) unlink(ep int) {
 	if w.linked && w.mode != WaitPark {
 		var none unix.EpollEvent
@@ -120,7 +121,7 @@ func (w *waiter) unlink(ep int) {
 	}
 }
 
-// relink is for a set made anew under the same number.
+// relink puts a rebuilt set, which has the same number, into the runtime's poller.
 func (w *waiter) relink(ep int) {
 	if w.linked {
 		w.linked = false
@@ -128,8 +129,8 @@ func (w *waiter) relink(ep int) {
 	}
 }
 
-// pause waits for at most max events and returns how many it put into k.evs. It
-// may return 0 too early.
+// pause waits for at most max events and returns how many it put into k.evs. It may
+// return 0 before until.
 func (k *epoll) pause(max int, until time.Duration) (int, syscall.Errno) {
 	if until <= k.last {
 		return k.peek(max)
@@ -158,8 +159,9 @@ func (k *epoll) pause(max int, until time.Duration) (int, syscall.Errno) {
 	return k.adapt(max, ms)
 }
 
-// limit is the timeout for epoll_wait that ends it at until or, if that is far
-// away, a little before; -1 if the timer ends it.
+// limit returns the timeout in milliseconds with which epoll_wait ends at until. It is -1
+// if the timer ends the wait, or nothing does. If until is far away, epoll_wait may end
+// before it.
 func (k *epoll) limit(until time.Duration) int {
 	if until >= distant {
 		return -1
@@ -180,8 +182,8 @@ func (k *epoll) limit(until time.Duration) int {
 	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
 }
 
-// adapt looks first if that paid lately, then gives the others their turn, and
-// then blocks without the P.
+// adapt first looks without blocking, if that found something lately. Then it lets other
+// goroutines run. Then it blocks and gives up the P.
 func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 	w := &k.wait
 	if w.adaptive > 0 {
@@ -212,8 +214,8 @@ func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 	return got, errno
 }
 
-// hold keeps the P while it waits. The runtime takes it by a signal: for the
-// collector at once, for others after 10 ms.
+// hold blocks and keeps the P. The runtime interrupts it by a signal when it wants the P:
+// at once for the garbage collector, after 10 ms for other goroutines.
 func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
 	if !k.waker.sleep() {
 		return k.peek(max)
@@ -231,7 +233,8 @@ func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
 		before := k.Now()
 		runtime.Gosched()
 		if k.Now()-before > time.Millisecond || k.waker.state.Load() == woken || w.noSpareP() {
-			// Others wanted the P, one of them to wake us, or there are fewer now.
+			// Other goroutines wanted the P, perhaps to wake us, or there are fewer
+			// Ps now.
 			w.adaptive = adaptiveWaits
 			return 0, 0
 		}
@@ -242,12 +245,12 @@ func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
 		}
 		w.seen = false
 		if ms >= 0 {
-			return 0, 0 // the time left is to be computed anew
+			return 0, 0 // the caller computes the time left anew
 		}
 	}
 }
 
-// park waits in the runtime's poller.
+// park waits in the runtime's poller, without a P.
 func (k *epoll) park(max int, until time.Duration) (int, syscall.Errno) {
 	w := &k.wait
 	if until < distant && !k.timer.arm(until) {
@@ -265,10 +268,10 @@ func (k *epoll) park(max int, until time.Duration) (int, syscall.Errno) {
 	return w.got, w.errno
 }
 
-// peek is epoll_wait without waiting, enter without telling the scheduler, block
-// as the runtime would make a system call.
+// peek is epoll_wait without blocking.
 func (k *epoll) peek(max int) (int, syscall.Errno) { return k.enter(max, 0) }
 
+// enter is epoll_wait without telling the scheduler, so it keeps the P.
 func (k *epoll) enter(max, ms int) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.ep),
 		uintptr(unsafe.Pointer(&k.evs)), uintptr(max), uintptr(ms), 0, 0)
@@ -278,6 +281,7 @@ func (k *epoll) enter(max, ms int) (int, syscall.Errno) {
 	return int(n), 0
 }
 
+// block is epoll_wait as an ordinary system call: the scheduler may give the P away.
 func (k *epoll) block(max, ms int) (int, syscall.Errno) {
 	n, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.ep),
 		uintptr(unsafe.Pointer(&k.evs)), uintptr(max), uintptr(ms), 0, 0)
@@ -287,9 +291,9 @@ func (k *epoll) block(max, ms int) (int, syscall.Errno) {
 	return int(n), 0
 }
 
-// interruptible tells whether the runtime can take a P from a goroutine that
-// waits in a raw system call. It stops the world, for a moment, while one does. On
-// a machine that is very busy it may say no wrongly, so no is asked again.
+// interruptible tells whether the runtime can interrupt a goroutine in a raw system call
+// to take its P. To find out it stops the world for a moment. On a very busy machine it
+// may return false wrongly, so the caller asks again before it believes a no.
 func interruptible() bool {
 	var inside atomic.Bool
 	found := make(chan bool)

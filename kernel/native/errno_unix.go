@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sentinel is what errno means to a caller who does not care for the system; nil
-// if there is no word for it.
+// sentinel returns the kernel's sentinel for errno, nil if there is none.
 func sentinel(op string, errno syscall.Errno) error {
 	if op == kernel.OpAccept && lostBeforeAccept(errno) {
 		return kernel.ErrAccept
@@ -44,8 +43,8 @@ func sentinel(op string, errno syscall.Errno) error {
 	return nil
 }
 
-// lostBeforeAccept tells the errors of the connection that accept was to return
-// from those of accept itself: Linux hands over what the network said of it.
+// lostBeforeAccept tells whether errno is about the connection that accept was to return,
+// not about accept itself. Linux passes on what the network reported of that connection.
 func lostBeforeAccept(errno syscall.Errno) bool {
 	switch errno {
 	case unix.ECONNABORTED, unix.ECONNRESET, unix.EPROTO, unix.ENETDOWN, unix.ENETUNREACH,
@@ -55,7 +54,8 @@ func lostBeforeAccept(errno syscall.Errno) bool {
 	return false
 }
 
-// opError is the error of a system call. err is of the kind package unix returns.
+// opError returns the error of the operation op. err is an error of package unix; one
+// that is no errno is returned as it is.
 func opError(op string, err error) error {
 	errno, ok := err.(syscall.Errno)
 	if !ok {

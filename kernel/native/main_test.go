@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// TestMain lets the suite have 10,000 connections where that is allowed, and
-// checks that nothing is left when all is over.
+// TestMain raises the limit on descriptors, so that the suite can have 10,000 connections
+// if the system allows. At the end it checks that no descriptor or goroutine is left.
 func TestMain(m *testing.M) {
 	raiseLimit(21_000)
-	// What the runtime keeps for good is not a leak: its poller, its goroutine for
-	// signals.
+	// The runtime keeps its poller and its goroutine for signals. They are no leak, so
+	// they must exist before we count.
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
 		w.Close()
@@ -55,10 +55,10 @@ func raiseLimit(n uint64) {
 	}
 }
 
-// setLimit is n in the type of the field, which differs.
+// setLimit converts n to the type of the field, which differs between systems.
 func setLimit[T int64 | uint64](n uint64, _ T) T { return T(n) }
 
-// descriptors is how many this process has open.
+// descriptors returns how many descriptors this process has open.
 func descriptors() int {
 	dir := "/dev/fd"
 	f, err := os.Open(dir)
@@ -70,8 +70,8 @@ func descriptors() int {
 	return len(names)
 }
 
-// noLeaks fails the test if it ends with more descriptors than it has now. What
-// is registered with Cleanup later runs before.
+// noLeaks fails the test if it ends with more descriptors open than now. Functions that
+// are registered with Cleanup later run before that check.
 func noLeaks(t *testing.T) {
 	t.Helper()
 	before := descriptors()

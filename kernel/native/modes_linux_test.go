@@ -7,9 +7,9 @@ import (
 	"github.com/whorl-go/whorl/kernel/native"
 )
 
-// TestWaitModes: how epoll waits changes nothing of what is promised.
+// TestWaitModes: every wait mode of epoll passes the suite.
 func TestWaitModes(t *testing.T) {
-	// What WaitAuto stands for here, TestKernels has.
+	// TestKernels runs the mode that WaitAuto stands for here.
 	auto := native.WaitAdaptive
 	if runtime.GOMAXPROCS(0) > 1 {
 		auto = native.WaitHold

@@ -1,18 +1,19 @@
-// Package native holds the kernels of the machine the program runs on: epoll,
-// poll and select, with their sockets, signals and foreign descriptors.
+// Package native holds the kernels of this machine: epoll, poll and select, with their
+// sockets, signals and descriptors that somebody else opened.
 //
-// [Open] chooses one by name. All of them keep the promises of package kernel;
-// what differs is cost, and what stands here:
+// [Open] opens a kernel by name. All of them keep the promises of package kernel. They
+// differ in cost, and in these points:
 //
-//   - epoll: any number of descriptors. A descriptor that somebody closed behind
-//     its back is noticed only when its number is used again (FDS-30).
-//   - poll: any number, at a cost that grows with it.
-//   - select: numbers below 1024 only; Arm and Watch refuse others (FDS-25).
+//   - epoll: any number of descriptors. If somebody closes a descriptor behind its
+//     back, it notices only when the number is used again (FDS-30).
+//   - poll: any number of descriptors, at a cost that grows with it.
+//   - select: only numbers below 1024; Arm and Watch refuse others (FDS-25).
 //
-// One Write or Writev sends at most 256 KiB (TCP-53): a system call during which
-// the scheduler is not told must be short. Where systems differ: BSDs and macOS
-// have poll and select only, with timeouts rounded up to milliseconds and
-// microseconds, and their Writev takes one slice at a time.
+// One Write or Writev sends at most 256 KiB (TCP-53): the scheduler does not know of the
+// system call, so it must be short.
+//
+// BSDs and macOS have poll and select only. There poll rounds timeouts up to milliseconds
+// and select to microseconds, and Writev takes one slice at a time.
 //
 // The package reads no environment variable and writes no log.
 package native
@@ -26,26 +27,28 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// WaitMode is how epoll's Wait spends the time until something is ready. It
-// changes cost and latency, never the result. The other kernels have one way and
-// ignore it.
+// WaitMode is how epoll's Wait spends the time until something is ready. It changes cost
+// and latency, never the result. A P is the runtime's right to run Go code; there are
+// GOMAXPROCS of them. The other kernels have only one way and ignore the mode.
 type WaitMode uint8
 
 // The wait modes.
 const (
-	// WaitAuto is WaitHold where that is safe and there are more Ps than loops,
-	// else WaitAdaptive; it follows changes of GOMAXPROCS downwards. The default.
+	// WaitAuto, the default, is WaitHold if that is possible and there are more Ps than
+	// loops, and WaitAdaptive otherwise. If GOMAXPROCS falls later, it stops holding.
 	WaitAuto WaitMode = iota
-	// WaitAdaptive looks without blocking if that paid lately, else lets other
-	// goroutines run and then blocks in a system call that gives the P away.
+	// WaitAdaptive looks without blocking if that found something lately. Otherwise it
+	// lets other goroutines run and then blocks in a system call that gives up the P.
 	WaitAdaptive
-	// WaitHold blocks and keeps the P, until the runtime asks for it; a loop that
-	// was idle since it last asked then parks. Where the runtime cannot interrupt
-	// a system call (GODEBUG=asyncpreemptoff=1) it is WaitAdaptive.
+	// WaitHold blocks in epoll_wait without giving up its P. When the runtime wants the P
+	// (garbage collection, or another goroutine after 10 ms), it interrupts the wait. A
+	// loop that has been idle since the previous interruption then parks in the runtime's
+	// poller, so that an idle loop holds no P. If the runtime cannot interrupt a system
+	// call (GODEBUG=asyncpreemptoff=1), WaitHold is WaitAdaptive.
 	WaitHold
-	// WaitBlock looks once, then blocks in a system call that gives the P away.
+	// WaitBlock looks once, then blocks in a system call that gives up the P.
 	WaitBlock
-	// WaitPark looks once, then parks the goroutine in the runtime's own poller.
+	// WaitPark looks once, then parks the goroutine in the runtime's poller.
 	WaitPark
 )
 
@@ -58,18 +61,19 @@ func (m WaitMode) String() string {
 	return fmt.Sprintf("WaitMode(%d)", uint8(m))
 }
 
-// Options are what OpenWith may be told. The zero value is the defaults.
+// Options are the options of OpenWith. The zero value is the defaults.
 type Options struct {
 	// Wait forces a wait mode, for measurement and tests.
 	Wait WaitMode
-	// Loops is how many loops, this one included, share the Ps of the process.
-	// Zero or negative: 1. WaitAuto holds a P only if more Ps than that exist.
+	// Loops is how many loops, including this one, share the Ps of the process. Zero or
+	// negative means 1. WaitAuto holds a P only if there are more Ps than loops.
 	Loops int
 }
 
-// Open opens the kernel of that name, or the best one that works here if name is
-// "". An unknown name, or one this system lacks, is an error that lists what
-// there is. The caller closes the kernel, after its socks.
+// Open opens the kernel of that name. If name is "" it opens the best one that works
+// here. For a name that is unknown, or that this system lacks, the error is
+// kernel.ErrUnsupported and lists the names there are. The caller closes the kernel,
+// after its handles.
 func Open(name string) (kernel.Kernel, error) { return OpenWith(name, Options{}) }
 
 // OpenWith is Open with options.
@@ -104,7 +108,8 @@ func OpenWith(name string, o Options) (kernel.Kernel, error) {
 	return nil, fmt.Errorf("native: %w: kernel %q (have: %s)", kernel.ErrUnsupported, name, have)
 }
 
-// Names lists the kernels of this system, best first. The slice is the caller's.
+// Names lists the kernels of this system, the best first. The slice belongs to the
+// caller.
 func Names() []string {
 	var names []string
 	for _, c := range candidates() {
@@ -119,8 +124,8 @@ type candidate struct {
 	open func(Options) (kernel.Kernel, error)
 }
 
-// SysError is the error of a system call that failed with errno: a [*kernel.SysError]
-// with the sentinel that fits, if one does (ERR-3).
+// SysError returns the error of a system call that failed with errno: a
+// [*kernel.SysError], with the sentinel that errno stands for if there is one (ERR-3).
 func SysError(op string, errno syscall.Errno) error {
 	return &kernel.SysError{Op: op, Kind: sentinel(op, errno), Errno: errno}
 }

@@ -25,8 +25,8 @@ func suite(t *testing.T, name string, o native.Options) {
 	kerneltest.Run(t, func(t *testing.T) kernel.Kernel { return open(t, name, o) })
 }
 
-// open opens a kernel that is closed when the test ends, and checks that nothing
-// is left open then.
+// open opens a kernel and closes it when the test ends. It checks that no descriptor is
+// left open then.
 func open(t *testing.T, name string, o native.Options) kernel.Kernel {
 	t.Helper()
 	noLeaks(t)
@@ -88,8 +88,8 @@ func TestWaitModeString(t *testing.T) {
 	}
 }
 
-// TestErrors: each errno has its meaning, keeps itself, and says what was done
-// (ERR-3).
+// TestErrors: each errno has its sentinel, is found by errors.Is, and the text names the
+// operation (ERR-3).
 func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		op    string

@@ -2,7 +2,7 @@ package native
 
 import "syscall"
 
-// candidates is empty: there is no Windows kernel yet, and Open says so.
+// candidates is empty: there is no kernel for Windows yet, and the error of Open says so.
 func candidates() []candidate { return nil }
 
 func sentinel(string, syscall.Errno) error { return nil }

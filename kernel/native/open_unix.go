@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a listener. Nothing is left open when it fails.
+// Listen opens a listener. If it fails it leaves no descriptor open.
 func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
 	p, s, err := b.openFor(a)
 	if err != nil {
@@ -24,8 +24,8 @@ func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, 
 
 func (s *listener) listen(p *shortAddr, o *kernel.ListenOptions) error {
 	fd := int(s.fd)
-	// TCP-3: connections of an earlier listener, still in TIME_WAIT, do not keep
-	// the port.
+	// TCP-3: connections of an earlier listener may be in TIME_WAIT. They do not
+	// keep the port.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return opError("setsockopt", err)
 	}
@@ -47,7 +47,7 @@ func (s *listener) listen(p *shortAddr, o *kernel.ListenOptions) error {
 	return nil
 }
 
-// Dial begins a connection. Nothing is left open when it fails at once.
+// Dial begins a connection. If it fails at once it leaves no descriptor open.
 func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 	p, s, err := b.openFor(a)
 	if err != nil {
@@ -80,7 +80,8 @@ func (s *conn) dial(p *shortAddr, o *kernel.DialOptions) error {
 	}
 }
 
-// bind sets the local address of a socket that dials, unless it is the zero Addr.
+// bind sets the local address of a socket that dials. The zero Addr leaves the choice to
+// the system.
 func (s *conn) bind(a kernel.Addr) error {
 	if a.IsZero() {
 		return nil
@@ -95,7 +96,7 @@ func (s *conn) bind(a kernel.Addr) error {
 	return nil
 }
 
-// openFor opens a socket of the family of a.
+// openFor opens a socket for the address family of a.
 func (b *base) openFor(a kernel.Addr) (p shortAddr, s sock, err error) {
 	if b.closed {
 		return p, s, kernel.ErrClosed
@@ -108,7 +109,7 @@ func (b *base) openFor(a kernel.Addr) (p shortAddr, s sock, err error) {
 		return p, s, opError(kernel.OpSocket, err)
 	}
 	if p.kind == inet6 {
-		// TCP-6: both stacks are two listeners, whatever the system's default is.
+		// TCP-6: an IPv6 socket is for IPv6 alone, whatever the system's default is.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			unix.Close(fd)
 			return p, s, opError("setsockopt", err)
@@ -117,7 +118,7 @@ func (b *base) openFor(a kernel.Addr) (p shortAddr, s sock, err error) {
 	return p, sock{b: b, fd: int32(fd)}, nil
 }
 
-// options sets what o asks for. What it does not ask for is off (TCP-63).
+// options sets the options that o asks for. The others are off by default (TCP-63).
 func (s *sock) options(o *kernel.StreamOptions) error {
 	if o.NoDelay {
 		if err := s.setOption(unix.IPPROTO_TCP, unix.TCP_NODELAY, true); err != nil {

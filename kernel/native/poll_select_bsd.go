@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poll takes milliseconds here; they are rounded up, so as not to be early.
+// poll takes milliseconds here. They are rounded up, so that it does not return early.
 func (k *poll) poll(d time.Duration) (int, error) {
 	if d < 0 {
 		return unix.Poll(k.fds, -1)
@@ -16,10 +16,10 @@ func (k *poll) poll(d time.Duration) (int, error) {
 	return unix.Poll(k.fds, int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30)))
 }
 
-// maxSelect is the longest time that all these systems' select takes.
+// maxSelect is the longest timeout that select accepts on all these systems.
 const maxSelect = 24 * time.Hour
 
-// sel takes microseconds here; they are rounded up, so as not to be early.
+// sel takes microseconds here. They are rounded up, so that it does not return early.
 func (k *selector) sel(n int, d time.Duration) (int, error) {
 	if d < 0 {
 		return unix.Select(n, &k.readable, &k.writable, nil, nil)

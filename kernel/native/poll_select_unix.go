@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// looker is a kernel that asks about all its descriptors at once.
+// looker is a kernel that asks the system about all its descriptors at once.
 type looker interface {
-	// look asks once, for at most d, for ever if d is negative, and returns how
+	// look asks once and waits at most d. A negative d means no limit. It returns how
 	// many answers collect will find.
 	look(d time.Duration) (int, error)
-	// collect fills ev from n answers of look and returns how many it filled.
+	// collect fills ev from n answers of look and returns how many events it filled.
 	collect(ev []kernel.Event, n int) int
 }
 
@@ -55,7 +55,8 @@ func (b *base) turn(k looker, ev []kernel.Event, until time.Duration) (int, erro
 	}
 }
 
-// remaining is the time left until until, 0 if it has passed, negative for ever.
+// remaining is the time left until until: 0 if it has passed, negative if there is no
+// limit.
 func (b *base) remaining(until time.Duration) time.Duration {
 	switch {
 	case until == kernel.Forever:

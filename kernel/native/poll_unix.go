@@ -30,7 +30,7 @@ func (k *poll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	return k.turn(k, ev, until)
 }
 
-// look asks once, for at most d; negative is for ever.
+// look asks the system once and waits at most d. A negative d means no limit.
 func (k *poll) look(d time.Duration) (int, error) {
 	n, err := k.poll(d)
 	if err != nil {
@@ -43,8 +43,8 @@ func (k *poll) look(d time.Duration) (int, error) {
 	return n, nil
 }
 
-// collect fills ev from what look found in n descriptors, beginning where the
-// last call ended.
+// collect fills ev from the n descriptors that look found ready. It begins behind the
+// descriptor at which the last call ended.
 func (k *poll) collect(ev []kernel.Event, n int) int {
 	filled, all := 0, len(k.socks)
 	i := k.sockList.next
@@ -77,7 +77,7 @@ func readyOf(got int16) (r kernel.Ready) {
 	if got&unix.POLLOUT != 0 {
 		r |= kernel.Writable
 	}
-	// POLLNVAL is a descriptor closed behind our back (FDS-27).
+	// POLLNVAL: the descriptor was closed behind our back (FDS-27).
 	if got&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
 		r = kernel.Readable | kernel.Writable
 	}

@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reserve takes a descriptor to be given up when none are left (TCP-22).
+// Reserve opens a descriptor that can be given up when the process has no other left
+// (TCP-22).
 func (b *base) Reserve() error {
 	if b.reserved >= 0 {
 		return nil
@@ -24,7 +25,7 @@ func (b *base) Reserve() error {
 	}
 }
 
-// Release gives it up, and tells whether it was held.
+// Release closes the descriptor of Reserve. It returns false if there was none.
 func (b *base) Release() bool {
 	if b.reserved < 0 {
 		return false

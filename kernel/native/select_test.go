@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSelectLimit: a number that an fd_set has no room for is refused by Watch and
-// Arm, and spoils nothing else (FDS-25).
+// TestSelectLimit: Watch and Arm refuse a number that an fd_set has no room for. Other
+// socks are not affected (FDS-25).
 func TestSelectLimit(t *testing.T) {
 	k := testKernel(t, "select", Options{})
 	l, c, s := testPair(t, k)
@@ -24,7 +24,7 @@ func TestSelectLimit(t *testing.T) {
 	if _, err := k.(kernel.Watcher).Watch(high, high); !errors.Is(err, kernel.ErrUnsupported) {
 		t.Errorf("Watch of %d (FDS-25): %v", high, err)
 	}
-	// A sock with a number too high: the first that is free is.
+	// Give a sock a number that is too high.
 	moved, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, setSize)
 	if err != nil {
 		t.Fatal(err)
@@ -48,9 +48,9 @@ func TestSelectLimit(t *testing.T) {
 	_ = l
 }
 
-// TestClosedBehindOurBack: poll and select find a descriptor that somebody closed,
-// report it, and go on with the others (FDS-25, FDS-27). So does every kernel when
-// it is armed anew.
+// TestClosedBehindOurBack: poll and select notice that somebody closed a descriptor. They
+// report it and go on with the others (FDS-25, FDS-27). Every kernel notices when the
+// descriptor is armed anew.
 func TestClosedBehindOurBack(t *testing.T) {
 	for _, name := range Names() {
 		k := testKernel(t, name, Options{})

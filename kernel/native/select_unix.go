@@ -18,10 +18,10 @@ const setSize = int(unsafe.Sizeof(unix.FdSet{}) * 8)
 type selector struct {
 	base
 	sockList
-	// What is wanted, and what the last look found.
+	// What to ask for, and what the last look found.
 	wantRead, wantWrite unix.FdSet
 	readable, writable  unix.FdSet
-	top                 int // no number in the sets is higher
+	top                 int // at least the highest number in the sets
 }
 
 func openSelect(Options) (kernel.Kernel, error) {
@@ -38,7 +38,7 @@ func openSelect(Options) (kernel.Kernel, error) {
 	return k, nil
 }
 
-// canWatch refuses what an fd_set has no room for (FDS-25).
+// canWatch refuses a number that an fd_set has no room for (FDS-25).
 func (k *selector) canWatch(fd int) error {
 	if fd < setSize {
 		return nil
@@ -51,8 +51,9 @@ func (k *selector) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	return k.turn(k, ev, until)
 }
 
-// look asks once. One bad descriptor would spoil the answer for all: it is found
-// out and reported, and the others are asked again (FDS-25).
+// look asks the system once. A closed descriptor makes select fail for all of them. Then
+// look takes the closed ones out, so that they are reported, and asks again for the
+// others (FDS-25).
 func (k *selector) look(d time.Duration) (int, error) {
 	n, err := k.ask(d)
 	if err == unix.EBADF && k.dropClosed() {
@@ -73,8 +74,8 @@ func (k *selector) ask(d time.Duration) (int, error) {
 	return k.sel(k.top+1, d)
 }
 
-// dropClosed finds the socks whose descriptor is closed. They count as always ready
-// from now on, and as closed. It tells whether there were any.
+// dropClosed finds the socks whose descriptor is closed and takes their number away. From
+// then on they count as always ready. It tells whether there were any.
 func (k *selector) dropClosed() bool {
 	found := false
 	for i := len(k.socks) - 1; i >= 0; i-- {
@@ -87,7 +88,8 @@ func (k *selector) dropClosed() bool {
 	return found
 }
 
-// collect fills ev, beginning where the last call ended. n counts directions.
+// collect fills ev. It begins behind the sock at which the last call ended. n counts
+// directions, not socks.
 func (k *selector) collect(ev []kernel.Event, n int) int {
 	filled, all := 0, len(k.socks)
 	i := k.sockList.next

@@ -6,13 +6,14 @@ import (
 	"sync"
 )
 
-// signals is the kernel.Signals of every kernel here.
+// signals implements kernel.Signals for every kernel of this package.
 type signals struct{}
 
-// Notify calls fn on one goroutine of its own for each delivery of one of sigs,
-// in the order of delivery. Up to 64 deliveries wait while fn runs, more are
-// dropped. Without sigs it does nothing. stop returns when that goroutine has
-// ended, so fn must not call it; a second call does nothing.
+// Notify calls fn for each delivery of one of sigs, in order, on a goroutine of its own.
+// Up to 64 deliveries wait while fn runs; more are dropped. Without sigs it does nothing.
+//
+// stop waits until that goroutine has ended, so fn must not call it. A second call of
+// stop does nothing.
 func (signals) Notify(fn func(os.Signal), sigs ...os.Signal) (stop func()) {
 	if len(sigs) == 0 {
 		return func() {}

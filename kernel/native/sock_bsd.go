@@ -9,13 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxBacklog is SOMAXCONN: larger values are not understood everywhere.
+// maxBacklog is SOMAXCONN. Not all of these systems understand a larger value.
 const maxBacklog = unix.SOMAXCONN
 
 // scratch is empty here.
 type scratch struct{}
 
-// openSocket makes the descriptor close-on-exec before anybody can fork.
+// openSocket opens a non-blocking socket. It is close-on-exec before anybody can fork
+//
 func openSocket(family int) (int, error) {
 	syscall.ForkLock.RLock()
 	fd, err := unix.Socket(family, unix.SOCK_STREAM, unix.IPPROTO_TCP)
@@ -68,8 +69,8 @@ func (s *conn) Write(p []byte) (int, error) {
 	}
 }
 
-// Writev takes the first of bufs that is not empty: not all of these systems'
-// writev can be had.
+// Writev writes the first of bufs that is not empty: package unix does not have writev on
+// all of these systems.
 func (s *conn) Writev(bufs [][]byte) (int, error) {
 	for _, p := range bufs {
 		if len(p) > 0 {
@@ -79,8 +80,7 @@ func (s *conn) Writev(bufs [][]byte) (int, error) {
 	return 0, nil
 }
 
-// Accept sets on the new socket what some of these systems do not pass on from
-// the listener.
+// Accept sets the options that some of these systems do not copy from the listener.
 func (s *listener) Accept() (kernel.Conn, error) {
 	for {
 		syscall.ForkLock.RLock()
@@ -107,8 +107,9 @@ func (s *listener) Accept() (kernel.Conn, error) {
 	}
 }
 
-// inherit makes c non-blocking and gives it the options of its listener. What
-// fails because the peer is gone already is the connection's loss, not ours.
+// inherit makes s non-blocking and gives it the options of its listener. If the peer has
+// ended the connection already, that may fail: then the connection is lost, and the
+// listener is fine.
 func (s *conn) inherit(from *listener) error {
 	lost := SysError(kernel.OpAccept, unix.ECONNABORTED)
 	if unix.SetNonblock(int(s.fd), true) != nil {

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxBacklog is cut by the system to what it allows.
+// maxBacklog is more than the system allows. The system reduces it to its limit.
 const maxBacklog = 1<<31 - 1
 
-// scratch is memory for system calls, so that none of them allocates.
+// scratch is memory for the arguments of system calls, so that none of them allocates.
 type scratch struct {
 	iov  [maxVectors]unix.Iovec
 	msg  unix.Msghdr
@@ -24,10 +24,10 @@ func openSocket(family int) (int, error) {
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 }
 
-// Read, Write, Writev and Accept are raw: the socket does not block, so the
-// scheduler need not know.
+// Read, Write, Writev and Accept make their system calls without telling the
+// scheduler: the sockets do not block.
 
-// Read receives.
+// Read receives. A read that got less than it asked for has emptied the socket.
 func (s *conn) Read(p []byte) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd),
@@ -114,7 +114,7 @@ func (s *conn) Writev(bufs [][]byte) (int, error) {
 	return 0, s.opError(kernel.OpWrite, errno)
 }
 
-// Accept takes the peer's address with the connection.
+// Accept takes a connection and its peer's address in one system call.
 func (s *listener) Accept() (kernel.Conn, error) {
 	b := s.b
 	for {
@@ -128,7 +128,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 			c.remote.decode(b.peer[:b.size])
 			c.mark(stream)
 			if s.local.kind != noAddr && s.local.ip != ([16]byte{}) {
-				c.local.set(s.local) // ours is the listener's, unless that has none
+				c.local.set(s.local) // the listener's address, unless that is unspecified or unknown
 			}
 			return c, nil
 		case unix.EAGAIN:

@@ -23,7 +23,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// testPair is a listener of k and both ends of a connection.
+// testPair returns a listener of k and both ends of a connection.
 func testPair(t *testing.T, k kernel.Kernel) (l *listener, c, s *conn) {
 	t.Helper()
 	ls, err := k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
@@ -79,7 +79,7 @@ func testKernel(t *testing.T, name string, o Options) kernel.Kernel {
 	return k
 }
 
-// flags fails unless fd is close-on-exec and, if that is asked, non-blocking.
+// flags fails unless fd is close-on-exec and, if nonblock is set, non-blocking.
 func flags(t *testing.T, what string, fd int, nonblock bool) {
 	t.Helper()
 	f, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
@@ -92,8 +92,8 @@ func flags(t *testing.T, what string, fd int, nonblock bool) {
 	}
 }
 
-// TestFlags: every descriptor is non-blocking and close-on-exec, the waker's
-// too (WAKE-2).
+// TestFlags: every descriptor is non-blocking and close-on-exec. So is the waker's
+// (WAKE-2).
 func TestFlags(t *testing.T) {
 	for _, name := range Names() {
 		k := testKernel(t, name, Options{})
@@ -173,8 +173,8 @@ func TestFailuresLeakNothing(t *testing.T) {
 	}
 }
 
-// TestCloseOnce: a sock closes its number once, although somebody else has it now
-//
+// TestCloseOnce: a second Close does not close the number, which somebody else may have
+// by then.
 func TestCloseOnce(t *testing.T) {
 	k := testKernel(t, "", Options{})
 	_, c, _ := testPair(t, k)
@@ -204,7 +204,7 @@ func TestCloseOnce(t *testing.T) {
 	}
 }
 
-// TestZones: a scope id becomes the interface's name and the reverse (ADDR-7).
+// TestZones: a scope becomes the name of its interface, and the name the scope (ADDR-7).
 func TestZones(t *testing.T) {
 	all, err := net.Interfaces()
 	if err != nil || len(all) == 0 {
@@ -234,8 +234,8 @@ func TestZones(t *testing.T) {
 	}
 }
 
-// TestLinkLocal: with a link-local address both ends tell the interface (ADDR-7).
-// Without one on this machine TestZones has to do.
+// TestLinkLocal: both ends of a connection between link-local addresses name the
+// interface (ADDR-7). A machine without such an address has only TestZones.
 func TestLinkLocal(t *testing.T) {
 	addr, ok := linkLocal(t)
 	if !ok {
@@ -331,7 +331,7 @@ func allocs(t *testing.T, k kernel.Kernel) {
 	}
 }
 
-// TestForeignSock: a kernel arms only its own.
+// TestForeignSock: a kernel arms only its own handles.
 func TestForeignSock(t *testing.T) {
 	a, b := testKernel(t, "", Options{}), testKernel(t, "", Options{})
 	_, c, _ := testPair(t, a)

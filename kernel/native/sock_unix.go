@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// maxSend is the most bytes one system call is given to send (TCP-53). Where
-	// it is made without telling the scheduler, it must not take long.
+	// maxSend is the most bytes that one system call is given to send (TCP-53). On
+	// Linux the scheduler does not know of the call, so it must not take long.
 	maxSend = 256 << 10
-	// maxVectors is the most slices that Writev hands over at once.
+	// maxVectors is the most slices that one Writev passes to the system.
 	maxVectors = 64
 )
 
-// Descriptor numbers that are none.
+// Values of sock.fd for a sock without a descriptor.
 const (
 	closedFD int32 = -1 // closed by us
 	lostFD   int32 = -2 // closed behind our back
@@ -26,32 +26,31 @@ const (
 
 const badFD = syscall.Errno(unix.EBADF)
 
-// sock is one descriptor that can be armed, in 64 bytes. A [conn] or a [listener] is
-// one and nothing else. What a kernel.Addr would take twice is kept in short form,
-// with the state in the gaps: remote.more holds the flags, and local.more the result of
-// a dial.
+// sock is one descriptor that can be armed. It has 64 bytes. A [conn] or a [listener] is
+// a sock and nothing else. Both addresses are in short form, and the gaps in them hold
+// the rest of the state: remote.more the flags, local.more the result of a dial.
 type sock struct {
 	b      *base
 	fd     int32
 	token  uint32
 	remote shortAddr
-	local  shortAddr // noAddr until somebody asks
+	local  shortAddr // its kind is noAddr until somebody asks
 }
 
-// The flags. The two lowest bits are the Ready that is armed.
+// The flags of a sock, in remote.more. The two lowest bits are the Ready that is armed.
 const (
 	armedBits   uint8 = 3
 	alwaysReady uint8 = 4
-	// stream: connected, and TCP. Such a sock may be watched by edges, where the
-	// kernel has them; the rest are for that.
+	// stream: a connected TCP socket. epoll watches such a sock by edges. The flags
+	// below are for that.
 	stream    uint8 = 8
-	knownBits uint8 = 3 << knownShift // the Ready that was reported and may still be there
-	sticky    uint8 = 64              // a short read does not tell that all was read
+	knownBits uint8 = 3 << knownShift // the Ready that was reported and may not be used up
+	sticky    uint8 = 64              // a short read does not mean that all was read
 
 	knownShift = 4
 )
 
-// conn is one connected stream socket, or one that is being connected.
+// conn is one stream socket, connected or being connected.
 type conn struct{ sock }
 
 // listener is one listening socket.
@@ -67,7 +66,7 @@ func (s *sock) is(flag uint8) bool      { return s.remote.more&flag != 0 }
 func (s *sock) mark(flag uint8)         { s.remote.more |= flag }
 func (s *sock) clear(flag uint8)        { s.remote.more &^= flag }
 
-// known is the Ready that was reported by an edge and may still be there.
+// known is the Ready that an edge reported and that may not be used up.
 func (s *sock) known() kernel.Ready    { return kernel.Ready(s.remote.more & knownBits >> knownShift) }
 func (s *sock) learn(r kernel.Ready)   { s.remote.more |= uint8(r) << knownShift }
 func (s *sock) unlearn(r kernel.Ready) { s.remote.more &^= uint8(r) << knownShift }
@@ -75,15 +74,15 @@ func (s *sock) unlearn(r kernel.Ready) { s.remote.more &^= uint8(r) << knownShif
 // emptied notes that a read found nothing more.
 func (s *sock) emptied() { s.remote.more &^= uint8(kernel.Readable)<<knownShift | sticky }
 
-// shortRead notes that a read of n bytes had room for more: all was read, unless there
-// is something else than bytes to read.
+// shortRead notes that a read returned n bytes and had room for more. Then all was read,
+// unless something other than bytes is behind them.
 func (s *sock) shortRead(n int) {
 	if n > 0 && !s.is(sticky) {
 		s.unlearn(kernel.Readable)
 	}
 }
 
-// opError is the error of a system call on s; it is not for the usual EAGAIN.
+// opError returns the error of a system call on s. The usual EAGAIN does not get here.
 func (s *sock) opError(op string, errno syscall.Errno) error {
 	if errno == badFD && s.fd == closedFD {
 		return kernel.ErrClosed
@@ -91,13 +90,13 @@ func (s *sock) opError(op string, errno syscall.Errno) error {
 	return SysError(op, errno)
 }
 
-// errnoOf is the errno in what package unix returns.
+// errnoOf returns the errno in an error of package unix.
 func errnoOf(err error) syscall.Errno {
 	errno, _ := err.(syscall.Errno)
 	return errno
 }
 
-// Connected asks once for the end of a dial and then remembers it.
+// Connected asks the system until the dial has ended, and then remembers the result.
 func (s *conn) Connected() error {
 	switch s.local.more {
 	case 0:
@@ -121,7 +120,7 @@ func (s *conn) Connected() error {
 		s.local.more = uint8(errno)
 		return SysError(kernel.OpConnect, errno)
 	}
-	// No error is no connection yet: only one has a peer.
+	// Without an error the socket may still be connecting. Once connected it has a peer.
 	if _, err := unix.Getpeername(int(s.fd)); err == unix.ENOTCONN {
 		return kernel.ErrAgain
 	}
@@ -138,13 +137,13 @@ func (s *conn) CloseWrite() error {
 	return nil
 }
 
-// Close closes the descriptor, once.
+// Close closes the descriptor, only once.
 func (s *sock) Close() error {
 	fd := s.forget(true)
 	if fd < 0 {
 		return nil
 	}
-	// After EINTR the descriptor is gone all the same.
+	// After EINTR the descriptor is closed all the same.
 	if err := unix.Close(int(fd)); err != nil && err != unix.EINTR {
 		return opError("close", err)
 	}
@@ -155,14 +154,14 @@ func (s *sock) Close() error {
 func (s *conn) Abort() error {
 	if s.fd >= 0 {
 		l := unix.Linger{Onoff: 1}
-		// It fails only where Close will say so too.
+		// If this fails, Close fails too and says so.
 		_ = unix.SetsockoptLinger(int(s.fd), unix.SOL_SOCKET, unix.SO_LINGER, &l)
 	}
 	return s.Close()
 }
 
-// forget disarms s and takes its number away; it returns what that was. closing
-// says that the caller is about to close it.
+// forget disarms s and takes its number away. It returns that number. closing says that
+// the caller is about to close it.
 func (s *sock) forget(closing bool) int32 {
 	if s.armed() != 0 {
 		s.b.disarm(s, closing)
@@ -172,7 +171,7 @@ func (s *sock) forget(closing bool) int32 {
 	return fd
 }
 
-// Local asks the system once.
+// Local asks the system at the first call.
 func (s *sock) Local() kernel.Addr {
 	if s.local.kind == noAddr && s.fd >= 0 {
 		sa, err := unix.Getsockname(int(s.fd))
@@ -184,7 +183,7 @@ func (s *sock) Local() kernel.Addr {
 	return s.local.addr()
 }
 
-// Remote is known from the beginning.
+// Remote is known from the beginning: dialled, or returned by accept.
 func (s *conn) Remote() kernel.Addr { return s.remote.addr() }
 
 // SetNoDelay sets TCP_NODELAY.
@@ -192,7 +191,7 @@ func (s *conn) SetNoDelay(on bool) error {
 	return s.setOption(unix.IPPROTO_TCP, unix.TCP_NODELAY, on)
 }
 
-// NoDelay asks for TCP_NODELAY.
+// NoDelay asks the system for TCP_NODELAY.
 func (s *conn) NoDelay() (bool, error) { return s.option(unix.IPPROTO_TCP, unix.TCP_NODELAY) }
 
 // SetKeepAlive sets SO_KEEPALIVE.
@@ -200,7 +199,7 @@ func (s *conn) SetKeepAlive(on bool) error {
 	return s.setOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, on)
 }
 
-// KeepAlive asks for SO_KEEPALIVE.
+// KeepAlive asks the system for SO_KEEPALIVE.
 func (s *conn) KeepAlive() (bool, error) { return s.option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) }
 
 func (s *sock) setOption(level, name int, on bool) error {
@@ -222,7 +221,7 @@ func (s *sock) option(level, name int) (bool, error) {
 	return v != 0, nil
 }
 
-// received is what a read of n bytes means.
+// received returns the result of a read of n bytes: none is the end.
 func received(n int) (int, error) {
 	if n == 0 {
 		return 0, io.EOF

@@ -2,15 +2,15 @@
 
 package native
 
-// sockList is the list of armed socks of a kernel that hands over all of them at
-// every wait. Entries move when one is removed.
+// sockList holds the armed socks of a kernel that passes all of them to the system at
+// every wait. Removing one moves another.
 type sockList struct {
 	socks []*sock
-	at    []int32 // by descriptor number: where it stands, plus 1
-	next  int     // where the next look begins, so that all get their turn
+	at    []int32 // by descriptor number: index in socks plus 1, or 0
+	next  int     // index at which the next collect begins, so that all get their turn
 }
 
-// find is the index of fd, or -1.
+// find returns the index of the sock with that descriptor number, or -1.
 func (r *sockList) find(fd int32) int {
 	if int(fd) >= len(r.at) {
 		return -1
@@ -28,8 +28,8 @@ func (r *sockList) add(s *sock) {
 	r.at[s.fd] = int32(len(r.socks))
 }
 
-// remove takes out entry i and moves the last entry there; it returns where that
-// stood.
+// remove takes out entry i and moves the last entry to its place. It returns the index
+// that the last entry had.
 func (r *sockList) remove(i int) int {
 	last := len(r.socks) - 1
 	r.at[r.socks[i].fd] = 0

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// open makes an eventfd: one descriptor, a counter that eight bytes add to.
+// open makes an eventfd. It is one descriptor with a counter; a write of eight bytes adds
+// to it.
 func (w *waker) open() error {
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {

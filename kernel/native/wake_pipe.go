@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// open makes a pipe, both ends non-blocking and close-on-exec (WAKE-2).
+// open makes a pipe. Both ends are non-blocking and close-on-exec (WAKE-2).
 func (w *waker) open() error {
 	var p [2]int
 	syscall.ForkLock.RLock()

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWakeAfterClose: a late Wake writes to no descriptor, whoever has the number
+// TestWakeAfterClose: a Wake after Close writes to no descriptor, whoever has the number
 // now (WAKE-3).
 func TestWakeAfterClose(t *testing.T) {
 	for _, name := range Names() {
@@ -57,8 +57,8 @@ func wakerOf(k kernel.Kernel) *waker {
 	return ownWaker(k)
 }
 
-// TestWakeWritesOnce: a loop that does not sleep is woken without a system call;
-// one that sleeps, by one (WAKE-4).
+// TestWakeWritesOnce: waking a loop that does not sleep takes no system call. Waking one
+// that sleeps takes one (WAKE-4).
 func TestWakeWritesOnce(t *testing.T) {
 	var w waker
 	if err := w.open(); err != nil {
@@ -99,8 +99,8 @@ func TestWakeWritesOnce(t *testing.T) {
 	if !w.endWait() {
 		t.Error("not woken")
 	}
-	// More than is ever written at once is drained at most 8192 bytes at a time
-	// (WAKE-4), and all that was there is gone.
+	// drain reads at most 8192 bytes (WAKE-4). That is more than is ever written at
+	// once, so it leaves nothing.
 	w.sleep()
 	w.wake()
 	w.endWait()
@@ -110,8 +110,8 @@ func TestWakeWritesOnce(t *testing.T) {
 	}
 }
 
-// TestWakeDrained: poll and select see the level of the waker, so it must be empty
-// after the wait that it ended (WAKE-4).
+// TestWakeDrained: poll and select see the level of the waker. So it must be empty after
+// the wait that it ended (WAKE-4).
 func TestWakeDrained(t *testing.T) {
 	for _, name := range []string{"poll", "select"} {
 		k := testKernel(t, name, Options{})
@@ -144,8 +144,8 @@ func storm() (stop func()) {
 	}
 }
 
-// TestSignalsDoNotDisturb: EINTR is no error, and no reason to be early (FDS-25,
-// FDS-28).
+// TestSignalsDoNotDisturb: EINTR is no error, and does not make Wait return early
+// (FDS-25, FDS-28).
 func TestSignalsDoNotDisturb(t *testing.T) {
 	defer storm()()
 	for _, name := range Names() {
@@ -166,7 +166,7 @@ func TestSignalsDoNotDisturb(t *testing.T) {
 	}
 }
 
-// TestSignals: each delivery is told until stop, and never after.
+// TestSignals: fn is called for each delivery until stop, and never after it.
 func TestSignals(t *testing.T) {
 	for _, name := range Names() {
 		k := testKernel(t, name, Options{})
@@ -191,7 +191,7 @@ func TestSignals(t *testing.T) {
 		}
 		stop()
 		stop()
-		// Another keeps the signal from killing us, and tells when it was delivered.
+		// Another Notify keeps the signal from ending the process, and shows when it comes.
 		other := make(chan os.Signal)
 		stop = k.(kernel.Signals).Notify(func(s os.Signal) { other <- s }, syscall.SIGUSR1)
 		if err := syscall.Kill(os.Getpid(), syscall.SIGUSR1); err != nil {
@@ -206,7 +206,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestSignalsStopWaits: stop returns after fn has, if that is running.
+// TestSignalsStopWaits: if fn is running, stop returns only after it.
 func TestSignalsStopWaits(t *testing.T) {
 	k := testKernel(t, "", Options{})
 	entered, release := make(chan bool), make(chan bool)

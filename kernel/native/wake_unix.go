@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the loop is doing, as far as Wake must know.
+// The states of a waker: what the loop is doing, as far as Wake must know.
 const (
 	running  uint32 = iota // outside Wait, or looking without blocking
 	sleeping               // about to block, or blocked
@@ -17,17 +17,17 @@ const (
 	shut                   // closed
 )
 
-// waker ends a sleep from another goroutine (WAKE-1..4). A loop that does not
-// sleep is told by the state alone, so there is at most one system call a sleep.
+// waker ends a sleep from another goroutine (WAKE-1..4). If the loop does not sleep,
+// changing the state is enough. So each sleep costs at most one system call.
 type waker struct {
 	state atomic.Uint32
-	mu    sync.Mutex // held for the write and by close: no write to a recycled number
-	r, w  int        // equal for an eventfd
+	mu    sync.Mutex // held during a write and by close: nothing is written to a number used again
+	r, w  int        // read and write end; equal for an eventfd
 	one   [8]byte    // what is written
-	sink  [128]byte  // where it is read to
+	sink  [128]byte  // for what drain reads
 }
 
-// wake makes the wait in progress, or else the next, return.
+// wake makes the wait in progress return, or else the next one.
 func (w *waker) wake() {
 	for {
 		s := w.state.Load()
@@ -44,6 +44,7 @@ func (w *waker) wake() {
 	}
 }
 
+// write makes the waker's descriptor readable, unless the waker is closed.
 func (w *waker) write() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -51,23 +52,23 @@ func (w *waker) write() {
 		return
 	}
 	for {
-		// EAGAIN says that enough is there already (WAKE-3).
+		// EAGAIN: enough is in it already (WAKE-3).
 		if _, err := unix.Write(w.w, w.one[:]); err != unix.EINTR {
 			return
 		}
 	}
 }
 
-// sleep announces that the loop is about to block. False: it was woken and must
-// not.
+// sleep announces that the loop is about to block. If it returns false the loop was woken
+// and must not block.
 func (w *waker) sleep() bool { return w.state.CompareAndSwap(running, sleeping) }
 
-// endWait ends a wait and tells whether it was woken.
+// endWait ends a wait and tells whether Wake was called.
 func (w *waker) endWait() bool {
 	return w.state.Load() != running && w.state.Swap(running) == woken
 }
 
-// drain empties the descriptor, for those kernels that see its level (WAKE-4).
+// drain empties the descriptor, for the kernels that see its level (WAKE-4).
 func (w *waker) drain() {
 	for range 64 {
 		n, err := unix.Read(w.r, w.sink[:])

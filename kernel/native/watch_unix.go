@@ -10,11 +10,11 @@ import (
 // watched is a conn on descriptors that somebody else opened.
 type watched struct {
 	in          sock
-	outSock     *sock // of the output, where that is another descriptor; else nil
+	outSock     *sock // the output, if that is another descriptor, or nil
 	writeClosed bool  // CloseWrite was called
 }
 
-// Watch makes no system call that changes a descriptor: neither its flags nor its offset.
+// Watch changes nothing of the descriptors: neither their flags nor their offsets.
 func (b *base) Watch(in, out int) (kernel.Conn, error) {
 	if b.closed {
 		return nil, kernel.ErrClosed
@@ -32,7 +32,7 @@ func (b *base) Watch(in, out int) (kernel.Conn, error) {
 	return w, nil
 }
 
-// watchable tells why fd cannot be watched.
+// watchable returns why fd cannot be watched, or nil.
 func (b *base) watchable(fd int) error {
 	if fd < 0 || fd > 1<<31-1 {
 		return SysError(kernel.OpWatch, badFD)
@@ -46,7 +46,7 @@ func (b *base) watchable(fd int) error {
 	return nil
 }
 
-// out is where the output goes.
+// out is the sock to write to.
 func (w *watched) out() *sock {
 	if w.outSock != nil {
 		return w.outSock
@@ -54,8 +54,8 @@ func (w *watched) out() *sock {
 	return &w.in
 }
 
-// armWatched arms both descriptors of w under one token, or, when that fails, changes
-// nothing (FDS-28).
+// armWatched arms both descriptors of w under one token. If that fails it changes nothing
+// (FDS-28).
 func (b *base) armWatched(w *watched, token uint32, r kernel.Ready) error {
 	if w.outSock == nil {
 		return b.arm(&w.in, token, r)
@@ -65,7 +65,7 @@ func (b *base) armWatched(w *watched, token uint32, r kernel.Ready) error {
 	err := b.arm(&w.in, token, r&kernel.Readable)
 	if err == nil {
 		if err = b.arm(w.outSock, token, r&kernel.Writable); err != nil {
-			// What was armed before can be armed again: its descriptor was in the set.
+			// Arming as before cannot fail: the descriptor was in the set.
 			_ = b.arm(&w.in, wasToken, was)
 		}
 	}
@@ -73,10 +73,10 @@ func (b *base) armWatched(w *watched, token uint32, r kernel.Ready) error {
 	return err
 }
 
-// both tells whether two descriptors are armed under one token.
+// both tells whether w has two descriptors and both are armed.
 func (w *watched) both() bool { return w.outSock != nil && w.in.armed() != 0 && w.outSock.armed() != 0 }
 
-// countPair counts the conns of which both is true.
+// countPair keeps pairs up to date when both changes from was to is.
 func (b *base) countPair(was, is bool) {
 	switch {
 	case is && !was:
@@ -86,8 +86,8 @@ func (b *base) countPair(was, is bool) {
 	}
 }
 
-// joinPairs makes one event of two that have the same token, which only the descriptors
-// of a watched pair have, and returns how many are left.
+// joinPairs joins two events with the same token into one, and returns how many events
+// are left. Only the two descriptors of a watched pair share a token.
 func (b *base) joinPairs(ev []kernel.Event) int {
 	n := 0
 	for _, e := range ev {
@@ -109,7 +109,7 @@ func (b *base) joinPairs(ev []kernel.Event) int {
 	return n
 }
 
-// Read is read(2), as the scheduler must know of it: the descriptor may block.
+// Read is read(2). The descriptor may block, so the scheduler must know of the call.
 func (w *watched) Read(p []byte) (int, error) {
 	for {
 		n, err := unix.Read(int(w.in.fd), p)
@@ -125,7 +125,7 @@ func (w *watched) Read(p []byte) (int, error) {
 	}
 }
 
-// Write is write(2). A pipe that blocks makes it wait.
+// Write is write(2). It blocks if the descriptor does.
 func (w *watched) Write(p []byte) (int, error) {
 	if w.writeClosed {
 		return 0, w.out().opError(kernel.OpWrite, unix.EPIPE)
@@ -147,7 +147,7 @@ func (w *watched) Write(p []byte) (int, error) {
 	}
 }
 
-// Close forgets the descriptors, which stay open.
+// Close forgets the descriptors. They stay open.
 func (w *watched) Close() error {
 	w.in.b.countPair(w.both(), false)
 	w.in.forget(false)
@@ -160,10 +160,10 @@ func (w *watched) Close() error {
 // Abort is Close.
 func (w *watched) Abort() error { return w.Close() }
 
-// Connected is nil: the descriptors came as they are.
+// Connected is nil: nothing was dialled.
 func (w *watched) Connected() error { return nil }
 
-// CloseWrite refuses later writes. To close the descriptor is its owner's business.
+// CloseWrite makes later writes fail. Only the owner closes the descriptor.
 func (w *watched) CloseWrite() error {
 	w.writeClosed = true
 	return nil
