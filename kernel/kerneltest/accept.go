@@ -34,8 +34,8 @@ func addrInUse(g *rig) {
 	g.isOne("Listen twice", err, kernel.ErrAddrInUse)
 }
 
-// listenAgain: the port is free at once, although connections of it are there, or
-// ended a moment ago from our side (TCP-3).
+// listenAgain: the port is free at once. Connections of the closed listener may still be
+// open, or may have been ended a moment ago from our side (TCP-3).
 func listenAgain(g *rig) {
 	l := g.listen(local4(), nil)
 	a := l.Local()
@@ -75,7 +75,7 @@ func acceptOrder(g *rig) {
 	g.quiet(l, kernel.Readable)
 }
 
-// closeListener: nobody is left waiting in its queue.
+// closeListener: a connection that waits in the queue of a closed listener ends.
 func closeListener(g *rig) {
 	l := g.listen(local4(), nil)
 	c := g.dial(l, nil)

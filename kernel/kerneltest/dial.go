@@ -19,7 +19,8 @@ func dialPromises() []promise {
 	}
 }
 
-// outcome waits for the end of a dial.
+// outcome takes the results of Dial and waits until the dial has ended. It returns the
+// error.
 func (g *rig) outcome(c kernel.Conn, err error) error {
 	g.Helper()
 	if err != nil {
@@ -73,7 +74,7 @@ func refused(g *rig) {
 	}
 }
 
-// dialCloseEarly: an attempt may be given up at any time.
+// dialCloseEarly: a dial may be given up at any time.
 func dialCloseEarly(g *rig) {
 	l := g.listen(local4(), nil)
 	for range 10 {
@@ -112,7 +113,7 @@ func bind(g *rig) {
 	if c.Local().IP.Addr() != local4() || c.Local().Port() == 0 || s.Remote() != c.Local() {
 		g.Errorf("bound to %v, the peer sees %v", c.Local(), s.Remote())
 	}
-	// The listener was asked for its address before it is closed.
+	// Ask the listener for its address before it is closed.
 	probe := g.listen(local4(), nil)
 	want := probe.Local()
 	probe.Close()
@@ -127,7 +128,7 @@ func bindFails(g *rig) {
 	c, err := g.k.Dial(l.Local(), &kernel.DialOptions{Bind: other.Local()})
 	g.isOne("Dial from an address in use", g.outcome(c, err), kernel.ErrAddrInUse)
 
-	// 192.0.2.0/24 is for documentation: nobody has it.
+	// 192.0.2.0/24 is for documentation, so no host has it.
 	nowhere := kernel.TCPAddr(netip.AddrFrom4([4]byte{192, 0, 2, 77}), 0)
 	c, err = g.k.Dial(l.Local(), &kernel.DialOptions{Bind: nowhere})
 	g.isOne("Dial from another's address", g.outcome(c, err), kernel.ErrAddrUnavailable)
@@ -156,8 +157,8 @@ func ipv6(g *rig) {
 	c, err := g.k.Dial(kernel.TCPAddr(local4(), port), nil)
 	g.isOne("Dial by IPv4 to an IPv6 listener (TCP-6)", g.outcome(c, err), kernel.ErrRefused)
 
-	// Both stacks are two listeners on one port (TCP-6). Somebody else may hold
-	// that port in IPv4; then one of the next is free.
+	// An IPv4 and an IPv6 listener may have the same port (TCP-6). Somebody else may
+	// hold it in IPv4. Then try other ports.
 	l4, err := g.k.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), port), nil)
 	for range 20 {
 		if !errors.Is(err, kernel.ErrAddrInUse) {

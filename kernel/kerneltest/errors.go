@@ -14,7 +14,7 @@ func errorPromises() []promise {
 	}
 }
 
-// isSys fails unless err is a SysError of op that is kind and has an errno (ERR-3).
+// isSys fails unless err is a SysError with that op and kind, and with an errno (ERR-3).
 func (g *rig) isSys(what string, err error, op string, kind error) {
 	g.Helper()
 	e, ok := errors.AsType[*kernel.SysError](err)
@@ -26,14 +26,14 @@ func (g *rig) isSys(what string, err error, op string, kind error) {
 	}
 }
 
-// operations: every kernel names an operation alike (ERR-3).
+// operations: all kernels use the same names for operations (ERR-3).
 func operations(g *rig) {
 	l := g.listen(local4(), nil)
 	_, err := g.k.Listen(l.Local(), nil)
 	g.isSys("Listen twice", err, kernel.OpBind, kernel.ErrAddrInUse)
 	c, err := g.k.Dial(l.Local(), &kernel.DialOptions{Bind: l.Local()})
 	g.isSys("Dial from an address in use", g.outcome(c, err), kernel.OpBind, kernel.ErrAddrInUse)
-	nowhere := kernel.TCPAddr(netip.AddrFrom4([4]byte{192, 0, 2, 77}), 0) // for documentation: nobody has it
+	nowhere := kernel.TCPAddr(netip.AddrFrom4([4]byte{192, 0, 2, 77}), 0) // for documentation, so no host has it
 	_, err = g.k.Listen(nowhere, nil)
 	g.isSys("Listen on another's address", err, kernel.OpBind, kernel.ErrAddrUnavailable)
 

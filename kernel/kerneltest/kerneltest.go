@@ -1,10 +1,10 @@
-// Package kerneltest holds the promises of a kernel as a suite. Every back end,
-// real or simulated, passes it.
+// Package kerneltest tests the promises of a kernel. Every back end, native or simulated,
+// passes the suite.
 //
-// The suite uses nothing but the interfaces of package kernel: time is
-// Kernel.Now, both ends of each connection are conns of the kernel under test on
-// its loopback addresses, and what only some kernels can do is tested where it is
-// found. Only the tests of Watch open real descriptors.
+// The suite uses only the interfaces of package kernel. Its clock is Kernel.Now. Both
+// ends of each connection are conns of the kernel under test, on its loopback addresses.
+// A capability that only some kernels have is tested if it is found. Only the tests of
+// Watch open real descriptors.
 package kerneltest
 
 import (
@@ -17,16 +17,15 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// limit is how much of the kernel's time may pass before something expected
-// counts as missing.
+// limit is how long the suite waits for something expected, by the kernel's clock.
 const limit = 20 * time.Second
 
-// moment is how long the suite looks for what must not come.
+// moment is how long the suite watches for something that must not come.
 const moment = 3 * time.Millisecond
 
-// Run tests a kernel, one promise a subtest, one after the other. open makes a new
-// kernel for each and reports failure itself; Run closes it. A subtest that hangs
-// for two minutes panics with its name.
+// Run tests a kernel: one promise in each subtest, one after the other. open makes a new
+// kernel for each subtest and reports its own failure. Run closes the kernel. A subtest
+// that hangs for two minutes panics with its name.
 func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
 	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(),
 		streamPromises(), dialPromises(), acceptPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises()} {
@@ -48,14 +47,14 @@ type promise struct {
 	test func(*rig)
 }
 
-// rig is a kernel under test and what was asked of it.
+// rig is a kernel under test and what the test has done with it.
 type rig struct {
 	*testing.T
 	k       kernel.Kernel
 	armed   map[uint32]kernel.Ready
 	token   map[kernel.Handle]uint32
 	handles []kernel.Handle
-	ev      []kernel.Event // as long as Wait is to fill
+	ev      []kernel.Event // the slice that Wait fills
 	last    uint32
 }
 
@@ -64,7 +63,8 @@ func newRig(t *testing.T, k kernel.Kernel) *rig {
 		ev: make([]kernel.Event, 64), last: 100}
 }
 
-// end closes what is left, without TIME_WAIT, and the kernel twice.
+// end aborts and closes the handles that are left, which leaves no TIME_WAIT. Then it
+// closes the kernel twice.
 func (g *rig) end() {
 	for _, h := range g.handles {
 		if c, ok := h.(kernel.Conn); ok {
@@ -81,13 +81,13 @@ func (g *rig) end() {
 	g.k.Wake() // after Close it does nothing
 }
 
-// keep has h closed at the end.
+// keep has end close h.
 func keep[T kernel.Handle](g *rig, h T) T {
 	g.handles = append(g.handles, h)
 	return h
 }
 
-// arm arms h under a token of its own, or of its last arming, and returns it.
+// arm arms h and returns the token. It uses the token of the last time, or a new one.
 func (g *rig) arm(h kernel.Handle, r kernel.Ready) uint32 {
 	g.Helper()
 	tok, ok := g.token[h]
@@ -112,7 +112,7 @@ func (g *rig) armAs(h kernel.Handle, tok uint32, r kernel.Ready) {
 	g.armed[tok] = r
 }
 
-// gone notes that h was closed.
+// gone notes that the test has closed h.
 func (g *rig) gone(h kernel.Handle) {
 	if tok, ok := g.token[h]; ok {
 		delete(g.armed, tok)
@@ -120,7 +120,7 @@ func (g *rig) gone(h kernel.Handle) {
 	}
 }
 
-// wait calls Wait and checks what must hold of every answer.
+// wait calls Wait and checks what must hold of every result.
 func (g *rig) wait(until time.Duration) []kernel.Event {
 	g.Helper()
 	n, err := g.k.Wait(g.ev, until)
@@ -146,8 +146,7 @@ func (g *rig) wait(until time.Duration) []kernel.Event {
 	return g.ev[:n]
 }
 
-// until waits until cond holds, which each gets every event, and fails after
-// limit.
+// until waits until cond holds, and calls each with every event. It fails after limit.
 func (g *rig) until(what string, each func(kernel.Event), cond func() bool) {
 	g.Helper()
 	end := g.k.Now() + limit
@@ -163,8 +162,7 @@ func (g *rig) until(what string, each func(kernel.Event), cond func() bool) {
 	}
 }
 
-// becomes waits until h, armed for r, is ready for all of r, and leaves it
-// disarmed.
+// becomes arms h for r and waits until h is ready for all of r. Then it disarms h.
 func (g *rig) becomes(h kernel.Handle, r kernel.Ready) {
 	g.Helper()
 	tok := g.arm(h, r)
@@ -177,8 +175,7 @@ func (g *rig) becomes(h kernel.Handle, r kernel.Ready) {
 	g.arm(h, 0)
 }
 
-// quiet fails if h, armed for r, is reported within a moment, and leaves it
-// disarmed.
+// quiet arms h for r and fails if h is reported within a moment. Then it disarms h.
 func (g *rig) quiet(h kernel.Handle, r kernel.Ready) {
 	g.Helper()
 	tok := g.arm(h, r)
@@ -193,7 +190,7 @@ func (g *rig) quiet(h kernel.Handle, r kernel.Ready) {
 	g.arm(h, 0)
 }
 
-// local4 and local6 are this host's loopback addresses.
+// local4 and local6 return this host's loopback addresses.
 func local4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 func local6() netip.Addr { return netip.IPv6Loopback() }
 
@@ -217,7 +214,7 @@ func (g *rig) dial(l kernel.Listener, o *kernel.DialOptions) kernel.Conn {
 	return keep(g, c)
 }
 
-// accept waits for a connection.
+// accept waits for a connection and returns it.
 func (g *rig) accept(l kernel.Listener) kernel.Conn {
 	g.Helper()
 	for {
@@ -232,7 +229,7 @@ func (g *rig) accept(l kernel.Listener) kernel.Conn {
 	}
 }
 
-// connect is both ends of a connection through l.
+// connect returns both ends of a connection through l.
 func (g *rig) connect(l kernel.Listener, o *kernel.DialOptions) (dialled, accepted kernel.Conn) {
 	g.Helper()
 	c := g.dial(l, o)
@@ -243,7 +240,7 @@ func (g *rig) connect(l kernel.Listener, o *kernel.DialOptions) (dialled, accept
 	return c, g.accept(l)
 }
 
-// pair is both ends of a connection.
+// pair returns both ends of a connection.
 func (g *rig) pair() (dialled, accepted kernel.Conn) {
 	g.Helper()
 	return g.connect(g.listen(local4(), nil), nil)
@@ -266,7 +263,7 @@ func (g *rig) send(s kernel.Conn, p []byte) {
 	}
 }
 
-// read reads once, when there is something, and returns the error too.
+// read waits until there is something to read, and reads once. It returns the error too.
 func (g *rig) read(s kernel.Conn, p []byte) (int, error) {
 	g.Helper()
 	for {
@@ -295,7 +292,8 @@ func (g *rig) receive(s kernel.Conn, n int) []byte {
 	return p
 }
 
-// ends checks that s has nothing but the end to read, every time.
+// ends checks that s has nothing left to read but the end, and that the end is read every
+// time.
 func (g *rig) ends(s kernel.Conn) {
 	g.Helper()
 	for range 3 {

@@ -10,12 +10,12 @@ func manyPromises() []promise {
 	return []promise{{"Many", many}}
 }
 
-// manySocks is how many connections the suite tries to have, both ends of each.
+// manySocks is how many connections the suite tries to open, with both ends of each.
 const manySocks = 10_000
 
-// many opens as many connections as the kernel allows, up to manySocks, and
-// checks that each is heard. What the limit is, is the kernel's to say:
-// ErrTooManyFiles for descriptors, ErrUnsupported from Arm.
+// many opens as many connections as the kernel allows, up to manySocks, and checks that
+// each is reported. The kernel tells its limit: ErrTooManyFiles for descriptors,
+// ErrUnsupported from Arm.
 func many(g *rig) {
 	g.ev = make([]kernel.Event, 256)
 	if r, ok := kernel.As[kernel.Reserver](g.k); ok {
@@ -62,8 +62,9 @@ func many(g *rig) {
 	}
 }
 
-// atTheLimit: the reserve is good for one more descriptor (TCP-22's part of the
-// kernel). Then it gives back enough for the rest of the process.
+// atTheLimit checks that Release makes room for one more descriptor (TCP-22, the kernel's
+// part). Then it aborts some connections, so that the rest of the process has
+// descriptors.
 func (g *rig) atTheLimit(a kernel.Addr, dialled *[]kernel.Conn) {
 	g.Helper()
 	if r, ok := kernel.As[kernel.Reserver](g.k); ok && r.Release() {
@@ -74,7 +75,7 @@ func (g *rig) atTheLimit(a kernel.Addr, dialled *[]kernel.Conn) {
 			c.Abort()
 		}
 	}
-	// The last ones are not accepted, or not all.
+	// The last ones may not have been accepted.
 	for range min(50, len(*dialled)) {
 		last := len(*dialled) - 1
 		(*dialled)[last].Abort()
@@ -82,9 +83,9 @@ func (g *rig) atTheLimit(a kernel.Addr, dialled *[]kernel.Conn) {
 	}
 }
 
-// hearAll arms the accepted end of each connection whose other end is known,
-// writes a byte to each, and waits until all have been reported; it returns how
-// many that were.
+// hearAll arms the accepted end of each connection, writes a byte to each whose other end
+// is still open, and waits until all of these have been reported. It returns how many
+// they are.
 func (g *rig) hearAll(dialled, accepted []kernel.Conn) int {
 	g.Helper()
 	armed := []kernel.Conn{}
@@ -113,7 +114,7 @@ func (g *rig) hearAll(dialled, accepted []kernel.Conn) int {
 			want++
 		}
 	}
-	// Not one is read before all were reported: none is left out for ever.
+	// Read none before all were reported. So no ready token may be left out for ever.
 	seen := map[uint32]bool{}
 	g.until("all of them", func(e kernel.Event) {
 		if s := armed[e.Token-1_000_000]; peer[s.Remote()] {

@@ -9,7 +9,7 @@ func optionPromises() []promise {
 	}
 }
 
-// has checks both options of s.
+// has checks the values of both options of s.
 func (g *rig) has(what string, s kernel.Conn, noDelay, keepAlive bool) {
 	g.Helper()
 	t, ok := kernel.ConnAs[kernel.TCPConn](s)
@@ -24,7 +24,7 @@ func (g *rig) has(what string, s kernel.Conn, noDelay, keepAlive bool) {
 	}
 }
 
-// tcpOptions: both are off by default; set and get agree both ways (TCP-63).
+// tcpOptions: both options are off by default. A getter returns what was set (TCP-63).
 func tcpOptions(g *rig) {
 	c, s := g.pair()
 	for _, s := range []kernel.Conn{c, s} {

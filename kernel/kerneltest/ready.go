@@ -24,7 +24,7 @@ func readyPromises() []promise {
 	}
 }
 
-// levelTriggered: readiness is repeated until it is used up (FDS-1).
+// levelTriggered: readiness is reported again until it is used up (FDS-1).
 func levelTriggered(g *rig) {
 	c, s := g.pair()
 	g.quiet(s, kernel.Readable)
@@ -48,8 +48,8 @@ func levelTriggered(g *rig) {
 	g.becomes(s, kernel.Writable)
 }
 
-// endBehindData: a read that gets all the bytes there are leaves the end behind
-// them, whenever that came (FDS-1).
+// endBehindData: if a read gets all the bytes there are, the end behind them is still
+// reported. It does not matter whether the end came before the event or after it (FDS-1).
 func endBehindData(g *rig) {
 	for _, late := range []bool{false, true} {
 		c, s := g.pair()
@@ -84,8 +84,8 @@ func endBehindData(g *rig) {
 	}
 }
 
-// arrivalsAfterTheEvent: what comes between an event and the read of it is reported
-// or read, and once read is not reported.
+// arrivalsAfterTheEvent: bytes may come between an event and the read. Then they are read
+// or reported. Once read they are not reported.
 func arrivalsAfterTheEvent(g *rig) {
 	c, s := g.pair()
 	g.send(c, []byte("a"))
@@ -124,7 +124,7 @@ func onlyWhatIsArmed(g *rig) {
 	}
 }
 
-// disarmedIsSilent: not even failure is reported for a disarmed sock.
+// disarmedIsSilent: nothing is reported for a disarmed handle, not even failure.
 func disarmedIsSilent(g *rig) {
 	c, s := g.pair()
 	both := kernel.Readable | kernel.Writable
@@ -148,7 +148,7 @@ func disarmedIsSilent(g *rig) {
 	g.exactly(g.k.Now() + moment)
 }
 
-// fill writes to s until it takes no more, and returns how much that was.
+// fill writes to s until it takes no more, and returns how many bytes it took.
 func (g *rig) fill(s kernel.Conn) int {
 	g.Helper()
 	p, total := make([]byte, 1<<20), 0
@@ -210,7 +210,7 @@ func otherToken(g *rig) {
 			}
 		}
 	}
-	// The old token may be another's, which is not ready.
+	// Another handle, which is not ready, may have the old token.
 	g.armAs(c, 1, kernel.Readable)
 	for range 5 {
 		if ev := g.wait(kernel.Forever); len(ev) != 1 || ev[0].Token != 4 {
@@ -230,7 +230,7 @@ func anyToken(g *rig) {
 	}
 }
 
-// moreThanFit: what does not fit comes in a later Wait, and none is left out.
+// moreThanFit: what does not fit comes in a later Wait. No handle is left out.
 func moreThanFit(g *rig) {
 	const socks = 12
 	l := g.listen(local4(), nil)
@@ -255,7 +255,7 @@ func moreThanFit(g *rig) {
 	}
 }
 
-// closeWhileReady: Close disarms. Event handling that comes too late is harmless
+// closeWhileReady: Close disarms a handle that is ready. Closing it again is harmless
 // (FDS-18).
 func closeWhileReady(g *rig) {
 	both := kernel.Readable | kernel.Writable
@@ -286,8 +286,8 @@ func closeWhileReady(g *rig) {
 	g.exactly(g.k.Now() + moment)
 }
 
-// tokenUsedAgain: a new sock under the token (and, in most systems, the
-// descriptor) of one that was closed inherits nothing (FDS-18).
+// tokenUsedAgain: a new conn has the token of one that was closed, and in most systems
+// its descriptor number. It inherits nothing (FDS-18).
 func tokenUsedAgain(g *rig) {
 	l := g.listen(local4(), nil)
 	for range 20 {

@@ -21,7 +21,7 @@ func streamPromises() []promise {
 	}
 }
 
-// pattern is n bytes in which no part is like its neighbour.
+// pattern returns n bytes in which neighbouring parts differ.
 func pattern(n int) []byte {
 	p := make([]byte, n)
 	x := uint32(1)
@@ -53,7 +53,7 @@ func echo(g *rig) {
 	}
 }
 
-// errAgainBare: callers compare with ==.
+// errAgainBare: callers compare ErrAgain with ==.
 func errAgainBare(g *rig) {
 	l := g.listen(local4(), nil)
 	if s, err := l.Accept(); s != nil || err != kernel.ErrAgain {
@@ -77,8 +77,8 @@ func errAgainBare(g *rig) {
 	}
 }
 
-// shortWrites: a full sock says ErrAgain and becomes writable when the peer reads;
-// nothing is lost and the order is kept (TCP-53).
+// shortWrites: a conn that is full returns ErrAgain, and becomes writable when the peer
+// reads. No byte is lost, and the order is kept (TCP-53).
 func shortWrites(g *rig) {
 	c, s := g.pair()
 	p := pattern(8 << 20)
@@ -171,7 +171,7 @@ func writev(g *rig) {
 	}
 }
 
-// after is what is left of bufs after n bytes.
+// after returns bufs without their first n bytes.
 func after(bufs [][]byte, n int) [][]byte {
 	for i, p := range bufs {
 		if n < len(p) {
@@ -182,7 +182,7 @@ func after(bufs [][]byte, n int) [][]byte {
 	return nil
 }
 
-// end: what was written is read before the end, which comes again and again.
+// end: the peer reads what was written before the end. The end is read every time.
 func end(g *rig) {
 	c, s := g.pair()
 	g.send(c, []byte("last words"))
@@ -219,7 +219,7 @@ func halfClose(g *rig) {
 	g.ends(c)
 }
 
-// closeSendsTheRest: Close is orderly (TCP-68), also with much still to be sent.
+// closeSendsTheRest: Close sends what was written, also if it is much (TCP-68).
 func closeSendsTheRest(g *rig) {
 	c, s := g.pair()
 	total := g.fill(c)
@@ -255,7 +255,7 @@ func abort(g *rig) {
 	}
 	g.isOne("Read after Abort", err, kernel.ErrReset)
 
-	// Either way round, and what was not sent is dropped.
+	// The other side may abort too. What it has not sent is dropped.
 	c, s = g.pair()
 	g.fill(s)
 	s.Abort()
@@ -268,7 +268,8 @@ func abort(g *rig) {
 	g.isOne("Write after Abort", err, kernel.ErrReset, kernel.ErrBroken)
 }
 
-// writeToTheGone: writing to one who closed fails in the end, and not with ErrAgain.
+// writeToTheGone: writing to a peer that has closed fails after some time, and not with
+// ErrAgain.
 func writeToTheGone(g *rig) {
 	c, s := g.pair()
 	if err := s.Close(); err != nil {

@@ -30,7 +30,7 @@ func now(g *rig) {
 	}
 }
 
-// exactly waits until until with nothing ready.
+// exactly waits until until, and fails if anything is reported or Wait returns early.
 func (g *rig) exactly(until time.Duration) {
 	g.Helper()
 	if ev := g.wait(until); len(ev) != 0 {
@@ -45,8 +45,8 @@ func (g *rig) exactly(until time.Duration) {
 	}
 }
 
-// waitNeverEarly: a kernel that cuts the time to whole milliseconds fails here
-// (FDS-27).
+// waitNeverEarly: Wait does not return early. A kernel that cuts the time to whole
+// milliseconds fails here (FDS-27).
 func waitNeverEarly(g *rig) {
 	for _, d := range []time.Duration{1, 500, 10 * time.Microsecond, 150 * time.Microsecond,
 		999 * time.Microsecond, time.Millisecond, 1001 * time.Microsecond, 1700 * time.Microsecond,
@@ -54,7 +54,7 @@ func waitNeverEarly(g *rig) {
 		60*time.Millisecond + 300*time.Microsecond} {
 		g.exactly(g.k.Now() + d)
 	}
-	// The same distant deadline again and again is not early either.
+	// Nor does it if several waits have the same distant deadline.
 	until := g.k.Now() + 90*time.Millisecond
 	for range 4 {
 		g.k.Wake()
@@ -75,7 +75,7 @@ func waitPassed(g *rig) {
 			g.Fatalf("it blocked for %v", d)
 		}
 	}
-	// It looks all the same.
+	// Wait looks even if until has passed.
 	c, s := g.pair()
 	g.send(c, []byte("x"))
 	g.becomes(s, kernel.Readable)
@@ -85,7 +85,7 @@ func waitPassed(g *rig) {
 	}
 }
 
-// waitReady: what is ready ends a wait without limit, and one with a limit.
+// waitReady: a handle that is ready ends a wait, with a limit or without.
 func waitReady(g *rig) {
 	_, s := g.pair()
 	tok := g.arm(s, kernel.Writable)
@@ -96,8 +96,8 @@ func waitReady(g *rig) {
 	}
 }
 
-// waitOtherDeadlines: an earlier deadline of a wait that ended otherwise does not
-// end a later one, and does not stand in its way.
+// waitOtherDeadlines: a wait may end before its deadline. That deadline neither ends nor
+// delays a later wait.
 func waitOtherDeadlines(g *rig) {
 	for range 3 {
 		n := g.k.Now()

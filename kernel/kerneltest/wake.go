@@ -17,8 +17,8 @@ func wakePromises() []promise {
 	}
 }
 
-// wakeBefore: there is a waker from the beginning (WAKE-1), it counts for the next
-// Wait, and many calls are one (WAKE-4).
+// wakeBefore: there is a waker from the beginning (WAKE-1). A Wake before the wait ends
+// the next Wait, and many calls count as one (WAKE-4).
 func wakeBefore(g *rig) {
 	for _, calls := range []int{1, 2, 10_000} {
 		for range calls {
@@ -29,7 +29,7 @@ func wakeBefore(g *rig) {
 		}
 		g.exactly(g.k.Now() + moment)
 
-		// A Wait that only looks is the next Wait as well.
+		// A Wait that only looks counts as the next Wait too.
 		for range calls {
 			g.k.Wake()
 		}
@@ -38,8 +38,8 @@ func wakeBefore(g *rig) {
 	}
 }
 
-// wakeNeverLost: Wake comes from another goroutine (WAKE-3) just before the wait,
-// in it, or as it begins; a lost one hangs.
+// wakeNeverLost: another goroutine calls Wake (WAKE-3) just before a wait, during it, or
+// as it begins. If one is lost the test hangs.
 func wakeNeverLost(g *rig) {
 	const rounds = 10_000
 	var told atomic.Int64
@@ -61,13 +61,14 @@ func wakeNeverLost(g *rig) {
 	}
 	close(turn)
 	wg.Wait()
-	// One Wake may be left over from each round, not more.
+	// Each round may leave one Wake over, not more.
 	if waits > 2*rounds+1000 {
 		g.Errorf("%d waits for %d wakes", waits, rounds)
 	}
 }
 
-// wakeFromMany: what was done before a Wake is seen after the Wait it ended.
+// wakeFromMany: after a Wait that a Wake ended, the loop sees what was done before the
+// Wake.
 func wakeFromMany(g *rig) {
 	const callers, each = 8, 2000
 	var done atomic.Int64
@@ -96,7 +97,7 @@ func wakeFromMany(g *rig) {
 	}
 }
 
-// wakeWhileReady: a Wake is not used up by events that fill the whole answer.
+// wakeWhileReady: events that fill the whole slice do not use up a Wake.
 func wakeWhileReady(g *rig) {
 	_, s := g.pair()
 	g.ev = g.ev[:1]
@@ -106,7 +107,7 @@ func wakeWhileReady(g *rig) {
 		g.wait(kernel.Forever)
 	}
 	g.arm(s, 0)
-	// At most one is left: it is not known which Wait it ended.
+	// At most one Wake is left: nobody knows which Wait the last one ended.
 	g.wait(0)
 	g.wait(0)
 	g.exactly(g.k.Now() + moment)

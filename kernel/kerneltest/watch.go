@@ -25,7 +25,7 @@ func watchPromises() []promise {
 	}
 }
 
-// watch watches f.
+// watch watches f for reading and writing.
 func (g *rig) watch(f *os.File) kernel.Conn {
 	g.Helper()
 	return g.watchPair(f, f)
@@ -50,7 +50,7 @@ func (g *rig) watcher() kernel.Watcher {
 	return w
 }
 
-// pipe is both ends of a pipe, of which the test closes what is left.
+// pipe returns both ends of a pipe. They are closed when the test ends.
 func (g *rig) pipe() (r, w *os.File) {
 	g.Helper()
 	r, w, err := os.Pipe()
@@ -74,7 +74,7 @@ func watchPipe(g *rig) {
 		g.Fatalf("read %q", got)
 	}
 	g.quiet(in, kernel.Readable)
-	// Close forgets the descriptor and leaves it open; a second sock may stand for it.
+	// Close forgets the descriptor and leaves it open. It can be watched again.
 	for _, end := range []func(kernel.Conn) error{kernel.Conn.Close, kernel.Conn.Abort} {
 		g.arm(out, kernel.Writable)
 		if err := end(out); err != nil {
@@ -97,7 +97,7 @@ func watchPipe(g *rig) {
 	}
 }
 
-// betweenPipes is a conn between two pipes, and the test's ends of them.
+// betweenPipes returns a conn between two pipes, and the test's ends of them.
 func (g *rig) betweenPipes() (c kernel.Conn, toConn, fromConn *os.File) {
 	g.Helper()
 	in, toConn := g.pipe()
@@ -105,7 +105,7 @@ func (g *rig) betweenPipes() (c kernel.Conn, toConn, fromConn *os.File) {
 	return g.watchPair(in, out), toConn, fromConn
 }
 
-// watchPair: an input and an output descriptor are one conn.
+// watchPair: an input and an output descriptor make one conn.
 func watchPair(g *rig) {
 	c, toConn, fromConn := g.betweenPipes()
 	g.quiet(c, kernel.Readable)
@@ -143,7 +143,7 @@ func watchPair(g *rig) {
 }
 
 // watchPairOneToken: both descriptors are reported in one event, whatever else is ready
-// and however little room there is.
+// and however short the slice is.
 func watchPairOneToken(g *rig) {
 	c, toConn, _ := g.betweenPipes()
 	if _, err := toConn.Write([]byte("x")); err != nil {
@@ -175,8 +175,8 @@ func watchPairOneToken(g *rig) {
 	g.exactly(g.k.Now() + moment)
 }
 
-// watchPairFails: if one descriptor is bad nothing is watched, and what was armed before
-// stays so (FDS-28).
+// watchPairFails: if one descriptor is bad, neither is watched. What was armed before
+// stays armed (FDS-28).
 func watchPairFails(g *rig) {
 	w := g.watcher()
 	in, toConn := g.pipe()
@@ -204,7 +204,8 @@ func watchPairFails(g *rig) {
 	g.receive(c, 1)
 }
 
-// watchCloseWrite: after CloseWrite nothing is written, and the descriptor stays open.
+// watchCloseWrite: after CloseWrite nothing more can be written, and the descriptor stays
+// open.
 func watchCloseWrite(g *rig) {
 	c, toConn, fromConn := g.betweenPipes()
 	if err := c.CloseWrite(); err != nil {
@@ -221,8 +222,8 @@ func watchCloseWrite(g *rig) {
 	g.quiet(g.watch(fromConn), kernel.Readable) // the end would be readable
 }
 
-// watchDeadPipe: what came before the end is read first; a dead write end is
-// writable, and Write finds out (FDS-24).
+// watchDeadPipe: what came before the end is read first. A pipe without a reader is
+// writable, and Write returns the error (FDS-24).
 func watchDeadPipe(g *rig) {
 	r, w := g.pipe()
 	in := g.watch(r)
@@ -246,7 +247,7 @@ func watchDeadPipe(g *rig) {
 	g.isOne("Write to a dead pipe (FDS-24)", err, kernel.ErrBroken)
 }
 
-// file is a regular file with some content.
+// file returns a regular file with the text "content".
 func (g *rig) file() *os.File {
 	g.Helper()
 	f, err := os.OpenFile(filepath.Join(g.TempDir(), "file"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -263,7 +264,7 @@ func (g *rig) file() *os.File {
 	return f
 }
 
-// watchFile: a regular file is always ready (FDS-31), whatever is armed.
+// watchFile: a regular file is always ready for what is armed (FDS-31).
 func watchFile(g *rig) {
 	s := g.watch(g.file())
 	for _, r := range []kernel.Ready{kernel.Readable, kernel.Writable, kernel.Readable | kernel.Writable} {
@@ -281,7 +282,7 @@ func watchFile(g *rig) {
 		g.Errorf("Read at the end: %d, %v", n, err)
 	}
 	g.arm(s, 0)
-	g.exactly(g.k.Now() + moment) // FDS-32: it stops with the last
+	g.exactly(g.k.Now() + moment) // FDS-32: nothing more once the last is disarmed
 	g.becomes(s, kernel.Readable)
 	g.arm(s, kernel.Readable)
 	s.Close()
@@ -289,8 +290,8 @@ func watchFile(g *rig) {
 	g.exactly(g.k.Now() + moment)
 }
 
-// watchFileAndSocks: files do not keep socks out, nor the reverse (FDS-32: all of
-// them, every turn that has room).
+// watchFileAndSocks: files do not keep sockets from being reported, nor the reverse.
+// FDS-32: every turn that has room reports all of them.
 func watchFileAndSocks(g *rig) {
 	for range 3 {
 		g.arm(g.watch(g.file()), kernel.Readable)
@@ -328,8 +329,8 @@ func watchClosed(g *rig) {
 	}
 }
 
-// watchClosedLater: a descriptor closed behind our back does not spoil the others
-// (FDS-25, FDS-27). If it is reported, the next read finds the error.
+// watchClosedLater: a descriptor that was closed behind our back does not affect the
+// others (FDS-25, FDS-27). If it is reported, the next read returns the error.
 func watchClosedLater(g *rig) {
 	r, _ := g.pipe()
 	bad := g.watch(r)
@@ -354,9 +355,9 @@ func watchClosedLater(g *rig) {
 	g.exactly(g.k.Now() + moment)
 }
 
-// watchNumberUsedAgain: a new sock works although its number once belonged to a
-// descriptor closed behind our back that is still armed (FDS-30). The old one is
-// told, and does not touch the new.
+// watchNumberUsedAgain: somebody closes a descriptor that is armed, and its number is
+// used again. The new conn works (FDS-30). The old one is reported and does not affect
+// the new.
 func watchNumberUsedAgain(g *rig) {
 	r, _ := g.pipe()
 	w := g.watcher()
@@ -369,7 +370,7 @@ func watchNumberUsedAgain(g *rig) {
 		if int(w2.Fd()) != fd {
 			g.Skipf("number %d was not given out again", fd)
 		}
-		// It is a new open file all the same.
+		// That end has the number, which serves the test as well.
 		r2 = w2
 	}
 	s, err := w.Watch(fd, fd)
@@ -397,7 +398,7 @@ func watchNumberUsedAgain(g *rig) {
 	g.becomes(s, want)
 }
 
-// reserve: one descriptor is in hand, once (TCP-22's part of the kernel).
+// reserve: Reserve holds one descriptor, only once (TCP-22, the kernel's part).
 func reserve(g *rig) {
 	r, ok := kernel.As[kernel.Reserver](g.k)
 	if !ok {
