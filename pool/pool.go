@@ -1,13 +1,13 @@
-// Package pool runs blocking work on a bounded number of goroutines, for a loop
-// that must not wait: name look-ups, files, computing.
+// Package pool runs blocking work on a bounded number of goroutines, for a loop that must
+// not wait. Such work is looking up a name, reading a file, or a long computation.
 //
 //	p := pool.New(pool.Config{Max: 4})
 //	p.Start()
 //	defer p.Stop()
 //	err := p.Submit(func() { os.Remove(name) })
 //
-// Goroutines come with the work and go with it: an idle pool holds Config.Min of
-// them, which is none by default.
+// Goroutines start when there is work and end when there is none. An idle pool has
+// Config.Min of them, by default none.
 package pool
 
 import (
@@ -25,47 +25,48 @@ const (
 
 // Errors of this package.
 var (
-	// ErrStopped: the pool was stopped and takes no more work (THR-30).
+	// ErrStopped: the pool has quit and takes no more work (THR-30).
 	ErrStopped = errors.New("pool is stopped")
-	// ErrFull: as many tasks wait as may.
+	// ErrFull: MaxQueue tasks are waiting for a worker.
 	ErrFull = errors.New("pool's queue is full")
-	// ErrSize: a negative minimum, or one above the maximum (THR-22).
+	// ErrSize: the minimum is negative or above the maximum, or the maximum is not
+	// positive (THR-22).
 	ErrSize = errors.New("bad size of pool")
 )
 
-// Config is what a Pool may be told. The zero value is the defaults.
+// Config holds the options of a Pool. The zero value is the defaults.
 type Config struct {
-	// Min is how many workers are kept while there is nothing to do, Max how many
-	// there are at most. Zero Max: 10 (THR-10).
+	// Min is how many workers an idle pool keeps. Max is how many workers there are at
+	// most. Zero Max: 10, or Min if that is more (THR-10).
 	Min, Max int
 	// MaxQueue is how many tasks may wait for a worker. Zero: 1<<20; negative: no
 	// limit.
 	MaxQueue int
-	// Panicked is called with each panic of a task, and of a done function, on the
-	// worker's goroutine. Several workers may call it at a time. Nil: the panic is
-	// dropped. The worker goes on either way (THR-25). It must not panic.
+	// Panicked is called with each panic of a task or of a done function, on the worker's
+	// goroutine. Several workers may call it at the same time. It must not panic. If it
+	// is nil the panic is dropped. The worker goes on in either case (THR-25).
 	Panicked func(*PanicError)
 }
 
-// life is where a pool stands. It only goes forward.
-type life uint8
+// state is the state of a Pool. It only goes forward.
+type state uint8
 
 const (
-	fresh life = iota // tasks queue up
+	fresh state = iota // tasks are queued
 	started
-	quitting // no new tasks; those there are end
+	quitting // no new tasks; queued ones still run
 )
 
-// Pool is a bounded set of workers and a queue of tasks, which start in the order
-// they were submitted. Its methods may be called from any goroutine.
+// Pool is a bounded number of workers and a queue of tasks. Tasks start in the order in
+// which they were submitted. The methods may be called from any goroutine.
 type Pool struct {
 	panicked func(*PanicError)
 	maxQueue int
-	done     chan struct{} // closed when the last worker of a pool that quits has ended
+	done     chan struct{} // closed once the pool has quit and its last worker has ended
 
 	mu      sync.Mutex
-	work    sync.Cond // something to do, or a reason to end
-	life    life
+	work    sync.Cond // signalled when there is a task or a reason to end
+	state   state
 	min     int
 	max     int
 	workers int
@@ -73,7 +74,7 @@ type Pool struct {
 	queue   []func()
 }
 
-// Stats is a moment of a Pool (THR-28).
+// Stats are the counters of a Pool at one moment (THR-28).
 type Stats struct {
 	Workers int // goroutines: Idle and Working
 	Idle    int // waiting for work
@@ -81,8 +82,8 @@ type Stats struct {
 	Queued  int // tasks waiting for a worker
 }
 
-// New makes a pool that has not started. Sizes that Resize would refuse panic with
-// [ErrSize] (THR-22).
+// New returns a pool that has not started. It panics with [ErrSize] for sizes that Resize
+// refuses (THR-22).
 func New(c Config) *Pool {
 	if c.Max == 0 {
 		c.Max = max(DefaultMax, c.Min)
@@ -105,50 +106,52 @@ func check(min, max int) error {
 	return nil
 }
 
-// Start lets the work begin: with Min workers, or more, up to Max, if tasks wait
-// already (THR-22, THR-23). A second call does nothing, nor does one after Quit.
+// Start starts the workers: Min of them, or more, up to Max, if more tasks wait already
+// (THR-22, THR-23). A second call does nothing. After Quit it does nothing.
 func (p *Pool) Start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.life == fresh {
-		p.life = started
+	if p.state == fresh {
+		p.state = started
 		p.grow()
 	}
 }
 
-// Quit refuses new work from now on. Idle workers end now, busy ones when what is
-// queued is done (THR-29, THR-30); what was queued in a pool that never started is
-// dropped (THR-12). It does not wait; [Pool.Done] tells when all is over. A second
-// call does nothing.
+// Quit makes the pool refuse new work. Idle workers end now. Busy workers end when the
+// queue is empty (THR-29, THR-30). If the pool was never started, its queue is dropped
+// (THR-12). Quit does not wait; [Pool.Done] is closed at the end. A second call does
+// nothing.
 func (p *Pool) Quit() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.life == quitting {
+	if p.state == quitting {
 		return
 	}
-	if p.life == fresh {
+	if p.state == fresh {
 		p.queue = nil
 	}
-	p.life = quitting
+	p.state = quitting
 	p.work.Broadcast()
 	p.ended()
 }
 
-// Done is closed when the pool has quit and its last worker has ended.
+// Done returns a channel that is closed once the pool has quit and its last worker has
+// ended.
 func (p *Pool) Done() <-chan struct{} { return p.done }
 
-// Stop is Quit, and then waits until every queued task has run and every worker
-// has ended (THR-29). A task must not call it: it would wait for itself.
+// Stop calls Quit and waits until every queued task has run and every worker has ended
+// (THR-29). A task must not call it, because it would wait for itself.
 func (p *Pool) Stop() {
 	p.Quit()
 	<-p.done
 }
 
-// Resize changes how many workers there may be, at any time; the error is
-// [ErrSize], and then nothing changes. It does not wait: missing workers start now
-// if there is work for them, idle ones above min end now, and busy ones above max
-// when they are done with their task (THR-30). On a pool that does not run only
-// the numbers change (THR-24).
+// Resize changes the minimum and maximum of workers. It may be called at any time. The
+// error is [ErrSize]; then nothing changes.
+//
+// Resize does not wait. Missing workers start now if there is work for them. Idle workers
+// above min end now. Busy workers above max end after their task (THR-30). If the pool
+// does not run, only the numbers change (THR-24).
 func (p *Pool) Resize(min, max int) error {
 	if err := check(min, max); err != nil {
 		return err
@@ -161,10 +164,10 @@ func (p *Pool) Resize(min, max int) error {
 	return nil
 }
 
-// Submit has a worker call task once. It never waits: before Start, and while all
-// workers are busy, task is queued (THR-23). The error is [ErrStopped] after Quit,
-// or [ErrFull]; task is then not called. A task that ends its goroutine with
-// runtime.Goexit costs a worker, which is replaced.
+// Submit makes a worker call task once. It never waits: before Start, and while all
+// workers are busy, task is queued (THR-23). The error is [ErrStopped] after Quit, or
+// [ErrFull]. With an error, task is not called. A nil task panics. A task that calls
+// runtime.Goexit ends its worker; the pool starts another one.
 func (p *Pool) Submit(task func()) error {
 	if task == nil {
 		panic("pool: Submit of a nil task")
@@ -172,7 +175,7 @@ func (p *Pool) Submit(task func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.life == quitting:
+	case p.state == quitting:
 		return ErrStopped
 	case p.maxQueue > 0 && len(p.queue) >= p.maxQueue:
 		return ErrFull
@@ -183,10 +186,12 @@ func (p *Pool) Submit(task func()) error {
 	return nil
 }
 
-// Call has a worker call fn, and then done with what it returned, once, on the
-// same goroutine (THR-25). A panic of fn is handed to done as a [*PanicError]; one
-// of done goes to Config.Panicked. Where fn calls runtime.Goexit, done is not
-// called. Errors are as with Submit; neither is called then. To have the result on a loop, let done post it there.
+// Call makes a worker call fn once, and then done with the results of fn, on the same
+// goroutine (THR-25). If fn panics, done gets a [*PanicError]. If done panics,
+// Config.Panicked is called. If fn calls runtime.Goexit, done is not called.
+//
+// The error is that of Submit; then neither function is called. A nil function panics. To
+// get the result on a loop, post it there in done.
 func Call[T any](p *Pool, fn func() (T, error), done func(T, error)) error {
 	return p.Submit(Task(fn, done))
 }
@@ -207,19 +212,19 @@ func Task[T any](fn func() (T, error), done func(T, error)) func() {
 	}
 }
 
-// Stats counts workers and tasks, all at one moment (THR-28).
+// Stats returns the numbers of workers and tasks, all of the same moment (THR-28).
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{Workers: p.workers, Idle: p.idle, Working: p.workers - p.idle, Queued: len(p.queue)}
 }
 
-// grow starts the workers that are missing: one for each task that no idle worker
-// will take, up to max, and min in any case. A new one counts as idle until it has
-// looked at the queue. p.mu is held.
+// grow starts the workers that are missing: at least min, and up to max one for each task
+// that no idle worker will take. A new worker counts as idle until it has looked at the
+// queue. p.mu is held.
 func (p *Pool) grow() {
 	least := p.min
-	switch p.life {
+	switch p.state {
 	case fresh:
 		return
 	case quitting:
@@ -236,7 +241,7 @@ func (p *Pool) grow() {
 func (p *Pool) run() {
 	locked := false
 	defer func() {
-		if !locked { // the task ended this goroutine by runtime.Goexit
+		if !locked { // the task has called runtime.Goexit
 			p.mu.Lock()
 		}
 		p.workers--
@@ -246,21 +251,21 @@ func (p *Pool) run() {
 	}()
 	p.mu.Lock()
 	p.idle--
-	for p.await() {
+	for p.next() {
 		p.one()
 	}
 	locked = true
 }
 
-// await waits for a task, and tells whether to go on. p.mu is held.
-func (p *Pool) await() bool {
+// next waits for a task. It returns false if the worker is to end. p.mu is held.
+func (p *Pool) next() bool {
 	for {
 		switch {
 		case p.workers > p.max:
 			return false
 		case len(p.queue) > 0:
 			return true
-		case p.life == quitting || p.workers > p.min:
+		case p.state == quitting || p.workers > p.min:
 			return false
 		}
 		p.idle++
@@ -269,9 +274,10 @@ func (p *Pool) await() bool {
 	}
 }
 
-// one takes a task and runs it, without p.mu meanwhile, and then lets others have the
-// processor: whoever the task has told its result, before the next task. It is a function
-// of its own so that nothing of the task is left in a worker that waits (THR-26).
+// one takes a task from the queue and runs it, with p.mu released. Then it yields the
+// processor: a goroutine that the task has given its result goes on before the next task.
+// one is a function of its own so that a waiting worker holds nothing of its last task
+// (THR-26).
 func (p *Pool) one() {
 	task := p.queue[0]
 	p.queue[0] = nil
@@ -286,13 +292,14 @@ func (p *Pool) one() {
 	p.mu.Lock()
 }
 
-// ended closes done when all is over. p.mu is held.
+// ended closes done if the pool has quit and no worker is left. p.mu is held.
 func (p *Pool) ended() {
-	if p.life == quitting && p.workers == 0 {
+	if p.state == quitting && p.workers == 0 {
 		close(p.done)
 	}
 }
 
+// catchTask calls task and returns its panic, or nil.
 func catchTask(task func()) *PanicError {
 	e := Catch(task)
 	if e != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/whorl-go/whorl/pool"
 )
 
-// bubble runs body where synctest.Wait returns when every worker waits, and where
-// a goroutine that is left at the end fails the test.
+// bubble runs body in a synctest bubble: synctest.Wait returns when every worker waits,
+// and a goroutine that is left at the end fails the test.
 func bubble(t *testing.T, name string, body func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, body) })
 }
@@ -30,7 +30,7 @@ func submit(t *testing.T, p *pool.Pool, task func()) {
 	}
 }
 
-// stats waits until nothing moves and compares.
+// stats waits until every goroutine waits, and compares the counters.
 func stats(t *testing.T, p *pool.Pool, want pool.Stats) {
 	t.Helper()
 	synctest.Wait()
@@ -39,7 +39,7 @@ func stats(t *testing.T, p *pool.Pool, want pool.Stats) {
 	}
 }
 
-// THR-22: the sizes are as given, bad ones refused; Start makes exactly min workers.
+// THR-22: bad sizes are refused. Start starts exactly min workers.
 func TestTHR22Sizes(t *testing.T) {
 	for _, c := range []struct{ min, max int }{{-1, 3}, {4, 3}, {0, -1}, {1, -1}, {-2, -1}} {
 		func() {
@@ -69,7 +69,7 @@ func TestTHR22Sizes(t *testing.T) {
 	}
 }
 
-// THR-23: what was queued before Start runs after it, with min(backlog, max)
+// THR-23: what was queued before Start runs after it. The pool has min(backlog, max)
 // workers at once, or min if that is more.
 func TestTHR23Backlog(t *testing.T) {
 	for _, c := range []struct{ min, max, backlog, workers int }{
@@ -101,7 +101,7 @@ func TestTHR23Backlog(t *testing.T) {
 	}
 }
 
-// THR-24: resizing a pool that does not run changes numbers only.
+// THR-24: resizing a pool that does not run only changes the numbers.
 func TestTHR24ResizeStopped(t *testing.T) {
 	bubble(t, "before", func(t *testing.T) {
 		p := pool.New(pool.Config{})
@@ -120,14 +120,14 @@ func TestTHR24ResizeStopped(t *testing.T) {
 	})
 }
 
-// goroutine is the number of the goroutine it runs on.
+// goroutine returns the number of the goroutine it runs on.
 func goroutine() string {
 	b := make([]byte, 64)
 	return string(bytes.Fields(b[:runtime.Stack(b, false)])[1])
 }
 
-// THR-25: done gets the value or the failure, on the goroutine of the function;
-// panics of tasks and of done are heard of, and cost no worker.
+// THR-25: done gets the value or the failure, on the goroutine of fn. Panics of tasks and
+// of done are reported, and no worker is lost.
 func TestTHR25Call(t *testing.T) {
 	bubble(t, "results", func(t *testing.T) {
 		var heard []string
@@ -195,8 +195,8 @@ func TestTHR25Call(t *testing.T) {
 	})
 }
 
-// THR-26: after completion the pool, with its worker waiting, holds nothing of the
-// function, its arguments, the callback or the result.
+// THR-26: after completion the pool holds nothing of the function, its arguments, the
+// callback or the result, although its worker is waiting.
 func TestTHR26NoReferences(t *testing.T) {
 	p := pool.New(pool.Config{Min: 1, Max: 1})
 	p.Start()
@@ -230,7 +230,7 @@ func TestTHR26NoReferences(t *testing.T) {
 	}
 }
 
-// THR-26: nor does the queue hold what has run, while others wait in it.
+// THR-26: the queue does not hold tasks that have run, although others wait in it.
 func TestTHR26Queue(t *testing.T) {
 	p := pool.New(pool.Config{Max: 1})
 	type big [1 << 16]byte
@@ -253,7 +253,8 @@ func TestTHR26Queue(t *testing.T) {
 	p.Stop()
 }
 
-// THR-27: with capacity to spare, blocked workers never delay a new task.
+// THR-27: if the pool has fewer than max busy workers, blocked workers never delay a new
+// task.
 func TestTHR27Spare(t *testing.T) {
 	for _, min := range []int{0, 1, 3} {
 		bubble(t, fmt.Sprint("min", min), func(t *testing.T) {
@@ -315,8 +316,8 @@ func TestTHR28Stats(t *testing.T) {
 	})
 }
 
-// THR-29: Stop lets running and queued tasks finish and then joins; later
-// submissions are refused, where Twisted drops them silently.
+// THR-29: Stop lets running and queued tasks finish, and waits for the workers. Later
+// tasks are refused, where Twisted drops them silently.
 func TestTHR29Stop(t *testing.T) {
 	bubble(t, "stop", func(t *testing.T) {
 		p := pool.New(pool.Config{Max: 2})
@@ -364,7 +365,7 @@ func TestTHR29Stop(t *testing.T) {
 	})
 }
 
-// THR-12: in a pool that never starts nothing runs, and it can be left or stopped.
+// THR-12: a pool that never starts runs nothing. It can be abandoned or stopped.
 func TestTHR12NeverStarted(t *testing.T) {
 	bubble(t, "stopped", func(t *testing.T) {
 		p := pool.New(pool.Config{Min: 2})
@@ -380,9 +381,9 @@ func TestTHR12NeverStarted(t *testing.T) {
 	})
 }
 
-// THR-30: the pool is the team: it grows to the limit and later serves what found
-// no worker; shrinking ends idle workers now and busy ones when they are done;
-// quitting refuses work.
+// THR-30: the pool does what Twisted's Team does. It grows to the limit and later serves
+// tasks that found no worker. Shrinking ends idle workers now and busy ones after their
+// task. After quitting it refuses work.
 func TestTHR30Team(t *testing.T) {
 	bubble(t, "grow and shrink", func(t *testing.T) {
 		p := pool.New(pool.Config{Max: 2})
@@ -448,7 +449,7 @@ func TestIdleHoldsNoGoroutine(t *testing.T) {
 	})
 }
 
-// Tasks start in order, and each runs once.
+// Tasks start in order. Each runs once.
 func TestOrder(t *testing.T) {
 	bubble(t, "one worker", func(t *testing.T) {
 		p := pool.New(pool.Config{Max: 1})
@@ -481,8 +482,8 @@ func TestQueueLimit(t *testing.T) {
 	}
 }
 
-// Many goroutines submit while others resize and one stops: every task that was
-// accepted runs, none that was refused does.
+// Many goroutines submit and resize, and one quits. Every task that was accepted runs,
+// and none that was refused.
 func TestStress(t *testing.T) {
 	for range 20 {
 		p := pool.New(pool.Config{Min: 1, Max: 3})

@@ -8,8 +8,9 @@ import (
 	"github.com/whorl-go/whorl/pool"
 )
 
-// With a single processor, whoever a task tells its result goes on before the next task,
-// however many wait: a loop does not stand still until they are all done.
+// With a single processor, the goroutine that a task gives its result goes on before the
+// next task, however many wait. So a loop does not stand still until all of them are
+// done.
 func TestResultComesBeforeTheNextTask(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	p := pool.New(pool.Config{Max: 1})

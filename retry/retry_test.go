@@ -10,7 +10,7 @@ import (
 	"github.com/whorl-go/whorl/retry"
 )
 
-// fixed is a source that always says the same.
+// fixed is a source that always returns the same.
 type fixed struct{ even, normal float64 }
 
 func (f fixed) Float64() float64     { return f.even }
@@ -25,7 +25,8 @@ func seconds(t *testing.T, e retry.Exponential, n int, s retry.Source) float64 {
 	return math.Round(d.Seconds()*100) / 100
 }
 
-// SVC-26: min(initial*factor^n, max) and jitter; the defaults 1, 60, 1.5 and 0..1 s.
+// SVC-26: the wait is min(initial*factor^n, max) plus jitter. The defaults are 1 s, 60 s,
+// 1.5 and up to 1 s.
 func TestSVC26Defaults(t *testing.T) {
 	for _, c := range []struct {
 		n      int
@@ -66,7 +67,8 @@ func TestSVC26NoOverflow(t *testing.T) {
 	}
 }
 
-// RECON-1: initial 1 s, factor e, sigma 0.1196 of the delay, at most 3600 s.
+// RECON-1: the first wait is 1 s, the factor e, sigma 0.1196 of the wait, the maximum
+// 3600 s.
 func TestRECON1Reconnecting(t *testing.T) {
 	e := retry.Reconnecting()
 	for _, c := range []struct {
@@ -88,7 +90,7 @@ func TestRECON1Reconnecting(t *testing.T) {
 	}
 }
 
-// RECON-2: with any chance the delay stays in [0, Max], and chance does its work.
+// RECON-2: whatever the random source returns, the wait stays in [0, Max]. It does vary.
 func TestRECON2Clamp(t *testing.T) {
 	e := retry.Exponential{Initial: time.Second, Max: 10 * time.Second, Factor: 2, Spread: 3, Jitter: -1}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -105,7 +107,7 @@ func TestRECON2Clamp(t *testing.T) {
 	}
 }
 
-// RECON-3: after MaxRetries in a row it gives up, and starts over from 0.
+// RECON-3: after MaxRetries in a row there are no more, and it starts over from 0.
 func TestRECON3MaxRetries(t *testing.T) {
 	e := retry.Exponential{MaxRetries: 3}
 	for n, want := range []bool{true, true, true, false, false} {
