@@ -8,7 +8,10 @@ import (
 // Line receives lines, and raw bytes in between. With nothing but LineReceived set
 // it is what Twisted calls a line-only receiver (LINE-12).
 type Line struct {
+	// Base has T, the connection's transport, from ConnectionMade on.
+	reactor.Base
 	conn
+
 	// LineReceived takes each line, without its delimiter; it may be empty
 	// (LINE-2). Nil: lines are dropped.
 	LineReceived func(line []byte)
@@ -40,7 +43,7 @@ var (
 )
 
 // ConnectionMade sets T and calls Made.
-func (l *Line) ConnectionMade(t reactor.Transport) { l.made(t, l, l.Made) }
+func (l *Line) ConnectionMade(t reactor.Transport) { l.made(t, l, &l.Base, l.Made) }
 
 // ConnectionLost drops what was not delivered and calls Lost.
 func (l *Line) ConnectionLost(err error) { l.lost(err, l.Lost) }

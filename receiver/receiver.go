@@ -50,7 +50,6 @@ type user interface {
 
 // conn is what all receivers share.
 type conn struct {
-	reactor.Base
 	link     link
 	user     user
 	producer reactor.Producer // the transport's read side, if that can be paused
@@ -111,13 +110,14 @@ func (c *conn) ResumeProducing() {
 }
 
 // StopProducing closes the transport.
-func (c *conn) StopProducing() { c.T.Close() }
+func (c *conn) StopProducing() { c.link.Close() }
 
-func (c *conn) made(t reactor.Transport, u user, then func()) {
+// made is ConnectionMade of the receiver u. It sets T of base, which is u's.
+func (c *conn) made(t reactor.Transport, u user, base *reactor.Base, then func()) {
 	c.user = u
 	c.link = link{t, u}
 	c.producer, _ = reactor.As[reactor.Producer](t)
-	c.Base.ConnectionMade(&c.link)
+	base.ConnectionMade(&c.link)
 	if then != nil {
 		then()
 	}
@@ -160,7 +160,7 @@ func (c *conn) delivered() {
 // write writes parts in order, as far as the transport takes them.
 func (c *conn) write(parts ...[]byte) error {
 	for _, p := range parts {
-		if _, err := c.T.Write(p); err != nil {
+		if _, err := c.link.Write(p); err != nil {
 			return err
 		}
 	}

@@ -39,7 +39,10 @@ type Step struct {
 // Stateful receives pieces of sizes known beforehand: for binary protocols, whose
 // headers say how long the bodies are (STR-8).
 type Stateful struct {
+	// Base has T, the connection's transport, from ConnectionMade on.
+	reactor.Base
 	conn
+
 	// First is the first step. It is set before the connection is made or in Made.
 	// The zero Step as the next one closes the connection.
 	First Step
@@ -59,7 +62,7 @@ var (
 
 // ConnectionMade sets T and calls Made.
 func (s *Stateful) ConnectionMade(t reactor.Transport) {
-	s.made(t, s, s.Made)
+	s.made(t, s, &s.Base, s.Made)
 	s.enter(s.First)
 }
 

@@ -11,7 +11,10 @@ import (
 // Netstring receives netstrings (STR-1). A peer that does not keep to their form
 // loses the connection (STR-2).
 type Netstring struct {
+	// Base has T, the connection's transport, from ConnectionMade on.
+	reactor.Base
 	conn
+
 	// StringReceived takes each string; it may be empty. Nil: strings are dropped.
 	StringReceived func(p []byte)
 	// Made, when T is there, and Lost, once and last, are ConnectionMade and
@@ -31,7 +34,7 @@ var (
 )
 
 // ConnectionMade sets T and calls Made.
-func (n *Netstring) ConnectionMade(t reactor.Transport) { n.made(t, n, n.Made) }
+func (n *Netstring) ConnectionMade(t reactor.Transport) { n.made(t, n, &n.Base, n.Made) }
 
 // ConnectionLost drops what was not delivered and calls Lost.
 func (n *Netstring) ConnectionLost(err error) { n.lost(err, n.Lost) }
@@ -65,7 +68,10 @@ func (n *Netstring) failed(err error) {
 // Prefixed receives strings with their length before them, in 1, 2 or 4 bytes,
 // big-endian (STR-3).
 type Prefixed struct {
+	// Base has T, the connection's transport, from ConnectionMade on.
+	reactor.Base
 	conn
+
 	// StringReceived takes each string; it may be empty. Nil: strings are dropped.
 	StringReceived func(p []byte)
 	// LengthLimitExceeded takes the length of a string above MaxLength, which is
@@ -92,7 +98,7 @@ var (
 )
 
 // ConnectionMade sets T and calls Made.
-func (x *Prefixed) ConnectionMade(t reactor.Transport) { x.made(t, x, x.Made) }
+func (x *Prefixed) ConnectionMade(t reactor.Transport) { x.made(t, x, &x.Base, x.Made) }
 
 // ConnectionLost drops what was not delivered and calls Lost.
 func (x *Prefixed) ConnectionLost(err error) { x.lost(err, x.Lost) }
