@@ -1,7 +1,7 @@
 //go:build !race
 
-// One goroutine does it, ten million times: the race detector could find nothing here, and
-// makes it take seconds.
+// The test has one goroutine and many iterations. The race detector could find nothing
+// here, and makes it take seconds.
 
 package frame_test
 
@@ -12,8 +12,8 @@ import (
 	"github.com/whorl-go/whorl/frame"
 )
 
-// LINE-4: alternating in one chunk neither recurses nor copies: the rest that is
-// given back is taken as it stands, so the work is not quadratic.
+// LINE-4: alternating in one chunk neither recurses nor copies. What is given back is
+// taken without copying, so the work is not quadratic.
 func TestLINE4DeepAlternation(t *testing.T) {
 	const n = 100_000
 	stream := []byte(strings.Repeat("l\r\nr", n))

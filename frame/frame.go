@@ -1,9 +1,8 @@
-// Package frame cuts a stream of bytes into frames: lines, netstrings and
-// length-prefixed strings. Bytes go in, frames come out; there is no I/O, no
-// clock and no goroutine here.
+// Package frame cuts a stream of bytes into frames: lines, netstrings and length-prefixed
+// strings. Bytes go in, frames come out. The package has no I/O, no clock and no
+// goroutine.
 //
-// A decoder is fed a chunk as it arrived, and then asked for frames until it has
-// no more:
+// Feed a decoder a chunk as it arrived, then ask it for frames until there are no more:
 //
 //	var d frame.Lines
 //	d.Feed(chunk)
@@ -18,14 +17,13 @@
 //		use(line)
 //	}
 //
-// How the stream is cut into chunks changes nothing. A frame that lies
-// whole in the chunk is a slice of it, so nothing is copied; only an unfinished
-// tail is, and the buffer for it is given up as soon as it is empty. Work is
-// proportional to the bytes fed: none is searched again, but for a part of a
-// delimiter at the end of a chunk.
+// It makes no difference how the stream is cut into chunks. A frame that lies whole
+// in the chunk is a slice of the chunk. Only an unfinished tail is copied. The buffer for
+// the tail is released as soon as it is empty. The work is proportional to the bytes fed:
+// no byte is searched twice, except a part of a delimiter at the end of a chunk.
 //
-// Between two calls of Next the caller may change anything: pause, stop, switch
-// modes, set another delimiter or limit. [All] is the same as an iterator.
+// Between two calls of Next the caller may pause, stop, switch modes, or set another
+// delimiter or limit. [All] does the same as an iterator.
 //
 // A decoder belongs to one goroutine. Its zero value is ready for use.
 package frame
@@ -36,15 +34,15 @@ import (
 	"iter"
 )
 
-// Decoder is what the decoders of this package have in common.
+// Decoder has the methods that all decoders of this package share.
 type Decoder interface {
-	// Feed adds p to what is to be decoded. See [Lines.Feed].
+	// Feed adds p to the bytes to be decoded. See [Lines.Feed].
 	Feed(p []byte)
-	// Next returns the next frame, ok false if there is none yet, or what is
-	// wrong with the stream. The frame is valid until the next call of Next, and
-	// no longer than the chunk it came with.
+	// Next returns the next frame. ok is false if there is none yet. err says what is
+	// wrong with the stream. The frame is valid until the next call of Next, and no
+	// longer than the chunk it came with.
 	Next() (frame []byte, ok bool, err error)
-	// Keep copies what is still lent.
+	// Keep copies the bytes that are still lent. See [Lines.Keep].
 	Keep()
 }
 
@@ -55,10 +53,10 @@ var (
 	_ Decoder = (*Exact)(nil)
 )
 
-// All feeds p to d and walks over the frames that are then there. An error is
-// the last pair, with a nil frame. The loop's body may change d as between calls
-// of Next. Leaving the loop early loses nothing: what was not walked over is kept
-// and comes first the next time. When the loop is over, p is the caller's again.
+// All feeds p to d and iterates over the frames that are then complete. If there is an
+// error it is the last pair, with a nil frame. The loop's body may change d in the ways
+// that are allowed between calls of Next. If the loop is left early, the remaining bytes
+// are kept and come first the next time. After the loop, p belongs to the caller again.
 func All(d Decoder, p []byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		d.Feed(p)
@@ -80,24 +78,24 @@ func All(d Decoder, p []byte) iter.Seq2[[]byte, error] {
 	}
 }
 
-// ErrTooLong is what every [*TooLongError] is, for errors.Is.
+// ErrTooLong is found by errors.Is in every [*TooLongError].
 var ErrTooLong = errors.New("frame too long")
 
-// ErrSyntax is what every [*SyntaxError] is, for errors.Is.
+// ErrSyntax is found by errors.Is in every [*SyntaxError].
 var ErrSyntax = errors.New("frame syntax error")
 
-// TooLongError says that a frame is longer than allowed: one that arrives longer
-// than the decoder's MaxLength, one to be sent longer than its prefix can say.
+// TooLongError says that a frame is too long: a received one for the decoder's MaxLength,
+// or one to be sent for its length prefix.
 type TooLongError struct {
-	// Limit is the most bytes that were allowed.
+	// Limit is how many bytes were allowed.
 	Limit int
-	// Length is the length as announced or given, in bytes. For a netstring it
-	// is what the digits said so far. It is negative for a line, whose length
-	// nobody knows.
+	// Length is the length in bytes, as announced or given. For a netstring it is the
+	// number that the digits make so far. For a line it is negative, because nobody knows
+	// how long the line is.
 	Length int64
 }
 
-// Error tells the limit, and the length where it is known.
+// Error names the limit, and the length if it is known.
 func (e *TooLongError) Error() string {
 	if e.Length < 0 {
 		return fmt.Sprintf("frame too long: limit is %d bytes", e.Limit)
@@ -105,23 +103,23 @@ func (e *TooLongError) Error() string {
 	return fmt.Sprintf("frame too long: %d bytes, limit is %d", e.Length, e.Limit)
 }
 
-// Is tells that target is [ErrTooLong].
+// Is tells whether target is [ErrTooLong].
 func (e *TooLongError) Is(target error) bool { return target == ErrTooLong }
 
-// SyntaxError says which byte of the stream is wrong and what should stand there.
+// SyntaxError says which byte of the stream is wrong and what was expected there.
 type SyntaxError struct {
-	// Offset is the position of the byte, counted from the first one ever fed.
+	// Offset is the position of the byte. The first byte ever fed has position 0.
 	Offset int64
 	// Want is what was expected: "digit", "digit or ':'", "':'" or "','".
 	Want string
-	// Got is the byte that stands there.
+	// Got is the byte at that position.
 	Got byte
 }
 
-// Error names the byte, where it stands and what was expected.
+// Error names the byte, its position and what was expected.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("byte %d is %q, expected %s", e.Offset, e.Got, e.Want)
 }
 
-// Is tells that target is [ErrSyntax].
+// Is tells whether target is [ErrSyntax].
 func (e *SyntaxError) Is(target error) bool { return target == ErrSyntax }

@@ -8,8 +8,8 @@ import (
 	"github.com/whorl-go/whorl/frame"
 )
 
-// everyChunk runs body for every way of cutting the stream into pieces: X-7. cut
-// feeds a whole stream.
+// everyChunk runs body for several ways of cutting a stream into pieces: X-7. cut feeds a
+// whole stream.
 func everyChunk(t *testing.T, body func(t *testing.T, cut func(stream string, feed func(chunk []byte)))) {
 	for _, size := range []int{1, 2, 3, 7, 1 << 30} {
 		t.Run(fmt.Sprint("chunk", size), func(t *testing.T) {
@@ -17,7 +17,7 @@ func everyChunk(t *testing.T, body func(t *testing.T, cut func(stream string, fe
 				for chunk := range slices.Chunk([]byte(stream), min(size, max(1, len(stream)))) {
 					lent := slices.Clone(chunk)
 					feed(lent)
-					// The chunk is the caller's again: whoever still looks at it sees this.
+					// The chunk is the caller's again. Overwrite it: nobody may still use it.
 					for i := range lent {
 						lent[i] = '#'
 					}
@@ -27,7 +27,7 @@ func everyChunk(t *testing.T, body func(t *testing.T, cut func(stream string, fe
 	}
 }
 
-// drain is what d returns for one chunk, as text; an error is the last of it.
+// drain returns the frames of d for one chunk, as text. An error is the last of them.
 func drain(d frame.Decoder, p []byte) (got []string) {
 	for f, err := range frame.All(d, p) {
 		if err != nil {

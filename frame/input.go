@@ -2,7 +2,7 @@ package frame
 
 import "slices"
 
-// flow says whether a decoder goes on.
+// flow says whether a decoder returns frames.
 type flow uint8
 
 const (
@@ -12,30 +12,32 @@ const (
 	stopped      // drops what it is fed, for good
 )
 
-// input is what was fed and not yet taken: first own, then chunk. It stands in
-// every decoder.
+// input is embedded in every decoder. It holds the bytes that were fed and not yet taken:
+// first own, then chunk.
 //
-// own is never moved down or cut back to its beginning, so what was returned out
-// of it is not overwritten by what is fed later: it grows at its end, and append
-// leaves the taken bytes behind when it moves.
+// Bytes in own are never moved down or overwritten from the beginning. So a frame that
+// was returned out of own stays as it is when more is fed. own grows at its end; when
+// append moves it, the taken bytes are left behind.
 type input struct {
 	own   []byte // copied; nil when empty
 	chunk []byte // lent by the caller of Feed
-	last  []byte // what rest returned, while it may be given back
-	// lastOwn says that last lies in own's memory, not in the chunk's.
+	last  []byte // what rest returned, while unread may put it back
+	// lastOwn says that last lies in own's memory. Otherwise it lies in the chunk's.
 	lastOwn bool
-	// walking says that Next has not told yet that there is nothing more: a Feed
-	// now comes from within, and must not lend.
+	// walking says that Next has not yet returned false since the last Feed. Until then
+	// the caller may be inside a loop over frames, so a Feed must copy.
 	walking bool
 	flow    flow
 	taken   int64 // bytes taken since the beginning
 }
 
-// Feed adds p to what is to be decoded. p is lent: it must stay as it is until
-// Next returns false without an error, or Pause, Keep or Stop was called; then it
-// is the caller's again. Feeding more before that is allowed, copies, and leaves
-// the frame returned last as it is (LINE-10). After Stop, and after an error that
-// was not dealt with, p is dropped.
+// Feed adds p to the bytes to be decoded. p is lent: the caller must not change it until
+// Next returns false without an error, or until Pause, Keep or Stop was called. Then p
+// belongs to the caller again.
+//
+// More may be fed before that. It is copied, and the frame that was returned last stays
+// as it is (LINE-10). After Stop, and after an error that was not dealt with, p is
+// dropped.
 func (b *input) Feed(p []byte) {
 	switch {
 	case b.flow == failed || b.flow == stopped || len(p) == 0:
@@ -47,8 +49,8 @@ func (b *input) Feed(p []byte) {
 	}
 }
 
-// Keep copies what is still lent, so that the chunk is the caller's again. It is
-// needed only to leave off in the middle of a chunk without Pause.
+// Keep copies the bytes that are still lent, so that the chunk belongs to the caller
+// again. Only a caller that leaves off in the middle of a chunk without Pause needs it.
 func (b *input) Keep() {
 	b.copyLent()
 	b.walking = false
@@ -64,9 +66,10 @@ func (b *input) copyLent() {
 	}
 }
 
-// Pause makes Next return false until Resume, also in the middle of a chunk
-// (LINE-5, STR-6). What was fed, and what is fed meanwhile, is kept: the chunk is
-// the caller's again. On a decoder that stopped or failed it only copies.
+// Pause makes Next return false until Resume, also in the middle of a chunk (LINE-5,
+// STR-6). It copies the bytes that are still lent, so the chunk belongs to the caller
+// again. Bytes that are fed meanwhile are kept. On a decoder that has stopped or failed,
+// Pause only copies.
 func (b *input) Pause() {
 	b.copyLent()
 	if b.flow == flowing {
@@ -74,28 +77,28 @@ func (b *input) Pause() {
 	}
 }
 
-// Resume takes Pause back. What was kept comes first, from the next call of Next.
+// Resume ends Pause. The next call of Next begins with the bytes that were kept.
 func (b *input) Resume() {
 	if b.flow == paused {
 		b.flow = flowing
 	}
 }
 
-// Paused tells whether Pause is in force.
+// Paused tells whether the decoder is paused.
 func (b *input) Paused() bool { return b.flow == paused }
 
-// Stop ends decoding for good: what was not returned is dropped, and so is what
-// is fed later (LINE-6). Next returns false, without an error, from now on.
+// Stop ends decoding for good. Bytes that were not returned are dropped, and so are bytes
+// that are fed later (LINE-6). From now on Next returns false without an error.
 func (b *input) Stop() {
 	b.drop()
 	b.flow = stopped
 }
 
-// Buffered is how many bytes were fed and not yet returned, not counting a length
-// that was already read.
+// Buffered is how many bytes were fed and not yet returned. A length that was already
+// decoded is not counted.
 func (b *input) Buffered() int { return len(b.own) + len(b.chunk) }
 
-// drop gives everything up.
+// drop drops all bytes.
 func (b *input) drop() { b.own, b.chunk, b.last = nil, nil, nil }
 
 // octet takes one byte.
@@ -113,7 +116,7 @@ func (b *input) octet() (c byte, ok bool) {
 	return c, true
 }
 
-// take takes n bytes in one piece, if there are as many.
+// take takes n bytes in one piece. ok is false if there are fewer.
 func (b *input) take(n int) (p []byte, ok bool) {
 	kept := len(b.own)
 	switch {
@@ -151,7 +154,7 @@ func (b *input) cutChunk(n int) []byte {
 	return p
 }
 
-// rest takes what is there in one piece without copying, own before the chunk.
+// rest takes one piece without copying: own if it is not empty, otherwise the chunk.
 func (b *input) rest() (p []byte, ok bool) {
 	b.lastOwn = len(b.own) > 0
 	switch {
@@ -166,9 +169,9 @@ func (b *input) rest() (p []byte, ok bool) {
 	return p, true
 }
 
-// unread puts p before everything else. Where p is the end of what was returned
-// last, and that was all there was, nothing is copied: a caller who takes a chunk
-// bite by bite does not make the work quadratic.
+// unread puts p before all other bytes. If p is the end of what rest returned last, and
+// nothing was fed since, it copies nothing. So the work is not quadratic if a caller
+// takes a chunk in small bites.
 func (b *input) unread(p []byte) {
 	if len(p) == 0 {
 		return
@@ -178,7 +181,7 @@ func (b *input) unread(p []byte) {
 	switch {
 	case end && b.lastOwn && len(b.own) == 0:
 		b.own = p[:len(p):len(p)]
-	case end && !b.lastOwn: // nothing is left behind it: a Feed since would have cleared last
+	case end && !b.lastOwn: // the chunk is empty: a Feed since would have cleared last
 		b.chunk = p
 	default:
 		b.own = slices.Concat(p, b.own)

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// Only the unfinished tail is kept, and an idle decoder holds no buffer and no
-// chunk.
+// A decoder keeps only the unfinished tail. An idle decoder holds no buffer and no chunk.
 func TestIdleHoldsNothing(t *testing.T) {
 	var l Lines
 	var n Netstrings
@@ -37,8 +36,8 @@ func TestIdleHoldsNothing(t *testing.T) {
 	}
 }
 
-// No byte of a long line is searched again when the next one comes: the work is
-// proportional to the bytes (but for a part of the delimiter).
+// No byte of a long line is searched again when more bytes come, except a part of the
+// delimiter. So the work is proportional to the bytes.
 func TestNeverSearchesAgain(t *testing.T) {
 	d := Lines{Delimiter: "--", MaxLength: -1}
 	for i := range 1000 {
@@ -50,7 +49,7 @@ func TestNeverSearchesAgain(t *testing.T) {
 			t.Fatalf("%d bytes of %d searched, want %d", d.searched, i+1, want)
 		}
 	}
-	// What was searched is really left out: a delimiter put there is not found.
+	// A delimiter put where was searched already is not found.
 	copy(d.own[10:], "--")
 	d.Feed([]byte("--"))
 	if f, ok, _ := d.Next(); !ok || len(f) != 1000 {
@@ -58,8 +57,8 @@ func TestNeverSearchesAgain(t *testing.T) {
 	}
 }
 
-// Copying is proportional to the bytes too: a tail that grows byte by byte is
-// moved only now and then.
+// A tail that grows byte by byte is moved rarely. So copying is proportional to the bytes
+// too.
 func TestTailGrowsRarely(t *testing.T) {
 	d := Lines{MaxLength: -1}
 	moves := 0
@@ -78,7 +77,7 @@ func TestTailGrowsRarely(t *testing.T) {
 	}
 }
 
-// A limit is a limit on what is kept, too.
+// The limit on lines also limits how many bytes a decoder keeps.
 func TestKeepsNoMoreThanTheLimit(t *testing.T) {
 	d := Lines{MaxLength: 10}
 	d.Feed(bytes.Repeat([]byte("x"), 11))

@@ -11,24 +11,24 @@ const (
 	DefaultLineLength = 16384 // bytes, without the delimiter
 )
 
-// mode is what a Lines does with the bytes to come.
+// mode is what Lines does with the bytes that follow.
 type mode uint8
 
 const (
 	lines mode = iota
-	raw        // everything is handed on
-	skip       // everything through the next delimiter is dropped
+	raw        // bytes are returned as they are
+	skip       // bytes are dropped up to and including the next delimiter
 )
 
-// Lines decodes lines that end with a delimiter. In raw mode it hands on bytes as
-// they come. The zero value decodes lines of at most 16384 bytes that end with
-// "\r\n" (LINE-1).
+// Lines decodes lines that end with a delimiter. In raw mode it returns the bytes as they
+// come. The zero value decodes lines of at most 16384 bytes that end with "\r\n"
+// (LINE-1).
 //
-// A line that is too long stops it: Next returns a [*TooLongError], the same each
-// time, until Skip, Clear, SetRaw or SetLines says how to go on.
+// A line that is too long stops it. Next then returns the same [*TooLongError] each time,
+// until the caller chooses how to go on: with Skip, Clear, SetRaw or SetLines.
 type Lines struct {
-	// Delimiter ends a line: any bytes. Empty: "\r\n". It may be changed at any
-	// time and is used from the next call of Next (LINE-1).
+	// Delimiter is the bytes that end a line. Empty means "\r\n". It may be changed at
+	// any time; the next call of Next uses it (LINE-1).
 	Delimiter string
 	// MaxLength is the most bytes in a line, without its delimiter. Zero: 16384;
 	// negative: no limit. It may be changed at any time.
@@ -36,21 +36,21 @@ type Lines struct {
 
 	input
 	mode mode
-	// searched is how many bytes of own are known to begin no delimiter, and
-	// delim the one that was searched for.
+	// searched is how many bytes at the beginning of own are known to begin no delimiter.
+	// delim is the delimiter that was searched for.
 	searched int
 	delim    string
 	err      *TooLongError
 }
 
-// Next returns the next line without its delimiter, which may be empty (LINE-2),
-// or, in raw mode, the next bytes, which are not. ok is false if there is none
-// yet, or while paused or stopped. The frame is valid until the next call of
-// Next, and no longer than the chunk that was fed.
+// Next returns the next line without its delimiter; it may be empty (LINE-2). In raw mode
+// it returns the next bytes; they are never empty. ok is false if there is nothing yet,
+// or if the decoder is paused or stopped. The frame is valid until the next call of Next,
+// and no longer than the chunk that was fed.
 //
-// err is a [*TooLongError] as soon as MaxLength bytes and a delimiter's length
-// have come without a delimiter, however they were cut into chunks (LINE-8). A
-// line of exactly MaxLength bytes is fine.
+// err is a [*TooLongError] as soon as MaxLength bytes plus the length of a delimiter have
+// come without a delimiter. It does not matter how they were cut into chunks (LINE-8). A
+// line of exactly MaxLength bytes is not too long.
 func (d *Lines) Next() (frame []byte, ok bool, err error) {
 	frame, ok, err = d.next()
 	d.walking = ok || err != nil
@@ -82,13 +82,13 @@ func (d *Lines) next() (frame []byte, ok bool, err error) {
 	return d.line()
 }
 
-// SetRaw makes Next return all following bytes as they are, those of this chunk
-// included (LINE-3). Frames are then as long as it happens.
+// SetRaw makes Next return all following bytes as they are, including the rest of this
+// chunk (LINE-3). The frames then have any length.
 func (d *Lines) SetRaw() { d.enter(raw) }
 
-// SetLines makes Next return lines again, and puts extra, which may be empty,
-// before what is still to be decoded (LINE-4). extra is usually the end of the
-// frame that Next returned last, which costs nothing; otherwise it is copied.
+// SetLines makes Next return lines again. It puts extra, which may be empty, before the
+// bytes that are still to be decoded (LINE-4). If extra is the end of the frame that Next
+// returned last, as it usually is, it is not copied. Otherwise it is.
 func (d *Lines) SetLines(extra []byte) {
 	d.enter(lines)
 	if d.flow != stopped {
@@ -96,17 +96,17 @@ func (d *Lines) SetLines(extra []byte) {
 	}
 }
 
-// Skip drops everything through the next delimiter, whenever it comes: after a
-// TooLongError, the rest of that line. Then lines go on.
+// Skip drops all bytes up to and including the next delimiter, whenever that comes. After
+// a TooLongError they are the rest of that line. Then lines go on.
 func (d *Lines) Skip() { d.enter(skip) }
 
-// Raw tells whether what Next returns is not a line.
+// Raw tells whether Lines is in raw mode.
 func (d *Lines) Raw() bool { return d.mode == raw }
 
-// Clear returns what was fed and not yet returned, and drops it (LINE-7). After a
-// TooLongError that is the line, its delimiter if that has come, and all that
-// follows; decoding goes on with what is fed later (LINE-9). The result is valid
-// until the next call of Next, and no longer than the chunk that was fed.
+// Clear drops the bytes that were fed and not yet returned, and returns them (LINE-7).
+// After a TooLongError they are the line, its delimiter if that has come, and all that
+// follows; decoding then goes on with the bytes that are fed later (LINE-9). The result
+// is valid until the next call of Next, and no longer than the chunk that was fed.
 func (d *Lines) Clear() []byte {
 	d.recover()
 	d.searched = 0
@@ -117,7 +117,7 @@ func (d *Lines) Clear() []byte {
 	return p
 }
 
-// enter changes the mode. It is how a failed decoder goes on.
+// enter changes the mode. A decoder that has failed goes on.
 func (d *Lines) enter(m mode) {
 	d.recover()
 	d.mode, d.searched = m, 0
@@ -129,13 +129,13 @@ func (d *Lines) recover() {
 	}
 }
 
-// line takes the next line, or fails, or keeps what there is of one.
+// line takes the next line. If there is none it fails or keeps what there is of one.
 func (d *Lines) line() (frame []byte, ok bool, err error) {
 	limit := d.MaxLength
 	if limit == 0 {
 		limit = DefaultLineLength
 	}
-	window := math.MaxInt // no line and delimiter go beyond it
+	window := math.MaxInt // the most bytes that a line and its delimiter may have
 	if limit >= 0 && limit <= math.MaxInt-len(d.delim) {
 		window = limit + len(d.delim)
 	}
@@ -154,8 +154,8 @@ func (d *Lines) line() (frame []byte, ok bool, err error) {
 	return nil, false, nil
 }
 
-// skipped drops through the next delimiter, or, if there is none, all that cannot
-// be a part of it.
+// skipped drops all bytes up to and including the next delimiter, and returns true. If
+// there is no delimiter it drops all bytes that cannot begin one.
 func (d *Lines) skipped() bool {
 	d.searched = 0
 	if end := d.find(math.MaxInt); end >= 0 {
@@ -168,8 +168,8 @@ func (d *Lines) skipped() bool {
 	return false
 }
 
-// find returns where the first delimiter among the next window bytes ends, or -1.
-// It takes nothing, and looks at no byte of own before searched.
+// find returns the index behind the first delimiter among the next window bytes, or -1.
+// It takes nothing. It skips the bytes of own that were searched before.
 func (d *Lines) find(window int) int {
 	n := len(d.own)
 	if n > 0 {
@@ -182,7 +182,7 @@ func (d *Lines) find(window int) int {
 		if hi == window {
 			return -1
 		}
-		// One that begins in own and ends in the chunk.
+		// Look for a delimiter that begins in own and ends in the chunk.
 		k := min(len(d.delim)-1, len(d.chunk), window-n)
 		d.own = append(d.own, d.chunk[:k]...)
 		i := bytes.Index(d.own[lo:], []byte(d.delim))
@@ -208,8 +208,8 @@ func (d *Lines) discard(n int) {
 	}
 }
 
-// AppendLine appends line and delimiter to dst, and returns the result (LINE-11).
-// An empty delimiter is "\r\n".
+// AppendLine appends line and delimiter to dst and returns the result (LINE-11). An empty
+// delimiter means "\r\n".
 func AppendLine(dst, line []byte, delimiter string) []byte {
 	if delimiter == "" {
 		delimiter = DefaultDelimiter

@@ -49,7 +49,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// LINE-1: the delimiter may change between lines, to one of another length too.
+// LINE-1: the delimiter may change between lines. The new one may have another length.
 func TestLINE1DelimiterChanges(t *testing.T) {
 	everyChunk(t, func(t *testing.T, cut cutter) {
 		var d frame.Lines
@@ -70,8 +70,8 @@ func TestLINE1DelimiterChanges(t *testing.T) {
 	})
 }
 
-// LINE-3, LINE-4: raw mode takes the rest of the chunk; lines begin again with what
-// was given back.
+// LINE-3, LINE-4: raw mode takes the rest of the chunk. Lines then begin with what was
+// given back.
 func TestLINE3LINE4RawAndBack(t *testing.T) {
 	everyChunk(t, func(t *testing.T, cut cutter) {
 		var d frame.Lines
@@ -101,7 +101,7 @@ func TestLINE3LINE4RawAndBack(t *testing.T) {
 	})
 }
 
-// LINE-4: extra that is not the end of the last frame is copied, and comes first.
+// LINE-4: if extra is not the end of the last frame it is copied, and comes first.
 func TestLINE4ForeignExtra(t *testing.T) {
 	var d frame.Lines
 	d.SetRaw()
@@ -116,8 +116,8 @@ func TestLINE4ForeignExtra(t *testing.T) {
 	equal(t, drain(&d, []byte("\r\n")), []string{"5", "6"})
 }
 
-// LINE-4: the end of the last frame is put back as it stands only while that is
-// safe: not once the chunk is the caller's again, nor behind what was fed since.
+// LINE-4: the end of the last frame is put back without copying only if that is safe. It
+// is not once the chunk belongs to the caller again, nor if more was fed since.
 func TestLINE4WhenToCopy(t *testing.T) {
 	rawFrame := func(d *frame.Lines, p []byte) []byte {
 		t.Helper()
@@ -170,8 +170,8 @@ func TestLINE4WhenToCopy(t *testing.T) {
 	equal(t, drain(&d, []byte("\r\n")), []string{"8abc"})
 }
 
-// LINE-5: pausing stops in the middle of a chunk; what is kept comes before what
-// is new, in raw mode too; pausing again inside works.
+// LINE-5: Pause stops in the middle of a chunk, in raw mode too. What is kept comes
+// before what is new. Pausing again inside works.
 func TestLINE5Pause(t *testing.T) {
 	for _, raw := range []bool{false, true} {
 		everyChunk(t, func(t *testing.T, cut cutter) {
@@ -229,7 +229,7 @@ func TestLINE6Stop(t *testing.T) {
 	})
 }
 
-// LINE-7: Clear returns what was not delivered and drops it.
+// LINE-7: Clear returns what was not delivered, and drops it.
 func TestLINE7Clear(t *testing.T) {
 	everyChunk(t, func(t *testing.T, cut cutter) {
 		var d frame.Lines
@@ -268,8 +268,8 @@ func TestLINE7Clear(t *testing.T) {
 	})
 }
 
-// LINE-8: a delimiter that would end beyond the limit is not looked for, wherever
-// the stream is cut.
+// LINE-8: a delimiter that would end beyond the limit does not count, wherever the stream
+// is cut.
 func TestLINE8EveryCut(t *testing.T) {
 	const stream = "1234---"
 	for at := range len(stream) + 1 {
@@ -282,7 +282,7 @@ func TestLINE8EveryCut(t *testing.T) {
 	}
 }
 
-// LINE-8: the error says the same each time until somebody decides.
+// LINE-8: the error stays the same until the caller chooses how to go on.
 func TestLINE8ErrorStays(t *testing.T) {
 	d := frame.Lines{MaxLength: 3}
 	drain(&d, []byte("12345"))
@@ -299,7 +299,7 @@ func TestLINE8ErrorStays(t *testing.T) {
 	}
 }
 
-// LINE-9: the whole remainder is handed out, and parsing goes on with later data.
+// LINE-9: the caller gets all the rest. Decoding goes on with later data.
 func TestLINE9Remainder(t *testing.T) {
 	d := frame.Lines{MaxLength: 3}
 	p := []byte("1\r\n1234\r\n5\r\n6")
@@ -311,7 +311,7 @@ func TestLINE9Remainder(t *testing.T) {
 	}
 	equal(t, drain(&d, []byte("7\r\n8\r\n")), []string{"7", "8"})
 
-	// LINE-10: feeding where the error is dealt with only queues, too.
+	// LINE-10: Feed only queues while the error is being dealt with, too.
 	d.Feed([]byte("12345\r\n"))
 	if _, _, err := d.Next(); err == nil {
 		t.Fatal("no error")
@@ -323,7 +323,8 @@ func TestLINE9Remainder(t *testing.T) {
 	equal(t, drain(&d, nil), []string{"9"})
 }
 
-// LINE-9 and X-7: skipping the line instead gives the same for every chunking.
+// LINE-9 and X-7: skipping the line instead gives the same for every way of cutting the
+// stream.
 func TestLINE9Skip(t *testing.T) {
 	everyChunk(t, func(t *testing.T, cut cutter) {
 		d := frame.Lines{MaxLength: 3, Delimiter: "--"}
@@ -349,8 +350,8 @@ func TestLINE9Skip(t *testing.T) {
 	})
 }
 
-// LINE-10: feeding from within only queues, behind what was fed before, and leaves
-// the frame as it is.
+// LINE-10: Feed inside the loop over frames only queues, behind what was fed before. The
+// frame stays as it is.
 func TestLINE10Reentrant(t *testing.T) {
 	everyChunk(t, func(t *testing.T, cut cutter) {
 		var d frame.Lines
@@ -459,9 +460,9 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// linesEvents runs a little protocol over d: after a line that begins with R one
-// raw byte follows, a line that begins with D swaps delimiters, one that is too
-// long is skipped.
+// linesEvents runs a small protocol over d. After a line that begins with R, one raw byte
+// follows. A line that begins with D changes the delimiter. A line that is too long is
+// skipped.
 func linesEvents(d *frame.Lines, got []string) []string {
 	for {
 		f, ok, err := d.Next()

@@ -5,11 +5,11 @@ import (
 	"strconv"
 )
 
-// DefaultStringLength is the default MaxLength of [Netstrings] and [Prefixed], in
+// DefaultStringLength is the MaxLength of [Netstrings] and [Prefixed] if none is set, in
 // bytes.
 const DefaultStringLength = 99999
 
-// limitOf is what a MaxLength means.
+// limitOf returns the limit that a MaxLength stands for, in bytes.
 func limitOf(maxLength int) int {
 	switch {
 	case maxLength == 0:
@@ -20,7 +20,7 @@ func limitOf(maxLength int) int {
 	return min(maxLength, math.MaxInt32)
 }
 
-// What a Netstrings reads next.
+// The parts of a netstring. Netstrings.state is the one that comes next.
 const (
 	firstDigit = iota
 	moreDigits
@@ -28,15 +28,15 @@ const (
 	payload
 )
 
-// Netstrings decodes netstrings: a decimal length, ":", as many bytes, ","
-// (STR-1). The zero value takes strings of at most 99999 bytes.
+// Netstrings decodes netstrings: a decimal length, ":", that many bytes, "," (STR-1). The
+// zero value takes strings of at most 99999 bytes.
 //
-// The first error is the last thing it returns: every later call of Next returns
-// the same, and what is fed is dropped (STR-2).
+// After an error it returns no more frames. Every later call of Next returns the same
+// error, and what is fed is dropped (STR-2).
 type Netstrings struct {
-	// MaxLength is the most bytes in a string. Zero: 99999; negative, and at most
-	// in any case: 2^31-1. It may be changed at any time and counts for lengths
-	// that are read later.
+	// MaxLength is the most bytes in a string. Zero means 99999, negative means 2^31-1;
+	// greater values count as 2^31-1 too. It may be changed at any time and applies to
+	// the lengths that are read later.
 	MaxLength int
 
 	input
@@ -45,12 +45,12 @@ type Netstrings struct {
 	err    error
 }
 
-// Next returns the next string, which may be empty. ok is false if there is none
-// yet, or while paused or stopped. The frame is valid until the next call of Next,
-// and no longer than the chunk that was fed.
+// Next returns the next string; it may be empty. ok is false if there is none yet, or if
+// the decoder is paused or stopped. The frame is valid until the next call of Next, and
+// no longer than the chunk that was fed.
 //
-// err is a [*SyntaxError] at the first byte that cannot stand where it stands, or
-// a [*TooLongError] at the first digit that makes the length too great (STR-2).
+// err is a [*SyntaxError] at the first byte that is not allowed at its position, or a
+// [*TooLongError] at the first digit that makes the length too great (STR-2).
 func (d *Netstrings) Next() (frame []byte, ok bool, err error) {
 	frame, ok, err = d.next()
 	d.walking = ok || err != nil
@@ -124,7 +124,7 @@ func (d *Netstrings) broken(err error) error {
 	return err
 }
 
-// AppendNetstring appends p as a netstring to dst, and returns the result (STR-1).
+// AppendNetstring appends p to dst as a netstring and returns the result (STR-1).
 func AppendNetstring(dst, p []byte) []byte {
 	dst = strconv.AppendInt(dst, int64(len(p)), 10)
 	dst = append(dst, ':')

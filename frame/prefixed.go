@@ -6,18 +6,18 @@ import (
 	"strconv"
 )
 
-// Width is how many bytes a length prefix has: 1, 2 or 4. The zero Width is 4.
-// Anything else panics where it is used.
+// Width is how many bytes a length prefix has: 1, 2 or 4. Zero means 4. Any other Width
+// panics when it is used.
 type Width int
 
-// The widths there are.
+// The widths of a length prefix.
 const (
 	Width8  Width = 1
 	Width16 Width = 2
 	Width32 Width = 4
 )
 
-// Max is the most that a prefix of this width can say (STR-5).
+// Max is the greatest length that fits into a prefix of this width (STR-5).
 func (w Width) Max() int64 { return 1<<(8*w.bytes()) - 1 }
 
 func (w Width) bytes() int {
@@ -30,28 +30,28 @@ func (w Width) bytes() int {
 	panic("frame: a length prefix has 1, 2 or 4 bytes, not " + strconv.Itoa(int(w)))
 }
 
-// Prefixed decodes strings with a length before them, big-endian (STR-3). The
+// Prefixed decodes strings that follow their length, which is big-endian (STR-3). The
 // zero value takes prefixes of four bytes and strings of at most 99999.
 //
-// The first error is the last thing it returns, as with [Netstrings].
+// After an error it returns no more frames, like [Netstrings].
 type Prefixed struct {
 	// Width is how many bytes the prefix has. It may be changed between strings.
 	Width Width
-	// MaxLength is the most bytes in a string. Zero: 99999; negative, and at most
-	// in any case: 2^31-1. It may be changed at any time and counts for lengths
-	// that are read later.
+	// MaxLength is the most bytes in a string. Zero means 99999, negative means 2^31-1;
+	// greater values count as 2^31-1 too. It may be changed at any time and applies to
+	// the lengths that are read later.
 	MaxLength int
 
 	input
-	read   int // bytes of the prefix, all of them while the string comes
+	read   int // bytes of the prefix that were read
 	length int64
 	err    error
 }
 
-// Next returns the next string, which may be empty. ok is false if there is none
-// yet, or while paused or stopped. The frame is valid until the next call of Next,
-// and no longer than the chunk that was fed. err is a [*TooLongError] for a
-// prefix above MaxLength, at once (STR-4).
+// Next returns the next string; it may be empty. ok is false if there is none yet, or if
+// the decoder is paused or stopped. The frame is valid until the next call of Next, and
+// no longer than the chunk that was fed. err is a [*TooLongError] as soon as a length
+// above MaxLength has been read (STR-4).
 func (d *Prefixed) Next() (frame []byte, ok bool, err error) {
 	frame, ok, err = d.next()
 	d.walking = ok || err != nil
@@ -89,9 +89,9 @@ func (d *Prefixed) next() (frame []byte, ok bool, err error) {
 	return p, true, nil
 }
 
-// AppendPrefixed appends p with its length before it to dst, and returns the
-// result. If the prefix cannot say the length, it returns dst as it was and a
-// [*TooLongError] (STR-5).
+// AppendPrefixed appends the length of p and p to dst, and returns the result. If the
+// length does not fit into the prefix, it returns dst unchanged and a [*TooLongError]
+// (STR-5).
 func AppendPrefixed(dst []byte, w Width, p []byte) ([]byte, error) {
 	dst, err := AppendPrefix(dst, w, len(p))
 	if err != nil {
@@ -100,7 +100,8 @@ func AppendPrefixed(dst []byte, w Width, p []byte) ([]byte, error) {
 	return append(dst, p...), nil
 }
 
-// AppendPrefix is AppendPrefixed for a string of n bytes that follows elsewhere.
+// AppendPrefix appends only the prefix, for a string of n bytes that the caller writes
+// itself. The error is that of AppendPrefixed.
 func AppendPrefix(dst []byte, w Width, n int) ([]byte, error) {
 	if limit := w.Max(); int64(n) > limit {
 		return dst, &TooLongError{Limit: int(min(limit, math.MaxInt)), Length: int64(n)}

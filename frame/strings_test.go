@@ -11,8 +11,8 @@ import (
 	"github.com/whorl-go/whorl/frame"
 )
 
-// feedAll is what d returns for a stream, and the error it ends with; after an
-// error no frame may come any more.
+// feedAll returns the frames of d for a stream, and the error it ends with. After an
+// error there must be no more frames.
 func feedAll(t *testing.T, d frame.Decoder, cut cutter, stream string) (got []string, failed error) {
 	t.Helper()
 	cut(stream, func(p []byte) {
@@ -62,7 +62,7 @@ func TestNetstrings(t *testing.T) {
 	})
 }
 
-// STR-2: each error at the first byte that shows it, and nothing after it.
+// STR-2: each error comes at the first byte that shows it. Nothing comes after it.
 func TestSTR2Errors(t *testing.T) {
 	everyChunk(t, func(t *testing.T, cut cutter) {
 		for _, c := range []struct {
@@ -154,7 +154,7 @@ func TestPrefixed(t *testing.T) {
 	})
 }
 
-// STR-5: what a prefix cannot say is refused.
+// STR-5: a length that does not fit into the prefix is refused.
 func TestSTR5Encoders(t *testing.T) {
 	for _, c := range []struct {
 		width frame.Width
@@ -253,7 +253,7 @@ type pausing interface {
 	Stop()
 }
 
-// STR-8: pieces of sizes that change from one to the next.
+// STR-8: the sizes of frames may change from one to the next.
 func TestSTR8Exact(t *testing.T) {
 	everyChunk(t, func(t *testing.T, cut cutter) {
 		d := frame.Exact{Size: 1}
@@ -304,8 +304,8 @@ func TestStringsAllocs(t *testing.T) {
 	}
 }
 
-// FuzzNetstrings compares every chunking with one chunk, and one chunk with what
-// the encoder says.
+// FuzzNetstrings compares the frames of a stream cut into chunks with those of the whole
+// stream, and these with the encoder.
 func FuzzNetstrings(f *testing.F) {
 	f.Add([]byte("5:hello,0:,1:,,"), 0, []byte{1})
 	f.Add([]byte("1:x,01:y,"), 10, []byte{2, 1})
@@ -346,8 +346,8 @@ func FuzzPrefixed(f *testing.F) {
 	})
 }
 
-// fuzzRun is drain for a stream cut as cuts says; frames begin with a space, so
-// that none looks like an error.
+// fuzzRun is drain for a stream that is cut as cuts says. Each frame gets a space before
+// it, so that none looks like an error.
 func fuzzRun(d frame.Decoder, stream, cuts []byte) (got []string) {
 	for i := 0; len(stream) > 0; i++ {
 		n := len(stream)
