@@ -5,36 +5,39 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Line receives lines, and raw bytes in between. With nothing but LineReceived set
-// it is what Twisted calls a line-only receiver (LINE-12).
+// Line receives lines, and raw bytes between them. If only LineReceived is set it is what
+// Twisted calls a line-only receiver (LINE-12).
 type Line struct {
 	// Base has T, the connection's transport, from ConnectionMade on.
 	reactor.Base
 	conn
 
-	// LineReceived takes each line, without its delimiter; it may be empty
-	// (LINE-2). Nil: lines are dropped.
+	// LineReceived takes each line without its delimiter. The line may be empty (LINE-2).
+	// Nil: lines are dropped.
 	LineReceived func(line []byte)
-	// RawReceived takes what arrives in raw mode, as it comes, never empty
-	// (LINE-3). Nil: it is dropped.
+	// RawReceived takes the bytes that arrive in raw mode, as they come. p is never empty
+	// (LINE-3). Nil: they are dropped.
 	RawReceived func(p []byte)
-	// LineLengthExceeded takes what has arrived of a line that is too long, and
-	// all that has arrived behind it (LINE-9). It may close, or go on: by
-	// returning, with what arrives later as if that were a new line; or by
-	// SkipLine. Nil: the connection is closed.
+	// LineLengthExceeded is called when a line is too long. rest is what has arrived of
+	// that line, and everything behind it (LINE-9). Nil: the connection is closed.
+	//
+	// The function may close the connection. It may call SkipLine to drop only that line.
+	// If it does neither, the bytes that arrive later are taken for a new line.
 	LineLengthExceeded func(rest []byte)
-	// Made, when T is there, and Lost, once and last, are ConnectionMade and
-	// ConnectionLost without a method of one's own. Nil: nothing.
+	// Made is called once, when T is set, and Lost once and last. They are for users
+	// without ConnectionMade and ConnectionLost of their own. Nil: nothing is called.
 	Made func()
 	Lost func(err error)
-	// Delimiter ends a line, in both directions: any bytes. Empty: "\r\n" (LINE-1).
+	// Delimiter is the bytes that end a line, received or sent. Empty means "\r\n"
+	// (LINE-1).
 	Delimiter string
-	// MaxLength is the most bytes in a line without its delimiter. Zero: 16384;
-	// negative: no limit. A line of exactly so many is fine (LINE-8).
+	// MaxLength is the most bytes in a line without its delimiter. Zero means 16384,
+	// negative means no limit. A line of exactly MaxLength bytes is not too long
+	// (LINE-8).
 	MaxLength int
 
 	dec   frame.Lines
-	delim []byte // Delimiter as SendLine used it last
+	delim []byte // the Delimiter that SendLine used last
 }
 
 var (
@@ -48,7 +51,8 @@ func (l *Line) ConnectionMade(t reactor.Transport) { l.made(t, l, &l.Base, l.Mad
 // ConnectionLost drops what was not delivered and calls Lost.
 func (l *Line) ConnectionLost(err error) { l.lost(err, l.Lost) }
 
-// SendLine writes line and the delimiter (LINE-11). The error is the transport's.
+// SendLine writes line and the delimiter (LINE-11). The error is that of the transport's
+// Write.
 func (l *Line) SendLine(line []byte) error {
 	delimiter := l.Delimiter
 	if delimiter == "" {
@@ -60,34 +64,33 @@ func (l *Line) SendLine(line []byte) error {
 	return l.write(line, l.delim)
 }
 
-// SetRawMode hands all following bytes to RawReceived, the rest of what has
-// arrived included (LINE-3).
+// SetRawMode makes RawReceived take all following bytes, including the rest of what has
+// arrived (LINE-3).
 func (l *Line) SetRawMode() {
 	l.dec.SetRaw()
 	l.deliver()
 }
 
-// SetLineMode goes back to lines, and takes extra, which may be empty, as arrived
-// before everything else (LINE-4): usually the end of what RawReceived was given,
-// which is then not copied. Outside of this receiver's callbacks lines are
-// delivered before it returns.
+// SetLineMode goes back to lines. It takes extra, which may be empty, as if it had
+// arrived before everything else (LINE-4). Usually extra is the end of what RawReceived
+// was given; then it is not copied. If SetLineMode is called outside of this receiver's
+// callbacks, it delivers lines before it returns.
 func (l *Line) SetLineMode(extra []byte) {
 	l.dec.SetLines(extra)
 	l.deliver()
 }
 
-// SkipLine, in LineLengthExceeded and with its argument, drops only the line that
-// is too long, as far as its delimiter, whenever that comes; lines go on behind it.
-// Unlike going on by returning, it gives the same for every way of cutting the
-// stream.
+// SkipLine drops the line that is too long, up to and including its delimiter, whenever
+// that comes. Lines go on behind it. LineLengthExceeded calls it, with its own argument.
+// The result does not depend on how the stream is cut; without SkipLine it does.
 func (l *Line) SkipLine(rest []byte) {
 	l.dec.SetLines(rest)
 	l.dec.Skip()
 	l.deliver()
 }
 
-// ClearLineBuffer returns what has arrived and was not delivered, and drops it
-// (LINE-7). The slice is lent until the callback in progress returns.
+// ClearLineBuffer drops the bytes that have arrived and were not delivered, and returns
+// them (LINE-7). The slice is lent until the current callback returns.
 func (l *Line) ClearLineBuffer() []byte { return l.dec.Clear() }
 
 func (l *Line) decoder() decoder {

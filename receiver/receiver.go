@@ -1,5 +1,5 @@
-// Package receiver holds protocols that cut what arrives into lines or strings:
-// the machines of package frame under the interface of package reactor.
+// Package receiver holds protocols that cut the received bytes into lines or strings.
+// They connect the decoders of package frame with package reactor.
 //
 // A receiver is a struct to be used as it is, or embedded:
 //
@@ -14,14 +14,13 @@
 //		return u
 //	}
 //
-// All of it happens on the loop's goroutine. What a receiver delivers is lent, as
-// with DataReceived: keeping bytes means copying them. After T.Close or T.Abort
-// nothing more is delivered, whatever has arrived (LINE-6, STR-7).
+// Everything happens on the loop's goroutine. The bytes that a receiver delivers are
+// lent, as in DataReceived: a callback that keeps them copies them. After T.Close or
+// T.Abort nothing more is delivered, whatever has arrived (LINE-6, STR-7).
 //
-// The fields that are functions are set before the connection is made, or in Made;
-// those that are settings may be changed at any time, and hold from the next line
-// or string on. A type that has ConnectionMade or ConnectionLost of its own calls
-// the receiver's.
+// Fields that are functions are set before the connection is made, or in Made. Fields
+// that are settings may be changed at any time; they apply from the next line or string
+// on. A type that has its own ConnectionMade or ConnectionLost calls the receiver's.
 package receiver
 
 import (
@@ -29,7 +28,7 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// decoder is a machine of package frame.
+// decoder is a decoder of package frame.
 type decoder interface {
 	frame.Decoder
 	Pause()
@@ -38,26 +37,27 @@ type decoder interface {
 	Stop()
 }
 
-// user is a receiver, as conn sees it.
+// user is a receiver, as conn uses it.
 type user interface {
-	// decoder is the receiver's, with the settings of the moment.
+	// decoder returns the receiver's decoder, with the current settings.
 	decoder() decoder
-	// received takes what Next returned.
+	// received takes a frame of the decoder.
 	received(p []byte)
-	// failed takes the error of Next.
+	// failed takes an error of the decoder.
 	failed(err error)
 }
 
-// conn is what all receivers share.
+// conn is embedded in all receivers.
 type conn struct {
 	link     link
 	user     user
-	producer reactor.Producer // the transport's read side, if that can be paused
+	producer reactor.Producer // the transport's read side, or nil if it cannot be paused
 	busy     bool             // delivering
-	scratch  [12]byte         // for what goes before or behind a string
+	scratch  [12]byte         // for the bytes before and behind a string that is sent
 }
 
-// link is the T of a receiver: the transport, and a look-out for its end.
+// link is the T of a receiver. It is a transport whose Close and Abort also stop
+// delivery.
 type link struct {
 	reactor.Transport
 	user user
@@ -65,31 +65,31 @@ type link struct {
 
 var _ reactor.Transport = (*link)(nil)
 
-// Close stops delivery and closes.
+// Close stops delivery and closes the transport.
 func (k *link) Close() error {
 	k.user.decoder().Stop()
 	return k.Transport.Close()
 }
 
-// Abort stops delivery and aborts.
+// Abort stops delivery and aborts the transport.
 func (k *link) Abort() {
 	k.user.decoder().Stop()
 	k.Transport.Abort()
 }
 
-// Unwrap is the transport itself, for reactor.As.
+// Unwrap returns the transport itself, for reactor.As.
 func (k *link) Unwrap() reactor.Transport { return k.Transport }
 
-// DataReceived decodes p and delivers what is whole. A call from within a callback
-// only queues (LINE-10).
+// DataReceived decodes p and delivers the complete lines or strings. A call inside a
+// callback only queues p (LINE-10).
 func (c *conn) DataReceived(p []byte) {
 	c.user.decoder().Feed(p)
 	c.deliver()
 }
 
-// PauseProducing stops delivery, in the middle of what has arrived too, and pauses
-// the transport (LINE-5, STR-6). With it and its counterparts a receiver is a
-// [reactor.Producer], to be registered in place of its transport.
+// PauseProducing stops delivery, also in the middle of what has arrived, and pauses the
+// transport (LINE-5, STR-6). A receiver is a [reactor.Producer], and can be registered in
+// place of its transport.
 func (c *conn) PauseProducing() {
 	c.user.decoder().Pause()
 	if c.producer != nil {
@@ -97,9 +97,9 @@ func (c *conn) PauseProducing() {
 	}
 }
 
-// ResumeProducing delivers what was kept, at once unless it is called by a callback
-// of this receiver, and then resumes the transport, unless somebody paused again
-// (LINE-5, STR-6).
+// ResumeProducing delivers what was kept: at once, or after the current callback of this
+// receiver. Then it resumes the transport, unless the receiver was paused again (LINE-5,
+// STR-6).
 func (c *conn) ResumeProducing() {
 	d := c.user.decoder()
 	d.Resume()
@@ -112,7 +112,7 @@ func (c *conn) ResumeProducing() {
 // StopProducing closes the transport.
 func (c *conn) StopProducing() { c.link.Close() }
 
-// made is ConnectionMade of the receiver u. It sets T of base, which is u's.
+// made is ConnectionMade of the receiver u. base belongs to u; made sets its T.
 func (c *conn) made(t reactor.Transport, u user, base *reactor.Base, then func()) {
 	c.user = u
 	c.link = link{t, u}
@@ -130,8 +130,9 @@ func (c *conn) lost(err error, then func(error)) {
 	}
 }
 
-// deliver hands on all there is. Whatever a callback sets, pauses or closes counts
-// for the next round; none calls it deeper, so alternating does not recurse.
+// deliver delivers all frames there are. What a callback sets, pauses or closes applies
+// from the next frame on. A callback cannot start a second delivery, so alternating
+// between modes does not recurse.
 func (c *conn) deliver() {
 	if c.busy {
 		return
@@ -151,13 +152,13 @@ func (c *conn) deliver() {
 	}
 }
 
-// delivered runs after a panic of a callback too, when the chunk is still lent.
+// delivered also runs after a callback has panicked. The chunk is still lent then.
 func (c *conn) delivered() {
 	c.busy = false
 	c.user.decoder().Keep()
 }
 
-// write writes parts in order, as far as the transport takes them.
+// write writes parts in order. It stops at the first error.
 func (c *conn) write(parts ...[]byte) error {
 	for _, p := range parts {
 		if _, err := c.link.Write(p); err != nil {

@@ -7,14 +7,14 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// State handles one string or line, and returns what handles the next one, itself
-// perhaps; nil says that the conversation is over (STR-8). Where Twisted finds
-// handlers by name, a state is the handler, so none is unknown.
+// State handles one string or line, and returns the State for the next one; it may return
+// itself. Nil ends the conversation (STR-8). Twisted finds handlers by name. Here a state
+// is the handler itself, so none can be unknown.
 type State func(p []byte) State
 
-// States makes a StringReceived or LineReceived that begins with first. When a
-// state returns nil it calls done, once; what comes after that is dropped. done is
-// usually what closes the transport.
+// States returns a function for StringReceived or LineReceived. The first string or line
+// goes to first. When a state returns nil, done is called once, and everything after that
+// is dropped. done usually closes the transport.
 func States(first State, done func()) func(p []byte) {
 	state := first
 	return func(p []byte) {
@@ -27,27 +27,27 @@ func States(first State, done func()) func(p []byte) {
 	}
 }
 
-// Step says how many bytes are to come, and what takes them and returns the step
-// after it. The zero Step says that the conversation is over.
+// Step says how many bytes come next and which function takes them. That function returns
+// the following Step. The zero Step ends the conversation.
 type Step struct {
-	// Size is in bytes and greater than 0; anything else panics.
+	// Size is the number of bytes. It must be greater than 0, or the Step panics.
 	Size int
-	// Received takes exactly Size bytes.
+	// Received takes exactly Size bytes. Nil ends the conversation.
 	Received func(p []byte) Step
 }
 
-// Stateful receives pieces of sizes known beforehand: for binary protocols, whose
-// headers say how long the bodies are (STR-8).
+// Stateful receives pieces whose sizes are known before they come. It is for binary
+// protocols, in which headers say how long the bodies are (STR-8).
 type Stateful struct {
 	// Base has T, the connection's transport, from ConnectionMade on.
 	reactor.Base
 	conn
 
-	// First is the first step. It is set before the connection is made or in Made.
-	// The zero Step as the next one closes the connection.
+	// First is the first step. It is set before the connection is made, or in Made. If a
+	// step returns the zero Step, the connection is closed.
 	First Step
-	// Made, when T is there, and Lost, once and last, are ConnectionMade and
-	// ConnectionLost without a method of one's own. Nil: nothing.
+	// Made is called once, when T is set, and Lost once and last. They are for users
+	// without ConnectionMade and ConnectionLost of their own. Nil: nothing is called.
 	Made func()
 	Lost func(err error)
 

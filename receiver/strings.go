@@ -8,20 +8,20 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Netstring receives netstrings (STR-1). A peer that does not keep to their form
-// loses the connection (STR-2).
+// Netstring receives netstrings (STR-1). If the peer breaks their form, the connection is
+// closed (STR-2).
 type Netstring struct {
 	// Base has T, the connection's transport, from ConnectionMade on.
 	reactor.Base
 	conn
 
-	// StringReceived takes each string; it may be empty. Nil: strings are dropped.
+	// StringReceived takes each string. It may be empty. Nil: strings are dropped.
 	StringReceived func(p []byte)
-	// Made, when T is there, and Lost, once and last, are ConnectionMade and
-	// ConnectionLost without a method of one's own. Nil: nothing.
+	// Made is called once, when T is set, and Lost once and last. They are for users
+	// without ConnectionMade and ConnectionLost of their own. Nil: nothing is called.
 	Made func()
 	Lost func(err error)
-	// MaxLength is the most bytes in a string. Zero: 99999; negative: 2^31-1.
+	// MaxLength is the most bytes in a string. Zero means 99999, negative means 2^31-1.
 	MaxLength int
 
 	dec    frame.Netstrings
@@ -39,7 +39,7 @@ func (n *Netstring) ConnectionMade(t reactor.Transport) { n.made(t, n, &n.Base, 
 // ConnectionLost drops what was not delivered and calls Lost.
 func (n *Netstring) ConnectionLost(err error) { n.lost(err, n.Lost) }
 
-// SendString writes p as a netstring (STR-1). The error is the transport's.
+// SendString writes p as a netstring (STR-1). The error is that of the transport's Write.
 func (n *Netstring) SendString(p []byte) error {
 	head := append(strconv.AppendInt(n.scratch[:0], int64(len(p)), 10), ':')
 	if err := n.write(head, p); err != nil {
@@ -48,9 +48,10 @@ func (n *Netstring) SendString(p []byte) error {
 	return n.write(append(n.scratch[:0], ','))
 }
 
-// Broken is nil as long as the peer keeps to the form, and then what it did wrong:
-// a [*frame.SyntaxError] or a [*frame.TooLongError]. No string is delivered any
-// more, and the connection is closing (STR-2). It stays so after the loss.
+// Broken is nil as long as the peer keeps to the form. Otherwise it says what the peer
+// did wrong: a [*frame.SyntaxError] or a [*frame.TooLongError]. No more strings are
+// delivered then, and the connection is closing (STR-2). The error stays after the
+// connection is lost.
 func (n *Netstring) Broken() error { return n.broken }
 
 func (n *Netstring) decoder() decoder {
@@ -65,28 +66,27 @@ func (n *Netstring) failed(err error) {
 	n.T.Close()
 }
 
-// Prefixed receives strings with their length before them, in 1, 2 or 4 bytes,
-// big-endian (STR-3).
+// Prefixed receives strings that follow their length. The length has 1, 2 or 4 bytes and
+// is big-endian (STR-3).
 type Prefixed struct {
 	// Base has T, the connection's transport, from ConnectionMade on.
 	reactor.Base
 	conn
 
-	// StringReceived takes each string; it may be empty. Nil: strings are dropped.
+	// StringReceived takes each string. It may be empty. Nil: strings are dropped.
 	StringReceived func(p []byte)
-	// LengthLimitExceeded takes the length of a string above MaxLength, which is
-	// not delivered; nor is anything after it, since what follows is that string.
-	// It should close, or abort, now or later. Nil: the connection is closed
-	// (STR-4).
+	// LengthLimitExceeded is called with the length of a string above MaxLength. Neither
+	// that string nor anything after it is delivered. The function should close or abort
+	// the connection, now or later. Nil: the connection is closed (STR-4).
 	LengthLimitExceeded func(length int64)
-	// Made, when T is there, and Lost, once and last, are ConnectionMade and
-	// ConnectionLost without a method of one's own. Nil: nothing.
+	// Made is called once, when T is set, and Lost once and last. They are for users
+	// without ConnectionMade and ConnectionLost of their own. Nil: nothing is called.
 	Made func()
 	Lost func(err error)
-	// Width is how many bytes a prefix has. Zero: 4. One that is none of
-	// frame.Width8, Width16 and Width32 panics.
+	// Width is how many bytes a length has. Zero means 4. Any value but frame.Width8,
+	// Width16 and Width32 panics.
 	Width frame.Width
-	// MaxLength is the most bytes in a string. Zero: 99999; negative: 2^31-1.
+	// MaxLength is the most bytes in a string. Zero means 99999, negative means 2^31-1.
 	MaxLength int
 
 	dec frame.Prefixed
@@ -103,9 +103,9 @@ func (x *Prefixed) ConnectionMade(t reactor.Transport) { x.made(t, x, &x.Base, x
 // ConnectionLost drops what was not delivered and calls Lost.
 func (x *Prefixed) ConnectionLost(err error) { x.lost(err, x.Lost) }
 
-// SendString writes p with its length before it. If the prefix cannot say the
-// length, nothing is written and the error is a [*frame.TooLongError] (STR-5);
-// otherwise it is the transport's.
+// SendString writes the length of p and p. If the length does not fit into Width bytes,
+// nothing is written and the error is a [*frame.TooLongError] (STR-5). Otherwise the
+// error is that of the transport's Write.
 func (x *Prefixed) SendString(p []byte) error {
 	head, err := frame.AppendPrefix(x.scratch[:0], x.Width, len(p))
 	if err != nil {
