@@ -22,52 +22,52 @@ import (
 // waits longer than Limit: then it fails with kernel.ErrTimeout. The Peer is closed
 // when the test ends.
 type Peer struct {
-	o  *outside
+	o  *peerKernel
 	c  kernel.Conn
 	rs []*reactor.Reactor
 }
 
 // Listener is what Peers come from that are connected to.
 type Listener struct {
-	o  *outside
+	o  *peerKernel
 	l  kernel.Listener
 	rs []*reactor.Reactor
 }
 
-// outside is the kernel of a test's Peers and Listeners.
-type outside struct {
+// peerKernel is the kernel of a test's Peers and Listeners.
+type peerKernel struct {
 	t  testing.TB
 	k  kernel.Kernel
 	ev [1]kernel.Event
 }
 
-// outsides are those of a world's tests.
-type outsides struct {
+// peerKernels are those of a world's tests.
+type peerKernels struct {
 	mu sync.Mutex
-	of map[testing.TB]*outside
+	of map[testing.TB]*peerKernel
 }
 
-// outsider is the outside of t, which is closed when t ends.
-func (w World) outsider(t testing.TB) *outside {
+// peerKernel is the kernel of t, which is closed when t ends.
+func (w World) peerKernel(t testing.TB) *peerKernel {
 	t.Helper()
-	w.outside.mu.Lock()
-	defer w.outside.mu.Unlock()
-	if o := w.outside.of[t]; o != nil {
+	w.peers.mu.Lock()
+	defer w.peers.mu.Unlock()
+	if o := w.peers.of[t]; o != nil {
 		return o
 	}
 	k, err := w.open()
 	if err != nil {
 		t.Fatalf("opening %s: %v", w.name, err)
 	}
-	o := &outside{t: t, k: k}
-	if w.outside.of == nil {
-		w.outside.of = make(map[testing.TB]*outside)
+	o := &peerKernel{t: t, k: k}
+	if w.peers.of == nil {
+		w.peers.of = make(map[testing.TB]*peerKernel)
 	}
-	w.outside.of[t] = o
+	w.peers.of[t] = o
 	t.Cleanup(func() {
-		w.outside.mu.Lock()
-		defer w.outside.mu.Unlock()
-		delete(w.outside.of, t)
+		w.peers.mu.Lock()
+		defer w.peers.mu.Unlock()
+		delete(w.peers.of, t)
 		k.Close()
 	})
 	return o
@@ -87,7 +87,7 @@ func (w World) Peer(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) *Peer {
 // Connect is Peer for attempts that may fail; the error is the kernel's.
 func (w World) Connect(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) (*Peer, error) {
 	t.Helper()
-	o := w.outsider(t)
+	o := w.peerKernel(t)
 	s, err := o.k.Dial(a, nil)
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (w World) Connect(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) (*Pe
 // waits, and by the Peers it accepts.
 func (w World) Listener(t testing.TB, rs ...*reactor.Reactor) *Listener {
 	t.Helper()
-	o := w.outsider(t)
+	o := w.peerKernel(t)
 	l, err := o.k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
 	if err != nil {
 		t.Fatalf("listening: %v", err)
@@ -130,14 +130,14 @@ func (l *Listener) Accept() *Peer {
 // Close ends listening; who was not accepted is reset.
 func (l *Listener) Close() error { return l.l.Close() }
 
-func (o *outside) peer(c kernel.Conn, rs []*reactor.Reactor) *Peer {
+func (o *peerKernel) peer(c kernel.Conn, rs []*reactor.Reactor) *Peer {
 	c.Local()
 	o.t.Cleanup(func() { c.Close() })
 	return &Peer{o, c, rs}
 }
 
 // retry calls fn until it succeeds or fails other than for want of readiness.
-func (o *outside) retry(h kernel.Handle, r kernel.Ready, rs []*reactor.Reactor, fn func() error) error {
+func (o *peerKernel) retry(h kernel.Handle, r kernel.Ready, rs []*reactor.Reactor, fn func() error) error {
 	for end := o.k.Now() + Limit; ; {
 		err := fn()
 		if err != kernel.ErrAgain {
@@ -162,7 +162,7 @@ func (o *outside) retry(h kernel.Handle, r kernel.Ready, rs []*reactor.Reactor, 
 	}
 }
 
-func (o *outside) wait(h kernel.Handle, r kernel.Ready, until time.Duration) error {
+func (o *peerKernel) wait(h kernel.Handle, r kernel.Ready, until time.Duration) error {
 	if err := o.k.Arm(h, 0, r); err != nil {
 		return err
 	}

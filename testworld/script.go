@@ -285,29 +285,29 @@ func (p *play) transcript() string {
 		if slices.Contains(g.hidden, "everything") {
 			continue
 		}
-		var tales []string
+		var texts []string
 		for _, e := range g.ends {
-			tales = append(tales, e.log.tale())
+			texts = append(texts, e.log.text())
 		}
-		tell(&b, g.name, tales)
-		tales = tales[:0]
+		writeGroup(&b, g.name, texts)
+		texts = texts[:0]
 		for _, e := range g.ends {
-			if t := e.produced.tale(); t != "" {
-				tales = append(tales, t)
+			if t := e.produced.text(); t != "" {
+				texts = append(texts, t)
 			}
 		}
-		tell(&b, g.name+" producing", tales)
-		if t := g.self.log.tale(); t != "" {
-			tell(&b, g.name+" port", []string{t})
+		writeGroup(&b, g.name+" producing", texts)
+		if t := g.self.log.text(); t != "" {
+			writeGroup(&b, g.name+" port", []string{t})
 		}
 	}
-	tell(&b, "said", lines(p.said))
+	writeGroup(&b, "said", lines(p.said))
 	slices.Sort(p.panics)
-	tell(&b, "panics", lines(p.panics))
+	writeGroup(&b, "panics", lines(p.panics))
 	return b.String()
 }
 
-// lines is one tale of many lines, none of no lines.
+// lines is one text of many lines, none of no lines.
 func lines(l []string) []string {
 	if len(l) == 0 {
 		return nil
@@ -315,19 +315,19 @@ func lines(l []string) []string {
 	return []string{"  " + strings.Join(l, "\n  ") + "\n"}
 }
 
-// tell writes tales under a title, those that are equal once.
-func tell(b *strings.Builder, title string, tales []string) {
-	slices.Sort(tales)
-	for len(tales) > 0 {
+// writeGroup writes texts under a title, those that are equal once.
+func writeGroup(b *strings.Builder, title string, texts []string) {
+	slices.Sort(texts)
+	for len(texts) > 0 {
 		n := 1
-		for n < len(tales) && tales[n] == tales[0] {
+		for n < len(texts) && texts[n] == texts[0] {
 			n++
 		}
 		b.WriteString(title)
 		if n > 1 {
 			fmt.Fprintf(b, ", %d times", n)
 		}
-		b.WriteString("\n" + tales[0])
-		tales = tales[n:]
+		b.WriteString("\n" + texts[0])
+		texts = texts[n:]
 	}
 }

@@ -20,8 +20,8 @@ type end struct {
 	g        *group
 	c        *reactor.Connector
 	s        *reactor.Stream
-	log      diary
-	produced diary
+	log      eventLog
+	produced eventLog
 	got      int
 	written  int // bytes of the pattern
 	had      []string
@@ -168,8 +168,8 @@ func (e *end) bytes(p payload) []byte {
 	return b
 }
 
-// diary is what happened to an end, in order.
-type diary struct{ entries []entry }
+// eventLog is what happened to an end, in order.
+type eventLog struct{ entries []entry }
 
 // entry is one thing that happened, or a run of data.
 type entry struct {
@@ -182,17 +182,17 @@ type entry struct {
 // longestText is the most bytes of data that a transcript shows.
 const longestText = 60
 
-func (d *diary) note(text string) { d.entries = append(d.entries, entry{text: text}) }
+func (d *eventLog) note(text string) { d.entries = append(d.entries, entry{text: text}) }
 
 // once is note, unless that is noted already.
-func (d *diary) once(text string) {
+func (d *eventLog) once(text string) {
 	if !slices.ContainsFunc(d.entries, func(x entry) bool { return x.text == text }) {
 		d.note(text)
 	}
 }
 
 // data adds to the run of data that is at the end, or begins one.
-func (d *diary) data(p []byte) {
+func (d *eventLog) data(p []byte) {
 	last := len(d.entries) - 1
 	if last < 0 || d.entries[last].sum == nil {
 		d.entries = append(d.entries, entry{sum: fnv.New32a()})
@@ -204,8 +204,8 @@ func (d *diary) data(p []byte) {
 	x.head = append(x.head, p[:min(len(p), longestText+1-len(x.head))]...)
 }
 
-// tale is the diary as text.
-func (d *diary) tale() string {
+// text is the eventLog as text.
+func (d *eventLog) text() string {
 	var b strings.Builder
 	for _, x := range d.entries {
 		text := x.text

@@ -220,7 +220,7 @@ func (p *parser) name(kinds ...kind) string {
 // declare takes a new name.
 func (p *parser) declare(k kind) string {
 	n := p.take("a new name", func(w word) bool {
-		return isName(w) && p.script.names[w.text] == 0 && !slices.Contains(places(), w.text)
+		return isName(w) && p.script.names[w.text] == 0 && !slices.Contains(specialTargets(), w.text)
 	})
 	if p.err == nil {
 		p.script.names[n] = k
@@ -234,8 +234,8 @@ func isName(w word) bool {
 	})
 }
 
-// places are where one can dial that is no port of the script.
-func places() []string { return []string{"refused", "silent", "unknown"} }
+// specialTargets are where one can dial that is no port of the script.
+func specialTargets() []string { return []string{"refused", "silent", "unknown"} }
 
 // choice takes one of some words.
 func (p *parser) choice(choices ...string) string {

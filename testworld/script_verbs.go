@@ -10,17 +10,17 @@ import (
 // it is about and how to carry it out.
 type verb struct {
 	name, usage string
-	where       place
+	where       position
 	parse       func(*parser) (who string, run func(*play, *end) error)
 }
 
-// place is where a command may stand.
-type place uint8
+// position is where a command may stand.
+type position uint8
 
 const (
-	anywhere    place = iota
-	onlyOutside       // not in a callback, for it turns the loop or declares a name
-	onlyInside        // only in a callback
+	anywhere    position = iota
+	onlyOutside          // not in a callback, for it turns the loop or declares a name
+	onlyInside           // only in a callback
 )
 
 // verbs are all commands.
@@ -81,8 +81,8 @@ func parseDial(p *parser) (string, func(*play, *end) error) {
 	}
 	name := p.declare(kindDial)
 	where := ""
-	if p.more() && isPlace(p.words[0]) {
-		where = p.choice(places()...)
+	if p.more() && isSpecialTarget(p.words[0]) {
+		where = p.choice(specialTargets()...)
 	} else {
 		where = p.name(kindPort)
 	}
@@ -99,8 +99,8 @@ func parseDial(p *parser) (string, func(*play, *end) error) {
 	}
 }
 
-func isPlace(w word) bool {
-	for _, x := range places() {
+func isSpecialTarget(w word) bool {
+	for _, x := range specialTargets() {
 		if !w.quoted && w.text == x {
 			return true
 		}

@@ -20,11 +20,11 @@ const Limit = 30 * time.Second
 // other: those of a native one over the loopback of this machine, those of the
 // simulated one on the host "localhost" of one network, which each walk makes anew.
 type World struct {
-	name    string
-	chunk   int
-	open    func() (kernel.Kernel, error)
-	net     *sim.Net // of the simulated world
-	outside *outsides
+	name  string
+	chunk int
+	open  func() (kernel.Kernel, error)
+	net   *sim.Net // of the simulated world
+	peers *peerKernels
 }
 
 // Worlds walks every kernel that works on this machine, and then the simulated one,
@@ -46,7 +46,7 @@ func Worlds() iter.Seq2[string, World] {
 func Native() iter.Seq2[string, World] {
 	return func(yield func(string, World) bool) {
 		for _, name := range native.Names() {
-			w := World{name: name, outside: new(outsides)}
+			w := World{name: name, peers: new(peerKernels)}
 			w.open = func() (kernel.Kernel, error) { return native.Open(name) }
 			if !yield(name, w) {
 				return
@@ -59,14 +59,14 @@ func Native() iter.Seq2[string, World] {
 // that the worlds of Chunked differ in what is left to chance.
 func simulated(chunk int) World {
 	n := sim.New(uint64(1 + chunk))
-	n.Options.Chunk, n.Idle = chunk, moment
+	n.Options.Chunk, n.Idle = chunk, idlePause
 	n.Config.ReadBuffer = 16 << 10 // the host's own reactor is not what tests are about
-	return World{name: "sim", chunk: chunk, net: n, outside: new(outsides), open: func() (kernel.Kernel, error) { return n.Kernel(), nil }}
+	return World{name: "sim", chunk: chunk, net: n, peers: new(peerKernels), open: func() (kernel.Kernel, error) { return n.Kernel(), nil }}
 }
 
-// moment is for goroutines outside of a simulated world, such as a reactor's pool:
+// idlePause is for goroutines outside of a simulated world, such as a reactor's pool:
 // without it, time would have jumped far ahead before they had done anything.
-func moment() { time.Sleep(100 * time.Microsecond) }
+func idlePause() { time.Sleep(100 * time.Microsecond) }
 
 // ChunkSizes are the most bytes that one read or write moves, in the worlds of
 // Chunked: every way of cutting a stream that has ever found a defect. Zero is no
@@ -157,7 +157,7 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 			}
 			t.Fatalf("nothing came of it in %v", Limit)
 		}
-		if len(rs) > 1 || jumps(rs[0].Kernel()) {
+		if len(rs) > 1 || isSimulated(rs[0].Kernel()) {
 			left = min(left, step)
 		}
 		for _, r := range rs {
@@ -174,8 +174,8 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 // step is how far things go on before somebody looks again.
 const step = time.Millisecond
 
-// jumps tells whether k, or the kernel below it, is simulated.
-func jumps(k kernel.Kernel) bool { return kernel.NameOf(kernel.Base(k)) == "sim" }
+// isSimulated tells whether k, or the kernel below it, is simulated.
+func isSimulated(k kernel.Kernel) bool { return kernel.NameOf(kernel.Base(k)) == "sim" }
 
 // Turns turns r n times without waiting.
 func Turns(t testing.TB, r *reactor.Reactor, n int) {
