@@ -74,7 +74,7 @@ func TestRatiosWithinSets(t *testing.T) {
 
 func TestReportLeavesOutWhatFailed(t *testing.T) {
 	r := result{Workload: "echo100", Servers: []string{"a", "net"}, Sets: []set{{"a": {PerCPU: 5e5}, "net": {PerCPU: 1e5}}}}
-	r.fail("a", errors.New("echoed nonsense"))
+	r.leaveOut("a", errors.New("echoed nonsense"))
 	var out bytes.Buffer
 	report(&out, []result{r}, "net", true)
 	if s := out.String(); strings.Contains(s, "500.0k") || !strings.Contains(s, "echo100: a was left out: echoed nonsense") || !strings.Contains(s, "100.0k") {

@@ -20,17 +20,17 @@ import (
 // child is a process of this same program, spoken to in lines. It ends when its
 // standard input does.
 type child struct {
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines chan []byte // closed when the process has ended its output
-	said  tail
-	ended sync.Once
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	lines  chan []byte // closed when the process has ended its output
+	stderr tail
+	ended  sync.Once
 }
 
 // startChild runs exe with args on cpus; no cpus: on any.
 func startChild(exe string, cpus []int, args ...string) (*child, error) {
 	c := &child{cmd: exec.Command(exe, args...), lines: make(chan []byte, 1)}
-	c.cmd.Stderr = &c.said
+	c.cmd.Stderr = &c.stderr
 	// A group of its own: Ctrl-C is for the runner, which then ends the children.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := c.cmd.StdinPipe()
@@ -79,41 +79,41 @@ func pinned(cpus []int, start func() error) error {
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
 // ask sends a line, unless it is empty, and decodes the next one into answer.
-func (c *child) ask(ctx context.Context, line string, patience time.Duration, answer any) error {
+func (c *child) ask(ctx context.Context, line string, limit time.Duration, answer any) error {
 	if line != "" {
 		if _, err := io.WriteString(c.in, line+"\n"); err != nil {
-			return c.obituary()
+			return c.exitError()
 		}
 	}
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
+	expired := time.NewTimer(limit)
+	defer expired.Stop()
 	select {
 	case b, ok := <-c.lines:
 		if !ok {
-			return c.obituary()
+			return c.exitError()
 		}
 		return json.Unmarshal(b, answer)
-	case <-timeout.C:
-		return fmt.Errorf("no answer in %v, last words: %s", patience, c.said.String())
+	case <-expired.C:
+		return fmt.Errorf("no answer in %v, last words: %s", limit, c.stderr.String())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// obituary is how a process ended that should not have, and its last words.
-func (c *child) obituary() error {
+// exitError is how a process ended that should not have, and its last words.
+func (c *child) exitError() error {
 	c.stop() // it may still be saying them
-	return fmt.Errorf("ended with %v, last words: %s", c.cmd.ProcessState, c.said.String())
+	return fmt.Errorf("ended with %v, last words: %s", c.cmd.ProcessState, c.stderr.String())
 }
 
-// died is the obituary of a process that ends within a moment, else nil.
+// died is the exitError of a process that ends within a moment, else nil.
 func (c *child) died() error {
 	moment := time.NewTimer(100 * time.Millisecond)
 	defer moment.Stop()
 	select {
 	case _, ok := <-c.lines:
 		if !ok {
-			return c.obituary()
+			return c.exitError()
 		}
 	case <-moment.C:
 	}

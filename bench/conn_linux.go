@@ -98,7 +98,7 @@ func (c *conn) ready() error {
 		return errAgain
 	}
 	if c.secure != nil {
-		return c.secure.shake()
+		return c.secure.handshake()
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (b *base) await(c *conn) error {
 	if c.blocked {
 		p[0].Events |= unix.POLLOUT
 	}
-	n, err := unix.Poll(p, int(b.Patience.Milliseconds()))
+	n, err := unix.Poll(p, int(b.Timeout.Milliseconds()))
 	switch {
 	case err == unix.EINTR:
 		return nil

@@ -21,7 +21,7 @@ func (r *runner) idle(ctx context.Context, w *workload, servers []choice, res *r
 				return ctx.Err()
 			}
 			if err != nil {
-				res.fail(s.label, err)
+				res.leaveOut(s.label, err)
 				continue
 			}
 			res.Idle = append(res.Idle, m)

@@ -24,7 +24,7 @@ type order struct {
 	Conns       int
 	Size        int // bytes of a message
 	Outstanding int
-	Patience    time.Duration // nothing coming back for so long is a failure
+	Timeout     time.Duration // nothing coming back for so long is a failure
 	Spin        bool          // poll without waiting: we have a CPU of our own
 	TLS         bool
 	Resume      bool // sessions, with TLS

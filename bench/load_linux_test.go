@@ -121,7 +121,7 @@ func serverConfig(t *testing.T, secure bool) *tls.Config {
 
 func generatorFor(t *testing.T, o order) generator {
 	t.Helper()
-	o.PID, o.Conns, o.Size, o.Outstanding, o.Patience = os.Getpid(), 3, 64, 1, 150*time.Millisecond
+	o.PID, o.Conns, o.Size, o.Outstanding, o.Timeout = os.Getpid(), 3, 64, 1, 150*time.Millisecond
 	g, err := newGenerator(o)
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestLoadNoticesBadTLS(t *testing.T) {
 	echo := func(c net.Conn) { echoBut(c, func(_ int, p []byte) []byte { return p }) }
 	g, err := newGenerator(order{
 		Addr: listen(t, nil, echo), PID: os.Getpid(), Kind: kindEcho, Conns: 1, Size: 64, Outstanding: 1,
-		Patience: time.Second, TLS: true,
+		Timeout: time.Second, TLS: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -56,8 +56,8 @@ type simSample struct {
 // failure is a server that could not be measured.
 type failure struct{ Server, Error string }
 
-// fail leaves server out, with all it has shown so far.
-func (r *result) fail(server string, err error) {
+// leaveOut leaves server out, with all it has shown so far.
+func (r *result) leaveOut(server string, err error) {
 	r.Failed = append(r.Failed, failure{server, err.Error()})
 }
 

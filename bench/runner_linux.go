@@ -98,7 +98,7 @@ func (r *runner) start(ctx context.Context, c choice, w *workload) (*pair, error
 		return nil, err
 	}
 	spec, err = json.Marshal(order{
-		Addr: p.hello.Addr, PID: p.server.pid(), Patience: 3 * time.Second, Spin: r.spin,
+		Addr: p.hello.Addr, PID: p.server.pid(), Timeout: 3 * time.Second, Spin: r.spin,
 		Kind: w.kind, Conns: r.connsOf(w), Size: w.size, Outstanding: w.outstanding,
 		TLS: w.tls, Resume: w.resume,
 	})
@@ -185,7 +185,7 @@ func (r *runner) active(ctx context.Context, w *workload, servers []choice, res 
 		case ctx.Err() != nil:
 			return ctx.Err()
 		default:
-			res.fail(s.label, err)
+			res.leaveOut(s.label, err)
 		}
 	}
 	var good, disturbed []set
@@ -233,7 +233,7 @@ func (r *runner) set(ctx context.Context, pairs []*pair, k int, res *result) (se
 		case ctx.Err() != nil:
 			return nil, false, ctx.Err()
 		case err != nil:
-			res.fail(p.label, err)
+			res.leaveOut(p.label, err)
 			continue
 		case a.Messages == 0 || a.CPU <= 0:
 			starved = true // somebody else had the CPU all the time

@@ -58,13 +58,13 @@ type ticket struct{ last *tls.ClientSessionState }
 func (k *ticket) Get(string) (*tls.ClientSessionState, bool)  { return k.last, k.last != nil }
 func (k *ticket) Put(_ string, state *tls.ClientSessionState) { k.last = state }
 
-// shake goes on with the handshake; errAgain if it is not over.
-func (s *session) shake() error {
+// handshake goes on with the handshake; errAgain if it is not over.
+func (s *session) handshake() error {
 	if s.done {
 		return s.err
 	}
 	if s.next == nil {
-		s.next, s.halt = iter.Pull(s.handshake)
+		s.next, s.halt = iter.Pull(s.runHandshake)
 	}
 	s.next()
 	if err := s.flush(); err != nil {
@@ -79,7 +79,7 @@ func (s *session) shake() error {
 	return s.err
 }
 
-func (s *session) handshake(yield func(struct{}) bool) {
+func (s *session) runHandshake(yield func(struct{}) bool) {
 	s.yield = yield
 	s.err = s.tls.Handshake()
 	s.yield, s.done = nil, true
@@ -87,7 +87,7 @@ func (s *session) handshake(yield func(struct{}) bool) {
 
 // read is conn.read.
 func (s *session) read(p []byte) (int, error) {
-	if err := s.shake(); err != nil {
+	if err := s.handshake(); err != nil {
 		return 0, err
 	}
 	n, err := s.tls.Read(p)
@@ -104,7 +104,7 @@ func (s *session) read(p []byte) (int, error) {
 
 // write is conn.write.
 func (s *session) write(p []byte) (int, error) {
-	if err := s.shake(); err != nil {
+	if err := s.handshake(); err != nil {
 		return 0, err
 	}
 	if err := s.flush(); err != nil {

@@ -112,7 +112,7 @@ func (r *runner) sim(ctx context.Context, w *workload, res *result) error {
 			err = errors.New(s.Error)
 		}
 		if err != nil {
-			res.fail("sim", err)
+			res.leaveOut("sim", err)
 			return nil
 		}
 		res.Sim = append(res.Sim, s)

@@ -6,7 +6,7 @@ import "time"
 // for what is still on its way.
 type span struct {
 	pid       int
-	patience  time.Duration
+	timeout   time.Duration
 	phase     phase
 	until     time.Duration // when this phase ends
 	measure   time.Duration
@@ -27,7 +27,7 @@ const (
 )
 
 func (s *span) begin(o *order, now, warm, measure time.Duration) {
-	s.pid, s.patience = o.PID, o.Patience
+	s.pid, s.timeout = o.PID, o.Timeout
 	s.phase, s.until, s.measure, s.moved = warming, now+warm, measure, now
 }
 
@@ -42,7 +42,7 @@ func (s *span) sending() bool { return s.phase != draining }
 
 // step moves on to the next phase when it is time.
 func (s *span) step(now time.Duration) error {
-	if now-s.moved > s.patience {
+	if now-s.moved > s.timeout {
 		return errStalled
 	}
 	if s.phase == draining || now < s.until {

@@ -16,7 +16,7 @@ func (l *stormLoad) slice(_, _ time.Duration) (answer, error) {
 			continue
 		}
 		s.corked = true
-		if err := s.shake(); err != errAgain {
+		if err := s.handshake(); err != errAgain {
 			return answer{}, err
 		}
 		s.corked = false
