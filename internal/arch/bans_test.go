@@ -15,7 +15,7 @@ func checkBans(v *view) (found []finding) {
 	for _, p := range v.pkgs {
 		c := v.checked[p.dir]
 		for _, f := range c.files {
-			eachSaying(c, f, func(pos token.Pos, what string) {
+			eachName(c, f, func(pos token.Pos, what string) {
 				for _, b := range bans {
 					if matches(b.what, what) && b.holds(c.dir, f.path) {
 						found = append(found, v.find(pos, "%s: %s", what, b.because))
@@ -39,8 +39,8 @@ func (b *ban) holds(dir, file string) bool {
 	return b.except[dir] == "" && b.except[file] == ""
 }
 
-// eachSaying calls say with everything in f that a ban could name.
-func eachSaying(c *checked, f *file, say func(token.Pos, string)) {
+// eachName calls say with everything in f that a ban could name.
+func eachName(c *checked, f *file, say func(token.Pos, string)) {
 	for _, spec := range f.ast.Imports {
 		say(spec.Pos(), "import:"+importPath(spec))
 		if spec.Name != nil && spec.Name.Name == "." {
@@ -111,7 +111,7 @@ func isMap(t types.Type) bool {
 			return false
 		}
 		for i := range u.NumEmbeddeds() {
-			if union, ok := u.EmbeddedType(i).(*types.Union); ok && slices.ContainsFunc(terms(union), isMap) {
+			if union, ok := u.EmbeddedType(i).(*types.Union); ok && slices.ContainsFunc(unionTypes(union), isMap) {
 				return true
 			}
 		}
@@ -121,7 +121,7 @@ func isMap(t types.Type) bool {
 	return ok
 }
 
-func terms(u *types.Union) (list []types.Type) {
+func unionTypes(u *types.Union) (list []types.Type) {
 	for i := range u.Len() {
 		list = append(list, u.Term(i).Type())
 	}

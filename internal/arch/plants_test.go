@@ -78,9 +78,9 @@ var plants = []plant{
 	{"names", one("sim/a.go", "package sim\n"), ""},
 }
 
-// spoken are the plants of the rule about comments: declarations, and the name
+// commentPlants are the plants of the rule about comments: declarations, and the name
 // that lacks one.
-var spoken = map[string]string{
+var commentPlants = map[string]string{
 	"func F() {}":                                      "F",
 	"// F.\nfunc F() {}":                               "",
 	"//go:noinline\nfunc F() {}":                       "F",
@@ -100,9 +100,9 @@ var spoken = map[string]string{
 	"var e = 1":                                        "",
 }
 
-// states are the plants of the rule about state: the body of a file, and part of
+// statePlants are the plants of the rule about state: the body of a file, and part of
 // the finding.
-var states = map[string]string{
+var statePlants = map[string]string{
 	"var n int":                                            "n is neither",
 	"var n = 1":                                            "n is neither",
 	"var f = func() {}":                                    "f is neither",
@@ -139,8 +139,8 @@ var states = map[string]string{
 	"func f() { kernel.Table[0] = 1 }":                                                  "Table changes here",
 }
 
-// wraps are the plants of the rule about wrappers.
-var wraps = map[string]string{
+// wrapperPlants are the plants of the rule about wrappers.
+var wrapperPlants = map[string]string{
 	"type T struct{ reactor.Transport }":               "T is a reactor.Transport that holds one",
 	"type T struct{ reactor.Protocol }":                "T is a reactor.Protocol that holds one",
 	"type T struct{ reactor.Transport }\n\ntype A = T": "T is a reactor.Transport",
@@ -157,8 +157,8 @@ var wraps = map[string]string{
 	"type T struct{ outer reactor.Protocol }\n\nfunc (t *T) Made() {}":                                                                                 "T is a reactor.Protocol",
 }
 
-// asserts are the plants of the rule about capabilities.
-var asserts = map[string]string{
+// assertionPlants are the plants of the rule about capabilities.
+var assertionPlants = map[string]string{
 	"func f(c kernel.Conn) bool { _, ok := c.(kernel.Vectors); return ok }":                             "kernel.Vectors is asserted",
 	"func f(t reactor.Transport) bool { _, ok := t.(reactor.HalfCloser); return ok }":                   "reactor.HalfCloser is asserted",
 	"func f(c kernel.Conn) bool { switch c.(type) { case kernel.Vectors: return true }; return false }": "kernel.Vectors is asserted",
@@ -166,7 +166,7 @@ var asserts = map[string]string{
 	"func f(k any) bool { _, ok := k.(error); return ok }":                                              "",
 }
 
-// seam is what wraps and states stand on.
+// seam is what wrapperPlants and statePlants stand on.
 var seam = map[string]string{
 	"kernel/kernel.go": `package kernel
 type Conn interface { Read(p []byte) (int, error); Abort() error }
@@ -197,20 +197,20 @@ func onSeam(pkg, body string) map[string]string {
 // allPlants adds what the tables above and the bans say in short form.
 func allPlants() []plant {
 	all := plants
-	for body, name := range spoken {
+	for body, name := range commentPlants {
 		if name != "" {
 			name = "exported " + name + " has no comment"
 		}
 		all = append(all, plant{"comments", one("frame/a.go", "package frame\n\n"+body+"\n"), name})
 		all = append(all, plant{"comments", one("frame/a_test.go", "package frame\n\n"+body+"\n"), ""})
 	}
-	for body, want := range states {
+	for body, want := range statePlants {
 		all = append(all, plant{"state", onSeam("flow", "import (\n\t\"errors\"\n\t\"sync\"\n)\n\n"+body), want})
 	}
-	for body, want := range asserts {
+	for body, want := range assertionPlants {
 		all = append(all, plant{"asserts", onSeam("flow", body), want})
 	}
-	for body, want := range wraps {
+	for body, want := range wrapperPlants {
 		all = append(all, plant{"wrappers", onSeam("flow", body), want})
 	}
 	all = append(all, plant{"wrappers", one("reactor/a.go", strings.Replace(seam["reactor/reactor.go"], "T Transport", "P Protocol", 1)), ""})
@@ -239,7 +239,7 @@ func banPlants(b ban) (list []plant) {
 		}
 	}
 	for _, what := range fields(b.what) {
-		src := saying(what)
+		src := sourceThatSays(what)
 		list = append(list, plant{"bans", one(held+"/a.go", src), b.because})
 		list = append(list, plant{"bans", one(held+"/a_windows.go", src), b.because})
 		list = append(list, plant{"bans", one(held+"/a_test.go", src), ""})
@@ -254,8 +254,8 @@ func banPlants(b ban) (list []plant) {
 	return list
 }
 
-// saying is a file that says what.
-func saying(what string) string {
+// sourceThatSays is a file that says what.
+func sourceThatSays(what string) string {
 	switch kind, rest, _ := strings.Cut(what, ":"); kind {
 	case "go":
 		return "package x\n\nfunc f() { go f() }\n"

@@ -71,7 +71,7 @@ func checkComments(m *module) (found []finding) {
 			if f.test() {
 				continue
 			}
-			for _, name := range bare(f.ast) {
+			for _, name := range uncommented(f.ast) {
 				found = append(found, m.find(name.Pos(), "exported %s has no comment", name.Name))
 			}
 		}
@@ -79,32 +79,32 @@ func checkComments(m *module) (found []finding) {
 	return found
 }
 
-// bare are the exported names of f that have no comment.
-func bare(f *ast.File) (names []*ast.Ident) {
+// uncommented are the exported names of f that have no comment.
+func uncommented(f *ast.File) (names []*ast.Ident) {
 	for _, decl := range f.Decls {
 		switch d := decl.(type) {
 		case *ast.FuncDecl:
-			if d.Name.IsExported() && silent(d.Doc) && exportedReceiver(d.Recv) {
+			if d.Name.IsExported() && empty(d.Doc) && exportedReceiver(d.Recv) {
 				names = append(names, d.Name)
 			}
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
-				names = append(names, bareSpec(d, spec)...)
+				names = append(names, uncommentedSpec(d, spec)...)
 			}
 		}
 	}
 	return names
 }
 
-func bareSpec(d *ast.GenDecl, spec ast.Spec) (names []*ast.Ident) {
+func uncommentedSpec(d *ast.GenDecl, spec ast.Spec) (names []*ast.Ident) {
 	switch s := spec.(type) {
 	case *ast.TypeSpec:
 		alone := d.Lparen == token.NoPos
-		if s.Name.IsExported() && silent(s.Doc) && silent(s.Comment) && !(alone && !silent(d.Doc)) {
+		if s.Name.IsExported() && empty(s.Doc) && empty(s.Comment) && !(alone && !empty(d.Doc)) {
 			names = append(names, s.Name)
 		}
 	case *ast.ValueSpec:
-		if silent(s.Doc) && silent(s.Comment) && silent(d.Doc) {
+		if empty(s.Doc) && empty(s.Comment) && empty(d.Doc) {
 			for _, name := range s.Names {
 				if name.IsExported() {
 					names = append(names, name)
@@ -115,8 +115,8 @@ func bareSpec(d *ast.GenDecl, spec ast.Spec) (names []*ast.Ident) {
 	return names
 }
 
-// silent tells whether doc says nothing; directives do not count.
-func silent(doc *ast.CommentGroup) bool { return doc == nil || doc.Text() == "" }
+// empty tells whether doc says nothing; directives do not count.
+func empty(doc *ast.CommentGroup) bool { return doc == nil || doc.Text() == "" }
 
 // exportedReceiver tells whether recv is absent or of an exported type.
 func exportedReceiver(recv *ast.FieldList) bool {
