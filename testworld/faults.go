@@ -6,14 +6,15 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Faults makes a kernel fail on demand. Its fields may be changed at any time on
-// the loop's goroutine; a function that returns nil lets the call through.
+// Faults makes a kernel fail on demand. The fields may be changed at any time on the
+// loop's goroutine. If a function is nil or returns nil, the call goes through.
 type Faults struct {
-	// MaxRead and MaxWrite are the most bytes one call moves. Zero: no limit.
+	// MaxRead and MaxWrite are the most bytes that one call reads or writes. Zero: no
+	// limit.
 	MaxRead  int
 	MaxWrite int
-	// Wait, Listen, Dial, Arm, Accept, Connected, Read, Write and Reserve are
-	// asked before each such call; their error is returned in its place.
+	// Each function is called before the call of its name. If it returns an error, that
+	// is returned instead of making the call.
 	Wait      func() error
 	Listen    func(kernel.Addr) error
 	Dial      func(kernel.Addr) error
@@ -23,13 +24,14 @@ type Faults struct {
 	Read      func() error
 	Write     func() error
 	Reserve   func() error
-	// Calls counts the calls made, by method name; for methods of conns and listeners too.
+	// Calls counts the calls by method name, including those of conns and listeners.
 	Calls map[string]int
-	// Closed are the ways in which conns and listeners were closed: "close" or "abort".
+	// Closed lists how conns and listeners were closed: "close" or "abort".
 	Closed []string
 }
 
-// Wrap is k with these faults. What more k can do is found through it.
+// Wrap returns a kernel that is k with these faults. Capabilities of k are found through
+// it.
 func (f *Faults) Wrap(k kernel.Kernel) kernel.Kernel {
 	if f.Calls == nil {
 		f.Calls = make(map[string]int)
@@ -46,7 +48,7 @@ type faultyKernel struct {
 	f *Faults
 }
 
-// faultyReserver is a faultyKernel over a kernel that has a reserve.
+// faultyReserver is a faultyKernel whose kernel is a Reserver.
 type faultyReserver struct {
 	*faultyKernel
 	r kernel.Reserver
@@ -57,7 +59,7 @@ var (
 	_ kernel.Vectors  = (*faultyConn)(nil)
 )
 
-// Unwrap is the kernel below.
+// Unwrap returns the kernel below.
 func (k *faultyKernel) Unwrap() kernel.Kernel { return k.Kernel }
 
 func (f *Faults) ask(name string, fault func() error) error {
@@ -139,7 +141,7 @@ type faultyConn struct {
 	f *Faults
 }
 
-// Unwrap is the conn below.
+// Unwrap returns the conn below.
 func (c *faultyConn) Unwrap() kernel.Conn { return c.Conn }
 
 func (c *faultyConn) Read(p []byte) (int, error) {
@@ -195,7 +197,7 @@ type faultyListener struct {
 	f *Faults
 }
 
-// Unwrap is the listener below.
+// Unwrap returns the listener below.
 func (l *faultyListener) Unwrap() kernel.Listener { return l.Listener }
 
 func (l *faultyListener) Accept() (kernel.Conn, error) {

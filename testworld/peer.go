@@ -13,21 +13,21 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Peer is one end of a TCP connection that is on no reactor: it stands on a kernel of
-// its own in the same world, and waits when it has to. So it shows what a reactor
-// really sends, and how it really ends.
+// Peer is one end of a TCP connection that belongs to no reactor. It has its own kernel
+// in the same world, and its methods may wait. So a test sees what a reactor really
+// sends, and how it really ends a connection.
 //
-// A Peer is for the test's goroutine. While it waits it turns the reactors it was
-// made with; without any, they must run elsewhere or have done their part. Nothing
-// waits longer than Limit: then it fails with kernel.ErrTimeout. The Peer is closed
-// when the test ends.
+// A Peer is used on the test's goroutine. While it waits, it turns the reactors it was
+// made with. If it has none, the reactors must run elsewhere or have done their part. No
+// method waits longer than Limit; then it fails with kernel.ErrTimeout. The Peer is
+// closed when the test ends.
 type Peer struct {
 	o  *peerKernel
 	c  kernel.Conn
 	rs []*reactor.Reactor
 }
 
-// Listener is what Peers come from that are connected to.
+// Listener accepts connections and returns them as Peers.
 type Listener struct {
 	o  *peerKernel
 	l  kernel.Listener
@@ -41,13 +41,14 @@ type peerKernel struct {
 	ev [1]kernel.Event
 }
 
-// peerKernels are those of a world's tests.
+// peerKernels holds the kernels of a world's tests, by test.
 type peerKernels struct {
 	mu sync.Mutex
 	of map[testing.TB]*peerKernel
 }
 
-// peerKernel is the kernel of t, which is closed when t ends.
+// peerKernel returns the kernel of t's Peers. It opens it at the first call and closes it
+// when t ends.
 func (w World) peerKernel(t testing.TB) *peerKernel {
 	t.Helper()
 	w.peers.mu.Lock()
@@ -73,8 +74,8 @@ func (w World) peerKernel(t testing.TB) *peerKernel {
 	return o
 }
 
-// Peer connects to a, and fails the test if it cannot. That the other side accepts is
-// not waited for. The reactors are turned while the Peer waits, also later.
+// Peer connects to a, and fails the test if it cannot. It does not wait until the other
+// side accepts. The Peer turns the reactors whenever it waits.
 func (w World) Peer(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) *Peer {
 	t.Helper()
 	p, err := w.Connect(t, a, rs...)
@@ -84,7 +85,7 @@ func (w World) Peer(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) *Peer {
 	return p
 }
 
-// Connect is Peer for attempts that may fail; the error is the kernel's.
+// Connect is like Peer, but returns the kernel's error if the connection fails.
 func (w World) Connect(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) (*Peer, error) {
 	t.Helper()
 	o := w.peerKernel(t)
@@ -99,8 +100,8 @@ func (w World) Connect(t testing.TB, a kernel.Addr, rs ...*reactor.Reactor) (*Pe
 	return o.peer(s, rs), nil
 }
 
-// Listener listens on a free port of 127.0.0.1. The reactors are turned while it
-// waits, and by the Peers it accepts.
+// Listener listens on a free port of 127.0.0.1. The Listener, and the Peers it accepts,
+// turn the reactors whenever they wait.
 func (w World) Listener(t testing.TB, rs ...*reactor.Reactor) *Listener {
 	t.Helper()
 	o := w.peerKernel(t)
@@ -108,12 +109,12 @@ func (w World) Listener(t testing.TB, rs ...*reactor.Reactor) *Listener {
 	if err != nil {
 		t.Fatalf("listening: %v", err)
 	}
-	l.Local() // it cannot be asked for once the listener is closed
+	l.Local() // ask now: once the listener is closed it is too late
 	t.Cleanup(func() { l.Close() })
 	return &Listener{o, l, rs}
 }
 
-// Addr is where the Listener listens.
+// Addr is the address it listens on.
 func (l *Listener) Addr() kernel.Addr { return l.l.Local() }
 
 // Accept waits for a connection, and fails the test if none comes.
@@ -127,7 +128,7 @@ func (l *Listener) Accept() *Peer {
 	return l.o.peer(c, l.rs)
 }
 
-// Close ends listening; who was not accepted is reset.
+// Close ends listening. Connections that were not accepted are reset.
 func (l *Listener) Close() error { return l.l.Close() }
 
 func (o *peerKernel) peer(c kernel.Conn, rs []*reactor.Reactor) *Peer {
@@ -136,7 +137,8 @@ func (o *peerKernel) peer(c kernel.Conn, rs []*reactor.Reactor) *Peer {
 	return &Peer{o, c, rs}
 }
 
-// retry calls fn until it succeeds or fails other than for want of readiness.
+// retry calls fn until it succeeds, or fails with an error other than ErrAgain. Meanwhile
+// it turns the reactors and waits until h is ready for r.
 func (o *peerKernel) retry(h kernel.Handle, r kernel.Ready, rs []*reactor.Reactor, fn func() error) error {
 	for end := o.k.Now() + Limit; ; {
 		err := fn()
@@ -153,7 +155,7 @@ func (o *peerKernel) retry(h kernel.Handle, r kernel.Ready, rs []*reactor.Reacto
 				return err
 			}
 			if x.Stats().Events != before.Events {
-				until = 0 // it is at work
+				until = 0 // x is busy, so do not wait
 			}
 		}
 		if err := o.wait(h, r, until); err != nil {
@@ -170,8 +172,8 @@ func (o *peerKernel) wait(h kernel.Handle, r kernel.Ready, until time.Duration) 
 	return errors.Join(err, o.k.Arm(h, 0, 0))
 }
 
-// Read is io.Reader: it waits for at least one byte, or for the end: io.EOF, or what
-// broke the connection.
+// Read implements io.Reader. It waits for at least one byte. At the end it returns
+// io.EOF, or what broke the connection.
 func (p *Peer) Read(b []byte) (n int, err error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -180,7 +182,7 @@ func (p *Peer) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Write is io.Writer: it waits until the connection has taken all of b.
+// Write implements io.Writer. It waits until the connection has taken all of b.
 func (p *Peer) Write(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		m := 0
@@ -190,14 +192,14 @@ func (p *Peer) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// TryRead is Read that does not wait: kernel.ErrAgain if nothing is there.
+// TryRead reads without waiting. If nothing is there the error is kernel.ErrAgain.
 func (p *Peer) TryRead(b []byte) (int, error) { return p.c.Read(b) }
 
-// TryWrite is Write that does not wait: it takes what there is room for, with
-// kernel.ErrAgain if that is nothing.
+// TryWrite writes as much of b as there is room for, without waiting. If there is no room
+// the error is kernel.ErrAgain.
 func (p *Peer) TryWrite(b []byte) (int, error) { return p.c.Write(b) }
 
-// Send is Write that fails the test if not all was taken.
+// Send writes s, and fails the test if that fails.
 func (p *Peer) Send(s string) {
 	p.o.t.Helper()
 	if n, err := p.Write([]byte(s)); err != nil {
@@ -205,7 +207,7 @@ func (p *Peer) Send(s string) {
 	}
 }
 
-// Expect reads as many bytes as want has, and fails the test if they are others.
+// Expect reads as many bytes as want has, and fails the test if they differ from want.
 func (p *Peer) Expect(want string) {
 	p.o.t.Helper()
 	got := make([]byte, len(want))
@@ -215,8 +217,8 @@ func (p *Peer) Expect(want string) {
 	}
 }
 
-// Rest is what comes until the end, and the end: io.EOF for an orderly one, else
-// what broke the connection.
+// Rest reads until the end. It returns the bytes and io.EOF, or what broke the
+// connection.
 func (p *Peer) Rest() ([]byte, error) {
 	got, err := io.ReadAll(p)
 	if err == nil {
@@ -228,14 +230,14 @@ func (p *Peer) Rest() ([]byte, error) {
 // CloseWrite ends the peer's direction.
 func (p *Peer) CloseWrite() error { return p.c.CloseWrite() }
 
-// Close closes the connection in order, unless something was not read. A second call
-// does nothing.
+// Close closes the connection in order. If received bytes were not read, the system may
+// reset it instead. A second call does nothing.
 func (p *Peer) Close() error { return p.c.Close() }
 
 // Abort resets the connection.
 func (p *Peer) Abort() error { return p.c.Abort() }
 
-// Local is the peer's address, as the reactor's side sees it.
+// Local is the peer's own address. It is the Remote of the reactor's side.
 func (p *Peer) Local() kernel.Addr { return p.c.Local() }
 
 // Remote is the address of the reactor's side.

@@ -11,25 +11,24 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Script is a scenario in the language that the package comment describes. It is
-// not changed by being run.
+// Script is a scenario in the language that the package comment describes. Running it
+// does not change it.
 type Script struct {
 	commands []command
 	names    map[string]kind
 }
 
-// Run plays the script and returns its transcript. The reactors, one or two, are
-// made by open, which is to pass the Config on; the ports of the script are on
-// the first, what it dials from is on the last. They must not be in Run, and are
-// left for the caller to close.
+// Run runs the script and returns its transcript. It calls open to make each reactor, one
+// or two, and passes a Config that open must use. The first reactor has the script's
+// ports, the last one its dials. The reactors must not be in Run. The caller closes them.
 //
-// Run ends when all connections of the script have. It fails if that takes longer
-// than Limit by the reactor's clock, or if a command cannot be carried out; the error
-// names the line, and the transcript is what there was until then.
+// Run ends when all connections of the script have ended. It fails if that takes longer
+// than Limit by the reactor's clock, or if a command cannot be carried out. Then the
+// error names the line, and the transcript ends there.
 func (s *Script) Run(reactors int, open func(reactor.Config) *reactor.Reactor) (transcript string, err error) {
 	p := &play{script: s, byName: map[string]*group{}, timers: map[string]*reactor.DelayedCall{}}
 	c := reactor.Config{
-		ReadBuffer: 32 << 10, // scripts are played by the thousand
+		ReadBuffer: 32 << 10, // tests run thousands of scripts
 		Resolver:   names{},
 		Panicked:   func(e *reactor.PanicError) { p.panics = append(p.panics, fmt.Sprint(e.Value)) },
 	}
@@ -62,8 +61,8 @@ type play struct {
 	err      error
 }
 
-// group is what one name stands for: a port and the ends it accepted, or ends that
-// dialled.
+// group belongs to one name of the script. It holds a port and the ends it accepted, or
+// the ends that dialled.
 type group struct {
 	p      *play
 	name   string
@@ -74,16 +73,16 @@ type group struct {
 	opts   options
 
 	port *reactor.Port
-	self *end // notes what happens to the port itself
+	self *end // notes the events of the port itself
 }
 
-// hook is a command to be carried out in a callback.
+// hook is a command that runs in a callback.
 type hook struct {
 	when when
 	cmd  command
 }
 
-// group is the group of that name.
+// group returns the group of that name.
 func (p *play) group(name string) *group {
 	g := p.byName[name]
 	if g == nil {
@@ -98,15 +97,15 @@ func (p *play) group(name string) *group {
 	return g
 }
 
-// do carries out a command, in a callback of self unless that is nil. Only the first
-// failure is kept.
+// do runs a command. self is the end in whose callback it runs, or nil. Only the first
+// error is kept.
 func (p *play) do(c command, self *end) {
 	if err := c.run(p, self); err != nil && p.err == nil {
 		p.err = fmt.Errorf("line %d: %s: %w", c.line, c.verb, err)
 	}
 }
 
-// reactorOf is where a command belongs.
+// reactorOf returns the reactor on which a command runs.
 func (p *play) reactorOf(c command) *reactor.Reactor {
 	if k := p.script.names[c.who]; k == kindDial || k == kindPort {
 		return p.group(c.who).r
@@ -115,10 +114,11 @@ func (p *play) reactorOf(c command) *reactor.Reactor {
 }
 
 // idleRounds is how often several reactors are turned in vain before the first of them
-// waits: what one did is nearly always there for another at once.
+// waits. Usually what one reactor did reaches the other at once.
 const idleRounds = 100
 
-// until turns the reactors until done; missing says what is not, if that takes too long.
+// until turns the reactors until done returns true. If that takes too long, the error
+// says what missing returns.
 func (p *play) until(done func() bool, missing func() string) error {
 	limit := p.reactors[0].Now() + Limit
 	idle, before := 0, uint64(0)
@@ -148,7 +148,7 @@ func (p *play) until(done func() bool, missing func() string) error {
 	return p.err
 }
 
-// progress is how much the reactors have done.
+// progress is a count of what the reactors have done.
 func (p *play) progress() (n uint64) {
 	for _, r := range p.reactors {
 		s := r.Stats()
@@ -169,7 +169,7 @@ func (p *play) turn(n int) error {
 	return nil
 }
 
-// open is an end whose connection has not ended, nil if all have.
+// open returns an end whose connection has not ended, or nil.
 func (p *play) open() *end {
 	for _, g := range p.groups {
 		for _, e := range g.ends {
@@ -181,8 +181,8 @@ func (p *play) open() *end {
 	return nil
 }
 
-// each calls fn for the ends that a command about g means: the one it is called in, or
-// all.
+// each calls fn for the ends that a command about g applies to: the end in whose callback
+// it runs, or all.
 func (g *group) each(self *end, fn func(*end) error) error {
 	ends := g.ends
 	if self != nil && self.g == g && self != g.self {
@@ -199,7 +199,7 @@ func (g *group) each(self *end, fn func(*end) error) error {
 	return nil
 }
 
-// connected is each for commands that need a transport.
+// connected is like each, for commands that need a transport.
 func (g *group) connected(self *end, fn func(*end) error) error {
 	return g.each(self, func(e *end) error {
 		if e.s == nil {
@@ -209,7 +209,7 @@ func (g *group) connected(self *end, fn func(*end) error) error {
 	})
 }
 
-// newEnd is an end of g for a connection that is made or tried.
+// newEnd adds an end to g, for a connection or an attempt.
 func (g *group) newEnd() *end {
 	e := &end{g: g}
 	g.ends = append(g.ends, e)
@@ -225,7 +225,7 @@ func (g *group) listen() error {
 	return err
 }
 
-// dial dials once to a port of the script or to one of the places that are none.
+// dial dials once, to a port of the script or to a special target.
 func (g *group) dial(where string) error {
 	var to kernel.Addr
 	switch where {
@@ -251,7 +251,7 @@ func (g *group) dial(where string) error {
 	return nil
 }
 
-// closedPort is an address where nobody listens.
+// closedPort returns an address where nobody listens.
 func closedPort(k kernel.Kernel) (kernel.Addr, error) {
 	s, err := k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
 	if err != nil {
@@ -260,10 +260,11 @@ func closedPort(k kernel.Kernel) (kernel.Addr, error) {
 	return s.Local(), s.Close()
 }
 
-// names is the resolver of scripts: "silent" is never answered, all else is unknown.
+// names is the resolver of scripts. It never answers for "silent". It knows no other
+// name.
 type names struct{}
 
-// Resolve is reactor.Resolver.
+// Resolve implements reactor.Resolver.
 func (names) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, error)) (cancel func()) {
 	if name == "silent" {
 		return func() {}
@@ -277,8 +278,9 @@ func (names) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, er
 	return func() { cancelled = true }
 }
 
-// transcript is what happened, by name in the order of the script's commands, and
-// for each end in the order in which it did. Ends of one name are told as a set.
+// transcript returns what happened: by name, in the order in which the script uses the
+// names, and for each end in the order of its callbacks. The order of the ends of one
+// name does not matter.
 func (p *play) transcript() string {
 	var b strings.Builder
 	for _, g := range p.groups {
@@ -307,7 +309,7 @@ func (p *play) transcript() string {
 	return b.String()
 }
 
-// lines is one text of many lines, none of no lines.
+// lines returns one text with all lines of l, or none if l is empty.
 func lines(l []string) []string {
 	if len(l) == 0 {
 		return nil
@@ -315,7 +317,7 @@ func lines(l []string) []string {
 	return []string{"  " + strings.Join(l, "\n  ") + "\n"}
 }
 
-// writeGroup writes texts under a title, those that are equal once.
+// writeGroup writes texts under a title. Equal texts are written once, with their number.
 func writeGroup(b *strings.Builder, title string, texts []string) {
 	slices.Sort(texts)
 	for len(texts) > 0 {

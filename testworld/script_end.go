@@ -14,8 +14,8 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// end is one end of a connection of a script, or an attempt at one. It notes every
-// callback, in the order they come.
+// end is one end of a connection of a script, or an attempt at one. It notes its
+// callbacks in order.
 type end struct {
 	g        *group
 	c        *reactor.Connector
@@ -25,11 +25,11 @@ type end struct {
 	got      int
 	written  int // bytes of the pattern
 	had      []string
-	done     []int // hooks carried out
+	done     []int // hooks that have run
 	over     bool
 }
 
-// halfEnd is an end that is a HalfCloseListener.
+// halfEnd is an end that is a reactor.HalfCloseListener.
 type halfEnd struct{ *end }
 
 var (
@@ -37,7 +37,7 @@ var (
 	_ reactor.HalfCloseListener = halfEnd{}
 )
 
-// built is the protocol that BuildProtocol returns.
+// built returns the protocol for BuildProtocol.
 func (e *end) built() reactor.Protocol {
 	if e.g.opts.refuse || e.c == nil {
 		e.over = true // unless it is made
@@ -53,7 +53,7 @@ func (e *end) built() reactor.Protocol {
 	return e
 }
 
-// dialled is what Dial calls at the end of an attempt.
+// dialled is the done function of Dial.
 func (e *end) dialled(_ reactor.Protocol, err error) {
 	switch {
 	case err == nil:
@@ -72,7 +72,7 @@ func (e *end) dialled(_ reactor.Protocol, err error) {
 	e.happened("failed")
 }
 
-// ConnectionMade is reactor.Protocol.
+// ConnectionMade implements reactor.Protocol.
 func (e *end) ConnectionMade(t reactor.Transport) {
 	e.s = t.(*reactor.Stream)
 	e.over = false
@@ -80,7 +80,7 @@ func (e *end) ConnectionMade(t reactor.Transport) {
 	e.happened("made")
 }
 
-// DataReceived is reactor.Protocol.
+// DataReceived implements reactor.Protocol.
 func (e *end) DataReceived(p []byte) {
 	if len(p) == 0 {
 		e.log.note("no data")
@@ -95,19 +95,19 @@ func (e *end) DataReceived(p []byte) {
 	e.happened("bytes")
 }
 
-// ReadConnectionLost is reactor.HalfCloseListener.
+// ReadConnectionLost implements reactor.HalfCloseListener.
 func (h halfEnd) ReadConnectionLost() {
 	h.log.note("read lost")
 	h.happened("readlost")
 }
 
-// WriteConnectionLost is reactor.HalfCloseListener.
+// WriteConnectionLost implements reactor.HalfCloseListener.
 func (h halfEnd) WriteConnectionLost() {
 	h.log.note("write lost")
 	h.happened("writelost")
 }
 
-// ConnectionLost is reactor.Protocol.
+// ConnectionLost implements reactor.Protocol.
 func (e *end) ConnectionLost(err error) {
 	note := "lost"
 	if !e.hides("reason") {
@@ -120,7 +120,7 @@ func (e *end) ConnectionLost(err error) {
 
 func (e *end) hides(what string) bool { return slices.Contains(e.g.hidden, what) }
 
-// happened remembers an event and carries out what hooks say, each once.
+// happened notes an event and runs its hooks, each once for this end.
 func (e *end) happened(event string) {
 	if !slices.Contains(e.had, event) {
 		e.had = append(e.had, event)
@@ -134,7 +134,7 @@ func (e *end) happened(event string) {
 	}
 }
 
-// is tells whether an event has happened.
+// is tells whether the event of w has happened.
 func (e *end) is(w when) bool {
 	return slices.Contains(e.had, w.event) && e.got >= w.bytes
 }
@@ -146,16 +146,16 @@ func (e *end) try(what string, call func() error) {
 	}
 }
 
-// payload is what a write writes: text, or so many bytes of the pattern.
+// payload is what a write command writes: a text, or n bytes of the pattern.
 type payload struct {
 	text string
 	n    int
 }
 
-// patternLength is no power of two, so that a slice that is lost or doubled shows.
+// patternLength is not a power of two, so that a lost or repeated slice shows.
 const patternLength = 251
 
-// bytes are those of the payload. The pattern goes on from write to write.
+// bytes returns the bytes of the payload. The pattern continues from write to write.
 func (e *end) bytes(p payload) []byte {
 	if p.text != "" || p.n == 0 {
 		return []byte(p.text)
@@ -168,10 +168,10 @@ func (e *end) bytes(p payload) []byte {
 	return b
 }
 
-// eventLog is what happened to an end, in order.
+// eventLog holds what happened to an end, in order.
 type eventLog struct{ entries []entry }
 
-// entry is one thing that happened, or a run of data.
+// entry is one event, or consecutive pieces of data.
 type entry struct {
 	text string
 	n    int
@@ -184,14 +184,14 @@ const longestText = 60
 
 func (d *eventLog) note(text string) { d.entries = append(d.entries, entry{text: text}) }
 
-// once is note, unless that is noted already.
+// once notes text unless it was noted before.
 func (d *eventLog) once(text string) {
 	if !slices.ContainsFunc(d.entries, func(x entry) bool { return x.text == text }) {
 		d.note(text)
 	}
 }
 
-// data adds to the run of data that is at the end, or begins one.
+// data adds p to the last entry if that is data. Otherwise it begins a new entry.
 func (d *eventLog) data(p []byte) {
 	last := len(d.entries) - 1
 	if last < 0 || d.entries[last].sum == nil {
@@ -204,7 +204,7 @@ func (d *eventLog) data(p []byte) {
 	x.head = append(x.head, p[:min(len(p), longestText+1-len(x.head))]...)
 }
 
-// text is the eventLog as text.
+// text returns the log as text.
 func (d *eventLog) text() string {
 	var b strings.Builder
 	for _, x := range d.entries {
@@ -225,8 +225,8 @@ func printable(p []byte) bool {
 	return !slices.ContainsFunc(p, func(c byte) bool { return c < ' ' || c > '~' })
 }
 
-// errorName is the sentinel that err is, the more special first. An error of a
-// connection that should be ErrLost and is not is named with that.
+// errorName returns the name of the sentinel that err is. If there are several it is the
+// most special one. If err should be ErrLost too and is not, the name says so.
 func errorName(err error) string {
 	var panicked *reactor.PanicError
 	if errors.As(err, &panicked) {
@@ -247,7 +247,7 @@ func errorName(err error) string {
 type namedError struct {
 	err  error
 	name string
-	lost bool // of a connection it must be ErrLost too
+	lost bool // the error of a connection must be ErrLost too
 }
 
 func errorNames() []namedError {

@@ -20,42 +20,42 @@ const (
 	kindTimer
 )
 
-// String is the kind as errors name it.
+// String returns the kind as errors name it.
 func (k kind) String() string {
 	return [...]string{"nothing", "a port", "a dial", "a timer"}[k]
 }
 
-// command is one command of a script, checked.
+// command is one checked command of a script.
 type command struct {
 	line int
 	verb string
-	who  string // what it is about, if it is about one thing
+	who  string // the name it applies to, if there is one
 	run  func(p *play, self *end) error
 }
 
-// options are what listen and dial may be told.
+// options are the options of listen and dial.
 type options struct {
 	stream             reactor.StreamConfig
 	half, echo, refuse bool
 	timeout            time.Duration
 }
 
-// when is an event, and how many bytes must have come by then.
+// when is an event, and how many bytes must have been received by then.
 type when struct {
 	event string
 	bytes int
 }
 
-// Limits keep a script from asking for all memory, and errors short.
+// Limits on the arguments of a script. They keep it from using all memory.
 const (
 	maxBytes = 64 << 20
 	maxCount = 1000
 	maxTime  = 24 * time.Hour
 )
 
-// ParseScript checks a script: every command, its arguments, and that the names it
-// uses are names of something. The error tells the line, counted from one, and what
-// was expected there.
+// ParseScript parses a script. It checks every command, its arguments, and that each name
+// is declared as the right kind of thing. The error names the line, counted from one, and
+// says what was expected there.
 func ParseScript(text string) (*Script, error) {
 	s := &Script{names: map[string]kind{}}
 	p := &parser{script: s}
@@ -86,7 +86,7 @@ type word struct {
 	quoted bool
 }
 
-// split cuts a line into words; what is between quotes is one, and # begins a comment.
+// split cuts a line into words. A text in quotes is one word, and # begins a comment.
 func split(line string) (words []word, err error) {
 	for {
 		line = strings.TrimLeftFunc(line, unicode.IsSpace)
@@ -115,7 +115,8 @@ func split(line string) (words []word, err error) {
 	}
 }
 
-// parser reads the words of one line. After the first failure it only returns zero values.
+// parser reads the words of one line. After the first error its methods return zero
+// values.
 type parser struct {
 	script *Script
 	line   int
@@ -125,14 +126,14 @@ type parser struct {
 	uses   []use
 }
 
-// use is where a name stands.
+// use is one use of a name.
 type use struct {
 	line  int
 	name  string
 	kinds []kind
 }
 
-// check finds names that stand for nothing, or for something else.
+// check finds names that are not declared, or declared as another kind of thing.
 func (p *parser) check() error {
 	for _, u := range p.uses {
 		got := p.script.names[u.name]
@@ -148,7 +149,7 @@ func (p *parser) check() error {
 	return nil
 }
 
-// fail says what was expected in place of the first word left.
+// fail notes what was expected instead of the first word that is left.
 func (p *parser) fail(expected string) {
 	if p.err != nil {
 		return
@@ -163,7 +164,8 @@ func (p *parser) fail(expected string) {
 	}
 }
 
-// command reads a whole command; inside tells whether it stands behind another one.
+// command reads a command with its arguments. inside says that it is the argument of
+// another command.
 func (p *parser) command(inside bool) (c command) {
 	if len(p.words) == 0 || p.words[0].quoted {
 		p.fail("a command")
@@ -192,7 +194,7 @@ func (p *parser) command(inside bool) (c command) {
 	return c
 }
 
-// take takes the first word if it is ok.
+// take takes the first word if ok accepts it.
 func (p *parser) take(expected string, ok func(word) bool) string {
 	if p.err == nil && (len(p.words) == 0 || !ok(p.words[0])) {
 		p.fail(expected)
@@ -208,7 +210,7 @@ func (p *parser) take(expected string, ok func(word) bool) string {
 // more tells whether there is another argument.
 func (p *parser) more() bool { return p.err == nil && len(p.words) > 0 }
 
-// name takes the name of something, to be checked at the end.
+// name takes a name. check will look whether it is of one of these kinds.
 func (p *parser) name(kinds ...kind) string {
 	n := p.take("the name of "+kinds[0].String(), isName)
 	if p.err == nil {
@@ -234,10 +236,10 @@ func isName(w word) bool {
 	})
 }
 
-// specialTargets are where one can dial that is no port of the script.
+// specialTargets are the words that dial takes instead of a port.
 func specialTargets() []string { return []string{"refused", "silent", "unknown"} }
 
-// choice takes one of some words.
+// choice takes one of these words.
 func (p *parser) choice(choices ...string) string {
 	return p.take("one of "+strings.Join(choices, ", "), func(w word) bool {
 		return !w.quoted && slices.Contains(choices, w.text)
@@ -285,7 +287,7 @@ func (p *parser) payload() payload {
 	return payload{n: n}
 }
 
-// events are what wait and on may name, and what they are about.
+// events are the events that wait and on take.
 func events() []string {
 	return []string{
 		"built", "made", "data", "bytes", "readlost", "writelost", "lost", "dialled", "failed",
@@ -305,7 +307,7 @@ func (p *parser) when() when {
 	}
 }
 
-// options takes words to the end of the line.
+// options takes all words up to the end of the line.
 func (p *parser) options(allowed ...string) (o options) {
 	for p.more() {
 		option := ""
@@ -326,7 +328,7 @@ func (p *parser) options(allowed ...string) (o options) {
 	return o
 }
 
-// set sets an option, and tells whether the value is one.
+// set sets an option. It returns false if the value is not valid.
 func (o *options) set(option, value string) bool {
 	flags := map[string]*bool{"half": &o.half, "echo": &o.echo, "refuse": &o.refuse}
 	if f := flags[option]; f != nil {

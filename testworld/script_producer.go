@@ -2,12 +2,12 @@ package testworld
 
 import "github.com/whorl-go/whorl/reactor"
 
-// producer is a source of the pattern on an end of a script. It notes when it is
-// asked for something that the marks do not explain.
+// producer writes the pattern on an end of a script. It notes calls that the water marks
+// do not explain.
 type producer struct {
 	e       *end
 	pull    bool
-	posted  bool // the next piece, if it pulls
+	posted  bool // pull: the next piece is posted
 	left    int
 	piece   int
 	held    bool
@@ -16,7 +16,7 @@ type producer struct {
 
 var _ reactor.Producer = (*producer)(nil)
 
-// register makes it the producer of its end, and begins.
+// register registers it with its end, and begins to write.
 func (w *producer) register() {
 	refused := false
 	w.e.try("producer", func() error {
@@ -29,8 +29,7 @@ func (w *producer) register() {
 	}
 }
 
-// produce writes until it is held back; one that is pulled writes one piece, and the
-// next when the loop comes round.
+// produce writes until it is paused. A pull producer writes one piece and posts the next.
 func (w *producer) produce() {
 	for !w.held && !w.stopped && w.left > 0 {
 		n := min(w.piece, w.left)
@@ -53,14 +52,14 @@ func (w *producer) produce() {
 	}
 }
 
-// note notes something once: how often a producer is paused is not promised.
+// note notes something once: no promise says how often a producer is paused.
 func (w *producer) note(what string) {
 	if !w.e.hides("producing") {
 		w.e.produced.once(what)
 	}
 }
 
-// PauseProducing is reactor.Producer.
+// PauseProducing implements reactor.Producer.
 func (w *producer) PauseProducing() {
 	switch {
 	case w.stopped:
@@ -73,7 +72,7 @@ func (w *producer) PauseProducing() {
 	w.e.happened("paused")
 }
 
-// ResumeProducing is reactor.Producer.
+// ResumeProducing implements reactor.Producer.
 func (w *producer) ResumeProducing() {
 	switch {
 	case w.stopped:
@@ -89,7 +88,7 @@ func (w *producer) ResumeProducing() {
 	}
 }
 
-// StopProducing is reactor.Producer.
+// StopProducing implements reactor.Producer.
 func (w *producer) StopProducing() {
 	if w.stopped {
 		w.note("stopped after the end")

@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// verb is one command of the language. parse takes its arguments and returns what
-// it is about and how to carry it out.
+// verb is one command of the language. parse takes its arguments. It returns the name
+// that the command applies to, and a function that runs it.
 type verb struct {
 	name, usage string
 	where       position
 	parse       func(*parser) (who string, run func(*play, *end) error)
 }
 
-// position is where a command may stand.
+// position says where in a script a command is allowed.
 type position uint8
 
 const (
 	anywhere    position = iota
-	onlyOutside          // not in a callback, for it turns the loop or declares a name
+	onlyOutside          // not in a callback: it turns the loop or declares a name
 	onlyInside           // only in a callback
 )
 
-// verbs are all commands.
+// verbs lists all commands.
 func verbs() []verb {
 	return []verb{
 		{"listen", "NAME [half] [echo] [refuse] [high=N] [low=N] [max=N]", onlyOutside, parseListen},
@@ -108,7 +108,7 @@ func isSpecialTarget(w word) bool {
 	return false
 }
 
-// onStream is the parse of a command that calls one method of a transport.
+// onStream returns the parse function of a command that calls one method of a transport.
 func onStream(call func(*end)) func(*parser) (string, func(*play, *end) error) {
 	return func(p *parser) (string, func(*play, *end) error) {
 		name := p.name(kindDial, kindPort)
@@ -149,7 +149,8 @@ func parseWritev(p *parser) (string, func(*play, *end) error) {
 	}
 }
 
-// counted turns the result of a write that must take so many bytes into an error.
+// counted returns a function for the results of a write that must take want bytes. It
+// returns an error if the write took fewer.
 func counted(want int) func(int, error) error {
 	return func(n int, err error) error {
 		if err == nil && n != want {
@@ -299,8 +300,8 @@ func parseWait(p *parser) (string, func(*play, *end) error) {
 	}
 }
 
-// have tells to how many ends of g the event has happened, and to how many it must: to count,
-// or to all there are and at least one.
+// have returns to how many ends of g the event has happened, and to how many it must: to
+// count, or if that is 0 to all there are, at least one.
 func (g *group) have(w when, count int) (n, want int) {
 	ends := g.ends
 	if w.event == "freed" {

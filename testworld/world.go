@@ -12,13 +12,16 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// Limit is how long Until turns before it gives up, by the reactor's clock.
+// Limit is how long Until, a Peer or a Script waits before it fails, by the kernel's
+// clock.
 const Limit = 30 * time.Second
 
-// World is a kind of place where reactors live. The zero World is not one; get
-// them from [Worlds], [Native] or [Chunked]. All kernels of one World reach each
-// other: those of a native one over the loopback of this machine, those of the
-// simulated one on the host "localhost" of one network, which each walk makes anew.
+// World is an environment for reactors: a kind of kernel, and what its kernels connect
+// to. The zero World is not valid; [Worlds], [Native] and [Chunked] return Worlds.
+//
+// All kernels of one World reach each other. Those of a native one use the loopback of
+// this machine. Those of the simulated one are on the host "localhost" of one network;
+// each walk over the worlds makes a new network.
 type World struct {
 	name  string
 	chunk int
@@ -27,9 +30,9 @@ type World struct {
 	peers *peerKernels
 }
 
-// Worlds walks every kernel that works on this machine, and then the simulated one,
-// "sim". What holds only where there are real descriptors, signals or other programs
-// is for [Native].
+// Worlds iterates over every kernel that works on this machine, and then the simulated
+// one, "sim". A test that needs real descriptors, signals or other programs uses
+// [Native].
 func Worlds() iter.Seq2[string, World] {
 	return func(yield func(string, World) bool) {
 		for name, w := range Native() {
@@ -42,7 +45,7 @@ func Worlds() iter.Seq2[string, World] {
 	}
 }
 
-// Native walks every kernel of Worlds but the simulated one.
+// Native iterates over the kernels of Worlds, without the simulated one.
 func Native() iter.Seq2[string, World] {
 	return func(yield func(string, World) bool) {
 		for _, name := range native.Names() {
@@ -55,25 +58,26 @@ func Native() iter.Seq2[string, World] {
 	}
 }
 
-// simulated is a world on a network of its own. The chunk size is also the seed, so
-// that the worlds of Chunked differ in what is left to chance.
+// simulated returns a world on a new network. The chunk size is also the seed, so that
+// the worlds of Chunked differ in their random choices.
 func simulated(chunk int) World {
 	n := sim.New(uint64(1 + chunk))
 	n.Options.Chunk, n.Idle = chunk, idlePause
-	n.Config.ReadBuffer = 16 << 10 // the host's own reactor is not what tests are about
+	n.Config.ReadBuffer = 16 << 10 // no test uses the host's own reactor
 	return World{name: "sim", chunk: chunk, net: n, peers: new(peerKernels), open: func() (kernel.Kernel, error) { return n.Kernel(), nil }}
 }
 
-// idlePause is for goroutines outside of a simulated world, such as a reactor's pool:
-// without it, time would have jumped far ahead before they had done anything.
+// idlePause lets goroutines outside of a simulated world run, such as those of a
+// reactor's pool. Without it simulated time would be far ahead before they had done
+// anything.
 func idlePause() { time.Sleep(100 * time.Microsecond) }
 
-// ChunkSizes are the most bytes that one read or write moves, in the worlds of
-// Chunked: every way of cutting a stream that has ever found a defect. Zero is no
+// ChunkSizes are the most bytes that one read or write moves, in the worlds of Chunked.
+// Every way of cutting a stream that has ever found a defect is among them. Zero means no
 // limit.
 func ChunkSizes() []int { return []int{1, 2, 3, 7, 0} }
 
-// Chunked walks every kernel for every one of ChunkSizes.
+// Chunked iterates over every kernel of Worlds, with each of ChunkSizes.
 func Chunked() iter.Seq2[string, World] {
 	return func(yield func(string, World) bool) {
 		for name, w := range Worlds() {
@@ -94,19 +98,20 @@ func Chunked() iter.Seq2[string, World] {
 // Name is the kernel's name.
 func (w World) Name() string { return w.name }
 
-// Chunk is the most bytes that one read or write moves here; 0 is no limit.
+// Chunk is the most bytes that one read or write moves in this world. Zero means no
+// limit.
 func (w World) Chunk() int { return w.chunk }
 
-// Simulated tells whether time, network and chance of this world are simulated. Time
-// then passes only while a kernel waits, and jumps.
+// Simulated tells whether time, network and chance of this world are simulated. Then time
+// passes only while a kernel waits, and it jumps.
 func (w World) Simulated() bool { return w.net != nil }
 
-// Net is the network of a simulated world, on which faults can be set; nil for the
-// others.
+// Net is the network of a simulated world, on which faults can be set. It is nil for a
+// native world.
 func (w World) Net() *sim.Net { return w.net }
 
-// Open opens a kernel of this world, which the caller, or a reactor made of it,
-// closes.
+// Open opens a kernel of this world, and fails the test if it cannot. The caller closes
+// it, or a reactor made on it does.
 func (w World) Open(t testing.TB) kernel.Kernel {
 	t.Helper()
 	k, err := w.open()
@@ -119,15 +124,15 @@ func (w World) Open(t testing.TB) kernel.Kernel {
 	return k
 }
 
-// New makes a reactor of this world. When the test ends it is closed, and the
-// test fails if connections, ports or descriptors were still there after that. A
-// panic in a callback fails the test, unless c.Panicked is set.
+// New makes a reactor on a new kernel of this world. When the test ends the reactor is
+// closed. The test fails if connections, ports or descriptors are left then. A panic in a
+// callback fails the test, unless c.Panicked is set.
 func (w World) New(t testing.TB, c reactor.Config) *reactor.Reactor {
 	t.Helper()
 	return New(t, w.Open(t), c)
 }
 
-// New is World.New on a kernel of one's own.
+// New is like World.New, with a kernel of the caller.
 func New(t testing.TB, k kernel.Kernel, c reactor.Config) *reactor.Reactor {
 	t.Helper()
 	if c.Panicked == nil {
@@ -143,9 +148,9 @@ func New(t testing.TB, k kernel.Kernel, c reactor.Config) *reactor.Reactor {
 	return r
 }
 
-// Until turns the reactors until done, and fails the test when that takes longer
-// than Limit. It is for reactors that are not in Run. In a simulated world it goes on
-// by a millisecond at a time, so that done may also depend on goroutines outside.
+// Until turns the reactors until done returns true, and fails the test if that takes
+// longer than Limit. The reactors must not be in Run. In a simulated world it advances by
+// at most a millisecond at a time, so that done may depend on other goroutines too.
 func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 	t.Helper()
 	end := rs[0].Now() + Limit
@@ -171,13 +176,13 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 	}
 }
 
-// step is how far things go on before somebody looks again.
+// step is the longest time that passes before a condition is looked at again.
 const step = time.Millisecond
 
-// isSimulated tells whether k, or the kernel below it, is simulated.
+// isSimulated tells whether the innermost kernel below k is simulated.
 func isSimulated(k kernel.Kernel) bool { return kernel.NameOf(kernel.Base(k)) == "sim" }
 
-// Turns turns r n times without waiting.
+// Turns makes n turns of r without waiting.
 func Turns(t testing.TB, r *reactor.Reactor, n int) {
 	t.Helper()
 	for range n {

@@ -2,8 +2,8 @@ package testworld
 
 import "github.com/whorl-go/whorl/kernel"
 
-// Wrapped is w with a wrapper around each of its kernels, and around each conn and
-// listener. The wrappers do nothing but have Unwrap: whatever works in w works in Wrapped.
+// Wrapped returns w with a wrapper around each kernel, conn and listener. The wrappers do
+// nothing but have Unwrap. So everything that works in w must work in Wrapped.
 func (w World) Wrapped() World {
 	open := w.open
 	w.open = func() (kernel.Kernel, error) {
@@ -18,7 +18,7 @@ func (w World) Wrapped() World {
 
 type wrappedKernel struct{ kernel.Kernel }
 
-// Unwrap is the kernel inside.
+// Unwrap returns the kernel inside.
 func (k *wrappedKernel) Unwrap() kernel.Kernel { return k.Kernel }
 
 func (k *wrappedKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
@@ -45,7 +45,7 @@ func (k *wrappedKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error
 
 type wrappedConn struct{ kernel.Conn }
 
-// Unwrap is the conn inside.
+// Unwrap returns the conn inside.
 func (c *wrappedConn) Unwrap() kernel.Conn { return c.Conn }
 
 func wrapConn(c kernel.Conn, err error) (kernel.Conn, error) {
@@ -57,7 +57,7 @@ func wrapConn(c kernel.Conn, err error) (kernel.Conn, error) {
 
 type wrappedListener struct{ kernel.Listener }
 
-// Unwrap is the listener inside.
+// Unwrap returns the listener inside.
 func (l *wrappedListener) Unwrap() kernel.Listener { return l.Listener }
 
 func (l *wrappedListener) Accept() (kernel.Conn, error) { return wrapConn(l.Listener.Accept()) }
