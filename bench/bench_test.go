@@ -58,13 +58,13 @@ func TestQuantileBetweenNeighbours(t *testing.T) {
 	}
 }
 
-// A ratio is formed within a set: a machine that gets twice as fast between two
-// sets changes none.
+// A ratio is computed within a set. So a machine that gets twice as fast between two sets
+// changes no ratio.
 func TestRatiosWithinSets(t *testing.T) {
 	r := result{Sets: []set{
 		{"a": {PerCPU: 120}, "net": {PerCPU: 100}},
 		{"a": {PerCPU: 240}, "net": {PerCPU: 200}},
-		{"a": {PerCPU: 999}}, // net had nothing to show
+		{"a": {PerCPU: 999}}, // net was not measured
 	}}
 	got := r.ratios("a", "net")
 	if len(got) != 2 || got[0] != 1.2 || got[1] != 1.2 {
@@ -111,7 +111,7 @@ func TestChoices(t *testing.T) {
 	}
 }
 
-// Each beat that a stall has kept counts, with how late it was.
+// A stall counts once for each beat in it, with how late that beat was.
 func TestLateness(t *testing.T) {
 	var l lateness
 	at := time.Unix(1000, 0)

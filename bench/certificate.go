@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// serverTLS is what all servers with TLS are given: a certificate of their own, with a
-// key of P-256, and else crypto/tls's choices.
+// serverTLS returns the configuration of all servers with TLS: a certificate of their own
+// with a P-256 key, and the defaults of crypto/tls.
 func serverTLS() (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

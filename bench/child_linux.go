@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// child is a process of this same program, spoken to in lines. It ends when its
-// standard input does.
+// child is another process of this program. It is controlled by lines on its standard
+// input, and ends when that is closed.
 type child struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -27,11 +27,12 @@ type child struct {
 	ended  sync.Once
 }
 
-// startChild runs exe with args on cpus; no cpus: on any.
+// startChild runs exe with args on cpus, or on any CPU if there are none.
 func startChild(exe string, cpus []int, args ...string) (*child, error) {
 	c := &child{cmd: exec.Command(exe, args...), lines: make(chan []byte, 1)}
 	c.cmd.Stderr = &c.stderr
-	// A group of its own: Ctrl-C is for the runner, which then ends the children.
+	// Its own process group, so that Ctrl-C interrupts only the runner. The runner ends
+	// its children.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
@@ -54,8 +55,8 @@ func startChild(exe string, cpus []int, args ...string) (*child, error) {
 	return c, nil
 }
 
-// pinned calls start on a thread that may run on cpus only. What start forks
-// inherits that, and its Go runtime then makes GOMAXPROCS of it.
+// pinned calls start on a thread that may run on cpus only. A process that start forks
+// inherits that, and its Go runtime sets GOMAXPROCS accordingly.
 func pinned(cpus []int, start func() error) error {
 	if len(cpus) == 0 {
 		return start()
@@ -78,7 +79,8 @@ func pinned(cpus []int, start func() error) error {
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
-// ask sends a line, unless it is empty, and decodes the next one into answer.
+// ask sends a line, unless it is empty, and decodes the next line of the child into
+// answer. It waits at most limit.
 func (c *child) ask(ctx context.Context, line string, limit time.Duration, answer any) error {
 	if line != "" {
 		if _, err := io.WriteString(c.in, line+"\n"); err != nil {
@@ -94,19 +96,20 @@ func (c *child) ask(ctx context.Context, line string, limit time.Duration, answe
 		}
 		return json.Unmarshal(b, answer)
 	case <-expired.C:
-		return fmt.Errorf("no answer in %v, last words: %s", limit, c.stderr.String())
+		return fmt.Errorf("no answer in %v; standard error ends with: %s", limit, c.stderr.String())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// exitError is how a process ended that should not have, and its last words.
+// exitError waits for a process that ended unexpectedly. It returns how it ended, with
+// the end of its standard error.
 func (c *child) exitError() error {
-	c.stop() // it may still be saying them
-	return fmt.Errorf("ended with %v, last words: %s", c.cmd.ProcessState, c.stderr.String())
+	c.stop() // it may still be writing to standard error
+	return fmt.Errorf("ended with %v; standard error ends with: %s", c.cmd.ProcessState, c.stderr.String())
 }
 
-// died is the exitError of a process that ends within a moment, else nil.
+// died returns the exitError of a process that ends within a moment, or nil.
 func (c *child) died() error {
 	moment := time.NewTimer(100 * time.Millisecond)
 	defer moment.Stop()
@@ -120,8 +123,8 @@ func (c *child) died() error {
 	return nil
 }
 
-// stop ends the process, kindly at first, and waits for its end. A second call
-// does nothing.
+// stop closes the standard input of the process and waits for its end. After three
+// seconds it kills the process. A second call does nothing.
 func (c *child) stop() {
 	if c == nil {
 		return
@@ -136,7 +139,7 @@ func (c *child) stop() {
 	})
 }
 
-// tail keeps the end of what a process says on its standard error.
+// tail keeps the last bytes of what a process writes to its standard error.
 type tail struct {
 	mu   sync.Mutex
 	text []byte

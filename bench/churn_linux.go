@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// churnLoad connects, has one message echoed, closes, and begins again, on a
-// number of connections at a time.
+// churnLoad keeps a number of slots busy. Each slot connects, has one message echoed,
+// closes, and begins again.
 type churnLoad struct {
 	base
 	slots []churnSlot
@@ -44,7 +44,7 @@ func (l *churnLoad) slice(warm, measure time.Duration) (answer, error) {
 	return l.span.result, nil
 }
 
-// work goes on until the slice is over and no connection is left.
+// work handles events until the slice is over and no connection is left.
 func (l *churnLoad) work() error {
 	for l.span.sending() || l.alive > 0 {
 		if err := l.span.step(l.now()); err != nil {
@@ -63,7 +63,7 @@ func (l *churnLoad) work() error {
 	return nil
 }
 
-// restart has slot i make a connection.
+// restart makes a new connection in slot i.
 func (l *churnLoad) restart(i int) error {
 	began := l.now()
 	if err := l.prepare(i); err != nil {
@@ -79,8 +79,8 @@ func (l *churnLoad) prepare(i int) error {
 	return err
 }
 
-// start connects what was prepared. If it is connected at once, so is the message
-// sent.
+// start connects slot i, which prepare has set up. If it is connected at once, it sends
+// the message too.
 func (l *churnLoad) start(i int, began time.Duration) error {
 	s := &l.slots[i]
 	s.began = began

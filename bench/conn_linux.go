@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// conn is a connection to the server, of any kind of load. Its socket never blocks.
-// It must not move once it has begun.
+// conn is a connection to the server. All kinds of load use it. Its socket does not
+// block. It must not be copied once begin was called.
 type conn struct {
 	fd      int
 	origin  int64 // where in the pattern its bytes begin
 	secure  *session
-	armed   uint32 // what epoll watches for, 0 if nothing
-	drained bool   // nothing is to be read until epoll says so
+	armed   uint32 // what epoll watches it for, 0 if nothing
+	drained bool   // there is nothing to read until epoll reports it
 	blocked bool   // the socket took no more, or is not connected yet
 }
 
@@ -31,15 +31,15 @@ var (
 
 const lanes = 32
 
-// begin makes c, the number-th connection. It is bound to one of some loopback
-// addresses, so that connections of the past do not use up the ports.
+// begin opens c, which is connection number number. It binds c to one of several loopback
+// addresses, so that old connections do not use up the ports.
 func (b *base) begin(c *conn, number int64) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
 	*c = conn{fd: fd, origin: originOf(number)}
-	// The port is chosen by connect, where it need only be free towards the server.
+	// Let connect choose the port: then it need only be free towards the server.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err == nil {
 		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + number%lanes)}}
 		if err := unix.Bind(fd, &from); err != nil {
@@ -57,8 +57,8 @@ func (b *base) begin(c *conn, number int64) error {
 	return nil
 }
 
-// connect connects c. On loopback that is usually done when it returns; else writing
-// is errAgain at first.
+// connect connects c. On loopback that is usually done when it returns. Otherwise write
+// returns errAgain at first.
 func (b *base) connect(c *conn) error {
 	if err := unix.Connect(c.fd, &b.to); err != nil && err != unix.EINPROGRESS {
 		return os.NewSyscallError("connect", err)
@@ -66,7 +66,7 @@ func (b *base) connect(c *conn) error {
 	return nil
 }
 
-// dial makes c and waits until it can be used.
+// dial opens c, connects it, and waits until it can be used.
 func (b *base) dial(c *conn, number int64) error {
 	err := b.begin(c, number)
 	if err == nil {
@@ -84,7 +84,8 @@ func (b *base) dial(c *conn, number int64) error {
 	return nil
 }
 
-// ready tells whether c is connected and, with TLS, protected; errAgain if not yet.
+// ready returns nil if c is connected and, with TLS, the handshake is done. Until then it
+// returns errAgain.
 func (c *conn) ready() error {
 	if _, err := unix.Getpeername(c.fd); err == unix.ENOTCONN {
 		code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
@@ -103,7 +104,7 @@ func (c *conn) ready() error {
 	return nil
 }
 
-// await waits until there is something to do for c, without epoll.
+// await waits, without epoll, until something can be done on c.
 func (b *base) await(c *conn) error {
 	p := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
 	if c.blocked {
@@ -121,7 +122,7 @@ func (b *base) await(c *conn) error {
 	return c.woken(uint32(p[0].Revents))
 }
 
-// arm has epoll watch c for what can be done next; index is what it will call it.
+// arm makes epoll watch c for what it needs next. Its events carry index.
 func (b *base) arm(c *conn, index int) error {
 	events := uint32(unix.EPOLLIN)
 	if c.blocked {
@@ -138,7 +139,7 @@ func (b *base) arm(c *conn, index int) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(b.ep, op, c.fd, &unix.EpollEvent{Events: events, Fd: int32(index)}))
 }
 
-// woken notes what epoll or poll says about c. Their numbers are the same.
+// woken notes the events that epoll or poll reported for c. Both use the same numbers.
 func (c *conn) woken(events uint32) error {
 	c.drained = false
 	if events&unix.EPOLLOUT == 0 {
@@ -151,8 +152,9 @@ func (c *conn) woken(events uint32) error {
 	return nil
 }
 
-// read is errAgain when all was read that there is, and errEnded at the end. After a
-// wake-up it is called until it is errAgain: TLS may hold more than the socket does.
+// read returns errAgain if there is nothing more to read now, and errEnded at the end.
+// After an event, call it until it returns errAgain: TLS may hold more than the socket
+// does.
 func (c *conn) read(p []byte) (int, error) {
 	if c.secure != nil {
 		return c.secure.read(p)
@@ -160,7 +162,7 @@ func (c *conn) read(p []byte) (int, error) {
 	return c.receive(p)
 }
 
-// write is errAgain when nothing is taken now.
+// write returns errAgain if nothing is taken now.
 func (c *conn) write(p []byte) (int, error) {
 	if c.secure != nil {
 		return c.secure.write(p)
@@ -175,8 +177,8 @@ func (c *conn) close() {
 	unix.Close(c.fd)
 }
 
-// receive reads from the socket, which is not asked again once it gave less than it
-// could.
+// receive reads from the socket. If a read gave less than it could, receive does not ask
+// again until the next event.
 func (c *conn) receive(p []byte) (int, error) {
 	if c.drained {
 		return 0, errAgain
@@ -213,11 +215,11 @@ func (c *conn) transmit(p []byte) (int, error) {
 	return n, nil
 }
 
-// message is what c sends first.
+// message returns the first message of c.
 func (b *base) message(c *conn) []byte { return b.pattern[c.origin : c.origin+int64(b.Size)] }
 
-// gather reads what there is of the echo of message, of which got bytes have come, and
-// returns how many have now.
+// gather reads the echo of message as far as it has come. got is how many bytes came
+// before; it returns how many have come now.
 func (b *base) gather(c *conn, got int) (int, error) {
 	message := b.message(c)
 	for {
@@ -238,8 +240,8 @@ func (b *base) gather(c *conn, got int) (int, error) {
 	}
 }
 
-// read and write do not tell the scheduler: the sockets never block, and the
-// generator must cost less than any server.
+// read makes its system call without telling the scheduler, and so does write: the
+// sockets do not block, and the generator must cost less than any server.
 func read(fd int, p []byte) (int, unix.Errno) {
 	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
 	return int(n), e

@@ -9,22 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echoLoad keeps a number of messages on their way on each of its connections.
+// echoLoad keeps a number of messages outstanding on each of its connections.
 type echoLoad struct {
 	base
 	conns   []echoConn
-	pending int // messages on their way
+	pending int // messages outstanding
 }
 
-// echoConn is one connection. Its stream is the pattern from origin on, over and
-// over; the counts are of bytes since it was made.
+// echoConn is one connection. Its stream repeats the pattern, beginning at origin. The
+// counts are of bytes since it was made.
 type echoConn struct {
 	conn
 	wanted   int64 // to be sent
 	sent     int64
 	received int64
 	whole    int64           // messages received
-	stamps   []time.Duration // when each message on its way was sent, a ring
+	stamps   []time.Duration // when each outstanding message was sent; a ring
 }
 
 func (l *echoLoad) open() error {
@@ -43,7 +43,8 @@ func (l *echoLoad) open() error {
 	return nil
 }
 
-// pause gives the server time to accept: a full queue would cost a second.
+// pause gives the server time to accept. If its queue were full, connecting would take a
+// second.
 func pause(i int) {
 	if i%64 == 63 {
 		time.Sleep(2 * time.Millisecond)
@@ -66,7 +67,7 @@ func (l *echoLoad) slice(warm, measure time.Duration) (answer, error) {
 	}
 	for l.span.sending() || l.pending > 0 {
 		if err := l.span.step(l.now()); err != nil {
-			return answer{}, fmt.Errorf("%w, %d messages on their way", err, l.pending)
+			return answer{}, fmt.Errorf("%w, %d messages outstanding", err, l.pending)
 		}
 		ready, err := l.wait()
 		if err != nil {
@@ -106,7 +107,8 @@ func (l *echoLoad) handle(ev *unix.EpollEvent) error {
 	}
 }
 
-// received checks what came back and sends as many messages as are whole.
+// received checks the bytes that came back. For each message that is complete it sends
+// another one.
 func (l *echoLoad) received(i int, p []byte) error {
 	c := &l.conns[i]
 	at := (c.origin + c.received) % period
@@ -133,7 +135,7 @@ func (l *echoLoad) received(i int, p []byte) error {
 	return l.send(i, count)
 }
 
-// send adds count messages to what connection i is to send.
+// send sends count more messages on connection i.
 func (l *echoLoad) send(i, count int) error {
 	l.conns[i].wanted += int64(count * l.Size)
 	l.pending += count

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// histogram counts durations in classes of growing width: 64 to each power of
-// two, so a quantile is off by 1.6 % at most. Adding to it allocates nothing.
+// histogram counts durations in classes of growing width. Each power of two has 64
+// classes, so a quantile is off by 1.6 % at most. Adding a duration allocates nothing.
 type histogram struct {
 	counts [64 * classes]uint32
 	total  int64
@@ -24,8 +24,8 @@ func (h *histogram) add(d time.Duration) {
 
 func (h *histogram) reset() { *h = histogram{} }
 
-// classOf numbers the class of n nanoseconds: the power of two, and then the
-// six bits below its highest.
+// classOf returns the number of the class of n nanoseconds. It is made of the power of
+// two and the six bits below the highest one.
 func classOf(n uint64) int {
 	if n < classes {
 		return int(n)
@@ -34,7 +34,7 @@ func classOf(n uint64) int {
 	return shift<<classBits + int(n>>shift)
 }
 
-// middle is the middle of a class, in nanoseconds.
+// middle returns the middle of a class, in nanoseconds.
 func middle(class int) float64 {
 	if class < 2*classes {
 		return float64(class)
@@ -44,8 +44,8 @@ func middle(class int) float64 {
 	return float64(low) + float64(uint64(1)<<shift)/2
 }
 
-// quantile is the duration that a share q of all did not exceed, in
-// microseconds; 0 if there are none.
+// quantile returns the duration that a share q of all durations did not exceed, in
+// microseconds. It is 0 if there are none.
 func (h *histogram) quantile(q float64) float64 {
 	if h.total == 0 {
 		return 0

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// idleLoad holds connections, and uses them when told to.
+// idleLoad holds connections that do nothing until touch uses them.
 type idleLoad struct {
 	base
 	conns []conn
@@ -26,7 +26,7 @@ func (l *idleLoad) slice(_, _ time.Duration) (answer, error) {
 	return answer{}, errors.ErrUnsupported
 }
 
-// touch sends a message on each connection and waits for it, one after the other.
+// touch sends a message on each connection, one after the other, and waits for its echo.
 func (l *idleLoad) touch() error {
 	for i := range l.conns {
 		if err := l.exchange(&l.conns[i]); err != nil {

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// idle measures the memory that connections cost a server that was just
-// started: what a server once had it may keep, so each measurement takes a new
-// process.
+// idle measures how much memory connections cost a server. A server may keep memory that
+// it once had. So each measurement takes a new process.
 func (r *runner) idle(ctx context.Context, w *workload, servers []choice, res *result) error {
 	for round := range r.idleRounds {
 		for i := range servers {
@@ -30,7 +29,7 @@ func (r *runner) idle(ctx context.Context, w *workload, servers []choice, res *r
 	return nil
 }
 
-// idleState is a server at one moment.
+// idleState is the memory and CPU time of a server at one moment.
 type idleState struct {
 	resident int64
 	cpu      time.Duration
@@ -84,9 +83,9 @@ func (r *runner) idleOnce(ctx context.Context, s choice, w *workload, res *resul
 	}, nil
 }
 
-// bare is the resident memory of a server without connections, when the runtime has given
-// back what is free. It takes a process of its own: the one that is measured would
-// have that memory to fetch again.
+// bare returns the resident memory of a server without connections, after the runtime has
+// given back free memory. It takes a process of its own. A process that had given memory
+// back would have to fetch it again when it is measured.
 func (r *runner) bare(ctx context.Context, s choice, w *workload) (int64, error) {
 	p, err := r.start(ctx, s, w)
 	if err != nil {
@@ -96,7 +95,8 @@ func (r *runner) bare(ctx context.Context, s choice, w *workload) (int64, error)
 	return p.freed(ctx)
 }
 
-// freed has the server's runtime give back what is free, and is the resident memory then.
+// freed makes the server's runtime give back free memory. It returns the resident memory
+// then.
 func (p *pair) freed(ctx context.Context) (int64, error) {
 	var m memory
 	if err := p.server.ask(ctx, "free", 10*time.Second, &m); err != nil {
@@ -105,7 +105,8 @@ func (p *pair) freed(ctx context.Context) (int64, error) {
 	return residentBytes(p.server.pid())
 }
 
-// settled waits for rest, and then until process pid does nothing any more, and looks at it.
+// settled waits for rest, and then until process pid uses no more CPU time. It returns
+// the state of the process then.
 func settled(ctx context.Context, pid int, rest time.Duration) (idleState, error) {
 	const (
 		look  = 30 * time.Millisecond

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// beat is how often a loop that is watched is to be called.
+// beat is the interval at which a watched loop is to call.
 const beat = time.Millisecond
 
-// lateness watches how late a loop makes the calls that are due on every beat. One that
-// a long stall has kept counts for each beat that it missed, so that quantiles are of
+// lateness measures how late a loop makes calls that are due on every beat. A call that a
+// stall has delayed counts once for each beat that it missed. So the quantiles are of
 // time, not of calls.
 type lateness struct {
 	mu    sync.Mutex
@@ -18,7 +18,7 @@ type lateness struct {
 	all   histogram
 }
 
-// called is for the loop to call, and returns when next.
+// called notes a call of the loop at now. It returns the time until the next call.
 func (l *lateness) called(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -33,13 +33,13 @@ func (l *lateness) called(now time.Time) time.Duration {
 	return l.due.Sub(now)
 }
 
-// stall is what was seen, in microseconds.
+// stall is a summary of how late calls were, in microseconds.
 type stall struct {
-	Beats         int64 // seen; 0: the server has nothing that could be late
+	Beats         int64 // how many; 0 if the server has no loop
 	P50, P99, Max float64
 }
 
-// take returns what was seen since the last time.
+// take returns the summary since the last take.
 func (l *lateness) take() stall {
 	l.mu.Lock()
 	defer l.mu.Unlock()

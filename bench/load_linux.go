@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// order is what a load generator is told when it starts.
+// order holds the parameters of a load generator.
 type order struct {
 	Addr        string // of the server
 	PID         int    // of the server
@@ -24,20 +24,20 @@ type order struct {
 	Conns       int
 	Size        int // bytes of a message
 	Outstanding int
-	Timeout     time.Duration // nothing coming back for so long is a failure
-	Spin        bool          // poll without waiting: we have a CPU of our own
+	Timeout     time.Duration // it is a failure if nothing comes back for so long
+	Spin        bool          // poll without waiting: the generator has its own CPU
 	TLS         bool
 	Resume      bool // sessions, with TLS
 }
 
-// command is what it is told then, one a line.
+// command is one line that a load generator reads.
 type command struct {
 	Do      string // "slice", or for idle connections "open", "touch"
 	Warm    time.Duration
 	Measure time.Duration
 }
 
-// answer is what it says to each command, and first when it is ready.
+// answer is what a load generator writes after each command, and once when it is ready.
 type answer struct {
 	Error    string `json:",omitempty"`
 	Messages int64
@@ -48,15 +48,15 @@ type answer struct {
 
 // generator is one kind of load on one server.
 type generator interface {
-	// open is called once and first.
+	// open is called first, and once.
 	open() error
-	// slice loads the server for a while and leaves it quiet.
+	// slice loads the server for a while. At the end nothing is outstanding.
 	slice(warm, measure time.Duration) (answer, error)
 	// touch uses every connection once.
 	touch() error
 }
 
-// load is the life of a load generator process. It ends with in.
+// load runs a load generator process until in ends.
 func load(spec string, in io.Reader, out io.Writer) error {
 	var o order
 	if err := json.Unmarshal([]byte(spec), &o); err != nil {
@@ -64,7 +64,7 @@ func load(spec string, in io.Reader, out io.Writer) error {
 	}
 	raiseFileLimit()
 	if !o.TLS {
-		debug.SetGCPercent(-1) // there is next to no garbage, and no pause is wanted
+		debug.SetGCPercent(-1) // there is hardly any garbage, and a pause would disturb
 	}
 	g, err := newGenerator(o)
 	if err != nil {
@@ -128,7 +128,7 @@ func newGenerator(o order) (generator, error) {
 	return nil, fmt.Errorf("unknown kind of load %q", o.Kind)
 }
 
-// base is what all generators have.
+// base is embedded in all generators.
 type base struct {
 	order
 	to      unix.SockaddrInet4
@@ -146,12 +146,12 @@ const maxChunk = 256 << 10 // bytes of one read or write
 // now is the time since the generator began.
 func (b *base) now() time.Duration { return time.Since(b.start) }
 
-// period is the length of the byte sequence that is sent over and over. It is
-// prime, so that no message size divides it.
+// period is the length of the byte sequence that is sent over and over. It is prime, so
+// that no message size divides it.
 const period = 49999
 
-// newPattern is the sequence, so often that a chunk may begin anywhere in its
-// first period.
+// newPattern returns the sequence, repeated so often that a chunk may begin anywhere in
+// the first period.
 func newPattern() []byte {
 	p := make([]byte, period+maxChunk)
 	r := rand.New(rand.NewPCG(7, 11))
@@ -163,11 +163,11 @@ func newPattern() []byte {
 	return p
 }
 
-// originOf is where in the pattern connection number n begins, so that bytes of
-// another connection are noticed.
+// originOf returns where in the pattern connection number n begins. It differs between
+// connections, so that bytes of another connection are noticed.
 func originOf(n int64) int64 { return n * 12347 % period }
 
-// wait returns what is ready; nothing, if nothing is.
+// wait returns the events that are ready, or none.
 func (b *base) wait() ([]unix.EpollEvent, error) {
 	if b.Spin {
 		n, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(b.ep), uintptr(unsafe.Pointer(&b.events[0])), uintptr(len(b.events)), 0, 0, 0)

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// TestMain lets the test binary be server and load generator, as the program is.
+// TestMain makes the test binary a server, a load generator or a simulation, as the
+// program is.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && (os.Args[1] == "serve" || os.Args[1] == "load" || os.Args[1] == "sim") {
 		if err := run(os.Args[1:]); err != nil {
@@ -26,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// listen serves each connection with handle, with TLS unless cfg is nil, and returns
-// where.
+// listen serves each connection with handle, and returns the address. cfg is for TLS; nil
+// means none.
 func listen(t *testing.T, cfg *tls.Config, handle func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,8 +54,8 @@ func listen(t *testing.T, cfg *tls.Config, handle func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// bad are servers that are wrong in one way each, after some bytes of good
-// behaviour. The counts are of one connection.
+// bad are servers with one fault each. The faults come after some correct bytes; the
+// counts are of one connection.
 var bad = []struct {
 	name   string
 	handle func(net.Conn)
@@ -91,7 +92,7 @@ var bad = []struct {
 	{"hangs up", func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 64)) }, errEnded},
 }
 
-// echoBut echoes what change makes of each read; at is how many came before.
+// echoBut echoes what change returns for each read. at is how many bytes came before.
 func echoBut(c net.Conn, change func(at int, p []byte) []byte) {
 	buf := make([]byte, 4096)
 	for at := 0; ; {
@@ -106,7 +107,7 @@ func echoBut(c net.Conn, change func(at int, p []byte) []byte) {
 	}
 }
 
-// serverConfig is what servers of tests are given; nil without TLS.
+// serverConfig returns the TLS configuration of a test's servers, nil without TLS.
 func serverConfig(t *testing.T, secure bool) *tls.Config {
 	t.Helper()
 	if !secure {
@@ -132,7 +133,7 @@ func generatorFor(t *testing.T, o order) generator {
 	return g
 }
 
-// once loads a server of one kind of load for a moment.
+// once puts one kind of load on a server for a moment.
 func once(g generator, kind string) error {
 	if kind == kindIdle {
 		return g.touch()
@@ -159,8 +160,8 @@ func TestLoadNoticesBadServers(t *testing.T) {
 	}
 }
 
-// A server that speaks something else than TLS is noticed, and so is one that refuses
-// what it gave a ticket for.
+// A load notices a server that does not speak TLS, and one that does not accept its own
+// session tickets.
 func TestLoadNoticesBadTLS(t *testing.T) {
 	echo := func(c net.Conn) { echoBut(c, func(_ int, p []byte) []byte { return p }) }
 	g, err := newGenerator(order{
@@ -187,7 +188,7 @@ func TestLoadNoticesBadTLS(t *testing.T) {
 	}
 }
 
-// Sessions are resumed if the load is to, and else not.
+// Sessions are resumed if the load asks for it, and not otherwise.
 func TestLoadResumes(t *testing.T) {
 	for _, resume := range []bool{false, true} {
 		var resumed, all atomic.Int64
@@ -211,7 +212,7 @@ func TestLoadResumes(t *testing.T) {
 	}
 }
 
-// All clients of a storm are there before the first is served, and each is served once.
+// All clients of a storm have connected before the first is served. Each is served once.
 func TestStormIsAtOnce(t *testing.T) {
 	var served, waiting atomic.Int64
 	all := make(chan struct{}, 6)
@@ -246,7 +247,7 @@ func TestLoadStaysOnLoopback(t *testing.T) {
 	}
 }
 
-// The clock is of the process and finer than a tick.
+// The clock is that of the process, and finer than a tick.
 func TestCPUTime(t *testing.T) {
 	first, err := cpuTime(os.Getpid())
 	if err != nil {
@@ -267,7 +268,7 @@ func TestCPUTime(t *testing.T) {
 	}
 }
 
-// Every server echoes under every kind of load, and ends with its runner.
+// Every server echoes under every kind of load, and ends when its runner does.
 func TestEveryServer(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -292,7 +293,7 @@ func TestEveryServer(t *testing.T) {
 	}
 }
 
-// shows measures a workload, of which every server must have something to show.
+// shows measures a workload. Every server must have a result.
 func shows(t *testing.T, r *runner, w *workload) {
 	t.Helper()
 	res, err := r.run(context.Background(), w)
@@ -319,7 +320,7 @@ func shows(t *testing.T, r *runner, w *workload) {
 	}
 }
 
-// A server that cannot do TLS is left out of what needs it, and told of.
+// A server that cannot do TLS is left out of workloads with TLS, and the report says so.
 func TestWithoutTLS(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -332,7 +333,7 @@ func TestWithoutTLS(t *testing.T) {
 	}
 }
 
-// Every simulated world runs, and its measure has all figures.
+// Every simulated world runs, and its samples have all figures.
 func TestSimulated(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -359,7 +360,7 @@ func TestSimulated(t *testing.T) {
 	}
 }
 
-// A server that dies is left out with its last words; the others go on.
+// A server that dies is left out, with the end of its standard error. The others go on.
 func TestDeadServerIsLeftOut(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command bench compares Whorl with other ways to serve on this machine:
-// go run . -help tells how, README.md how to read it.
+// Command bench compares Whorl with other ways to serve on this machine. For its flags
+// run go run . -help. README.md explains the results.
 package main
 
 import (
@@ -21,12 +21,12 @@ import (
 
 const usage = `Usage: go run . [flags]
 
-Runs echo servers, without and with TLS, side by side under the same load and prints how many messages
-each answers per second of its own CPU time. All run at once, idle but for one;
-they take turns of a fraction of a second, and ratios are formed between turns
-that follow each other. Only loopback addresses are used. Every byte that comes
-back is checked: a server that stalls, dies or is wrong is reported and left out.
-At the end it runs worlds of package sim, on one CPU.
+Runs echo servers, without and with TLS, side by side under the same load. It prints
+how many messages each answers per second of its own CPU time. All servers run at
+once, and all but one are idle. They take turns of a fraction of a second. Ratios are
+computed between turns that follow each other. Only loopback addresses are used. Every
+byte that comes back is checked. A server that stalls, dies or sends wrong bytes is
+reported and left out. At the end, bench runs worlds of package sim, on one CPU.
 
   go run .                                  everything; under eight minutes
   go run . -quick                           a first look; under two minutes
@@ -38,7 +38,7 @@ At the end it runs worlds of package sim, on one CPU.
 Flags:
 `
 
-// options are what the command line says.
+// options are the flags of the command line.
 type options struct {
 	quick, json, markdown, list bool
 	rounds, loadCPU, workers    int
@@ -53,7 +53,7 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) == 2 { // as a child of our own
+	if len(args) == 2 { // started by startChild
 		switch args[0] {
 		case "serve":
 			return serve(args[1])
@@ -155,7 +155,7 @@ func (o *options) measure() error {
 	return nil
 }
 
-// runner makes a runner of the options.
+// runner returns a runner for the options.
 func (o *options) runner() (*runner, error) {
 	var servers []choice
 	if o.servers != "" {
@@ -189,7 +189,7 @@ func (o *options) runner() (*runner, error) {
 	return r, nil
 }
 
-// place chooses the CPUs.
+// place chooses the CPUs of the servers and of the load generators.
 func (o *options) place(r *runner) error {
 	if o.cpus == "all" {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// pendings are how many calls are outstanding while one is measured.
+// pendings are how many calls are pending while one is measured.
 var pendings = []struct {
 	name string
 	n    int
@@ -34,7 +34,7 @@ func onLoop(b *testing.B, r *reactor.Reactor, fn func()) {
 	r.Close()
 }
 
-// delays are some hours' worth of delays, none of which ends while we measure.
+// delays returns delays of one to two hours. None of them ends while the benchmark runs.
 func delays() []time.Duration {
 	rnd := rand.New(rand.NewPCG(3, 5))
 	d := make([]time.Duration, 1<<12)
@@ -44,7 +44,7 @@ func delays() []time.Duration {
 	return d
 }
 
-// fill has n calls outstanding on r.
+// fill schedules n calls on r.
 func fill(r *reactor.Reactor, n int, d []time.Duration) {
 	calls := make([]reactor.DelayedCall, n)
 	for i := range calls {
@@ -65,7 +65,7 @@ func fillTime(b *testing.B, n int, d []time.Duration) {
 	})
 }
 
-// BenchmarkScheduleCancel schedules a call and cancels it, beside many others.
+// BenchmarkScheduleCancel schedules a call and cancels it, while many others are pending.
 func BenchmarkScheduleCancel(b *testing.B) {
 	d := delays()
 	for _, p := range pendings {
@@ -104,8 +104,8 @@ func BenchmarkScheduleCancel(b *testing.B) {
 	}
 }
 
-// BenchmarkPostpone moves one pending call later and later, as an idle timeout
-// does with each message.
+// BenchmarkPostpone moves one pending call later and later, as an idle timeout does with
+// each message.
 func BenchmarkPostpone(b *testing.B) {
 	d := delays()
 	for _, p := range pendings {
@@ -115,8 +115,8 @@ func BenchmarkPostpone(b *testing.B) {
 			var call reactor.DelayedCall
 			call.Init(r, func() {})
 			call.Reset(time.Minute)
-			// The clock is read once in a turn: postponing is cheap from the
-			// turn after the one that scheduled.
+			// The clock is read once a turn. So postponing is cheap only in a turn
+			// after the one that scheduled.
 			if err := r.Turn(0); err != nil {
 				b.Fatal(err)
 			}
@@ -139,11 +139,11 @@ func BenchmarkPostpone(b *testing.B) {
 	}
 }
 
-// burst is how many are handed over before the poster waits for the last.
+// burst is how many functions are posted before the poster waits for the last one.
 const burst = 1000
 
-// BenchmarkPost hands work to another goroutine, in bursts. One operation is one
-// function or value.
+// BenchmarkPost hands functions to another goroutine, in bursts. One operation is one
+// function.
 func BenchmarkPost(b *testing.B) {
 	for _, busy := range []bool{false, true} {
 		name := "whorl"
@@ -240,7 +240,7 @@ func BenchmarkPostBack(b *testing.B) {
 	})
 }
 
-// running is a reactor that runs until stop is called.
+// running returns a reactor that runs until stop is called.
 func running(b *testing.B) (*reactor.Reactor, func()) {
 	r := newReactor(b)
 	started := make(chan struct{})

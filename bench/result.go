@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// result is what one workload brought.
+// result holds the samples of one workload.
 type result struct {
 	Workload  string
 	About     string
@@ -14,41 +14,41 @@ type result struct {
 	Conns     int
 	Servers   []string
 	Sets      []set          `json:",omitempty"`
-	Disturbed int            // of the sets
+	Disturbed int            // how many of the sets
 	Idle      []idleSample   `json:",omitempty"`
 	Sim       []simSample    `json:",omitempty"`
-	Workers   map[string]int `json:",omitempty"` // for handshakes, by server
+	Workers   map[string]int `json:",omitempty"` // how many compute handshakes, by server
 	Failed    []failure      `json:",omitempty"`
 }
 
-// set is one slice of each server, by its label.
+// set holds the samples of one slice of each server, by the server's label.
 type set map[string]sample
 
-// sample is what one slice brought.
+// sample is the result of one slice.
 type sample struct {
 	PerCPU    float64 // messages per second of server CPU
 	PerSecond float64
 	P50, P99  float64 // microseconds
 	CPUShare  float64 // server CPU seconds per second
-	Stall     *stall  `json:",omitempty"` // of the server's loop meanwhile
+	Stall     *stall  `json:",omitempty"` // how late the server's loop was, or nil
 }
 
-// idleSample is what idle connections cost one server, per connection.
+// idleSample is what one idle connection costs a server.
 type idleSample struct {
 	Server    string
-	New, Used float64 // bytes of resident memory, before and after one message
-	Kept      float64 // the same, once used, when the runtime has given back what is free
-	Heap      float64 // bytes in the Go heap after a collection, once used
-	Stacks    float64 // bytes of goroutine stacks, once used
-	Accept    float64 // microseconds of CPU to take it
+	New, Used float64 // bytes of resident memory, before and after the first message
+	Kept      float64 // the same after one message, once the runtime has given back free memory
+	Heap      float64 // bytes in the Go heap after one message and a collection
+	Stacks    float64 // bytes of goroutine stacks, after one message
+	Accept    float64 // microseconds of CPU to accept it
 }
 
-// simSample is what one run of a simulated world brought.
+// simSample is the result of one run of a simulated world.
 type simSample struct {
 	Virtual   float64 // seconds of the world's time
-	Seconds   float64 // of ours
+	Seconds   float64 // of real time
 	PerSecond float64 // kernel events per second
-	PerCPU    float64 // and per second of CPU
+	PerCPU    float64 // kernel events per second of CPU
 	Allocs    float64 // per event
 	Error     string  `json:",omitempty"`
 }
@@ -56,7 +56,7 @@ type simSample struct {
 // failure is a server that could not be measured.
 type failure struct{ Server, Error string }
 
-// leaveOut leaves server out, with all it has shown so far.
+// leaveOut notes that server failed. The report then shows none of its samples.
 func (r *result) leaveOut(server string, err error) {
 	r.Failed = append(r.Failed, failure{server, err.Error()})
 }
@@ -65,7 +65,7 @@ func (r *result) failed(server string) bool {
 	return slices.ContainsFunc(r.Failed, func(f failure) bool { return f.Server == server })
 }
 
-// shown is server as tables show it: with the number of its workers, if it has any.
+// shown returns server as tables show it: with the number of its workers if it has any.
 func (r *result) shown(server string) string {
 	switch n := r.Workers[server]; n {
 	case 0:
@@ -77,7 +77,7 @@ func (r *result) shown(server string) string {
 	}
 }
 
-// column is one figure of server in all sets that have it.
+// column returns one figure of server, from all sets that have it.
 func (r *result) column(server string, figure func(sample) float64) []float64 {
 	var v []float64
 	for _, s := range r.Sets {
@@ -88,7 +88,7 @@ func (r *result) column(server string, figure func(sample) float64) []float64 {
 	return v
 }
 
-// stalls is one figure of how late server was, in all sets that have it.
+// stalls returns one figure of how late server was, from all sets that have it.
 func (r *result) stalls(server string, figure func(stall) float64) []float64 {
 	var v []float64
 	for _, s := range r.Sets {
@@ -99,7 +99,8 @@ func (r *result) stalls(server string, figure func(stall) float64) []float64 {
 	return v
 }
 
-// ratios are formed within each set, where both ran under the same conditions.
+// ratios returns the ratio of server to reference for each set that has both. Within a
+// set both ran under the same conditions.
 func (r *result) ratios(server, reference string) []float64 {
 	var v []float64
 	for _, s := range r.Sets {
@@ -112,7 +113,7 @@ func (r *result) ratios(server, reference string) []float64 {
 	return v
 }
 
-// idleColumn is one figure of server in all rounds.
+// idleColumn returns one figure of server, from all rounds.
 func (r *result) idleColumn(server string, figure func(idleSample) float64) []float64 {
 	var v []float64
 	for _, s := range r.Idle {
@@ -123,8 +124,8 @@ func (r *result) idleColumn(server string, figure func(idleSample) float64) []fl
 	return v
 }
 
-// quantile is the value that a share q of v lies below, between neighbours in
-// proportion; NaN if v is empty.
+// quantile returns the value that a share q of v lies below. Between two values it
+// interpolates. It is NaN if v is empty.
 func quantile(v []float64, q float64) float64 {
 	if len(v) == 0 {
 		return math.NaN()

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// runner measures servers. Its fields do not change once it runs.
+// runner measures servers. Its fields do not change while it runs.
 type runner struct {
 	exe        string
-	servers    []choice // none: each workload's usual ones
+	servers    []choice // none: those each workload names
 	workers    int      // for TLS handshakes, 0: as tlsio would
 	serverCPUs []int    // none: anywhere
 	loadCPUs   []int
@@ -30,7 +30,7 @@ type pair struct {
 	label  string
 	server *child
 	load   *child
-	watch  bool // the server watches its loop
+	watch  bool // the server measures how late its loop is
 	hello  hello
 }
 
@@ -48,7 +48,7 @@ func say(c command) string {
 	return string(b)
 }
 
-// command has the load generator do c.
+// command makes the load generator do c and returns its answer.
 func (p *pair) command(ctx context.Context, c command) (answer, error) {
 	var a answer
 	err := p.load.ask(ctx, say(c), c.Warm+c.Measure+60*time.Second, &a)
@@ -63,15 +63,16 @@ func (p *pair) command(ctx context.Context, c command) (answer, error) {
 	return a, err
 }
 
-// slice has the load generator load the server for a while. late is how late the server's
-// loop was meanwhile, nil unless it is watched and has one.
+// slice makes the load generator load the server for a while. late is how late the
+// server's loop was meanwhile. It is nil if the loop is not watched or the server has
+// none.
 func (p *pair) slice(ctx context.Context, warm, measure time.Duration) (a answer, late *stall, err error) {
 	if !p.watch {
 		a, err = p.command(ctx, command{Do: "slice", Warm: warm, Measure: measure})
 		return a, nil, err
 	}
 	late = new(stall)
-	if err := p.server.ask(ctx, "lateness", 10*time.Second, late); err != nil { // of before
+	if err := p.server.ask(ctx, "lateness", 10*time.Second, late); err != nil { // drop what came before
 		return a, nil, err
 	}
 	if a, err = p.command(ctx, command{Do: "slice"}); err != nil {
@@ -83,7 +84,7 @@ func (p *pair) slice(ctx context.Context, warm, measure time.Duration) (a answer
 	return a, late, err
 }
 
-// start starts a server and, when it listens, its load generator.
+// start starts a server. Once the server listens, it starts the load generator.
 func (r *runner) start(ctx context.Context, c choice, w *workload) (*pair, error) {
 	p := &pair{label: c.label, watch: w.kind == kindStorm}
 	spec, err := json.Marshal(serveOrder{Name: c.name, TLS: w.tls, Workers: r.workers, Watch: p.watch})
@@ -120,12 +121,13 @@ func (r *runner) start(ctx context.Context, c choice, w *workload) (*pair, error
 	return p, nil
 }
 
-// connsOf is how many connections w has, at most what descriptors allow.
+// connsOf returns how many connections w has. Descriptors may allow fewer than it asks
+// for.
 func (r *runner) connsOf(w *workload) int {
 	return min(w.conns, r.files-200)
 }
 
-// serversOf are those that w is to measure.
+// serversOf returns the servers to measure in w.
 func (r *runner) serversOf(w *workload) ([]choice, error) {
 	switch {
 	case w.kind == kindSim:
@@ -166,9 +168,9 @@ func (r *runner) run(ctx context.Context, w *workload) (result, error) {
 	return res, err
 }
 
-// active measures in sets: in each, every server is loaded for one slice, one
-// right after the other, so that whatever is slower than a set falls on all
-// alike. The others run meanwhile, idle.
+// active measures in sets. In a set each server is loaded for one slice, one right after
+// the other. The others are idle meanwhile. So a change of the machine that takes longer
+// than a set affects all servers alike.
 func (r *runner) active(ctx context.Context, w *workload, servers []choice, res *result) error {
 	var pairs []*pair
 	defer func() {
@@ -189,7 +191,7 @@ func (r *runner) active(ctx context.Context, w *workload, servers []choice, res 
 		}
 	}
 	var good, disturbed []set
-	// Sets that were disturbed are repeated, within limits of number and time.
+	// Repeat sets that were disturbed, up to a limit of number and time.
 	slices := r.sets * len(pairs)
 	limit := time.Duration(slices)*(r.warm+r.measure)*3/2 + time.Second
 	began := time.Now()
@@ -199,7 +201,7 @@ func (r *runner) active(ctx context.Context, w *workload, servers []choice, res 
 		case err != nil:
 			return err
 		case len(res.Failed) == len(servers), k > 0 && time.Since(began) > limit:
-			k = r.sets * 2 // enough
+			k = r.sets * 2 // stop
 		}
 		switch {
 		case len(s) == 0:
@@ -210,7 +212,7 @@ func (r *runner) active(ctx context.Context, w *workload, servers []choice, res 
 		}
 	}
 	res.Sets = good
-	// A machine that is never quiet is measured as it is.
+	// If the machine does not get quiet, use disturbed sets.
 	for _, s := range disturbed[:min(len(disturbed), r.sets-len(good))] {
 		res.Sets = append(res.Sets, s)
 		res.Disturbed++
@@ -218,8 +220,8 @@ func (r *runner) active(ctx context.Context, w *workload, servers []choice, res 
 	return nil
 }
 
-// set gives each server a slice, beginning with the k-th, and tells whether
-// other processes left the CPUs to them.
+// set gives each server one slice, beginning with the k-th. It returns false if other
+// processes took the CPUs.
 func (r *runner) set(ctx context.Context, pairs []*pair, k int, res *result) (set, bool, error) {
 	s, starved := make(set), false
 	quiet := r.watch(pairs)
@@ -247,8 +249,8 @@ func (r *runner) set(ctx context.Context, pairs []*pair, k int, res *result) (se
 	return s, quiet() && !starved, nil
 }
 
-// watch begins to look at what others take of our CPUs; the function it returns
-// tells whether that was little.
+// watch begins to measure how much of our CPUs others take. The function it returns tells
+// whether that was little.
 func (r *runner) watch(pairs []*pair) func() bool {
 	const limit = 0.15 // of one CPU
 	cpus := append(append([]int(nil), r.serverCPUs...), r.loadCPUs...)
@@ -256,7 +258,7 @@ func (r *runner) watch(pairs []*pair) func() bool {
 		for _, p := range pairs {
 			for _, c := range []*child{p.server, p.load} {
 				t, err := cpuTime(c.pid())
-				if err == nil { // else it has died, and the set with it
+				if err == nil { // otherwise it has died, and the set fails
 					sum += t
 				}
 			}

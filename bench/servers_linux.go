@@ -22,28 +22,29 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// server is one way to serve an echo. Its start listens on a free port of
-// 127.0.0.1, tells where, and then serves until the process ends.
+// server is one way to serve an echo. start listens on a free port of 127.0.0.1, calls
+// listening with the address, and then serves until the process ends.
 type server struct {
 	name  string
 	about string
 	start func(*serving) error
-	tls   bool          // it can do TLS
-	rest  time.Duration // how long after the last message it does something about it
+	tls   bool          // it supports TLS
+	rest  time.Duration // how long after the last message it may still work, such as shrink buffers
 }
 
-// serving is what a server is to do.
+// serving holds the parameters of a server.
 type serving struct {
 	listening func(net.Addr)
 	tls       *tls.Config // nil: no TLS
-	workers   int         // that handshakes may use, where there is such a thing
-	late      *lateness   // nil: nobody asks
+	workers   int         // how many compute handshakes, if the server has workers
+	late      *lateness   // nil: do not measure it
 }
 
-// shrinkIdle is how long a connection of whorl-shrink is idle before it is shrunk.
+// shrinkIdle is how long a connection of whorl-shrink must be idle before its memory is
+// shrunk.
 const shrinkIdle = 100 * time.Millisecond
 
-// servers are all there are. Each is written the way its users would write it.
+// servers are all servers. Each is written the way its users would write it.
 var servers = []server{
 	{name: "whorl", about: "a reactor on epoll", start: whorlOn("epoll", 0), tls: true},
 	{name: "whorl-shrink", about: "the same, with tlsio's ShrinkIdle", start: whorlOn("epoll", shrinkIdle), tls: true, rest: 4 * shrinkIdle},
@@ -64,17 +65,17 @@ func serverOf(name string) *server {
 
 func isServer(name string) bool { return serverOf(name) != nil }
 
-// serveOrder is what a server process is told when it starts.
+// serveOrder holds the parameters of a server process.
 type serveOrder struct {
 	Name    string
 	TLS     bool
 	Workers int  // 0: as many as tlsio would choose
-	Watch   bool // its loop's lateness
+	Watch   bool // measure how late its loop is
 }
 
-// serve is the life of a server process. It ends with its standard input, so
-// that nothing keeps running when the runner dies. The first line it prints is
-// its hello; each line it then reads is answered.
+// serve runs a server process. The process ends when its standard input does, so that
+// nothing keeps running if the runner dies. The first line it prints is its hello. It
+// answers each line that it reads with another.
 func serve(spec string) error {
 	var o serveOrder
 	if err := json.Unmarshal([]byte(spec), &o); err != nil {
@@ -126,8 +127,8 @@ func serve(spec string) error {
 // pools tells whether the server computes handshakes on a pool of workers.
 func (s *server) pools() bool { return strings.HasPrefix(s.name, "whorl") }
 
-// workersOf is n, or what tlsio.Options.Workers says is the default, so that the table
-// can tell.
+// workersOf returns n if it is positive. Otherwise it returns the default of
+// tlsio.Options.Workers, so that the table can show it.
 func workersOf(n int) int {
 	if n > 0 {
 		return n
@@ -135,19 +136,19 @@ func workersOf(n int) int {
 	return max(1, runtime.GOMAXPROCS(0)-1)
 }
 
-// hello is a server's first line.
+// hello is the first line that a server prints.
 type hello struct {
 	Addr    string
-	Workers int // for handshakes; 0 where there is no such thing
+	Workers int // how many compute handshakes; 0 if it has none
 }
 
-// memory is what a Go program knows of its own, in bytes, after a collection.
+// memory is what the Go runtime reports of its own memory after a collection, in bytes.
 type memory struct{ Heap, Stacks uint64 }
 
 func readMemory() memory {
 	var m runtime.MemStats
 	runtime.GC()
-	runtime.GC() // what the first one found to finalize goes with the second
+	runtime.GC() // the second one frees what the first one finalized
 	runtime.ReadMemStats(&m)
 	return memory{Heap: m.HeapAlloc, Stacks: m.StackInuse}
 }
@@ -163,7 +164,7 @@ func whorlOn(kernelName string, shrink time.Duration) func(*serving) error {
 		if s.tls != nil {
 			f = tlsio.Server(s.tls, f, &tlsio.Options{Workers: s.workers, ShrinkIdle: shrink})
 		}
-		// The peers send small segments at once unless told otherwise.
+		// net and netpoll set TCP_NODELAY by default.
 		o := &reactor.ListenConfig{}
 		o.NoDelay = true
 		port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), f, o)
@@ -189,7 +190,7 @@ func serveNet(s *serving) error {
 	if s.tls != nil {
 		l = tls.NewListener(l, s.tls)
 	}
-	if s.late != nil { // there is no loop: a goroutine stands for all of them
+	if s.late != nil { // there is no loop, so a goroutine is measured instead
 		go func() {
 			for {
 				time.Sleep(s.late.called(time.Now()))
@@ -234,7 +235,7 @@ func serveNetpoll(s *serving) error {
 		if err := out.Flush(); err != nil {
 			return err
 		}
-		return in.Release() // after Flush: long slices are written from where they lie
+		return in.Release() // after Flush, because long slices are written without copying
 	})
 	if err != nil {
 		return err

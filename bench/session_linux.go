@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// session is the client's TLS on a conn, without a goroutine that waits: the handshake
-// is a coroutine that stops where input is missing.
+// session is the client side of TLS on a conn. No goroutine waits in it: the handshake is
+// a coroutine that yields when input is missing.
 type session struct {
 	c       *conn
 	tls     *tls.Conn
-	out     []byte // records that the socket has not taken yet
-	corked  bool   // it is given none: nothing is connected yet
-	offered bool   // there was a session to resume
+	out     []byte // records that the socket has not taken
+	corked  bool   // flush sends nothing yet, because c is not connected
+	offered bool   // the client offered to resume a session
 
 	next  func() (struct{}, bool)
 	halt  func()
-	yield func(struct{}) bool // while the handshake runs
-	done  bool                // the handshake, with err
+	yield func(struct{}) bool // set while the handshake runs
+	done  bool                // the handshake has ended with err
 	err   error
 }
 
 var errNotResumed = errors.New("did not resume a session that it gave a ticket for")
 
-// maxSealed is how much plaintext is made into records for one write.
+// maxSealed is the most plaintext that one write turns into records, in bytes.
 const maxSealed = 64 << 10
 
 func newSession(c *conn, cfg *tls.Config) *session {
@@ -39,8 +39,9 @@ func newSession(c *conn, cfg *tls.Config) *session {
 	return s
 }
 
-// clientTLS is what all connections of a load have in common. The server's key must
-// sign, but who it belongs to is not asked: that is work of the client's only.
+// clientTLS returns the configuration of all connections of a load. The server must prove
+// that it has the key of its certificate. The client does not verify the certificate,
+// because that costs only the client.
 func clientTLS(resume bool) *tls.Config {
 	cfg := &tls.Config{
 		InsecureSkipVerify: true, ServerName: "bench", MinVersion: tls.VersionTLS13,
@@ -52,13 +53,13 @@ func clientTLS(resume bool) *tls.Config {
 	return cfg
 }
 
-// ticket keeps the last session. There is one server.
+// ticket keeps the last session. There is only one server.
 type ticket struct{ last *tls.ClientSessionState }
 
 func (k *ticket) Get(string) (*tls.ClientSessionState, bool)  { return k.last, k.last != nil }
 func (k *ticket) Put(_ string, state *tls.ClientSessionState) { k.last = state }
 
-// handshake goes on with the handshake; errAgain if it is not over.
+// handshake continues the handshake. It returns errAgain while that is not over.
 func (s *session) handshake() error {
 	if s.done {
 		return s.err
@@ -85,7 +86,7 @@ func (s *session) runHandshake(yield func(struct{}) bool) {
 	s.yield, s.done = nil, true
 }
 
-// read is conn.read.
+// read implements conn.read.
 func (s *session) read(p []byte) (int, error) {
 	if err := s.handshake(); err != nil {
 		return 0, err
@@ -102,7 +103,7 @@ func (s *session) read(p []byte) (int, error) {
 	return 0, err
 }
 
-// write is conn.write.
+// write implements conn.write.
 func (s *session) write(p []byte) (int, error) {
 	if err := s.handshake(); err != nil {
 		return 0, err
@@ -120,7 +121,7 @@ func (s *session) write(p []byte) (int, error) {
 	return n, s.flush()
 }
 
-// flush gives the socket what it takes. What it does not take is no error.
+// flush sends as much as the socket takes. If something is left, that is no error.
 func (s *session) flush() error {
 	if s.corked {
 		return nil
@@ -140,7 +141,7 @@ func (s *session) flush() error {
 	return nil
 }
 
-// end says goodbye, as far as the socket takes it.
+// end sends close_notify, as far as the socket takes it.
 func (s *session) end() {
 	if !s.done {
 		if s.halt != nil {
@@ -153,10 +154,10 @@ func (s *session) end() {
 	}
 }
 
-// wire is a session as crypto/tls sees the network.
+// wire is a session as the net.Conn that crypto/tls uses.
 type wire session
 
-// Read waits in a handshake; after it, it is wouldBlock instead.
+// Read yields during the handshake if there is no input. Later it returns wouldBlock.
 func (w *wire) Read(p []byte) (int, error) {
 	for {
 		n, err := 0, errAgain
@@ -174,7 +175,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 }
 
-// Write takes everything: after a Write that failed crypto/tls is of no more use.
+// Write takes everything, because crypto/tls cannot go on after a failed Write.
 func (w *wire) Write(p []byte) (int, error) {
 	w.out = append(w.out, p...)
 	return len(p), nil
@@ -187,7 +188,7 @@ func (w *wire) SetDeadline(time.Time) error      { return nil }
 func (w *wire) SetReadDeadline(time.Time) error  { return nil }
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
-// wouldBlock is an error after which crypto/tls goes on: a net.Error that is Temporary.
+// wouldBlock is a temporary net.Error. After it crypto/tls can go on.
 type wouldBlock struct{}
 
 func (wouldBlock) Error() string   { return "no input now" }

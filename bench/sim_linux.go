@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// simulate is the life of a process that simulates. Each line it reads is a command, and
-// answered with a sample. It ends with in.
+// simulate runs a process that simulates. It answers each command that it reads with a
+// sample. It ends when in does.
 func simulate(name string, in io.Reader, out io.Writer) error {
 	say := json.NewEncoder(out)
 	var busy *world
@@ -52,7 +52,7 @@ func simulateDay() (simSample, error) {
 	return w.measure(func() error { return w.net.Run(24 * time.Hour) })
 }
 
-// runFor runs the world for a while of our time.
+// runFor runs the world for d of real time.
 func (w *world) runFor(d time.Duration) error {
 	for began := time.Now(); time.Since(began) < d; {
 		if err := w.net.Run(time.Second); err != nil {
@@ -62,7 +62,7 @@ func (w *world) runFor(d time.Duration) error {
 	return nil
 }
 
-// measure runs the world by run.
+// measure calls run, which runs the world, and returns the sample.
 func (w *world) measure(run func() error) (s simSample, err error) {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -99,7 +99,7 @@ func (r *runner) sim(ctx context.Context, w *workload, res *result) error {
 	}
 	defer c.stop()
 	rounds := r.sets
-	if w.name == "simday" { // which takes long
+	if w.name == "simday" { // takes long
 		rounds = r.idleRounds
 	}
 	for range rounds {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// BenchmarkSimEvents is a simulated network at work. One operation is one event of its
+// BenchmarkSimEvents measures a busy simulated network. One operation is one event of its
 // kernels.
 func BenchmarkSimEvents(b *testing.B) {
 	w, err := busyWorld()
@@ -22,7 +22,7 @@ func BenchmarkSimEvents(b *testing.B) {
 	}
 }
 
-// BenchmarkSimDay is a day of ten hosts, each of which sends a message a second.
+// BenchmarkSimDay simulates a day of ten hosts. Each sends a message a second.
 func BenchmarkSimDay(b *testing.B) {
 	for b.Loop() {
 		w, err := quietWorld()
@@ -35,8 +35,8 @@ func BenchmarkSimDay(b *testing.B) {
 	}
 }
 
-// Worlds do what their names say: all messages of the busy one are on their way for
-// ever, and those of the quiet one are echoed, one a second and host.
+// In the busy world all messages are under way for ever. In the quiet one each host sends
+// one message a second, which is echoed.
 func TestWorlds(t *testing.T) {
 	w, err := busyWorld()
 	if err != nil {
@@ -48,7 +48,7 @@ func TestWorlds(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	// Ten messages, there and back in 2 to 4 ms, each way an event.
+	// Ten messages go there and back in 2 to 4 ms. Each way is an event.
 	if got := w.events() - before; got < 6*10*2*250 || got > 6*10*2*500 {
 		t.Errorf("%d events in six seconds", got)
 	}

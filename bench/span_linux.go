@@ -2,8 +2,8 @@ package main
 
 import "time"
 
-// span is the time course of a slice: warming up, measuring, and then waiting
-// for what is still on its way.
+// span keeps the time of a slice. It warms up, measures, and then waits for what is
+// outstanding.
 type span struct {
 	pid       int
 	timeout   time.Duration
@@ -31,16 +31,16 @@ func (s *span) begin(o *order, now, warm, measure time.Duration) {
 	s.phase, s.until, s.measure, s.moved = warming, now+warm, measure, now
 }
 
-// count notes a message that came back whole.
+// count notes a message that came back complete.
 func (s *span) count(now, sent time.Duration) {
 	s.messages++
 	s.latencies.add(now - sent)
 }
 
-// sending tells whether more is to be sent.
+// sending tells whether to send more messages.
 func (s *span) sending() bool { return s.phase != draining }
 
-// step moves on to the next phase when it is time.
+// step enters the next phase when it is time.
 func (s *span) step(now time.Duration) error {
 	if now-s.moved > s.timeout {
 		return errStalled
@@ -63,8 +63,8 @@ func (s *span) measureFrom(now time.Duration) (err error) {
 	return err
 }
 
-// beginOnce begins a slice in which everything is begun at once, and which ends, with
-// finish, when all of it is done.
+// beginOnce begins a slice in which all work begins at once. The slice ends with finish,
+// when all of it is done.
 func (s *span) beginOnce(o *order, now time.Duration) error {
 	s.begin(o, now, 0, 0)
 	err := s.measureFrom(now)
@@ -72,7 +72,7 @@ func (s *span) beginOnce(o *order, now time.Duration) error {
 	return err
 }
 
-// finish makes the result of what was counted until now.
+// finish makes the result from what was counted until now.
 func (s *span) finish(now time.Duration) error {
 	cpu, err := cpuTime(s.pid)
 	if err != nil {

@@ -2,8 +2,8 @@ package main
 
 import "time"
 
-// stormLoad has all its connections begin at the same moment, once a slice: the first
-// flight of each handshake is ready before the first of them connects.
+// stormLoad makes all its connections begin at the same moment, once a slice. It computes
+// the first flight of each handshake before the first of them connects.
 type stormLoad struct{ churnLoad }
 
 func (l *stormLoad) slice(_, _ time.Duration) (answer, error) {

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is what process pid has used of its CPUs, to the nanosecond: the
-// process' own CPU clock. The tick counts of /proc/PID/stat are far too coarse
-// for a slice of a tenth of a second.
+// cpuTime returns the CPU time that process pid has used, to the nanosecond, from the
+// process' CPU clock. The ticks of /proc/PID/stat are too coarse for a slice of a tenth
+// of a second.
 func cpuTime(pid int) (time.Duration, error) {
 	const schedClock = 2 // CPUCLOCK_SCHED; the bits above are the inverted pid
 	var t unix.Timespec
@@ -24,8 +24,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// residentBytes is the resident memory of process pid. The count in statm may
-// be stale by some pages for each CPU; smaps_rollup is exact.
+// residentBytes returns the resident memory of process pid. smaps_rollup is exact. The
+// count in statm may be stale by some pages for each CPU.
 func residentBytes(pid int) (int64, error) {
 	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)); err == nil {
 		for line := range bytes.Lines(b) {
@@ -47,8 +47,8 @@ func residentBytes(pid int) (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
-// busyTime is how long cpus have been busy for anybody, the host of a virtual
-// machine included. It counts in ticks of 10 ms.
+// busyTime returns how long cpus have been busy for anybody, including the host of a
+// virtual machine. It counts in ticks of 10 ms.
 func busyTime(cpus []int) time.Duration {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -73,8 +73,8 @@ func busyTime(cpus []int) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// raiseFileLimit lets this process have as many descriptors as it may, and
-// returns how many that is.
+// raiseFileLimit raises the limit on descriptors of this process as far as it may. It
+// returns the limit.
 func raiseFileLimit() int {
 	const wanted = 12000
 	var l unix.Rlimit
@@ -111,7 +111,8 @@ func allowedCPUs() ([]int, error) {
 	return cpus, nil
 }
 
-// congestionControl is the name of TCP's default, "" if it is not known.
+// congestionControl returns the name of TCP's default congestion control, "" if it is not
+// known.
 func congestionControl() string {
 	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// table is rows of cells, the first of them the heads of the columns.
+// table is rows of cells. The first row holds the headings.
 type table [][]string
 
-// write prints t in columns of equal width, or as markdown. Columns of text
-// stand left, of numbers right; text is how many are text.
+// write prints t in aligned columns, or as markdown. The first text columns are text and
+// stand left; the others are numbers and stand right.
 func (t table) write(w io.Writer, markdown bool, text int) {
 	widths := make([]int, len(t[0]))
 	for _, row := range t {
@@ -46,8 +46,8 @@ func (t table) write(w io.Writer, markdown bool, text int) {
 	}
 }
 
-// report writes what was measured: a table for speed, one for how late calls were, one
-// for memory and one for simulations, and who was left out.
+// report writes the results: tables of speed, of how late calls were, of memory and of
+// simulations, and then who was left out.
 func report(w io.Writer, results []result, reference string, markdown bool) {
 	speed := table{{"workload", "server", "per CPU-s", "× " + reference, "[10-90 %]", "per s", "p50 µs", "p99 µs", "CPU"}}
 	late := table{{"workload", "server", "p50 ms", "p99 ms", "max ms", "worst max", "took ms"}}
@@ -117,7 +117,7 @@ func simRow(r *result) []string {
 	}
 }
 
-// lateRow is of medians, but for the worst of all.
+// lateRow shows medians, and the maximum of all sets.
 func lateRow(r *result, server string) []string {
 	ms := func(us float64) string { return fmt.Sprintf("%.2f", us/1e3) }
 	worst := r.stalls(server, func(s stall) float64 { return s.Max })
@@ -163,7 +163,7 @@ func idleRow(r *result, server string) []string {
 	}
 }
 
-// number is short: three digits are more than is certain.
+// number formats x with about three digits. More would not be certain.
 func number(x float64) string {
 	switch a := math.Abs(x); {
 	case math.IsNaN(x):

@@ -18,12 +18,12 @@ const (
 type workload struct {
 	name        string
 	kind        string
-	conns       int // connections at a time
+	conns       int // at a time
 	size        int // bytes of a message
-	outstanding int // messages on their way, per connection
+	outstanding int // messages outstanding on each connection
 	about       string
 	tls         bool
-	resume      bool   // sessions, with tls
+	resume      bool   // resume TLS sessions
 	usual       string // servers if none are chosen; "": usualPlain or usualTLS
 }
 
@@ -32,7 +32,7 @@ const (
 	usualTLS   = "whorl,net"
 )
 
-// workloads are all there are, in the order they are run.
+// workloads are all workloads, in the order in which they run.
 var workloads = []workload{
 	{name: "echo100", kind: kindEcho, conns: 100, size: 64, outstanding: 1, about: "64 B on 100 connections, one message outstanding on each"},
 	{name: "echo1000", kind: kindEcho, conns: 1000, size: 64, outstanding: 1, about: "64 B on 1000 connections, one outstanding on each"},
@@ -53,7 +53,7 @@ var workloads = []workload{
 	{name: "simday", kind: kindSim, about: "simulation: a day of ten hosts, each of which sends a message a second"},
 }
 
-// group is what a workload can be chosen by besides its name.
+// group is the name of the group that w belongs to.
 func (w *workload) group() string {
 	switch {
 	case w.tls:
@@ -64,7 +64,7 @@ func (w *workload) group() string {
 	return "plain"
 }
 
-// servers is the list of servers to measure if none are chosen.
+// servers lists the servers to measure if the command line names none.
 func (w *workload) servers() string {
 	switch {
 	case w.usual != "":
@@ -75,7 +75,7 @@ func (w *workload) servers() string {
 	return usualPlain
 }
 
-// unit is what is counted.
+// unit says what is counted.
 func (w *workload) unit() string {
 	switch w.kind {
 	case kindChurn, kindStorm:
@@ -86,8 +86,8 @@ func (w *workload) unit() string {
 	return "msg"
 }
 
-// chooseWorkloads finds the workloads of a comma-separated list of names and groups, in
-// its order; all of them if it is empty.
+// chooseWorkloads returns the workloads of a comma-separated list of names and groups, in
+// the order of the list. An empty list stands for all.
 func chooseWorkloads(list string) ([]workload, error) {
 	if list == "" {
 		return workloads, nil
@@ -108,12 +108,12 @@ func chooseWorkloads(list string) ([]workload, error) {
 	return chosen, nil
 }
 
-// choice is one server to measure. Two may be of one name: comparing a server
-// with itself shows how far ratios stray today.
+// choice is one server to measure. Two may have the same name: comparing a server with
+// itself shows how far ratios vary today.
 type choice struct{ label, name string }
 
-// chooseServers makes choices of a comma-separated list. known tells which names
-// there are.
+// chooseServers returns the servers of a comma-separated list. known tells whether a name
+// exists.
 func chooseServers(list string, known func(string) bool) ([]choice, error) {
 	var chosen []choice
 	count := make(map[string]int)
@@ -131,8 +131,8 @@ func chooseServers(list string, known func(string) bool) ([]choice, error) {
 	return chosen, nil
 }
 
-// reference is the label that ratios refer to: net, or else the first. No servers stand
-// for each workload's usual ones.
+// reference returns the label that ratios refer to: net, or else the first. Without
+// servers, each workload uses its own, which include net.
 func reference(servers []choice) string {
 	if len(servers) == 0 {
 		return "net"

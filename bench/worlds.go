@@ -8,7 +8,7 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// world is a simulated network with something going on in it.
+// world is a simulated network in which something happens.
 type world struct {
 	net   *sim.Net
 	hosts []*sim.Host
@@ -29,13 +29,13 @@ func newWorld(hosts int) (*world, error) {
 	return w, nil
 }
 
-// dial has p speak from one host to another.
+// dial connects p from one host to another.
 func (w *world) dial(from, to int, p reactor.Protocol) {
 	f := reactor.One(p)
 	w.hosts[from].Reactor.Dial(w.hosts[to].Addr(worldPort), f, nil, func(reactor.Protocol, error) {})
 }
 
-// events are those that the kernels of all hosts have reported: sockets that are ready.
+// events returns how many ready sockets the kernels of all hosts have reported.
 func (w *world) events() (sum uint64) {
 	for _, h := range w.hosts {
 		sum += h.Reactor.Stats().Events
@@ -43,8 +43,8 @@ func (w *world) events() (sum uint64) {
 	return sum
 }
 
-// busyWorld is ten connections between two hosts, on each of which a message goes there
-// and back without end. It has run until nothing more is allocated.
+// busyWorld returns two hosts with ten connections. On each a message goes back and forth
+// without end. The world has run until nothing more is allocated.
 func busyWorld() (*world, error) {
 	w, err := newWorld(2)
 	if err != nil {
@@ -56,7 +56,7 @@ func busyWorld() (*world, error) {
 	return w, w.net.Run(time.Minute)
 }
 
-// rally sends a message, and then what it hears.
+// rally sends a message, and then sends back what it receives.
 type rally struct{ echo }
 
 func (p *rally) ConnectionMade(t reactor.Transport) {
@@ -64,8 +64,8 @@ func (p *rally) ConnectionMade(t reactor.Transport) {
 	_, _ = t.Write([]byte("0123456789"))
 }
 
-// quietWorld is ten hosts, each with a connection to the next, on which it sends a message
-// a second that is echoed.
+// quietWorld returns ten hosts. Each has a connection to the next and sends a message a
+// second on it, which is echoed.
 func quietWorld() (*world, error) {
 	w, err := newWorld(10)
 	if err != nil {
@@ -99,7 +99,7 @@ func (p *ticker) DataReceived([]byte) {}
 
 func (p *ticker) ConnectionLost(error) { p.call.Cancel() }
 
-// echo is the whole protocol: what arrives goes back.
+// echo is a protocol that sends back what it receives.
 type echo struct{ reactor.Base }
 
 func (e *echo) DataReceived(p []byte) { _, _ = e.T.Write(p) }
