@@ -1,7 +1,7 @@
 //go:build !race
 
-// The tests of this package read source, and no goroutine is in them: the race detector
-// could find nothing, and makes them take five times as long.
+// The tests of this package read source and start no goroutine. The race detector could
+// find nothing, and makes them take five times as long.
 
 package arch
 
@@ -19,7 +19,7 @@ import (
 	"testing/fstest"
 )
 
-// rules are all there are. Each has source planted for it in plants_test.go.
+// rules are all rules. plants_test.go has planted source for each.
 var rules = map[string]func(*module) []finding{
 	"floors":   checkFloors,
 	"built":    checkBuilt,
@@ -33,8 +33,8 @@ var rules = map[string]func(*module) []finding{
 	"comments": checkComments,
 }
 
-// everywhere applies a rule that needs types to every system's view, and reports
-// each finding once.
+// everywhere applies a rule that needs types to the view of every system. It reports each
+// finding once.
 func everywhere(check func(*view) []finding) func(*module) []finding {
 	return func(m *module) (found []finding) {
 		seen := map[finding]bool{}
@@ -50,13 +50,13 @@ func everywhere(check func(*view) []finding) func(*module) []finding {
 	}
 }
 
-// TestHouse holds the whole module to the rules.
+// TestHouse applies the rules to the whole module.
 func TestHouse(t *testing.T) {
 	m, err := load(os.DirFS("../.."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Were the root not found, every rule would hold.
+	// In the wrong directory every rule would hold.
 	if m.pkg("kernel") == nil || m.pkg("internal/arch") == nil {
 		t.Fatal("this is not the root of the module")
 	}
@@ -69,8 +69,8 @@ func TestHouse(t *testing.T) {
 	}
 }
 
-// TestModulePath keeps modulePath true to go.mod: imports under another path
-// would pass for somebody else's.
+// TestModulePath checks modulePath against go.mod. If they differed, imports of our own
+// would count as imports of others.
 func TestModulePath(t *testing.T) {
 	text, err := os.ReadFile("../../go.mod")
 	if err != nil {
@@ -81,8 +81,8 @@ func TestModulePath(t *testing.T) {
 	}
 }
 
-// TestFloorsAgree keeps the policy's tables free of packages that are on two
-// floors or on none: a slip of the pen would switch an exception or a ban off.
+// TestFloorsAgree checks the policy's tables: no package is on two floors, and every
+// package they name is on one. A misspelled name would switch an exception or a ban off.
 func TestFloorsAgree(t *testing.T) {
 	var all []string
 	for _, list := range floors {
@@ -124,14 +124,14 @@ func TestFloorsAgree(t *testing.T) {
 	}
 }
 
-// TestBansExist looks every banned name up in the standard library: one that is
-// misspelled would ban nothing.
+// TestBansExist looks up every banned name in the standard library. A misspelled name
+// would ban nothing.
 func TestBansExist(t *testing.T) {
 	for _, b := range bans {
 		for _, what := range fields(b.what) {
 			name, fn, ok := strings.Cut(strings.TrimPrefix(what, "import:"), ".")
 			if strings.HasPrefix(what, "import:") == ok || strings.Contains(name, ":") || name == "go" {
-				continue // import:. and what belongs to the language
+				continue // import:. and parts of the language
 			}
 			if !declares(t, name, fn) {
 				t.Errorf("there is no %s", what)
@@ -140,8 +140,8 @@ func TestBansExist(t *testing.T) {
 	}
 }
 
-// declares tells whether a package of the standard library has a function called
-// fn, or any when fn is empty.
+// declares tells whether a package of the standard library declares the function fn, or
+// any function if fn is empty.
 func declares(t *testing.T, name, fn string) bool {
 	t.Helper()
 	p, err := build.Import(name, "", 0)
@@ -162,11 +162,11 @@ func declares(t *testing.T, name, fn string) bool {
 	return false
 }
 
-// plant is a tree of source and what a rule has to say of it.
+// plant is a tree of source and what a rule must find in it.
 type plant struct {
 	rule  string
 	files map[string]string
-	want  string // part of the one finding, or "" if there must be none
+	want  string // part of the only finding, or "" if there must be none
 }
 
 func (p *plant) fs() fs.FS {

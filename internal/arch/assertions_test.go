@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// checkAssertions finds plain type assertions to a capability: they do not look through
+// checkAssertions finds plain type assertions to a capability. They do not look through
 // wrappers.
 func checkAssertions(v *view) (found []finding) {
 	for _, p := range v.pkgs {
@@ -31,7 +31,7 @@ func checkAssertions(v *view) (found []finding) {
 	return found
 }
 
-// asserted are the types that n asserts.
+// asserted returns the types that n asserts.
 func asserted(n ast.Node) []ast.Expr {
 	switch n := n.(type) {
 	case *ast.TypeAssertExpr:
@@ -48,7 +48,7 @@ func asserted(n ast.Node) []ast.Expr {
 	return nil
 }
 
-// qualified is the name of a type of this module as the policy has it, or "".
+// qualified returns the name of a type of this module as the policy writes it, or "".
 func qualified(c *checked, e ast.Expr) string {
 	named, ok := types.Unalias(typeOf(c, e)).(*types.Named)
 	if !ok || named.Obj().Pkg() == nil {

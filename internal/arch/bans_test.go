@@ -27,7 +27,7 @@ func checkBans(v *view) (found []finding) {
 	return found
 }
 
-// holds tells whether b holds for a file of the package in dir.
+// holds tells whether b applies to a file of the package in dir.
 func (b *ban) holds(dir, file string) bool {
 	floor := floorOf(dir)
 	switch {
@@ -82,8 +82,8 @@ func eachName(c *checked, f *file, say func(token.Pos, string)) {
 	})
 }
 
-// foreign is "path.Name" if e names something that another package exports, else
-// "".
+// foreign returns "path.Name" if e names something that another package exports,
+// otherwise "".
 func foreign(c *checked, e ast.Expr) string {
 	sel, ok := e.(*ast.SelectorExpr)
 	if !ok {
@@ -100,7 +100,7 @@ func foreign(c *checked, e ast.Expr) string {
 	return name.Imported().Path() + "." + sel.Sel.Name
 }
 
-// isMap tells whether ranging over a t goes by a map's order.
+// isMap tells whether a range over a t may follow the order of a map.
 func isMap(t types.Type) bool {
 	if t == nil {
 		return false

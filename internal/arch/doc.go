@@ -1,9 +1,9 @@
-// Package arch is the rules of the house as tests: who may import whom, what
-// may not be called where and why, how long a file or a function may be, and
-// what must have a comment. There is nothing in it to import.
+// Package arch checks the rules of the house. It has only tests: which package may import
+// which, what code may not call and why, how long a file or a function may be, and what
+// must have a comment.
 //
-// The policy is data, in policy_test.go. It reads source alone, for every
-// system at once, so that plain go test is enough on a bare machine. Each rule
-// and each ban has planted source that it must find; one that cannot fail does
-// not pass.
+// The policy is data, in policy_test.go. The tests read source only, for every system at
+// once. So plain go test is enough on a machine without further tools. For each rule and
+// each ban there is planted source that it must find; a rule that finds nothing in its
+// plants fails.
 package arch

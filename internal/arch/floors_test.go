@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// checkFloors finds packages without a floor and imports that do not lead down.
+// checkFloors finds packages without a floor, and imports of packages that are not on a
+// lower floor.
 func checkFloors(m *module) (found []finding) {
 	for _, p := range m.pkgs {
 		if floorOf(p.dir) < 0 {
@@ -27,7 +28,7 @@ func checkFloors(m *module) (found []finding) {
 	return found
 }
 
-// wrongImport tells why f of p may not import name, or "".
+// wrongImport returns why f of p may not import name, or "".
 func wrongImport(p *pkg, f *file, name string) string {
 	dir := own(name)
 	if dir == "" {
@@ -51,7 +52,7 @@ func wrongImport(p *pkg, f *file, name string) string {
 	return ""
 }
 
-// wrongDependency is wrongImport for a package that is not ours.
+// wrongDependency is wrongImport for a package of another module.
 func wrongDependency(p *pkg, f *file, name string) string {
 	if first, _, _ := strings.Cut(name, "/"); !strings.Contains(first, ".") {
 		return "" // the standard library
@@ -83,8 +84,8 @@ func importPath(spec *ast.ImportSpec) string {
 	return name
 }
 
-// checkBuilt finds files that no system of the policy builds: the rules that
-// need types would pass them over.
+// checkBuilt finds files that no system of the policy builds. Rules that need types would
+// not see them.
 func checkBuilt(m *module) (found []finding) {
 	seen := map[*file]bool{}
 	for _, sys := range systems {

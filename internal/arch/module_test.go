@@ -17,15 +17,15 @@ import (
 	"strings"
 )
 
-// modulePath is the first part of every import of our own.
+// modulePath is the first part of every import path of this module.
 const modulePath = "github.com/whorl-go/whorl"
 
-// module is the source of all packages, parsed.
+// module is the parsed source of all packages.
 type module struct {
 	fsys fs.FS
 	fset *token.FileSet
 	pkgs []*pkg  // by directory
-	seen []*view // what views returned
+	seen []*view // the result of views
 }
 
 // pkg is one directory with Go files, its tests included.
@@ -43,7 +43,7 @@ type file struct {
 
 func (f *file) test() bool { return strings.HasSuffix(f.path, "_test.go") }
 
-// external tells whether f belongs to the test package beside p.
+// external tells whether f belongs to the external test package.
 func (f *file) external() bool { return strings.HasSuffix(f.ast.Name.Name, "_test") }
 
 // finding is one breach of a rule.
@@ -58,8 +58,8 @@ func (m *module) find(pos token.Pos, format string, args ...any) finding {
 	return finding{m.fset.Position(pos), fmt.Sprintf(format, args...)}
 }
 
-// load parses the module in fsys. Directories that the go command ignores, and
-// modules of their own, are not part of it.
+// load parses the module in fsys. It leaves out directories that the go command ignores,
+// and other modules.
 func load(fsys fs.FS) (*module, error) {
 	m := &module{fsys: fsys, fset: token.NewFileSet()}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
@@ -120,7 +120,7 @@ func (m *module) pkg(dir string) *pkg {
 	return nil
 }
 
-// view is the module as one system compiles it, tests aside.
+// view is the module as one system compiles it, without tests.
 type view struct {
 	*module
 	sys     system
@@ -129,9 +129,9 @@ type view struct {
 
 // checked is one package of a view with its types.
 //
-// Only the module's own packages are really checked. All others are taken to be
-// empty, which keeps this fast and independent of what is installed: what comes
-// from them has no known type, and errors about that are ignored.
+// Only packages of the module are type-checked. All others count as empty, which is fast
+// and does not depend on what is installed. Names from them have no known type, and
+// errors about them are ignored.
 type checked struct {
 	dir   string
 	files []*file
@@ -139,7 +139,7 @@ type checked struct {
 	info  *types.Info
 }
 
-// views are the module as each system compiles it.
+// views returns the module as each system compiles it.
 func (m *module) views() []*view {
 	if m.seen == nil {
 		for _, sys := range systems {
@@ -153,12 +153,12 @@ func (m *module) views() []*view {
 	return m.seen
 }
 
-// check checks p unless that was done or is being done.
+// check type-checks p, unless that was done or is being done.
 func (v *view) check(p *pkg) *checked {
 	if c, ok := v.checked[p.dir]; ok {
 		return c
 	}
-	v.checked[p.dir] = nil // a cycle ends here; the floors tell of it
+	v.checked[p.dir] = nil // a cycle ends here; the rule on floors finds it
 	c := &checked{dir: p.dir, info: &types.Info{
 		Types:      map[ast.Expr]types.TypeAndValue{},
 		Defs:       map[*ast.Ident]types.Object{},
@@ -178,7 +178,7 @@ func (v *view) check(p *pkg) *checked {
 	return c
 }
 
-// builds tells whether f's name and constraints admit v's system.
+// builds tells whether f's name and build constraints allow v's system.
 func (v *view) builds(f *file) bool {
 	ctx := build.Default
 	ctx.GOOS, ctx.GOARCH, ctx.CgoEnabled = v.sys.goos, v.sys.goarch, false
@@ -189,7 +189,7 @@ func (v *view) builds(f *file) bool {
 	return ok && err == nil
 }
 
-// Import makes a view the importer of its own packages.
+// Import implements types.Importer for a view.
 func (v *view) Import(name string) (*types.Package, error) {
 	if p := v.pkg(own(name)); p != nil {
 		if c := v.check(p); c != nil {
@@ -205,7 +205,7 @@ func (v *view) Import(name string) (*types.Package, error) {
 	return empty, nil
 }
 
-// own is the directory of an import path of this module, else "".
+// own returns the directory of an import path of this module, otherwise "".
 func own(name string) string {
 	if name == modulePath {
 		return "."
@@ -217,7 +217,8 @@ func own(name string) string {
 	return dir
 }
 
-// floorOf is the floor that dir is on, len(floors) if it stands beside, or -1.
+// floorOf returns the floor of dir: len(floors) if it is beside the floors, -1 if it has
+// none.
 func floorOf(dir string) int {
 	if matches(beside, dir) {
 		return len(floors)
@@ -225,8 +226,7 @@ func floorOf(dir string) int {
 	return slices.IndexFunc(floors, func(list string) bool { return matches(list, dir) })
 }
 
-// matches tells whether name is in the list, or below an entry that ends in
-// "/...".
+// matches tells whether name is in the list, or below an entry that ends in "/...".
 func matches(list, name string) bool {
 	return slices.ContainsFunc(strings.Fields(list), func(entry string) bool {
 		tree, ok := strings.CutSuffix(entry, "/...")

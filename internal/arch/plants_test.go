@@ -8,31 +8,31 @@ import (
 	"testing"
 )
 
-// at is the import path of a package of ours.
+// at returns the import path of a package of this module.
 func at(dir string) string { return modulePath + "/" + dir }
 
-// one is a tree of one file.
+// one returns a tree of one file.
 func one(name, src string) map[string]string { return map[string]string{name: src} }
 
-// importing is a file that imports name.
+// importing returns a file that imports name.
 func importing(pkg, name string) string {
 	return "package " + pkg + "\n\nimport _ \"" + name + "\"\n"
 }
 
-// lines is a text of n lines.
+// lines returns a text of n lines.
 func lines(n int) string { return strings.Repeat("//\n", n) }
 
-// function is a file with a function of n lines.
+// function returns a file with a function of n lines.
 func function(n int) string {
 	return "package frame\n\nfunc f() {\n" + lines(n-2) + "}\n"
 }
 
-// plants are what each rule must find, and next to it what it must let pass.
+// plants has what each rule must find, next to what it must not find.
 var plants = []plant{
 	{"floors", one("stray/a.go", "package stray\n"), "stray has no floor"},
 	{"floors", one("reactor/stray/a.go", "package stray\n"), "reactor/stray has no floor"},
 	{"floors", one("a.go", "package whorl\n"), ""},
-	{"floors", one("bench/go.mod", "") /* and nothing in it */, ""},
+	{"floors", one("bench/go.mod", "") /* and no package */, ""},
 	{"floors", map[string]string{"bench/go.mod": "", "bench/main.go": "package main\n"}, ""},
 	{"floors", one("sim/testdata/a.go", "package stray\n"), ""},
 	{"floors", one("examples/echo/main.go", importing("main", at("sim"))), ""},
@@ -78,8 +78,8 @@ var plants = []plant{
 	{"names", one("sim/a.go", "package sim\n"), ""},
 }
 
-// commentPlants are the plants of the rule about comments: declarations, and the name
-// that lacks one.
+// commentPlants are for the rule about comments. Each has declarations, and the name that
+// lacks a comment.
 var commentPlants = map[string]string{
 	"func F() {}":                                      "F",
 	"// F.\nfunc F() {}":                               "",
@@ -100,8 +100,8 @@ var commentPlants = map[string]string{
 	"var e = 1":                                        "",
 }
 
-// statePlants are the plants of the rule about state: the body of a file, and part of
-// the finding.
+// statePlants are for the rule about state. Each has the body of a file, and part of the
+// finding.
 var statePlants = map[string]string{
 	"var n int":                                            "n is neither",
 	"var n = 1":                                            "n is neither",
@@ -139,7 +139,7 @@ var statePlants = map[string]string{
 	"func f() { kernel.Table[0] = 1 }":                                                  "Table changes here",
 }
 
-// wrapperPlants are the plants of the rule about wrappers.
+// wrapperPlants are for the rule about wrappers.
 var wrapperPlants = map[string]string{
 	"type T struct{ reactor.Transport }":               "T is a reactor.Transport that holds one",
 	"type T struct{ reactor.Protocol }":                "T is a reactor.Protocol that holds one",
@@ -157,7 +157,7 @@ var wrapperPlants = map[string]string{
 	"type T struct{ outer reactor.Protocol }\n\nfunc (t *T) Made() {}":                                                                                 "T is a reactor.Protocol",
 }
 
-// assertionPlants are the plants of the rule about capabilities.
+// assertionPlants are for the rule about capabilities.
 var assertionPlants = map[string]string{
 	"func f(c kernel.Conn) bool { _, ok := c.(kernel.Vectors); return ok }":                             "kernel.Vectors is asserted",
 	"func f(t reactor.Transport) bool { _, ok := t.(reactor.HalfCloser); return ok }":                   "reactor.HalfCloser is asserted",
@@ -166,7 +166,7 @@ var assertionPlants = map[string]string{
 	"func f(k any) bool { _, ok := k.(error); return ok }":                                              "",
 }
 
-// seam is what wrapperPlants and statePlants stand on.
+// seam has the declarations that wrapperPlants, statePlants and assertionPlants use.
 var seam = map[string]string{
 	"kernel/kernel.go": `package kernel
 type Conn interface { Read(p []byte) (int, error); Abort() error }
@@ -194,7 +194,8 @@ func onSeam(pkg, body string) map[string]string {
 	return files
 }
 
-// allPlants adds what the tables above and the bans say in short form.
+// allPlants returns plants, and the plants that the other tables and the bans describe in
+// short form.
 func allPlants() []plant {
 	all := plants
 	for body, name := range commentPlants {
@@ -220,7 +221,8 @@ func allPlants() []plant {
 	return append(all, orderPlants()...)
 }
 
-// banPlants say each thing that b forbids, where it holds and where it does not.
+// banPlants uses each thing that b forbids, once where the ban holds and once where it
+// does not.
 func banPlants(b ban) (list []plant) {
 	held, free := "", fields(b.in)
 	if b.below > 0 {
@@ -245,7 +247,7 @@ func banPlants(b ban) (list []plant) {
 		list = append(list, plant{"bans", one(held+"/a_test.go", src), ""})
 		for _, dir := range free {
 			name := strings.Replace(dir, "...", "x", 1)
-			if !strings.HasSuffix(name, ".go") { // an exception may be one file
+			if !strings.HasSuffix(name, ".go") { // an exception may be a file
 				name += "/a.go"
 			}
 			list = append(list, plant{"bans", one(name, src), ""})
@@ -254,7 +256,7 @@ func banPlants(b ban) (list []plant) {
 	return list
 }
 
-// sourceThatSays is a file that says what.
+// sourceThatSays returns a file that uses what.
 func sourceThatSays(what string) string {
 	switch kind, rest, _ := strings.Cut(what, ":"); kind {
 	case "go":
@@ -273,11 +275,11 @@ func sourceThatSays(what string) string {
 	}
 	dir, name := path.Split(what)
 	pkg, fn, _ := strings.Cut(name, ".")
-	// Under another name, and not called: that counts as well.
+	// Imported under another name, and not called. The ban holds all the same.
 	return "package x\n\nimport other \"" + dir + pkg + "\"\n\nfunc f() any { return other." + fn + " }\n"
 }
 
-// orderPlants are the ways to meet a map's order, and to avoid it.
+// orderPlants depend on the order of a map in various ways, or avoid it.
 func orderPlants() (list []plant) {
 	add := func(body, want string) {
 		src := "package sim\n\nimport (\n\t\"maps\"\n\t\"net/netip\"\n\t\"slices\"\n\t\"time\"\n)\n\n" + body + "\n"
@@ -292,7 +294,7 @@ func orderPlants() (list []plant) {
 	add("func f(m map[int]int) {\n\tslices.Collect(maps.Keys(m))\n}", order)
 	add("func f(m map[int]int) {\n\tfor range slices.Sorted(maps.Keys(m)) {\n\t}\n}", "")
 	add("func f(m map[int]int, s []int) {\n\tfor range s {\n\t\t_ = m[1]\n\t}\n}", "")
-	// What a type is may depend on the system.
+	// A type may depend on the system.
 	list = append(list, plant{"bans", map[string]string{
 		"sim/a.go":         "package sim\n\nfunc f(t T) {\n\tfor range t {\n\t}\n}\n",
 		"sim/t_linux.go":   "package sim\n\ntype T []int\n",
@@ -302,8 +304,8 @@ func orderPlants() (list []plant) {
 	return list
 }
 
-// TestRulesCanFail runs every rule on its plants. A rule without a plant that it
-// finds could not fail, and fails here.
+// TestRulesCanFail runs every rule on its plants. A rule that finds none of them cannot
+// fail, and fails here.
 func TestRulesCanFail(t *testing.T) {
 	caught := map[string]int{}
 	for _, p := range allPlants() {

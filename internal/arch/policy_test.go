@@ -2,9 +2,9 @@
 
 package arch
 
-// floors is policy: a package imports only packages on lower floors, and no
-// siblings. Packages may stand here before they exist. Change it by decision,
-// never to make a build pass.
+// floors is policy: a package imports only packages on lower floors, and no siblings. A
+// package may be listed before it exists. Change the list by decision, never to make a
+// build pass.
 var floors = []string{
 	"kernel frame retry pool certs internal/timerheap internal/chunks internal/phases internal/eyeballs",
 	"kernel/probe kernel/native kernel/kerneltest",
@@ -19,27 +19,26 @@ var floors = []string{
 	"cmd/whorl examples/...",
 }
 
-// programs is the floor of what has a main; nothing may be built on it.
+// programs is the floor of packages with a main function. No package may be above it.
 const programs = 10
 
-// beside stands next to the floors: it may look at all of them, and nobody
-// imports it.
+// beside lists packages that stand beside the floors. They may look at all floors, and
+// nobody imports them.
 const beside = "internal/arch internal/promises internal/docs"
 
-// testSiblings are the siblings that tests may import from within their
-// package, with the reason.
+// testSiblings are the siblings that tests inside a package may import, with the reason.
 var testSiblings = map[string]map[string]string{
 	"kernel/native": {"kernel/kerneltest": "every back end passes the suite, also with what only it can see"},
 }
 
-// allowed says which module of others may be imported by which packages, with
-// the reason. A dependency enters on the floor that needs it and nowhere below.
+// allowed says which packages may import which other module, and why. A dependency enters
+// on the floor that needs it, and nowhere below.
 var allowed = []dependency{
 	{"golang.org/x/sys", "kernel/native kernel/kerneltest", "the system calls that package syscall lacks"},
 	{"github.com/alecthomas/kong", "cmd/whorl", "flags, commands and their help"},
 }
 
-// allowedInTests is what any test may import besides.
+// allowedInTests are the modules that any test may import as well.
 var allowedInTests = []dependency{
 	{"golang.org/x/sys", "", "tests of descriptors and socket options"},
 	{"golang.org/x/net/nettest", "", "the suite of net.Conn"},
@@ -47,12 +46,13 @@ var allowedInTests = []dependency{
 	{"pgregory.net/rapid", "", "properties"},
 }
 
-// dependency is a module, or a package of one; who may import it; and why.
+// dependency is a module, or a package of one, with the packages that may import it and
+// the reason.
 type dependency struct {
 	path, packages, because string
 }
 
-// bans are what code may not say, tests aside.
+// bans are what code must not use. Tests may.
 var bans = []ban{
 	{
 		what: "time.Now time.Since time.Until",
@@ -129,45 +129,45 @@ var bans = []ban{
 	},
 }
 
-// ban is one entry of bans. What is a list of names: a package's name and what
-// it exports; go; import: and a path; func:init; range:map; builtin: and its
-// name.
+// ban is one entry of bans. what is a list of names, each of one of these forms: a
+// package and a name that it exports, such as time.Now; go; import:path; func:init;
+// range:map; builtin:name.
 type ban struct {
 	what    string
-	in      string     // the packages it holds in; empty: all of them
-	below   int        // the floor it holds below; 0: on all of them
-	except  exceptions // where it does not hold
+	in      string     // the packages it applies to; empty: all
+	below   int        // it applies below this floor; 0: on all floors
+	except  exceptions // where it does not apply
 	because string
 }
 
-// exceptions are packages, or files, with the reason.
+// exceptions are packages or files, with the reason.
 type exceptions map[string]string
 
-// makers are the functions whose results a package-level variable may hold:
-// errors, and values that nothing can change.
+// makers are the functions whose results a package-level variable may hold: errors, and
+// values that nothing can change.
 var makers = []string{
 	"errors.New", "fmt.Errorf", "Sentinel", "kernel.Sentinel",
 	"regexp.MustCompile",
 	"netip.MustParseAddr", "netip.MustParsePrefix", "netip.MustParseAddrPort",
 }
 
-// How long things may be, in lines: up to and including these.
+// The greatest lengths that are allowed, in lines.
 const (
 	fileLines     = 600
 	funcLines     = 69
 	testFuncLines = 119
 )
 
-// emptyNames say nothing about what a package is for.
+// emptyNames are package names that do not say what the package is for.
 var emptyNames = []string{"util", "utils", "common", "base", "core", "helper", "helpers", "types", "pkg"}
 
-// wrapped are the interfaces whose optional capabilities are found by walking
-// wrappers: a type that is one and holds one must have Unwrap.
+// wrapped are the interfaces whose capabilities are found through wrappers. A type that
+// implements one and holds one must have Unwrap.
 var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory", "kernel.Kernel", "kernel.Conn", "kernel.Listener"}
 
-// capabilities are the interfaces that only some kernels, conns, transports, protocols and
-// factories have. They are looked for through wrappers: kernel.As, kernel.ConnAs, reactor.As,
-// reactor.ProtocolAs, reactor.FactoryAs.
+// capabilities are the interfaces that only some kernels, conns, transports, protocols
+// and factories implement. They are found through wrappers, with kernel.As,
+// kernel.ConnAs, reactor.As, reactor.ProtocolAs and reactor.FactoryAs.
 var capabilities = []string{
 	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Reserver", "kernel.Signals", "kernel.Worker", "kernel.Named",
 	"kernel/probe.Observer", "kernel/probe.Forcer",
@@ -175,19 +175,20 @@ var capabilities = []string{
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",
 }
 
-// assertingFiles may assert capabilities plainly, with the reason.
+// assertingFiles may assert capabilities without looking through wrappers, for this
+// reason.
 var assertingFiles = map[string]string{
 	"reactor/factory.go": "a use of each factory in a chain of wrappers is counted, so each is asked for itself",
 }
 
-// notWrappers are types that are one and hold one without wrapping it, with the
-// reason.
+// notWrappers are types that implement one of wrapped and hold one, but do not wrap it,
+// with the reason.
 var notWrappers = map[string]string{
 	"reactor.Base": "holds the transport for the protocol that embeds it",
 }
 
-// systems are what the source is checked for. Each file must be built by one of
-// them at least, or the rules would not see it.
+// systems are the systems for which the source is checked. At least one of them must
+// build each file. Otherwise the rules would not see it.
 var systems = []system{
 	{"linux", "amd64", ""},
 	{"linux", "arm64", ""},

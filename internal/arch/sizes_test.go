@@ -34,7 +34,7 @@ func checkSizes(m *module) (found []finding) {
 				if lines := m.fset.Position(n.End()).Line - m.fset.Position(n.Pos()).Line + 1; lines > limit {
 					found = append(found, m.find(n.Pos(), "%s of %d lines; %d is the limit", name, lines, limit))
 				}
-				return false // what is inside is shorter
+				return false // a function inside is shorter
 			})
 		}
 	}
@@ -53,7 +53,7 @@ func checkFormat(m *module) (found []finding) {
 	return found
 }
 
-// checkNames finds packages whose names say nothing.
+// checkNames finds packages whose names do not say what they are for.
 func checkNames(m *module) (found []finding) {
 	for _, p := range m.pkgs {
 		name := p.files[0].ast.Name
@@ -64,7 +64,7 @@ func checkNames(m *module) (found []finding) {
 	return found
 }
 
-// checkComments finds exported names without a comment, tests aside.
+// checkComments finds exported names without a comment, except in tests.
 func checkComments(m *module) (found []finding) {
 	for _, p := range m.pkgs {
 		for _, f := range p.files {
@@ -79,7 +79,7 @@ func checkComments(m *module) (found []finding) {
 	return found
 }
 
-// uncommented are the exported names of f that have no comment.
+// uncommented returns the exported names of f that have no comment.
 func uncommented(f *ast.File) (names []*ast.Ident) {
 	for _, decl := range f.Decls {
 		switch d := decl.(type) {
@@ -115,10 +115,10 @@ func uncommentedSpec(d *ast.GenDecl, spec ast.Spec) (names []*ast.Ident) {
 	return names
 }
 
-// empty tells whether doc says nothing; directives do not count.
+// empty tells whether doc has no text. Directives do not count.
 func empty(doc *ast.CommentGroup) bool { return doc == nil || doc.Text() == "" }
 
-// exportedReceiver tells whether recv is absent or of an exported type.
+// exportedReceiver tells whether recv is absent or has an exported type.
 func exportedReceiver(recv *ast.FieldList) bool {
 	if recv == nil || len(recv.List) == 0 {
 		return true

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// checkState finds package-level variables that are neither errors, nor tables,
-// nor assertions that a type implements an interface; and tables that change.
+// checkState finds package-level variables that are neither errors, nor tables, nor
+// assertions that a type implements an interface. It also finds tables that change.
 func checkState(v *view) (found []finding) {
 	for _, p := range v.pkgs {
 		c := v.checked[p.dir]
@@ -62,7 +62,7 @@ func constant(c *checked, typ, value ast.Expr) bool {
 			name = id.Name
 		}
 		return slices.Contains(makers, path.Base(name))
-	case *ast.SelectorExpr: // another package's error under a name of ours
+	case *ast.SelectorExpr: // another package's error
 		return strings.HasPrefix(e.Sel.Name, "Err")
 	case *ast.Ident:
 		return strings.HasPrefix(e.Name, "Err")
@@ -71,7 +71,7 @@ func constant(c *checked, typ, value ast.Expr) bool {
 		case *ast.ArrayType, *ast.MapType:
 			return true
 		default:
-			// A struct of somebody else's may change by itself, as sync.Pool does.
+			// A struct of another module may change by itself, as sync.Pool does.
 			named, ok := types.Unalias(typeOf(c, t)).(*types.Named)
 			return ok && named.Obj().Pkg() != nil && own(named.Obj().Pkg().Path()) != ""
 		}
@@ -100,7 +100,7 @@ func embeds(doc *ast.CommentGroup) bool {
 	})
 }
 
-// changes finds what in f changes a package-level variable of ours.
+// changes finds the places in f that change a package-level variable of this module.
 func (v *view) changes(c *checked, f *file) (found []finding) {
 	changed := func(e ast.Expr) {
 		if x := global(c, e); x != nil {
@@ -136,7 +136,7 @@ func (v *view) changes(c *checked, f *file) (found []finding) {
 	return found
 }
 
-// takesAddress tells whether s calls a method of a pointer on a value.
+// takesAddress tells whether s calls a pointer's method on a value.
 func takesAddress(s *types.Selection) bool {
 	fn, ok := s.Obj().(*types.Func)
 	if !ok || s.Kind() != types.MethodVal {
@@ -147,7 +147,7 @@ func takesAddress(s *types.Selection) bool {
 	return wants && !has
 }
 
-// global is the package-level variable of ours that e is, or is a part of.
+// global returns the package-level variable of this module that e is, or is a part of.
 func global(c *checked, e ast.Expr) *types.Var {
 	for {
 		switch x := e.(type) {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// checkWrappers finds types that are one of the wrapped interfaces, hold one in
-// a field of their own, and have no Unwrap that leads to it: they would hide
-// what the inner one can do.
+// checkWrappers finds types that implement one of the wrapped interfaces, hold one in a
+// field, and have no Unwrap that returns it. They would hide the capabilities of the
+// inner one.
 func checkWrappers(v *view) (found []finding) {
 	for _, p := range v.pkgs {
 		c := v.checked[p.dir]
@@ -27,7 +27,7 @@ func checkWrappers(v *view) (found []finding) {
 	return found
 }
 
-// hidden names the interface that t is and hides, or "".
+// hidden returns the interface that t implements and hides, or "".
 func (v *view) hidden(t types.Type) string {
 	s, ok := t.Underlying().(*types.Struct)
 	if !ok {
@@ -50,7 +50,7 @@ func (v *view) hidden(t types.Type) string {
 	return first
 }
 
-// lookup is the interface called "package.Name", or nil.
+// lookup returns the interface called "package.Name", or nil.
 func (v *view) lookup(name string) *types.Named {
 	dir, name, _ := strings.Cut(name, ".")
 	c := v.checked[dir]
@@ -74,8 +74,8 @@ func holds(s *types.Struct, iface *types.Named) bool {
 	return false
 }
 
-// hasAll tells whether methods has the names of all of iface's. Names are enough:
-// a signature with a type of another module is unknown here.
+// hasAll tells whether methods has a method for each name in iface. It compares only
+// names, because types of other modules are unknown here.
 func hasAll(methods *types.MethodSet, iface *types.Named) bool {
 	for m := range iface.Underlying().(*types.Interface).Methods() {
 		if methods.Lookup(m.Pkg(), m.Name()) == nil {

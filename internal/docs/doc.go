@@ -1,3 +1,3 @@
-// Package docs checks what the documents say: every piece of Go in them stands, as
-// it is, in a file that is compiled, and every link leads somewhere.
+// Package docs checks the documents. Every piece of Go in them must be part of a file
+// that is compiled, and every link must lead somewhere.
 package docs

@@ -11,7 +11,7 @@ import (
 
 const root = "../.."
 
-// documents are all Markdown files of the repository, by path from its root.
+// documents returns all Markdown files of the repository, by path.
 func documents(t *testing.T) map[string]string {
 	return files(t, ".md")
 }
@@ -40,7 +40,7 @@ func files(t *testing.T, ext string) map[string]string {
 
 var block = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
 
-// pieces are the blocks of Go in a document.
+// pieces returns the blocks of Go in a document.
 func pieces(text string) []string {
 	var found []string
 	for _, m := range block.FindAllStringSubmatch(text, -1) {
@@ -69,8 +69,8 @@ func TestCodeIsCompiled(t *testing.T) {
 	}
 }
 
-// The echo server in README.md is a whole program, that of examples/echo, which is
-// built and tested there, and its main has at most ten lines.
+// The echo server in README.md is the whole program of examples/echo, which is built and
+// tested there. Its main has at most ten lines.
 func TestEchoServer(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
@@ -101,8 +101,8 @@ var (
 	unlinked = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 )
 
-// anchors are what a link to a place in a document may name: the anchors that are
-// written there, and its headings as GitHub makes anchors of them.
+// anchors returns what a link into a document may name: the anchors in its text, and its
+// headings as GitHub turns them into anchors.
 func anchors(text string) map[string]bool {
 	found := make(map[string]bool)
 	for _, m := range anchor.FindAllStringSubmatch(text, -1) {

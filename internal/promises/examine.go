@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// differences lists the promises that are kept otherwise on purpose.
+// differences lists the promises that Whorl deliberately keeps in another way.
 const differences = "docs/differences.md"
 
-// suite is a directory whose ordinary files are tests for others to run.
+// suite is a directory whose ordinary files count as tests.
 const suite = "kernel/kerneltest"
 
-// own is where this program's tests stand. They cite numbers only as examples.
+// own has this program's tests. They cite numbers only as examples.
 const own = "internal/promises"
 
-// area is one heading of the listing, and what was found of it. The numbers are in
+// area is one heading of the listing, with what was found about it. The numbers are in
 // rising order.
 type area struct {
 	Name    string `json:"area"`
@@ -44,19 +44,19 @@ func (c citation) String() string {
 	return fmt.Sprintf("%s:%d: %s-%s", c.File, c.Line, c.Area, c.Number)
 }
 
-// report is what the tree says about the promises.
+// report is the result for the whole tree.
 type report struct {
 	Areas []area `json:"areas"`
 	// Unknown are the mentions of promises that do not exist.
 	Unknown []citation `json:"unknown"`
-	// Unmarked are the entries of the listing that do not say that they are
-	// differences, and Marked those that say so wrongly.
+	// Unmarked are the differences whose entry in the listing is not marked. Marked are
+	// the entries that are marked and are no differences.
 	Unmarked []citation `json:"unmarked"`
 	Marked   []citation `json:"marked"`
 }
 
-// examine reads the listing, the tests, the differences, and whatever else in the
-// tree of fsys mentions promises.
+// examine reads the listing, the tests, the differences, and everything else in the tree
+// that mentions promises.
 func examine(fsys fs.FS) (*report, error) {
 	areas, entries, err := readListing(fsys)
 	if err != nil {
@@ -92,8 +92,8 @@ func examine(fsys fs.FS) (*report, error) {
 	return rep, nil
 }
 
-// listOf says which list of an area takes the mentions of promises in the file
-// called name. It is nil if the file is not looked at.
+// listOf returns a function that says which list of an area takes a mention in the file
+// called name. It returns nil if the file is not read.
 func listOf(name string) func(*area, citation) *[]int {
 	switch {
 	case name == differences:
@@ -111,7 +111,7 @@ func listOf(name string) func(*area, citation) *[]int {
 	return nil
 }
 
-// compare looks for entries whose mark disagrees with the differences.
+// compare finds entries whose mark disagrees with the differences.
 func (r *report) compare(entries []entry) {
 	for _, e := range entries {
 		number, _ := strconv.Atoi(e.Number)
@@ -129,8 +129,9 @@ func isTest(name string) bool {
 	return strings.HasSuffix(name, "_test.go") || path.Dir(name) == suite && strings.HasSuffix(name, ".go")
 }
 
-// citationOf matches an area of areas with a number. What follows the number
-// tells a range, which cites nothing, from a sentence's end.
+// citationOf returns an expression for an area of areas and a number. Its last group
+// matches the rest of a range, such as TCP-1..5, which cites nothing. A full stop does
+// not match it.
 func citationOf(areas []area) *regexp.Regexp {
 	var list []string
 	for _, a := range areas {
@@ -139,7 +140,7 @@ func citationOf(areas []area) *regexp.Regexp {
 	return regexp.MustCompile(`(?:^|[^\w-])(` + strings.Join(list, "|") + `)-(\d+)\b(\.\.+\d)?`)
 }
 
-// scan lists what the file called name cites.
+// scan lists the citations in the file called name.
 func scan(fsys fs.FS, name string, pattern *regexp.Regexp) ([]citation, error) {
 	text, err := fs.ReadFile(fsys, name)
 	if err != nil {
@@ -159,7 +160,8 @@ func scan(fsys fs.FS, name string, pattern *regexp.Regexp) ([]citation, error) {
 	return cites, nil
 }
 
-// add notes cites in the list of its area that in picks, if any, or as unknown.
+// add puts each citation into the list that in returns for it, if any. A citation of an
+// unknown number goes to Unknown.
 func (r *report) add(cites []citation, in func(*area, citation) *[]int) {
 	for _, c := range cites {
 		i := slices.IndexFunc(r.Areas, func(a area) bool { return a.Name == c.Area })
@@ -175,7 +177,7 @@ func (r *report) add(cites []citation, in func(*area, citation) *[]int) {
 	}
 }
 
-// finish sorts what was found and tells what was not.
+// finish sorts the numbers and finds the missing ones.
 func (a *area) finish() {
 	a.Cited, a.Differ, a.Missing = unique(a.Cited), unique(a.Differ), []int{}
 	for n := 1; n <= a.Total; n++ {
@@ -185,14 +187,14 @@ func (a *area) finish() {
 	}
 }
 
-// unique is list in rising order without repetitions, and not nil.
+// unique returns list in rising order without repetitions. The result is not nil.
 func unique(list []int) []int {
 	list = append([]int{}, list...)
 	slices.Sort(list)
 	return slices.Compact(list)
 }
 
-// ranges is list, which rises, as "1, 3-5, 9".
+// ranges formats list, which must be in rising order, as "1, 3-5, 9".
 func ranges(list []int) string {
 	var parts []string
 	for i := 0; i < len(list); {

@@ -12,27 +12,26 @@ import (
 	"strings"
 )
 
-// listing is the directory whose documents list all promises, a heading per area
-// and a line per promise.
+// listing is the directory whose documents list all promises. Each area has a heading,
+// and each promise a line.
 const listing = "docs/promises"
 
-// index names the documents of the listing in their order, and the areas in them.
+// index is the document that names the others in order, with the areas in them.
 const index = listing + "/README.md"
 
-// headingForm begins an area: "## ERR: errors".
+// headingForm matches the heading of an area: "## ERR: errors".
 var headingForm = regexp.MustCompile(`^## ([A-Z]+): (\S.*)$`)
 
-// entryForm is one promise: `* <a id="err-1"></a>ERR-1: text`.
+// entryForm matches one promise: `* <a id="err-1"></a>ERR-1: text`.
 var entryForm = regexp.MustCompile(`^\* <a id="([a-z]+-[1-9]\d*)"></a>([A-Z]+)-([1-9]\d*): (\S.*)$`)
 
-// states are what may stand, in bold, at the head of an area of which not all is
-// there. An area without one is built.
+// states are the words, in bold, with which an area begins if it is not completely built.
 var states = []string{"Not built yet", "Partly built"}
 
-// mark ends each entry whose number docs/differences.md has.
+// mark ends each entry whose number is in docs/differences.md.
 const mark = "See [differences](../differences.md)."
 
-// entry is one promise as the listing has it.
+// entry is one promise of the listing.
 type entry struct {
 	citation
 	differs bool // it is marked as a difference
@@ -45,10 +44,9 @@ type reader struct {
 	errs    []error
 }
 
-// readListing returns the areas that fsys lists, with their totals, and all entries.
-// The numbers of an area are 1, 2, 3 and so on; anything else is an error, as is an
-// area or a number that stands twice, and an area that the index does not have. The
-// error tells of everything that is wrong.
+// readListing returns the areas that fsys lists, with their totals, and all entries. The
+// numbers of an area must be 1, 2, 3 and so on. It is an error if an area or a number is
+// listed twice, or if the index lacks an area. The error names everything that is wrong.
 func readListing(fsys fs.FS) ([]area, []entry, error) {
 	contents, err := fs.ReadFile(fsys, index)
 	if err != nil {
@@ -78,8 +76,8 @@ func readListing(fsys fs.FS) ([]area, []entry, error) {
 	return r.areas, r.entries, errors.Join(r.errs...)
 }
 
-// documents are the documents of the listing, in the order in which the index first
-// links to them. Those to which it does not come last.
+// documents returns the documents of the listing, in the order in which the index first
+// links to them. Documents without a link come last.
 func documents(fsys fs.FS, contents string) ([]string, error) {
 	names, err := fs.Glob(fsys, listing+"/*.md")
 	if err != nil {
@@ -96,7 +94,7 @@ func documents(fsys fs.FS, contents string) ([]string, error) {
 	return names, nil
 }
 
-// read takes in one document.
+// read reads one document.
 func (r *reader) read(name, text string) {
 	current := -1 // the area that the lines belong to
 	n := 0
@@ -130,7 +128,7 @@ func (r *reader) read(name, text string) {
 	}
 }
 
-// promise takes in the line at c, which stands under the area of that index.
+// promise reads the line at c. current is the index of the area it is in, or negative.
 func (r *reader) promise(current int, c citation, line string) error {
 	m := entryForm.FindStringSubmatch(line)
 	if m == nil {

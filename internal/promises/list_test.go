@@ -10,7 +10,7 @@ import (
 	"testing/fstest"
 )
 
-// listing of documents by their names, under an index that has contents.
+// documentsOf returns a listing with these documents and an index with these contents.
 func documentsOf(contents string, docs map[string]string) fstest.MapFS {
 	fsys := fstest.MapFS{index: {Data: []byte(contents)}}
 	for name, text := range docs {
@@ -19,7 +19,7 @@ func documentsOf(contents string, docs map[string]string) fstest.MapFS {
 	return fsys
 }
 
-// line is the entry of a promise, "TCP-1" for instance.
+// line returns the entry of a promise, such as "TCP-1".
 func line(name string) string {
 	return fmt.Sprintf("* <a id=\"%s\"></a>%s: it holds.\n", strings.ToLower(name), name)
 }
@@ -89,7 +89,7 @@ func TestReadListingRefuses(t *testing.T) {
 	}
 }
 
-// All that is wrong is told at once.
+// The error names everything that is wrong.
 func TestReadListingTellsAll(t *testing.T) {
 	_, _, err := readListing(documentsOf("[TCP](a.md#tcp)", map[string]string{"a.md": "## TCP: x\n* one\n* two\n"}))
 	if err == nil || strings.Count(err.Error(), "\n") != 1 {
@@ -99,8 +99,8 @@ func TestReadListingTellsAll(t *testing.T) {
 
 var row = regexp.MustCompile(`(?m)^\| \[([A-Z]+)\]\([^)]*\) \| ([^|]*) \| (.*?) ?\|$`)
 
-// The listing of this repository is complete, and its index says what it holds:
-// every promise that was ever given has its line.
+// The listing of this repository is complete: every promise that was ever given has its
+// line. The index agrees with it.
 func TestListing(t *testing.T) {
 	fsys := os.DirFS("../..")
 	areas, entries, err := readListing(fsys)

@@ -1,17 +1,17 @@
-// Command promises tells which of the numbered promises no test cites.
+// Command promises finds the numbered promises that no test cites.
 //
-// docs/promises lists the promises, by area. A test that asserts promise 59 of area
-// TCP says "TCP-59" in its name or in a comment. This program counts such citations
-// in the test files of the tree, and the numbers that have a line in
-// docs/differences.md, and prints, per area, what is missing: neither cited nor
-// listed there.
+// docs/promises lists the promises, by area. A test that asserts promise 59 of area TCP
+// says "TCP-59" in its name or in a comment. This program counts such citations in the
+// test files of the tree. It also counts the numbers that have a line in
+// docs/differences.md. For each area it prints which numbers are missing: neither cited
+// nor listed there.
 //
 //	go run ./internal/promises [-json] [-require AREA,AREA,...] [-root dir]
 //
-// It fails when the listing is not in order, as when a number stands twice; when
-// something in the tree mentions a number that the listing does not have; and when
-// an entry and docs/differences.md disagree about a difference. With -require it
-// also fails when a required area has missing numbers.
+// It fails if the listing is not in order, for instance if a number is listed twice. It
+// fails if a file in the tree mentions a number that the listing does not have. It fails
+// if an entry and docs/differences.md disagree about a difference. With -require it also
+// fails if a required area has missing numbers.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// run is the program; what it has to say goes to w.
+// run runs the program. It writes the result to w.
 func run(args []string, w io.Writer) error {
 	set := flag.NewFlagSet("promises", flag.ContinueOnError)
 	asJSON := set.Bool("json", false, "print for a program to read")
@@ -67,7 +67,7 @@ func run(args []string, w io.Writer) error {
 	return rep.verdict(required)
 }
 
-// names splits a list of areas, all of which must exist.
+// names splits a list of areas. All of them must exist.
 func names(list string, areas []area) ([]string, error) {
 	if list == "" {
 		return nil, nil
@@ -81,8 +81,8 @@ func names(list string, areas []area) ([]string, error) {
 	return split, nil
 }
 
-// verdict is an error if one of the required areas has missing numbers, or if the
-// documents and the tree do not fit together.
+// verdict returns an error if one of the required areas has missing numbers, or if the
+// documents and the tree disagree.
 func (r *report) verdict(required []string) error {
 	var errs []error
 	for _, a := range r.Areas {

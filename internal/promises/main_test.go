@@ -12,7 +12,7 @@ import (
 	"testing/fstest"
 )
 
-// Which text cites what.
+// TestScan: which texts cite which promises.
 func TestScan(t *testing.T) {
 	areas := []area{{Name: "X"}, {Name: "UNIX"}, {Name: "UNIXD"}, {Name: "TCP"}}
 	for text, want := range map[string]string{
@@ -108,7 +108,8 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// listed is a listing of areas, each a document: a heading and how many promises.
+// listed returns a listing. Each area has its own document, and is given as a heading and
+// a number of promises.
 func listed(areas ...any) fstest.MapFS {
 	fsys := fstest.MapFS{}
 	contents := ""
@@ -126,8 +127,8 @@ func listed(areas ...any) fstest.MapFS {
 	return fsys
 }
 
-// tree writes a tree that lists ERR-1 to ERR-4 and ADDR-1 to ADDR-7, and whose one
-// test says text.
+// tree writes a tree that lists ERR-1 to ERR-4 and ADDR-1 to ADDR-7. Its only test has
+// this text.
 func tree(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -139,7 +140,8 @@ func tree(t *testing.T, text string) string {
 	return dir
 }
 
-// It fails for what does not exist, and for what is missing if that is required.
+// The program fails for numbers that do not exist, and for missing numbers of a required
+// area.
 func TestRun(t *testing.T) {
 	all := "// ERR-1 ERR-2 ERR-3 ERR-4\n"
 	for _, c := range []struct {
@@ -161,7 +163,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// An entry and the differences have to agree.
+// An entry and the differences must agree.
 func TestMarks(t *testing.T) {
 	for _, c := range []struct {
 		text, differences, want string
