@@ -1,4 +1,4 @@
-# The habits of this project. Plain `go test ./...` needs none of this.
+# The usual commands of this project. Plain `go test ./...` needs none of them.
 
 FUZZTIME ?= 10s
 SYSTEMS   = darwin freebsd openbsd netbsd windows
@@ -10,42 +10,42 @@ STATIC    = go tool -modfile=tools/go.mod staticcheck
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
-check: fmt vet staticcheck arch test race ## what to run before a commit
+check: fmt vet staticcheck arch test race ## everything to run before a commit
 
 fmt: ## fail if gofmt would change a file
 	@files=$$(gofmt -l .); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
 
-vet: ## go vet
+vet: ## run go vet
 	go vet ./...
 
-staticcheck: ## staticcheck, at the version tools/go.mod pins
+staticcheck: ## run staticcheck, in the version of tools/go.mod
 	$(STATIC) ./...
 
-arch: ## the rules of the house
+arch: ## test the rules of the house
 	go test ./internal/arch
 
-test: ## all tests
+test: ## run all tests
 	go test ./...
 
-race: ## all tests under the race detector
+race: ## run all tests under the race detector
 	go test -race ./...
 
 cross: ## vet for every other system
 	@for os in $(SYSTEMS); do echo "$$os"; GOOS=$$os go vet ./... || exit 1; done
 
-fuzz: ## each fuzz target for FUZZTIME
+fuzz: ## run each fuzz target for FUZZTIME
 	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func / /' | \
 	while read -r file name; do \
 		echo "$$name in $${file%/*}"; \
 		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "$${file%/*}" </dev/null || exit 1; \
 	done
 
-bench: ## the figures, against other ways to serve
+bench: ## measure Whorl against other ways to serve
 	cd bench && go run .
 
-promises: ## which numbered promises no test cites
+promises: ## list the numbered promises that no test cites
 	@go run ./internal/promises
 
-cover: ## how much of the code the tests reach
+cover: ## measure how much of the code the tests reach
 	go test -coverprofile=cover.out ./...
 	@go tool cover -func=cover.out | tail -n 1
