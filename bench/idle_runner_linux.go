@@ -57,7 +57,7 @@ func (r *runner) idleOnce(ctx context.Context, s choice, w *workload, res *resul
 				return m, err
 			}
 		}
-		now, err := settled(ctx, p.server.pid(), serverOf(s.name).rest)
+		now, err := waitIdle(ctx, p.server.pid(), serverOf(s.name).rest)
 		if err != nil {
 			return m, err
 		}
@@ -105,9 +105,9 @@ func (p *pair) freed(ctx context.Context) (int64, error) {
 	return residentBytes(p.server.pid())
 }
 
-// settled waits for rest, and then until process pid uses no more CPU time. It returns
+// waitIdle waits for rest, and then until process pid uses no more CPU time. It returns
 // the state of the process then.
-func settled(ctx context.Context, pid int, rest time.Duration) (idleState, error) {
+func waitIdle(ctx context.Context, pid int, rest time.Duration) (idleState, error) {
 	const (
 		look  = 30 * time.Millisecond
 		looks = 100

@@ -202,7 +202,7 @@ func handOver(b *testing.B, post func(), done <-chan struct{}) {
 			<-done
 		}
 	}
-	for ; i%burst != 0; i++ { // the last burst is to end too, or its end would wait for us
+	for ; i%burst != 0; i++ { // complete the last burst: its last function sends on done
 		post()
 		if (i+1)%burst == 0 {
 			<-done

@@ -11,7 +11,7 @@ const (
 	DefaultLineLength = 16384 // bytes, without the delimiter
 )
 
-// mode is what Lines does with the bytes that follow.
+// mode says how Lines treats the bytes that follow.
 type mode uint8
 
 const (

@@ -34,8 +34,8 @@ func TestSentinelParents(t *testing.T) {
 	}
 }
 
-// ERR-1: the kernel's errors are what the standard library's callers ask for, and
-// none is another.
+// ERR-1: errors.Is finds the standard library's errors in the kernel's. None of the
+// kernel's errors is another one.
 func TestSentinels(t *testing.T) {
 	for err, parent := range map[error]error{
 		kernel.ErrClosed:     fs.ErrClosed,
