@@ -32,7 +32,7 @@ func (l *churnLoad) open() error {
 func (l *churnLoad) touch() error { return errors.ErrUnsupported }
 
 func (l *churnLoad) slice(warm, measure time.Duration) (answer, error) {
-	l.span.begin(&l.order, l.now(), warm, measure)
+	l.span.begin(&l.loadSpec, l.now(), warm, measure)
 	for i := range l.slots {
 		if err := l.restart(i); err != nil {
 			return answer{}, err

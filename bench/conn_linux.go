@@ -29,7 +29,8 @@ var (
 	errStalled = errors.New("stalled: nothing comes back")
 )
 
-const lanes = 32
+// sourceAddrs is how many loopback addresses the connections are bound to.
+const sourceAddrs = 32
 
 // begin opens c, which is connection number number. It binds c to one of several loopback
 // addresses, so that old connections do not use up the ports.
@@ -41,7 +42,7 @@ func (b *base) begin(c *conn, number int64) error {
 	*c = conn{fd: fd, origin: originOf(number)}
 	// Let connect choose the port: then it need only be free towards the server.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err == nil {
-		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + number%lanes)}}
+		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + number%sourceAddrs)}}
 		if err := unix.Bind(fd, &from); err != nil {
 			unix.Close(fd)
 			return os.NewSyscallError("bind", err)

@@ -54,7 +54,7 @@ func pause(i int) {
 func (l *echoLoad) touch() error { return errors.ErrUnsupported }
 
 func (l *echoLoad) slice(warm, measure time.Duration) (answer, error) {
-	l.span.begin(&l.order, l.now(), warm, measure)
+	l.span.begin(&l.loadSpec, l.now(), warm, measure)
 	for i := range l.conns {
 		c := &l.conns[i]
 		now := l.now()

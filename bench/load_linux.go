@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// order holds the parameters of a load generator.
-type order struct {
+// loadSpec holds the parameters of a load generator.
+type loadSpec struct {
 	Addr        string // of the server
 	PID         int    // of the server
 	Kind        string
@@ -58,7 +58,7 @@ type generator interface {
 
 // load runs a load generator process until in ends.
 func load(spec string, in io.Reader, out io.Writer) error {
-	var o order
+	var o loadSpec
 	if err := json.Unmarshal([]byte(spec), &o); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func load(spec string, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-func newGenerator(o order) (generator, error) {
+func newGenerator(o loadSpec) (generator, error) {
 	to, err := netip.ParseAddrPort(o.Addr)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func newGenerator(o order) (generator, error) {
 	if !to.Addr().Is4() || !to.Addr().IsLoopback() {
 		return nil, fmt.Errorf("%v is not an IPv4 loopback address", to)
 	}
-	b := base{order: o, pattern: newPattern(), buf: make([]byte, maxChunk), events: make([]unix.EpollEvent, 1024), start: time.Now()}
+	b := base{loadSpec: o, pattern: newPattern(), buf: make([]byte, maxChunk), events: make([]unix.EpollEvent, 1024), start: time.Now()}
 	b.to = unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
 	if b.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -130,7 +130,7 @@ func newGenerator(o order) (generator, error) {
 
 // base is embedded in all generators.
 type base struct {
-	order
+	loadSpec
 	to      unix.SockaddrInet4
 	tls     *tls.Config // nil: no TLS
 	ep      int

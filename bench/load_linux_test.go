@@ -120,7 +120,7 @@ func serverConfig(t *testing.T, secure bool) *tls.Config {
 	return cfg
 }
 
-func generatorFor(t *testing.T, o order) generator {
+func generatorFor(t *testing.T, o loadSpec) generator {
 	t.Helper()
 	o.PID, o.Conns, o.Size, o.Outstanding, o.Timeout = os.Getpid(), 3, 64, 1, 150*time.Millisecond
 	g, err := newGenerator(o)
@@ -150,7 +150,7 @@ func TestLoadNoticesBadServers(t *testing.T) {
 		for _, b := range bad {
 			for _, kind := range kinds {
 				t.Run(fmt.Sprintf("%s/%s/TLS=%t", b.name, kind, secure), func(t *testing.T) {
-					g := generatorFor(t, order{Addr: listen(t, cfg, b.handle), Kind: kind, TLS: secure})
+					g := generatorFor(t, loadSpec{Addr: listen(t, cfg, b.handle), Kind: kind, TLS: secure})
 					if err := once(g, kind); !errors.Is(err, b.want) {
 						t.Errorf("error %v, want %v", err, b.want)
 					}
@@ -164,7 +164,7 @@ func TestLoadNoticesBadServers(t *testing.T) {
 // session tickets.
 func TestLoadNoticesBadTLS(t *testing.T) {
 	echo := func(c net.Conn) { echoBut(c, func(_ int, p []byte) []byte { return p }) }
-	g, err := newGenerator(order{
+	g, err := newGenerator(loadSpec{
 		Addr: listen(t, nil, echo), PID: os.Getpid(), Kind: kindEcho, Conns: 1, Size: 64, Outstanding: 1,
 		Timeout: time.Second, TLS: true,
 	})
@@ -181,7 +181,7 @@ func TestLoadNoticesBadTLS(t *testing.T) {
 		cfg  *tls.Config
 		want error
 	}{{forgetful, errNotResumed}, {serverConfig(t, true), nil}} {
-		g := generatorFor(t, order{Addr: listen(t, c.cfg, echo), Kind: kindChurn, TLS: true, Resume: true})
+		g := generatorFor(t, loadSpec{Addr: listen(t, c.cfg, echo), Kind: kindChurn, TLS: true, Resume: true})
 		if err := once(g, kindChurn); !errors.Is(err, c.want) {
 			t.Errorf("error %v, want %v", err, c.want)
 		}
@@ -201,7 +201,7 @@ func TestLoadResumes(t *testing.T) {
 				return p
 			})
 		})
-		g := generatorFor(t, order{Addr: addr, Kind: kindChurn, TLS: true, Resume: resume})
+		g := generatorFor(t, loadSpec{Addr: addr, Kind: kindChurn, TLS: true, Resume: resume})
 		if err := once(g, kindChurn); err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestStormIsAtOnce(t *testing.T) {
 		served.Add(1)
 		echoBut(c, func(_ int, p []byte) []byte { return p })
 	})
-	g := generatorFor(t, order{Addr: addr, Kind: kindStorm, TLS: true})
+	g := generatorFor(t, loadSpec{Addr: addr, Kind: kindStorm, TLS: true})
 	for range 2 {
 		served.Store(0)
 		a, err := g.slice(0, 0)
@@ -241,7 +241,7 @@ func TestStormIsAtOnce(t *testing.T) {
 
 func TestLoadStaysOnLoopback(t *testing.T) {
 	for _, addr := range []string{"192.0.2.1:80", "[::1]:80", "0.0.0.0:80"} {
-		if _, err := newGenerator(order{Addr: addr, Kind: kindEcho}); err == nil {
+		if _, err := newGenerator(loadSpec{Addr: addr, Kind: kindEcho}); err == nil {
 			t.Errorf("a load on %s was accepted", addr)
 		}
 	}

@@ -87,7 +87,7 @@ func (p *pair) slice(ctx context.Context, warm, measure time.Duration) (a answer
 // start starts a server. Once the server listens, it starts the load generator.
 func (r *runner) start(ctx context.Context, c choice, w *workload) (*pair, error) {
 	p := &pair{label: c.label, watch: w.kind == kindStorm}
-	spec, err := json.Marshal(serveOrder{Name: c.name, TLS: w.tls, Workers: r.workers, Watch: p.watch})
+	spec, err := json.Marshal(serveSpec{Name: c.name, TLS: w.tls, Workers: r.workers, Watch: p.watch})
 	if err != nil {
 		panic(err)
 	}
@@ -98,7 +98,7 @@ func (r *runner) start(ctx context.Context, c choice, w *workload) (*pair, error
 		p.stop()
 		return nil, err
 	}
-	spec, err = json.Marshal(order{
+	spec, err = json.Marshal(loadSpec{
 		Addr: p.hello.Addr, PID: p.server.pid(), Timeout: 3 * time.Second, Spin: r.spin,
 		Kind: w.kind, Conns: r.connsOf(w), Size: w.size, Outstanding: w.outstanding,
 		TLS: w.tls, Resume: w.resume,

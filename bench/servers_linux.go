@@ -27,13 +27,13 @@ import (
 type server struct {
 	name  string
 	about string
-	start func(*serving) error
+	start func(*serverParams) error
 	tls   bool          // it supports TLS
 	rest  time.Duration // how long after the last message it may still work, such as shrink buffers
 }
 
-// serving holds the parameters of a server.
-type serving struct {
+// serverParams holds the parameters of a server.
+type serverParams struct {
 	listening func(net.Addr)
 	tls       *tls.Config // nil: no TLS
 	workers   int         // how many compute handshakes, if the server has workers
@@ -65,8 +65,8 @@ func serverOf(name string) *server {
 
 func isServer(name string) bool { return serverOf(name) != nil }
 
-// serveOrder holds the parameters of a server process.
-type serveOrder struct {
+// serveSpec holds the parameters of a server process.
+type serveSpec struct {
 	Name    string
 	TLS     bool
 	Workers int  // 0: as many as tlsio would choose
@@ -77,7 +77,7 @@ type serveOrder struct {
 // nothing keeps running if the runner dies. The first line it prints is its hello. It
 // answers each line that it reads with another.
 func serve(spec string) error {
-	var o serveOrder
+	var o serveSpec
 	if err := json.Unmarshal([]byte(spec), &o); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func serve(spec string) error {
 	if s == nil {
 		return fmt.Errorf("no server %q", o.Name)
 	}
-	what := serving{workers: workersOf(o.Workers)}
+	what := serverParams{workers: workersOf(o.Workers)}
 	if o.Watch {
 		what.late = new(lateness)
 	}
@@ -153,8 +153,8 @@ func readMemory() memory {
 	return memory{Heap: m.HeapAlloc, Stacks: m.StackInuse}
 }
 
-func whorlOn(kernelName string, shrink time.Duration) func(*serving) error {
-	return func(s *serving) error {
+func whorlOn(kernelName string, shrink time.Duration) func(*serverParams) error {
+	return func(s *serverParams) error {
 		k, err := native.Open(kernelName)
 		if err != nil {
 			return err
@@ -181,7 +181,7 @@ func whorlOn(kernelName string, shrink time.Duration) func(*serving) error {
 	}
 }
 
-func serveNet(s *serving) error {
+func serveNet(s *serverParams) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -218,7 +218,7 @@ func serveNet(s *serving) error {
 	}
 }
 
-func serveNetpoll(s *serving) error {
+func serveNetpoll(s *serverParams) error {
 	l, err := netpoll.CreateListener("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ const (
 	draining
 )
 
-func (s *span) begin(o *order, now, warm, measure time.Duration) {
+func (s *span) begin(o *loadSpec, now, warm, measure time.Duration) {
 	s.pid, s.timeout = o.PID, o.Timeout
 	s.phase, s.until, s.measure, s.moved = warming, now+warm, measure, now
 }
@@ -65,7 +65,7 @@ func (s *span) measureFrom(now time.Duration) (err error) {
 
 // beginOnce begins a slice in which all work begins at once. The slice ends with finish,
 // when all of it is done.
-func (s *span) beginOnce(o *order, now time.Duration) error {
+func (s *span) beginOnce(o *loadSpec, now time.Duration) error {
 	s.begin(o, now, 0, 0)
 	err := s.measureFrom(now)
 	s.phase = draining

@@ -21,7 +21,7 @@ func (l *stormLoad) slice(_, _ time.Duration) (answer, error) {
 		}
 		s.corked = false
 	}
-	if err := l.span.beginOnce(&l.order, l.now()); err != nil {
+	if err := l.span.beginOnce(&l.loadSpec, l.now()); err != nil {
 		return answer{}, err
 	}
 	for i := range l.slots {
