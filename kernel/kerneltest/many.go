@@ -55,7 +55,7 @@ func many(g *rig) {
 	if tooMany {
 		g.atTheLimit(a, &dialled)
 	}
-	n := g.hearAll(dialled, accepted)
+	n := g.awaitAll(dialled, accepted)
 	g.Logf("%d connections, both ends here; %d armed", len(accepted), n)
 	if n < 100 {
 		g.Errorf("%d connections are not many", n)
@@ -83,10 +83,10 @@ func (g *rig) atTheLimit(a kernel.Addr, dialled *[]kernel.Conn) {
 	}
 }
 
-// hearAll arms the accepted end of each connection, writes a byte to each whose other end
+// awaitAll arms the accepted end of each connection, writes a byte to each whose other end
 // is still open, and waits until all of these have been reported. It returns how many
 // they are.
-func (g *rig) hearAll(dialled, accepted []kernel.Conn) int {
+func (g *rig) awaitAll(dialled, accepted []kernel.Conn) int {
 	g.Helper()
 	armed := []kernel.Conn{}
 	for _, s := range accepted {

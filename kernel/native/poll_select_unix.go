@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// looker is a kernel that asks the system about all its descriptors at once.
-type looker interface {
-	// look asks once and waits at most d. A negative d means no limit. It returns how
+// scanner is a kernel that asks the system about all its descriptors at once.
+type scanner interface {
+	// scan asks once and waits at most d. A negative d means no limit. It returns how
 	// many answers collect will find.
-	look(d time.Duration) (int, error)
-	// collect fills ev from n answers of look and returns how many events it filled.
+	scan(d time.Duration) (int, error)
+	// collect fills ev from n answers of scan and returns how many events it filled.
 	collect(ev []kernel.Event, n int) int
 }
 
 // turn is Wait for poll and select.
-func (b *base) turn(k looker, ev []kernel.Event, until time.Duration) (int, error) {
+func (b *base) turn(k scanner, ev []kernel.Event, until time.Duration) (int, error) {
 	if b.closed {
 		return 0, kernel.ErrClosed
 	}
@@ -37,12 +37,12 @@ func (b *base) turn(k looker, ev []kernel.Event, until time.Duration) (int, erro
 		if len(b.always) > 0 || d != 0 && !b.waker.sleep() {
 			d = 0
 		}
-		found, err := k.look(d)
+		found, err := k.scan(d)
 		woken := b.waker.endWait()
 		if err != nil && err != unix.EINTR {
 			return 0, opError(b.name, err)
 		}
-		n := b.addAlways(ev) // look may have found some
+		n := b.addAlways(ev) // scan may have found some
 		if found > 0 {
 			n += k.collect(ev[n:], found)
 		}

@@ -30,8 +30,8 @@ func (k *poll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	return k.turn(k, ev, until)
 }
 
-// look asks the system once and waits at most d. A negative d means no limit.
-func (k *poll) look(d time.Duration) (int, error) {
+// scan asks the system once and waits at most d. A negative d means no limit.
+func (k *poll) scan(d time.Duration) (int, error) {
 	n, err := k.poll(d)
 	if err != nil {
 		return 0, err
@@ -43,7 +43,7 @@ func (k *poll) look(d time.Duration) (int, error) {
 	return n, nil
 }
 
-// collect fills ev from the n descriptors that look found ready. It begins behind the
+// collect fills ev from the n descriptors that scan found ready. It begins behind the
 // descriptor at which the last call ended.
 func (k *poll) collect(ev []kernel.Event, n int) int {
 	filled, all := 0, len(k.socks)

@@ -18,7 +18,7 @@ const setSize = int(unsafe.Sizeof(unix.FdSet{}) * 8)
 type selector struct {
 	base
 	sockList
-	// What to ask for, and what the last look found.
+	// What to ask for, and what the last scan found.
 	wantRead, wantWrite unix.FdSet
 	readable, writable  unix.FdSet
 	top                 int // at least the highest number in the sets
@@ -51,10 +51,10 @@ func (k *selector) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	return k.turn(k, ev, until)
 }
 
-// look asks the system once. A closed descriptor makes select fail for all of them. Then
-// look takes the closed ones out, so that they are reported, and asks again for the
+// scan asks the system once. A closed descriptor makes select fail for all of them. Then
+// scan takes the closed ones out, so that they are reported, and asks again for the
 // others (FDS-25).
-func (k *selector) look(d time.Duration) (int, error) {
+func (k *selector) scan(d time.Duration) (int, error) {
 	n, err := k.ask(d)
 	if err == unix.EBADF && k.dropClosed() {
 		n, err = k.ask(0)
