@@ -3,9 +3,6 @@ package tlsio
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -32,18 +29,6 @@ type ReloadConfig struct {
 	Changed func(Change)
 }
 
-// Change is what a Reloader has found out about one certificate.
-type Change struct {
-	// Path is the certificate's file, or a directory of them.
-	Path string
-	// Cert is what is in use from now on; nil if Err is set or the file was removed
-	// from its directory, and no longer serves.
-	Cert *x509.Certificate
-	// Err says why the file cannot be used, mostly a [*FileError]. What was in use
-	// before stays. The same failure is told once.
-	Err error
-}
-
 // ReloadStats counts what a Reloader did.
 type ReloadStats struct {
 	Checks  uint64 // looks at the files that were finished
@@ -56,23 +41,16 @@ const (
 	defaultSettle = time.Second
 )
 
-// Reloader replaces the certificates of a store when their files change: new
-// handshakes use them, connections that are there keep what they have. Each file of
-// a directory is for itself; files that come there are added, and files that go are
-// removed, but for the last. What is broken, expired or missing changes nothing: the
-// old certificate stays in use.
-//
-// A file has changed when its content has: the files are small, and times and
-// sizes may stay the same, as after a quick second write or a copy that keeps them. A
-// change is used when the content was the same at two looks, Settle apart; a writer
-// that may pause for longer should write elsewhere and rename.
+// Reloader replaces the certificates of a store when their files change: a [Watcher]
+// compares the files, and the Reloader has it do so from time to time. A writer that may
+// pause for longer than ReloadConfig.Settle should write elsewhere and rename.
 //
 // Files are read on a goroutine of the reactor's pool, because a disk or a network
-// file system may take its time and the loop must not; the results come home by Post.
-// Methods are for the loop's goroutine.
+// file system may block, and the loop must not. The results come back to the loop by
+// Post. Methods are for the loop's goroutine.
 type Reloader struct {
 	r      *reactor.Reactor
-	store  *Store
+	watch  *Watcher // the look's own while one is in progress
 	cfg    ReloadConfig
 	onLoop bool // files are read there
 	log    *slog.Logger
@@ -80,16 +58,6 @@ type Reloader struct {
 	state  reloadState
 	again  bool // a look was asked for during one
 	stats  ReloadStats
-
-	// What the last look left: a look's own while it is in progress.
-	seen    map[unit]sighting // changed, and not yet known to stay so
-	refused map[unit]sum      // what was told to be unusable
-}
-
-// sighting is what was seen first when, by the reactor's clock.
-type sighting struct {
-	sum sum
-	at  time.Duration
 }
 
 type reloadState uint8
@@ -104,18 +72,15 @@ const (
 // store has one reloader in its life: a second panics. It ends with [Reloader.Stop],
 // or with the reactor.
 func NewReloader(r *reactor.Reactor, s *Store, c *ReloadConfig) *Reloader {
-	if s.watched.Swap(true) {
-		panic("tlsio: NewReloader for a Store that has one")
-	}
 	if c == nil {
 		c = new(ReloadConfig)
 	}
-	l := &Reloader{r: r, store: s, cfg: *c, onLoop: Options{Stack: c.Stack}.onLoop(r), log: c.Logger}
+	l := &Reloader{r: r, cfg: *c, onLoop: Options{Stack: c.Stack}.onLoop(r), log: c.Logger}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	l.cfg.Every = cmp.Or(c.Every, defaultEvery)
-	l.cfg.Settle = cmp.Or(c.Settle, defaultSettle)
+	l.watch = Watch(s, cmp.Or(c.Settle, defaultSettle))
 	l.next.Init(r, l.look)
 	l.rest()
 	return l
@@ -149,19 +114,20 @@ func (l *Reloader) rest() {
 	}
 }
 
+// look has the files read. This is the one place that decides where.
 func (l *Reloader) look() {
 	l.state = reloadLooking
 	l.next.Cancel()
 	now := l.r.Now()
 	if l.onLoop {
-		l.looked(l.compare(now), nil)
+		l.looked(l.watch.Look(now), nil)
 		return
 	}
-	reactor.InThread(l.r, func() (findings, error) { return l.compare(now), nil }, l.looked)
+	reactor.InThread(l.r, func() (*Findings, error) { return l.watch.Look(now), nil }, l.looked)
 }
 
-// looked takes the results of a look home.
-func (l *Reloader) looked(f findings, err error) {
+// looked applies the result of a look, on the loop.
+func (l *Reloader) looked(f *Findings, err error) {
 	if l.state == reloadStopped {
 		return
 	}
@@ -172,25 +138,18 @@ func (l *Reloader) looked(f findings, err error) {
 		l.rest()
 		return
 	}
-	l.seen, l.refused = f.seen, f.refused
-	if f.changed {
-		l.store.live = f.live
-		l.store.publish()
-	}
+	changes := l.watch.Apply(f)
+	in, soon := l.watch.Next(l.r.Now())
 	switch {
 	case l.again:
 		l.again = false
 		l.next.Reset(0)
-	case len(f.seen) > 0:
-		next := l.cfg.Settle
-		for _, s := range f.seen {
-			next = min(next, s.at+l.cfg.Settle-l.r.Now())
-		}
-		l.next.Reset(next)
+	case soon:
+		l.next.Reset(in)
 	default:
 		l.rest()
 	}
-	for _, c := range f.news {
+	for _, c := range changes {
 		l.tell(c)
 	}
 }
@@ -211,140 +170,4 @@ func (l *Reloader) tell(c Change) {
 	if l.cfg.Changed != nil {
 		l.cfg.Changed(c)
 	}
-}
-
-// sum stands for the content of a unit's files, or for why they could not be read.
-type sum [sha256.Size]byte
-
-func (f *files) sum() sum {
-	h := sha256.New()
-	for _, part := range [][]byte{f.cert, f.key, f.chain} {
-		one := sha256.Sum256(part)
-		h.Write(one[:])
-	}
-	return sum(h.Sum(nil))
-}
-
-func sumOf(err error) sum { return sha256.Sum256([]byte(err.Error())) }
-
-// findings is what a look has found.
-type findings struct {
-	live    []*entry
-	changed bool
-	news    []Change
-	seen    map[unit]sighting
-	refused map[unit]sum
-
-	now time.Duration
-}
-
-// compare looks at all files. It changes nothing that the loop may look at meanwhile.
-func (l *Reloader) compare(now time.Duration) findings {
-	f := findings{now: now, seen: map[unit]sighting{}, refused: map[unit]sum{}}
-	for i := range l.store.sources {
-		var old []*entry
-		for _, e := range l.store.live {
-			if e.unit.source == i {
-				old = append(old, e)
-			}
-		}
-		l.compareSource(&f, i, old)
-	}
-	return f
-}
-
-func (l *Reloader) compareSource(f *findings, i int, old []*entry) {
-	src := &l.store.sources[i]
-	units, err := src.units(i)
-	if err != nil { // a directory that is gone or empty: nobody meant to serve nothing
-		f.live = append(f.live, old...)
-		l.refuse(f, unit{file: src.Dir, source: i}, sumOf(err), err)
-		return
-	}
-	was := map[unit]*entry{}
-	for _, e := range old {
-		was[e.unit] = e
-	}
-	for _, u := range units {
-		e := l.compareUnit(f, u, was[u])
-		delete(was, u)
-		if e != nil {
-			f.live = append(f.live, e)
-		}
-	}
-	for _, e := range old {
-		if was[e.unit] == nil {
-			continue
-		}
-		var gone sum
-		if l.settled(f, e.unit, gone) {
-			f.changed = true
-			f.news = append(f.news, Change{Path: e.unit.file})
-			continue
-		}
-		f.live = append(f.live, e)
-	}
-}
-
-// compareUnit returns what u is served with from now on, or nil.
-func (l *Reloader) compareUnit(f *findings, u unit, old *entry) *entry {
-	if u.ready != nil {
-		return old
-	}
-	content, err := u.read()
-	now := content.sum()
-	if err != nil {
-		now = sumOf(err)
-	}
-	if old != nil && now == old.sum {
-		return old
-	}
-	refused, told := l.refused[u]
-	told = told && refused == now
-	if !told && !l.settled(f, u, now) {
-		return old
-	}
-	if err != nil {
-		l.refuse(f, u, now, err)
-		return old
-	}
-	// What was refused is tried again: its time may have come.
-	cert, err := l.store.loader.parse(&u, content)
-	if err != nil {
-		l.refuse(f, u, now, err)
-		return old
-	}
-	f.changed = true
-	f.news = append(f.news, Change{Path: u.file, Cert: cert.Leaf})
-	return &entry{unit: u, cert: cert, sum: now}
-}
-
-// settled tells whether u has been like now for long enough; if not, the next look
-// remembers since when it is.
-func (l *Reloader) settled(f *findings, u unit, now sum) bool {
-	if l.cfg.Settle < 0 {
-		return true
-	}
-	first, ok := l.seen[u]
-	if !ok || first.sum != now {
-		first = sighting{now, f.now}
-	}
-	if ok && f.now-first.at >= l.cfg.Settle {
-		return true
-	}
-	f.seen[u] = first
-	return false
-}
-
-// refuse tells of err, unless it has been told.
-func (l *Reloader) refuse(f *findings, u unit, now sum, err error) {
-	f.refused[u] = now
-	if before, ok := l.refused[u]; ok && before == now {
-		return
-	}
-	if e, ok := errors.AsType[*FileError](err); ok {
-		f.news = append(f.news, Change{Path: e.Path, Err: err})
-		return
-	}
-	f.news = append(f.news, Change{Path: u.file, Err: err})
 }
