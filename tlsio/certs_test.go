@@ -8,20 +8,21 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestPick: several certificates by SNI, and the first for everybody else.
 func TestPick(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	srv := server(t, tlsio.ServerOptions{},
-		ca.leaf("default.example"),
-		ca.leaf("*.wild.example"),
-		ca.leaf("exact.wild.example"),
-		ca.leaf("Two.example", "second.example"),
-		ca.leaf("xn--bcher-kva.example"),
-		ca.leaf("127.0.0.1"),
-		ca.leaf("exact.wild.example ii", "exact.wild.example"), // the first with a name has it
+		ca.Leaf("default.example"),
+		ca.Leaf("*.wild.example"),
+		ca.Leaf("exact.wild.example"),
+		ca.Leaf("Two.example", "second.example"),
+		ca.Leaf("xn--bcher-kva.example"),
+		ca.Leaf("127.0.0.1"),
+		ca.Leaf("exact.wild.example ii", "exact.wild.example"), // the first with a name has it
 	)
 	for _, test := range []struct{ host, shown string }{
 		{"default.example", "default.example"},
@@ -39,8 +40,8 @@ func TestPick(t *testing.T) {
 	} {
 		t.Run(test.host, func(t *testing.T) {
 			cfg := client(t, test.host, nil, tlsio.ClientOptions{InsecureSkipVerify: true})
-			o := handshake(t, srv, cfg)
-			if got := o.shown(t); got != test.shown {
+			o := tlstest.Handshake(t, srv, cfg)
+			if got := o.Shown(t); got != test.shown {
 				t.Errorf("got %s, want %s", got, test.shown)
 			}
 		})
@@ -50,13 +51,13 @@ func TestPick(t *testing.T) {
 // TestPickByAddress: a client that sends no name and connects to an address that no
 // certificate has gets the first.
 func TestPickByAddress(t *testing.T) {
-	ca := newAuthority("ca")
-	srv := server(t, tlsio.ServerOptions{}, ca.leaf("default.example"), ca.leaf("192.0.2.1"))
-	o := handshake(t, srv, client(t, "", nil, tlsio.ClientOptions{InsecureSkipVerify: true}))
-	if got := o.shown(t); got != "default.example" {
+	ca := tlstest.NewAuthority("ca")
+	srv := server(t, tlsio.ServerOptions{}, ca.Leaf("default.example"), ca.Leaf("192.0.2.1"))
+	o := tlstest.Handshake(t, srv, client(t, "", nil, tlsio.ClientOptions{InsecureSkipVerify: true}))
+	if got := o.Shown(t); got != "default.example" {
 		t.Errorf("got %s", got)
 	}
-	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: new(ca.leaf("x.example"))}}, Time: testTime})
+	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: new(ca.Leaf("x.example"))}}, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,14 +72,14 @@ func TestPickByAddress(t *testing.T) {
 
 // TestPickByKey: of two certificates for a name the client gets one that it can use.
 func TestPickByKey(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ec := ca.issueFor(ecKey, "example.com")
-	store, err := tlsio.NewStore(&tlsio.StoreOptions{Time: testTime, Sources: []tlsio.CertSource{
-		{Certificate: new(ca.leaf("example.com"))}, {Certificate: &ec}, // Ed25519 first
+	ec := ca.IssueFor(ecKey, "example.com")
+	store, err := tlsio.NewStore(&tlsio.StoreOptions{Time: tlstest.Time, Sources: []tlsio.CertSource{
+		{Certificate: new(ca.Leaf("example.com"))}, {Certificate: &ec}, // Ed25519 first
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -98,50 +99,50 @@ func TestPickByKey(t *testing.T) {
 
 // TestDirectory: each file of a directory serves its names, in the order of theirs.
 func TestDirectory(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
 	for _, name := range []string{"b.example", "a.example", "c.example"} {
-		write(t, dir, name+".pem", bothPEM(ca.leaf(name)))
+		tlstest.WriteFile(t, dir, name+".pem", tlstest.BothPEM(ca.Leaf(name)))
 	}
-	write(t, dir, "README", []byte("hello"))
-	write(t, dir, ".hidden.pem", []byte("hello"))
-	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{Certificates: []tlsio.CertSource{{Dir: dir}}, Time: testTime})
+	tlstest.WriteFile(t, dir, "README", []byte("hello"))
+	tlstest.WriteFile(t, dir, ".hidden.pem", []byte("hello"))
+	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{Certificates: []tlsio.CertSource{{Dir: dir}}, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for host, shown := range map[string]string{"a.example": "a.example", "b.example": "b.example", "c.example": "c.example", "d.example": "a.example"} {
-		o := handshake(t, cfg, client(t, host, nil, tlsio.ClientOptions{InsecureSkipVerify: true}))
-		if got := o.shown(t); got != shown {
+		o := tlstest.Handshake(t, cfg, client(t, host, nil, tlsio.ClientOptions{InsecureSkipVerify: true}))
+		if got := o.Shown(t); got != shown {
 			t.Errorf("%s: got %s, want %s", host, got, shown)
 		}
 	}
 	// TLS-2: a broken one fails the start, and is named.
-	broken := write(t, dir, "d.pem", certPEM(ca.leaf("d.example").Certificate...))
-	_, err = tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Dir: dir}}, Time: testTime})
-	wantError(t, err, tlsio.ErrNoKey, broken)
+	broken := tlstest.WriteFile(t, dir, "d.pem", tlstest.CertPEM(ca.Leaf("d.example").Certificate...))
+	_, err = tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Dir: dir}}, Time: tlstest.Time})
+	tlstest.WantError(t, err, tlsio.ErrNoKey, broken)
 }
 
 // TestClientPick is TLS-46 on the client's side: it shows what the server's authorities
 // issued, and nothing if there is none.
 func TestClientPick(t *testing.T) {
-	ca, one, two := newAuthority("ca"), newAuthority("one"), newAuthority("two")
-	for _, issuer := range []*authority{one, two, newAuthority("three")} {
-		t.Run(issuer.cert.Subject.CommonName, func(t *testing.T) {
+	ca, one, two := tlstest.NewAuthority("ca"), tlstest.NewAuthority("one"), tlstest.NewAuthority("two")
+	for _, issuer := range []*tlstest.Authority{one, two, tlstest.NewAuthority("three")} {
+		t.Run(issuer.Cert.Subject.CommonName, func(t *testing.T) {
 			srv := server(t, tlsio.ServerOptions{
-				ClientCAs: tlsio.Roots{Pool: issuer.pool()}, OptionalClientCert: true,
-			}, ca.leaf("example.com"))
+				ClientCAs: tlsio.Roots{Pool: issuer.Pool()}, OptionalClientCert: true,
+			}, ca.Leaf("example.com"))
 			cli := client(t, "example.com", ca, tlsio.ClientOptions{Certificates: []tlsio.CertSource{
-				{Certificate: new(one.client("alice"))}, {Certificate: new(two.client("alice"))},
+				{Certificate: new(one.Client("alice"))}, {Certificate: new(two.Client("alice"))},
 			}})
-			o := handshake(t, srv, cli)
-			if o.clientErr != nil || o.serverErr != nil {
-				t.Fatal(o.clientErr, o.serverErr)
+			o := tlstest.Handshake(t, srv, cli)
+			if o.ClientErr != nil || o.ServerErr != nil {
+				t.Fatal(o.ClientErr, o.ServerErr)
 			}
 			got := "none"
-			if certs := o.server.PeerCertificates; len(certs) > 0 {
+			if certs := o.Server.PeerCertificates; len(certs) > 0 {
 				got = certs[0].Issuer.CommonName
 			}
-			want := map[string]string{"one": "one", "two": "two", "three": "none"}[issuer.cert.Subject.CommonName]
+			want := map[string]string{"one": "one", "two": "two", "three": "none"}[issuer.Cert.Subject.CommonName]
 			if got != want {
 				t.Errorf("shown: %s, want %s", got, want)
 			}
@@ -151,13 +152,13 @@ func TestClientPick(t *testing.T) {
 
 // BenchmarkPick shows that the number of certificates does not matter.
 func BenchmarkPick(b *testing.B) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	for _, n := range []int{1, 1000} {
 		var sources []tlsio.CertSource
 		for i := range n {
-			sources = append(sources, tlsio.CertSource{Certificate: new(ca.leaf(fmt.Sprintf("n%d.example", i)))})
+			sources = append(sources, tlsio.CertSource{Certificate: new(ca.Leaf(fmt.Sprintf("n%d.example", i)))})
 		}
-		store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: sources, Time: testTime})
+		store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: sources, Time: tlstest.Time})
 		if err != nil {
 			b.Fatal(err)
 		}

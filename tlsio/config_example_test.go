@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -64,8 +65,8 @@ func ExampleClientConfig() {
 
 // What went wrong, for whoever has to mend it.
 func ExampleExplain() {
-	ca := newAuthority("Example CA")
-	_, err := ca.leaf("www.example.com").Leaf.Verify(verifyOptions(ca, "example.com"))
+	ca := tlstest.NewAuthority("Example CA")
+	_, err := ca.Leaf("www.example.com").Leaf.Verify(tlstest.VerifyOptions(ca, "example.com"))
 	err = tlsio.Explain(err, "example.com") // err.Error() is all of it in one line
 	if e, ok := errors.AsType[*tlsio.HandshakeError](err); ok {
 		fmt.Println(e.Rule, "for", e.Name)

@@ -8,32 +8,33 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestClientVerifies is TLS-40: chain and name are verified unless somebody says
 // otherwise, and TLS-42 and TLS-44: what fails ends the connection on both sides.
 func TestClientVerifies(t *testing.T) {
-	ca, other := newAuthority("ca"), newAuthority("other")
-	mid := ca.intermediate("mid")
-	noSAN := ca.issue(func(c *x509.Certificate) { c.DNSNames = nil }, "example.com")
-	forClients := ca.issue(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "example.com")
+	ca, other := tlstest.NewAuthority("ca"), tlstest.NewAuthority("other")
+	mid := ca.Intermediate("mid")
+	noSAN := ca.Issue(func(c *x509.Certificate) { c.DNSNames = nil }, "example.com")
+	forClients := ca.Issue(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "example.com")
 	for _, test := range []struct {
 		name string
 		cert tls.Certificate
 		host string
 		rule error
 	}{
-		{"good", ca.leaf("example.com"), "example.com", nil},
-		{"chain", mid.leaf("example.com"), "example.com", nil},
-		{"wildcard", ca.leaf("*.example.com"), "www.example.com", nil},
-		{"case and dot", ca.leaf("example.com"), "EXAMPLE.com.", nil},
-		{"TLS-42 other name", ca.leaf("example.com"), "example.org", tlsio.ErrName},
+		{"good", ca.Leaf("example.com"), "example.com", nil},
+		{"chain", mid.Leaf("example.com"), "example.com", nil},
+		{"wildcard", ca.Leaf("*.example.com"), "www.example.com", nil},
+		{"case and dot", ca.Leaf("example.com"), "EXAMPLE.com.", nil},
+		{"TLS-42 other name", ca.Leaf("example.com"), "example.org", tlsio.ErrName},
 		{"TLS-42 no names", noSAN, "example.com", tlsio.ErrName},
-		{"TLS-44 untrusted", other.leaf("example.com"), "example.com", tlsio.ErrUntrusted},
-		{"TLS-44 self-signed", selfSigned("example.com"), "example.com", tlsio.ErrUntrusted},
+		{"TLS-44 untrusted", other.Leaf("example.com"), "example.com", tlsio.ErrUntrusted},
+		{"TLS-44 self-signed", tlstest.SelfSigned("example.com"), "example.com", tlsio.ErrUntrusted},
 		{"for clients", forClients, "example.com", tlsio.ErrUsage},
-		{"expired", ca.expired("example.com"), "example.com", tlsio.ErrExpired},
+		{"expired", ca.Expired("example.com"), "example.com", tlsio.ErrExpired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -41,15 +42,15 @@ func TestClientVerifies(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				o := handshake(t, server(t, tlsio.ServerOptions{MaxVersion: version, Store: store}), client(t, test.host, ca, tlsio.ClientOptions{}))
+				o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{MaxVersion: version, Store: store}), client(t, test.host, ca, tlsio.ClientOptions{}))
 				if test.rule == nil {
-					if o.clientErr != nil || o.serverErr != nil || o.client.Version != version {
+					if o.ClientErr != nil || o.ServerErr != nil || o.Client.Version != version {
 						t.Fatalf("%+v", o)
 					}
 					continue
 				}
-				wantError(t, tlsio.Explain(o.clientErr, test.host), test.rule)
-				if o.serverErr == nil {
+				tlstest.WantError(t, tlsio.Explain(o.ClientErr, test.host), test.rule)
+				if o.ServerErr == nil {
 					t.Error("the server saw no failure")
 				}
 			}
@@ -60,7 +61,7 @@ func TestClientVerifies(t *testing.T) {
 // TestPlatformDoesNotTrustMadeUp is TLS-44 for the platform's store, which is the
 // default of TLS-40.
 func TestPlatformDoesNotTrustMadeUp(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	for name, roots := range map[string]tlsio.Roots{"default": {}, "named": {Platform: true}} {
 		t.Run(name, func(t *testing.T) {
 			cfg := client(t, "example.com", nil, tlsio.ClientOptions{Roots: roots})
@@ -70,11 +71,11 @@ func TestPlatformDoesNotTrustMadeUp(t *testing.T) {
 			if system, err := x509.SystemCertPool(); err != nil || cfg.RootCAs != nil && !cfg.RootCAs.Equal(system) {
 				t.Errorf("not the platform's roots: %v", err)
 			}
-			o := handshake(t, server(t, tlsio.ServerOptions{}, ca.leaf("example.com")), cfg)
-			if err := tlsio.Explain(o.clientErr, "example.com"); !errors.Is(err, tlsio.ErrUntrusted) && !errors.Is(err, tlsio.ErrNoRoots) {
+			o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{}, ca.Leaf("example.com")), cfg)
+			if err := tlsio.Explain(o.ClientErr, "example.com"); !errors.Is(err, tlsio.ErrUntrusted) && !errors.Is(err, tlsio.ErrNoRoots) {
 				t.Errorf("got %v", err)
 			}
-			if o.serverErr == nil {
+			if o.ServerErr == nil {
 				t.Error("the server saw no failure")
 			}
 		})
@@ -84,8 +85,8 @@ func TestPlatformDoesNotTrustMadeUp(t *testing.T) {
 // TestServerNameIndication is TLS-41: SNI is the IDNA form of a DNS name, none for an IP
 // address, and IP addresses are checked against the certificate's.
 func TestServerNameIndication(t *testing.T) {
-	ca := newAuthority("ca")
-	cert := ca.leaf("xn--bcher-kva.example", "127.0.0.1", "2001:db8::1")
+	ca := tlstest.NewAuthority("ca")
+	cert := ca.Leaf("xn--bcher-kva.example", "127.0.0.1", "2001:db8::1")
 	for _, test := range []struct {
 		host, sni string
 		rule      error
@@ -105,11 +106,11 @@ func TestServerNameIndication(t *testing.T) {
 				sni = h.ServerName
 				return pick(h)
 			}
-			o := handshake(t, srv, client(t, test.host, ca, tlsio.ClientOptions{}))
+			o := tlstest.Handshake(t, srv, client(t, test.host, ca, tlsio.ClientOptions{}))
 			if sni != test.sni {
 				t.Errorf("SNI %q, want %q", sni, test.sni)
 			}
-			if err := tlsio.Explain(o.clientErr, test.host); test.rule == nil && err != nil || test.rule != nil && !errors.Is(err, test.rule) {
+			if err := tlsio.Explain(o.ClientErr, test.host); test.rule == nil && err != nil || test.rule != nil && !errors.Is(err, test.rule) {
 				t.Errorf("got %v, want %v", err, test.rule)
 			}
 		})
@@ -118,8 +119,8 @@ func TestServerNameIndication(t *testing.T) {
 
 // TestMutual is TLS-46.
 func TestMutual(t *testing.T) {
-	ca, clients, other := newAuthority("ca"), newAuthority("clients"), newAuthority("other")
-	mid := clients.intermediate("client mid")
+	ca, clients, other := tlstest.NewAuthority("ca"), tlstest.NewAuthority("clients"), tlstest.NewAuthority("other")
+	mid := clients.Intermediate("client mid")
 	for _, test := range []struct {
 		name     string
 		optional bool
@@ -127,36 +128,36 @@ func TestMutual(t *testing.T) {
 		visible  string
 		refused  bool
 	}{
-		{name: "right", cert: clients.client("alice"), visible: "alice"},
-		{name: "chain", cert: mid.client("bob"), visible: "bob"},
-		{name: "optional, shown", optional: true, cert: clients.client("alice"), visible: "alice"},
+		{name: "right", cert: clients.Client("alice"), visible: "alice"},
+		{name: "chain", cert: mid.Client("bob"), visible: "bob"},
+		{name: "optional, shown", optional: true, cert: clients.Client("alice"), visible: "alice"},
 		{name: "optional, anonymous", optional: true},
 		{name: "anonymous", refused: true},
-		{name: "wrong authority", cert: other.client("mallory"), refused: true},
-		{name: "for servers", cert: clients.leaf("alice"), refused: true},
+		{name: "wrong authority", cert: other.Client("mallory"), refused: true},
+		{name: "for servers", cert: clients.Leaf("alice"), refused: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			srv := server(t, tlsio.ServerOptions{
-				ClientCAs:          tlsio.Roots{Certificates: []*x509.Certificate{clients.cert}},
+				ClientCAs:          tlsio.Roots{Certificates: []*x509.Certificate{clients.Cert}},
 				OptionalClientCert: test.optional,
-			}, ca.leaf("example.com"))
+			}, ca.Leaf("example.com"))
 			var o tlsio.ClientOptions
 			if test.cert.PrivateKey != nil {
 				o.Certificates = []tlsio.CertSource{{Certificate: &test.cert}}
 			}
-			got := handshake(t, srv, client(t, "example.com", ca, o))
+			got := tlstest.Handshake(t, srv, client(t, "example.com", ca, o))
 			if test.refused {
-				if got.serverErr == nil || got.clientErr == nil {
+				if got.ServerErr == nil || got.ClientErr == nil {
 					t.Fatalf("taken: %+v", got)
 				}
-				wantError(t, tlsio.Explain(got.clientErr, "example.com"), tlsio.ErrPeerRefused)
+				tlstest.WantError(t, tlsio.Explain(got.ClientErr, "example.com"), tlsio.ErrPeerRefused)
 				return
 			}
-			if got.serverErr != nil || got.clientErr != nil {
-				t.Fatalf("client: %v; server: %v", got.clientErr, got.serverErr)
+			if got.ServerErr != nil || got.ClientErr != nil {
+				t.Fatalf("client: %v; server: %v", got.ClientErr, got.ServerErr)
 			}
 			visible := ""
-			if certs := got.server.PeerCertificates; len(certs) > 0 {
+			if certs := got.Server.PeerCertificates; len(certs) > 0 {
 				visible = certs[0].Subject.CommonName
 			}
 			if visible != test.visible {
@@ -169,39 +170,39 @@ func TestMutual(t *testing.T) {
 // TestMutualWrongAuthorityShown is TLS-46 for a client that shows its certificate though
 // the server did not ask for its authority.
 func TestMutualWrongAuthorityShown(t *testing.T) {
-	ca, clients := newAuthority("ca"), newAuthority("clients")
-	stranger := newAuthority("other").client("mallory")
+	ca, clients := tlstest.NewAuthority("ca"), tlstest.NewAuthority("clients")
+	stranger := tlstest.NewAuthority("other").Client("mallory")
 	srv := server(t, tlsio.ServerOptions{
-		ClientCAs:          tlsio.Roots{Certificates: []*x509.Certificate{clients.cert}},
+		ClientCAs:          tlsio.Roots{Certificates: []*x509.Certificate{clients.Cert}},
 		OptionalClientCert: true, // and yet what is shown must be good
-	}, ca.leaf("example.com"))
+	}, ca.Leaf("example.com"))
 	cfg := client(t, "example.com", ca, tlsio.ClientOptions{})
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
-	o := handshake(t, srv, cfg)
-	err := tlsio.Explain(o.serverErr, "")
-	wantError(t, err, tlsio.ErrUntrusted, "mallory", `issuer "CN=other"`)
+	o := tlstest.Handshake(t, srv, cfg)
+	err := tlsio.Explain(o.ServerErr, "")
+	tlstest.WantError(t, err, tlsio.ErrUntrusted, "mallory", `issuer "CN=other"`)
 	if e, ok := errors.AsType[*tlsio.HandshakeError](err); !ok || e.Cert.Subject.CommonName != "mallory" {
 		t.Errorf("%v names no certificate", err)
 	}
-	wantError(t, tlsio.Explain(o.clientErr, "example.com"), tlsio.ErrPeerRefused)
+	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused)
 }
 
 // TestContradictions is TLS-47, and the part of TLS-2 that is about a configuration: each
 // fails when it is made.
 func TestContradictions(t *testing.T) {
-	ca := newAuthority("ca")
-	cert := ca.leaf("example.com")
+	ca := tlstest.NewAuthority("ca")
+	cert := ca.Leaf("example.com")
 	dir := t.TempDir()
-	file := write(t, dir, "cert.pem", certPEM(cert.Certificate...))
-	key := write(t, dir, "key", keyPEM(cert.PrivateKey))
+	file := tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(cert.Certificate...))
+	key := tlstest.WriteFile(t, dir, "key", tlstest.KeyPEM(cert.PrivateKey))
 	mine := []tlsio.CertSource{{Certificate: &cert}}
-	trust := tlsio.Roots{Certificates: []*x509.Certificate{ca.cert}}
-	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: mine, Time: testTime})
+	trust := tlsio.Roots{Certificates: []*x509.Certificate{ca.Cert}}
+	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: mine, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
 	src := func(s tlsio.CertSource) *tlsio.ServerOptions {
-		return &tlsio.ServerOptions{Certificates: []tlsio.CertSource{s}, Time: testTime}
+		return &tlsio.ServerOptions{Certificates: []tlsio.CertSource{s}, Time: tlstest.Time}
 	}
 	for name, test := range map[string]struct {
 		server *tlsio.ServerOptions
@@ -217,7 +218,7 @@ func TestContradictions(t *testing.T) {
 		"no certificate":              {server: &tlsio.ServerOptions{}, want: tlsio.ErrNoCertificate},
 		"nil":                         {want: tlsio.ErrNoCertificate},
 		"missing file":                {server: src(tlsio.CertSource{File: dir + "/none"}), want: fs.ErrNotExist},
-		"optional without CAs":        {server: &tlsio.ServerOptions{Certificates: mine, OptionalClientCert: true, Time: testTime}, want: tlsio.ErrOptions},
+		"optional without CAs":        {server: &tlsio.ServerOptions{Certificates: mine, OptionalClientCert: true, Time: tlstest.Time}, want: tlsio.ErrOptions},
 		"store and certificates":      {server: &tlsio.ServerOptions{Certificates: mine, Store: store}, want: tlsio.ErrOptions},
 		"missing CAs":                 {server: &tlsio.ServerOptions{Store: store, ClientCAs: tlsio.Roots{Files: []string{dir + "/none"}}}, want: fs.ErrNotExist},
 		"CAs that are none":           {server: &tlsio.ServerOptions{Store: store, ClientCAs: tlsio.Roots{Files: []string{}}}, want: tlsio.ErrNoRoots},
@@ -227,7 +228,7 @@ func TestContradictions(t *testing.T) {
 		"client: store, certificates": {client: &tlsio.ClientOptions{Store: store, Certificates: mine}, want: tlsio.ErrOptions},
 		"client: empty protocol":      {client: &tlsio.ClientOptions{NextProtos: []string{""}}, want: tlsio.ErrOptions},
 		"client: missing roots":       {client: &tlsio.ClientOptions{Roots: tlsio.Roots{Dirs: []string{dir + "/none"}}}, want: fs.ErrNotExist},
-		"client: platform and pool":   {client: &tlsio.ClientOptions{Roots: tlsio.Roots{Platform: true, Pool: ca.pool()}}, want: tlsio.ErrOptions},
+		"client: platform and pool":   {client: &tlsio.ClientOptions{Roots: tlsio.Roots{Platform: true, Pool: ca.Pool()}}, want: tlsio.ErrOptions},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var cfg *tls.Config
@@ -240,7 +241,7 @@ func TestContradictions(t *testing.T) {
 			if cfg != nil {
 				t.Error("there is a configuration all the same")
 			}
-			wantError(t, err, test.want)
+			tlstest.WantError(t, err, test.want)
 		})
 	}
 }
@@ -248,7 +249,7 @@ func TestContradictions(t *testing.T) {
 // TestVersions is TLS-48.
 func TestVersions(t *testing.T) {
 	const v10, v11, v12, v13 = tls.VersionTLS10, tls.VersionTLS11, tls.VersionTLS12, tls.VersionTLS13
-	cert := newAuthority("ca").leaf("example.com")
+	cert := tlstest.NewAuthority("ca").Leaf("example.com")
 	for _, test := range []struct {
 		low, high uint16
 		insecure  bool
@@ -271,15 +272,15 @@ func TestVersions(t *testing.T) {
 		{low: 0x305, bad: true},
 	} {
 		srv, err := tlsio.ServerConfig(&tlsio.ServerOptions{
-			Certificates: []tlsio.CertSource{{Certificate: &cert}}, Time: testTime,
+			Certificates: []tlsio.CertSource{{Certificate: &cert}}, Time: tlstest.Time,
 			MinVersion: test.low, MaxVersion: test.high, InsecureOldVersions: test.insecure,
 		})
 		cli, cliErr := tlsio.ClientConfig("example.com", &tlsio.ClientOptions{
 			MinVersion: test.low, MaxVersion: test.high, InsecureOldVersions: test.insecure,
 		})
 		if test.bad {
-			wantError(t, err, tlsio.ErrOptions)
-			wantError(t, cliErr, tlsio.ErrOptions)
+			tlstest.WantError(t, err, tlsio.ErrOptions)
+			tlstest.WantError(t, cliErr, tlsio.ErrOptions)
 			continue
 		}
 		if err != nil || cliErr != nil {
@@ -295,15 +296,15 @@ func TestVersions(t *testing.T) {
 
 // TestOldPeerRefused is TLS-48 on the wire: by default nobody gets below TLS 1.2.
 func TestOldPeerRefused(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	cli := client(t, "example.com", ca, tlsio.ClientOptions{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, InsecureOldVersions: true})
-	o := handshake(t, server(t, tlsio.ServerOptions{}, ca.leaf("example.com")), cli)
-	wantError(t, tlsio.Explain(o.clientErr, "example.com"), tlsio.ErrPeerRefused, "protocol version", "MinVersion")
+	o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{}, ca.Leaf("example.com")), cli)
+	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "protocol version", "MinVersion")
 }
 
 // TestALPN is TLS-50 as far as a configuration goes.
 func TestALPN(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	for _, test := range []struct {
 		name           string
 		server, client []string
@@ -316,17 +317,17 @@ func TestALPN(t *testing.T) {
 		{"no overlap", []string{"a"}, []string{"b"}, "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := handshake(t, server(t, tlsio.ServerOptions{NextProtos: test.server}, ca.leaf("example.com")),
+			o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{NextProtos: test.server}, ca.Leaf("example.com")),
 				client(t, "example.com", ca, tlsio.ClientOptions{NextProtos: test.client}))
 			if test.refused {
-				if o.serverErr == nil {
+				if o.ServerErr == nil {
 					t.Error("the server took it")
 				}
-				wantError(t, tlsio.Explain(o.clientErr, "example.com"), tlsio.ErrPeerRefused, "NextProtos")
+				tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "NextProtos")
 				return
 			}
-			if o.clientErr != nil || o.client.NegotiatedProtocol != test.want || o.server.NegotiatedProtocol != test.want {
-				t.Errorf("%q and %q, want %q: %v", o.client.NegotiatedProtocol, o.server.NegotiatedProtocol, test.want, o.clientErr)
+			if o.ClientErr != nil || o.Client.NegotiatedProtocol != test.want || o.Server.NegotiatedProtocol != test.want {
+				t.Errorf("%q and %q, want %q: %v", o.Client.NegotiatedProtocol, o.Server.NegotiatedProtocol, test.want, o.ClientErr)
 			}
 		})
 	}
@@ -335,22 +336,22 @@ func TestALPN(t *testing.T) {
 // TestOptOut says the one word with which verification is off, and that nothing else
 // turns it off.
 func TestOptOut(t *testing.T) {
-	srv := server(t, tlsio.ServerOptions{}, selfSigned("example.com"))
-	if o := handshake(t, srv, client(t, "", nil, tlsio.ClientOptions{InsecureSkipVerify: true})); o.clientErr != nil {
-		t.Error(o.clientErr)
+	srv := server(t, tlsio.ServerOptions{}, tlstest.SelfSigned("example.com"))
+	if o := tlstest.Handshake(t, srv, client(t, "", nil, tlsio.ClientOptions{InsecureSkipVerify: true})); o.ClientErr != nil {
+		t.Error(o.ClientErr)
 	}
-	if o := handshake(t, srv, client(t, "example.org", nil, tlsio.ClientOptions{InsecureSkipVerify: true})); o.clientErr != nil {
-		t.Error(o.clientErr)
+	if o := tlstest.Handshake(t, srv, client(t, "example.org", nil, tlsio.ClientOptions{InsecureSkipVerify: true})); o.ClientErr != nil {
+		t.Error(o.ClientErr)
 	}
 	_, err := tlsio.ClientConfig("", nil) // TLS-40: a name is not optional
-	wantError(t, err, tlsio.ErrName)
+	tlstest.WantError(t, err, tlsio.ErrName)
 }
 
 // TestByHand is that a result may be changed, and that options are not kept.
 func TestByHand(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	protos := []string{"a"}
-	srv := server(t, tlsio.ServerOptions{NextProtos: protos}, ca.leaf("example.com"))
+	srv := server(t, tlsio.ServerOptions{NextProtos: protos}, ca.Leaf("example.com"))
 	protos[0] = "b"
 	if !slices.Equal(srv.NextProtos, []string{"a"}) {
 		t.Error("the configuration follows the caller's slice")
@@ -358,9 +359,9 @@ func TestByHand(t *testing.T) {
 	srv.CurvePreferences = []tls.CurveID{tls.CurveP384}
 	srv.SessionTicketsDisabled = true // TLS-49: crypto/tls's tickets go off by hand
 	cli := client(t, "example.com", ca, tlsio.ClientOptions{})
-	o := handshake(t, srv, cli)
-	if o.clientErr != nil || o.client.CurveID != tls.CurveP384 {
-		t.Errorf("curve %v, %v", o.client.CurveID, o.clientErr)
+	o := tlstest.Handshake(t, srv, cli)
+	if o.ClientErr != nil || o.Client.CurveID != tls.CurveP384 {
+		t.Errorf("curve %v, %v", o.Client.CurveID, o.ClientErr)
 	}
 	// TLS-49: what is left to crypto/tls is left alone.
 	if cli.SessionTicketsDisabled || cli.ClientSessionCache != nil || cli.CipherSuites != nil || cli.Renegotiation != tls.RenegotiateNever {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
@@ -81,13 +82,13 @@ func simStage(t *testing.T, seed uint64, chunk int) *stage {
 
 // trust is an authority and a certificate of it, made once.
 type trust struct {
-	ca   *authority
+	ca   *tlstest.Authority
 	leaf tls.Certificate
 }
 
 var trusted = sync.OnceValue(func() trust {
-	ca := newAuthority("ca")
-	return trust{ca, ca.leaf("srv.test")}
+	ca := tlstest.NewAuthority("ca")
+	return trust{ca, ca.Leaf("srv.test")}
 })
 
 // configs are a server's and a client's that trust each other, at a version. The key
@@ -95,8 +96,8 @@ var trusted = sync.OnceValue(func() trust {
 func configs(version uint16) (srv, cli *tls.Config) {
 	o := trusted()
 	curves := []tls.CurveID{tls.X25519, tls.CurveP256}
-	srv = &tls.Config{Certificates: []tls.Certificate{o.leaf}, Time: testTime, MaxVersion: version, MinVersion: version, CurvePreferences: curves}
-	cli = &tls.Config{RootCAs: o.ca.pool(), ServerName: "srv.test", Time: testTime, MaxVersion: version, MinVersion: version, CurvePreferences: curves}
+	srv = &tls.Config{Certificates: []tls.Certificate{o.leaf}, Time: tlstest.Time, MaxVersion: version, MinVersion: version, CurvePreferences: curves}
+	cli = &tls.Config{RootCAs: o.ca.Pool(), ServerName: "srv.test", Time: tlstest.Time, MaxVersion: version, MinVersion: version, CurvePreferences: curves}
 	return srv, cli
 }
 

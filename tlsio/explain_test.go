@@ -11,25 +11,26 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestExplainCertificates: which certificate, which name, which rule, what to do; and
 // what crypto/x509 said is still there for errors.As.
 func TestExplainCertificates(t *testing.T) {
-	ca, other := newAuthority("ca"), newAuthority("other")
-	mid := ca.intermediate("mid")
-	noSAN := ca.issue(func(c *x509.Certificate) { c.DNSNames = nil }, "example.com")
-	forClients := ca.issue(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "example.com")
-	alone := mid.leaf("example.com")
+	ca, other := tlstest.NewAuthority("ca"), tlstest.NewAuthority("other")
+	mid := ca.Intermediate("mid")
+	noSAN := ca.Issue(func(c *x509.Certificate) { c.DNSNames = nil }, "example.com")
+	forClients := ca.Issue(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "example.com")
+	alone := mid.Leaf("example.com")
 	alone.Certificate = alone.Certificate[:1]
-	many := ca.leaf("a.example", "b.example", "c.example", "192.0.2.1", "d.example", "e.example", "f.example")
-	constrained := ca.intermediate("constrained")
-	limit := template("constrained")
-	asAuthority(limit)
+	many := ca.Leaf("a.example", "b.example", "c.example", "192.0.2.1", "d.example", "e.example", "f.example")
+	constrained := ca.Intermediate("constrained")
+	limit := tlstest.Template("constrained")
+	tlstest.AsAuthority(limit)
 	limit.PermittedDNSDomains = []string{"elsewhere.example"}
-	constrained.cert = sign(limit, ca.cert, constrained.key.Public(), ca.key)
-	constrained.chain = [][]byte{constrained.cert.Raw}
+	constrained.Cert = tlstest.Sign(limit, ca.Cert, constrained.Key.Public(), ca.Key)
+	constrained.Chain = [][]byte{constrained.Cert.Raw}
 	for _, test := range []struct {
 		name  string
 		cert  tls.Certificate
@@ -37,29 +38,29 @@ func TestExplainCertificates(t *testing.T) {
 		says  []string
 		below func(error) bool
 	}{
-		{"other name", ca.leaf("www.example.org", "192.0.2.1"), tlsio.ErrName,
+		{"other name", ca.Leaf("www.example.org", "192.0.2.1"), tlsio.ErrName,
 			[]string{`"CN=www.example.org"`, `issuer "CN=ca"`, `asked for "example.com"`, `it is for "www.example.org", 192.0.2.1`, "ask for one of these"},
 			is[x509.HostnameError]},
 		{"no names", noSAN, tlsio.ErrName, []string{"no subject alternative names", "issued again"}, is[x509.HostnameError]},
 		{"many names", many, tlsio.ErrName, []string{`"a.example", "b.example", "c.example", "d.example", "e.example", 2 more`}, is[x509.HostnameError]},
-		{"untrusted", other.leaf("example.com"), tlsio.ErrUntrusted,
+		{"untrusted", other.Leaf("example.com"), tlsio.ErrUntrusted,
 			[]string{`asked for "example.com"`, `issuer "CN=other"`, "not among the trust roots", "add the authority", "intermediate"}, is[x509.UnknownAuthorityError]},
-		{"self-signed", selfSigned("example.com"), tlsio.ErrUntrusted, []string{"self-signed", "add it to the trust roots"}, is[x509.UnknownAuthorityError]},
+		{"self-signed", tlstest.SelfSigned("example.com"), tlsio.ErrUntrusted, []string{"self-signed", "add it to the trust roots"}, is[x509.UnknownAuthorityError]},
 		{"intermediate left out", alone, tlsio.ErrUntrusted, []string{`issuer "CN=mid"`, "sent no other certificate", "send its intermediate"}, is[x509.UnknownAuthorityError]},
-		{"chain to another root", other.intermediate("mid").leaf("example.com"), tlsio.ErrUntrusted, []string{"not among the trust roots"}, is[x509.UnknownAuthorityError]},
-		{"expired", ca.expired("example.com"), tlsio.ErrExpired, []string{`asked for "example.com"`, "2026-05-31", "renew", "clock"}, is[x509.CertificateInvalidError]},
-		{"not yet valid", ca.future("example.com"), tlsio.ErrExpired, []string{"2026-06-02", "clock"}, is[x509.CertificateInvalidError]},
+		{"chain to another root", other.Intermediate("mid").Leaf("example.com"), tlsio.ErrUntrusted, []string{"not among the trust roots"}, is[x509.UnknownAuthorityError]},
+		{"expired", ca.Expired("example.com"), tlsio.ErrExpired, []string{`asked for "example.com"`, "2026-05-31", "renew", "clock"}, is[x509.CertificateInvalidError]},
+		{"not yet valid", ca.Future("example.com"), tlsio.ErrExpired, []string{"2026-06-02", "clock"}, is[x509.CertificateInvalidError]},
 		{"for clients", forClients, tlsio.ErrUsage, []string{`"CN=example.com"`, "extended key usage"}, is[x509.CertificateInvalidError]},
-		{"outside of its authority", constrained.leaf("example.com"), tlsio.ErrConstraint, []string{"example.com", "rules"}, is[x509.CertificateInvalidError]},
+		{"outside of its authority", constrained.Leaf("example.com"), tlsio.ErrConstraint, []string{"example.com", "rules"}, is[x509.CertificateInvalidError]},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &test.cert}}, AllowExpired: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := handshake(t, server(t, tlsio.ServerOptions{Store: store}), client(t, "example.com", ca, tlsio.ClientOptions{}))
-			got := tlsio.Explain(o.clientErr, "example.com")
-			wantError(t, got, test.rule, test.says...)
+			o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{Store: store}), client(t, "example.com", ca, tlsio.ClientOptions{}))
+			got := tlsio.Explain(o.ClientErr, "example.com")
+			tlstest.WantError(t, got, test.rule, test.says...)
 			e, ok := errors.AsType[*tlsio.HandshakeError](got)
 			if !ok || e.Rule != test.rule || e.Name != "example.com" || e.Remedy == "" || e.Cert == nil {
 				t.Errorf("%#v", e)
@@ -84,39 +85,39 @@ func is[T error](err error) bool {
 
 // TestExplainClients is the same for a server that judges its clients.
 func TestExplainClients(t *testing.T) {
-	ca, clients := newAuthority("ca"), newAuthority("clients")
-	old := clients.issue(func(c *x509.Certificate) {
-		c.NotAfter = testTime().AddDate(0, 0, -1)
+	ca, clients := tlstest.NewAuthority("ca"), tlstest.NewAuthority("clients")
+	old := clients.Issue(func(c *x509.Certificate) {
+		c.NotAfter = tlstest.Time().AddDate(0, 0, -1)
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}, "alice")
-	srv := server(t, tlsio.ServerOptions{ClientCAs: tlsio.Roots{Pool: clients.pool()}}, ca.leaf("example.com"))
+	srv := server(t, tlsio.ServerOptions{ClientCAs: tlsio.Roots{Pool: clients.Pool()}}, ca.Leaf("example.com"))
 	cli := client(t, "example.com", ca, tlsio.ClientOptions{})
 	cli.Certificates = []tls.Certificate{old}
-	o := handshake(t, srv, cli)
-	err := tlsio.Explain(o.serverErr, "")
-	wantError(t, err, tlsio.ErrExpired, `"CN=alice"`)
+	o := tlstest.Handshake(t, srv, cli)
+	err := tlsio.Explain(o.ServerErr, "")
+	tlstest.WantError(t, err, tlsio.ErrExpired, `"CN=alice"`)
 	if strings.Contains(err.Error(), "asked for") {
 		t.Errorf("%v names a host that nobody asked for", err)
 	}
-	wantError(t, tlsio.Explain(o.clientErr, "example.com"), tlsio.ErrPeerRefused, "our certificate has expired", "renew")
+	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "our certificate has expired", "renew")
 }
 
 // TestExplainAlerts: what the peer's alert means for us.
 func TestExplainAlerts(t *testing.T) {
-	ca, clients := newAuthority("ca"), newAuthority("clients")
-	mutual := tlsio.ServerOptions{ClientCAs: tlsio.Roots{Pool: clients.pool()}}
-	none := server(t, mutual, ca.leaf("example.com"))
-	o := handshake(t, none, client(t, "example.com", ca, tlsio.ClientOptions{}))
-	wantError(t, tlsio.Explain(o.clientErr, "example.com"), tlsio.ErrPeerRefused, "certificate required", "give the client a certificate")
+	ca, clients := tlstest.NewAuthority("ca"), tlstest.NewAuthority("clients")
+	mutual := tlsio.ServerOptions{ClientCAs: tlsio.Roots{Pool: clients.Pool()}}
+	none := server(t, mutual, ca.Leaf("example.com"))
+	o := tlstest.Handshake(t, none, client(t, "example.com", ca, tlsio.ClientOptions{}))
+	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "certificate required", "give the client a certificate")
 	// A server that has heard that its certificate is not trusted.
-	o = handshake(t, server(t, tlsio.ServerOptions{}, ca.leaf("example.com")), client(t, "example.com", clients, tlsio.ClientOptions{}))
-	wantError(t, tlsio.Explain(o.serverErr, ""), tlsio.ErrPeerRefused, "our certificate", "check the certificate that we show")
+	o = tlstest.Handshake(t, server(t, tlsio.ServerOptions{}, ca.Leaf("example.com")), client(t, "example.com", clients, tlsio.ClientOptions{}))
+	tlstest.WantError(t, tlsio.Explain(o.ServerErr, ""), tlsio.ErrPeerRefused, "our certificate", "check the certificate that we show")
 	// What we sent ourselves is not the peer's.
 	own := &net.OpError{Op: "local error", Err: tls.AlertError(40)}
 	if got := tlsio.Explain(own, ""); got != own {
 		t.Errorf("got %v", got)
 	}
-	wantError(t, tlsio.Explain(&net.OpError{Op: "remote error", Err: tls.AlertError(255)}, ""), tlsio.ErrPeerRefused)
+	tlstest.WantError(t, tlsio.Explain(&net.OpError{Op: "remote error", Err: tls.AlertError(255)}, ""), tlsio.ErrPeerRefused)
 }
 
 // TestExplainNotTLS: a peer that speaks something else, in the clear.
@@ -131,9 +132,9 @@ func TestExplainNotTLS(t *testing.T) {
 			io.WriteString(theirs, says)
 			theirs.Close()
 		}()
-		cfg := client(t, "example.com", newAuthority("ca"), tlsio.ClientOptions{})
+		cfg := client(t, "example.com", tlstest.NewAuthority("ca"), tlsio.ClientOptions{})
 		err := tls.Client(ours, cfg).Handshake()
-		wantError(t, tlsio.Explain(err, "example.com"), tlsio.ErrNotTLS, fmt.Sprintf("%q", says[:5]), want)
+		tlstest.WantError(t, tlsio.Explain(err, "example.com"), tlsio.ErrNotTLS, fmt.Sprintf("%q", says[:5]), want)
 		ours.Close()
 	}
 }
@@ -163,8 +164,8 @@ func TestExplainOthers(t *testing.T) {
 // TestDescribe is TLS-53 as far as it is for reading: subject, issuer, serial number and
 // digest; and nothing in a name can break the line.
 func TestDescribe(t *testing.T) {
-	ca := newAuthority("ca")
-	evil := ca.issue(func(c *x509.Certificate) {
+	ca := tlstest.NewAuthority("ca")
+	evil := ca.Issue(func(c *x509.Certificate) {
 		c.SerialNumber.SetInt64(0xabc)
 		c.Subject.CommonName = "x\nlevel=ERROR \x1b[31m"
 	}, "example.com")

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -39,7 +40,7 @@ func fails(s *stage, sc, cc *tls.Config) (srv, cli *end) {
 func TestUnverified(t *testing.T) {
 	versions(t, func(t *testing.T, v uint16) {
 		for name, change := range map[string]func(*tls.Config){
-			"authority": func(c *tls.Config) { c.RootCAs = newAuthority("other").pool() },
+			"authority": func(c *tls.Config) { c.RootCAs = tlstest.NewAuthority("other").Pool() },
 			"name":      func(c *tls.Config) { c.ServerName = "other.test" },
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -70,7 +71,7 @@ func TestUnverified(t *testing.T) {
 func TestRefusedByServer(t *testing.T) {
 	stages(t, []int{0}, func(s *stage) {
 		sc, cc := configs(tls.VersionTLS13)
-		sc.ClientAuth, sc.ClientCAs = tls.RequireAndVerifyClientCert, newAuthority("ca").pool()
+		sc.ClientAuth, sc.ClientCAs = tls.RequireAndVerifyClientCert, tlstest.NewAuthority("ca").Pool()
 		srv, cli := fails(s, sc, cc)
 		srv.is(s.t, "TLS-46: server", tlsio.ErrHandshake)
 		if a, _ := errors.AsType[tls.AlertError](cli.err); a != 116 { // certificate_required
@@ -101,9 +102,9 @@ func TestAgreed(t *testing.T) {
 		stages(t, []int{0}, func(s *stage) {
 			t := s.t
 			sc, cc := configs(v)
-			ca := newAuthority("ca")
-			sc.ClientAuth, sc.ClientCAs = tls.RequireAndVerifyClientCert, ca.pool()
-			cc.Certificates = []tls.Certificate{ca.client("cli.test")}
+			ca := tlstest.NewAuthority("ca")
+			sc.ClientAuth, sc.ClientCAs = tls.RequireAndVerifyClientCert, ca.Pool()
+			cc.Certificates = []tls.Certificate{ca.Client("cli.test")}
 			cc.NextProtos = []string{"b", "a"}
 			srv, cli := new(end), new(end)
 			cli.onShaken = func() { cli.c.Write([]byte("x")); cli.c.Close() }

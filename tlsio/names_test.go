@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -53,7 +54,7 @@ func TestServerName(t *testing.T) {
 	} {
 		got, err := tlsio.ServerName(host)
 		if want == "" {
-			wantError(t, err, tlsio.ErrName)
+			tlstest.WantError(t, err, tlsio.ErrName)
 		} else if err != nil {
 			t.Errorf("%q: %v", host, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -25,7 +26,7 @@ type outside struct {
 	t        *testing.T
 	r        *reactor.Reactor
 	dir      string
-	ca       *authority
+	ca       *tlstest.Authority
 	roots    string // the authority's certificate
 	srv, cli string // both in one file each, of localhost and of "alice"
 	cfg      *tls.Config
@@ -49,18 +50,18 @@ func newOutside(t *testing.T) *outside {
 	today := func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
 	}
-	root := template("peers")
-	asAuthority(root)
+	root := tlstest.Template("peers")
+	tlstest.AsAuthority(root)
 	today(root)
-	key := keyOf("peers")
-	o.ca = &authority{cert: sign(root, root, key.Public(), key), key: key}
-	o.roots = o.write("ca.pem", o.ca.pem())
-	srv := o.ca.issue(today, "localhost", "127.0.0.1")
-	cli := o.ca.issue(func(c *x509.Certificate) {
+	key := tlstest.KeyOf("peers")
+	o.ca = &tlstest.Authority{Cert: tlstest.Sign(root, root, key.Public(), key), Key: key}
+	o.roots = o.write("ca.pem", o.ca.PEM())
+	srv := o.ca.Issue(today, "localhost", "127.0.0.1")
+	cli := o.ca.Issue(func(c *x509.Certificate) {
 		today(c)
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}, "alice")
-	o.srv, o.cli = o.write("srv.pem", bothPEM(srv)), o.write("cli.pem", bothPEM(cli))
+	o.srv, o.cli = o.write("srv.pem", tlstest.BothPEM(srv)), o.write("cli.pem", tlstest.BothPEM(cli))
 	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{
 		Certificates: []tlsio.CertSource{{File: o.srv}}, NextProtos: []string{"echo", "other"},
 	})

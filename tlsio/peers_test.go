@@ -99,7 +99,7 @@ func TestOpenSSLClientMutual(t *testing.T) {
 	t.Parallel()
 	needs(t, "openssl")
 	o := newOutside(t)
-	o.cfg.ClientCAs, o.cfg.ClientAuth = o.ca.pool(), tls.RequireAndVerifyClientCert
+	o.cfg.ClientCAs, o.cfg.ClientAuth = o.ca.Pool(), tls.RequireAndVerifyClientCert
 	for _, with := range []bool{true, false} {
 		srv := parrot(0)
 		addr := o.listen(tlsio.Server(o.cfg, one(srv), nil))
@@ -343,7 +343,7 @@ func TestTwistedClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots := filepath.Join(o.dir, "roots")
-	if err := errors.Join(os.Mkdir(roots, 0o700), os.WriteFile(filepath.Join(roots, "ca.pem"), o.ca.pem(), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(roots, 0o700), os.WriteFile(filepath.Join(roots, "ca.pem"), o.ca.PEM(), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	data := o.write("data", pattern(mebibyte))

@@ -9,13 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestPermission: a file that this user may not read is told with what to do. The
 // superuser may read everything, so its thread becomes somebody else for the test.
 func TestPermission(t *testing.T) {
-	path := write(t, t.TempDir(), "server.pem", bothPEM(newAuthority("ca").leaf("example.com")))
+	path := tlstest.WriteFile(t, t.TempDir(), "server.pem", tlstest.BothPEM(tlstest.NewAuthority("ca").Leaf("example.com")))
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -37,5 +38,5 @@ func TestPermission(t *testing.T) {
 		_, err := load(tlsio.CertSource{File: path})
 		done <- err
 	}()
-	wantError(t, <-done, fs.ErrPermission, path, "let the user of this process read it")
+	tlstest.WantError(t, <-done, fs.ErrPermission, path, "let the user of this process read it")
 }

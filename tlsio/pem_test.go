@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -25,27 +26,27 @@ func block(kind string, der []byte, headers map[string]string) []byte {
 
 // load is a store of one source.
 func load(s tlsio.CertSource) (*tlsio.Store, error) {
-	return tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{s}, Time: testTime})
+	return tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{s}, Time: tlstest.Time})
 }
 
 // TestDefectiveFiles is TLS-2 for everything that may be wrong with a file: the error
 // says which file, which block, what and the remedy.
 func TestDefectiveFiles(t *testing.T) {
-	ca := newAuthority("ca")
-	mid := ca.intermediate("mid")
-	leaf, other := mid.leaf("example.com"), ca.leaf("example.org")
-	cert, midPEM, key := certPEM(leaf.Certificate[0]), certPEM(mid.cert.Raw), keyPEM(leaf.PrivateKey)
-	whole := bothPEM(leaf)
-	expired, future := ca.expired("example.com"), ca.future("example.com")
+	ca := tlstest.NewAuthority("ca")
+	mid := ca.Intermediate("mid")
+	leaf, other := mid.Leaf("example.com"), ca.Leaf("example.org")
+	cert, midPEM, key := tlstest.CertPEM(leaf.Certificate[0]), tlstest.CertPEM(mid.Cert.Raw), tlstest.KeyPEM(leaf.PrivateKey)
+	whole := tlstest.BothPEM(leaf)
+	expired, future := ca.Expired("example.com"), ca.Future("example.com")
 	pkcs8, _ := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
 	x25519, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cannotSign := keyPEM(x25519)
-	likeMid := template("mid") // the same name and another key
-	asAuthority(likeMid)
-	forged := sign(likeMid, ca.cert, keyOf("forger").Public(), ca.key)
+	cannotSign := tlstest.KeyPEM(x25519)
+	likeMid := tlstest.Template("mid") // the same name and another key
+	tlstest.AsAuthority(likeMid)
+	forged := tlstest.Sign(likeMid, ca.Cert, tlstest.KeyOf("forger").Public(), ca.Key)
 	many := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	for _, test := range []struct {
 		name   string
@@ -66,8 +67,8 @@ func TestDefectiveFiles(t *testing.T) {
 		{"damaged in the middle", many(cert, midPEM[:40], key), tlsio.ErrNotPEM, 2, "cut short", "write the file again"},
 		{"no key", cert, tlsio.ErrNoKey, 0, "", "append the private key"},
 		{"no certificate", key, tlsio.ErrNoCertificate, 0, "", "put the certificate first"},
-		{"two keys", many(cert, key, keyPEM(other.PrivateKey)), tlsio.ErrSeveralKeys, 3, "", "own key only"},
-		{"another's key", many(certPEM(leaf.Certificate...), keyPEM(other.PrivateKey)), tlsio.ErrKeyMismatch, 3, `"CN=example.com"`, "was requested"},
+		{"two keys", many(cert, key, tlstest.KeyPEM(other.PrivateKey)), tlsio.ErrSeveralKeys, 3, "", "own key only"},
+		{"another's key", many(tlstest.CertPEM(leaf.Certificate...), tlstest.KeyPEM(other.PrivateKey)), tlsio.ErrKeyMismatch, 3, `"CN=example.com"`, "was requested"},
 		{"encrypted, PKCS #8", many(cert, block("ENCRYPTED PRIVATE KEY", []byte{1}, nil)), tlsio.ErrEncryptedKey, 2, "", "openssl pkey"},
 		{"encrypted, old", many(cert, block("RSA PRIVATE KEY", []byte{1}, map[string]string{"Proc-Type": "4,ENCRYPTED"})), tlsio.ErrEncryptedKey, 2, "", "openssl pkey"},
 		{"request", block("CERTIFICATE REQUEST", []byte{1}, nil), tlsio.ErrBlockType, 1, "CERTIFICATE REQUEST", "have the authority sign"},
@@ -80,17 +81,17 @@ func TestDefectiveFiles(t *testing.T) {
 		{"bad key", many(cert, block("PRIVATE KEY", []byte{1, 2}, nil)), tlsio.ErrMalformed, 2, "", "PKCS #8"},
 		{"key that cannot sign", many(cert, cannotSign), tlsio.ErrMalformed, 2, "cannot sign", "PKCS #8"},
 		{"leaf behind its issuer", many(midPEM, cert, key), tlsio.ErrChainOrder, 2, "does not come first", "put it first"},
-		{"unrelated in the chain", many(cert, ca.pem(), key), tlsio.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
-		{"chain upside down", many(cert, ca.pem(), midPEM, key), tlsio.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
-		{"another's intermediate", many(cert, certPEM(forged.Raw), key), tlsio.ErrChainOrder, 2, "did not sign it", "came with the certificate"},
-		{"expired", bothPEM(expired), tlsio.ErrExpired, 1, `"CN=example.com"`, "renew it"},
-		{"not yet valid", bothPEM(future), tlsio.ErrExpired, 1, `"CN=example.com"`, "clock"},
+		{"unrelated in the chain", many(cert, ca.PEM(), key), tlsio.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
+		{"chain upside down", many(cert, ca.PEM(), midPEM, key), tlsio.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
+		{"another's intermediate", many(cert, tlstest.CertPEM(forged.Raw), key), tlsio.ErrChainOrder, 2, "did not sign it", "came with the certificate"},
+		{"expired", tlstest.BothPEM(expired), tlsio.ErrExpired, 1, `"CN=example.com"`, "renew it"},
+		{"not yet valid", tlstest.BothPEM(future), tlsio.ErrExpired, 1, `"CN=example.com"`, "clock"},
 		{"too large", many(whole, bytes.Repeat([]byte{'\n'}, 5<<20)), tlsio.ErrFile, 0, "more than", "name the certificate's file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			path := write(t, t.TempDir(), "server.pem", test.data)
+			path := tlstest.WriteFile(t, t.TempDir(), "server.pem", test.data)
 			_, err := load(tlsio.CertSource{File: path})
-			wantError(t, err, test.want, path, test.says, test.remedy)
+			tlstest.WantError(t, err, test.want, path, test.says, test.remedy)
 			e, ok := errors.AsType[*tlsio.FileError](err)
 			if !ok || e.Path != path || e.Block != test.block || e.Remedy == "" {
 				t.Errorf("%#v, want block %d", e, test.block)
@@ -103,23 +104,23 @@ func TestDefectiveFiles(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	dir := t.TempDir()
 	_, err := load(tlsio.CertSource{File: filepath.Join(dir, "none.pem")})
-	wantError(t, err, fs.ErrNotExist, "none.pem", "check the path")
+	tlstest.WantError(t, err, fs.ErrNotExist, "none.pem", "check the path")
 	_, err = load(tlsio.CertSource{File: dir})
-	wantError(t, err, tlsio.ErrFile, "directory")
+	tlstest.WantError(t, err, tlsio.ErrFile, "directory")
 	_, err = load(tlsio.CertSource{File: os.DevNull})
-	wantError(t, err, tlsio.ErrFile, "regular file")
+	tlstest.WantError(t, err, tlsio.ErrFile, "regular file")
 	_, err = load(tlsio.CertSource{Dir: filepath.Join(dir, "none")})
-	wantError(t, err, fs.ErrNotExist, "none")
+	tlstest.WantError(t, err, fs.ErrNotExist, "none")
 	_, err = load(tlsio.CertSource{Dir: dir})
-	wantError(t, err, tlsio.ErrNoCertificate, dir, ".pem")
+	tlstest.WantError(t, err, tlsio.ErrNoCertificate, dir, ".pem")
 }
 
 // TestGoodFiles: every way in which a certificate and its key may stand in files
 // (TLS-53: PEM is read, with what belongs to it).
 func TestGoodFiles(t *testing.T) {
-	ca := newAuthority("ca")
-	mid := ca.intermediate("mid")
-	leaf := mid.leaf("example.com")
+	ca := tlstest.NewAuthority("ca")
+	mid := ca.Intermediate("mid")
+	leaf := mid.Leaf("example.com")
 	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -128,13 +129,13 @@ func TestGoodFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ec, rs := ca.issueFor(ecKey, "example.com"), ca.issueFor(rsaKey, "example.com")
+	ec, rs := ca.IssueFor(ecKey, "example.com"), ca.IssueFor(rsaKey, "example.com")
 	sec1, err := x509.MarshalECPrivateKey(ecKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, chain, key := certPEM(leaf.Certificate[0]), certPEM(mid.cert.Raw), keyPEM(leaf.PrivateKey)
-	crlf := bytes.ReplaceAll(bothPEM(leaf), []byte("\n"), []byte("\r\n"))
+	cert, chain, key := tlstest.CertPEM(leaf.Certificate[0]), tlstest.CertPEM(mid.Cert.Raw), tlstest.KeyPEM(leaf.PrivateKey)
+	crlf := bytes.ReplaceAll(tlstest.BothPEM(leaf), []byte("\n"), []byte("\r\n"))
 	for _, test := range []struct {
 		name          string
 		file, key, ch [][]byte
@@ -142,26 +143,26 @@ func TestGoodFiles(t *testing.T) {
 	}{
 		{"one file", [][]byte{cert, chain, key}, nil, nil, 2},
 		{"key first", [][]byte{key, cert, chain}, nil, nil, 2},
-		{"with the root", [][]byte{cert, chain, ca.pem(), key}, nil, nil, 3},
+		{"with the root", [][]byte{cert, chain, ca.PEM(), key}, nil, nil, 3},
 		{"key apart", [][]byte{cert, chain}, [][]byte{key}, nil, 2},
 		{"chain apart", [][]byte{cert, key}, nil, [][]byte{chain}, 2},
-		{"all apart", [][]byte{cert}, [][]byte{key}, [][]byte{chain, ca.pem()}, 3},
+		{"all apart", [][]byte{cert}, [][]byte{key}, [][]byte{chain, ca.PEM()}, 3},
 		{"the same file twice", [][]byte{cert, key}, [][]byte{cert, key}, nil, 1},
 		{"text around", [][]byte{[]byte("Subject: us\n"), cert, []byte("bag attributes\n"), key, []byte("\n\n")}, nil, nil, 1},
 		{"CRLF", [][]byte{crlf}, nil, nil, 2},
 		{"byte order mark", [][]byte{[]byte("\ufeff"), cert, key}, nil, nil, 1},
-		{"SEC 1 with parameters", [][]byte{certPEM(ec.Certificate...), block("EC PARAMETERS", []byte{6, 1, 0}, nil), block("EC PRIVATE KEY", sec1, nil)}, nil, nil, 1},
-		{"PKCS #1", [][]byte{certPEM(rs.Certificate...), block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey), nil)}, nil, nil, 1},
-		{"RSA, PKCS #8", [][]byte{certPEM(rs.Certificate...), keyPEM(rsaKey)}, nil, nil, 1},
+		{"SEC 1 with parameters", [][]byte{tlstest.CertPEM(ec.Certificate...), block("EC PARAMETERS", []byte{6, 1, 0}, nil), block("EC PRIVATE KEY", sec1, nil)}, nil, nil, 1},
+		{"PKCS #1", [][]byte{tlstest.CertPEM(rs.Certificate...), block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey), nil)}, nil, nil, 1},
+		{"RSA, PKCS #8", [][]byte{tlstest.CertPEM(rs.Certificate...), tlstest.KeyPEM(rsaKey)}, nil, nil, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			src := tlsio.CertSource{File: write(t, dir, "server.pem", test.file...)}
+			src := tlsio.CertSource{File: tlstest.WriteFile(t, dir, "server.pem", test.file...)}
 			if test.key != nil {
-				src.KeyFile = write(t, dir, "server.key", test.key...)
+				src.KeyFile = tlstest.WriteFile(t, dir, "server.key", test.key...)
 			}
 			if test.ch != nil {
-				src.ChainFile = write(t, dir, "chain.pem", test.ch...)
+				src.ChainFile = tlstest.WriteFile(t, dir, "chain.pem", test.ch...)
 			}
 			store, err := load(src)
 			if err != nil {
@@ -171,11 +172,11 @@ func TestGoodFiles(t *testing.T) {
 			if len(got) != 1 || len(got[0].Certificate) != test.chain || got[0].Leaf.Subject.CommonName != "example.com" {
 				t.Fatalf("%+v", got)
 			}
-			o := handshake(t, server(t, tlsio.ServerOptions{Store: store}), client(t, "example.com", ca, tlsio.ClientOptions{}))
+			o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{Store: store}), client(t, "example.com", ca, tlsio.ClientOptions{}))
 			if test.chain == 1 && got[0].Leaf.Issuer.CommonName == "mid" { // it serves all the same
-				wantError(t, tlsio.Explain(o.clientErr, "example.com"), tlsio.ErrUntrusted, "intermediate")
-			} else if o.clientErr != nil {
-				t.Error(o.clientErr)
+				tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrUntrusted, "intermediate")
+			} else if o.ClientErr != nil {
+				t.Error(o.ClientErr)
 			}
 		})
 	}
@@ -183,13 +184,13 @@ func TestGoodFiles(t *testing.T) {
 
 // TestDefectsApart: with several files the one at fault is named.
 func TestDefectsApart(t *testing.T) {
-	ca := newAuthority("ca")
-	leaf, other := ca.leaf("example.com"), ca.leaf("example.org")
+	ca := tlstest.NewAuthority("ca")
+	leaf, other := ca.Leaf("example.com"), ca.Leaf("example.org")
 	dir := t.TempDir()
-	cert := write(t, dir, "cert.pem", certPEM(leaf.Certificate...))
-	key := write(t, dir, "key.pem", keyPEM(leaf.PrivateKey))
-	wrong := write(t, dir, "wrong.pem", keyPEM(other.PrivateKey))
-	unrelated := write(t, dir, "chain.pem", certPEM(other.Certificate...))
+	cert := tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(leaf.Certificate...))
+	key := tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(leaf.PrivateKey))
+	wrong := tlstest.WriteFile(t, dir, "wrong.pem", tlstest.KeyPEM(other.PrivateKey))
+	unrelated := tlstest.WriteFile(t, dir, "chain.pem", tlstest.CertPEM(other.Certificate...))
 	for name, test := range map[string]struct {
 		src  tlsio.CertSource
 		want error
@@ -213,8 +214,8 @@ func TestDefectsApart(t *testing.T) {
 
 // TestMemoryDefects: a certificate in memory is held to the same rules.
 func TestMemoryDefects(t *testing.T) {
-	ca := newAuthority("ca")
-	good, other, expired := ca.leaf("example.com"), ca.leaf("example.org"), ca.expired("example.net")
+	ca := tlstest.NewAuthority("ca")
+	good, other, expired := ca.Leaf("example.com"), ca.Leaf("example.org"), ca.Expired("example.net")
 	noKey, noCert, wrongKey, bad, chain := good, good, good, good, good
 	noKey.PrivateKey = nil
 	noCert.Certificate = nil
@@ -233,22 +234,22 @@ func TestMemoryDefects(t *testing.T) {
 		{expired, tlsio.ErrExpired},
 	} {
 		_, err := load(tlsio.CertSource{Certificate: &test.cert})
-		wantError(t, err, test.want, "certificate in memory")
+		tlstest.WantError(t, err, test.want, "certificate in memory")
 	}
-	if _, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &expired}}, Time: testTime, AllowExpired: true}); err != nil {
+	if _, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &expired}}, Time: tlstest.Time, AllowExpired: true}); err != nil {
 		t.Error("AllowExpired:", err)
 	}
 	_, err := tlsio.NewStore(&tlsio.StoreOptions{})
-	wantError(t, err, tlsio.ErrNoCertificate)
+	tlstest.WantError(t, err, tlsio.ErrNoCertificate)
 }
 
 // TestSystemClock: without a clock of the options the system's decides.
 func TestSystemClock(t *testing.T) {
-	ca := newAuthority("ca")
-	old := ca.issue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(0, 1, 0) }, "example.com")
+	ca := tlstest.NewAuthority("ca")
+	old := ca.Issue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(0, 1, 0) }, "example.com")
 	_, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &old}}})
-	wantError(t, err, tlsio.ErrExpired)
-	long := ca.issue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(200, 0, 0) }, "example.com")
+	tlstest.WantError(t, err, tlsio.ErrExpired)
+	long := ca.Issue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(200, 0, 0) }, "example.com")
 	if _, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &long}}}); err != nil {
 		t.Error(err)
 	}
@@ -257,13 +258,13 @@ func TestSystemClock(t *testing.T) {
 // FuzzFile: whatever a file holds, the error is a FileError of one line, and nothing
 // panics.
 func FuzzFile(f *testing.F) {
-	leaf := newAuthority("ca").intermediate("mid").leaf("example.com")
-	whole := bothPEM(leaf)
+	leaf := tlstest.NewAuthority("ca").Intermediate("mid").Leaf("example.com")
+	whole := tlstest.BothPEM(leaf)
 	for _, seed := range [][]byte{nil, whole, whole[:100], leaf.Certificate[0], []byte(pemFragment), bytes.ReplaceAll(whole, []byte("\n"), []byte("\r"))} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		path := write(t, t.TempDir(), "x.pem", data)
+		path := tlstest.WriteFile(t, t.TempDir(), "x.pem", data)
 		_, err := load(tlsio.CertSource{File: path})
 		if e, ok := errors.AsType[*tlsio.FileError](err); err != nil && (!ok || e.Remedy == "" || bytes.ContainsAny([]byte(err.Error()), "\r\n")) {
 			t.Errorf("%q", err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 	"github.com/whorl-go/whorl/testworld"
@@ -35,7 +36,7 @@ type watched struct {
 func watch(t *testing.T, o tlsio.StoreOptions) *watched {
 	t.Helper()
 	if o.Time == nil {
-		o.Time = testTime
+		o.Time = tlstest.Time
 	}
 	store, err := tlsio.NewStore(&o)
 	if err != nil {
@@ -76,29 +77,24 @@ func (w *watched) serves(want ...tls.Certificate) {
 	}
 }
 
-// renewed is another certificate for the same name and key.
-func renewed(a *authority, name string) tls.Certificate {
-	return a.issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(77) }, name)
-}
-
 // TestReload: a changed file is used after it has stayed the same for Settle, by new
 // handshakes, and without a look in between nothing happens.
 func TestReload(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
-	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
-	path := write(t, dir, "server.pem", bothPEM(old))
+	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
+	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
 	cfg := server(t, tlsio.ServerOptions{Store: w.store})
 	serial := func() string {
-		o := handshake(t, cfg, client(t, "example.com", ca, tlsio.ClientOptions{}))
-		o.shown(t)
-		return o.client.PeerCertificates[0].SerialNumber.String()
+		o := tlstest.Handshake(t, cfg, client(t, "example.com", ca, tlsio.ClientOptions{}))
+		o.Shown(t)
+		return o.Client.PeerCertificates[0].SerialNumber.String()
 	}
 	if got := serial(); got != old.Leaf.SerialNumber.String() {
 		t.Fatalf("serial %s before", got)
 	}
-	write(t, dir, "server.pem", bothPEM(fresh))
+	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(fresh))
 	for _, d := range []time.Duration{30100 * time.Millisecond, 800 * time.Millisecond} {
 		if got := w.pass(d); got != nil { // seen at 30 s, not used before 31
 			t.Fatalf("too early: %v", got)
@@ -129,13 +125,13 @@ func TestReload(t *testing.T) {
 // TestReloadByContent: a file that was only touched has not changed, and one whose time
 // and size are as before has.
 func TestReloadByContent(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
 	numbered := func(n int64) tls.Certificate {
-		return ca.issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(n) }, "example.com")
+		return ca.Issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(n) }, "example.com")
 	}
 	old, fresh := numbered(1), numbered(2)
-	path := write(t, dir, "server.pem", bothPEM(old))
+	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 	at := time.Unix(1e9, 0)
 	touch := func(at time.Time) {
 		if err := os.Chtimes(path, at, at); err != nil {
@@ -148,10 +144,10 @@ func TestReloadByContent(t *testing.T) {
 	if got := w.pass(time.Minute + time.Second); got != nil {
 		t.Errorf("touched: %v", got)
 	}
-	if len(bothPEM(old)) != len(bothPEM(fresh)) {
+	if len(tlstest.BothPEM(old)) != len(tlstest.BothPEM(fresh)) {
 		t.Fatal("the files must be of one size")
 	}
-	write(t, dir, "server.pem", bothPEM(fresh))
+	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(fresh))
 	touch(at.Add(time.Hour))
 	w.pass(time.Minute)
 	w.serves(fresh)
@@ -160,9 +156,9 @@ func TestReloadByContent(t *testing.T) {
 // TestReloadKeepsTheOld: what is broken never serves, is told once, and serves when it
 // has been mended.
 func TestReloadKeepsTheOld(t *testing.T) {
-	ca := newAuthority("ca")
-	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
-	whole := bothPEM(fresh)
+	ca := tlstest.NewAuthority("ca")
+	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
+	whole := tlstest.BothPEM(fresh)
 	for _, test := range []struct {
 		name  string
 		data  []byte // nil: the file goes away
@@ -172,20 +168,20 @@ func TestReloadKeepsTheOld(t *testing.T) {
 		{"missing", nil, fs.ErrNotExist, 1},
 		{"empty", []byte{}, tlsio.ErrEmpty, 1},
 		{"half", whole[:len(whole)/2], tlsio.ErrNotPEM, 1},
-		{"without key", certPEM(fresh.Certificate...), tlsio.ErrNoKey, 1},
-		{"wrong key", append(certPEM(fresh.Certificate...), keyPEM(ca.key)...), tlsio.ErrKeyMismatch, 1},
-		{"expired", bothPEM(ca.expired("example.com")), tlsio.ErrExpired, 1},
+		{"without key", tlstest.CertPEM(fresh.Certificate...), tlsio.ErrNoKey, 1},
+		{"wrong key", append(tlstest.CertPEM(fresh.Certificate...), tlstest.KeyPEM(ca.Key)...), tlsio.ErrKeyMismatch, 1},
+		{"expired", tlstest.BothPEM(ca.Expired("example.com")), tlsio.ErrExpired, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := write(t, dir, "server.pem", bothPEM(old))
+			path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 			w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
 			if test.data == nil {
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
 				}
 			} else {
-				write(t, dir, "server.pem", test.data)
+				tlstest.WriteFile(t, dir, "server.pem", test.data)
 			}
 			got := w.pass(time.Hour)
 			w.serves(old)
@@ -198,7 +194,7 @@ func TestReloadKeepsTheOld(t *testing.T) {
 			if !strings.Contains(w.log.String(), "refused") || !strings.Contains(w.log.String(), test.want.Error()) && test.data != nil {
 				t.Errorf("log: %s", w.log.String())
 			}
-			write(t, dir, "server.pem", whole)
+			tlstest.WriteFile(t, dir, "server.pem", whole)
 			if got := w.pass(time.Minute); len(got) != 1 || got[0].Err != nil {
 				t.Errorf("mended: %v", got)
 			}
@@ -210,24 +206,24 @@ func TestReloadKeepsTheOld(t *testing.T) {
 // TestReloadHalfWritten: a file that grows while it is looked at, by any step, is never
 // used before it is whole, and nobody is told of the halves.
 func TestReloadHalfWritten(t *testing.T) {
-	ca := newAuthority("ca")
-	mid := ca.intermediate("mid")
-	old, fresh := ca.leaf("example.com"), mid.leaf("example.com")
+	ca := tlstest.NewAuthority("ca")
+	mid := ca.Intermediate("mid")
+	old, fresh := ca.Leaf("example.com"), mid.Leaf("example.com")
 	// The worst order: what stands before the chain is a good file by itself.
-	whole := slices.Concat(keyPEM(fresh.PrivateKey), certPEM(fresh.Certificate...))
+	whole := slices.Concat(tlstest.KeyPEM(fresh.PrivateKey), tlstest.CertPEM(fresh.Certificate...))
 	dir := t.TempDir()
-	path := write(t, dir, "server.pem", bothPEM(old))
+	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
 	w.Check()
 	for n := 0; n < len(whole); n += 11 {
-		write(t, dir, "server.pem", whole[:n])
+		tlstest.WriteFile(t, dir, "server.pem", whole[:n])
 		if got := w.pass(900 * time.Millisecond); got != nil {
 			t.Fatalf("after %d bytes: %v", n, got)
 		}
 		w.Check()
 		w.serves(old)
 	}
-	write(t, dir, "server.pem", whole)
+	tlstest.WriteFile(t, dir, "server.pem", whole)
 	w.pass(3 * time.Second)
 	w.serves(fresh)
 	if got := w.store.Certificates()[0]; len(got.Certificate) != 2 {
@@ -238,22 +234,22 @@ func TestReloadHalfWritten(t *testing.T) {
 // TestReloadPair: a certificate and a key in two files are replaced one after the other;
 // in between the old ones stay.
 func TestReloadPair(t *testing.T) {
-	ca := newAuthority("ca")
-	old := ca.leaf("example.com")
-	fresh := ca.issueFor(keyOf("new"), "example.com")
+	ca := tlstest.NewAuthority("ca")
+	old := ca.Leaf("example.com")
+	fresh := ca.IssueFor(tlstest.KeyOf("new"), "example.com")
 	dir := t.TempDir()
 	src := tlsio.CertSource{
-		File:    write(t, dir, "cert.pem", certPEM(old.Certificate...)),
-		KeyFile: write(t, dir, "key.pem", keyPEM(old.PrivateKey)),
+		File:    tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(old.Certificate...)),
+		KeyFile: tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(old.PrivateKey)),
 	}
 	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{src}})
-	write(t, dir, "cert.pem", certPEM(fresh.Certificate...))
+	tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(fresh.Certificate...))
 	got := w.pass(time.Hour)
 	if len(got) != 1 || !errors.Is(got[0].Err, tlsio.ErrKeyMismatch) {
 		t.Fatalf("got %v", got)
 	}
 	w.serves(old)
-	write(t, dir, "key.pem", keyPEM(fresh.PrivateKey))
+	tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(fresh.PrivateKey))
 	w.pass(time.Minute)
 	w.serves(fresh)
 }
@@ -261,17 +257,17 @@ func TestReloadPair(t *testing.T) {
 // TestReloadDirectory: files that come are added and files that go are removed, each for
 // itself; a directory that is empty or gone changes nothing.
 func TestReloadDirectory(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
-	a, b, c, first := ca.leaf("a.example"), ca.leaf("b.example"), ca.leaf("c.example"), ca.leaf("first.example")
-	write(t, dir, "a.pem", bothPEM(a))
-	write(t, dir, "c.pem", bothPEM(c))
-	apart := ca.leaf("apart.example")
-	file := write(t, t.TempDir(), "apart.pem", bothPEM(apart))
+	a, b, c, first := ca.Leaf("a.example"), ca.Leaf("b.example"), ca.Leaf("c.example"), ca.Leaf("first.example")
+	tlstest.WriteFile(t, dir, "a.pem", tlstest.BothPEM(a))
+	tlstest.WriteFile(t, dir, "c.pem", tlstest.BothPEM(c))
+	apart := ca.Leaf("apart.example")
+	file := tlstest.WriteFile(t, t.TempDir(), "apart.pem", tlstest.BothPEM(apart))
 	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &first}, {Dir: dir}, {File: file}}})
 	w.serves(first, a, c, apart)
-	write(t, dir, "b.pem", bothPEM(b))
-	broken := write(t, dir, "broken.pem", []byte("-----BEGIN"))
+	tlstest.WriteFile(t, dir, "b.pem", tlstest.BothPEM(b))
+	broken := tlstest.WriteFile(t, dir, "broken.pem", []byte("-----BEGIN"))
 	got := w.pass(40 * time.Second)
 	w.serves(first, a, b, c, apart) // the broken one keeps nobody else out
 	if len(got) != 2 || !got[0].Cert.Equal(b.Leaf) || got[1].Path != broken || !errors.Is(got[1].Err, tlsio.ErrNotPEM) {
@@ -293,8 +289,8 @@ func TestReloadDirectory(t *testing.T) {
 		t.Fatalf("directory gone: %v", got)
 	}
 	w.serves(first, b, c, apart)
-	apart2 := renewed(ca, "apart.example")
-	write(t, filepath.Dir(file), "apart.pem", bothPEM(apart2))
+	apart2 := ca.Renewed("apart.example")
+	tlstest.WriteFile(t, filepath.Dir(file), "apart.pem", tlstest.BothPEM(apart2))
 	w.pass(time.Minute)
 	w.serves(first, b, c, apart2) // another source changes, and the directory's stay
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -304,20 +300,20 @@ func TestReloadDirectory(t *testing.T) {
 		t.Fatalf("directory empty: %v", got)
 	}
 	w.serves(first, b, c, apart2)
-	write(t, dir, "a.pem", bothPEM(a))
+	tlstest.WriteFile(t, dir, "a.pem", tlstest.BothPEM(a))
 	w.pass(time.Minute)
 	w.serves(first, a, apart2) // b and c did not come back
 }
 
 // TestReloadExpiredLater: a certificate whose time has not come is used when it comes.
 func TestReloadExpiredLater(t *testing.T) {
-	ca := newAuthority("ca")
-	old, future := ca.leaf("example.com"), ca.future("example.com")
+	ca := tlstest.NewAuthority("ca")
+	old, future := ca.Leaf("example.com"), ca.Future("example.com")
 	dir := t.TempDir()
-	path := write(t, dir, "server.pem", bothPEM(old))
-	now := testTime()
+	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
+	now := tlstest.Time()
 	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}, Time: func() time.Time { return now }})
-	write(t, dir, "server.pem", bothPEM(future))
+	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(future))
 	w.pass(time.Minute)
 	w.serves(old)
 	now = now.AddDate(0, 0, 2)
@@ -327,12 +323,12 @@ func TestReloadExpiredLater(t *testing.T) {
 
 // TestReloadStop: after Stop nothing is looked at or changed, also by Check.
 func TestReloadStop(t *testing.T) {
-	ca := newAuthority("ca")
-	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
+	ca := tlstest.NewAuthority("ca")
+	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
 	dir := t.TempDir()
-	path := write(t, dir, "server.pem", bothPEM(old))
+	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
-	write(t, dir, "server.pem", bothPEM(fresh))
+	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(fresh))
 	w.pass(30500 * time.Millisecond) // seen, and about to be used
 	w.Stop()
 	w.Stop()
@@ -358,12 +354,12 @@ func TestReloadStop(t *testing.T) {
 // TestReloadInPool: on every kernel the files are read off the loop, and what was found
 // comes home to it; a Stop in between wins.
 func TestReloadInPool(t *testing.T) {
-	ca := newAuthority("ca")
-	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
+	ca := tlstest.NewAuthority("ca")
+	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
 	for name, world := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := write(t, dir, "server.pem", bothPEM(old))
+			path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 			store, err := load(tlsio.CertSource{File: path})
 			if err != nil {
 				t.Fatal(err)
@@ -372,7 +368,7 @@ func TestReloadInPool(t *testing.T) {
 			var got []tlsio.Change
 			l := tlsio.NewReloader(r, store, &tlsio.ReloadConfig{Every: time.Millisecond, Settle: time.Millisecond,
 				Changed: func(c tlsio.Change) { got = append(got, c) }})
-			write(t, dir, "new", bothPEM(fresh))
+			tlstest.WriteFile(t, dir, "new", tlstest.BothPEM(fresh))
 			if err := os.Rename(filepath.Join(dir, "new"), path); err != nil {
 				t.Fatal(err)
 			}
@@ -396,10 +392,10 @@ func TestReloadInPool(t *testing.T) {
 // TestReloadCheckTwice: a Check reads nothing by itself, and one during a look asks for
 // one more.
 func TestReloadCheckTwice(t *testing.T) {
-	cert := newAuthority("ca").leaf("example.com")
+	cert := tlstest.NewAuthority("ca").Leaf("example.com")
 	for name, world := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
-			store, err := load(tlsio.CertSource{File: write(t, t.TempDir(), "server.pem", bothPEM(cert))})
+			store, err := load(tlsio.CertSource{File: tlstest.WriteFile(t, t.TempDir(), "server.pem", tlstest.BothPEM(cert))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -428,9 +424,9 @@ func TestReloadCheckTwice(t *testing.T) {
 // TestReloadDuringHandshakes: handshakes on other goroutines see the old or the new, and
 // the race detector sees nothing.
 func TestReloadDuringHandshakes(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
-	path := write(t, dir, "server.pem", bothPEM(ca.leaf("example.com")))
+	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Leaf("example.com")))
 	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
 	stop, done := make(chan struct{}), make(chan error)
 	go func() {
@@ -452,7 +448,7 @@ func TestReloadDuringHandshakes(t *testing.T) {
 		}
 	}()
 	for i := range 20 {
-		write(t, dir, "server.pem", bothPEM(ca.issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(int64(i + 1)) }, "example.com")))
+		tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(int64(i + 1)) }, "example.com")))
 		w.pass(time.Minute)
 	}
 	close(stop)
@@ -467,10 +463,10 @@ func TestReloadDuringHandshakes(t *testing.T) {
 // TestReloadByHand: with a negative Every only Check looks, and with a negative Settle
 // what it finds is used at once.
 func TestReloadByHand(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
-	old, fresh := ca.leaf("example.com"), renewed(ca, "example.com")
-	path := write(t, dir, "server.pem", bothPEM(old))
+	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
+	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 	store, err := load(tlsio.CertSource{File: path})
 	if err != nil {
 		t.Fatal(err)
@@ -479,7 +475,7 @@ func TestReloadByHand(t *testing.T) {
 	defer n.Close()
 	r := n.Host("srv").Reactor
 	l := tlsio.NewReloader(r, store, &tlsio.ReloadConfig{Every: -1, Settle: -1})
-	write(t, dir, "server.pem", bothPEM(fresh))
+	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(fresh))
 	if err := n.Run(time.Hour); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -25,10 +26,10 @@ func (v *visitor) ConnectionLost(err error)                 { v.err = err }
 // the certificate that was in use when each came, by name and by address; and Explain
 // finds the reason in what they are lost for.
 func TestReloadOnWire(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
-	path := write(t, dir, "server.pem", bothPEM(ca.leaf("example.com")))
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: new(ca.leaf("default.example"))}, {File: path}}})
+	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Leaf("example.com")))
+	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: new(ca.Leaf("default.example"))}, {File: path}}})
 	srv, cli := w.net.Host("srv"), w.net.Host("cli")
 	byAddress := srv.Addr(7).IP.Addr().String()
 	cfg := server(t, tlsio.ServerOptions{Store: w.store})
@@ -46,13 +47,13 @@ func TestReloadOnWire(t *testing.T) {
 		return v
 	}
 	shown := func(v *visitor) string { return v.state.PeerCertificates[0].SerialNumber.String() }
-	if got, want := shown(visit("example.com")), ca.leaf("example.com").Leaf.SerialNumber.String(); got != want {
+	if got, want := shown(visit("example.com")), ca.Leaf("example.com").Leaf.SerialNumber.String(); got != want {
 		t.Errorf("serial %s before, want %s", got, want)
 	}
 	err := tlsio.Explain(visit(byAddress).err, byAddress)
-	wantError(t, err, tlsio.ErrName, `"CN=default.example"`, byAddress)
+	tlstest.WantError(t, err, tlsio.ErrName, `"CN=default.example"`, byAddress)
 
-	write(t, dir, "server.pem", bothPEM(ca.issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(77) }, "example.com", byAddress)))
+	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(77) }, "example.com", byAddress)))
 	w.pass(time.Minute)
 	for _, host := range []string{"example.com", byAddress} {
 		v := visit(host)

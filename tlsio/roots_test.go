@@ -7,52 +7,53 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestRoots is TLS-45: one authority, a list, files, directories, a pool of one's
 // own, and all of them together.
 func TestRoots(t *testing.T) {
-	one, two, three := newAuthority("one"), newAuthority("two"), newAuthority("three")
+	one, two, three := tlstest.NewAuthority("one"), tlstest.NewAuthority("two"), tlstest.NewAuthority("three")
 	dir := t.TempDir()
-	both := write(t, dir, "both.crt", one.pem(), two.pem())
-	withKey := write(t, dir, "with-key.crt", bothPEM(one.leaf("example.com")), one.pem())
+	both := tlstest.WriteFile(t, dir, "both.crt", one.PEM(), two.PEM())
+	withKey := tlstest.WriteFile(t, dir, "with-key.crt", tlstest.BothPEM(one.Leaf("example.com")), one.PEM())
 	dirs := t.TempDir()
-	write(t, dirs, "two.pem", two.pem())
-	write(t, dirs, "three.pem", three.pem())
-	pool := two.pool()
+	tlstest.WriteFile(t, dirs, "two.pem", two.PEM())
+	tlstest.WriteFile(t, dirs, "three.pem", three.PEM())
+	pool := two.Pool()
 	for name, test := range map[string]struct {
 		roots  tlsio.Roots
 		trusts string
 	}{
-		"one":       {tlsio.Roots{Certificates: []*x509.Certificate{one.cert}}, "one"},
-		"list":      {tlsio.Roots{Certificates: []*x509.Certificate{one.cert, three.cert}}, "one three"},
+		"one":       {tlsio.Roots{Certificates: []*x509.Certificate{one.Cert}}, "one"},
+		"list":      {tlsio.Roots{Certificates: []*x509.Certificate{one.Cert, three.Cert}}, "one three"},
 		"file":      {tlsio.Roots{Files: []string{both}}, "one two"},
 		"with key":  {tlsio.Roots{Files: []string{withKey}}, "one"},
 		"directory": {tlsio.Roots{Dirs: []string{dirs}}, "two three"},
 		"pool":      {tlsio.Roots{Pool: pool}, "two"},
-		"together":  {tlsio.Roots{Pool: pool, Files: []string{withKey}, Certificates: []*x509.Certificate{three.cert}}, "one two three"},
+		"together":  {tlsio.Roots{Pool: pool, Files: []string{withKey}, Certificates: []*x509.Certificate{three.Cert}}, "one two three"},
 		"platform":  {tlsio.Roots{Platform: true, Files: []string{both}}, "one two"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := test.roots.Load(nil)
 			if err != nil && test.roots.Platform {
-				wantError(t, err, tlsio.ErrNoRoots)
+				tlstest.WantError(t, err, tlsio.ErrNoRoots)
 				return
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, a := range []*authority{one, two, three} {
-				leaf := a.leaf("example.com").Leaf
-				_, err := leaf.Verify(x509.VerifyOptions{Roots: got, DNSName: "example.com", CurrentTime: testTime()})
-				if want := strings.Contains(test.trusts, a.cert.Subject.CommonName); (err == nil) != want {
-					t.Errorf("%v: %v", a.cert.Subject, err)
+			for _, a := range []*tlstest.Authority{one, two, three} {
+				leaf := a.Leaf("example.com").Leaf
+				_, err := leaf.Verify(x509.VerifyOptions{Roots: got, DNSName: "example.com", CurrentTime: tlstest.Time()})
+				if want := strings.Contains(test.trusts, a.Cert.Subject.CommonName); (err == nil) != want {
+					t.Errorf("%v: %v", a.Cert.Subject, err)
 				}
 			}
 		})
 	}
-	if !pool.Equal(two.pool()) {
+	if !pool.Equal(two.Pool()) {
 		t.Error("the caller's pool was changed")
 	}
 }
@@ -60,20 +61,20 @@ func TestRoots(t *testing.T) {
 // TestRootDirSkips is GRAM-21 as far as it is about reading: files that cannot be read
 // or hold no certificates are skipped, each with its reason in the log.
 func TestRootDirSkips(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
-	write(t, dir, "good.pem", ca.pem())
-	write(t, dir, "empty.pem")
-	write(t, dir, "half.pem", ca.pem()[:50])
-	write(t, dir, "key.pem", keyPEM(ca.key))
-	write(t, dir, "README.txt", []byte("hello"))
+	tlstest.WriteFile(t, dir, "good.pem", ca.PEM())
+	tlstest.WriteFile(t, dir, "empty.pem")
+	tlstest.WriteFile(t, dir, "half.pem", ca.PEM()[:50])
+	tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(ca.Key))
+	tlstest.WriteFile(t, dir, "README.txt", []byte("hello"))
 	var log bytes.Buffer
 	r := tlsio.Roots{Dirs: []string{dir}}
 	pool, err := r.Load(slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !pool.Equal(ca.pool()) {
+	if !pool.Equal(ca.Pool()) {
 		t.Error("other roots than the good one")
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
@@ -90,22 +91,22 @@ func TestRootDirSkips(t *testing.T) {
 
 // TestNoRoots: trust in nobody, or in the platform by mistake, is never the outcome.
 func TestNoRoots(t *testing.T) {
-	ca := newAuthority("ca")
+	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
 	r := tlsio.Roots{Dirs: []string{dir}}
 	_, err := r.Load(nil)
-	wantError(t, err, tlsio.ErrNoRoots, dir, "as .pem")
-	write(t, dir, "half.pem", ca.pem()[:50])
+	tlstest.WantError(t, err, tlsio.ErrNoRoots, dir, "as .pem")
+	tlstest.WriteFile(t, dir, "half.pem", ca.PEM()[:50])
 	_, err = r.Load(nil)
-	wantError(t, err, tlsio.ErrNoRoots, "half.pem")
-	wantError(t, err, tlsio.ErrNotPEM)
-	r = tlsio.Roots{Files: []string{write(t, dir, "key.pem", keyPEM(ca.key))}}
+	tlstest.WantError(t, err, tlsio.ErrNoRoots, "half.pem")
+	tlstest.WantError(t, err, tlsio.ErrNotPEM)
+	r = tlsio.Roots{Files: []string{tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(ca.Key))}}
 	_, err = r.Load(nil)
-	wantError(t, err, tlsio.ErrNoCertificate, "key.pem")
+	tlstest.WantError(t, err, tlsio.ErrNoCertificate, "key.pem")
 	r = tlsio.Roots{}
 	_, err = r.Load(nil)
-	wantError(t, err, tlsio.ErrNoRoots)
+	tlstest.WantError(t, err, tlsio.ErrNoRoots)
 	r = tlsio.Roots{Certificates: []*x509.Certificate{{}}}
 	_, err = r.Load(nil)
-	wantError(t, err, tlsio.ErrOptions)
+	tlstest.WantError(t, err, tlsio.ErrOptions)
 }

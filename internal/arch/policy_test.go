@@ -7,7 +7,7 @@ package arch
 // build pass.
 var floors = []string{
 	"kernel frame retry pool certs internal/timerheap internal/chunks internal/phases internal/eyeballs",
-	"kernel/probe kernel/native kernel/kerneltest",
+	"kernel/probe kernel/native kernel/kerneltest internal/tlstest",
 	"reactor",
 	"deferred",
 	"sim receiver coro flow process device foreign",
@@ -82,6 +82,8 @@ var bans = []ban{
 			"cmd/whorl":          "a program may read a terminal while its loop runs",
 			"sim/fleet":          "processes say what became of their seeds while the loop runs, and a worker ends when its parent does, even during a run",
 			"sim/test.go":        "runs of different seeds share nothing, so that several go at a time",
+
+			"internal/tlstest": "the server of a handshake runs beside the client, in tests",
 		},
 		because: "one goroutine owns the loop's world; work for others goes through the pool",
 	},
