@@ -2,16 +2,15 @@ package tlsio
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"time"
-
-	"github.com/whorl-go/whorl/kernel"
 )
 
 // ErrOptions: options that contradict each other, or lack what they need (TLS-47).
-var ErrOptions = kernel.Sentinel("options do not fit together")
+var ErrOptions = errors.New("options do not fit together")
 
 // ServerOptions is what [ServerConfig] is told.
 type ServerOptions struct {

@@ -2,7 +2,6 @@ package tlsio
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,15 +12,10 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Which rule a handshake has failed by, to be asked for with errors.Is of what
-// [Explain] returns. ErrName, ErrExpired and ErrNoRoots are rules too.
+// Rules by which a peer may make a handshake fail, to be asked for with errors.Is of
+// what [Explain] returns. The rules for certificates are ErrName, ErrExpired,
+// ErrUntrusted, ErrUsage, ErrConstraint and ErrNoRoots.
 var (
-	// ErrUntrusted: no chain leads from the certificate to a trust root.
-	ErrUntrusted = kernel.Sentinel("the certificate is not trusted")
-	// ErrUsage: the certificate is for something else, such as for clients only.
-	ErrUsage = kernel.Sentinel("the certificate is not for this use")
-	// ErrConstraint: some other rule of X.509.
-	ErrConstraint = kernel.Sentinel("the certificate breaks a rule")
 	// ErrPeerRefused: the peer ended the handshake with an alert.
 	ErrPeerRefused = kernel.Sentinel("the peer refused")
 	// ErrNotTLS: what came from the peer is no TLS.
@@ -65,17 +59,6 @@ func (e *HandshakeError) Error() string {
 
 // Unwrap is the rule and what crypto/tls said, with the errors of crypto/x509 below.
 func (e *HandshakeError) Unwrap() []error { return []error{e.Rule, e.Err} }
-
-// Describe names a certificate in a few words: subject, issuer, serial number and the
-// beginning of its SHA-256 fingerprint.
-func Describe(c *x509.Certificate) string {
-	serial := "none"
-	if c.SerialNumber != nil {
-		serial = c.SerialNumber.Text(16)
-	}
-	print := sha256.Sum256(c.Raw)
-	return fmt.Sprintf("certificate %q (issuer %q, serial %s, sha256 %x)", c.Subject, c.Issuer, serial, print[:6])
-}
 
 // Explain turns an error of a handshake into a [*HandshakeError] that says which
 // certificate, which name and which rule, and what to do. host is what was asked

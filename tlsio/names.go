@@ -1,18 +1,17 @@
 package tlsio
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
 	"strings"
 	"unicode"
-
-	"github.com/whorl-go/whorl/kernel"
 )
 
 // ErrName: a host name that cannot be asked for, or, in a handshake, one that the
 // certificate is not for.
-var ErrName = kernel.Sentinel("wrong host name")
+var ErrName = errors.New("wrong host name")
 
 // ServerName is host as tls.Config.ServerName wants it. A DNS name becomes ASCII
 // (IDNA, with xn-- labels), in lower case and without a final dot; crypto/tls sends

@@ -2,14 +2,13 @@ package tlsio
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
-
-	"github.com/whorl-go/whorl/kernel"
 )
 
 // ErrNoRoots: trust roots were asked for and none was found.
-var ErrNoRoots = kernel.Sentinel("no trust roots")
+var ErrNoRoots = errors.New("no trust roots")
 
 // Roots says which authorities are trusted: all of what is set, together. The zero
 // value names none; what that means is said where a Roots stands. (TLS-45)

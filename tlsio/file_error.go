@@ -1,0 +1,111 @@
+package tlsio
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// What may be wrong with a file of certificates or keys, to be asked for with
+// errors.Is. A file that is missing or may not be read is fs.ErrNotExist or
+// fs.ErrPermission. ErrExpired and ErrUntrusted are rules of a handshake too: see
+// [Explain].
+var (
+	// ErrFile: not a regular file, or larger than any certificate file is.
+	ErrFile = errors.New("not a file of certificates")
+	// ErrEmpty: the file holds nothing.
+	ErrEmpty = errors.New("the file is empty")
+	// ErrNotPEM: no PEM block at all, as in DER, or one that is cut short or
+	// damaged, as in a file that is still being written.
+	ErrNotPEM = errors.New("not PEM")
+	// ErrBlockType: a PEM block of a type that has no place there.
+	ErrBlockType = errors.New("wrong type of PEM block")
+	// ErrMalformed: a block of the right type whose content cannot be parsed.
+	ErrMalformed = errors.New("the block cannot be parsed")
+	// ErrNoCertificate: there is none where one must be.
+	ErrNoCertificate = errors.New("no certificate")
+	// ErrNoKey: there is no private key where one must be.
+	ErrNoKey = errors.New("no private key")
+	// ErrSeveralKeys: more than one private key for one certificate.
+	ErrSeveralKeys = errors.New("more than one private key")
+	// ErrEncryptedKey: the private key needs a passphrase.
+	ErrEncryptedKey = errors.New("the private key is encrypted")
+	// ErrKeyMismatch: the private key is not the certificate's.
+	ErrKeyMismatch = errors.New("the private key does not belong to the certificate")
+	// ErrChainOrder: a certificate did not issue the one before it.
+	ErrChainOrder = errors.New("the chain is out of order")
+	// ErrExpired: the time is outside of what the certificate says.
+	ErrExpired = errors.New("the certificate has expired or is not yet valid")
+)
+
+// FileError says which file of certificates or keys cannot be used, why, and what
+// to do.
+type FileError struct {
+	// Path is the file or directory; empty for what was given in memory.
+	Path string
+	// Block is the number of the PEM block, from 1; 0 for the file as a whole.
+	Block int
+	// Cert is the certificate that is at fault, or nil.
+	Cert *x509.Certificate
+	// Err is what is wrong: one of this package's errors, or the system's.
+	Err error
+	// Detail adds to Err what is particular; it may be empty.
+	Detail string
+	// Remedy is what to do, or empty.
+	Remedy string
+}
+
+// Error is one line, such as "server.pem, block 2: the private key is encrypted:
+// decrypt it with ...".
+func (e *FileError) Error() string {
+	var b strings.Builder
+	if b.WriteString(e.Path); e.Path == "" {
+		b.WriteString("certificate in memory")
+	}
+	if e.Block > 0 {
+		fmt.Fprintf(&b, ", block %d", e.Block)
+	}
+	if e.Cert != nil {
+		b.WriteString(", " + Describe(e.Cert))
+	}
+	err := e.Err
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err // the path has been said
+	}
+	fmt.Fprintf(&b, ": %v", err)
+	if e.Detail != "" {
+		b.WriteString(": " + e.Detail)
+	}
+	if e.Remedy != "" {
+		b.WriteString("; " + e.Remedy)
+	}
+	return b.String()
+}
+
+// Unwrap is Err.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// Which rule for certificates a peer's breaks, to be asked for with errors.Is of what
+// [Explain] returns. ErrName, ErrExpired and ErrNoRoots are such rules too.
+var (
+	// ErrUntrusted: no chain leads from the certificate to a trust root.
+	ErrUntrusted = errors.New("the certificate is not trusted")
+	// ErrUsage: the certificate is for something else, such as for clients only.
+	ErrUsage = errors.New("the certificate is not for this use")
+	// ErrConstraint: some other rule of X.509.
+	ErrConstraint = errors.New("the certificate breaks a rule")
+)
+
+// Describe names a certificate in a few words: subject, issuer, serial number and the
+// beginning of its SHA-256 fingerprint.
+func Describe(c *x509.Certificate) string {
+	serial := "none"
+	if c.SerialNumber != nil {
+		serial = c.SerialNumber.Text(16)
+	}
+	print := sha256.Sum256(c.Raw)
+	return fmt.Sprintf("certificate %q (issuer %q, serial %s, sha256 %x)", c.Subject, c.Issuer, serial, print[:6])
+}
