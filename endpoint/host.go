@@ -6,12 +6,12 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/whorl-go/whorl/tlsio"
+	"github.com/whorl-go/whorl/certs"
 )
 
 // Host is a host name, or an IP literal with its scope, in brackets or not. A name in
 // another script is looked up in its "xn--" form, and a description turns it into that
-// form (HOST-1). [tlsio.ServerName] has the rules: a letter with a combining accent must
+// form (HOST-1). [certs.ServerName] has the rules: a letter with a combining accent must
 // be given composed.
 type Host string
 
@@ -31,7 +31,7 @@ func ParseHost(text string) (Host, error) {
 	}
 	name := text
 	if strings.ContainsFunc(text, func(c rune) bool { return c >= 0x80 }) {
-		ascii, err := tlsio.ServerName(text)
+		ascii, err := certs.ServerName(text)
 		if err != nil {
 			return "", fmt.Errorf("%q is not a host name: %w", text, err)
 		}

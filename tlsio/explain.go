@@ -9,12 +9,13 @@ import (
 	"net"
 	"strings"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/kernel"
 )
 
 // Rules by which a peer may make a handshake fail, to be asked for with errors.Is of
-// what [Explain] returns. The rules for certificates are ErrName, ErrExpired,
-// ErrUntrusted, ErrUsage, ErrConstraint and ErrNoRoots.
+// what [Explain] returns. The rules for certificates are certs.ErrName, certs.ErrExpired,
+// certs.ErrUntrusted, certs.ErrUsage, certs.ErrConstraint and certs.ErrNoRoots.
 var (
 	// ErrPeerRefused: the peer ended the handshake with an alert.
 	ErrPeerRefused = kernel.Sentinel("the peer refused")
@@ -46,7 +47,7 @@ func (e *HandshakeError) Error() string {
 		fmt.Fprintf(&b, ", asked for %q", e.Name)
 	}
 	if e.Cert != nil {
-		b.WriteString(": " + Describe(e.Cert))
+		b.WriteString(": " + certs.Describe(e.Cert))
 	}
 	if e.Detail != "" {
 		b.WriteString(": " + e.Detail)
@@ -62,7 +63,7 @@ func (e *HandshakeError) Unwrap() []error { return []error{e.Rule, e.Err} }
 
 // Explain turns an error of a handshake into a [*HandshakeError] that says which
 // certificate, which name and which rule, and what to do. host is what was asked
-// for, or empty on a server. An error that it knows nothing about, a [*FileError] and
+// for, or empty on a server. An error that it knows nothing about, a [*certs.FileError] and
 // nil are returned as they are. It does no I/O and may be called from any goroutine.
 func Explain(err error, host string) error {
 	if err == nil {
@@ -81,7 +82,7 @@ func Explain(err error, host string) error {
 // explainChain knows errors about names and trust.
 func (e *HandshakeError) explainChain() bool {
 	if h, ok := errors.AsType[x509.HostnameError](e.Err); ok {
-		e.Rule, e.Cert, e.Name = ErrName, h.Certificate, h.Host
+		e.Rule, e.Cert, e.Name = certs.ErrName, h.Certificate, h.Host
 		if names := namesOf(h.Certificate); names != "" {
 			e.Detail, e.Remedy = "it is for "+names, "ask for one of these, or have a certificate issued for the name"
 		} else {
@@ -90,7 +91,7 @@ func (e *HandshakeError) explainChain() bool {
 		return true
 	}
 	if u, ok := errors.AsType[x509.UnknownAuthorityError](e.Err); ok {
-		e.Rule, e.Cert = ErrUntrusted, u.Cert
+		e.Rule, e.Cert = certs.ErrUntrusted, u.Cert
 		v, ok := errors.AsType[*tls.CertificateVerificationError](e.Err)
 		switch {
 		case u.Cert == nil:
@@ -108,7 +109,7 @@ func (e *HandshakeError) explainChain() bool {
 		return true
 	}
 	if s, ok := errors.AsType[x509.SystemRootsError](e.Err); ok {
-		e.Rule, e.Remedy = ErrNoRoots, "install the system's trust roots, or name a file of them"
+		e.Rule, e.Remedy = certs.ErrNoRoots, "install the system's trust roots, or name a file of them"
 		e.Detail = s.Error()
 		return true
 	}
@@ -144,12 +145,12 @@ func (e *HandshakeError) explainInvalid() bool {
 		if i.Cert != nil {
 			e.Cert = i.Cert
 		}
-		e.Rule, e.Detail, e.Remedy = ErrConstraint, i.Error(), "have it issued again by the rules of its authority"
+		e.Rule, e.Detail, e.Remedy = certs.ErrConstraint, i.Error(), "have it issued again by the rules of its authority"
 		switch i.Reason {
 		case x509.Expired:
-			e.Rule, e.Detail, e.Remedy = ErrExpired, i.Detail, "have the peer renew it, or set this machine's clock"
+			e.Rule, e.Detail, e.Remedy = certs.ErrExpired, i.Detail, "have the peer renew it, or set this machine's clock"
 		case x509.IncompatibleUsage:
-			e.Rule, e.Remedy = ErrUsage, "have one issued with the extended key usage for servers or clients that is needed"
+			e.Rule, e.Remedy = certs.ErrUsage, "have one issued with the extended key usage for servers or clients that is needed"
 		}
 		return true
 	}
@@ -157,7 +158,7 @@ func (e *HandshakeError) explainInvalid() bool {
 		isA[x509.ConstraintViolationError](e.Err), isA[x509.UnhandledCriticalExtension](e.Err), isA[x509.InsecureAlgorithmError](e.Err),
 	} {
 		if rule {
-			e.Rule, e.Detail, e.Remedy = ErrConstraint, e.Err.Error(), "have it issued again by today's rules"
+			e.Rule, e.Detail, e.Remedy = certs.ErrConstraint, e.Err.Error(), "have it issued again by today's rules"
 			return true
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -38,27 +39,27 @@ func TestExplainCertificates(t *testing.T) {
 		says  []string
 		below func(error) bool
 	}{
-		{"other name", ca.Leaf("www.example.org", "192.0.2.1"), tlsio.ErrName,
+		{"other name", ca.Leaf("www.example.org", "192.0.2.1"), certs.ErrName,
 			[]string{`"CN=www.example.org"`, `issuer "CN=ca"`, `asked for "example.com"`, `it is for "www.example.org", 192.0.2.1`, "ask for one of these"},
 			is[x509.HostnameError]},
-		{"no names", noSAN, tlsio.ErrName, []string{"no subject alternative names", "issued again"}, is[x509.HostnameError]},
-		{"many names", many, tlsio.ErrName, []string{`"a.example", "b.example", "c.example", "d.example", "e.example", 2 more`}, is[x509.HostnameError]},
-		{"untrusted", other.Leaf("example.com"), tlsio.ErrUntrusted,
+		{"no names", noSAN, certs.ErrName, []string{"no subject alternative names", "issued again"}, is[x509.HostnameError]},
+		{"many names", many, certs.ErrName, []string{`"a.example", "b.example", "c.example", "d.example", "e.example", 2 more`}, is[x509.HostnameError]},
+		{"untrusted", other.Leaf("example.com"), certs.ErrUntrusted,
 			[]string{`asked for "example.com"`, `issuer "CN=other"`, "not among the trust roots", "add the authority", "intermediate"}, is[x509.UnknownAuthorityError]},
-		{"self-signed", tlstest.SelfSigned("example.com"), tlsio.ErrUntrusted, []string{"self-signed", "add it to the trust roots"}, is[x509.UnknownAuthorityError]},
-		{"intermediate left out", alone, tlsio.ErrUntrusted, []string{`issuer "CN=mid"`, "sent no other certificate", "send its intermediate"}, is[x509.UnknownAuthorityError]},
-		{"chain to another root", other.Intermediate("mid").Leaf("example.com"), tlsio.ErrUntrusted, []string{"not among the trust roots"}, is[x509.UnknownAuthorityError]},
-		{"expired", ca.Expired("example.com"), tlsio.ErrExpired, []string{`asked for "example.com"`, "2026-05-31", "renew", "clock"}, is[x509.CertificateInvalidError]},
-		{"not yet valid", ca.Future("example.com"), tlsio.ErrExpired, []string{"2026-06-02", "clock"}, is[x509.CertificateInvalidError]},
-		{"for clients", forClients, tlsio.ErrUsage, []string{`"CN=example.com"`, "extended key usage"}, is[x509.CertificateInvalidError]},
-		{"outside of its authority", constrained.Leaf("example.com"), tlsio.ErrConstraint, []string{"example.com", "rules"}, is[x509.CertificateInvalidError]},
+		{"self-signed", tlstest.SelfSigned("example.com"), certs.ErrUntrusted, []string{"self-signed", "add it to the trust roots"}, is[x509.UnknownAuthorityError]},
+		{"intermediate left out", alone, certs.ErrUntrusted, []string{`issuer "CN=mid"`, "sent no other certificate", "send its intermediate"}, is[x509.UnknownAuthorityError]},
+		{"chain to another root", other.Intermediate("mid").Leaf("example.com"), certs.ErrUntrusted, []string{"not among the trust roots"}, is[x509.UnknownAuthorityError]},
+		{"expired", ca.Expired("example.com"), certs.ErrExpired, []string{`asked for "example.com"`, "2026-05-31", "renew", "clock"}, is[x509.CertificateInvalidError]},
+		{"not yet valid", ca.Future("example.com"), certs.ErrExpired, []string{"2026-06-02", "clock"}, is[x509.CertificateInvalidError]},
+		{"for clients", forClients, certs.ErrUsage, []string{`"CN=example.com"`, "extended key usage"}, is[x509.CertificateInvalidError]},
+		{"outside of its authority", constrained.Leaf("example.com"), certs.ErrConstraint, []string{"example.com", "rules"}, is[x509.CertificateInvalidError]},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &test.cert}}, AllowExpired: true})
+			store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &test.cert}}, AllowExpired: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{Store: store}), client(t, "example.com", ca, tlsio.ClientOptions{}))
+			o := tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{Store: store}), tlstest.Client(t, "example.com", ca, certs.ClientOptions{}))
 			got := tlsio.Explain(o.ClientErr, "example.com")
 			tlstest.WantError(t, got, test.rule, test.says...)
 			e, ok := errors.AsType[*tlsio.HandshakeError](got)
@@ -90,12 +91,12 @@ func TestExplainClients(t *testing.T) {
 		c.NotAfter = tlstest.Time().AddDate(0, 0, -1)
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}, "alice")
-	srv := server(t, tlsio.ServerOptions{ClientCAs: tlsio.Roots{Pool: clients.Pool()}}, ca.Leaf("example.com"))
-	cli := client(t, "example.com", ca, tlsio.ClientOptions{})
+	srv := tlstest.Server(t, certs.ServerOptions{ClientCAs: certs.Roots{Pool: clients.Pool()}}, ca.Leaf("example.com"))
+	cli := tlstest.Client(t, "example.com", ca, certs.ClientOptions{})
 	cli.Certificates = []tls.Certificate{old}
 	o := tlstest.Handshake(t, srv, cli)
 	err := tlsio.Explain(o.ServerErr, "")
-	tlstest.WantError(t, err, tlsio.ErrExpired, `"CN=alice"`)
+	tlstest.WantError(t, err, certs.ErrExpired, `"CN=alice"`)
 	if strings.Contains(err.Error(), "asked for") {
 		t.Errorf("%v names a host that nobody asked for", err)
 	}
@@ -105,12 +106,12 @@ func TestExplainClients(t *testing.T) {
 // TestExplainAlerts: what the peer's alert means for us.
 func TestExplainAlerts(t *testing.T) {
 	ca, clients := tlstest.NewAuthority("ca"), tlstest.NewAuthority("clients")
-	mutual := tlsio.ServerOptions{ClientCAs: tlsio.Roots{Pool: clients.Pool()}}
-	none := server(t, mutual, ca.Leaf("example.com"))
-	o := tlstest.Handshake(t, none, client(t, "example.com", ca, tlsio.ClientOptions{}))
+	mutual := certs.ServerOptions{ClientCAs: certs.Roots{Pool: clients.Pool()}}
+	none := tlstest.Server(t, mutual, ca.Leaf("example.com"))
+	o := tlstest.Handshake(t, none, tlstest.Client(t, "example.com", ca, certs.ClientOptions{}))
 	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "certificate required", "give the client a certificate")
 	// A server that has heard that its certificate is not trusted.
-	o = tlstest.Handshake(t, server(t, tlsio.ServerOptions{}, ca.Leaf("example.com")), client(t, "example.com", clients, tlsio.ClientOptions{}))
+	o = tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{}, ca.Leaf("example.com")), tlstest.Client(t, "example.com", clients, certs.ClientOptions{}))
 	tlstest.WantError(t, tlsio.Explain(o.ServerErr, ""), tlsio.ErrPeerRefused, "our certificate", "check the certificate that we show")
 	// What we sent ourselves is not the peer's.
 	own := &net.OpError{Op: "local error", Err: tls.AlertError(40)}
@@ -132,7 +133,7 @@ func TestExplainNotTLS(t *testing.T) {
 			io.WriteString(theirs, says)
 			theirs.Close()
 		}()
-		cfg := client(t, "example.com", tlstest.NewAuthority("ca"), tlsio.ClientOptions{})
+		cfg := tlstest.Client(t, "example.com", tlstest.NewAuthority("ca"), certs.ClientOptions{})
 		err := tls.Client(ours, cfg).Handshake()
 		tlstest.WantError(t, tlsio.Explain(err, "example.com"), tlsio.ErrNotTLS, fmt.Sprintf("%q", says[:5]), want)
 		ours.Close()
@@ -144,7 +145,7 @@ func TestExplainOthers(t *testing.T) {
 	if tlsio.Explain(nil, "x") != nil {
 		t.Error("an error of nil")
 	}
-	file := &tlsio.FileError{Path: "x", Err: tlsio.ErrEmpty}
+	file := &certs.FileError{Path: "x", Err: certs.ErrEmpty}
 	for _, err := range []error{io.EOF, file, net.ErrClosed} {
 		if got := tlsio.Explain(err, "x"); got != err {
 			t.Errorf("%v became %v", err, got)
@@ -158,24 +159,5 @@ func TestExplainOthers(t *testing.T) {
 		if got := tlsio.Explain(err, "x"); !is[*tlsio.HandshakeError](got) {
 			t.Errorf("%T is not explained", err)
 		}
-	}
-}
-
-// TestDescribe is TLS-53 as far as it is for reading: subject, issuer, serial number and
-// digest; and nothing in a name can break the line.
-func TestDescribe(t *testing.T) {
-	ca := tlstest.NewAuthority("ca")
-	evil := ca.Issue(func(c *x509.Certificate) {
-		c.SerialNumber.SetInt64(0xabc)
-		c.Subject.CommonName = "x\nlevel=ERROR \x1b[31m"
-	}, "example.com")
-	got := tlsio.Describe(evil.Leaf)
-	for _, want := range []string{"CN=x", `issuer "CN=ca"`, "serial abc,", "sha256 "} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%q does not say %q", got, want)
-		}
-	}
-	if strings.ContainsAny(got, "\n\x1b") {
-		t.Errorf("%q has control characters", got)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -62,8 +63,8 @@ func newOutside(t *testing.T) *outside {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	}, "alice")
 	o.srv, o.cli = o.write("srv.pem", tlstest.BothPEM(srv)), o.write("cli.pem", tlstest.BothPEM(cli))
-	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{
-		Certificates: []tlsio.CertSource{{File: o.srv}}, NextProtos: []string{"echo", "other"},
+	cfg, err := certs.ServerConfig(&certs.ServerOptions{
+		Certificates: []certs.CertSource{{File: o.srv}}, NextProtos: []string{"echo", "other"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -98,13 +99,13 @@ func (o *outside) listen(f reactor.Factory) string {
 }
 
 // dial connects p by TLS to "127.0.0.1:port".
-func (o *outside) dial(addr string, p reactor.Protocol, change func(*tlsio.ClientOptions)) {
+func (o *outside) dial(addr string, p reactor.Protocol, change func(*certs.ClientOptions)) {
 	o.t.Helper()
-	opt := &tlsio.ClientOptions{Roots: tlsio.Roots{Files: []string{o.roots}}}
+	opt := &certs.ClientOptions{Roots: certs.Roots{Files: []string{o.roots}}}
 	if change != nil {
 		change(opt)
 	}
-	cfg, err := tlsio.ClientConfig("localhost", opt)
+	cfg, err := certs.ClientConfig("localhost", opt)
 	if err != nil {
 		o.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -186,8 +187,8 @@ func TestOpenSSLServer(t *testing.T) {
 				"-CAfile", o.roots, "-Verify", "1", "-verify_return_error", "-alpn", "echo")
 			p.says("ACCEPT")
 			cli := new(end)
-			o.dial(addr, cli, func(c *tlsio.ClientOptions) {
-				c.Certificates, c.NextProtos = []tlsio.CertSource{{File: o.cli}}, []string{"echo"}
+			o.dial(addr, cli, func(c *certs.ClientOptions) {
+				c.Certificates, c.NextProtos = []certs.CertSource{{File: o.cli}}, []string{"echo"}
 			})
 			o.until(func() bool { return cli.saw("shaken") || cli.lost() })
 			if cli.state.Version != version || cli.state.NegotiatedProtocol != "echo" {
@@ -224,7 +225,7 @@ func TestOpenSSLServerIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name, roots string
 		rule        error
-	}{{"elsewhere", "own.crt", tlsio.ErrName}, {"localhost", "ca.pem", tlsio.ErrUntrusted}} {
+	}{{"elsewhere", "own.crt", certs.ErrName}, {"localhost", "ca.pem", certs.ErrUntrusted}} {
 		if out, err := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
 			"-keyout", filepath.Join(o.dir, "own.key"), "-out", filepath.Join(o.dir, "own.crt"), "-subj", "/CN="+c.name,
 			"-addext", "subjectAltName=DNS:"+c.name).CombinedOutput(); err != nil {
@@ -234,8 +235,8 @@ func TestOpenSSLServerIsRefused(t *testing.T) {
 		p := o.run(nil, "openssl", "s_server", "-accept", addr, "-cert", "own.crt", "-key", "own.key", "-naccept", "1")
 		p.says("ACCEPT")
 		cli := new(end)
-		o.dial(addr, cli, func(opt *tlsio.ClientOptions) {
-			opt.Roots = tlsio.Roots{Files: []string{filepath.Join(o.dir, c.roots)}}
+		o.dial(addr, cli, func(opt *certs.ClientOptions) {
+			opt.Roots = certs.Roots{Files: []string{filepath.Join(o.dir, c.roots)}}
 		})
 		o.until(cli.lost)
 		cli.err = tlsio.Explain(cli.err, "localhost")

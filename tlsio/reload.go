@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -22,11 +23,11 @@ type ReloadConfig struct {
 	// a simulated kernel: work in the pool has no place in virtual time, and a seed would
 	// not repeat.
 	Stack Stack
-	// Logger hears of each Change. Nil: silence.
+	// Logger hears of each certs.Change. Nil: silence.
 	Logger *slog.Logger
-	// Changed is called on the loop's goroutine with each Change, after new handshakes
+	// Changed is called on the loop's goroutine with each certs.Change, after new handshakes
 	// see it. Nil: nobody.
-	Changed func(Change)
+	Changed func(certs.Change)
 }
 
 // ReloadStats counts what a Reloader did.
@@ -50,7 +51,7 @@ const (
 // Post. Methods are for the loop's goroutine.
 type Reloader struct {
 	r      *reactor.Reactor
-	watch  *Watcher // the look's own while one is in progress
+	watch  *certs.Watcher // the look's own while one is in progress
 	cfg    ReloadConfig
 	onLoop bool // files are read there
 	log    *slog.Logger
@@ -71,7 +72,7 @@ const (
 // NewReloader begins to watch the files of s; the first look is after c.Every. A
 // store has one reloader in its life: a second panics. It ends with [Reloader.Stop],
 // or with the reactor.
-func NewReloader(r *reactor.Reactor, s *Store, c *ReloadConfig) *Reloader {
+func NewReloader(r *reactor.Reactor, s *certs.Store, c *ReloadConfig) *Reloader {
 	if c == nil {
 		c = new(ReloadConfig)
 	}
@@ -80,7 +81,7 @@ func NewReloader(r *reactor.Reactor, s *Store, c *ReloadConfig) *Reloader {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	l.cfg.Every = cmp.Or(c.Every, defaultEvery)
-	l.watch = Watch(s, cmp.Or(c.Settle, defaultSettle))
+	l.watch = certs.Watch(s, cmp.Or(c.Settle, defaultSettle))
 	l.next.Init(r, l.look)
 	l.rest()
 	return l
@@ -123,11 +124,11 @@ func (l *Reloader) look() {
 		l.looked(l.watch.Look(now), nil)
 		return
 	}
-	reactor.InThread(l.r, func() (*Findings, error) { return l.watch.Look(now), nil }, l.looked)
+	reactor.InThread(l.r, func() (*certs.Findings, error) { return l.watch.Look(now), nil }, l.looked)
 }
 
 // looked applies the result of a look, on the loop.
-func (l *Reloader) looked(f *Findings, err error) {
+func (l *Reloader) looked(f *certs.Findings, err error) {
 	if l.state == reloadStopped {
 		return
 	}
@@ -154,7 +155,7 @@ func (l *Reloader) looked(f *Findings, err error) {
 	}
 }
 
-func (l *Reloader) tell(c Change) {
+func (l *Reloader) tell(c certs.Change) {
 	path := slog.String("file", c.Path)
 	switch {
 	case c.Err != nil:
@@ -165,7 +166,7 @@ func (l *Reloader) tell(c Change) {
 		l.log.LogAttrs(context.Background(), slog.LevelInfo, "certificate removed", path)
 	default:
 		l.stats.Changes++
-		l.log.LogAttrs(context.Background(), slog.LevelInfo, "certificate loaded", path, slog.String("cert", Describe(c.Cert)))
+		l.log.LogAttrs(context.Background(), slog.LevelInfo, "certificate loaded", path, slog.String("cert", certs.Describe(c.Cert)))
 	}
 	if l.cfg.Changed != nil {
 		l.cfg.Changed(c)

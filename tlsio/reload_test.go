@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
@@ -27,18 +28,18 @@ type watched struct {
 	*tlsio.Reloader
 	t       *testing.T
 	net     *sim.Net
-	store   *tlsio.Store
-	changes []tlsio.Change
+	store   *certs.Store
+	changes []certs.Change
 	log     bytes.Buffer
 }
 
 // watch looks at the files every 30 s, and uses what stays the same for one.
-func watch(t *testing.T, o tlsio.StoreOptions) *watched {
+func watch(t *testing.T, o certs.StoreOptions) *watched {
 	t.Helper()
 	if o.Time == nil {
 		o.Time = tlstest.Time
 	}
-	store, err := tlsio.NewStore(&o)
+	store, err := certs.NewStore(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,13 +47,13 @@ func watch(t *testing.T, o tlsio.StoreOptions) *watched {
 	t.Cleanup(func() { w.net.Close() })
 	w.Reloader = tlsio.NewReloader(w.net.Host("srv").Reactor, store, &tlsio.ReloadConfig{
 		Logger:  slog.New(slog.NewTextHandler(&w.log, nil)),
-		Changed: func(c tlsio.Change) { w.changes = append(w.changes, c) },
+		Changed: func(c certs.Change) { w.changes = append(w.changes, c) },
 	})
 	return w
 }
 
 // pass lets time pass and returns what changed in it.
-func (w *watched) pass(d time.Duration) []tlsio.Change {
+func (w *watched) pass(d time.Duration) []certs.Change {
 	w.t.Helper()
 	w.changes = nil
 	if err := w.net.Run(d); err != nil {
@@ -66,11 +67,11 @@ func (w *watched) serves(want ...tls.Certificate) {
 	w.t.Helper()
 	var got []string
 	for _, c := range w.store.Certificates() {
-		got = append(got, tlsio.Describe(c.Leaf))
+		got = append(got, certs.Describe(c.Leaf))
 	}
 	var expected []string
 	for _, c := range want {
-		expected = append(expected, tlsio.Describe(c.Leaf))
+		expected = append(expected, certs.Describe(c.Leaf))
 	}
 	if !slices.Equal(got, expected) {
 		w.t.Fatalf("in use:\n%q\nwant:\n%q", got, expected)
@@ -84,10 +85,10 @@ func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
-	cfg := server(t, tlsio.ServerOptions{Store: w.store})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
+	cfg := tlstest.Server(t, certs.ServerOptions{Store: w.store})
 	serial := func() string {
-		o := tlstest.Handshake(t, cfg, client(t, "example.com", ca, tlsio.ClientOptions{}))
+		o := tlstest.Handshake(t, cfg, tlstest.Client(t, "example.com", ca, certs.ClientOptions{}))
 		o.Shown(t)
 		return o.Client.PeerCertificates[0].SerialNumber.String()
 	}
@@ -139,7 +140,7 @@ func TestReloadByContent(t *testing.T) {
 		}
 	}
 	touch(at)
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
 	touch(at.Add(time.Hour))
 	if got := w.pass(time.Minute + time.Second); got != nil {
 		t.Errorf("touched: %v", got)
@@ -166,16 +167,16 @@ func TestReloadKeepsTheOld(t *testing.T) {
 		again int // how often it is told in an hour
 	}{
 		{"missing", nil, fs.ErrNotExist, 1},
-		{"empty", []byte{}, tlsio.ErrEmpty, 1},
-		{"half", whole[:len(whole)/2], tlsio.ErrNotPEM, 1},
-		{"without key", tlstest.CertPEM(fresh.Certificate...), tlsio.ErrNoKey, 1},
-		{"wrong key", append(tlstest.CertPEM(fresh.Certificate...), tlstest.KeyPEM(ca.Key)...), tlsio.ErrKeyMismatch, 1},
-		{"expired", tlstest.BothPEM(ca.Expired("example.com")), tlsio.ErrExpired, 1},
+		{"empty", []byte{}, certs.ErrEmpty, 1},
+		{"half", whole[:len(whole)/2], certs.ErrNotPEM, 1},
+		{"without key", tlstest.CertPEM(fresh.Certificate...), certs.ErrNoKey, 1},
+		{"wrong key", append(tlstest.CertPEM(fresh.Certificate...), tlstest.KeyPEM(ca.Key)...), certs.ErrKeyMismatch, 1},
+		{"expired", tlstest.BothPEM(ca.Expired("example.com")), certs.ErrExpired, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-			w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+			w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
 			if test.data == nil {
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
@@ -213,7 +214,7 @@ func TestReloadHalfWritten(t *testing.T) {
 	whole := slices.Concat(tlstest.KeyPEM(fresh.PrivateKey), tlstest.CertPEM(fresh.Certificate...))
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
 	w.Check()
 	for n := 0; n < len(whole); n += 11 {
 		tlstest.WriteFile(t, dir, "server.pem", whole[:n])
@@ -238,14 +239,14 @@ func TestReloadPair(t *testing.T) {
 	old := ca.Leaf("example.com")
 	fresh := ca.IssueFor(tlstest.KeyOf("new"), "example.com")
 	dir := t.TempDir()
-	src := tlsio.CertSource{
+	src := certs.CertSource{
 		File:    tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(old.Certificate...)),
 		KeyFile: tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(old.PrivateKey)),
 	}
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{src}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{src}})
 	tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(fresh.Certificate...))
 	got := w.pass(time.Hour)
-	if len(got) != 1 || !errors.Is(got[0].Err, tlsio.ErrKeyMismatch) {
+	if len(got) != 1 || !errors.Is(got[0].Err, certs.ErrKeyMismatch) {
 		t.Fatalf("got %v", got)
 	}
 	w.serves(old)
@@ -264,13 +265,13 @@ func TestReloadDirectory(t *testing.T) {
 	tlstest.WriteFile(t, dir, "c.pem", tlstest.BothPEM(c))
 	apart := ca.Leaf("apart.example")
 	file := tlstest.WriteFile(t, t.TempDir(), "apart.pem", tlstest.BothPEM(apart))
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &first}, {Dir: dir}, {File: file}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &first}, {Dir: dir}, {File: file}}})
 	w.serves(first, a, c, apart)
 	tlstest.WriteFile(t, dir, "b.pem", tlstest.BothPEM(b))
 	broken := tlstest.WriteFile(t, dir, "broken.pem", []byte("-----BEGIN"))
 	got := w.pass(40 * time.Second)
 	w.serves(first, a, b, c, apart) // the broken one keeps nobody else out
-	if len(got) != 2 || !got[0].Cert.Equal(b.Leaf) || got[1].Path != broken || !errors.Is(got[1].Err, tlsio.ErrNotPEM) {
+	if len(got) != 2 || !got[0].Cert.Equal(b.Leaf) || got[1].Path != broken || !errors.Is(got[1].Err, certs.ErrNotPEM) {
 		t.Fatalf("got %v", got)
 	}
 	for _, name := range []string{"a.pem", "broken.pem"} {
@@ -296,7 +297,7 @@ func TestReloadDirectory(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.pass(time.Hour); len(got) != 1 || !errors.Is(got[0].Err, tlsio.ErrNoCertificate) {
+	if got := w.pass(time.Hour); len(got) != 1 || !errors.Is(got[0].Err, certs.ErrNoCertificate) {
 		t.Fatalf("directory empty: %v", got)
 	}
 	w.serves(first, b, c, apart2)
@@ -312,7 +313,7 @@ func TestReloadExpiredLater(t *testing.T) {
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 	now := tlstest.Time()
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}, Time: func() time.Time { return now }})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}, Time: func() time.Time { return now }})
 	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(future))
 	w.pass(time.Minute)
 	w.serves(old)
@@ -327,7 +328,7 @@ func TestReloadStop(t *testing.T) {
 	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
 	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(fresh))
 	w.pass(30500 * time.Millisecond) // seen, and about to be used
 	w.Stop()
@@ -360,14 +361,14 @@ func TestReloadInPool(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-			store, err := load(tlsio.CertSource{File: path})
+			store, err := tlstest.Load(certs.CertSource{File: path})
 			if err != nil {
 				t.Fatal(err)
 			}
 			r := world.New(t, reactor.Config{})
-			var got []tlsio.Change
+			var got []certs.Change
 			l := tlsio.NewReloader(r, store, &tlsio.ReloadConfig{Every: time.Millisecond, Settle: time.Millisecond,
-				Changed: func(c tlsio.Change) { got = append(got, c) }})
+				Changed: func(c certs.Change) { got = append(got, c) }})
 			tlstest.WriteFile(t, dir, "new", tlstest.BothPEM(fresh))
 			if err := os.Rename(filepath.Join(dir, "new"), path); err != nil {
 				t.Fatal(err)
@@ -395,7 +396,7 @@ func TestReloadCheckTwice(t *testing.T) {
 	cert := tlstest.NewAuthority("ca").Leaf("example.com")
 	for name, world := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
-			store, err := load(tlsio.CertSource{File: tlstest.WriteFile(t, t.TempDir(), "server.pem", tlstest.BothPEM(cert))})
+			store, err := tlstest.Load(certs.CertSource{File: tlstest.WriteFile(t, t.TempDir(), "server.pem", tlstest.BothPEM(cert))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -427,7 +428,7 @@ func TestReloadDuringHandshakes(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Leaf("example.com")))
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
 	stop, done := make(chan struct{}), make(chan error)
 	go func() {
 		for {
@@ -467,7 +468,7 @@ func TestReloadByHand(t *testing.T) {
 	dir := t.TempDir()
 	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-	store, err := load(tlsio.CertSource{File: path})
+	store, err := tlstest.Load(certs.CertSource{File: path})
 	if err != nil {
 		t.Fatal(err)
 	}

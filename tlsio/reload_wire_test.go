@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
@@ -29,10 +30,10 @@ func TestReloadOnWire(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Leaf("example.com")))
-	w := watch(t, tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: new(ca.Leaf("default.example"))}, {File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{Certificate: new(ca.Leaf("default.example"))}, {File: path}}})
 	srv, cli := w.net.Host("srv"), w.net.Host("cli")
 	byAddress := srv.Addr(7).IP.Addr().String()
-	cfg := server(t, tlsio.ServerOptions{Store: w.store})
+	cfg := tlstest.Server(t, certs.ServerOptions{Store: w.store})
 	if _, err := srv.Reactor.Listen(srv.Addr(7), tlsio.Server(cfg, reactor.Each[visitor](), nil), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func TestReloadOnWire(t *testing.T) {
 		t.Helper()
 		v := new(visitor)
 		f := reactor.One(v)
-		cli.Reactor.Dial(srv.Addr(7), tlsio.Client(client(t, host, ca, tlsio.ClientOptions{}), f, nil), nil, func(reactor.Protocol, error) {})
+		cli.Reactor.Dial(srv.Addr(7), tlsio.Client(tlstest.Client(t, host, ca, certs.ClientOptions{}), f, nil), nil, func(reactor.Protocol, error) {})
 		if err := w.net.RunUntil(func() bool { return v.err != nil }, time.Minute); err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +52,7 @@ func TestReloadOnWire(t *testing.T) {
 		t.Errorf("serial %s before, want %s", got, want)
 	}
 	err := tlsio.Explain(visit(byAddress).err, byAddress)
-	tlstest.WantError(t, err, tlsio.ErrName, `"CN=default.example"`, byAddress)
+	tlstest.WantError(t, err, certs.ErrName, `"CN=default.example"`, byAddress)
 
 	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Issue(func(c *x509.Certificate) { c.SerialNumber.SetInt64(77) }, "example.com", byAddress)))
 	w.pass(time.Minute)

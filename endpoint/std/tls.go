@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -125,23 +126,23 @@ func isDir(path string) bool {
 }
 
 // rootsAt returns the authorities in a file or a directory, none for "".
-func rootsAt(path string) tlsio.Roots {
+func rootsAt(path string) certs.Roots {
 	switch {
 	case path == "":
-		return tlsio.Roots{}
+		return certs.Roots{}
 	case isDir(path):
-		return tlsio.Roots{Dirs: []string{path}}
+		return certs.Roots{Dirs: []string{path}}
 	}
-	return tlsio.Roots{Files: []string{path}}
+	return certs.Roots{Files: []string{path}}
 }
 
 // sourceAt returns the certificate in a file, or all certificates in a directory.
-func sourceAt(path, key, chain string) tlsio.CertSource {
+func sourceAt(path, key, chain string) certs.CertSource {
 	if isDir(path) {
-		return tlsio.CertSource{Dir: path, KeyFile: key, ChainFile: chain}
+		return certs.CertSource{Dir: path, KeyFile: key, ChainFile: chain}
 	}
 	if key == path {
 		key = ""
 	}
-	return tlsio.CertSource{File: path, KeyFile: key, ChainFile: chain}
+	return certs.CertSource{File: path, KeyFile: key, ChainFile: chain}
 }

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // GRAM-7, TLS-2: what is wrong with a place of TLS is known at the parse, files
@@ -33,16 +33,16 @@ func TestTLSArgumentErrors(t *testing.T) {
 	}{
 		{describe("tls", "0"), "certificates", endpoint.ErrArgument, "missing: it is required"},
 		{describe("tls", "0", none), "certificates", fs.ErrNotExist, none},
-		{describe("tls", "0", empty), "certificates", tlsio.ErrNoCertificate, empty},
-		{describe("tls", "0", cert), "certificates", tlsio.ErrNoKey, cert},
-		{describe("tls", "0", cert, "privateKey="+strange), "privateKey", tlsio.ErrKeyMismatch, strange},
-		{describe("tls", "0", ca.dir, "privateKey="+key), "certificates", tlsio.ErrOptions, "KeyFile"},
+		{describe("tls", "0", empty), "certificates", certs.ErrNoCertificate, empty},
+		{describe("tls", "0", cert), "certificates", certs.ErrNoKey, cert},
+		{describe("tls", "0", cert, "privateKey="+strange), "privateKey", certs.ErrKeyMismatch, strange},
+		{describe("tls", "0", ca.dir, "privateKey="+key), "certificates", certs.ErrOptions, "KeyFile"},
 		{describe("tls", "0", both, "minVersion=1.1"), "minVersion", std.ErrVersion, `"1.1" is broken: use 1.2 or 1.3`}, // TLS-48
 		{describe("tls", "0", both, "maxVersion=2"), "maxVersion", std.ErrVersion, `"2" is not 1.2 or 1.3`},
 		{describe("tls", "0", both, "minVersion=1.3", "maxVersion=TLSv1.2"), "maxVersion", std.ErrContradiction, "is less than minVersion"},
 		{describe("tls", "0", both, "alpn=h2,"), "alpn", endpoint.ErrArgument, "names have 1 to 255"},
 		{describe("tls", "0", both, "clientCAs="+none), "clientCAs", fs.ErrNotExist, none},
-		{describe("tls", "0", both, "clientCAs="+empty), "clientCAs", tlsio.ErrNoRoots, empty},
+		{describe("tls", "0", both, "clientCAs="+empty), "clientCAs", certs.ErrNoRoots, empty},
 		{describe("tls", "0", both, "optionalClientCert=yes"), "optionalClientCert", std.ErrContradiction, "needs clientCAs"},
 		// GRAM-13
 		{describe("ssl", "0"), "privateKey", fs.ErrNotExist, "server.pem"},
@@ -51,21 +51,21 @@ func TestTLSArgumentErrors(t *testing.T) {
 		{describe("ssl", "0", both, "sslmethod=TLSv1_METHOD"), "sslmethod", std.ErrVersion, "is broken"},
 		{describe("ssl", "0", both, "sslmethod=SSLv2"), "sslmethod", std.ErrVersion, "is not TLS_METHOD"},
 		// GRAM-14
-		{describe("ssl", "0", both, "extraCertChain="+key), "extraCertChain", tlsio.ErrNoCertificate, key},
+		{describe("ssl", "0", both, "extraCertChain="+key), "extraCertChain", certs.ErrNoCertificate, key},
 		{describe("ssl", "0", both, "dhParameters="+text), "dhParameters", std.ErrNotSupported, text},
 		{describe("ssl", "0", both, both, "", "", "", "", "", "x"), "", nil, `surplus argument "x"`},
 		// GRAM-20
 		{describe("client ssl", "localhost", "443", "verify=maybe"), "verify", endpoint.ErrArgument, "is not name, chain or none"},
 		{describe("client ssl", "localhost", "443", "verify=none", "caCertsDir="+ca.file), "caCertsDir", std.ErrContradiction, "verify=none"},
 		{describe("client ssl", "localhost", "443", "privateKey="+key), "privateKey", std.ErrContradiction, "without a certificate"}, // TLS-47
-		{describe("client ssl", "localhost", "443", "certKey="+cert), "certKey", tlsio.ErrNoKey, cert},                               // TLS-47
+		{describe("client ssl", "localhost", "443", "certKey="+cert), "certKey", certs.ErrNoKey, cert},                               // TLS-47
 		{describe("client ssl", "localhost", "443", "hostname=a b"), "hostname", endpoint.ErrArgument, "is not a host name"},
 		// GRAM-21: of a directory in which nothing is good, nothing is trusted.
-		{describe("client ssl", "localhost", "443", "caCertsDir="+empty), "caCertsDir", tlsio.ErrNoRoots, empty},
+		{describe("client ssl", "localhost", "443", "caCertsDir="+empty), "caCertsDir", certs.ErrNoRoots, empty},
 		// GRAM-22
 		{describe("client tls", "localhost"), "port", endpoint.ErrArgument, "missing: it is required"},
 		{describe("client tls", "localhost", "443", "30"), "", nil, `surplus argument "30"; by position it takes host, port`},
-		{describe("client tls", "localhost", "443", "trustRoots="+text), "trustRoots", tlsio.ErrNotPEM, text},
+		{describe("client tls", "localhost", "443", "trustRoots="+text), "trustRoots", certs.ErrNotPEM, text},
 		{describe("client tls", "localhost", "443", "certificate="+none), "certificate", fs.ErrNotExist, none},
 		{describe("client tls", "localhost", "443", "privateKey="+key), "privateKey", std.ErrContradiction, "without a certificate"},
 		{describe("client tls", "localhost", "443", "endpoint=tpc:x:1"), "endpoint", endpoint.ErrUnknownScheme, `did you mean "tcp"?`},
@@ -207,7 +207,7 @@ func TestTLSExtraCertChain(t *testing.T) {
 		}
 		without := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1"))
 		p = dialTLS(t, r, describe("tls", "127.0.0.1", portOf(without.Listener), "trustRoots="+root.file))
-		if !errors.Is(p.lost, tlsio.ErrUntrusted) || !strings.Contains(p.lost.Error(), "the peer sent no other certificate") {
+		if !errors.Is(p.lost, certs.ErrUntrusted) || !strings.Contains(p.lost.Error(), "the peer sent no other certificate") {
 			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -90,15 +91,15 @@ func TestTLSVerifies(t *testing.T) {
 		rule        error
 		says        string
 	}{
-		{describe("tls", "else.example", port, "trustRoots="+ca.file), tlsio.ErrName, `asked for "else.example": certificate "CN=srv.example" (issuer "CN=our authority"`},
-		{describe("tls", "127.0.0.1", port, "trustRoots="+ca.file), tlsio.ErrName, `it is for "srv.example"`},
-		{describe("tls", "srv.example", port, "trustRoots="+other.file), tlsio.ErrUntrusted, `its issuer "CN=our authority" is not among the trust roots`},
-		{describe("tls", "srv.example", port), tlsio.ErrUntrusted, `asked for "srv.example"`},
-		{describe("ssl", "srv.example", port), tlsio.ErrUntrusted, `asked for "srv.example"`},
-		{describe("ssl", "else.example", port, "caCertsDir="+ca.dir), tlsio.ErrName, `asked for "else.example"`},
-		{describe("ssl", "else.example", port, "caCertsDir="+ca.file, "hostname=third.example"), tlsio.ErrName, `asked for "third.example"`},
-		{describe("ssl", "srv.example", port, "caCertsDir="+other.file, "verify=chain"), tlsio.ErrUntrusted, `its issuer "CN=our authority" is not`},
-		{describe("ssl", "srv.example", port, "verify=chain"), tlsio.ErrUntrusted, `certificate "CN=srv.example"`},
+		{describe("tls", "else.example", port, "trustRoots="+ca.file), certs.ErrName, `asked for "else.example": certificate "CN=srv.example" (issuer "CN=our authority"`},
+		{describe("tls", "127.0.0.1", port, "trustRoots="+ca.file), certs.ErrName, `it is for "srv.example"`},
+		{describe("tls", "srv.example", port, "trustRoots="+other.file), certs.ErrUntrusted, `its issuer "CN=our authority" is not among the trust roots`},
+		{describe("tls", "srv.example", port), certs.ErrUntrusted, `asked for "srv.example"`},
+		{describe("ssl", "srv.example", port), certs.ErrUntrusted, `asked for "srv.example"`},
+		{describe("ssl", "else.example", port, "caCertsDir="+ca.dir), certs.ErrName, `asked for "else.example"`},
+		{describe("ssl", "else.example", port, "caCertsDir="+ca.file, "hostname=third.example"), certs.ErrName, `asked for "third.example"`},
+		{describe("ssl", "srv.example", port, "caCertsDir="+other.file, "verify=chain"), certs.ErrUntrusted, `its issuer "CN=our authority" is not`},
+		{describe("ssl", "srv.example", port, "verify=chain"), certs.ErrUntrusted, `certificate "CN=srv.example"`},
 	} {
 		before := srv.log.count()
 		p := dialTLS(t, r, c.description)
@@ -341,7 +342,7 @@ func TestTLSOverAnotherPlace(t *testing.T) {
 // tunnelled is a factory of TLS servers, whose plaintext is for f.
 func tunnelled(t *testing.T, both string, f reactor.Factory) reactor.Factory {
 	t.Helper()
-	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{Certificates: []tlsio.CertSource{{File: both}}})
+	cfg, err := certs.ServerConfig(&certs.ServerOptions{Certificates: []certs.CertSource{{File: both}}})
 	if err != nil {
 		t.Fatal(err)
 	}

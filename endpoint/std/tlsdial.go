@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
@@ -24,7 +25,7 @@ const (
 type tlsDial struct {
 	tlsPlace
 	host     string            // to ask for, and to verify
-	source   *tlsio.CertSource // of the certificate to show; nil: none
+	source   *certs.CertSource // of the certificate to show; nil: none
 	argument string            // the name of the argument for the certificate
 	roots    string            // file or directory of trusted authorities; "": the platform's
 	rootsArg string            // the name of the argument for roots
@@ -48,7 +49,7 @@ func (d *tlsDial) config() (*tls.Config, error) {
 	if err := d.parse(); err != nil {
 		return nil, err
 	}
-	o := &tlsio.ClientOptions{
+	o := &certs.ClientOptions{
 		NextProtos: d.protos, MinVersion: d.minVersion, MaxVersion: d.maxVersion,
 		InsecureSkipVerify: d.verify == verifyNone, Logger: d.Logger,
 	}
@@ -57,7 +58,7 @@ func (d *tlsDial) config() (*tls.Config, error) {
 	}
 	var err error
 	if d.source != nil {
-		o.Store, err = tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{*d.source}})
+		o.Store, err = certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{*d.source}})
 		if err != nil {
 			return nil, d.fail(d.argument, d.source.File+d.source.Dir, err)
 		}
@@ -68,9 +69,9 @@ func (d *tlsDial) config() (*tls.Config, error) {
 		if err != nil {
 			return nil, d.fail(d.rootsArg, d.roots, err)
 		}
-		o.Roots = tlsio.Roots{Pool: pool}
+		o.Roots = certs.Roots{Pool: pool}
 	}
-	cfg, err := tlsio.ClientConfig(d.host, o)
+	cfg, err := certs.ClientConfig(d.host, o)
 	if err != nil {
 		return nil, d.fail("host", d.host, err)
 	}

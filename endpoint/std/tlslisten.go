@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
@@ -15,7 +16,7 @@ import (
 type tlsListen struct {
 	tlsPlace
 	tcp      TCPServer
-	source   tlsio.CertSource
+	source   certs.CertSource
 	argument string        // the name of the argument for the certificate
 	clients  string        // file or directory of the authorities of clients
 	optional bool          // clients need not show a certificate
@@ -23,17 +24,17 @@ type tlsListen struct {
 }
 
 // config reads and checks the files, and returns a configuration and its store.
-func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error) {
+func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *certs.Store, error) {
 	if err := l.tcp.Check(); err != nil {
 		return nil, nil, l.renamed(err)
 	}
 	if err := l.parse(); err != nil {
 		return nil, nil, err
 	}
-	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{l.source}})
+	store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{l.source}})
 	if err != nil {
 		argument, value := l.argument, l.source.File+l.source.Dir
-		if e, ok := errors.AsType[*tlsio.FileError](err); ok && e.Path != "" {
+		if e, ok := errors.AsType[*certs.FileError](err); ok && e.Path != "" {
 			switch e.Path {
 			case l.source.ChainFile:
 				argument, value = "extraCertChain", e.Path
@@ -46,7 +47,7 @@ func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *tlsio.Store, error)
 	if l.optional && l.clients == "" {
 		return nil, nil, l.fail("optionalClientCert", "yes", fmt.Errorf("%w: it needs clientCAs, the authorities of the clients", ErrContradiction))
 	}
-	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{
+	cfg, err := certs.ServerConfig(&certs.ServerOptions{
 		Store: store, ClientCAs: rootsAt(l.clients), OptionalClientCert: l.optional,
 		NextProtos: l.protocolsFor(f), MinVersion: l.minVersion, MaxVersion: l.maxVersion, Logger: l.Logger,
 	})

@@ -1,4 +1,4 @@
-package tlsio_test
+package certs_test
 
 import (
 	"bytes"
@@ -16,17 +16,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
 func block(kind string, der []byte, headers map[string]string) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der, Headers: headers})
-}
-
-// load is a store of one source.
-func load(s tlsio.CertSource) (*tlsio.Store, error) {
-	return tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{s}, Time: tlstest.Time})
 }
 
 // TestDefectiveFiles is TLS-2 for everything that may be wrong with a file: the error
@@ -56,43 +52,43 @@ func TestDefectiveFiles(t *testing.T) {
 		says   string
 		remedy string
 	}{
-		{"empty", nil, tlsio.ErrEmpty, 0, "", "write the certificate"},
-		{"blank", []byte(" \n\r\n"), tlsio.ErrEmpty, 0, "", "write the certificate"},
-		{"text", []byte("hello\n"), tlsio.ErrNotPEM, 0, "no line with BEGIN", "name a PEM file"},
-		{"certificate in DER", leaf.Certificate[0], tlsio.ErrNotPEM, 0, "certificate in DER", "openssl x509 -inform der"},
-		{"key in DER", pkcs8, tlsio.ErrNotPEM, 0, "private key in DER", "openssl pkey -inform der"},
-		{"DER of something", []byte{0x30, 1, 2}, tlsio.ErrNotPEM, 0, "PKCS #12", "convert"},
-		{"cut in the certificate", cert[:len(cert)/2], tlsio.ErrNotPEM, 1, "cut short", "write the file again"},
-		{"cut in the chain", many(key, cert, midPEM[:len(midPEM)-20]), tlsio.ErrNotPEM, 3, "cut short", "write the file again"},
-		{"damaged in the middle", many(cert, midPEM[:40], key), tlsio.ErrNotPEM, 2, "cut short", "write the file again"},
-		{"no key", cert, tlsio.ErrNoKey, 0, "", "append the private key"},
-		{"no certificate", key, tlsio.ErrNoCertificate, 0, "", "put the certificate first"},
-		{"two keys", many(cert, key, tlstest.KeyPEM(other.PrivateKey)), tlsio.ErrSeveralKeys, 3, "", "own key only"},
-		{"another's key", many(tlstest.CertPEM(leaf.Certificate...), tlstest.KeyPEM(other.PrivateKey)), tlsio.ErrKeyMismatch, 3, `"CN=example.com"`, "was requested"},
-		{"encrypted, PKCS #8", many(cert, block("ENCRYPTED PRIVATE KEY", []byte{1}, nil)), tlsio.ErrEncryptedKey, 2, "", "openssl pkey"},
-		{"encrypted, old", many(cert, block("RSA PRIVATE KEY", []byte{1}, map[string]string{"Proc-Type": "4,ENCRYPTED"})), tlsio.ErrEncryptedKey, 2, "", "openssl pkey"},
-		{"request", block("CERTIFICATE REQUEST", []byte{1}, nil), tlsio.ErrBlockType, 1, "CERTIFICATE REQUEST", "have the authority sign"},
-		{"public key", many(cert, block("PUBLIC KEY", []byte{1}, nil)), tlsio.ErrBlockType, 2, "PUBLIC KEY", "private key is needed"},
-		{"openssl's trusted", many(block("TRUSTED CERTIFICATE", leaf.Certificate[0], nil), key), tlsio.ErrBlockType, 1, "TRUSTED", "openssl x509"},
-		{"PKCS #7", block("PKCS7", []byte{1}, nil), tlsio.ErrBlockType, 1, "PKCS7", "-print_certs"},
-		{"unknown block", many(cert, block("SECRET", []byte{1}, nil), key), tlsio.ErrBlockType, 2, "SECRET", "remove"},
-		{"ssh key", many(cert, block("OPENSSH PRIVATE KEY", []byte{1}, nil)), tlsio.ErrBlockType, 2, "OPENSSH", "ssh-keygen"},
-		{"bad certificate", many(block("CERTIFICATE", []byte{1, 2}, nil), key), tlsio.ErrMalformed, 1, "", "issued or exported again"},
-		{"bad key", many(cert, block("PRIVATE KEY", []byte{1, 2}, nil)), tlsio.ErrMalformed, 2, "", "PKCS #8"},
-		{"key that cannot sign", many(cert, cannotSign), tlsio.ErrMalformed, 2, "cannot sign", "PKCS #8"},
-		{"leaf behind its issuer", many(midPEM, cert, key), tlsio.ErrChainOrder, 2, "does not come first", "put it first"},
-		{"unrelated in the chain", many(cert, ca.PEM(), key), tlsio.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
-		{"chain upside down", many(cert, ca.PEM(), midPEM, key), tlsio.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
-		{"another's intermediate", many(cert, tlstest.CertPEM(forged.Raw), key), tlsio.ErrChainOrder, 2, "did not sign it", "came with the certificate"},
-		{"expired", tlstest.BothPEM(expired), tlsio.ErrExpired, 1, `"CN=example.com"`, "renew it"},
-		{"not yet valid", tlstest.BothPEM(future), tlsio.ErrExpired, 1, `"CN=example.com"`, "clock"},
-		{"too large", many(whole, bytes.Repeat([]byte{'\n'}, 5<<20)), tlsio.ErrFile, 0, "more than", "name the certificate's file"},
+		{"empty", nil, certs.ErrEmpty, 0, "", "write the certificate"},
+		{"blank", []byte(" \n\r\n"), certs.ErrEmpty, 0, "", "write the certificate"},
+		{"text", []byte("hello\n"), certs.ErrNotPEM, 0, "no line with BEGIN", "name a PEM file"},
+		{"certificate in DER", leaf.Certificate[0], certs.ErrNotPEM, 0, "certificate in DER", "openssl x509 -inform der"},
+		{"key in DER", pkcs8, certs.ErrNotPEM, 0, "private key in DER", "openssl pkey -inform der"},
+		{"DER of something", []byte{0x30, 1, 2}, certs.ErrNotPEM, 0, "PKCS #12", "convert"},
+		{"cut in the certificate", cert[:len(cert)/2], certs.ErrNotPEM, 1, "cut short", "write the file again"},
+		{"cut in the chain", many(key, cert, midPEM[:len(midPEM)-20]), certs.ErrNotPEM, 3, "cut short", "write the file again"},
+		{"damaged in the middle", many(cert, midPEM[:40], key), certs.ErrNotPEM, 2, "cut short", "write the file again"},
+		{"no key", cert, certs.ErrNoKey, 0, "", "append the private key"},
+		{"no certificate", key, certs.ErrNoCertificate, 0, "", "put the certificate first"},
+		{"two keys", many(cert, key, tlstest.KeyPEM(other.PrivateKey)), certs.ErrSeveralKeys, 3, "", "own key only"},
+		{"another's key", many(tlstest.CertPEM(leaf.Certificate...), tlstest.KeyPEM(other.PrivateKey)), certs.ErrKeyMismatch, 3, `"CN=example.com"`, "was requested"},
+		{"encrypted, PKCS #8", many(cert, block("ENCRYPTED PRIVATE KEY", []byte{1}, nil)), certs.ErrEncryptedKey, 2, "", "openssl pkey"},
+		{"encrypted, old", many(cert, block("RSA PRIVATE KEY", []byte{1}, map[string]string{"Proc-Type": "4,ENCRYPTED"})), certs.ErrEncryptedKey, 2, "", "openssl pkey"},
+		{"request", block("CERTIFICATE REQUEST", []byte{1}, nil), certs.ErrBlockType, 1, "CERTIFICATE REQUEST", "have the authority sign"},
+		{"public key", many(cert, block("PUBLIC KEY", []byte{1}, nil)), certs.ErrBlockType, 2, "PUBLIC KEY", "private key is needed"},
+		{"openssl's trusted", many(block("TRUSTED CERTIFICATE", leaf.Certificate[0], nil), key), certs.ErrBlockType, 1, "TRUSTED", "openssl x509"},
+		{"PKCS #7", block("PKCS7", []byte{1}, nil), certs.ErrBlockType, 1, "PKCS7", "-print_certs"},
+		{"unknown block", many(cert, block("SECRET", []byte{1}, nil), key), certs.ErrBlockType, 2, "SECRET", "remove"},
+		{"ssh key", many(cert, block("OPENSSH PRIVATE KEY", []byte{1}, nil)), certs.ErrBlockType, 2, "OPENSSH", "ssh-keygen"},
+		{"bad certificate", many(block("CERTIFICATE", []byte{1, 2}, nil), key), certs.ErrMalformed, 1, "", "issued or exported again"},
+		{"bad key", many(cert, block("PRIVATE KEY", []byte{1, 2}, nil)), certs.ErrMalformed, 2, "", "PKCS #8"},
+		{"key that cannot sign", many(cert, cannotSign), certs.ErrMalformed, 2, "cannot sign", "PKCS #8"},
+		{"leaf behind its issuer", many(midPEM, cert, key), certs.ErrChainOrder, 2, "does not come first", "put it first"},
+		{"unrelated in the chain", many(cert, ca.PEM(), key), certs.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
+		{"chain upside down", many(cert, ca.PEM(), midPEM, key), certs.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
+		{"another's intermediate", many(cert, tlstest.CertPEM(forged.Raw), key), certs.ErrChainOrder, 2, "did not sign it", "came with the certificate"},
+		{"expired", tlstest.BothPEM(expired), certs.ErrExpired, 1, `"CN=example.com"`, "renew it"},
+		{"not yet valid", tlstest.BothPEM(future), certs.ErrExpired, 1, `"CN=example.com"`, "clock"},
+		{"too large", many(whole, bytes.Repeat([]byte{'\n'}, 5<<20)), certs.ErrFile, 0, "more than", "name the certificate's file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := tlstest.WriteFile(t, t.TempDir(), "server.pem", test.data)
-			_, err := load(tlsio.CertSource{File: path})
+			_, err := tlstest.Load(certs.CertSource{File: path})
 			tlstest.WantError(t, err, test.want, path, test.says, test.remedy)
-			e, ok := errors.AsType[*tlsio.FileError](err)
+			e, ok := errors.AsType[*certs.FileError](err)
 			if !ok || e.Path != path || e.Block != test.block || e.Remedy == "" {
 				t.Errorf("%#v, want block %d", e, test.block)
 			}
@@ -103,16 +99,16 @@ func TestDefectiveFiles(t *testing.T) {
 // TestUnreadable: what is no file, is missing or a pipe is told and never waited for.
 func TestUnreadable(t *testing.T) {
 	dir := t.TempDir()
-	_, err := load(tlsio.CertSource{File: filepath.Join(dir, "none.pem")})
+	_, err := tlstest.Load(certs.CertSource{File: filepath.Join(dir, "none.pem")})
 	tlstest.WantError(t, err, fs.ErrNotExist, "none.pem", "check the path")
-	_, err = load(tlsio.CertSource{File: dir})
-	tlstest.WantError(t, err, tlsio.ErrFile, "directory")
-	_, err = load(tlsio.CertSource{File: os.DevNull})
-	tlstest.WantError(t, err, tlsio.ErrFile, "regular file")
-	_, err = load(tlsio.CertSource{Dir: filepath.Join(dir, "none")})
+	_, err = tlstest.Load(certs.CertSource{File: dir})
+	tlstest.WantError(t, err, certs.ErrFile, "directory")
+	_, err = tlstest.Load(certs.CertSource{File: os.DevNull})
+	tlstest.WantError(t, err, certs.ErrFile, "regular file")
+	_, err = tlstest.Load(certs.CertSource{Dir: filepath.Join(dir, "none")})
 	tlstest.WantError(t, err, fs.ErrNotExist, "none")
-	_, err = load(tlsio.CertSource{Dir: dir})
-	tlstest.WantError(t, err, tlsio.ErrNoCertificate, dir, ".pem")
+	_, err = tlstest.Load(certs.CertSource{Dir: dir})
+	tlstest.WantError(t, err, certs.ErrNoCertificate, dir, ".pem")
 }
 
 // TestGoodFiles: every way in which a certificate and its key may stand in files
@@ -157,14 +153,14 @@ func TestGoodFiles(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			src := tlsio.CertSource{File: tlstest.WriteFile(t, dir, "server.pem", test.file...)}
+			src := certs.CertSource{File: tlstest.WriteFile(t, dir, "server.pem", test.file...)}
 			if test.key != nil {
 				src.KeyFile = tlstest.WriteFile(t, dir, "server.key", test.key...)
 			}
 			if test.ch != nil {
 				src.ChainFile = tlstest.WriteFile(t, dir, "chain.pem", test.ch...)
 			}
-			store, err := load(src)
+			store, err := tlstest.Load(src)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,9 +168,9 @@ func TestGoodFiles(t *testing.T) {
 			if len(got) != 1 || len(got[0].Certificate) != test.chain || got[0].Leaf.Subject.CommonName != "example.com" {
 				t.Fatalf("%+v", got)
 			}
-			o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{Store: store}), client(t, "example.com", ca, tlsio.ClientOptions{}))
+			o := tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{Store: store}), tlstest.Client(t, "example.com", ca, certs.ClientOptions{}))
 			if test.chain == 1 && got[0].Leaf.Issuer.CommonName == "mid" { // it serves all the same
-				tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrUntrusted, "intermediate")
+				tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), certs.ErrUntrusted, "intermediate")
 			} else if o.ClientErr != nil {
 				t.Error(o.ClientErr)
 			}
@@ -192,19 +188,19 @@ func TestDefectsApart(t *testing.T) {
 	wrong := tlstest.WriteFile(t, dir, "wrong.pem", tlstest.KeyPEM(other.PrivateKey))
 	unrelated := tlstest.WriteFile(t, dir, "chain.pem", tlstest.CertPEM(other.Certificate...))
 	for name, test := range map[string]struct {
-		src  tlsio.CertSource
+		src  certs.CertSource
 		want error
 		path string
 	}{
-		"wrong key":       {tlsio.CertSource{File: cert, KeyFile: wrong}, tlsio.ErrKeyMismatch, wrong},
-		"no key in file":  {tlsio.CertSource{File: cert, KeyFile: cert}, tlsio.ErrNoKey, cert},
-		"swapped":         {tlsio.CertSource{File: key, KeyFile: cert}, tlsio.ErrNoCertificate, key},
-		"unrelated chain": {tlsio.CertSource{File: cert, KeyFile: key, ChainFile: unrelated}, tlsio.ErrChainOrder, unrelated},
-		"chain of keys":   {tlsio.CertSource{File: cert, KeyFile: key, ChainFile: key}, tlsio.ErrNoCertificate, key},
+		"wrong key":       {certs.CertSource{File: cert, KeyFile: wrong}, certs.ErrKeyMismatch, wrong},
+		"no key in file":  {certs.CertSource{File: cert, KeyFile: cert}, certs.ErrNoKey, cert},
+		"swapped":         {certs.CertSource{File: key, KeyFile: cert}, certs.ErrNoCertificate, key},
+		"unrelated chain": {certs.CertSource{File: cert, KeyFile: key, ChainFile: unrelated}, certs.ErrChainOrder, unrelated},
+		"chain of keys":   {certs.CertSource{File: cert, KeyFile: key, ChainFile: key}, certs.ErrNoCertificate, key},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := load(test.src)
-			e, ok := errors.AsType[*tlsio.FileError](err)
+			_, err := tlstest.Load(test.src)
+			e, ok := errors.AsType[*certs.FileError](err)
 			if !errors.Is(err, test.want) || !ok || e.Path != test.path {
 				t.Errorf("got %v, want %v of %s", err, test.want, test.path)
 			}
@@ -226,31 +222,31 @@ func TestMemoryDefects(t *testing.T) {
 		cert tls.Certificate
 		want error
 	}{
-		{noKey, tlsio.ErrNoKey},
-		{noCert, tlsio.ErrNoCertificate},
-		{wrongKey, tlsio.ErrKeyMismatch},
-		{bad, tlsio.ErrMalformed},
-		{chain, tlsio.ErrChainOrder},
-		{expired, tlsio.ErrExpired},
+		{noKey, certs.ErrNoKey},
+		{noCert, certs.ErrNoCertificate},
+		{wrongKey, certs.ErrKeyMismatch},
+		{bad, certs.ErrMalformed},
+		{chain, certs.ErrChainOrder},
+		{expired, certs.ErrExpired},
 	} {
-		_, err := load(tlsio.CertSource{Certificate: &test.cert})
+		_, err := tlstest.Load(certs.CertSource{Certificate: &test.cert})
 		tlstest.WantError(t, err, test.want, "certificate in memory")
 	}
-	if _, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &expired}}, Time: tlstest.Time, AllowExpired: true}); err != nil {
+	if _, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &expired}}, Time: tlstest.Time, AllowExpired: true}); err != nil {
 		t.Error("AllowExpired:", err)
 	}
-	_, err := tlsio.NewStore(&tlsio.StoreOptions{})
-	tlstest.WantError(t, err, tlsio.ErrNoCertificate)
+	_, err := certs.NewStore(&certs.StoreOptions{})
+	tlstest.WantError(t, err, certs.ErrNoCertificate)
 }
 
 // TestSystemClock: without a clock of the options the system's decides.
 func TestSystemClock(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	old := ca.Issue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(0, 1, 0) }, "example.com")
-	_, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &old}}})
-	tlstest.WantError(t, err, tlsio.ErrExpired)
+	_, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &old}}})
+	tlstest.WantError(t, err, certs.ErrExpired)
 	long := ca.Issue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(200, 0, 0) }, "example.com")
-	if _, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &long}}}); err != nil {
+	if _, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &long}}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -265,12 +261,12 @@ func FuzzFile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := tlstest.WriteFile(t, t.TempDir(), "x.pem", data)
-		_, err := load(tlsio.CertSource{File: path})
-		if e, ok := errors.AsType[*tlsio.FileError](err); err != nil && (!ok || e.Remedy == "" || bytes.ContainsAny([]byte(err.Error()), "\r\n")) {
+		_, err := tlstest.Load(certs.CertSource{File: path})
+		if e, ok := errors.AsType[*certs.FileError](err); err != nil && (!ok || e.Remedy == "" || bytes.ContainsAny([]byte(err.Error()), "\r\n")) {
 			t.Errorf("%q", err)
 		}
-		r := tlsio.Roots{Files: []string{path}}
-		if _, err := r.Load(nil); err != nil && !errors.As(err, new(*tlsio.FileError)) {
+		r := certs.Roots{Files: []string{path}}
+		if _, err := r.Load(nil); err != nil && !errors.As(err, new(*certs.FileError)) {
 			t.Errorf("%q", err)
 		}
 	})

@@ -3,9 +3,9 @@ package tlsio_test
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
@@ -15,14 +15,14 @@ import (
 // key, that takes new certificates while it runs.
 func ExampleNewReloader() {
 	start := func(r *reactor.Reactor, site reactor.Factory) (reactor.Factory, error) {
-		store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{
+		store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{
 			{File: "/etc/ssl/default.pem", KeyFile: "/etc/ssl/private/default.key"},
 			{Dir: "/etc/ssl/sites"},
 		}})
 		if err != nil {
 			return nil, err // names the file, the block, what is wrong and what to do
 		}
-		cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{Store: store, NextProtos: []string{"echo"}})
+		cfg, err := certs.ServerConfig(&certs.ServerOptions{Store: store, NextProtos: []string{"echo"}})
 		if err != nil {
 			return nil, err
 		}
@@ -30,37 +30,6 @@ func ExampleNewReloader() {
 		return tlsio.Server(cfg, site, nil), nil
 	}
 	_ = start
-}
-
-// Mutual TLS: the server names the authorities of its clients, and the client has a
-// certificate to show.
-func ExampleServerConfig_mutual() {
-	server, err := tlsio.ServerConfig(&tlsio.ServerOptions{
-		Certificates: []tlsio.CertSource{{File: "server.pem"}},
-		ClientCAs:    tlsio.Roots{Files: []string{"clients-ca.pem"}},
-	})
-	if err != nil {
-		fmt.Println(errors.Is(err, fs.ErrNotExist))
-	}
-	client, err := tlsio.ClientConfig("internal.example", &tlsio.ClientOptions{
-		Roots:        tlsio.Roots{Files: []string{"ca.pem"}},
-		Certificates: []tlsio.CertSource{{File: "client.pem", KeyFile: "client.key"}},
-	})
-	if err != nil {
-		fmt.Println(errors.Is(err, fs.ErrNotExist))
-	}
-	fmt.Println(server, client)
-	// Output:
-	// true
-	// true
-	// <nil> <nil>
-}
-
-// A client that verifies its server's name and chain needs no options at all.
-func ExampleClientConfig() {
-	cfg, err := tlsio.ClientConfig("bücher.example", nil)
-	fmt.Println(cfg.ServerName, cfg.InsecureSkipVerify, err)
-	// Output: xn--bcher-kva.example false <nil>
 }
 
 // What went wrong, for whoever has to mend it.

@@ -1,4 +1,4 @@
-package tlsio_test
+package certs_test
 
 import (
 	"crypto/ecdsa"
@@ -8,14 +8,14 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestPick: several certificates by SNI, and the first for everybody else.
 func TestPick(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
-	srv := server(t, tlsio.ServerOptions{},
+	srv := tlstest.Server(t, certs.ServerOptions{},
 		ca.Leaf("default.example"),
 		ca.Leaf("*.wild.example"),
 		ca.Leaf("exact.wild.example"),
@@ -39,7 +39,7 @@ func TestPick(t *testing.T) {
 		{"example", "default.example"},
 	} {
 		t.Run(test.host, func(t *testing.T) {
-			cfg := client(t, test.host, nil, tlsio.ClientOptions{InsecureSkipVerify: true})
+			cfg := tlstest.Client(t, test.host, nil, certs.ClientOptions{InsecureSkipVerify: true})
 			o := tlstest.Handshake(t, srv, cfg)
 			if got := o.Shown(t); got != test.shown {
 				t.Errorf("got %s, want %s", got, test.shown)
@@ -52,12 +52,12 @@ func TestPick(t *testing.T) {
 // certificate has gets the first.
 func TestPickByAddress(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
-	srv := server(t, tlsio.ServerOptions{}, ca.Leaf("default.example"), ca.Leaf("192.0.2.1"))
-	o := tlstest.Handshake(t, srv, client(t, "", nil, tlsio.ClientOptions{InsecureSkipVerify: true}))
+	srv := tlstest.Server(t, certs.ServerOptions{}, ca.Leaf("default.example"), ca.Leaf("192.0.2.1"))
+	o := tlstest.Handshake(t, srv, tlstest.Client(t, "", nil, certs.ClientOptions{InsecureSkipVerify: true}))
 	if got := o.Shown(t); got != "default.example" {
 		t.Errorf("got %s", got)
 	}
-	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: new(ca.Leaf("x.example"))}}, Time: tlstest.Time})
+	store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: new(ca.Leaf("x.example"))}}, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestPickByKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	ec := ca.IssueFor(ecKey, "example.com")
-	store, err := tlsio.NewStore(&tlsio.StoreOptions{Time: tlstest.Time, Sources: []tlsio.CertSource{
+	store, err := certs.NewStore(&certs.StoreOptions{Time: tlstest.Time, Sources: []certs.CertSource{
 		{Certificate: new(ca.Leaf("example.com"))}, {Certificate: &ec}, // Ed25519 first
 	}})
 	if err != nil {
@@ -106,20 +106,20 @@ func TestDirectory(t *testing.T) {
 	}
 	tlstest.WriteFile(t, dir, "README", []byte("hello"))
 	tlstest.WriteFile(t, dir, ".hidden.pem", []byte("hello"))
-	cfg, err := tlsio.ServerConfig(&tlsio.ServerOptions{Certificates: []tlsio.CertSource{{Dir: dir}}, Time: tlstest.Time})
+	cfg, err := certs.ServerConfig(&certs.ServerOptions{Certificates: []certs.CertSource{{Dir: dir}}, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for host, shown := range map[string]string{"a.example": "a.example", "b.example": "b.example", "c.example": "c.example", "d.example": "a.example"} {
-		o := tlstest.Handshake(t, cfg, client(t, host, nil, tlsio.ClientOptions{InsecureSkipVerify: true}))
+		o := tlstest.Handshake(t, cfg, tlstest.Client(t, host, nil, certs.ClientOptions{InsecureSkipVerify: true}))
 		if got := o.Shown(t); got != shown {
 			t.Errorf("%s: got %s, want %s", host, got, shown)
 		}
 	}
 	// TLS-2: a broken one fails the start, and is named.
 	broken := tlstest.WriteFile(t, dir, "d.pem", tlstest.CertPEM(ca.Leaf("d.example").Certificate...))
-	_, err = tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Dir: dir}}, Time: tlstest.Time})
-	tlstest.WantError(t, err, tlsio.ErrNoKey, broken)
+	_, err = certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Dir: dir}}, Time: tlstest.Time})
+	tlstest.WantError(t, err, certs.ErrNoKey, broken)
 }
 
 // TestClientPick is TLS-46 on the client's side: it shows what the server's authorities
@@ -128,10 +128,10 @@ func TestClientPick(t *testing.T) {
 	ca, one, two := tlstest.NewAuthority("ca"), tlstest.NewAuthority("one"), tlstest.NewAuthority("two")
 	for _, issuer := range []*tlstest.Authority{one, two, tlstest.NewAuthority("three")} {
 		t.Run(issuer.Cert.Subject.CommonName, func(t *testing.T) {
-			srv := server(t, tlsio.ServerOptions{
-				ClientCAs: tlsio.Roots{Pool: issuer.Pool()}, OptionalClientCert: true,
+			srv := tlstest.Server(t, certs.ServerOptions{
+				ClientCAs: certs.Roots{Pool: issuer.Pool()}, OptionalClientCert: true,
 			}, ca.Leaf("example.com"))
-			cli := client(t, "example.com", ca, tlsio.ClientOptions{Certificates: []tlsio.CertSource{
+			cli := tlstest.Client(t, "example.com", ca, certs.ClientOptions{Certificates: []certs.CertSource{
 				{Certificate: new(one.Client("alice"))}, {Certificate: new(two.Client("alice"))},
 			}})
 			o := tlstest.Handshake(t, srv, cli)
@@ -154,11 +154,11 @@ func TestClientPick(t *testing.T) {
 func BenchmarkPick(b *testing.B) {
 	ca := tlstest.NewAuthority("ca")
 	for _, n := range []int{1, 1000} {
-		var sources []tlsio.CertSource
+		var sources []certs.CertSource
 		for i := range n {
-			sources = append(sources, tlsio.CertSource{Certificate: new(ca.Leaf(fmt.Sprintf("n%d.example", i)))})
+			sources = append(sources, certs.CertSource{Certificate: new(ca.Leaf(fmt.Sprintf("n%d.example", i)))})
 		}
-		store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: sources, Time: tlstest.Time})
+		store, err := certs.NewStore(&certs.StoreOptions{Sources: sources, Time: tlstest.Time})
 		if err != nil {
 			b.Fatal(err)
 		}

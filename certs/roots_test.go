@@ -1,4 +1,4 @@
-package tlsio_test
+package certs_test
 
 import (
 	"bytes"
@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestRoots is TLS-45: one authority, a list, files, directories, a pool of one's
@@ -23,22 +23,22 @@ func TestRoots(t *testing.T) {
 	tlstest.WriteFile(t, dirs, "three.pem", three.PEM())
 	pool := two.Pool()
 	for name, test := range map[string]struct {
-		roots  tlsio.Roots
+		roots  certs.Roots
 		trusts string
 	}{
-		"one":       {tlsio.Roots{Certificates: []*x509.Certificate{one.Cert}}, "one"},
-		"list":      {tlsio.Roots{Certificates: []*x509.Certificate{one.Cert, three.Cert}}, "one three"},
-		"file":      {tlsio.Roots{Files: []string{both}}, "one two"},
-		"with key":  {tlsio.Roots{Files: []string{withKey}}, "one"},
-		"directory": {tlsio.Roots{Dirs: []string{dirs}}, "two three"},
-		"pool":      {tlsio.Roots{Pool: pool}, "two"},
-		"together":  {tlsio.Roots{Pool: pool, Files: []string{withKey}, Certificates: []*x509.Certificate{three.Cert}}, "one two three"},
-		"platform":  {tlsio.Roots{Platform: true, Files: []string{both}}, "one two"},
+		"one":       {certs.Roots{Certificates: []*x509.Certificate{one.Cert}}, "one"},
+		"list":      {certs.Roots{Certificates: []*x509.Certificate{one.Cert, three.Cert}}, "one three"},
+		"file":      {certs.Roots{Files: []string{both}}, "one two"},
+		"with key":  {certs.Roots{Files: []string{withKey}}, "one"},
+		"directory": {certs.Roots{Dirs: []string{dirs}}, "two three"},
+		"pool":      {certs.Roots{Pool: pool}, "two"},
+		"together":  {certs.Roots{Pool: pool, Files: []string{withKey}, Certificates: []*x509.Certificate{three.Cert}}, "one two three"},
+		"platform":  {certs.Roots{Platform: true, Files: []string{both}}, "one two"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := test.roots.Load(nil)
 			if err != nil && test.roots.Platform {
-				tlstest.WantError(t, err, tlsio.ErrNoRoots)
+				tlstest.WantError(t, err, certs.ErrNoRoots)
 				return
 			}
 			if err != nil {
@@ -69,7 +69,7 @@ func TestRootDirSkips(t *testing.T) {
 	tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(ca.Key))
 	tlstest.WriteFile(t, dir, "README.txt", []byte("hello"))
 	var log bytes.Buffer
-	r := tlsio.Roots{Dirs: []string{dir}}
+	r := certs.Roots{Dirs: []string{dir}}
 	pool, err := r.Load(slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestRootDirSkips(t *testing.T) {
 		t.Fatalf("log: %s", log.String())
 	}
 	for i, want := range []string{"empty.pem", "half.pem", "key.pem"} {
-		reason := []error{tlsio.ErrEmpty, tlsio.ErrNotPEM, tlsio.ErrNoCertificate}[i]
+		reason := []error{certs.ErrEmpty, certs.ErrNotPEM, certs.ErrNoCertificate}[i]
 		if !strings.Contains(lines[i], want) || !strings.Contains(lines[i], reason.Error()) {
 			t.Errorf("%s: want %s and %q", lines[i], want, reason)
 		}
@@ -93,20 +93,20 @@ func TestRootDirSkips(t *testing.T) {
 func TestNoRoots(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
-	r := tlsio.Roots{Dirs: []string{dir}}
+	r := certs.Roots{Dirs: []string{dir}}
 	_, err := r.Load(nil)
-	tlstest.WantError(t, err, tlsio.ErrNoRoots, dir, "as .pem")
+	tlstest.WantError(t, err, certs.ErrNoRoots, dir, "as .pem")
 	tlstest.WriteFile(t, dir, "half.pem", ca.PEM()[:50])
 	_, err = r.Load(nil)
-	tlstest.WantError(t, err, tlsio.ErrNoRoots, "half.pem")
-	tlstest.WantError(t, err, tlsio.ErrNotPEM)
-	r = tlsio.Roots{Files: []string{tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(ca.Key))}}
+	tlstest.WantError(t, err, certs.ErrNoRoots, "half.pem")
+	tlstest.WantError(t, err, certs.ErrNotPEM)
+	r = certs.Roots{Files: []string{tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(ca.Key))}}
 	_, err = r.Load(nil)
-	tlstest.WantError(t, err, tlsio.ErrNoCertificate, "key.pem")
-	r = tlsio.Roots{}
+	tlstest.WantError(t, err, certs.ErrNoCertificate, "key.pem")
+	r = certs.Roots{}
 	_, err = r.Load(nil)
-	tlstest.WantError(t, err, tlsio.ErrNoRoots)
-	r = tlsio.Roots{Certificates: []*x509.Certificate{{}}}
+	tlstest.WantError(t, err, certs.ErrNoRoots)
+	r = certs.Roots{Certificates: []*x509.Certificate{{}}}
 	_, err = r.Load(nil)
-	tlstest.WantError(t, err, tlsio.ErrOptions)
+	tlstest.WantError(t, err, certs.ErrOptions)
 }

@@ -1,4 +1,4 @@
-package tlsio_test
+package certs_test
 
 import (
 	"crypto/tls"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -29,20 +30,20 @@ func TestClientVerifies(t *testing.T) {
 		{"chain", mid.Leaf("example.com"), "example.com", nil},
 		{"wildcard", ca.Leaf("*.example.com"), "www.example.com", nil},
 		{"case and dot", ca.Leaf("example.com"), "EXAMPLE.com.", nil},
-		{"TLS-42 other name", ca.Leaf("example.com"), "example.org", tlsio.ErrName},
-		{"TLS-42 no names", noSAN, "example.com", tlsio.ErrName},
-		{"TLS-44 untrusted", other.Leaf("example.com"), "example.com", tlsio.ErrUntrusted},
-		{"TLS-44 self-signed", tlstest.SelfSigned("example.com"), "example.com", tlsio.ErrUntrusted},
-		{"for clients", forClients, "example.com", tlsio.ErrUsage},
-		{"expired", ca.Expired("example.com"), "example.com", tlsio.ErrExpired},
+		{"TLS-42 other name", ca.Leaf("example.com"), "example.org", certs.ErrName},
+		{"TLS-42 no names", noSAN, "example.com", certs.ErrName},
+		{"TLS-44 untrusted", other.Leaf("example.com"), "example.com", certs.ErrUntrusted},
+		{"TLS-44 self-signed", tlstest.SelfSigned("example.com"), "example.com", certs.ErrUntrusted},
+		{"for clients", forClients, "example.com", certs.ErrUsage},
+		{"expired", ca.Expired("example.com"), "example.com", certs.ErrExpired},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-				store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: []tlsio.CertSource{{Certificate: &test.cert}}, AllowExpired: true})
+				store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &test.cert}}, AllowExpired: true})
 				if err != nil {
 					t.Fatal(err)
 				}
-				o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{MaxVersion: version, Store: store}), client(t, test.host, ca, tlsio.ClientOptions{}))
+				o := tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{MaxVersion: version, Store: store}), tlstest.Client(t, test.host, ca, certs.ClientOptions{}))
 				if test.rule == nil {
 					if o.ClientErr != nil || o.ServerErr != nil || o.Client.Version != version {
 						t.Fatalf("%+v", o)
@@ -62,17 +63,17 @@ func TestClientVerifies(t *testing.T) {
 // default of TLS-40.
 func TestPlatformDoesNotTrustMadeUp(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
-	for name, roots := range map[string]tlsio.Roots{"default": {}, "named": {Platform: true}} {
+	for name, roots := range map[string]certs.Roots{"default": {}, "named": {Platform: true}} {
 		t.Run(name, func(t *testing.T) {
-			cfg := client(t, "example.com", nil, tlsio.ClientOptions{Roots: roots})
+			cfg := tlstest.Client(t, "example.com", nil, certs.ClientOptions{Roots: roots})
 			if cfg.InsecureSkipVerify || (cfg.RootCAs == nil) != (name == "default") {
 				t.Fatalf("%+v", cfg)
 			}
 			if system, err := x509.SystemCertPool(); err != nil || cfg.RootCAs != nil && !cfg.RootCAs.Equal(system) {
 				t.Errorf("not the platform's roots: %v", err)
 			}
-			o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{}, ca.Leaf("example.com")), cfg)
-			if err := tlsio.Explain(o.ClientErr, "example.com"); !errors.Is(err, tlsio.ErrUntrusted) && !errors.Is(err, tlsio.ErrNoRoots) {
+			o := tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{}, ca.Leaf("example.com")), cfg)
+			if err := tlsio.Explain(o.ClientErr, "example.com"); !errors.Is(err, certs.ErrUntrusted) && !errors.Is(err, certs.ErrNoRoots) {
 				t.Errorf("got %v", err)
 			}
 			if o.ServerErr == nil {
@@ -97,16 +98,16 @@ func TestServerNameIndication(t *testing.T) {
 		{"[2001:db8::1]", "", nil},
 		{"2001:db8::1%eth0", "", nil},
 		{"::ffff:127.0.0.1", "", nil},
-		{"127.0.0.2", "", tlsio.ErrName},
+		{"127.0.0.2", "", certs.ErrName},
 	} {
 		t.Run(test.host, func(t *testing.T) {
-			srv := server(t, tlsio.ServerOptions{}, cert)
+			srv := tlstest.Server(t, certs.ServerOptions{}, cert)
 			sni, pick := "unasked", srv.GetCertificate
 			srv.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 				sni = h.ServerName
 				return pick(h)
 			}
-			o := tlstest.Handshake(t, srv, client(t, test.host, ca, tlsio.ClientOptions{}))
+			o := tlstest.Handshake(t, srv, tlstest.Client(t, test.host, ca, certs.ClientOptions{}))
 			if sni != test.sni {
 				t.Errorf("SNI %q, want %q", sni, test.sni)
 			}
@@ -137,15 +138,15 @@ func TestMutual(t *testing.T) {
 		{name: "for servers", cert: clients.Leaf("alice"), refused: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			srv := server(t, tlsio.ServerOptions{
-				ClientCAs:          tlsio.Roots{Certificates: []*x509.Certificate{clients.Cert}},
+			srv := tlstest.Server(t, certs.ServerOptions{
+				ClientCAs:          certs.Roots{Certificates: []*x509.Certificate{clients.Cert}},
 				OptionalClientCert: test.optional,
 			}, ca.Leaf("example.com"))
-			var o tlsio.ClientOptions
+			var o certs.ClientOptions
 			if test.cert.PrivateKey != nil {
-				o.Certificates = []tlsio.CertSource{{Certificate: &test.cert}}
+				o.Certificates = []certs.CertSource{{Certificate: &test.cert}}
 			}
-			got := tlstest.Handshake(t, srv, client(t, "example.com", ca, o))
+			got := tlstest.Handshake(t, srv, tlstest.Client(t, "example.com", ca, o))
 			if test.refused {
 				if got.ServerErr == nil || got.ClientErr == nil {
 					t.Fatalf("taken: %+v", got)
@@ -172,15 +173,15 @@ func TestMutual(t *testing.T) {
 func TestMutualWrongAuthorityShown(t *testing.T) {
 	ca, clients := tlstest.NewAuthority("ca"), tlstest.NewAuthority("clients")
 	stranger := tlstest.NewAuthority("other").Client("mallory")
-	srv := server(t, tlsio.ServerOptions{
-		ClientCAs:          tlsio.Roots{Certificates: []*x509.Certificate{clients.Cert}},
+	srv := tlstest.Server(t, certs.ServerOptions{
+		ClientCAs:          certs.Roots{Certificates: []*x509.Certificate{clients.Cert}},
 		OptionalClientCert: true, // and yet what is shown must be good
 	}, ca.Leaf("example.com"))
-	cfg := client(t, "example.com", ca, tlsio.ClientOptions{})
+	cfg := tlstest.Client(t, "example.com", ca, certs.ClientOptions{})
 	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
 	o := tlstest.Handshake(t, srv, cfg)
 	err := tlsio.Explain(o.ServerErr, "")
-	tlstest.WantError(t, err, tlsio.ErrUntrusted, "mallory", `issuer "CN=other"`)
+	tlstest.WantError(t, err, certs.ErrUntrusted, "mallory", `issuer "CN=other"`)
 	if e, ok := errors.AsType[*tlsio.HandshakeError](err); !ok || e.Cert.Subject.CommonName != "mallory" {
 		t.Errorf("%v names no certificate", err)
 	}
@@ -195,48 +196,48 @@ func TestContradictions(t *testing.T) {
 	dir := t.TempDir()
 	file := tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(cert.Certificate...))
 	key := tlstest.WriteFile(t, dir, "key", tlstest.KeyPEM(cert.PrivateKey))
-	mine := []tlsio.CertSource{{Certificate: &cert}}
-	trust := tlsio.Roots{Certificates: []*x509.Certificate{ca.Cert}}
-	store, err := tlsio.NewStore(&tlsio.StoreOptions{Sources: mine, Time: tlstest.Time})
+	mine := []certs.CertSource{{Certificate: &cert}}
+	trust := certs.Roots{Certificates: []*x509.Certificate{ca.Cert}}
+	store, err := certs.NewStore(&certs.StoreOptions{Sources: mine, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := func(s tlsio.CertSource) *tlsio.ServerOptions {
-		return &tlsio.ServerOptions{Certificates: []tlsio.CertSource{s}, Time: tlstest.Time}
+	src := func(s certs.CertSource) *certs.ServerOptions {
+		return &certs.ServerOptions{Certificates: []certs.CertSource{s}, Time: tlstest.Time}
 	}
 	for name, test := range map[string]struct {
-		server *tlsio.ServerOptions
-		client *tlsio.ClientOptions
+		server *certs.ServerOptions
+		client *certs.ClientOptions
 		want   error
 	}{
-		"key without certificate":     {server: src(tlsio.CertSource{KeyFile: key}), want: tlsio.ErrOptions},
-		"certificate without key":     {server: src(tlsio.CertSource{File: file}), want: tlsio.ErrNoKey},
-		"chain without certificate":   {server: src(tlsio.CertSource{ChainFile: file}), want: tlsio.ErrOptions},
-		"empty source":                {server: src(tlsio.CertSource{}), want: tlsio.ErrOptions},
-		"file and directory":          {server: src(tlsio.CertSource{File: file, Dir: dir}), want: tlsio.ErrOptions},
-		"directory and key":           {server: src(tlsio.CertSource{Dir: dir, KeyFile: key}), want: tlsio.ErrOptions},
-		"no certificate":              {server: &tlsio.ServerOptions{}, want: tlsio.ErrNoCertificate},
-		"nil":                         {want: tlsio.ErrNoCertificate},
-		"missing file":                {server: src(tlsio.CertSource{File: dir + "/none"}), want: fs.ErrNotExist},
-		"optional without CAs":        {server: &tlsio.ServerOptions{Certificates: mine, OptionalClientCert: true, Time: tlstest.Time}, want: tlsio.ErrOptions},
-		"store and certificates":      {server: &tlsio.ServerOptions{Certificates: mine, Store: store}, want: tlsio.ErrOptions},
-		"missing CAs":                 {server: &tlsio.ServerOptions{Store: store, ClientCAs: tlsio.Roots{Files: []string{dir + "/none"}}}, want: fs.ErrNotExist},
-		"CAs that are none":           {server: &tlsio.ServerOptions{Store: store, ClientCAs: tlsio.Roots{Files: []string{}}}, want: tlsio.ErrNoRoots},
-		"empty protocol":              {server: &tlsio.ServerOptions{Store: store, NextProtos: []string{""}}, want: tlsio.ErrOptions},
-		"client: key alone":           {client: &tlsio.ClientOptions{Certificates: []tlsio.CertSource{{KeyFile: key}}}, want: tlsio.ErrOptions},
-		"client: roots, unverified":   {client: &tlsio.ClientOptions{Roots: trust, InsecureSkipVerify: true}, want: tlsio.ErrOptions},
-		"client: store, certificates": {client: &tlsio.ClientOptions{Store: store, Certificates: mine}, want: tlsio.ErrOptions},
-		"client: empty protocol":      {client: &tlsio.ClientOptions{NextProtos: []string{""}}, want: tlsio.ErrOptions},
-		"client: missing roots":       {client: &tlsio.ClientOptions{Roots: tlsio.Roots{Dirs: []string{dir + "/none"}}}, want: fs.ErrNotExist},
-		"client: platform and pool":   {client: &tlsio.ClientOptions{Roots: tlsio.Roots{Platform: true, Pool: ca.Pool()}}, want: tlsio.ErrOptions},
+		"key without certificate":     {server: src(certs.CertSource{KeyFile: key}), want: certs.ErrOptions},
+		"certificate without key":     {server: src(certs.CertSource{File: file}), want: certs.ErrNoKey},
+		"chain without certificate":   {server: src(certs.CertSource{ChainFile: file}), want: certs.ErrOptions},
+		"empty source":                {server: src(certs.CertSource{}), want: certs.ErrOptions},
+		"file and directory":          {server: src(certs.CertSource{File: file, Dir: dir}), want: certs.ErrOptions},
+		"directory and key":           {server: src(certs.CertSource{Dir: dir, KeyFile: key}), want: certs.ErrOptions},
+		"no certificate":              {server: &certs.ServerOptions{}, want: certs.ErrNoCertificate},
+		"nil":                         {want: certs.ErrNoCertificate},
+		"missing file":                {server: src(certs.CertSource{File: dir + "/none"}), want: fs.ErrNotExist},
+		"optional without CAs":        {server: &certs.ServerOptions{Certificates: mine, OptionalClientCert: true, Time: tlstest.Time}, want: certs.ErrOptions},
+		"store and certificates":      {server: &certs.ServerOptions{Certificates: mine, Store: store}, want: certs.ErrOptions},
+		"missing CAs":                 {server: &certs.ServerOptions{Store: store, ClientCAs: certs.Roots{Files: []string{dir + "/none"}}}, want: fs.ErrNotExist},
+		"CAs that are none":           {server: &certs.ServerOptions{Store: store, ClientCAs: certs.Roots{Files: []string{}}}, want: certs.ErrNoRoots},
+		"empty protocol":              {server: &certs.ServerOptions{Store: store, NextProtos: []string{""}}, want: certs.ErrOptions},
+		"client: key alone":           {client: &certs.ClientOptions{Certificates: []certs.CertSource{{KeyFile: key}}}, want: certs.ErrOptions},
+		"client: roots, unverified":   {client: &certs.ClientOptions{Roots: trust, InsecureSkipVerify: true}, want: certs.ErrOptions},
+		"client: store, certificates": {client: &certs.ClientOptions{Store: store, Certificates: mine}, want: certs.ErrOptions},
+		"client: empty protocol":      {client: &certs.ClientOptions{NextProtos: []string{""}}, want: certs.ErrOptions},
+		"client: missing roots":       {client: &certs.ClientOptions{Roots: certs.Roots{Dirs: []string{dir + "/none"}}}, want: fs.ErrNotExist},
+		"client: platform and pool":   {client: &certs.ClientOptions{Roots: certs.Roots{Platform: true, Pool: ca.Pool()}}, want: certs.ErrOptions},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var cfg *tls.Config
 			var err error
 			if test.client != nil {
-				cfg, err = tlsio.ClientConfig("example.com", test.client)
+				cfg, err = certs.ClientConfig("example.com", test.client)
 			} else {
-				cfg, err = tlsio.ServerConfig(test.server)
+				cfg, err = certs.ServerConfig(test.server)
 			}
 			if cfg != nil {
 				t.Error("there is a configuration all the same")
@@ -271,16 +272,16 @@ func TestVersions(t *testing.T) {
 		{low: 0x300, insecure: true, bad: true},
 		{low: 0x305, bad: true},
 	} {
-		srv, err := tlsio.ServerConfig(&tlsio.ServerOptions{
-			Certificates: []tlsio.CertSource{{Certificate: &cert}}, Time: tlstest.Time,
+		srv, err := certs.ServerConfig(&certs.ServerOptions{
+			Certificates: []certs.CertSource{{Certificate: &cert}}, Time: tlstest.Time,
 			MinVersion: test.low, MaxVersion: test.high, InsecureOldVersions: test.insecure,
 		})
-		cli, cliErr := tlsio.ClientConfig("example.com", &tlsio.ClientOptions{
+		cli, cliErr := certs.ClientConfig("example.com", &certs.ClientOptions{
 			MinVersion: test.low, MaxVersion: test.high, InsecureOldVersions: test.insecure,
 		})
 		if test.bad {
-			tlstest.WantError(t, err, tlsio.ErrOptions)
-			tlstest.WantError(t, cliErr, tlsio.ErrOptions)
+			tlstest.WantError(t, err, certs.ErrOptions)
+			tlstest.WantError(t, cliErr, certs.ErrOptions)
 			continue
 		}
 		if err != nil || cliErr != nil {
@@ -297,8 +298,8 @@ func TestVersions(t *testing.T) {
 // TestOldPeerRefused is TLS-48 on the wire: by default nobody gets below TLS 1.2.
 func TestOldPeerRefused(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
-	cli := client(t, "example.com", ca, tlsio.ClientOptions{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, InsecureOldVersions: true})
-	o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{}, ca.Leaf("example.com")), cli)
+	cli := tlstest.Client(t, "example.com", ca, certs.ClientOptions{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11, InsecureOldVersions: true})
+	o := tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{}, ca.Leaf("example.com")), cli)
 	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "protocol version", "MinVersion")
 }
 
@@ -317,8 +318,8 @@ func TestALPN(t *testing.T) {
 		{"no overlap", []string{"a"}, []string{"b"}, "", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := tlstest.Handshake(t, server(t, tlsio.ServerOptions{NextProtos: test.server}, ca.Leaf("example.com")),
-				client(t, "example.com", ca, tlsio.ClientOptions{NextProtos: test.client}))
+			o := tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{NextProtos: test.server}, ca.Leaf("example.com")),
+				tlstest.Client(t, "example.com", ca, certs.ClientOptions{NextProtos: test.client}))
 			if test.refused {
 				if o.ServerErr == nil {
 					t.Error("the server took it")
@@ -336,29 +337,29 @@ func TestALPN(t *testing.T) {
 // TestOptOut says the one word with which verification is off, and that nothing else
 // turns it off.
 func TestOptOut(t *testing.T) {
-	srv := server(t, tlsio.ServerOptions{}, tlstest.SelfSigned("example.com"))
-	if o := tlstest.Handshake(t, srv, client(t, "", nil, tlsio.ClientOptions{InsecureSkipVerify: true})); o.ClientErr != nil {
+	srv := tlstest.Server(t, certs.ServerOptions{}, tlstest.SelfSigned("example.com"))
+	if o := tlstest.Handshake(t, srv, tlstest.Client(t, "", nil, certs.ClientOptions{InsecureSkipVerify: true})); o.ClientErr != nil {
 		t.Error(o.ClientErr)
 	}
-	if o := tlstest.Handshake(t, srv, client(t, "example.org", nil, tlsio.ClientOptions{InsecureSkipVerify: true})); o.ClientErr != nil {
+	if o := tlstest.Handshake(t, srv, tlstest.Client(t, "example.org", nil, certs.ClientOptions{InsecureSkipVerify: true})); o.ClientErr != nil {
 		t.Error(o.ClientErr)
 	}
-	_, err := tlsio.ClientConfig("", nil) // TLS-40: a name is not optional
-	tlstest.WantError(t, err, tlsio.ErrName)
+	_, err := certs.ClientConfig("", nil) // TLS-40: a name is not optional
+	tlstest.WantError(t, err, certs.ErrName)
 }
 
 // TestByHand is that a result may be changed, and that options are not kept.
 func TestByHand(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	protos := []string{"a"}
-	srv := server(t, tlsio.ServerOptions{NextProtos: protos}, ca.Leaf("example.com"))
+	srv := tlstest.Server(t, certs.ServerOptions{NextProtos: protos}, ca.Leaf("example.com"))
 	protos[0] = "b"
 	if !slices.Equal(srv.NextProtos, []string{"a"}) {
 		t.Error("the configuration follows the caller's slice")
 	}
 	srv.CurvePreferences = []tls.CurveID{tls.CurveP384}
 	srv.SessionTicketsDisabled = true // TLS-49: crypto/tls's tickets go off by hand
-	cli := client(t, "example.com", ca, tlsio.ClientOptions{})
+	cli := tlstest.Client(t, "example.com", ca, certs.ClientOptions{})
 	o := tlstest.Handshake(t, srv, cli)
 	if o.ClientErr != nil || o.Client.CurveID != tls.CurveP384 {
 		t.Errorf("curve %v, %v", o.Client.CurveID, o.ClientErr)

@@ -1,4 +1,4 @@
-package tlsio
+package certs
 
 import (
 	"crypto/sha256"
@@ -62,7 +62,7 @@ type Findings struct {
 // negative: it is used at once. A store has one watcher in its life: a second panics.
 func Watch(s *Store, settle time.Duration) *Watcher {
 	if s.watched.Swap(true) {
-		panic("tlsio: a second watcher of a Store")
+		panic("certs: a second watcher of a Store")
 	}
 	return &Watcher{store: s, settle: settle}
 }

@@ -1,4 +1,4 @@
-package tlsio
+package certs
 
 import (
 	"crypto/tls"
@@ -22,7 +22,7 @@ type StoreOptions struct {
 }
 
 // Store holds certificates and their keys, and picks one for each handshake. A
-// [Reloader] replaces those whose files change. Its methods may be called from any
+// [Watcher] replaces those whose files change. Its methods may be called from any
 // goroutine.
 type Store struct {
 	sources []CertSource

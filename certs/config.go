@@ -1,4 +1,4 @@
-package tlsio
+package certs
 
 import (
 	"crypto/tls"
@@ -18,7 +18,8 @@ type ServerOptions struct {
 	// its names; the first also to those that ask for none of them. They are read
 	// once. Expired ones are refused; a Store can be told otherwise.
 	Certificates []CertSource
-	// Store takes the place of Certificates, for a [Reloader].
+	// Store takes the place of Certificates, for a [Watcher], which replaces
+	// those whose files change.
 	Store *Store
 	// ClientCAs makes TLS mutual: clients must show a certificate that one of these
 	// authorities issued (TLS-46). The zero value asks clients for none. They are read
@@ -91,7 +92,8 @@ type ClientOptions struct {
 	// Certificates are what the client shows to a server that asks: the first that the
 	// server takes. They are read once.
 	Certificates []CertSource
-	// Store takes the place of Certificates, for a [Reloader].
+	// Store takes the place of Certificates, for a [Watcher], which replaces
+	// those whose files change.
 	Store *Store
 	// NextProtos are the protocols offered by ALPN; the server chooses (TLS-50).
 	NextProtos []string

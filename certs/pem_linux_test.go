@@ -1,4 +1,4 @@
-package tlsio_test
+package certs_test
 
 import (
 	"io/fs"
@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestPermission: a file that this user may not read is told with what to do. The
@@ -35,7 +35,7 @@ func TestPermission(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		_, err := load(tlsio.CertSource{File: path})
+		_, err := tlstest.Load(certs.CertSource{File: path})
 		done <- err
 	}()
 	tlstest.WantError(t, <-done, fs.ErrPermission, path, "let the user of this process read it")

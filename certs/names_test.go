@@ -1,11 +1,11 @@
-package tlsio_test
+package certs_test
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TestServerName is TLS-41: the form of a host that is asked for. The labels in xn--
@@ -52,9 +52,9 @@ func TestServerName(t *testing.T) {
 		strings.Repeat("ü", 60) + ".b":  "",
 		strings.Repeat("a.", 130) + "b": "",
 	} {
-		got, err := tlsio.ServerName(host)
+		got, err := certs.ServerName(host)
 		if want == "" {
-			tlstest.WantError(t, err, tlsio.ErrName)
+			tlstest.WantError(t, err, certs.ErrName)
 		} else if err != nil {
 			t.Errorf("%q: %v", host, err)
 		}

@@ -1,4 +1,4 @@
-package tlsio
+package certs
 
 import (
 	"crypto/sha256"
@@ -11,8 +11,7 @@ import (
 
 // What may be wrong with a file of certificates or keys, to be asked for with
 // errors.Is. A file that is missing or may not be read is fs.ErrNotExist or
-// fs.ErrPermission. ErrExpired and ErrUntrusted are rules of a handshake too: see
-// [Explain].
+// fs.ErrPermission.
 var (
 	// ErrFile: not a regular file, or larger than any certificate file is.
 	ErrFile = errors.New("not a file of certificates")
@@ -88,8 +87,9 @@ func (e *FileError) Error() string {
 // Unwrap is Err.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Which rule for certificates a peer's breaks, to be asked for with errors.Is of what
-// [Explain] returns. ErrName, ErrExpired and ErrNoRoots are such rules too.
+// Rules that a peer's certificate may break in a handshake, to be asked for with
+// errors.Is of what tlsio.Explain returns. ErrName, ErrExpired and ErrNoRoots are such
+// rules too.
 var (
 	// ErrUntrusted: no chain leads from the certificate to a trust root.
 	ErrUntrusted = errors.New("the certificate is not trusted")

@@ -1,0 +1,29 @@
+package certs_test
+
+import (
+	"crypto/x509"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/certs"
+	"github.com/whorl-go/whorl/internal/tlstest"
+)
+
+// TestDescribe is TLS-53 as far as it is for reading: subject, issuer, serial number and
+// digest; and nothing in a name can break the line.
+func TestDescribe(t *testing.T) {
+	ca := tlstest.NewAuthority("ca")
+	evil := ca.Issue(func(c *x509.Certificate) {
+		c.SerialNumber.SetInt64(0xabc)
+		c.Subject.CommonName = "x\nlevel=ERROR \x1b[31m"
+	}, "example.com")
+	got := certs.Describe(evil.Leaf)
+	for _, want := range []string{"CN=x", `issuer "CN=ca"`, "serial abc,", "sha256 "} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+	if strings.ContainsAny(got, "\n\x1b") {
+		t.Errorf("%q has control characters", got)
+	}
+}
