@@ -17,7 +17,7 @@ type ServerOptions struct {
 	// Certificates are what the server may show, each to clients that ask for one of
 	// its names; the first also to those that ask for none of them. They are read
 	// once. Expired ones are refused; a Store can be told otherwise.
-	Certificates []CertSource
+	Certificates []Source
 	// Store takes the place of Certificates, for a [Watcher], which replaces
 	// those whose files change.
 	Store *Store
@@ -44,7 +44,7 @@ type ServerOptions struct {
 
 // ServerConfig makes a configuration for servers. It reads files, so it may block,
 // and belongs before Run. What cannot be used fails here and not in a handshake
-// (TLS-2): a [*FileError], ErrOptions or ErrNoRoots.
+// (TLS-2): an [*Error], ErrOptions or ErrNoRoots.
 //
 // The result is the caller's, to be changed by hand before it is used. Only what
 // the options say is set; the rest is crypto/tls's own choice.
@@ -91,7 +91,7 @@ type ClientOptions struct {
 	Roots Roots
 	// Certificates are what the client shows to a server that asks: the first that the
 	// server takes. They are read once.
-	Certificates []CertSource
+	Certificates []Source
 	// Store takes the place of Certificates, for a [Watcher], which replaces
 	// those whose files change.
 	Store *Store
@@ -159,14 +159,14 @@ func ClientConfig(host string, o *ClientOptions) (*tls.Config, error) {
 }
 
 // storeOf is the store that options speak of, or nil.
-func storeOf(s *Store, sources []CertSource, now func() time.Time) (*Store, error) {
+func storeOf(s *Store, sources []Source, now func() time.Time) (*Store, error) {
 	switch {
 	case s != nil && len(sources) > 0:
 		return nil, fmt.Errorf("%w: Store and Certificates: put the certificates into the store", ErrOptions)
 	case s != nil || len(sources) == 0:
 		return s, nil
 	}
-	return NewStore(&StoreOptions{Sources: sources, Time: now})
+	return Load(&StoreOptions{Sources: sources, Time: now})
 }
 
 // versions completes and checks the bounds of the version (TLS-48). The minimum is

@@ -39,7 +39,7 @@ func TestClientVerifies(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-				store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &test.cert}}, AllowExpired: true})
+				store, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{{Certificate: &test.cert}}, AllowExpired: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,7 +144,7 @@ func TestMutual(t *testing.T) {
 			}, ca.Leaf("example.com"))
 			var o certs.ClientOptions
 			if test.cert.PrivateKey != nil {
-				o.Certificates = []certs.CertSource{{Certificate: &test.cert}}
+				o.Certificates = []certs.Source{{Certificate: &test.cert}}
 			}
 			got := tlstest.Handshake(t, srv, tlstest.Client(t, "example.com", ca, o))
 			if test.refused {
@@ -196,35 +196,35 @@ func TestContradictions(t *testing.T) {
 	dir := t.TempDir()
 	file := tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(cert.Certificate...))
 	key := tlstest.WriteFile(t, dir, "key", tlstest.KeyPEM(cert.PrivateKey))
-	mine := []certs.CertSource{{Certificate: &cert}}
+	mine := []certs.Source{{Certificate: &cert}}
 	trust := certs.Roots{Certificates: []*x509.Certificate{ca.Cert}}
-	store, err := certs.NewStore(&certs.StoreOptions{Sources: mine, Time: tlstest.Time})
+	store, err := certs.Load(&certs.StoreOptions{Sources: mine, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := func(s certs.CertSource) *certs.ServerOptions {
-		return &certs.ServerOptions{Certificates: []certs.CertSource{s}, Time: tlstest.Time}
+	src := func(s certs.Source) *certs.ServerOptions {
+		return &certs.ServerOptions{Certificates: []certs.Source{s}, Time: tlstest.Time}
 	}
 	for name, test := range map[string]struct {
 		server *certs.ServerOptions
 		client *certs.ClientOptions
 		want   error
 	}{
-		"key without certificate":     {server: src(certs.CertSource{KeyFile: key}), want: certs.ErrOptions},
-		"certificate without key":     {server: src(certs.CertSource{File: file}), want: certs.ErrNoKey},
-		"chain without certificate":   {server: src(certs.CertSource{ChainFile: file}), want: certs.ErrOptions},
-		"empty source":                {server: src(certs.CertSource{}), want: certs.ErrOptions},
-		"file and directory":          {server: src(certs.CertSource{File: file, Dir: dir}), want: certs.ErrOptions},
-		"directory and key":           {server: src(certs.CertSource{Dir: dir, KeyFile: key}), want: certs.ErrOptions},
+		"key without certificate":     {server: src(certs.Source{KeyFile: key}), want: certs.ErrOptions},
+		"certificate without key":     {server: src(certs.Source{File: file}), want: certs.ErrNoKey},
+		"chain without certificate":   {server: src(certs.Source{ChainFile: file}), want: certs.ErrOptions},
+		"empty source":                {server: src(certs.Source{}), want: certs.ErrOptions},
+		"file and directory":          {server: src(certs.Source{File: file, Dir: dir}), want: certs.ErrOptions},
+		"directory and key":           {server: src(certs.Source{Dir: dir, KeyFile: key}), want: certs.ErrOptions},
 		"no certificate":              {server: &certs.ServerOptions{}, want: certs.ErrNoCertificate},
 		"nil":                         {want: certs.ErrNoCertificate},
-		"missing file":                {server: src(certs.CertSource{File: dir + "/none"}), want: fs.ErrNotExist},
+		"missing file":                {server: src(certs.Source{File: dir + "/none"}), want: fs.ErrNotExist},
 		"optional without CAs":        {server: &certs.ServerOptions{Certificates: mine, OptionalClientCert: true, Time: tlstest.Time}, want: certs.ErrOptions},
 		"store and certificates":      {server: &certs.ServerOptions{Certificates: mine, Store: store}, want: certs.ErrOptions},
 		"missing CAs":                 {server: &certs.ServerOptions{Store: store, ClientCAs: certs.Roots{Files: []string{dir + "/none"}}}, want: fs.ErrNotExist},
 		"CAs that are none":           {server: &certs.ServerOptions{Store: store, ClientCAs: certs.Roots{Files: []string{}}}, want: certs.ErrNoRoots},
 		"empty protocol":              {server: &certs.ServerOptions{Store: store, NextProtos: []string{""}}, want: certs.ErrOptions},
-		"client: key alone":           {client: &certs.ClientOptions{Certificates: []certs.CertSource{{KeyFile: key}}}, want: certs.ErrOptions},
+		"client: key alone":           {client: &certs.ClientOptions{Certificates: []certs.Source{{KeyFile: key}}}, want: certs.ErrOptions},
 		"client: roots, unverified":   {client: &certs.ClientOptions{Roots: trust, InsecureSkipVerify: true}, want: certs.ErrOptions},
 		"client: store, certificates": {client: &certs.ClientOptions{Store: store, Certificates: mine}, want: certs.ErrOptions},
 		"client: empty protocol":      {client: &certs.ClientOptions{NextProtos: []string{""}}, want: certs.ErrOptions},
@@ -273,7 +273,7 @@ func TestVersions(t *testing.T) {
 		{low: 0x305, bad: true},
 	} {
 		srv, err := certs.ServerConfig(&certs.ServerOptions{
-			Certificates: []certs.CertSource{{Certificate: &cert}}, Time: tlstest.Time,
+			Certificates: []certs.Source{{Certificate: &cert}}, Time: tlstest.Time,
 			MinVersion: test.low, MaxVersion: test.high, InsecureOldVersions: test.insecure,
 		})
 		cli, cliErr := certs.ClientConfig("example.com", &certs.ClientOptions{

@@ -40,9 +40,9 @@ var (
 	ErrExpired = errors.New("the certificate has expired or is not yet valid")
 )
 
-// FileError says which file of certificates or keys cannot be used, why, and what
+// Error says which file of certificates or keys cannot be used, why, and what
 // to do.
-type FileError struct {
+type Error struct {
 	// Path is the file or directory; empty for what was given in memory.
 	Path string
 	// Block is the number of the PEM block, from 1; 0 for the file as a whole.
@@ -59,7 +59,7 @@ type FileError struct {
 
 // Error is one line, such as "server.pem, block 2: the private key is encrypted:
 // decrypt it with ...".
-func (e *FileError) Error() string {
+func (e *Error) Error() string {
 	var b strings.Builder
 	if b.WriteString(e.Path); e.Path == "" {
 		b.WriteString("certificate in memory")
@@ -85,7 +85,7 @@ func (e *FileError) Error() string {
 }
 
 // Unwrap is Err.
-func (e *FileError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Rules that a peer's certificate may break in a handshake, to be asked for with
 // errors.Is of what tlsio.Explain returns. ErrName, ErrExpired and ErrNoRoots are such

@@ -12,7 +12,7 @@ import (
 // certificate to show.
 func ExampleServerConfig_mutual() {
 	server, err := certs.ServerConfig(&certs.ServerOptions{
-		Certificates: []certs.CertSource{{File: "server.pem"}},
+		Certificates: []certs.Source{{File: "server.pem"}},
 		ClientCAs:    certs.Roots{Files: []string{"clients-ca.pem"}},
 	})
 	if err != nil {
@@ -20,7 +20,7 @@ func ExampleServerConfig_mutual() {
 	}
 	client, err := certs.ClientConfig("internal.example", &certs.ClientOptions{
 		Roots:        certs.Roots{Files: []string{"ca.pem"}},
-		Certificates: []certs.CertSource{{File: "client.pem", KeyFile: "client.key"}},
+		Certificates: []certs.Source{{File: "client.pem", KeyFile: "client.key"}},
 	})
 	if err != nil {
 		fmt.Println(errors.Is(err, fs.ErrNotExist))

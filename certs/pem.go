@@ -24,23 +24,23 @@ func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, &FileError{Path: path, Err: err, Remedy: remedyFor(err)}
+		return nil, &Error{Path: path, Err: err, Remedy: remedyFor(err)}
 	case info.IsDir():
-		return nil, &FileError{Path: path, Err: ErrFile, Detail: "it is a directory", Remedy: "name a file in it, or give it as a directory"}
+		return nil, &Error{Path: path, Err: ErrFile, Detail: "it is a directory", Remedy: "name a file in it, or give it as a directory"}
 	case !info.Mode().IsRegular():
-		return nil, &FileError{Path: path, Err: ErrFile, Detail: "it is a " + info.Mode().Type().String(), Remedy: "name a regular file"}
+		return nil, &Error{Path: path, Err: ErrFile, Detail: "it is a " + info.Mode().Type().String(), Remedy: "name a regular file"}
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &FileError{Path: path, Err: err, Remedy: remedyFor(err)}
+		return nil, &Error{Path: path, Err: err, Remedy: remedyFor(err)}
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:
-		return nil, &FileError{Path: path, Err: err}
+		return nil, &Error{Path: path, Err: err}
 	case len(data) > maxFile:
-		return nil, &FileError{Path: path, Err: ErrFile, Detail: fmt.Sprintf("it has more than %d bytes", maxFile), Remedy: "name the certificate's file"}
+		return nil, &Error{Path: path, Err: ErrFile, Detail: fmt.Sprintf("it has more than %d bytes", maxFile), Remedy: "name the certificate's file"}
 	}
 	return data, nil
 }
@@ -64,7 +64,7 @@ type pemBlock struct {
 
 // fail is an error about b.
 func (b *pemBlock) fail(err error, detail, remedy string) error {
-	return &FileError{Path: b.path, Block: b.n, Err: err, Detail: detail, Remedy: remedy}
+	return &Error{Path: b.path, Block: b.n, Err: err, Detail: detail, Remedy: remedy}
 }
 
 const pemBegin = "-----BEGIN "
@@ -74,7 +74,7 @@ const pemBegin = "-----BEGIN "
 func blocks(path string, data []byte) (found []*pemBlock, err error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, &FileError{Path: path, Err: ErrEmpty, Remedy: "write the certificate into it"}
+		return nil, &Error{Path: path, Err: ErrEmpty, Remedy: "write the certificate into it"}
 	}
 	at := nextBegin(data, 0)
 	if at < 0 {
@@ -111,7 +111,7 @@ func nextBegin(data []byte, from int) int {
 }
 
 func notPEM(path string, data []byte) error {
-	e := &FileError{Path: path, Err: ErrNotPEM, Detail: "there is no line with BEGIN", Remedy: "name a PEM file"}
+	e := &Error{Path: path, Err: ErrNotPEM, Detail: "there is no line with BEGIN", Remedy: "name a PEM file"}
 	if data[0] != 0x30 { // neither a certificate nor a key in DER
 		return e
 	}

@@ -35,7 +35,7 @@ func TestPermission(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		_, err := tlstest.Load(certs.CertSource{File: path})
+		_, err := tlstest.Load(certs.Source{File: path})
 		done <- err
 	}()
 	tlstest.WantError(t, <-done, fs.ErrPermission, path, "let the user of this process read it")

@@ -86,9 +86,9 @@ func TestDefectiveFiles(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := tlstest.WriteFile(t, t.TempDir(), "server.pem", test.data)
-			_, err := tlstest.Load(certs.CertSource{File: path})
+			_, err := tlstest.Load(certs.Source{File: path})
 			tlstest.WantError(t, err, test.want, path, test.says, test.remedy)
-			e, ok := errors.AsType[*certs.FileError](err)
+			e, ok := errors.AsType[*certs.Error](err)
 			if !ok || e.Path != path || e.Block != test.block || e.Remedy == "" {
 				t.Errorf("%#v, want block %d", e, test.block)
 			}
@@ -99,15 +99,15 @@ func TestDefectiveFiles(t *testing.T) {
 // TestUnreadable: what is no file, is missing or a pipe is told and never waited for.
 func TestUnreadable(t *testing.T) {
 	dir := t.TempDir()
-	_, err := tlstest.Load(certs.CertSource{File: filepath.Join(dir, "none.pem")})
+	_, err := tlstest.Load(certs.Source{File: filepath.Join(dir, "none.pem")})
 	tlstest.WantError(t, err, fs.ErrNotExist, "none.pem", "check the path")
-	_, err = tlstest.Load(certs.CertSource{File: dir})
+	_, err = tlstest.Load(certs.Source{File: dir})
 	tlstest.WantError(t, err, certs.ErrFile, "directory")
-	_, err = tlstest.Load(certs.CertSource{File: os.DevNull})
+	_, err = tlstest.Load(certs.Source{File: os.DevNull})
 	tlstest.WantError(t, err, certs.ErrFile, "regular file")
-	_, err = tlstest.Load(certs.CertSource{Dir: filepath.Join(dir, "none")})
+	_, err = tlstest.Load(certs.Source{Dir: filepath.Join(dir, "none")})
 	tlstest.WantError(t, err, fs.ErrNotExist, "none")
-	_, err = tlstest.Load(certs.CertSource{Dir: dir})
+	_, err = tlstest.Load(certs.Source{Dir: dir})
 	tlstest.WantError(t, err, certs.ErrNoCertificate, dir, ".pem")
 }
 
@@ -153,7 +153,7 @@ func TestGoodFiles(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
-			src := certs.CertSource{File: tlstest.WriteFile(t, dir, "server.pem", test.file...)}
+			src := certs.Source{File: tlstest.WriteFile(t, dir, "server.pem", test.file...)}
 			if test.key != nil {
 				src.KeyFile = tlstest.WriteFile(t, dir, "server.key", test.key...)
 			}
@@ -188,19 +188,19 @@ func TestDefectsApart(t *testing.T) {
 	wrong := tlstest.WriteFile(t, dir, "wrong.pem", tlstest.KeyPEM(other.PrivateKey))
 	unrelated := tlstest.WriteFile(t, dir, "chain.pem", tlstest.CertPEM(other.Certificate...))
 	for name, test := range map[string]struct {
-		src  certs.CertSource
+		src  certs.Source
 		want error
 		path string
 	}{
-		"wrong key":       {certs.CertSource{File: cert, KeyFile: wrong}, certs.ErrKeyMismatch, wrong},
-		"no key in file":  {certs.CertSource{File: cert, KeyFile: cert}, certs.ErrNoKey, cert},
-		"swapped":         {certs.CertSource{File: key, KeyFile: cert}, certs.ErrNoCertificate, key},
-		"unrelated chain": {certs.CertSource{File: cert, KeyFile: key, ChainFile: unrelated}, certs.ErrChainOrder, unrelated},
-		"chain of keys":   {certs.CertSource{File: cert, KeyFile: key, ChainFile: key}, certs.ErrNoCertificate, key},
+		"wrong key":       {certs.Source{File: cert, KeyFile: wrong}, certs.ErrKeyMismatch, wrong},
+		"no key in file":  {certs.Source{File: cert, KeyFile: cert}, certs.ErrNoKey, cert},
+		"swapped":         {certs.Source{File: key, KeyFile: cert}, certs.ErrNoCertificate, key},
+		"unrelated chain": {certs.Source{File: cert, KeyFile: key, ChainFile: unrelated}, certs.ErrChainOrder, unrelated},
+		"chain of keys":   {certs.Source{File: cert, KeyFile: key, ChainFile: key}, certs.ErrNoCertificate, key},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := tlstest.Load(test.src)
-			e, ok := errors.AsType[*certs.FileError](err)
+			e, ok := errors.AsType[*certs.Error](err)
 			if !errors.Is(err, test.want) || !ok || e.Path != test.path {
 				t.Errorf("got %v, want %v of %s", err, test.want, test.path)
 			}
@@ -229,13 +229,13 @@ func TestMemoryDefects(t *testing.T) {
 		{chain, certs.ErrChainOrder},
 		{expired, certs.ErrExpired},
 	} {
-		_, err := tlstest.Load(certs.CertSource{Certificate: &test.cert})
+		_, err := tlstest.Load(certs.Source{Certificate: &test.cert})
 		tlstest.WantError(t, err, test.want, "certificate in memory")
 	}
-	if _, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &expired}}, Time: tlstest.Time, AllowExpired: true}); err != nil {
+	if _, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{{Certificate: &expired}}, Time: tlstest.Time, AllowExpired: true}); err != nil {
 		t.Error("AllowExpired:", err)
 	}
-	_, err := certs.NewStore(&certs.StoreOptions{})
+	_, err := certs.Load(&certs.StoreOptions{})
 	tlstest.WantError(t, err, certs.ErrNoCertificate)
 }
 
@@ -243,15 +243,15 @@ func TestMemoryDefects(t *testing.T) {
 func TestSystemClock(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	old := ca.Issue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(0, 1, 0) }, "example.com")
-	_, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &old}}})
+	_, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{{Certificate: &old}}})
 	tlstest.WantError(t, err, certs.ErrExpired)
 	long := ca.Issue(func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(200, 0, 0) }, "example.com")
-	if _, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &long}}}); err != nil {
+	if _, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{{Certificate: &long}}}); err != nil {
 		t.Error(err)
 	}
 }
 
-// FuzzFile: whatever a file holds, the error is a FileError of one line, and nothing
+// FuzzFile: whatever a file holds, the error is an Error of one line, and nothing
 // panics.
 func FuzzFile(f *testing.F) {
 	leaf := tlstest.NewAuthority("ca").Intermediate("mid").Leaf("example.com")
@@ -261,12 +261,12 @@ func FuzzFile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := tlstest.WriteFile(t, t.TempDir(), "x.pem", data)
-		_, err := tlstest.Load(certs.CertSource{File: path})
-		if e, ok := errors.AsType[*certs.FileError](err); err != nil && (!ok || e.Remedy == "" || bytes.ContainsAny([]byte(err.Error()), "\r\n")) {
+		_, err := tlstest.Load(certs.Source{File: path})
+		if e, ok := errors.AsType[*certs.Error](err); err != nil && (!ok || e.Remedy == "" || bytes.ContainsAny([]byte(err.Error()), "\r\n")) {
 			t.Errorf("%q", err)
 		}
 		r := certs.Roots{Files: []string{path}}
-		if _, err := r.Load(nil); err != nil && !errors.As(err, new(*certs.FileError)) {
+		if _, err := r.Load(nil); err != nil && !errors.As(err, new(*certs.Error)) {
 			t.Errorf("%q", err)
 		}
 	})

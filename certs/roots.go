@@ -34,7 +34,7 @@ func (r *Roots) IsZero() bool {
 }
 
 // Load reads what r names into a new pool: so it may block, and belongs before Run.
-// log hears of files skipped; it may be nil. Errors are [*FileError]; ErrNoRoots if
+// log hears of files skipped; it may be nil. Errors are [*Error]; ErrNoRoots if
 // nothing was found, so that nobody trusts the platform, or nobody, by mistake; and
 // ErrOptions if r contradicts itself (TLS-47).
 func (r *Roots) Load(log *slog.Logger) (*x509.CertPool, error) {
@@ -105,7 +105,7 @@ func readRoots(path string) (found []*x509.Certificate, err error) {
 		found = append(found, c)
 	}
 	if len(found) == 0 {
-		return nil, &FileError{Path: path, Err: ErrNoCertificate, Remedy: "name a file with the certificates of the authorities"}
+		return nil, &Error{Path: path, Err: ErrNoCertificate, Remedy: "name a file with the certificates of the authorities"}
 	}
 	return found, nil
 }
@@ -129,7 +129,7 @@ func readRootDir(dir string, log *slog.Logger) (found []*x509.Certificate, err e
 		found = append(found, certs...)
 	}
 	if len(found) == 0 {
-		return nil, &FileError{Path: dir, Err: none,
+		return nil, &Error{Path: dir, Err: none,
 			Detail: fmt.Sprintf("%d of its files end in .pem, and none could be used", len(paths)),
 			Remedy: "put the authorities' certificates into it, as .pem"}
 	}

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// CertSource says where a certificate and its private key are. Exactly one of File,
+// Source says where a certificate and its private key are. Exactly one of File,
 // Dir and Certificate is set.
-type CertSource struct {
+type Source struct {
 	// File is a PEM file: the certificate, then those that issued each other up to
 	// the root, which may be left out; and the private key, anywhere, unless KeyFile
 	// is set.
@@ -34,7 +34,7 @@ type CertSource struct {
 }
 
 // check finds fields that contradict each other (TLS-47).
-func (s *CertSource) check() error {
+func (s *Source) check() error {
 	n := 0
 	for _, set := range []bool{s.File != "", s.Dir != "", s.Certificate != nil} {
 		if set {
@@ -43,13 +43,13 @@ func (s *CertSource) check() error {
 	}
 	switch {
 	case n == 0 && s.KeyFile != "":
-		return fmt.Errorf("%w: key file %s without a certificate: set CertSource.File", ErrOptions, s.KeyFile)
+		return fmt.Errorf("%w: key file %s without a certificate: set Source.File", ErrOptions, s.KeyFile)
 	case n == 0 && s.ChainFile != "":
-		return fmt.Errorf("%w: chain file %s without a certificate: set CertSource.File", ErrOptions, s.ChainFile)
+		return fmt.Errorf("%w: chain file %s without a certificate: set Source.File", ErrOptions, s.ChainFile)
 	case n != 1:
-		return fmt.Errorf("%w: set one of File, Dir and Certificate of a CertSource, not %d", ErrOptions, n)
+		return fmt.Errorf("%w: set one of File, Dir and Certificate of a Source, not %d", ErrOptions, n)
 	case s.File == "" && (s.KeyFile != "" || s.ChainFile != ""):
-		return fmt.Errorf("%w: KeyFile and ChainFile of a CertSource go with File only", ErrOptions)
+		return fmt.Errorf("%w: KeyFile and ChainFile of a Source go with File only", ErrOptions)
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ type unit struct {
 }
 
 // units is what there is to load of s now: something, or an error.
-func (s *CertSource) units(source int) ([]unit, error) {
+func (s *Source) units(source int) ([]unit, error) {
 	if s.Dir == "" {
 		return []unit{{file: s.File, key: s.KeyFile, chain: s.ChainFile, ready: s.Certificate, source: source}}, nil
 	}
@@ -71,7 +71,7 @@ func (s *CertSource) units(source int) ([]unit, error) {
 		return nil, err
 	}
 	if len(paths) == 0 {
-		return nil, &FileError{Path: s.Dir, Err: ErrNoCertificate, Detail: "no file here ends in .pem", Remedy: "put files into it that hold a certificate, its chain and its key each"}
+		return nil, &Error{Path: s.Dir, Err: ErrNoCertificate, Detail: "no file here ends in .pem", Remedy: "put files into it that hold a certificate, its chain and its key each"}
 	}
 	found := make([]unit, len(paths))
 	for i, path := range paths {
@@ -84,7 +84,7 @@ func (s *CertSource) units(source int) ([]unit, error) {
 func pemFiles(dir string) (paths []string, err error) {
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
-		return nil, &FileError{Path: dir, Err: err, Remedy: remedyFor(err)}
+		return nil, &Error{Path: dir, Err: err, Remedy: remedyFor(err)}
 	}
 	for _, e := range entries {
 		if name := e.Name(); !e.IsDir() && strings.HasSuffix(name, ".pem") && !strings.HasPrefix(name, ".") {
@@ -136,7 +136,7 @@ func (l *loader) parse(u *unit, f files) (*tls.Certificate, error) {
 		}
 	}
 	if len(certs) == 0 {
-		return nil, &FileError{Path: u.file, Err: ErrNoCertificate, Remedy: "put the certificate first in the file, and name the key's file apart if it has one"}
+		return nil, &Error{Path: u.file, Err: ErrNoCertificate, Remedy: "put the certificate first in the file, and name the key's file apart if it has one"}
 	}
 	if u.chain != "" {
 		more, _, err := contents(u.chain, f.chain)
@@ -144,13 +144,13 @@ func (l *loader) parse(u *unit, f files) (*tls.Certificate, error) {
 			return nil, err
 		}
 		if len(more) == 0 {
-			return nil, &FileError{Path: u.chain, Err: ErrNoCertificate, Remedy: "put the certificates of the authorities into it"}
+			return nil, &Error{Path: u.chain, Err: ErrNoCertificate, Remedy: "put the certificates of the authorities into it"}
 		}
 		certs = append(certs, more...)
 	}
 	switch len(keys) {
 	case 0:
-		return nil, &FileError{Path: keyPath, Err: ErrNoKey, Remedy: "append the private key, or name its file apart"}
+		return nil, &Error{Path: keyPath, Err: ErrNoKey, Remedy: "append the private key, or name its file apart"}
 	case 1:
 	default:
 		return nil, keys[1].fail(ErrSeveralKeys, "", "leave the certificate's own key only")
@@ -179,7 +179,7 @@ func (l *loader) assemble(certs []*pemBlock, keyBlock *pemBlock, key crypto.Sign
 	if !matches(parsed[0], key) {
 		if i := slices.IndexFunc(parsed, func(c *x509.Certificate) bool { return matches(c, key) }); i > 0 {
 			path, n := place(i)
-			return nil, &FileError{Path: path, Block: n, Cert: parsed[i], Err: ErrChainOrder,
+			return nil, &Error{Path: path, Block: n, Cert: parsed[i], Err: ErrChainOrder,
 				Detail: "it is the private key's certificate, but does not come first", Remedy: "put it first"}
 		}
 		detail := "the certificate is " + Describe(parsed[0])
@@ -198,25 +198,25 @@ func (l *loader) assemble(certs []*pemBlock, keyBlock *pemBlock, key crypto.Sign
 func (l *loader) adopt(ready *tls.Certificate) (*tls.Certificate, error) {
 	out := *ready
 	if len(out.Certificate) == 0 {
-		return nil, &FileError{Err: ErrNoCertificate, Remedy: "fill in tls.Certificate.Certificate"}
+		return nil, &Error{Err: ErrNoCertificate, Remedy: "fill in tls.Certificate.Certificate"}
 	}
 	signer, ok := out.PrivateKey.(crypto.Signer)
 	if !ok {
 		if _, ok = out.PrivateKey.(crypto.Decrypter); !ok {
-			return nil, &FileError{Err: ErrNoKey, Remedy: "fill in tls.Certificate.PrivateKey"}
+			return nil, &Error{Err: ErrNoKey, Remedy: "fill in tls.Certificate.PrivateKey"}
 		}
 	}
 	var parsed []*x509.Certificate
 	for i, der := range out.Certificate {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, &FileError{Block: i + 1, Err: ErrMalformed, Detail: err.Error(), Remedy: "fill in DER"}
+			return nil, &Error{Block: i + 1, Err: ErrMalformed, Detail: err.Error(), Remedy: "fill in DER"}
 		}
 		parsed = append(parsed, c)
 	}
 	out.Leaf = parsed[0]
 	if signer != nil && !matches(parsed[0], signer) {
-		return nil, &FileError{Cert: parsed[0], Err: ErrKeyMismatch, Remedy: "use the key with which the certificate was requested"}
+		return nil, &Error{Cert: parsed[0], Err: ErrKeyMismatch, Remedy: "use the key with which the certificate was requested"}
 	}
 	if err := l.checkChain(parsed, func(i int) (string, int) { return "", i + 1 }); err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (l *loader) checkChain(chain []*x509.Certificate, place func(int) (string, 
 		path, n := place(i)
 		if i > 0 {
 			below := chain[i-1]
-			e := &FileError{Path: path, Block: n, Cert: c, Err: ErrChainOrder}
+			e := &Error{Path: path, Block: n, Cert: c, Err: ErrChainOrder}
 			if !bytes.Equal(below.RawIssuer, c.RawSubject) {
 				e.Detail = fmt.Sprintf("it did not issue the one before it, whose issuer is %q", below.Issuer)
 				e.Remedy = "give the server's certificate first, each followed by its issuer, and nothing else"
@@ -249,7 +249,7 @@ func (l *loader) checkChain(chain []*x509.Certificate, place func(int) (string, 
 			}
 		}
 		if err := l.checkTime(c); err != nil {
-			return &FileError{Path: path, Block: n, Cert: c, Err: ErrExpired, Detail: err.Error(), Remedy: "renew it, or set this machine's clock"}
+			return &Error{Path: path, Block: n, Cert: c, Err: ErrExpired, Detail: err.Error(), Remedy: "renew it, or set this machine's clock"}
 		}
 	}
 	return nil

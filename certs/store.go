@@ -13,7 +13,7 @@ import (
 type StoreOptions struct {
 	// Sources are the certificates, at least one. The first is what clients get that
 	// ask for no name, or for a name that no certificate has.
-	Sources []CertSource
+	Sources []Source
 	// AllowExpired takes certificates whose time is over or still to come. By default
 	// they are refused with ErrExpired, because peers would refuse them.
 	AllowExpired bool
@@ -25,7 +25,7 @@ type StoreOptions struct {
 // [Watcher] replaces those whose files change. Its methods may be called from any
 // goroutine.
 type Store struct {
-	sources []CertSource
+	sources []Source
 	loader  loader
 	live    []*entry // the reloader's, once there is one
 	set     atomic.Pointer[certSet]
@@ -39,10 +39,10 @@ type entry struct {
 	sum  sum
 }
 
-// NewStore reads and checks all sources, in order: so it may block, and belongs
-// before Run. The first thing that is wrong is the error (TLS-2): a [*FileError], or
+// Load reads and checks all sources, in order: so it may block, and belongs
+// before Run. The first thing that is wrong is the error (TLS-2): an [*Error], or
 // ErrOptions for sources that contradict themselves (TLS-47).
-func NewStore(o *StoreOptions) (*Store, error) {
+func Load(o *StoreOptions) (*Store, error) {
 	s := &Store{sources: slices.Clone(o.Sources), loader: loader{time: o.Time, allowExpired: o.AllowExpired}}
 	for i := range s.sources {
 		src := &s.sources[i]
@@ -66,7 +66,7 @@ func NewStore(o *StoreOptions) (*Store, error) {
 		}
 	}
 	if len(s.live) == 0 {
-		return nil, &FileError{Err: ErrNoCertificate, Remedy: "give at least one CertSource"}
+		return nil, &Error{Err: ErrNoCertificate, Remedy: "give at least one Source"}
 	}
 	s.publish()
 	return s, nil

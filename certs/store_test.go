@@ -57,7 +57,7 @@ func TestPickByAddress(t *testing.T) {
 	if got := o.Shown(t); got != "default.example" {
 		t.Errorf("got %s", got)
 	}
-	store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: new(ca.Leaf("x.example"))}}, Time: tlstest.Time})
+	store, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{{Certificate: new(ca.Leaf("x.example"))}}, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestPickByKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	ec := ca.IssueFor(ecKey, "example.com")
-	store, err := certs.NewStore(&certs.StoreOptions{Time: tlstest.Time, Sources: []certs.CertSource{
+	store, err := certs.Load(&certs.StoreOptions{Time: tlstest.Time, Sources: []certs.Source{
 		{Certificate: new(ca.Leaf("example.com"))}, {Certificate: &ec}, // Ed25519 first
 	}})
 	if err != nil {
@@ -106,7 +106,7 @@ func TestDirectory(t *testing.T) {
 	}
 	tlstest.WriteFile(t, dir, "README", []byte("hello"))
 	tlstest.WriteFile(t, dir, ".hidden.pem", []byte("hello"))
-	cfg, err := certs.ServerConfig(&certs.ServerOptions{Certificates: []certs.CertSource{{Dir: dir}}, Time: tlstest.Time})
+	cfg, err := certs.ServerConfig(&certs.ServerOptions{Certificates: []certs.Source{{Dir: dir}}, Time: tlstest.Time})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestDirectory(t *testing.T) {
 	}
 	// TLS-2: a broken one fails the start, and is named.
 	broken := tlstest.WriteFile(t, dir, "d.pem", tlstest.CertPEM(ca.Leaf("d.example").Certificate...))
-	_, err = certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Dir: dir}}, Time: tlstest.Time})
+	_, err = certs.Load(&certs.StoreOptions{Sources: []certs.Source{{Dir: dir}}, Time: tlstest.Time})
 	tlstest.WantError(t, err, certs.ErrNoKey, broken)
 }
 
@@ -131,7 +131,7 @@ func TestClientPick(t *testing.T) {
 			srv := tlstest.Server(t, certs.ServerOptions{
 				ClientCAs: certs.Roots{Pool: issuer.Pool()}, OptionalClientCert: true,
 			}, ca.Leaf("example.com"))
-			cli := tlstest.Client(t, "example.com", ca, certs.ClientOptions{Certificates: []certs.CertSource{
+			cli := tlstest.Client(t, "example.com", ca, certs.ClientOptions{Certificates: []certs.Source{
 				{Certificate: new(one.Client("alice"))}, {Certificate: new(two.Client("alice"))},
 			}})
 			o := tlstest.Handshake(t, srv, cli)
@@ -154,11 +154,11 @@ func TestClientPick(t *testing.T) {
 func BenchmarkPick(b *testing.B) {
 	ca := tlstest.NewAuthority("ca")
 	for _, n := range []int{1, 1000} {
-		var sources []certs.CertSource
+		var sources []certs.Source
 		for i := range n {
-			sources = append(sources, certs.CertSource{Certificate: new(ca.Leaf(fmt.Sprintf("n%d.example", i)))})
+			sources = append(sources, certs.Source{Certificate: new(ca.Leaf(fmt.Sprintf("n%d.example", i)))})
 		}
-		store, err := certs.NewStore(&certs.StoreOptions{Sources: sources, Time: tlstest.Time})
+		store, err := certs.Load(&certs.StoreOptions{Sources: sources, Time: tlstest.Time})
 		if err != nil {
 			b.Fatal(err)
 		}

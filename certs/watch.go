@@ -42,7 +42,7 @@ type Change struct {
 	// Cert is in use from now on. It is nil if Err is set, and if the file was removed
 	// from its directory and no longer serves.
 	Cert *x509.Certificate
-	// Err says why the file cannot be used, mostly a [*FileError]. What was in use
+	// Err says why the file cannot be used, mostly an [*Error]. What was in use
 	// before stays. The same failure is reported once.
 	Err error
 }
@@ -209,7 +209,7 @@ func (w *Watcher) refuse(f *Findings, u unit, now sum, err error) {
 	if before, ok := w.refused[u]; ok && before == now {
 		return
 	}
-	if e, ok := errors.AsType[*FileError](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok {
 		f.changes = append(f.changes, Change{Path: e.Path, Err: err})
 		return
 	}

@@ -15,7 +15,7 @@ import (
 // key, that takes new certificates while it runs.
 func ExampleNewReloader() {
 	start := func(r *reactor.Reactor, site reactor.Factory) (reactor.Factory, error) {
-		store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{
+		store, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{
 			{File: "/etc/ssl/default.pem", KeyFile: "/etc/ssl/private/default.key"},
 			{Dir: "/etc/ssl/sites"},
 		}})

@@ -63,7 +63,7 @@ func (e *HandshakeError) Unwrap() []error { return []error{e.Rule, e.Err} }
 
 // Explain turns an error of a handshake into a [*HandshakeError] that says which
 // certificate, which name and which rule, and what to do. host is what was asked
-// for, or empty on a server. An error that it knows nothing about, a [*certs.FileError] and
+// for, or empty on a server. An error that it knows nothing about, a [*certs.Error] and
 // nil are returned as they are. It does no I/O and may be called from any goroutine.
 func Explain(err error, host string) error {
 	if err == nil {

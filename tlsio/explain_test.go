@@ -55,7 +55,7 @@ func TestExplainCertificates(t *testing.T) {
 		{"outside of its authority", constrained.Leaf("example.com"), certs.ErrConstraint, []string{"example.com", "rules"}, is[x509.CertificateInvalidError]},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &test.cert}}, AllowExpired: true})
+			store, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{{Certificate: &test.cert}}, AllowExpired: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func TestExplainOthers(t *testing.T) {
 	if tlsio.Explain(nil, "x") != nil {
 		t.Error("an error of nil")
 	}
-	file := &certs.FileError{Path: "x", Err: certs.ErrEmpty}
+	file := &certs.Error{Path: "x", Err: certs.ErrEmpty}
 	for _, err := range []error{io.EOF, file, net.ErrClosed} {
 		if got := tlsio.Explain(err, "x"); got != err {
 			t.Errorf("%v became %v", err, got)

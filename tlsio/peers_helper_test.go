@@ -64,7 +64,7 @@ func newOutside(t *testing.T) *outside {
 	}, "alice")
 	o.srv, o.cli = o.write("srv.pem", tlstest.BothPEM(srv)), o.write("cli.pem", tlstest.BothPEM(cli))
 	cfg, err := certs.ServerConfig(&certs.ServerOptions{
-		Certificates: []certs.CertSource{{File: o.srv}}, NextProtos: []string{"echo", "other"},
+		Certificates: []certs.Source{{File: o.srv}}, NextProtos: []string{"echo", "other"},
 	})
 	if err != nil {
 		t.Fatal(err)

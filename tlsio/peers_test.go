@@ -188,7 +188,7 @@ func TestOpenSSLServer(t *testing.T) {
 			p.says("ACCEPT")
 			cli := new(end)
 			o.dial(addr, cli, func(c *certs.ClientOptions) {
-				c.Certificates, c.NextProtos = []certs.CertSource{{File: o.cli}}, []string{"echo"}
+				c.Certificates, c.NextProtos = []certs.Source{{File: o.cli}}, []string{"echo"}
 			})
 			o.until(func() bool { return cli.saw("shaken") || cli.lost() })
 			if cli.state.Version != version || cli.state.NegotiatedProtocol != "echo" {

@@ -39,7 +39,7 @@ func watch(t *testing.T, o certs.StoreOptions) *watched {
 	if o.Time == nil {
 		o.Time = tlstest.Time
 	}
-	store, err := certs.NewStore(&o)
+	store, err := certs.Load(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{{File: path}}})
 	cfg := tlstest.Server(t, certs.ServerOptions{Store: w.store})
 	serial := func() string {
 		o := tlstest.Handshake(t, cfg, tlstest.Client(t, "example.com", ca, certs.ClientOptions{}))
@@ -140,7 +140,7 @@ func TestReloadByContent(t *testing.T) {
 		}
 	}
 	touch(at)
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{{File: path}}})
 	touch(at.Add(time.Hour))
 	if got := w.pass(time.Minute + time.Second); got != nil {
 		t.Errorf("touched: %v", got)
@@ -176,7 +176,7 @@ func TestReloadKeepsTheOld(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-			w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
+			w := watch(t, certs.StoreOptions{Sources: []certs.Source{{File: path}}})
 			if test.data == nil {
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
@@ -214,7 +214,7 @@ func TestReloadHalfWritten(t *testing.T) {
 	whole := slices.Concat(tlstest.KeyPEM(fresh.PrivateKey), tlstest.CertPEM(fresh.Certificate...))
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{{File: path}}})
 	w.Check()
 	for n := 0; n < len(whole); n += 11 {
 		tlstest.WriteFile(t, dir, "server.pem", whole[:n])
@@ -239,11 +239,11 @@ func TestReloadPair(t *testing.T) {
 	old := ca.Leaf("example.com")
 	fresh := ca.IssueFor(tlstest.KeyOf("new"), "example.com")
 	dir := t.TempDir()
-	src := certs.CertSource{
+	src := certs.Source{
 		File:    tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(old.Certificate...)),
 		KeyFile: tlstest.WriteFile(t, dir, "key.pem", tlstest.KeyPEM(old.PrivateKey)),
 	}
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{src}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{src}})
 	tlstest.WriteFile(t, dir, "cert.pem", tlstest.CertPEM(fresh.Certificate...))
 	got := w.pass(time.Hour)
 	if len(got) != 1 || !errors.Is(got[0].Err, certs.ErrKeyMismatch) {
@@ -265,7 +265,7 @@ func TestReloadDirectory(t *testing.T) {
 	tlstest.WriteFile(t, dir, "c.pem", tlstest.BothPEM(c))
 	apart := ca.Leaf("apart.example")
 	file := tlstest.WriteFile(t, t.TempDir(), "apart.pem", tlstest.BothPEM(apart))
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{Certificate: &first}, {Dir: dir}, {File: file}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{{Certificate: &first}, {Dir: dir}, {File: file}}})
 	w.serves(first, a, c, apart)
 	tlstest.WriteFile(t, dir, "b.pem", tlstest.BothPEM(b))
 	broken := tlstest.WriteFile(t, dir, "broken.pem", []byte("-----BEGIN"))
@@ -313,7 +313,7 @@ func TestReloadExpiredLater(t *testing.T) {
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
 	now := tlstest.Time()
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}, Time: func() time.Time { return now }})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{{File: path}}, Time: func() time.Time { return now }})
 	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(future))
 	w.pass(time.Minute)
 	w.serves(old)
@@ -328,7 +328,7 @@ func TestReloadStop(t *testing.T) {
 	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{{File: path}}})
 	tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(fresh))
 	w.pass(30500 * time.Millisecond) // seen, and about to be used
 	w.Stop()
@@ -361,7 +361,7 @@ func TestReloadInPool(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-			store, err := tlstest.Load(certs.CertSource{File: path})
+			store, err := tlstest.Load(certs.Source{File: path})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -396,7 +396,7 @@ func TestReloadCheckTwice(t *testing.T) {
 	cert := tlstest.NewAuthority("ca").Leaf("example.com")
 	for name, world := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
-			store, err := tlstest.Load(certs.CertSource{File: tlstest.WriteFile(t, t.TempDir(), "server.pem", tlstest.BothPEM(cert))})
+			store, err := tlstest.Load(certs.Source{File: tlstest.WriteFile(t, t.TempDir(), "server.pem", tlstest.BothPEM(cert))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -428,7 +428,7 @@ func TestReloadDuringHandshakes(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Leaf("example.com")))
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{{File: path}}})
 	stop, done := make(chan struct{}), make(chan error)
 	go func() {
 		for {
@@ -468,7 +468,7 @@ func TestReloadByHand(t *testing.T) {
 	dir := t.TempDir()
 	old, fresh := ca.Leaf("example.com"), ca.Renewed("example.com")
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(old))
-	store, err := tlstest.Load(certs.CertSource{File: path})
+	store, err := tlstest.Load(certs.Source{File: path})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestReloadOnWire(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()
 	path := tlstest.WriteFile(t, dir, "server.pem", tlstest.BothPEM(ca.Leaf("example.com")))
-	w := watch(t, certs.StoreOptions{Sources: []certs.CertSource{{Certificate: new(ca.Leaf("default.example"))}, {File: path}}})
+	w := watch(t, certs.StoreOptions{Sources: []certs.Source{{Certificate: new(ca.Leaf("default.example"))}, {File: path}}})
 	srv, cli := w.net.Host("srv"), w.net.Host("cli")
 	byAddress := srv.Addr(7).IP.Addr().String()
 	cfg := tlstest.Server(t, certs.ServerOptions{Store: w.store})

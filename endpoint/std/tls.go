@@ -137,12 +137,12 @@ func rootsAt(path string) certs.Roots {
 }
 
 // sourceAt returns the certificate in a file, or all certificates in a directory.
-func sourceAt(path, key, chain string) certs.CertSource {
+func sourceAt(path, key, chain string) certs.Source {
 	if isDir(path) {
-		return certs.CertSource{Dir: path, KeyFile: key, ChainFile: chain}
+		return certs.Source{Dir: path, KeyFile: key, ChainFile: chain}
 	}
 	if key == path {
 		key = ""
 	}
-	return certs.CertSource{File: path, KeyFile: key, ChainFile: chain}
+	return certs.Source{File: path, KeyFile: key, ChainFile: chain}
 }

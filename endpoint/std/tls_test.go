@@ -342,7 +342,7 @@ func TestTLSOverAnotherPlace(t *testing.T) {
 // tunnelled is a factory of TLS servers, whose plaintext is for f.
 func tunnelled(t *testing.T, both string, f reactor.Factory) reactor.Factory {
 	t.Helper()
-	cfg, err := certs.ServerConfig(&certs.ServerOptions{Certificates: []certs.CertSource{{File: both}}})
+	cfg, err := certs.ServerConfig(&certs.ServerOptions{Certificates: []certs.Source{{File: both}}})
 	if err != nil {
 		t.Fatal(err)
 	}

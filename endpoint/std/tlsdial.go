@@ -24,11 +24,11 @@ const (
 // tlsDial is a place to connect to by TLS.
 type tlsDial struct {
 	tlsPlace
-	host     string            // to ask for, and to verify
-	source   *certs.CertSource // of the certificate to show; nil: none
-	argument string            // the name of the argument for the certificate
-	roots    string            // file or directory of trusted authorities; "": the platform's
-	rootsArg string            // the name of the argument for roots
+	host     string        // to ask for, and to verify
+	source   *certs.Source // of the certificate to show; nil: none
+	argument string        // the name of the argument for the certificate
+	roots    string        // file or directory of trusted authorities; "": the platform's
+	rootsArg string        // the name of the argument for roots
 	verify   verification
 }
 
@@ -58,7 +58,7 @@ func (d *tlsDial) config() (*tls.Config, error) {
 	}
 	var err error
 	if d.source != nil {
-		o.Store, err = certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{*d.source}})
+		o.Store, err = certs.Load(&certs.StoreOptions{Sources: []certs.Source{*d.source}})
 		if err != nil {
 			return nil, d.fail(d.argument, d.source.File+d.source.Dir, err)
 		}

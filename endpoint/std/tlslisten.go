@@ -16,7 +16,7 @@ import (
 type tlsListen struct {
 	tlsPlace
 	tcp      TCPServer
-	source   certs.CertSource
+	source   certs.Source
 	argument string        // the name of the argument for the certificate
 	clients  string        // file or directory of the authorities of clients
 	optional bool          // clients need not show a certificate
@@ -31,10 +31,10 @@ func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *certs.Store, error)
 	if err := l.parse(); err != nil {
 		return nil, nil, err
 	}
-	store, err := certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{l.source}})
+	store, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{l.source}})
 	if err != nil {
 		argument, value := l.argument, l.source.File+l.source.Dir
-		if e, ok := errors.AsType[*certs.FileError](err); ok && e.Path != "" {
+		if e, ok := errors.AsType[*certs.Error](err); ok && e.Path != "" {
 			switch e.Path {
 			case l.source.ChainFile:
 				argument, value = "extraCertChain", e.Path

@@ -44,7 +44,7 @@ type TLSServer struct {
 }
 
 // Check reads the files and fails if no server can be made of them. The error is an
-// [*endpoint.ArgumentError] that wraps a [*certs.FileError] or another error of tlsio.
+// [*endpoint.ArgumentError] that wraps a [*certs.Error] or another error of tlsio.
 func (e *TLSServer) Check() error { return e.plain().check() }
 
 // Listen opens the port; see [endpoint.Server]. It reads files.

@@ -8,15 +8,15 @@ import (
 )
 
 // Load makes a store of one source, at Time.
-func Load(s certs.CertSource) (*certs.Store, error) {
-	return certs.NewStore(&certs.StoreOptions{Sources: []certs.CertSource{s}, Time: Time})
+func Load(s certs.Source) (*certs.Store, error) {
+	return certs.Load(&certs.StoreOptions{Sources: []certs.Source{s}, Time: Time})
 }
 
 // Server is a configuration for certificates in memory.
 func Server(t *testing.T, o certs.ServerOptions, show ...tls.Certificate) *tls.Config {
 	t.Helper()
 	for _, c := range show {
-		o.Certificates = append(o.Certificates, certs.CertSource{Certificate: &c})
+		o.Certificates = append(o.Certificates, certs.Source{Certificate: &c})
 	}
 	o.Time = Time
 	cfg, err := certs.ServerConfig(&o)
