@@ -10,9 +10,8 @@ import (
 )
 
 // Host is a host name, or an IP literal with its scope, in brackets or not. A name in
-// another script is looked up in its "xn--" form, and a description turns it into that
-// form (HOST-1). [certs.ServerName] has the rules: a letter with a combining accent must
-// be given composed.
+// another script is normalised and looked up in its "xn--" form, and a description turns
+// it into that form (HOST-1). [certs.ServerName] has the rules.
 type Host string
 
 // IP returns the address that h is. An IPv4 address mapped to IPv6 is returned as IPv4.
@@ -33,7 +32,7 @@ func ParseHost(text string) (Host, error) {
 	if strings.ContainsFunc(text, func(c rune) bool { return c >= 0x80 }) {
 		ascii, err := certs.ServerName(text)
 		if err != nil {
-			return "", fmt.Errorf("%q is not a host name: %w", text, err)
+			return "", err
 		}
 		name = ascii
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
@@ -420,4 +421,32 @@ type made struct {
 func (p *made) ConnectionMade(t reactor.Transport) {
 	p.proto.ConnectionMade(t)
 	p.do()
+}
+
+// HOST-1: a name in another script is normalised and encoded; one that cannot be
+// encoded makes a description, and Connect, fail with an error that names it.
+func TestHostInAnotherScript(t *testing.T) {
+	for _, host := range []string{"b\u00fccher.example", "bu\u0308cher.example", "BU\u0308CHER.example", "ｂücher。example"} {
+		c, err := std.Schemes(nil).Client("tcp:" + host + ":80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.(*std.TCPClient).Host; got != "xn--bcher-kva.example" {
+			t.Errorf("%q became %q", host, got)
+		}
+	}
+	const wrong = "a\u2260b.example"
+	_, err := std.Schemes(nil).Client("tcp:" + wrong + ":80")
+	if e, ok := errors.AsType[*certs.NameError](err); !ok || e.Name != wrong || !errors.Is(err, endpoint.ErrArgument) {
+		t.Errorf("a description: %v", err)
+	}
+	var got result
+	p := newPlan(t, nil, nil)
+	(&std.TCPClient{Host: wrong, Port: 80}).Connect(p.Reactor, nil, got.done)
+	if err := p.Turn(0); err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := errors.AsType[*certs.NameError](got.err); !ok || e.Name != wrong || !errors.Is(got.err, reactor.ErrConnect) {
+		t.Errorf("connect: %v", got.err)
+	}
 }
