@@ -137,6 +137,9 @@ func (c *Conn) leave() {
 	c.inside--
 	if c.inside == 0 {
 		c.settle()
+		if c.resumed {
+			c.touch()
+		}
 	}
 }
 

@@ -196,3 +196,52 @@ func TestAnswersTogether(t *testing.T) {
 		})
 	}
 }
+
+// A protocol that echoes is the producer of its own connection: it reads while there is
+// room to write. What was kept of the input when it paused is delivered when it resumes,
+// though it does so in a callback, and the peer sends nothing more.
+func TestResumeInCallback(t *testing.T) {
+	const size = 10_000
+	for what, c := range map[string]struct {
+		pause  func(top *end, g *rig)
+		resume func(g *rig)
+	}{
+		"its own producer": {
+			func(_ *end, g *rig) { g.u.producer.PauseProducing() },
+			func(g *rig) { g.u.producer.ResumeProducing() },
+		},
+		"the end of its direction": {
+			func(top *end, _ *rig) { top.c.PauseProducing() },
+			func(g *rig) {
+				top := g.top.(*halfEnd)
+				top.c.UnregisterProducer()
+				top.onWriteLost = func() { top.c.ResumeProducing() }
+				top.c.CloseWrite()
+			},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			top := new(halfEnd)
+			g := newRig(t, tls.VersionTLS13, top, nil)
+			g.pump()
+			top.c.RegisterProducer(top.c)
+			top.onData = func(p []byte) {
+				if len(top.got) == size {
+					c.pause(&top.end, g)
+				}
+			}
+			for range 3 {
+				g.p.tls.Write(make([]byte, size))
+			}
+			g.pump()
+			if len(top.got) != size {
+				t.Fatalf("%d bytes in spite of a pause", len(top.got))
+			}
+			c.resume(g)
+			g.pump()
+			if len(top.got) != 3*size {
+				t.Errorf("%d bytes arrived, want %d", len(top.got), 3*size)
+			}
+		})
+	}
+}
