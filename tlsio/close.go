@@ -42,7 +42,7 @@ func (c *Conn) close(reason error) {
 func (c *Conn) CloseWrite() error {
 	if c.life <= open && c.write == on {
 		c.write = stopping
-		if c.setup == nil {
+		if c.handshake == nil {
 			c.touch()
 		}
 	}
@@ -108,8 +108,8 @@ func (c *Conn) end(reason error, abort bool) {
 		c.reason = reason
 	}
 	c.life = finishing
-	if c.setup != nil && !c.setup.gone {
-		c.setup.abandon()
+	if c.handshake != nil {
+		c.handshake.abandon()
 	}
 	c.pend = nil
 	if abort {
@@ -177,7 +177,7 @@ func (b *below) HandshakeCompleted(tlsState) {}
 func (b *below) ConnectionMade(t reactor.Transport) {
 	c := (*Conn)(b)
 	c.enter()
-	c.made(t)
+	c.attach(t)
 	c.proto.ConnectionMade(c)
 	if c.life == shaking {
 		c.feed(nil)
@@ -199,8 +199,8 @@ func (b *below) ReadConnectionLost() {
 	c := (*Conn)(b)
 	c.enter()
 	switch {
-	case c.setup != nil:
-		c.setup.end()
+	case c.handshake != nil:
+		c.handshake.end()
 	case c.life < finishing && c.read != ended:
 		c.eof = true
 		c.drain()
@@ -218,14 +218,12 @@ func (b *below) ConnectionLost(err error) {
 	if c.limit != nil {
 		c.limit.Cancel()
 	}
-	if c.setup != nil && !c.setup.gone {
-		c.setup.abandon()
+	if c.handshake != nil {
+		c.handshake.abandon()
 	}
 	c.life = lost
 	c.pend, c.out = nil, nil
-	if c.setup == nil {
-		c.in = nil // else a step may still look at it
-	}
+	c.in.data = nil
 	c.stopProducer()
 	c.proto.ConnectionLost(reason)
 }
@@ -245,11 +243,11 @@ func (c *Conn) lostFor(err error) error {
 			return err
 		}
 		return c.reason
-	case err == io.EOF && c.setup != nil:
+	case err == io.EOF && c.handshake != nil:
 		return c.errorf("handshake", ErrTruncated)
 	case err == io.EOF && c.read != ended:
 		return c.errorf("read", ErrTruncated)
-	case c.setup != nil && errors.As(err, &op):
+	case c.handshake != nil && errors.As(err, &op):
 		return c.errorf("handshake", err)
 	}
 	return err

@@ -26,16 +26,13 @@ import (
 type Conn struct {
 	inner reactor.Transport
 	proto reactor.Protocol
-	tls   *tls.Conn
 	l     *loop
-	setup *setup // until the handshake is over
 
-	in    []byte // came from below, and crypto/tls has not taken it yet
-	pend  []byte // plaintext to become one record; in a handshake, all of it
-	out   []byte // ciphertext of a write in progress that is longer than a record
-	hdr   [5]byte
-	hdrAt uint8 // bytes of hdr that crypto/tls has been given
-	left  int32 // bytes of the record in progress that it has not been given
+	handshake *handshake // until it hands over
+	tls       *tls.Conn  // the handshake's until then, and so is in
+	in        input
+	pend      []byte // plaintext to become one record; in a handshake, all of it
+	out       []byte // ciphertext of a write in progress that is longer than a record
 
 	answered int32 // bytes that reading has made us write, since it was last looked at
 	producer reactor.Producer
@@ -47,7 +44,7 @@ type Conn struct {
 	read      side
 	write     side
 	inside    uint8 // callbacks in progress that settle when they return
-	borrowed  bool  // in is lent by the transport below
+	borrowed  bool  // in.data is lent by the transport below
 	resumed   bool  // reading may go on with what was kept
 	eof       bool  // the transport below has ended, without close_notify
 	high      bool  // the transport below has more than enough to send
@@ -103,7 +100,7 @@ type HandshakeListener interface {
 // ConnectionState is what the handshake has agreed on: version, ALPN protocol, the
 // peer's certificates. Until it is over it is the zero value (TLS-6, TLS-50).
 func (c *Conn) ConnectionState() tls.ConnectionState {
-	if c.tls == nil || c.setup != nil {
+	if c.tls == nil {
 		return tls.ConnectionState{}
 	}
 	return c.tls.ConnectionState()

@@ -1,241 +1,208 @@
 package tlsio
 
 import (
-	"crypto/tls"
 	"errors"
-	"iter"
 	"math"
 	"runtime/debug"
 	"slices"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
 // mostAhead is how many bytes may arrive while a handshake computes.
 const mostAhead = 64 << 10
 
-// setup is a handshake: a coroutine that stops where crypto/tls wants input that has
-// not come. Each step of it is computed on the loop or on a goroutine of the pool;
-// between steps it holds neither. While a step runs, what the handshake uses, in
-// here and of the Conn, is the step's; the rest is always the loop's.
-type setup struct {
-	c      *Conn
-	cfg    *tls.Config
-	o      Options
-	client bool
-	onLoop bool
-	next   func() (struct{}, bool)
-	halt   func()
-	yield  func(struct{}) bool
-	out    []byte // to be written below after the step
-	taken  int    // bytes of input
-	most   int    // bytes of input there may be
-	ended  bool   // no more input will come
-	done   bool   // with err
-	err    error
-
-	local, remote kernel.Addr // asked before, because the transport is the loop's
-
-	// The loop's, at all times.
-	more      []byte // arrived while a step ran
-	moreEnded bool
-	running   bool // a step is being made
-	queued    bool // stands in loop.waiting
-	held      bool // below was paused because of more
-	gone      bool // the connection has ended before the handshake
-	deadline  reactor.DelayedCall
+// handshake is a handshake in progress, the loop's half of it. The other half is its
+// step, which has memory of its own: what crypto/tls reads and writes. The loop hands
+// input to a step, takes output from it, and in the end takes all of it over.
+//
+//	state      the step belongs to    entered when                        may become
+//	waiting    the loop               made; a step has returned           queued, running, over
+//	queued     the loop               input came, the workers are busy    running, over
+//	running    whoever computes it    a step has begun                    waiting, abandoned
+//	abandoned  whoever computes it    the connection ended meanwhile      over
+//	over       nobody, or the Conn    handed over; or given up
+//
+// A step is computed in the reactor's pool, or on the loop. Between steps a handshake
+// holds neither.
+type handshake struct {
+	c        *Conn
+	o        Options // until l is known
+	l        *loop
+	onLoop   bool
+	state    handshakeState
+	held     bool   // below was paused because of arrived
+	cut      bool   // nothing more will arrive
+	arrived  []byte // no step was given it yet
+	deadline reactor.DelayedCall
+	step     step
 }
 
-// begin is where the transport is known. A server has nothing to do until the first
-// bytes come.
-func (s *setup) begin() {
-	c := s.c
+type handshakeState uint8
+
+const (
+	waiting handshakeState = iota
+	queued
+	running
+	abandoned
+	over
+)
+
+// become is the one place where the state changes.
+func (h *handshake) become(s handshakeState) {
+	h.state = s
+	if s >= abandoned {
+		h.deadline.Cancel()
+	}
+}
+
+// begin is called when the transport is known. A server has nothing to do until the
+// first bytes come.
+func (h *handshake) begin(l *loop) {
+	c := h.c
 	r := c.Reactor()
-	s.onLoop, s.local, s.remote = s.o.onLoop(r), c.Local(), c.Remote()
-	s.most = limit(s.o.HandshakeBytes, defaultHandshakeBytes, math.MaxInt)
+	h.l, h.onLoop = l, l.o.Stack.onLoop(r)
+	h.step.local, h.step.remote = c.Local(), c.Remote()
+	h.step.most = limit(l.o.HandshakeBytes, defaultHandshakeBytes, math.MaxInt)
 	c.life = shaking
-	s.deadline.Init(r, func() { c.end(c.errorf("handshake", ErrHandshakeTimeout), true) })
-	if d := limit(s.o.HandshakeTimeout, defaultHandshakeTimeout, time.Duration(math.MaxInt64)); d < math.MaxInt64 {
-		s.deadline.Reset(d)
+	h.deadline.Init(r, func() { c.end(c.errorf("handshake", ErrHandshakeTimeout), true) })
+	if d := limit(l.o.HandshakeTimeout, defaultHandshakeTimeout, time.Duration(math.MaxInt64)); d < math.MaxInt64 {
+		h.deadline.Reset(d)
 	}
 }
 
 // receive takes what came from below, which is lent.
-func (s *setup) receive(p []byte) {
-	if s.gone {
+func (h *handshake) receive(p []byte) {
+	if h.state >= abandoned {
 		return
 	}
-	if !s.running {
-		s.c.in = append(s.c.in, p...)
-		s.kick()
-		return
-	}
-	s.more = append(s.more, p...)
-	if len(s.more) > mostAhead && !s.held {
-		s.held = true
-		s.c.pauseBelow()
+	h.arrived = append(h.arrived, p...)
+	h.schedule()
+	if len(h.arrived) > mostAhead && !h.held {
+		h.held = true
+		h.c.pauseBelow()
 	}
 }
 
 // end says that no more input will come.
-func (s *setup) end() {
-	s.moreEnded = true
-	if !s.running {
-		s.kick()
-	}
+func (h *handshake) end() {
+	h.cut = true
+	h.schedule()
 }
 
-// kick has a step made.
-func (s *setup) kick() {
+// schedule has a step made. If one is being made, or is to be made, another follows it.
+func (h *handshake) schedule() {
 	switch {
-	case s.running || s.queued || s.gone:
-	case s.onLoop:
-		s.merge()
-		s.here()
-		s.after()
+	case h.state != waiting:
+	case h.onLoop:
+		h.give()
+		h.runOnLoop()
+		h.after()
 	default:
-		s.queued = true
-		s.c.l.waiting = append(s.c.l.waiting, s.c)
-		s.c.l.employ()
+		h.become(queued)
+		h.l.waiting = append(h.l.waiting, h)
+		h.l.dispatch()
 	}
 }
 
-// merge gives the handshake what has come meanwhile.
-func (s *setup) merge() {
-	s.c.in = append(s.c.in, s.more...)
-	s.more = nil
-	s.ended = s.ended || s.moreEnded
+// give hands what has arrived to the step that is about to run.
+func (h *handshake) give() {
+	h.step.in.take(h.arrived)
+	h.arrived = nil
+	h.step.cut = h.cut
+	h.become(running)
 }
 
-// employ lets handshakes compute, in the order they asked, as far as there are workers.
-func (l *loop) employ() {
+// dispatch lets handshakes compute, in the order they asked, as far as there are
+// workers.
+func (l *loop) dispatch() {
 	for l.busy < l.workers && len(l.waiting) > 0 {
-		s := l.waiting[0].setup
+		h := l.waiting[0]
 		l.waiting[0] = nil
 		l.waiting = l.waiting[1:]
-		s.queued = false
-		if s.gone {
-			continue
-		}
-		s.merge()
-		s.running = true
+		h.give()
 		l.busy++
-		if err := l.r.CallInThread(s.run); err != nil {
+		if err := compute(l.r, h.runInPool); err != nil {
 			l.busy--
-			s.running = false
-			s.c.fail("handshake", err)
+			h.become(waiting)
+			h.c.fail("handshake", err)
 		}
 	}
 }
 
-// here is a step, on the loop. A callback of the tls.Config may end the connection in
-// it.
-func (s *setup) here() {
-	s.running = true
-	defer func() {
-		s.running = false
-		if s.gone {
-			s.drop()
-		}
-	}()
-	s.step()
+// runOnLoop makes a step on the loop. A callback of the tls.Config may end the
+// connection in it.
+func (h *handshake) runOnLoop() {
+	defer h.taken()
+	h.step.run()
 }
 
-// run is a step, in the pool. A panic is the pool's to tell of, and ends the
-// connection.
-func (s *setup) run() {
+// runInPool makes a step on a goroutine of the pool. A panic ends the connection; the
+// pool reports it.
+func (h *handshake) runInPool() {
 	defer func() {
 		v := recover()
 		if v != nil {
-			s.done, s.err = true, &reactor.PanicError{Value: v, Stack: debug.Stack(), In: "TLS handshake"}
+			h.step.done, h.step.err = true, &reactor.PanicError{Value: v, Stack: debug.Stack(), In: "TLS handshake"}
 		}
-		s.c.l.r.Post(s.landed)
+		h.l.r.Post(h.returned)
 		if v != nil {
 			panic(v)
 		}
 	}()
-	s.step()
+	h.step.run()
 }
 
-// landed follows run on the loop.
-func (s *setup) landed() {
-	l := s.c.l
-	l.busy--
-	s.running = false
-	l.employ()
-	if s.gone {
-		s.drop()
+// taken follows a step: it is the loop's again, or not needed any more.
+func (h *handshake) taken() {
+	if h.state == abandoned {
+		h.drop()
 		return
 	}
-	s.c.guarded(func() {
-		s.c.enter()
-		s.after()
-		s.c.leave()
+	h.become(waiting)
+}
+
+// returned follows runInPool on the loop.
+func (h *handshake) returned() {
+	h.l.busy--
+	h.taken()
+	h.l.dispatch()
+	if h.state == over {
+		return
+	}
+	c := h.c
+	c.guarded(func() {
+		c.enter()
+		h.after()
+		c.leave()
 	})
 }
 
-// step goes on until input is wanted, or to the end.
-func (s *setup) step() {
-	if s.next == nil {
-		if s.client {
-			s.c.tls = tls.Client((*wire)(s.c), s.cfg)
-		} else {
-			s.c.tls = tls.Server((*wire)(s.c), s.cfg)
-		}
-		s.next, s.halt = iter.Pull(s.body)
-	}
-	s.next()
-}
-
-func (s *setup) body(yield func(struct{}) bool) {
-	s.yield = yield
-	s.err = s.c.tls.Handshake()
-	s.done = true
-}
-
-// await returns when there is input, or none to come. It is called by the step.
-func (s *setup) await() error {
-	for len(s.c.in) == 0 {
-		if s.ended {
-			return errBareEOF
-		}
-		if !s.yield(struct{}{}) {
-			return errGone
-		}
-	}
-	if s.taken >= s.most {
-		return ErrHandshakeTooLong
-	}
-	return nil
-}
-
-// after sees what has come of a step.
-func (s *setup) after() {
-	c := s.c
-	c.pass(s.out)
-	s.out = nil
+// after sends what a step has written, and continues, hands over or fails.
+func (h *handshake) after() {
+	c := h.c
+	c.pass(h.step.out)
+	h.step.out = nil
 	switch {
-	case s.gone || c.life != shaking:
+	case h.state == over || c.life != shaking:
 		return // a write below has ended it
-	case s.done && s.err != nil:
-		c.shakeFailed(s.err)
-	case s.done:
-		s.merge()
+	case h.step.done && h.step.err != nil:
+		c.handshakeFailed(h.step.err)
+	case h.step.done:
 		c.completed()
-	case len(s.more) > 0 || s.moreEnded && !s.ended:
-		s.kick()
+	case len(h.arrived) > 0 || h.cut && !h.step.cut:
+		h.schedule()
 	}
-	if s.held && c.life <= closing {
-		s.held = false
+	if h.held && c.life <= closing && len(h.arrived) <= mostAhead {
+		h.held = false
 		c.resumeBelow()
 	}
 }
 
-// shakeFailed ends a connection that could not be protected. The alert that tells
+// handshakeFailed ends a connection that could not be protected. The alert that tells
 // the peer, if there is one, is sent first.
-func (c *Conn) shakeFailed(err error) {
+func (c *Conn) handshakeFailed(err error) {
 	var p *reactor.PanicError
 	switch {
 	case errors.Is(err, errBareEOF):
@@ -249,14 +216,18 @@ func (c *Conn) shakeFailed(err error) {
 	}
 }
 
-// completed follows a handshake that has succeeded: first the protocol hears of it,
-// then what was written goes out, then what came behind the handshake is read.
+// completed takes the memory of a handshake that has succeeded over. Then, in this
+// order, the protocol hears of it, what was written goes out, and what came behind the
+// handshake is read.
 func (c *Conn) completed() {
-	s := c.setup
-	s.deadline.Cancel()
-	c.setup, c.life, c.eof = nil, open, s.ended
-	if h, ok := reactor.ProtocolAs[HandshakeListener](c.proto); ok {
-		h.HandshakeCompleted(c.tls.ConnectionState())
+	h := c.handshake
+	h.become(over)
+	c.handshake, c.life, c.eof = nil, open, h.cut
+	c.tls, c.in = h.step.tls, h.step.in
+	c.in.take(h.arrived)
+	h.arrived = nil
+	if p, ok := reactor.ProtocolAs[HandshakeListener](c.proto); ok {
+		p.HandshakeCompleted(c.tls.ConnectionState())
 	}
 	if c.life > closing {
 		return // it was aborted, and what was written is not sent (TLS-15)
@@ -276,37 +247,32 @@ func (c *Conn) completed() {
 	c.drain()
 }
 
-// abandon ends a handshake in progress. What it holds is given back now, or when the
-// step in progress returns.
-func (s *setup) abandon() {
-	s.gone = true
-	s.deadline.Cancel()
-	s.more = nil
-	if s.queued {
-		w := &s.c.l.waiting
-		if i := slices.Index(*w, s.c); i >= 0 {
-			*w = slices.Delete(*w, i, i+1)
+// abandon ends a handshake in progress. Its memory is given back now, or when the step
+// in progress returns.
+func (h *handshake) abandon() {
+	h.arrived = nil
+	switch h.state {
+	case running:
+		h.become(abandoned)
+	case queued:
+		if i := slices.Index(h.l.waiting, h); i >= 0 {
+			h.l.waiting = slices.Delete(h.l.waiting, i, i+1)
 		}
-		s.queued = false
-	}
-	if !s.running {
-		s.drop()
+		h.drop()
+	case waiting:
+		h.drop()
 	}
 }
 
-// drop lets go of what a Conn that is kept, though it is lost, need not hold.
-func (s *setup) drop() {
-	s.stop()
-	s.c.in, s.c.tls, s.next, s.halt = nil, nil, nil, nil
-}
-
-// stop lets the coroutine unwind, where it was made to run: one that was made on a
-// goroutine of the pool cannot be continued by a loop that is tied to its thread.
-func (s *setup) stop() {
-	if s.halt == nil || s.done {
-		return
-	}
-	if s.onLoop || s.c.l.r.CallInThread(s.halt) != nil {
-		s.halt()
+// drop gives the step up. Its coroutine, if there is one, is unwound where it was made
+// to run: one that was made on a goroutine of the pool cannot be continued by a loop
+// that is locked to its thread.
+func (h *handshake) drop() {
+	h.become(over)
+	switch {
+	case h.step.next == nil || h.step.done:
+		h.step.forget()
+	case h.onLoop || compute(h.l.r, h.step.unwind) != nil:
+		h.step.unwind()
 	}
 }

@@ -391,3 +391,40 @@ func TestTransport(t *testing.T) {
 		})
 	}
 }
+
+// What a peer sends while its handshake waits for a worker is bounded too: it is not read
+// from until a step has taken what is there.
+func TestQueuedHandshakeIsBounded(t *testing.T) {
+	r := worldOf(t).New(t, reactor.Config{})
+	sc, _ := configs(tls.VersionTLS13)
+	block := make(chan struct{})
+	sc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { <-block; return nil, nil }
+	f := tlsio.Server(sc, reactor.Each[quietEnd](), &tlsio.Options{Stack: tlsio.StackPool, Workers: 1})
+	var below [2]*under
+	var tops [2]reactor.Protocol
+	for i := range below {
+		below[i], tops[i] = &under{r: r}, f.BuildProtocol(kernel.Addr{})
+		tops[i].ConnectionMade(below[i])
+	}
+	hello := clientHello(t, tls.VersionTLS13)
+	record := append([]byte{handshakeRecord, 3, 1, byte(len(hello) >> 8), byte(len(hello))}, hello...)
+	tops[0].DataReceived(record) // it has the worker
+	tops[1].DataReceived(make([]byte, 40<<10))
+	if below[1].paused {
+		t.Error("paused for little")
+	}
+	tops[1].DataReceived(make([]byte, 40<<10))
+	if !below[1].paused {
+		t.Error("80 KiB wait for a worker, and more is read")
+	}
+	close(block)
+	testworld.Until(t, func() bool { return below[1].ended == "close" && len(below[0].out) > 0 }, r)
+	for _, p := range tops {
+		p.ConnectionLost(io.EOF)
+	}
+}
+
+// quietEnd is a protocol that does nothing.
+type quietEnd struct{ reactor.Base }
+
+func (*quietEnd) DataReceived([]byte) {}

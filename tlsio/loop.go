@@ -24,8 +24,8 @@ type loop struct {
 	posted          bool
 	settle          func() // settleDirty, made once
 
-	workers, busy int     // handshakes that may compute, and do
-	waiting       []*Conn // for a worker
+	workers, busy int          // handshakes that may compute, and do
+	waiting       []*handshake // for a worker
 
 	shrink   *shrinker // nil: not wanted, or not possible
 	active   []*Conn   // used since the last sweep

@@ -3,9 +3,6 @@ package tlsio
 import (
 	"runtime"
 	"time"
-
-	"github.com/whorl-go/whorl/kernel"
-	"github.com/whorl-go/whorl/reactor"
 )
 
 // Options are what TLS connections may be told besides the tls.Config. Nil and the
@@ -92,17 +89,6 @@ func limit[T int | time.Duration](v, zero, none T) T {
 		return none
 	}
 	return v
-}
-
-// onLoop tells whether handshakes on r compute on its loop.
-func (o Options) onLoop(r *reactor.Reactor) bool {
-	switch o.Stack {
-	case StackPool:
-		return false
-	case StackLoop:
-		return true
-	}
-	return kernel.NameOf(kernel.Base(r.Kernel())) == "sim"
 }
 
 func (o Options) workers() int {

@@ -14,15 +14,15 @@ const mostAnswers = 4 << 10
 // receive takes what came from below, which is lent.
 func (c *Conn) receive(p []byte) {
 	switch {
-	case c.setup != nil:
-		c.setup.receive(p)
+	case c.handshake != nil:
+		c.handshake.receive(p)
 		return
 	case c.read == ended || c.life >= finishing:
 		return // what comes behind close_notify is not looked at
-	case len(c.in) > 0:
-		c.in = append(c.in, p...)
+	case len(c.in.data) > 0:
+		c.in.add(p)
 	default:
-		c.in, c.borrowed = p, true
+		c.in.data, c.borrowed = p, true
 	}
 	if c.l.shrink != nil {
 		c.l.used(c)
@@ -37,11 +37,11 @@ func (c *Conn) receive(p []byte) {
 // peer that sends many at once is answered by many.
 func (c *Conn) drain() {
 	buf := c.l.plain.take()
-	for c.mayRead() && (len(c.in) > 0 || c.eof) {
+	for c.mayRead() && (len(c.in.data) > 0 || c.eof) {
 		c.reading = true
 		n, err := c.tls.Read(buf[:recordSize])
 		c.reading = false
-		c.gathering = c.another()
+		c.gathering = c.in.another()
 		if n > 0 && c.life == open { // n counts also if there is an error
 			c.proto.DataReceived(buf[:n:n])
 		}
@@ -63,10 +63,10 @@ func (c *Conn) drain() {
 	c.gathering = false
 	c.release()
 	switch {
-	case len(c.in) == 0 || c.read == ended || c.life >= finishing:
-		c.in = nil
+	case len(c.in.data) == 0 || c.read == ended || c.life >= finishing:
+		c.in.data = nil
 	case c.borrowed:
-		c.in = append([]byte(nil), c.in...)
+		c.in.data = append([]byte(nil), c.in.data...)
 	}
 	c.borrowed = false
 }
@@ -129,7 +129,7 @@ func (c *Conn) peerEnded() {
 func (c *Conn) PauseProducing() {
 	if c.read == on && c.life <= open {
 		c.read = paused
-		if c.setup == nil {
+		if c.handshake == nil {
 			c.pauseBelow()
 		}
 	}
@@ -156,13 +156,13 @@ func (c *Conn) pauseBelow() {
 // resumeBelow has reading go on, with what was kept first, unless something else
 // is against it.
 func (c *Conn) resumeBelow() {
-	if c.throttled || c.read == paused && c.life <= open && c.setup == nil {
+	if c.throttled || c.read == paused && c.life <= open && c.handshake == nil {
 		return
 	}
 	if p, ok := reactor.As[reactor.Producer](c.inner); ok {
 		p.ResumeProducing()
 	}
-	if c.setup == nil {
+	if c.handshake == nil {
 		c.resumed = true
 		c.touch()
 	}

@@ -76,7 +76,7 @@ func NewReloader(r *reactor.Reactor, s *certs.Store, c *ReloadConfig) *Reloader 
 	if c == nil {
 		c = new(ReloadConfig)
 	}
-	l := &Reloader{r: r, cfg: *c, onLoop: Options{Stack: c.Stack}.onLoop(r), log: c.Logger}
+	l := &Reloader{r: r, cfg: *c, onLoop: c.Stack.onLoop(r), log: c.Logger}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
@@ -115,7 +115,7 @@ func (l *Reloader) rest() {
 	}
 }
 
-// look has the files read. This is the one place that decides where.
+// look has the files read.
 func (l *Reloader) look() {
 	l.state = reloadLooking
 	l.next.Cancel()
@@ -124,7 +124,7 @@ func (l *Reloader) look() {
 		l.looked(l.watch.Look(now), nil)
 		return
 	}
-	reactor.InThread(l.r, func() (*certs.Findings, error) { return l.watch.Look(now), nil }, l.looked)
+	readFiles(l.r, func() *certs.Findings { return l.watch.Look(now) }, l.looked)
 }
 
 // looked applies the result of a look, on the loop.

@@ -85,8 +85,8 @@ func (f *factory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	if p == nil {
 		return nil
 	}
-	c := &Conn{proto: p, setup: &setup{cfg: f.cfg, client: f.client, o: f.o}}
-	c.setup.c = c
+	c := newConn(f.cfg, f.client, f.o)
+	c.proto = p
 	return (*below)(c)
 }
 
@@ -102,10 +102,17 @@ func (f *factory) StopFactory() error { return nil }
 // LogPrefix is the inner factory's, with " (TLS)" (TLS-8).
 func (f *factory) LogPrefix() string { return reactor.LogPrefixOf(f.inner) + " (TLS)" }
 
-// made begins a connection on t.
-func (c *Conn) made(t reactor.Transport) {
-	c.inner, c.l = t, loopOf(t.Reactor(), c.setup.o)
-	c.setup.begin()
+// newConn makes a connection whose transport is not known yet.
+func newConn(cfg *tls.Config, client bool, o Options) *Conn {
+	c := new(Conn)
+	c.handshake = &handshake{c: c, o: o, step: step{cfg: cfg, client: client, conn: (*wire)(c)}}
+	return c
+}
+
+// attach begins a connection on t.
+func (c *Conn) attach(t reactor.Transport) {
+	c.inner, c.l = t, loopOf(t.Reactor(), c.handshake.o)
+	c.handshake.begin(c.l)
 }
 
 // StartServer puts TLS between a connection and its protocol midstream, as the
@@ -142,8 +149,7 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 	if !ok {
 		return nil, fmt.Errorf("%w: %T", ErrCannotSwitch, t)
 	}
-	c := new(Conn)
-	c.setup = &setup{c: c, cfg: cfg, client: client, o: o.given()}
+	c := newConn(cfg, client, o.given())
 	was, err := s.SwitchProtocol((*below)(c))
 	if err != nil {
 		return nil, fmt.Errorf("starting TLS: %w", err)
@@ -156,7 +162,7 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 	if was.Paused {
 		c.read = paused
 	}
-	c.made(t)
+	c.attach(t)
 	if was.Producer != nil {
 		c.producer, c.held = was.Producer, was.ProducerPaused
 		c.tie()
@@ -172,21 +178,21 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 
 // feed takes what came behind the command, and makes a client's first step.
 func (c *Conn) feed(rest []byte) {
-	s := c.setup
+	h := c.handshake
 	if c.life != shaking {
 		return
 	}
 	switch {
 	case len(rest) == 0 || c.l.o.Pipelined == Discard:
 	case c.l.o.Pipelined == Feed:
-		s.receive(rest)
+		h.receive(rest)
 		return
 	default:
 		c.end(c.errorf("start", fmt.Errorf("%w: %d bytes", ErrPipelined, len(rest))), true)
 		return
 	}
-	if s.client {
-		s.kick()
+	if h.step.client {
+		h.schedule()
 	}
 }
 

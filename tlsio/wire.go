@@ -21,16 +21,11 @@ var errBareEOF = errors.New("end of stream without close_notify")
 // which the two are told apart (TLS-22).
 func (w *wire) Read(p []byte) (int, error) {
 	c := (*Conn)(w)
-	if s := c.setup; s != nil {
-		if err := s.await(); err != nil {
-			return 0, err
-		}
-		n := c.give(p)
-		s.taken += n
-		return n, nil
+	if h := c.handshake; h != nil {
+		return h.step.readInput(p)
 	}
-	if len(c.in) > 0 {
-		return c.give(p), nil
+	if len(c.in.data) > 0 {
+		return c.in.give(p), nil
 	}
 	if c.eof {
 		return 0, errBareEOF
@@ -38,47 +33,11 @@ func (w *wire) Read(p []byte) (int, error) {
 	return 0, wouldBlock{}
 }
 
-// give copies from in, up to the end of the record in progress.
-func (c *Conn) give(p []byte) int {
-	n := 0
-	for n < len(p) && len(c.in) > 0 {
-		if c.left == 0 { // in a header
-			c.hdr[c.hdrAt] = c.in[0]
-			p[n] = c.in[0]
-			c.in = c.in[1:]
-			n++
-			if c.hdrAt++; c.hdrAt == uint8(len(c.hdr)) {
-				c.hdrAt = 0
-				c.left = int32(c.hdr[3])<<8 | int32(c.hdr[4])
-				if c.left == 0 {
-					break
-				}
-			}
-			continue
-		}
-		m := copy(p[n:], c.in[:min(len(c.in), int(c.left))])
-		c.in = c.in[m:]
-		c.left -= int32(m)
-		n += m
-		if c.left == 0 {
-			break
-		}
-	}
-	return n
-}
-
-// another tells whether a whole record stands behind the one that was given out.
-func (c *Conn) another() bool {
-	const header = len(c.hdr)
-	return c.hdrAt == 0 && c.left == 0 && len(c.in) >= header &&
-		len(c.in)-header >= int(c.in[3])<<8|int(c.in[4])
-}
-
 // Write takes all of p for the transport below.
 func (w *wire) Write(p []byte) (int, error) {
 	c := (*Conn)(w)
-	if c.setup != nil {
-		c.setup.out = append(c.setup.out, p...)
+	if h := c.handshake; h != nil {
+		h.step.out = append(h.step.out, p...)
 		return len(p), nil
 	}
 	if c.reading {
@@ -123,16 +82,16 @@ func (w *wire) Close() error { return nil }
 
 // LocalAddr is the local address, for what the tls.Config calls.
 func (w *wire) LocalAddr() net.Addr {
-	if w.setup != nil {
-		return w.setup.local
+	if h := w.handshake; h != nil {
+		return h.step.local
 	}
 	return w.inner.Local()
 }
 
 // RemoteAddr is the peer's address, for what the tls.Config calls.
 func (w *wire) RemoteAddr() net.Addr {
-	if w.setup != nil {
-		return w.setup.remote
+	if h := w.handshake; h != nil {
+		return h.step.remote
 	}
 	return w.inner.Remote()
 }

@@ -52,7 +52,7 @@ func (c *Conn) keep(p []byte) {
 	switch {
 	case len(p) == 0:
 		return
-	case c.setup != nil:
+	case c.handshake != nil:
 		c.pend = append(c.pend, p...)
 		c.checkHigh()
 		return
@@ -148,7 +148,7 @@ func (c *Conn) checkHigh() {
 	}
 }
 
-func (c *Conn) tooMuch() bool { return c.high || c.setup != nil && len(c.pend) > queueHigh }
+func (c *Conn) tooMuch() bool { return c.high || c.handshake != nil && len(c.pend) > queueHigh }
 
 func (c *Conn) checkLow() {
 	if c.held && !c.tooMuch() {

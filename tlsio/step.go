@@ -1,0 +1,80 @@
+package tlsio
+
+import (
+	"crypto/tls"
+	"iter"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// step is the half of a handshake that computes: a coroutine around tls.Conn.Handshake,
+// which stops where crypto/tls wants input that has not come. It belongs to one
+// goroutine at a time, as handshake says, and it never looks at the Conn.
+type step struct {
+	cfg    *tls.Config
+	client bool
+	conn   *wire // for crypto/tls, whose Read and Write come back here
+	tls    *tls.Conn
+
+	in    input
+	read  int    // bytes of input that crypto/tls was given
+	most  int    // bytes of input it may be given
+	cut   bool   // no more input will come
+	out   []byte // to be sent when run returns
+	done  bool   // the handshake has ended, with err
+	err   error
+	next  func() (struct{}, bool)
+	halt  func()
+	yield func(struct{}) bool
+
+	local, remote kernel.Addr // asked before, because the transport is the loop's
+}
+
+// run computes until input is wanted, or to the end.
+func (s *step) run() {
+	if s.next == nil {
+		if s.client {
+			s.tls = tls.Client(s.conn, s.cfg)
+		} else {
+			s.tls = tls.Server(s.conn, s.cfg)
+		}
+		s.next, s.halt = iter.Pull(s.body)
+	}
+	s.next()
+}
+
+func (s *step) body(yield func(struct{}) bool) {
+	s.yield = yield
+	s.err = s.tls.Handshake()
+	s.done = true
+}
+
+// readInput is Read of the net.Conn that crypto/tls has. It stops the coroutine until
+// there is input, or none to come.
+func (s *step) readInput(p []byte) (int, error) {
+	for len(s.in.data) == 0 {
+		if s.cut {
+			return 0, errBareEOF
+		}
+		if !s.yield(struct{}{}) {
+			return 0, errGone
+		}
+	}
+	if s.read >= s.most {
+		return 0, ErrHandshakeTooLong
+	}
+	n := s.in.give(p)
+	s.read += n
+	return n, nil
+}
+
+// unwind ends the coroutine.
+func (s *step) unwind() {
+	s.halt()
+	s.forget()
+}
+
+// forget lets go of what a Conn that is kept, though it is lost, need not hold.
+func (s *step) forget() {
+	s.in, s.out, s.tls, s.next, s.halt, s.yield = input{}, nil, nil, nil, nil, nil
+}
