@@ -16,10 +16,10 @@ import (
 // sent it is Abort (TLS-21). A second call does nothing (TLS-19). The error is always nil.
 func (c *Conn) Close() error {
 	switch c.life {
-	case shaking:
+	case handshaking:
 		switch {
 		case c.reason != nil:
-		case len(c.pend) == 0 && c.producer == nil && c.write == on:
+		case len(c.plain) == 0 && c.producer == nil && c.write == on:
 			c.Abort()
 		default:
 			c.reason = reactor.ErrClosed
@@ -32,7 +32,8 @@ func (c *Conn) Close() error {
 
 // close has the connection ended when everything is sent.
 func (c *Conn) close(reason error) {
-	c.life, c.reason = closing, reason
+	c.reason = reason
+	c.become(closing)
 	c.touch()
 }
 
@@ -41,7 +42,7 @@ func (c *Conn) close(reason error) {
 // nothing. The error is always nil.
 func (c *Conn) CloseWrite() error {
 	if c.life <= open && c.write == on {
-		c.write = stopping
+		c.write = ending
 		if c.handshake == nil {
 			c.touch()
 		}
@@ -63,8 +64,10 @@ func (c *Conn) Abort() { c.end(reactor.ErrAborted, true) }
 func (c *Conn) notify() {
 	if c.write != ended {
 		c.write = ended
+		answered := c.answered
 		// A tls.Conn that could not would have failed before.
 		_ = c.tls.CloseWrite()
+		c.answered = answered // this was none
 	}
 }
 
@@ -75,18 +78,18 @@ func (c *Conn) afterNotify() {
 		c.finish()
 		return
 	}
-	c.life = awaiting
-	c.await()
-	c.resumeBelow()
+	c.become(awaiting)
+	c.awaitPeer()
+	c.resumeInput()
 }
 
 // finish ends the connection below, with the reason that stands.
 func (c *Conn) finish() {
-	c.life = finishing
-	c.release()
-	c.untie()
+	c.become(finishing)
+	c.send()
+	c.unwatch()
 	c.inner.Close()
-	c.await()
+	c.awaitPeer()
 }
 
 // fail ends the connection with an Error. The alert that crypto/tls has written is
@@ -107,20 +110,20 @@ func (c *Conn) end(reason error, abort bool) {
 	if c.life != finishing || errors.As(reason, &p) || c.clean() {
 		c.reason = reason
 	}
-	c.life = finishing
+	c.become(finishing)
 	if c.handshake != nil {
 		c.handshake.abandon()
 	}
-	c.pend = nil
+	c.plain = nil
 	if abort {
 		c.out = nil
 		c.inner.Abort()
 		return
 	}
-	c.release()
-	c.untie()
+	c.send()
+	c.unwatch()
 	c.inner.Close()
-	c.await()
+	c.awaitPeer()
 }
 
 // clean tells whether the reason is no failure.
@@ -128,21 +131,21 @@ func (c *Conn) clean() bool {
 	return c.reason == nil || c.reason == io.EOF || c.reason == reactor.ErrClosed
 }
 
-// await limits how long the peer may take, from now on, without taking anything.
-func (c *Conn) await() {
+// awaitPeer limits how long the peer may take from now on without taking anything.
+func (c *Conn) awaitPeer() {
 	d := limit(c.l.o.CloseTimeout, defaultCloseTimeout, time.Duration(math.MaxInt64))
-	if c.limit == nil && d < math.MaxInt64 {
+	if c.closeTimer == nil && d < math.MaxInt64 {
 		c.unsent = c.unsentBelow()
-		c.limit = c.Reactor().CallLater(d, c.late)
+		c.closeTimer = c.Reactor().CallLater(d, c.closeTimedOut)
 	}
 }
 
-func (c *Conn) late() {
-	c.limit = nil
+func (c *Conn) closeTimedOut() {
+	c.closeTimer = nil
 	switch n := c.unsentBelow(); {
 	case c.life == lost:
 	case n < c.unsent:
-		c.await()
+		c.awaitPeer()
 	case c.clean():
 		c.end(c.errorf("close", ErrCloseTimeout), true)
 	default:
@@ -179,7 +182,7 @@ func (b *below) ConnectionMade(t reactor.Transport) {
 	c.enter()
 	c.attach(t)
 	c.proto.ConnectionMade(c)
-	if c.life == shaking {
+	if c.life == handshaking {
 		c.feed(nil)
 	}
 	c.leave()
@@ -202,8 +205,8 @@ func (b *below) ReadConnectionLost() {
 	case c.handshake != nil:
 		c.handshake.end()
 	case c.life < finishing && c.read != ended:
-		c.eof = true
-		c.drain()
+		c.read = ending
+		c.drain(false)
 	}
 	c.leave()
 }
@@ -215,15 +218,14 @@ func (b *below) WriteConnectionLost() {}
 func (b *below) ConnectionLost(err error) {
 	c := (*Conn)(b)
 	reason := c.lostFor(err)
-	if c.limit != nil {
-		c.limit.Cancel()
+	if c.closeTimer != nil {
+		c.closeTimer.Cancel()
 	}
 	if c.handshake != nil {
 		c.handshake.abandon()
 	}
-	c.life = lost
-	c.pend, c.out = nil, nil
-	c.in.data = nil
+	c.become(lost)
+	c.plain, c.out, c.in.data = nil, nil, nil
 	c.stopProducer()
 	c.proto.ConnectionLost(reason)
 }

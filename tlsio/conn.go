@@ -3,26 +3,91 @@ package tlsio
 import (
 	"crypto/tls"
 	"fmt"
-	"io"
 	"runtime/debug"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
+// The state of a connection is its life, its two directions, and a set of reasons to
+// hold back. A life goes down this table, and may skip rows:
+//
+//	life         entered by                                    the protocol may
+//	unborn       BuildProtocol, StartServer, StartClient       nothing: it has no transport
+//	handshaking  the transport below: ConnectionMade           write (it is kept), pause, close
+//	open         the handshake, which hands over               do everything
+//	closing      Close; the peer's close_notify                nothing; its producer may still write
+//	awaiting     everything is sent, and our close_notify      nothing
+//	finishing    the peer's close_notify; Abort; any error     nothing
+//	lost         the transport below: ConnectionLost           nothing
+//
+// Something waits as long as there is one of its reasons:
+//
+//	reason       what waits    from                                      until
+//	holdApp      input         PauseProducing                            ResumeProducing, or Close
+//	holdAnswers  input         reading made us write much, and holdFull  the transport below has sent
+//	holdAhead    input         much has come while a handshake computes  a step has taken it
+//	holdFull     the producer  the transport below is full               it has sent, or nobody asks any more
+//	holdQueue    the producer  much was written before open              open
+//	holdRecords  ciphertext    another record can be read                it was read
+//	holdBatch    ciphertext    a write becomes several records           its last record
+//
+// Input is paused in the transport below. A handshake needs input, so holdApp begins
+// to count when the connection is open. The producer sees pauses and resumes alternate,
+// whatever the reasons (TLS-31). Ciphertext is gathered in Conn.out.
+
+// life is where a connection is between its making and its end.
+type life uint8
+
+const (
+	unborn life = iota
+	handshaking
+	open
+	closing
+	awaiting
+	finishing
+	lost
+)
+
+// side is the state of one direction.
+type side uint8
+
+const (
+	on     side = iota
+	ending      // reading: the transport below has ended, what it gave is still to be read; writing: CloseWrite was called
+	ended       // by close_notify
+)
+
+// hold is a set of reasons to hold back.
+type hold uint8
+
+const (
+	holdApp hold = 1 << iota
+	holdAnswers
+	holdAhead
+	holdFull
+	holdQueue
+	holdRecords
+	holdBatch
+
+	holdsInput    = holdApp | holdAnswers | holdAhead
+	holdsProducer = holdFull | holdQueue
+	holdsOutput   = holdRecords | holdBatch
+)
+
 // Conn is a connection protected by TLS: a transport to the protocol above it, on
 // the transport below it. It belongs to the loop's goroutine. It can do all that a
-// reactor.Stream can, and what it has not changed, reactor.As finds below it (TLS-7).
+// reactor.Stream can. What it does not change, reactor.As finds below it (TLS-7).
 //
 // Writing and closing are allowed from ConnectionMade on, which comes before the
-// handshake; what is written there travels behind it, protected (TLS-3, TLS-9). The
+// handshake. What is written there is sent after it, protected (TLS-3, TLS-9). The
 // protocol may be a [HandshakeListener], and a reactor.HalfCloseListener, for which
-// an end of a direction is a close_notify.
+// the end of a direction is a close_notify.
 //
 // ConnectionLost is told io.EOF when the peer ended with close_notify,
 // reactor.ErrClosed when we closed, reactor.ErrAborted after Abort and after a Close
 // before the handshake was over with nothing to be sent (TLS-21), an [*Error] for
-// what TLS has found wrong, and else what the transport below was lost for.
+// what TLS has found wrong, and else the reason for which the transport below was lost.
 type Conn struct {
 	inner reactor.Transport
 	proto reactor.Protocol
@@ -31,55 +96,24 @@ type Conn struct {
 	handshake *handshake // until it hands over
 	tls       *tls.Conn  // the handshake's until then, and so is in
 	in        input
-	pend      []byte // plaintext to become one record; in a handshake, all of it
-	out       []byte // ciphertext of a write in progress that is longer than a record
+	plain     []byte // to become one record; before open, all that was written
+	out       []byte // ciphertext that is held back
 
-	answered int32 // bytes that reading has made us write, since it was last looked at
-	producer reactor.Producer
-	reason   error // why it ends
-	limit    *reactor.DelayedCall
-	unsent   int // below, when limit was set
+	producer   reactor.Producer
+	reason     error // why it ends
+	closeTimer *reactor.DelayedCall
+	unsent     int   // below, when closeTimer was set
+	answered   int32 // bytes that reading has made us write, since it was last looked at
 
-	life      life
-	read      side
-	write     side
-	inside    uint8 // callbacks in progress that settle when they return
-	borrowed  bool  // in.data is lent by the transport below
-	resumed   bool  // reading may go on with what was kept
-	eof       bool  // the transport below has ended, without close_notify
-	high      bool  // the transport below has more than enough to send
-	held      bool  // producer was paused by us
-	tied      bool  // throttle is the producer of the transport below
-	throttled bool  // below was paused because of answered
-	reading   bool  // in tls.Read
-	gathering bool  // wire's writes go to out
-	dirty     bool  // stands in loop.dirty
-	fresh     bool  // used since the last sweep
-	listed    bool  // stands in loop.active
+	life     life
+	read     side
+	write    side
+	holds    hold
+	inside   uint8    // callbacks in progress that settle when they return
+	activity activity // for the loop, which shrinks idle connections
+	dirty    bool     // stands in loop.dirty
+	watching bool     // throttle is the producer of the transport below
 }
-
-// life is where a connection is between ConnectionMade and its end.
-type life uint8
-
-const (
-	unborn    life = iota
-	shaking        // the handshake goes on
-	open           // protected
-	closing        // Close was called, or the peer has ended: close_notify comes when all is sent
-	awaiting       // close_notify was sent: the peer's is to come
-	finishing      // the transport below was told to end
-	lost
-)
-
-// side is one direction.
-type side uint8
-
-const (
-	on       side = iota
-	paused        // reading only
-	stopping      // writing only: CloseWrite was called
-	ended         // by close_notify
-)
 
 var (
 	_ reactor.Transport  = (*Conn)(nil)
@@ -90,15 +124,15 @@ var (
 	_ reactor.Switcher   = (*Conn)(nil)
 )
 
-// HandshakeListener is what a protocol may also be, to hear when its connection is
-// protected: once, after ConnectionMade and before any DataReceived, and never if
+// HandshakeListener is implemented by a protocol that wants to hear when its connection
+// is protected: once, after ConnectionMade and before any DataReceived, and never if
 // verification failed (TLS-4, TLS-43). It is found behind wrappers (TLS-5).
 type HandshakeListener interface {
 	HandshakeCompleted(tls.ConnectionState)
 }
 
 // ConnectionState is what the handshake has agreed on: version, ALPN protocol, the
-// peer's certificates. Until it is over it is the zero value (TLS-6, TLS-50).
+// peer's certificates. Until the handshake is over it is the zero value (TLS-6, TLS-50).
 func (c *Conn) ConnectionState() tls.ConnectionState {
 	if c.tls == nil {
 		return tls.ConnectionState{}
@@ -126,6 +160,45 @@ func (c *Conn) Protocol() reactor.Protocol {
 	return c.proto
 }
 
+// become is the one place where the life changes. It never goes back.
+func (c *Conn) become(l life) { c.life = max(c.life, l) }
+
+// hold adds a reason for the input or the producer to wait.
+func (c *Conn) hold(h hold) {
+	first := c.holds&holdsProducer == 0
+	c.holds |= h
+	if h&holdsProducer != 0 && first && c.producer != nil {
+		c.producer.PauseProducing()
+	}
+	if h&holdsInput != 0 && c.inputHeld() {
+		c.pauseBelow()
+	}
+}
+
+// release takes such a reason away.
+func (c *Conn) release(h hold) {
+	gone := c.holds & h
+	c.holds &^= h
+	if gone&holdsProducer != 0 && c.holds&holdsProducer == 0 && c.producer != nil {
+		c.producer.ResumeProducing()
+	}
+	if gone&holdsInput != 0 {
+		c.resumeInput()
+	}
+}
+
+func (c *Conn) inputHeld() bool {
+	h := c.holds & holdsInput
+	if c.handshake != nil || c.life > open {
+		h &^= holdApp
+	}
+	return h != 0
+}
+
+func (c *Conn) producerHeld() bool { return c.holds&holdsProducer != 0 }
+
+func (c *Conn) outputHeld() bool { return c.holds&holdsOutput != 0 }
+
 // enter and leave stand around callbacks of the transport below. What was asked for
 // meanwhile is carried out by the last leave.
 func (c *Conn) enter() { c.inside++ }
@@ -134,7 +207,7 @@ func (c *Conn) leave() {
 	c.inside--
 	if c.inside == 0 {
 		c.settle()
-		if c.resumed {
+		if c.mayDrain() { // reading was resumed in a callback
 			c.touch()
 		}
 	}
@@ -146,6 +219,15 @@ func (c *Conn) touch() {
 		c.dirty = true
 		c.l.touch(c)
 	}
+}
+
+// advance carries out in the next turn what touch asked for.
+func (c *Conn) advance() {
+	c.enter()
+	if c.mayDrain() {
+		c.drain(false)
+	}
+	c.leave()
 }
 
 // guarded makes callbacks outside of those of the transport below. A panic in them
@@ -160,37 +242,4 @@ func (c *Conn) guarded(fn func()) {
 		}
 	}()
 	fn()
-}
-
-// advance is what touch asks for: reading may go on, and settle.
-func (c *Conn) advance() {
-	c.enter()
-	if c.resumed {
-		c.resumed = false
-		c.drain()
-	}
-	c.leave()
-}
-
-// settle carries out what was asked for.
-func (c *Conn) settle() {
-	if c.life != open && c.life != closing {
-		return
-	}
-	c.flush()
-	if c.producer != nil && c.reason != io.EOF {
-		return // a Close of ours waits for it (TLS-20)
-	}
-	switch {
-	case c.life == closing:
-		c.notify()
-		c.afterNotify()
-	case c.life == open && c.write == stopping:
-		c.notify()
-		if h, ok := reactor.ProtocolAs[reactor.HalfCloseListener](c.proto); ok {
-			c.enter()
-			h.WriteConnectionLost()
-			c.leave()
-		}
-	}
 }

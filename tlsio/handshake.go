@@ -32,7 +32,6 @@ type handshake struct {
 	l        *loop
 	onLoop   bool
 	state    handshakeState
-	held     bool   // below was paused because of arrived
 	cut      bool   // nothing more will arrive
 	arrived  []byte // no step was given it yet
 	deadline reactor.DelayedCall
@@ -65,7 +64,7 @@ func (h *handshake) begin(l *loop) {
 	h.l, h.onLoop = l, l.o.Stack.onLoop(r)
 	h.step.local, h.step.remote = c.Local(), c.Remote()
 	h.step.most = limit(l.o.HandshakeBytes, defaultHandshakeBytes, math.MaxInt)
-	c.life = shaking
+	c.become(handshaking)
 	h.deadline.Init(r, func() { c.end(c.errorf("handshake", ErrHandshakeTimeout), true) })
 	if d := limit(l.o.HandshakeTimeout, defaultHandshakeTimeout, time.Duration(math.MaxInt64)); d < math.MaxInt64 {
 		h.deadline.Reset(d)
@@ -79,9 +78,8 @@ func (h *handshake) receive(p []byte) {
 	}
 	h.arrived = append(h.arrived, p...)
 	h.schedule()
-	if len(h.arrived) > mostAhead && !h.held {
-		h.held = true
-		h.c.pauseBelow()
+	if len(h.arrived) > mostAhead {
+		h.c.hold(holdAhead)
 	}
 }
 
@@ -185,7 +183,7 @@ func (h *handshake) after() {
 	c.pass(h.step.out)
 	h.step.out = nil
 	switch {
-	case h.state == over || c.life != shaking:
+	case h.state == over || c.life != handshaking:
 		return // a write below has ended it
 	case h.step.done && h.step.err != nil:
 		c.handshakeFailed(h.step.err)
@@ -194,9 +192,8 @@ func (h *handshake) after() {
 	case len(h.arrived) > 0 || h.cut && !h.step.cut:
 		h.schedule()
 	}
-	if h.held && c.life <= closing && len(h.arrived) <= mostAhead {
-		h.held = false
-		c.resumeBelow()
+	if c.life <= closing && len(h.arrived) <= mostAhead {
+		c.release(holdAhead)
 	}
 }
 
@@ -222,10 +219,14 @@ func (c *Conn) handshakeFailed(err error) {
 func (c *Conn) completed() {
 	h := c.handshake
 	h.become(over)
-	c.handshake, c.life, c.eof = nil, open, h.cut
-	c.tls, c.in = h.step.tls, h.step.in
+	c.become(open)
+	c.handshake, c.tls, c.in = nil, h.step.tls, h.step.in
 	c.in.take(h.arrived)
 	h.arrived = nil
+	if h.cut {
+		c.read = ending
+	}
+	c.release(holdAhead)
 	if p, ok := reactor.ProtocolAs[HandshakeListener](c.proto); ok {
 		p.HandshakeCompleted(c.tls.ConnectionState())
 	}
@@ -233,18 +234,17 @@ func (c *Conn) completed() {
 		return // it was aborted, and what was written is not sent (TLS-15)
 	}
 	c.flush()
-	c.checkLow()
-	if c.reason == reactor.ErrClosed && c.life == open {
-		c.life = closing
+	c.release(holdQueue)
+	if c.reason == reactor.ErrClosed {
+		c.become(closing)
 	}
-	if c.read == paused && c.life == open {
+	if c.inputHeld() {
 		c.pauseBelow()
-		c.resumed = true
 	}
 	if c.l.shrink != nil {
 		c.l.used(c)
 	}
-	c.drain()
+	c.drain(false)
 }
 
 // abandon ends a handshake in progress. Its memory is given back now, or when the step

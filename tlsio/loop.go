@@ -8,7 +8,7 @@ import (
 
 const (
 	recordSize = 16 << 10               // the most plaintext in a record
-	burst      = 4 * (recordSize + 256) // ciphertext gathered for one write
+	gatherSize = 4 * (recordSize + 256) // ciphertext gathered for one write
 )
 
 // loop is what the connections with equal Options have in common on one reactor. It
@@ -48,7 +48,7 @@ func loopOf(r *reactor.Reactor, o Options) *loop {
 
 func newLoop(r *reactor.Reactor, o Options) *loop {
 	l := &loop{r: r, o: o, workers: o.workers(), idle: o.ShrinkIdle}
-	l.plain.size, l.cipher.size = recordSize, burst
+	l.plain.size, l.cipher.size = recordSize, gatherSize
 	l.settle = l.settleDirty
 	if l.idle > 0 {
 		l.shrink = newShrinker()
@@ -115,11 +115,20 @@ func (b *buffers) give(p []byte) {
 	}
 }
 
+// activity is what a loop that shrinks knows of a connection.
+type activity uint8
+
+const (
+	unlisted activity = iota // shrunk, or never used
+	resting                  // stands in loop.active; not used since the last sweep
+	busy                     // stands in loop.active; used since
+)
+
 // used notes that c is not idle.
 func (l *loop) used(c *Conn) {
-	c.fresh = true
-	if !c.listed {
-		c.listed = true
+	was := c.activity
+	c.activity = busy
+	if was == unlisted {
 		l.active = append(l.active, c)
 		if !l.sweeping.Active() {
 			l.sweeping.Reset(l.idle)
@@ -133,11 +142,11 @@ func (l *loop) sweep() {
 	for _, c := range l.active {
 		switch {
 		case c.life == lost:
-		case c.fresh:
-			c.fresh = false
+		case c.activity == busy:
+			c.activity = resting
 			keep = append(keep, c)
 		default:
-			c.listed = false
+			c.activity = unlisted
 			l.shrink.shrink(c.tls)
 		}
 	}

@@ -13,35 +13,38 @@ const mostAnswers = 4 << 10
 
 // receive takes what came from below, which is lent.
 func (c *Conn) receive(p []byte) {
-	switch {
-	case c.handshake != nil:
+	if c.handshake != nil {
 		c.handshake.receive(p)
 		return
-	case c.read == ended || c.life >= finishing:
+	}
+	if c.read == ended || c.life >= finishing {
 		return // what comes behind close_notify is not looked at
-	case len(c.in.data) > 0:
+	}
+	lent := len(c.in.data) == 0
+	if lent {
+		c.in.data = p
+	} else {
 		c.in.add(p)
-	default:
-		c.in.data, c.borrowed = p, true
 	}
 	if c.l.shrink != nil {
 		c.l.used(c)
 	}
-	c.drain()
+	c.drain(lent)
 }
 
 // drain reads what there is, one record at a time, until crypto/tls wants more than
-// has come, or the protocol wants no more. As wire gives out no more than a record, and
-// a read takes all of one, nothing is left in crypto/tls that could be read without
-// new input. What is written while there is another record to read is gathered, for a
-// peer that sends many at once is answered by many.
-func (c *Conn) drain() {
+// has come, or the protocol wants no more. wire gives out no more than a record, and a
+// read takes all of one, so crypto/tls keeps nothing that could be read without new
+// input. What is written while there is another record to read is held back, because a
+// peer that sends many records at once gets one answer to all of them. lent says that
+// the input is lent by the transport below.
+func (c *Conn) drain(lent bool) {
 	buf := c.l.plain.take()
-	for c.mayRead() && (len(c.in.data) > 0 || c.eof) {
-		c.reading = true
+	for c.mayDrain() {
 		n, err := c.tls.Read(buf[:recordSize])
-		c.reading = false
-		c.gathering = c.in.another()
+		if c.holds &^= holdRecords; c.in.another() {
+			c.holds |= holdRecords
+		}
 		if n > 0 && c.life == open { // n counts also if there is an error
 			c.proto.DataReceived(buf[:n:n])
 		}
@@ -55,49 +58,50 @@ func (c *Conn) drain() {
 			break
 		}
 		if c.answered > mostAnswers && c.life < finishing {
-			c.release()
-			c.hold()
+			c.send()
+			c.checkAnswers()
 		}
 	}
 	c.l.plain.give(buf)
-	c.gathering = false
-	c.release()
+	c.holds &^= holdRecords
+	c.send()
 	switch {
 	case len(c.in.data) == 0 || c.read == ended || c.life >= finishing:
 		c.in.data = nil
-	case c.borrowed:
+	case lent:
 		c.in.data = append([]byte(nil), c.in.data...)
 	}
-	c.borrowed = false
 }
 
-// hold stops reading if the peer does not take the answers that it asks for.
-func (c *Conn) hold() {
+// checkAnswers stops reading if the peer does not take the answers that it asks for.
+func (c *Conn) checkAnswers() {
 	c.answered = 0
-	c.tie() // which tells at once if there is too much
-	if c.high {
-		c.throttled = true
-		c.pauseBelow()
+	c.watch() // which tells at once if the transport below is full
+	if c.holds&holdFull != 0 {
+		c.hold(holdAnswers)
 	}
-	c.untie()
+	c.unwatch()
 }
 
-// mayRead tells whether the next record may be looked at. Of a connection that is
-// closing they all are, though for its end only.
+// mayRead tells whether the next record may be looked at. When a connection is closing,
+// all records are looked at, but only to find the end.
 func (c *Conn) mayRead() bool {
 	switch c.life {
-	case open:
-		return c.read == on && !c.throttled
-	case closing, awaiting:
-		return c.read != ended && !c.throttled
+	case open, closing, awaiting:
+		return c.read != ended && !c.inputHeld()
 	}
 	return false
+}
+
+// mayDrain tells whether there is something to read besides.
+func (c *Conn) mayDrain() bool {
+	return (len(c.in.data) > 0 || c.read == ending) && c.mayRead()
 }
 
 // readFailed is the end of reading.
 func (c *Conn) readFailed(err error) {
 	switch {
-	case err == io.EOF: // only close_notify is, for wire never says so
+	case err == io.EOF: // only after close_notify, because wire never says so
 		c.peerEnded()
 	case !errors.Is(err, errBareEOF):
 		c.fail("read", err)
@@ -127,20 +131,16 @@ func (c *Conn) peerEnded() {
 // PauseProducing stops delivery: DataReceived is not called after it returns, until
 // ResumeProducing (TCP-64). While paused, the peer's closing is not noticed.
 func (c *Conn) PauseProducing() {
-	if c.read == on && c.life <= open {
-		c.read = paused
-		if c.handshake == nil {
-			c.pauseBelow()
-		}
+	if c.read != ended && c.life <= open {
+		c.hold(holdApp)
 	}
 }
 
 // ResumeProducing takes delivery up again, later, unless the connection is closing or
 // lost.
 func (c *Conn) ResumeProducing() {
-	if c.read == paused && c.life <= open {
-		c.read = on
-		c.resumeBelow()
+	if c.life <= open {
+		c.release(holdApp)
 	}
 }
 
@@ -153,17 +153,16 @@ func (c *Conn) pauseBelow() {
 	}
 }
 
-// resumeBelow has reading go on, with what was kept first, unless something else
-// is against it.
-func (c *Conn) resumeBelow() {
-	if c.throttled || c.read == paused && c.life <= open && c.handshake == nil {
+// resumeInput has reading continue, with what was kept first, unless there is still a
+// reason against it.
+func (c *Conn) resumeInput() {
+	if c.inputHeld() {
 		return
 	}
 	if p, ok := reactor.As[reactor.Producer](c.inner); ok {
 		p.ResumeProducing()
 	}
 	if c.handshake == nil {
-		c.resumed = true
 		c.touch()
 	}
 }

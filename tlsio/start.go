@@ -160,14 +160,11 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 		c.proto = p
 	}
 	if was.Paused {
-		c.read = paused
+		c.holds = holdApp
 	}
 	c.attach(t)
 	if was.Producer != nil {
-		c.producer, c.held = was.Producer, was.ProducerPaused
-		c.tie()
-		c.checkHigh()
-		c.checkLow()
+		c.adopt(was.Producer, was.ProducerPaused)
 	}
 	if fresh {
 		p.ConnectionMade(c)
@@ -179,7 +176,7 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 // feed takes what came behind the command, and makes a client's first step.
 func (c *Conn) feed(rest []byte) {
 	h := c.handshake
-	if c.life != shaking {
+	if c.life != handshaking {
 		return
 	}
 	switch {
@@ -221,8 +218,11 @@ func (c *Conn) SwitchProtocol(p reactor.Protocol) (reactor.Switched, error) {
 	case c.read == ended:
 		return reactor.Switched{}, io.EOF
 	}
-	was := reactor.Switched{Protocol: c.proto, Producer: c.producer, ProducerPaused: c.held, Paused: c.read == paused}
-	c.proto, c.producer, c.held = p, nil, false
+	was := reactor.Switched{
+		Protocol: c.proto, Producer: c.producer,
+		ProducerPaused: c.producer != nil && c.producerHeld(), Paused: c.holds&holdApp != 0,
+	}
+	c.proto, c.producer = p, nil
 	c.ResumeProducing()
 	return was, nil
 }

@@ -27,7 +27,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	if len(c.in.data) > 0 {
 		return c.in.give(p), nil
 	}
-	if c.eof {
+	if c.read == ending {
 		return 0, errBareEOF
 	}
 	return 0, wouldBlock{}
@@ -40,41 +40,22 @@ func (w *wire) Write(p []byte) (int, error) {
 		h.step.out = append(h.step.out, p...)
 		return len(p), nil
 	}
-	if c.reading {
-		c.answered += int32(len(p))
-	}
-	if !c.gathering && len(c.out) == 0 {
+	c.answered += int32(len(p))
+	if !c.outputHeld() && len(c.out) == 0 {
 		c.pass(p)
 		return len(p), nil
 	}
-	if len(c.out)+len(p) > burst {
-		c.release()
+	if len(c.out)+len(p) > gatherSize {
+		c.send()
 	}
 	if c.out == nil {
 		c.out = c.l.cipher.take()
 	}
 	c.out = append(c.out, p...)
-	if !c.gathering {
-		c.release()
+	if !c.outputHeld() {
+		c.send()
 	}
 	return len(p), nil
-}
-
-// release writes what was gathered to the transport below.
-func (c *Conn) release() {
-	if out := c.out; out != nil {
-		c.out = nil
-		c.pass(out)
-		c.l.cipher.give(out)
-	}
-}
-
-// pass writes to the transport below. If that fails, ConnectionLost will come with
-// the reason.
-func (c *Conn) pass(p []byte) {
-	if len(p) > 0 {
-		_, _ = c.inner.Write(p)
-	}
 }
 
 // Close does nothing: it is Conn that closes.

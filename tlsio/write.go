@@ -1,7 +1,7 @@
 package tlsio
 
 import (
-	"fmt"
+	"io"
 
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -10,8 +10,8 @@ import (
 const queueHigh = 64 << 10
 
 // Write takes all of p, as reactor.Transport says. What is written in one callback
-// goes out when it returns, as one record if it fits (TLS-10); from the size of a
-// record on, at once. Before the handshake is over it is kept.
+// goes out when it returns, as one record if it fits (TLS-10). A write of the size of a
+// record or more goes out at once. Before the handshake is over, everything is kept.
 func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.writable(); err != nil {
 		return 0, err
@@ -33,16 +33,16 @@ func (c *Conn) WriteVec(bufs [][]byte) (int, error) {
 	return n, nil
 }
 
-// writable tells why nothing can be written. What a registered producer writes while
-// a Close or CloseWrite waits for it is taken (TLS-19, TLS-20).
+// writable tells why nothing can be written. While a Close or CloseWrite waits for a
+// registered producer, what that writes is taken (TLS-19, TLS-20).
 func (c *Conn) writable() error {
 	waits := c.producer != nil && c.reason == reactor.ErrClosed
 	switch {
 	case c.life > closing, c.life == closing && !waits:
 		return reactor.ErrClosed
-	case c.write == ended, c.write == stopping && c.producer == nil:
+	case c.write == ended, c.write == ending && c.producer == nil:
 		return reactor.ErrWriteClosed
-	case c.life == shaking && c.reason != nil && !waits:
+	case c.life == handshaking && c.reason != nil && !waits:
 		return reactor.ErrClosed
 	}
 	return nil
@@ -53,33 +53,57 @@ func (c *Conn) keep(p []byte) {
 	case len(p) == 0:
 		return
 	case c.handshake != nil:
-		c.pend = append(c.pend, p...)
-		c.checkHigh()
+		if c.plain = append(c.plain, p...); len(c.plain) > queueHigh {
+			c.hold(holdQueue)
+		}
 		return
 	case c.life > closing:
 		return // the write before this one has failed
 	}
-	if len(c.pend)+len(p) > recordSize {
+	if len(c.plain)+len(p) > recordSize {
 		c.flush()
 	}
 	if len(p) >= recordSize {
 		c.seal(p)
 		return
 	}
-	if c.pend == nil {
-		c.pend = c.l.plain.take()
+	if c.plain == nil {
+		c.plain = c.l.plain.take()
 	}
-	c.pend = append(c.pend, p...)
+	c.plain = append(c.plain, p...)
 	c.touch()
+}
+
+// settle sends what was written, and does what waits for that: a Close or CloseWrite.
+func (c *Conn) settle() {
+	if c.life != open && c.life != closing {
+		return
+	}
+	c.flush()
+	if c.producer != nil && c.reason != io.EOF {
+		return // a Close of ours waits for it (TLS-20)
+	}
+	switch {
+	case c.life == closing:
+		c.notify()
+		c.afterNotify()
+	case c.life == open && c.write == ending:
+		c.notify()
+		if h, ok := reactor.ProtocolAs[reactor.HalfCloseListener](c.proto); ok {
+			c.enter()
+			h.WriteConnectionLost()
+			c.leave()
+		}
+	}
 }
 
 // flush makes records of what was kept.
 func (c *Conn) flush() {
-	p := c.pend
+	p := c.plain
 	if len(p) == 0 {
 		return
 	}
-	c.pend = nil
+	c.plain = nil
 	c.seal(p)
 	c.l.plain.give(p)
 }
@@ -92,122 +116,43 @@ func (c *Conn) seal(p []byte) {
 	if c.l.shrink != nil {
 		c.l.used(c)
 	}
-	more := c.gathering
-	c.gathering = more || len(p) > recordSize
+	if len(p) > recordSize {
+		c.holds |= holdBatch
+	}
+	answered := c.answered
 	_, err := c.tls.Write(p)
-	if c.gathering = more; !more {
-		c.release()
+	c.answered = answered // this was none
+	if c.holds &^= holdBatch; !c.outputHeld() {
+		c.send()
 	}
 	if err != nil {
 		c.fail("write", err) // TLS-14
 	}
 }
 
+// send writes the ciphertext that was held back to the transport below.
+func (c *Conn) send() {
+	if out := c.out; out != nil {
+		c.out = nil
+		c.pass(out)
+		c.l.cipher.give(out)
+	}
+}
+
+// pass writes to the transport below. If that fails, ConnectionLost will come with
+// the reason.
+func (c *Conn) pass(p []byte) {
+	if len(p) > 0 {
+		_, _ = c.inner.Write(p)
+	}
+}
+
 // Buffered is how many bytes were written and not yet taken by what is below.
-func (c *Conn) Buffered() int { return len(c.pend) + len(c.out) + c.unsentBelow() }
+func (c *Conn) Buffered() int { return len(c.plain) + len(c.out) + c.unsentBelow() }
 
 func (c *Conn) unsentBelow() int {
 	if b, ok := reactor.As[interface{ Buffered() int }](c.inner); ok {
 		return b.Buffered()
 	}
 	return 0
-}
-
-// RegisterProducer takes p as the producer, as reactor.Consumer says. It is paused at
-// the high-water mark of the transport below, and resumed at its low-water mark;
-// while the handshake goes on, it is paused when 64 KiB wait.
-func (c *Conn) RegisterProducer(p reactor.Producer) error {
-	if c.life >= finishing {
-		p.StopProducing()
-		return nil
-	}
-	if c.producer != nil {
-		return fmt.Errorf("%w: %T is, %T wants to be", reactor.ErrProducerRegistered, c.producer, p)
-	}
-	c.producer, c.held = p, false
-	c.tie()
-	c.checkHigh()
-	return nil
-}
-
-// UnregisterProducer forgets the producer, as reactor.Consumer says.
-func (c *Conn) UnregisterProducer() {
-	if c.producer != nil {
-		c.producer, c.held = nil, false
-		c.untie()
-		c.touch()
-	}
-}
-
-// checkHigh pauses the producer, once. Both reasons for it come together here, so it
-// sees pauses and resumes alternate (TLS-31).
-func (c *Conn) checkHigh() {
-	if c.producer != nil && !c.held && c.tooMuch() {
-		c.held = true
-		c.producer.PauseProducing()
-	}
-}
-
-func (c *Conn) tooMuch() bool { return c.high || c.handshake != nil && len(c.pend) > queueHigh }
-
-func (c *Conn) checkLow() {
-	if c.held && !c.tooMuch() {
-		c.held = false
-		c.producer.ResumeProducing()
-	}
-}
-
-// tie has the transport below tell when it has more than enough to send (TLS-29). Only
-// who must know it is tied, for the transport below waits for its producer to end.
-func (c *Conn) tie() {
-	if k, ok := reactor.As[reactor.Consumer](c.inner); ok && !c.tied {
-		c.tied = true
-		// There is no other one: it was taken off, or the transport is new.
-		_ = k.RegisterProducer((*throttle)(c))
-	}
-}
-
-// untie ends that, unless somebody must still know.
-func (c *Conn) untie() {
-	if !c.tied || c.life < finishing && (c.producer != nil || c.throttled) {
-		return
-	}
-	if k, ok := reactor.As[reactor.Consumer](c.inner); ok {
-		c.tied, c.high = false, false
-		k.UnregisterProducer()
-	}
-}
-
-// throttle is a Conn as the producer of the transport below (TLS-29).
-type throttle Conn
-
-// PauseProducing says that there is enough below to be sent.
-func (t *throttle) PauseProducing() {
-	c := (*Conn)(t)
-	c.high = true
-	c.checkHigh()
-}
-
-// ResumeProducing says that it has been sent.
-func (t *throttle) ResumeProducing() {
-	c := (*Conn)(t)
-	c.enter()
-	c.high = false
-	c.checkLow()
-	c.leave()
-	if c.throttled {
-		c.throttled = false
-		c.untie()
-		c.resumeBelow()
-	}
-}
-
-// StopProducing says that the transport below is lost; ConnectionLost follows.
-func (t *throttle) StopProducing() { (*Conn)(t).stopProducer() }
-
-func (c *Conn) stopProducer() {
-	if p := c.producer; p != nil {
-		c.producer = nil
-		p.StopProducing()
-	}
 }

@@ -1,0 +1,94 @@
+package tlsio
+
+import (
+	"fmt"
+
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// RegisterProducer takes p as the producer, as reactor.Consumer says. It is paused at
+// the high-water mark of the transport below, and resumed at its low-water mark. While
+// the handshake goes on, it is paused when 64 KiB wait.
+func (c *Conn) RegisterProducer(p reactor.Producer) error {
+	if c.life >= finishing {
+		p.StopProducing()
+		return nil
+	}
+	if c.producer != nil {
+		return fmt.Errorf("%w: %T is, %T wants to be", reactor.ErrProducerRegistered, c.producer, p)
+	}
+	c.adopt(p, false)
+	return nil
+}
+
+// adopt takes p, which may have been paused by another transport.
+func (c *Conn) adopt(p reactor.Producer, wasPaused bool) {
+	c.watch()
+	c.producer = p
+	switch held := c.producerHeld(); {
+	case held && !wasPaused:
+		p.PauseProducing()
+	case !held && wasPaused:
+		p.ResumeProducing()
+	}
+}
+
+// UnregisterProducer forgets the producer, as reactor.Consumer says.
+func (c *Conn) UnregisterProducer() {
+	if c.producer != nil {
+		c.producer = nil
+		c.unwatch()
+		c.touch()
+	}
+}
+
+func (c *Conn) stopProducer() {
+	if p := c.producer; p != nil {
+		c.producer = nil
+		p.StopProducing()
+	}
+}
+
+// watch registers a producer with the transport below, to hear when it is full
+// (TLS-29). The transport below does not close before its producer is gone, so it is
+// watched only while somebody must know.
+func (c *Conn) watch() {
+	if k, ok := reactor.As[reactor.Consumer](c.inner); ok && !c.watching {
+		c.watching = true
+		// There is no other one: it was taken off, or the transport is new.
+		_ = k.RegisterProducer((*throttle)(c))
+	}
+}
+
+// unwatch ends that, unless somebody must still know.
+func (c *Conn) unwatch() {
+	if !c.watching || c.life < finishing && (c.producer != nil || c.holds&holdAnswers != 0) {
+		return
+	}
+	if k, ok := reactor.As[reactor.Consumer](c.inner); ok {
+		c.watching = false
+		c.holds &^= holdFull
+		k.UnregisterProducer()
+	}
+}
+
+// throttle is a Conn as the producer of the transport below (TLS-29).
+type throttle Conn
+
+// PauseProducing says that there is enough below to be sent.
+func (t *throttle) PauseProducing() { (*Conn)(t).hold(holdFull) }
+
+// ResumeProducing says that it has been sent.
+func (t *throttle) ResumeProducing() {
+	c := (*Conn)(t)
+	c.enter()
+	c.release(holdFull)
+	c.leave()
+	if c.holds&holdAnswers != 0 {
+		c.release(holdAnswers)
+		c.unwatch()
+	}
+}
+
+// StopProducing says that the transport below is lost; ConnectionLost follows.
+func (t *throttle) StopProducing() { (*Conn)(t).stopProducer() }
