@@ -245,3 +245,19 @@ func TestResumeInCallback(t *testing.T) {
 		})
 	}
 }
+
+// The records of one write leave together, several at a time.
+func TestBatch(t *testing.T) {
+	top := new(end)
+	g := newRig(t, tls.VersionTLS13, top, nil)
+	g.pump()
+	writes := g.u.writes
+	top.c.Write(make([]byte, 8*16<<10))
+	if n := g.u.writes - writes; n > 3 {
+		t.Errorf("8 records left in %d writes", n)
+	}
+	g.pump()
+	if len(g.p.got) != 8*16<<10 {
+		t.Errorf("%d bytes arrived", len(g.p.got))
+	}
+}
