@@ -124,9 +124,9 @@ func notPEM(path string, data []byte) error {
 	return e
 }
 
-// contents sorts the blocks of a file: certificates, and private keys in PEM that
+// sortBlocks sorts the blocks of a file: certificates, and private keys in PEM that
 // are parsed when they are needed.
-func contents(path string, data []byte) (certs, keys []*pemBlock, err error) {
+func sortBlocks(path string, data []byte) (certs, keys []*pemBlock, err error) {
 	all, err := blocks(path, data)
 	if err != nil {
 		return nil, nil, err

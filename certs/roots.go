@@ -93,7 +93,7 @@ func readRoots(path string) (found []*x509.Certificate, err error) {
 	if err != nil {
 		return nil, err
 	}
-	certs, _, err := contents(path, data)
+	certs, _, err := sortBlocks(path, data)
 	if err != nil {
 		return nil, err
 	}

@@ -122,16 +122,16 @@ type loader struct {
 // parse makes a certificate of what was read of u, and checks it.
 func (l *loader) parse(u *unit, f files) (*tls.Certificate, error) {
 	if u.ready != nil {
-		return l.adopt(u.ready)
+		return l.checkReady(u.ready)
 	}
-	certs, keys, err := contents(u.file, f.cert)
+	certs, keys, err := sortBlocks(u.file, f.cert)
 	if err != nil {
 		return nil, err
 	}
 	keyPath := u.file
 	if u.key != "" {
 		keyPath = u.key
-		if _, keys, err = contents(u.key, f.key); err != nil {
+		if _, keys, err = sortBlocks(u.key, f.key); err != nil {
 			return nil, err
 		}
 	}
@@ -139,7 +139,7 @@ func (l *loader) parse(u *unit, f files) (*tls.Certificate, error) {
 		return nil, &Error{Path: u.file, Err: ErrNoCertificate, Remedy: "put the certificate first in the file, and name the key's file apart if it has one"}
 	}
 	if u.chain != "" {
-		more, _, err := contents(u.chain, f.chain)
+		more, _, err := sortBlocks(u.chain, f.chain)
 		if err != nil {
 			return nil, err
 		}
@@ -194,8 +194,8 @@ func (l *loader) assemble(certs []*pemBlock, keyBlock *pemBlock, key crypto.Sign
 	return out, nil
 }
 
-// adopt checks a certificate that was made elsewhere as if it came from a file.
-func (l *loader) adopt(ready *tls.Certificate) (*tls.Certificate, error) {
+// checkReady checks a certificate that was made elsewhere as if it came from a file.
+func (l *loader) checkReady(ready *tls.Certificate) (*tls.Certificate, error) {
 	out := *ready
 	if len(out.Certificate) == 0 {
 		return nil, &Error{Err: ErrNoCertificate, Remedy: "fill in tls.Certificate.Certificate"}

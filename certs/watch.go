@@ -25,12 +25,12 @@ type Watcher struct {
 	store  *Store
 	settle time.Duration
 
-	seen    map[unit]sighting // changed, and not yet known to stay so
-	refused map[unit]sum      // known to be unusable, and reported
+	seen    map[unit]firstSeen // changed, and not yet known to stay so
+	refused map[unit]sum       // known to be unusable, and reported
 }
 
-// sighting is a content, and when it was seen first.
-type sighting struct {
+// firstSeen is a content, and when it was seen first.
+type firstSeen struct {
 	sum sum
 	at  time.Duration
 }
@@ -53,7 +53,7 @@ type Findings struct {
 	live    []*entry
 	changed bool
 	changes []Change
-	seen    map[unit]sighting
+	seen    map[unit]firstSeen
 	refused map[unit]sum
 }
 
@@ -71,7 +71,7 @@ func Watch(s *Store, settle time.Duration) *Watcher {
 // changes nothing that another goroutine may look at. now is the time on the caller's
 // clock, which must not go back.
 func (w *Watcher) Look(now time.Duration) *Findings {
-	f := &Findings{now: now, seen: map[unit]sighting{}, refused: map[unit]sum{}}
+	f := &Findings{now: now, seen: map[unit]firstSeen{}, refused: map[unit]sum{}}
 	for i := range w.store.sources {
 		var old []*entry
 		for _, e := range w.store.live {
@@ -125,7 +125,7 @@ func (w *Watcher) compareSource(f *Findings, i int, old []*entry) {
 	units, err := src.units(i)
 	if err != nil { // a directory that is gone or empty: nobody meant to serve nothing
 		f.live = append(f.live, old...)
-		w.refuse(f, unit{file: src.Dir, source: i}, sumOf(err), err)
+		w.reportOnce(f, unit{file: src.Dir, source: i}, sumOf(err), err)
 		return
 	}
 	was := map[unit]*entry{}
@@ -172,13 +172,13 @@ func (w *Watcher) compareUnit(f *Findings, u unit, old *entry) *entry {
 		return old
 	}
 	if err != nil {
-		w.refuse(f, u, now, err)
+		w.reportOnce(f, u, now, err)
 		return old
 	}
 	// What was refused is tried again: it may have become valid meanwhile.
 	cert, err := w.store.loader.parse(&u, content)
 	if err != nil {
-		w.refuse(f, u, now, err)
+		w.reportOnce(f, u, now, err)
 		return old
 	}
 	f.changed = true
@@ -194,7 +194,7 @@ func (w *Watcher) settled(f *Findings, u unit, now sum) bool {
 	}
 	first, ok := w.seen[u]
 	if !ok || first.sum != now {
-		first = sighting{now, f.now}
+		first = firstSeen{now, f.now}
 	}
 	if ok && f.now-first.at >= w.settle {
 		return true
@@ -203,8 +203,8 @@ func (w *Watcher) settled(f *Findings, u unit, now sum) bool {
 	return false
 }
 
-// refuse reports err, unless it has been reported.
-func (w *Watcher) refuse(f *Findings, u unit, now sum, err error) {
+// reportOnce reports err, unless it has been reported.
+func (w *Watcher) reportOnce(f *Findings, u unit, now sum, err error) {
 	f.refused[u] = now
 	if before, ok := w.refused[u]; ok && before == now {
 		return

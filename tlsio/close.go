@@ -34,7 +34,7 @@ func (c *Conn) Close() error {
 func (c *Conn) close(reason error) {
 	c.reason = reason
 	c.become(closing)
-	c.touch()
+	c.settleLater()
 }
 
 // CloseWrite sends what was written, waits for a registered producer to unregister,
@@ -44,7 +44,7 @@ func (c *Conn) CloseWrite() error {
 	if c.life <= open && c.write == on {
 		c.write = ending
 		if c.handshake == nil {
-			c.touch()
+			c.settleLater()
 		}
 	}
 	return nil
@@ -133,7 +133,7 @@ func (c *Conn) clean() bool {
 
 // awaitPeer limits how long the peer may take from now on without taking anything.
 func (c *Conn) awaitPeer() {
-	d := limit(c.l.o.CloseTimeout, defaultCloseTimeout, time.Duration(math.MaxInt64))
+	d := withDefault(c.l.o.CloseTimeout, defaultCloseTimeout, time.Duration(math.MaxInt64))
 	if c.closeTimer == nil && d < math.MaxInt64 {
 		c.unsent = c.unsentBelow()
 		c.closeTimer = c.Reactor().CallLater(d, c.closeTimedOut)

@@ -13,7 +13,7 @@ import (
 // hold back. A life goes down this table, and may skip rows:
 //
 //	life         entered by                                    the protocol may
-//	unborn       BuildProtocol, StartServer, StartClient       nothing: it has no transport
+//	unattached   BuildProtocol, StartServer, StartClient       nothing: it has no transport
 //	handshaking  the transport below: ConnectionMade           write (it is kept), pause, close
 //	open         the handshake, which hands over               do everything
 //	closing      Close; the peer's close_notify                nothing; its producer may still write
@@ -40,7 +40,7 @@ import (
 type life uint8
 
 const (
-	unborn life = iota
+	unattached life = iota
 	handshaking
 	open
 	closing
@@ -208,20 +208,20 @@ func (c *Conn) leave() {
 	if c.inside == 0 {
 		c.settle()
 		if c.mayDrain() { // reading was resumed in a callback
-			c.touch()
+			c.settleLater()
 		}
 	}
 }
 
-// touch has c settled, when the callback in progress returns or in the next turn.
-func (c *Conn) touch() {
+// settleLater has c settled, when the callback in progress returns or in the next turn.
+func (c *Conn) settleLater() {
 	if c.inside == 0 && !c.dirty && c.life != lost {
 		c.dirty = true
-		c.l.touch(c)
+		c.l.settleLater(c)
 	}
 }
 
-// advance carries out in the next turn what touch asked for.
+// advance carries out in the next turn what settleLater asked for.
 func (c *Conn) advance() {
 	c.enter()
 	if c.mayDrain() {

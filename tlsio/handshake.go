@@ -10,8 +10,8 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// mostAhead is how many bytes may arrive while a handshake computes.
-const mostAhead = 64 << 10
+// maxAhead is how many bytes may arrive while a handshake computes.
+const maxAhead = 64 << 10
 
 // handshake is a handshake in progress, the loop's half of it. The other half is its
 // step, which has memory of its own: what crypto/tls reads and writes. The loop hands
@@ -63,10 +63,10 @@ func (h *handshake) begin(l *loop) {
 	r := c.Reactor()
 	h.l, h.onLoop = l, l.o.Stack.onLoop(r)
 	h.step.local, h.step.remote = c.Local(), c.Remote()
-	h.step.most = limit(l.o.HandshakeBytes, defaultHandshakeBytes, math.MaxInt)
+	h.step.maxRead = withDefault(l.o.HandshakeBytes, defaultHandshakeBytes, math.MaxInt)
 	c.become(handshaking)
 	h.deadline.Init(r, func() { c.end(c.errorf("handshake", ErrHandshakeTimeout), true) })
-	if d := limit(l.o.HandshakeTimeout, defaultHandshakeTimeout, time.Duration(math.MaxInt64)); d < math.MaxInt64 {
+	if d := withDefault(l.o.HandshakeTimeout, defaultHandshakeTimeout, time.Duration(math.MaxInt64)); d < math.MaxInt64 {
 		h.deadline.Reset(d)
 	}
 }
@@ -78,7 +78,7 @@ func (h *handshake) receive(p []byte) {
 	}
 	h.arrived = append(h.arrived, p...)
 	h.schedule()
-	if len(h.arrived) > mostAhead {
+	if len(h.arrived) > maxAhead {
 		h.c.hold(holdAhead)
 	}
 }
@@ -94,9 +94,9 @@ func (h *handshake) schedule() {
 	switch {
 	case h.state != waiting:
 	case h.onLoop:
-		h.give()
+		h.handInput()
 		h.runOnLoop()
-		h.after()
+		h.afterStep()
 	default:
 		h.become(queued)
 		h.l.waiting = append(h.l.waiting, h)
@@ -104,8 +104,8 @@ func (h *handshake) schedule() {
 	}
 }
 
-// give hands what has arrived to the step that is about to run.
-func (h *handshake) give() {
+// handInput hands what has arrived to the step that is about to run.
+func (h *handshake) handInput() {
 	h.step.in.take(h.arrived)
 	h.arrived = nil
 	h.step.cut = h.cut
@@ -119,7 +119,7 @@ func (l *loop) dispatch() {
 		h := l.waiting[0]
 		l.waiting[0] = nil
 		l.waiting = l.waiting[1:]
-		h.give()
+		h.handInput()
 		l.busy++
 		if err := compute(l.r, h.runInPool); err != nil {
 			l.busy--
@@ -132,7 +132,7 @@ func (l *loop) dispatch() {
 // runOnLoop makes a step on the loop. A callback of the tls.Config may end the
 // connection in it.
 func (h *handshake) runOnLoop() {
-	defer h.taken()
+	defer h.stepEnded()
 	h.step.run()
 }
 
@@ -152,8 +152,8 @@ func (h *handshake) runInPool() {
 	h.step.run()
 }
 
-// taken follows a step: it is the loop's again, or not needed any more.
-func (h *handshake) taken() {
+// stepEnded follows a step: the step is the loop's again, or not needed any more.
+func (h *handshake) stepEnded() {
 	if h.state == abandoned {
 		h.drop()
 		return
@@ -164,7 +164,7 @@ func (h *handshake) taken() {
 // returned follows runInPool on the loop.
 func (h *handshake) returned() {
 	h.l.busy--
-	h.taken()
+	h.stepEnded()
 	h.l.dispatch()
 	if h.state == over {
 		return
@@ -172,13 +172,13 @@ func (h *handshake) returned() {
 	c := h.c
 	c.guarded(func() {
 		c.enter()
-		h.after()
+		h.afterStep()
 		c.leave()
 	})
 }
 
-// after sends what a step has written, and continues, hands over or fails.
-func (h *handshake) after() {
+// afterStep sends what a step has written, and continues, hands over or fails.
+func (h *handshake) afterStep() {
 	c := h.c
 	c.pass(h.step.out)
 	h.step.out = nil
@@ -192,7 +192,7 @@ func (h *handshake) after() {
 	case len(h.arrived) > 0 || h.cut && !h.step.cut:
 		h.schedule()
 	}
-	if c.life <= closing && len(h.arrived) <= mostAhead {
+	if c.life <= closing && len(h.arrived) <= maxAhead {
 		c.release(holdAhead)
 	}
 }

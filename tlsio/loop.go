@@ -57,8 +57,8 @@ func newLoop(r *reactor.Reactor, o Options) *loop {
 	return l
 }
 
-// touch has c settled in the next turn.
-func (l *loop) touch(c *Conn) {
+// settleLater has c settled in the next turn.
+func (l *loop) settleLater(c *Conn) {
 	l.dirty = append(l.dirty, c)
 	if !l.posted {
 		l.posted = true

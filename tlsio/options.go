@@ -72,16 +72,16 @@ const (
 	defaultCloseTimeout     = 5 * time.Second
 )
 
-// given is what o says.
-func (o *Options) given() Options {
+// orDefault is what o says.
+func (o *Options) orDefault() Options {
 	if o == nil {
 		return Options{}
 	}
 	return *o
 }
 
-// limit is v, the default if it is zero, and max if it is negative.
-func limit[T int | time.Duration](v, zero, none T) T {
+// withDefault is v, the default if it is zero, and max if it is negative.
+func withDefault[T int | time.Duration](v, zero, none T) T {
 	switch {
 	case v == 0:
 		return zero

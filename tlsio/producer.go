@@ -38,7 +38,7 @@ func (c *Conn) UnregisterProducer() {
 	if c.producer != nil {
 		c.producer = nil
 		c.unwatch()
-		c.touch()
+		c.settleLater()
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// mostAnswers is how many bytes reading may make us write, to a peer that does not
+// maxAnswers is how many bytes reading may make us write, to a peer that does not
 // take them, before reading waits for it.
-const mostAnswers = 4 << 10
+const maxAnswers = 4 << 10
 
 // receive takes what came from below, which is lent.
 func (c *Conn) receive(p []byte) {
@@ -57,7 +57,7 @@ func (c *Conn) drain(lent bool) {
 			}
 			break
 		}
-		if c.answered > mostAnswers && c.life < finishing {
+		if c.answered > maxAnswers && c.life < finishing {
 			c.send()
 			c.checkAnswers()
 		}
@@ -163,6 +163,6 @@ func (c *Conn) resumeInput() {
 		p.ResumeProducing()
 	}
 	if c.handshake == nil {
-		c.touch()
+		c.settleLater()
 	}
 }

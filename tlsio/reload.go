@@ -50,15 +50,15 @@ const (
 // file system may block, and the loop must not. The results come back to the loop by
 // Post. Methods are for the loop's goroutine.
 type Reloader struct {
-	r      *reactor.Reactor
-	watch  *certs.Watcher // the look's own while one is in progress
-	cfg    ReloadConfig
-	onLoop bool // files are read there
-	log    *slog.Logger
-	next   reactor.DelayedCall
-	state  reloadState
-	again  bool // a look was asked for during one
-	stats  ReloadStats
+	r         *reactor.Reactor
+	watch     *certs.Watcher // the look's own while one is in progress
+	cfg       ReloadConfig
+	onLoop    bool // files are read there
+	log       *slog.Logger
+	next      reactor.DelayedCall
+	state     reloadState
+	lookAgain bool // a look was asked for during one
+	stats     ReloadStats
 }
 
 type reloadState uint8
@@ -83,7 +83,7 @@ func NewReloader(r *reactor.Reactor, s *certs.Store, c *ReloadConfig) *Reloader 
 	l.cfg.Every = cmp.Or(c.Every, defaultEvery)
 	l.watch = certs.Watch(s, cmp.Or(c.Settle, defaultSettle))
 	l.next.Init(r, l.look)
-	l.rest()
+	l.waitForNext()
 	return l
 }
 
@@ -94,7 +94,7 @@ func (l *Reloader) Check() {
 	case reloadIdle:
 		l.look()
 	case reloadLooking:
-		l.again = true
+		l.lookAgain = true
 	}
 }
 
@@ -108,8 +108,8 @@ func (l *Reloader) Stop() {
 // Stats is what has been counted so far.
 func (l *Reloader) Stats() ReloadStats { return l.stats }
 
-// rest waits for the next look.
-func (l *Reloader) rest() {
+// waitForNext waits for the next look.
+func (l *Reloader) waitForNext() {
 	if l.cfg.Every > 0 {
 		l.next.Reset(l.cfg.Every)
 	}
@@ -121,14 +121,14 @@ func (l *Reloader) look() {
 	l.next.Cancel()
 	now := l.r.Now()
 	if l.onLoop {
-		l.looked(l.watch.Look(now), nil)
+		l.lookDone(l.watch.Look(now), nil)
 		return
 	}
-	readFiles(l.r, func() *certs.Findings { return l.watch.Look(now) }, l.looked)
+	readFiles(l.r, func() *certs.Findings { return l.watch.Look(now) }, l.lookDone)
 }
 
-// looked applies the result of a look, on the loop.
-func (l *Reloader) looked(f *certs.Findings, err error) {
+// lookDone applies the result of a look, on the loop.
+func (l *Reloader) lookDone(f *certs.Findings, err error) {
 	if l.state == reloadStopped {
 		return
 	}
@@ -136,26 +136,26 @@ func (l *Reloader) looked(f *certs.Findings, err error) {
 	l.stats.Checks++
 	if err != nil { // a panic, or the pool is at its end
 		l.log.Error("certificates not checked", slog.Any("err", err))
-		l.rest()
+		l.waitForNext()
 		return
 	}
 	changes := l.watch.Apply(f)
 	in, soon := l.watch.Next(l.r.Now())
 	switch {
-	case l.again:
-		l.again = false
+	case l.lookAgain:
+		l.lookAgain = false
 		l.next.Reset(0)
 	case soon:
 		l.next.Reset(in)
 	default:
-		l.rest()
+		l.waitForNext()
 	}
 	for _, c := range changes {
-		l.tell(c)
+		l.report(c)
 	}
 }
 
-func (l *Reloader) tell(c certs.Change) {
+func (l *Reloader) report(c certs.Change) {
 	path := slog.String("file", c.Path)
 	switch {
 	case c.Err != nil:

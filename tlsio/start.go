@@ -48,8 +48,8 @@ var (
 )
 
 func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool) *factory {
-	f := &factory{inner: inner, o: o.given(), client: client}
-	if f.cfg, f.err = usable(cfg, client); f.err != nil {
+	f := &factory{inner: inner, o: o.orDefault(), client: client}
+	if f.cfg, f.err = checkConfig(cfg, client); f.err != nil {
 		return f
 	}
 	if p, ok := inner.(Protocols); ok {
@@ -59,9 +59,9 @@ func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool)
 	return f
 }
 
-// usable is cfg without renegotiation, or why no connection can be made with it
+// checkConfig is cfg without renegotiation, or why no connection can be made with it
 // (TLS-2).
-func usable(cfg *tls.Config, client bool) (*tls.Config, error) {
+func checkConfig(cfg *tls.Config, client bool) (*tls.Config, error) {
 	switch {
 	case cfg == nil:
 		return nil, fmt.Errorf("%w: it is nil", ErrConfig)
@@ -141,7 +141,7 @@ func StartClient(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest 
 }
 
 func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte, o *Options, client bool) (*Conn, error) {
-	cfg, err := usable(cfg, client)
+	cfg, err := checkConfig(cfg, client)
 	if err != nil {
 		return nil, err
 	}
@@ -149,13 +149,13 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 	if !ok {
 		return nil, fmt.Errorf("%w: %T", ErrCannotSwitch, t)
 	}
-	c := newConn(cfg, client, o.given())
+	c := newConn(cfg, client, o.orDefault())
 	was, err := s.SwitchProtocol((*below)(c))
 	if err != nil {
 		return nil, fmt.Errorf("starting TLS: %w", err)
 	}
 	c.proto = was.Protocol
-	fresh := p != nil && !leads(was.Protocol, p)
+	fresh := p != nil && !leadsTo(was.Protocol, p)
 	if fresh {
 		c.proto = p
 	}
@@ -193,8 +193,8 @@ func (c *Conn) feed(rest []byte) {
 	}
 }
 
-// leads tells whether p is from, or what from leads to by Unwrap.
-func leads(from, p reactor.Protocol) bool {
+// leadsTo tells whether p is from, or what from leads to by Unwrap.
+func leadsTo(from, p reactor.Protocol) bool {
 	for from != nil {
 		if reflect.TypeOf(from) == reflect.TypeOf(p) && reflect.TypeOf(p).Comparable() && from == p {
 			return true

@@ -16,16 +16,16 @@ type step struct {
 	conn   *wire // for crypto/tls, whose Read and Write come back here
 	tls    *tls.Conn
 
-	in    input
-	read  int    // bytes of input that crypto/tls was given
-	most  int    // bytes of input it may be given
-	cut   bool   // no more input will come
-	out   []byte // to be sent when run returns
-	done  bool   // the handshake has ended, with err
-	err   error
-	next  func() (struct{}, bool)
-	halt  func()
-	yield func(struct{}) bool
+	in      input
+	read    int    // bytes of input that crypto/tls was given
+	maxRead int    // bytes of input it may be given
+	cut     bool   // no more input will come
+	out     []byte // to be sent when run returns
+	done    bool   // the handshake has ended, with err
+	err     error
+	next    func() (struct{}, bool)
+	halt    func()
+	yield   func(struct{}) bool
 
 	local, remote kernel.Addr // asked before, because the transport is the loop's
 }
@@ -60,7 +60,7 @@ func (s *step) readInput(p []byte) (int, error) {
 			return 0, errGone
 		}
 	}
-	if s.read >= s.most {
+	if s.read >= s.maxRead {
 		return 0, ErrHandshakeTooLong
 	}
 	n := s.in.give(p)

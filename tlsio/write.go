@@ -71,7 +71,7 @@ func (c *Conn) keep(p []byte) {
 		c.plain = c.l.plain.take()
 	}
 	c.plain = append(c.plain, p...)
-	c.touch()
+	c.settleLater()
 }
 
 // settle sends what was written, and does what waits for that: a Close or CloseWrite.
