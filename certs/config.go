@@ -12,21 +12,21 @@ import (
 // ErrOptions: options that contradict each other, or lack what they need (TLS-47).
 var ErrOptions = errors.New("options do not fit together")
 
-// ServerOptions is what [ServerConfig] is told.
+// ServerOptions are the arguments of [ServerConfig].
 type ServerOptions struct {
-	// Certificates are what the server may show, each to clients that ask for one of
-	// its names; the first also to those that ask for none of them. They are read
-	// once. Expired ones are refused; a Store can be told otherwise.
+	// Certificates are shown to clients that ask for one of their names. Clients that
+	// ask for another name, or for none, get the first. The files are read once. Expired
+	// certificates are refused; StoreOptions.AllowExpired accepts them.
 	Certificates []Source
 	// Store takes the place of Certificates, for a [Watcher], which replaces
 	// those whose files change.
 	Store *Store
 	// ClientCAs makes TLS mutual: clients must show a certificate that one of these
-	// authorities issued (TLS-46). The zero value asks clients for none. They are read
-	// once: a reloader does not watch them.
+	// authorities issued (TLS-46). The zero value asks clients for none. The files are
+	// read once; a Watcher does not look at them.
 	ClientCAs Roots
-	// OptionalClientCert lets clients in that show no certificate; one that is shown
-	// must still be good.
+	// OptionalClientCert accepts clients that show no certificate. A certificate that is
+	// shown must still be good.
 	OptionalClientCert bool
 	// NextProtos are the protocols offered by ALPN, the server's favourite first.
 	NextProtos []string
@@ -38,16 +38,16 @@ type ServerOptions struct {
 	InsecureOldVersions bool
 	// Time is the clock for certificates. Nil: the system's.
 	Time func() time.Time
-	// Logger hears of files skipped in directories of ClientCAs. Nil: silence.
+	// Logger is told which files in directories of ClientCAs were skipped. Nil: nobody.
 	Logger *slog.Logger
 }
 
-// ServerConfig makes a configuration for servers. It reads files, so it may block,
-// and belongs before Run. What cannot be used fails here and not in a handshake
-// (TLS-2): an [*Error], ErrOptions or ErrNoRoots.
+// ServerConfig makes a configuration for servers. It reads files, so it may block: call
+// it before Run. What cannot be used fails here and not in a handshake (TLS-2): with an
+// [*Error], ErrOptions or ErrNoRoots.
 //
-// The result is the caller's, to be changed by hand before it is used. Only what
-// the options say is set; the rest is crypto/tls's own choice.
+// The result is the caller's, who may change it before it is used. Only what the
+// options say is set. crypto/tls chooses the rest.
 func ServerConfig(o *ServerOptions) (*tls.Config, error) {
 	if o == nil {
 		o = new(ServerOptions)
@@ -83,14 +83,14 @@ func ServerConfig(o *ServerOptions) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// ClientOptions is what [ClientConfig] is told. Nil and the zero value verify
+// ClientOptions are the arguments of [ClientConfig]. Nil and the zero value verify
 // servers by the platform's trust roots.
 type ClientOptions struct {
 	// Roots are the authorities that may issue the server's certificate. The zero
-	// value is the platform's. They are read once: a reloader does not watch them.
+	// value is the platform's. The files are read once; a Watcher does not look at them.
 	Roots Roots
-	// Certificates are what the client shows to a server that asks: the first that the
-	// server takes. They are read once.
+	// Certificates are for servers that ask for one. The client shows the first that the
+	// server accepts. The files are read once.
 	Certificates []Source
 	// Store takes the place of Certificates, for a [Watcher], which replaces
 	// those whose files change.
@@ -100,24 +100,24 @@ type ClientOptions struct {
 	// MinVersion, MaxVersion and InsecureOldVersions are as in ServerOptions.
 	MinVersion, MaxVersion uint16
 	InsecureOldVersions    bool
-	// InsecureSkipVerify takes any certificate for any name, so that whoever sits in
-	// between can read and change everything. It is for tests. Together with Roots it
-	// is ErrOptions.
+	// InsecureSkipVerify accepts any certificate for any name. Whoever sits between the
+	// two ends can then read and change everything. It is for tests. Together with Roots
+	// it is ErrOptions.
 	InsecureSkipVerify bool
 	// Time is the clock for certificates. Nil: the system's.
 	Time func() time.Time
-	// Logger hears of files skipped in directories of Roots. Nil: silence.
+	// Logger is told which files in directories of Roots were skipped. Nil: nobody.
 	Logger *slog.Logger
 }
 
 // ClientConfig makes a configuration for connections to host, a DNS name or an IP
-// address: the server must show a certificate for it, issued by a trusted authority
-// (TLS-40). host is what was asked for by a person or a file, never what a look-up
-// made of it; [ServerName] says what becomes of it. It reads files, so it may block,
-// and belongs before Run; only without any it never does.
+// address. The server must show a certificate for host that a trusted authority has
+// issued (TLS-40). host must come from a person or a file, never from a look-up, whose
+// answer may be forged. [ServerName] converts it.
 //
-// The errors and the result are as for [ServerConfig]. host may be empty only with
-// InsecureSkipVerify, and then no SNI is sent.
+// It reads files, if the options name any, so it may block: call it before Run. The
+// errors and the result are as for [ServerConfig]. host may be empty only with
+// InsecureSkipVerify; then no SNI is sent.
 func ClientConfig(host string, o *ClientOptions) (*tls.Config, error) {
 	if o == nil {
 		o = new(ClientOptions)
@@ -158,7 +158,7 @@ func ClientConfig(host string, o *ClientOptions) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// storeOf is the store that options speak of, or nil.
+// storeOf returns the store that the options name, or nil.
 func storeOf(s *Store, sources []Source, now func() time.Time) (*Store, error) {
 	switch {
 	case s != nil && len(sources) > 0:
@@ -170,7 +170,7 @@ func storeOf(s *Store, sources []Source, now func() time.Time) (*Store, error) {
 }
 
 // versions completes and checks the bounds of the version (TLS-48). The minimum is
-// always set, because a zero one in tls.Config may mean less by GODEBUG.
+// always set, because GODEBUG may lower what zero means in a tls.Config.
 func versions(low, high uint16, old bool) (minimum, maximum uint16, err error) {
 	for _, v := range []uint16{low, high} {
 		switch {
@@ -190,7 +190,7 @@ func versions(low, high uint16, old bool) (minimum, maximum uint16, err error) {
 	return low, high, nil
 }
 
-// checkALPN finds names that cannot be sent.
+// checkALPN fails if a name cannot be sent.
 func checkALPN(protos []string) error {
 	for _, p := range protos {
 		if len(p) == 0 || len(p) > 255 {

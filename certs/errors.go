@@ -9,34 +9,33 @@ import (
 	"strings"
 )
 
-// What may be wrong with a file of certificates or keys, to be asked for with
-// errors.Is. A file that is missing or may not be read is fs.ErrNotExist or
-// fs.ErrPermission.
+// Faults of a file of certificates or keys, for errors.Is. A file that is missing or
+// may not be read is fs.ErrNotExist or fs.ErrPermission.
 var (
 	// ErrFile: not a regular file, or larger than any certificate file is.
 	ErrFile = errors.New("not a file of certificates")
 	// ErrEmpty: the file holds nothing.
 	ErrEmpty = errors.New("the file is empty")
-	// ErrNotPEM: no PEM block at all, as in DER, or one that is cut short or
-	// damaged, as in a file that is still being written.
+	// ErrNotPEM: there is no PEM block, as in DER, or a block is cut short or damaged,
+	// as in a file that is still being written.
 	ErrNotPEM = errors.New("not PEM")
-	// ErrBlockType: a PEM block of a type that has no place there.
+	// ErrBlockType: a PEM block of a type that cannot be used there.
 	ErrBlockType = errors.New("wrong type of PEM block")
 	// ErrMalformed: a block of the right type whose content cannot be parsed.
 	ErrMalformed = errors.New("the block cannot be parsed")
-	// ErrNoCertificate: there is none where one must be.
+	// ErrNoCertificate: there must be a certificate, and there is none.
 	ErrNoCertificate = errors.New("no certificate")
-	// ErrNoKey: there is no private key where one must be.
+	// ErrNoKey: there must be a private key, and there is none.
 	ErrNoKey = errors.New("no private key")
 	// ErrSeveralKeys: more than one private key for one certificate.
 	ErrSeveralKeys = errors.New("more than one private key")
 	// ErrEncryptedKey: the private key needs a passphrase.
 	ErrEncryptedKey = errors.New("the private key is encrypted")
-	// ErrKeyMismatch: the private key is not the certificate's.
+	// ErrKeyMismatch: the private key belongs to another certificate.
 	ErrKeyMismatch = errors.New("the private key does not belong to the certificate")
 	// ErrChainOrder: a certificate did not issue the one before it.
 	ErrChainOrder = errors.New("the chain is out of order")
-	// ErrExpired: the time is outside of what the certificate says.
+	// ErrExpired: the certificate has expired or is not yet valid.
 	ErrExpired = errors.New("the certificate has expired or is not yet valid")
 )
 
@@ -45,13 +44,13 @@ var (
 type Error struct {
 	// Path is the file or directory; empty for what was given in memory.
 	Path string
-	// Block is the number of the PEM block, from 1; 0 for the file as a whole.
+	// Block is the number of the PEM block, counted from 1. 0: the file as a whole.
 	Block int
-	// Cert is the certificate that is at fault, or nil.
+	// Cert is the certificate at fault, or nil.
 	Cert *x509.Certificate
-	// Err is what is wrong: one of this package's errors, or the system's.
+	// Err is the fault: one of this package's errors, or the system's.
 	Err error
-	// Detail adds to Err what is particular; it may be empty.
+	// Detail adds to Err what is particular to this file. It may be empty.
 	Detail string
 	// Remedy is what to do, or empty.
 	Remedy string
@@ -87,9 +86,8 @@ func (e *Error) Error() string {
 // Unwrap is Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Rules that a peer's certificate may break in a handshake, to be asked for with
-// errors.Is of what tlsio.Explain returns. ErrName, ErrExpired and ErrNoRoots are such
-// rules too.
+// Rules that a peer's certificate may break in a handshake, for errors.Is of an error
+// from tlsio.Explain. ErrName, ErrExpired and ErrNoRoots are such rules too.
 var (
 	// ErrUntrusted: no chain leads from the certificate to a trust root.
 	ErrUntrusted = errors.New("the certificate is not trusted")
@@ -99,7 +97,7 @@ var (
 	ErrConstraint = errors.New("the certificate breaks a rule")
 )
 
-// Describe names a certificate in a few words: subject, issuer, serial number and the
+// Describe names a certificate in one line: subject, issuer, serial number and the
 // beginning of its SHA-256 fingerprint.
 func Describe(c *x509.Certificate) string {
 	serial := "none"

@@ -15,11 +15,11 @@ import (
 )
 
 // maxFile is the most bytes that are read of one file. The largest bundles of
-// roots have a quarter of it.
+// roots have a quarter as many.
 const maxFile = 4 << 20
 
-// readFile reads all of a regular file. It refuses others, because reading a pipe
-// or a terminal may never end.
+// readFile reads all of a regular file. It refuses pipes and terminals, because
+// reading them may never end.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -55,22 +55,22 @@ func remedyFor(err error) string {
 	return ""
 }
 
-// pemBlock is one PEM block and its place.
+// pemBlock is a PEM block and where it was found.
 type pemBlock struct {
 	*pem.Block
 	path string
 	n    int // from 1
 }
 
-// fail is an error about b.
+// fail makes an error about b.
 func (b *pemBlock) fail(err error, detail, remedy string) error {
 	return &Error{Path: b.path, Block: b.n, Err: err, Detail: detail, Remedy: remedy}
 }
 
 const pemBegin = "-----BEGIN "
 
-// blocks parses all of a file. Unlike pem.Decode it does not pass over a block
-// that is damaged: that is how a file looks that is being written.
+// blocks parses all of a file. A damaged block is an error, while pem.Decode skips it:
+// a file that is being written ends in such a block.
 func blocks(path string, data []byte) (found []*pemBlock, err error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if len(bytes.TrimSpace(data)) == 0 {
@@ -96,7 +96,8 @@ func blocks(path string, data []byte) (found []*pemBlock, err error) {
 	return found, nil
 }
 
-// nextBegin is where the first block begins, at the start of a line, from on.
+// nextBegin returns the offset of the first block that begins at from or later, or -1.
+// A block begins at the start of a line.
 func nextBegin(data []byte, from int) int {
 	for {
 		i := bytes.Index(data[from:], []byte(pemBegin))
@@ -124,8 +125,8 @@ func notPEM(path string, data []byte) error {
 	return e
 }
 
-// sortBlocks sorts the blocks of a file: certificates, and private keys in PEM that
-// are parsed when they are needed.
+// sortBlocks returns the certificates and the private keys of a file. They are parsed
+// later, when they are needed.
 func sortBlocks(path string, data []byte) (certs, keys []*pemBlock, err error) {
 	all, err := blocks(path, data)
 	if err != nil {
@@ -137,7 +138,7 @@ func sortBlocks(path string, data []byte) (certs, keys []*pemBlock, err error) {
 			certs = append(certs, b)
 		case strings.HasSuffix(b.Type, "PRIVATE KEY"):
 			keys = append(keys, b)
-		case strings.HasSuffix(b.Type, " PARAMETERS"): // openssl writes them before keys; they say nothing new
+		case strings.HasSuffix(b.Type, " PARAMETERS"): // openssl writes them before keys, which repeat them
 		default:
 			return nil, nil, b.fail(ErrBlockType, strconv.Quote(b.Type), remedyForType(b.Type))
 		}

@@ -7,24 +7,24 @@ import (
 	"log/slog"
 )
 
-// ErrNoRoots: trust roots were asked for and none was found.
+// ErrNoRoots: trust roots were asked for, and none was found.
 var ErrNoRoots = errors.New("no trust roots")
 
-// Roots says which authorities are trusted: all of what is set, together. The zero
-// value names none; what that means is said where a Roots stands. (TLS-45)
+// Roots says which authorities are trusted: all that its fields name, together. The
+// zero value names none. Each user of a Roots says what that means (TLS-45).
 type Roots struct {
-	// Platform trusts what the system trusts.
+	// Platform adds the authorities that the system trusts.
 	Platform bool
 	// Files are PEM files, each of at least one certificate. Private keys in them are
-	// not looked at.
+	// ignored.
 	Files []string
-	// Dirs are directories: each file in them whose name ends in .pem is read, and
-	// those that cannot be read or hold no certificates are skipped, with the reason
-	// in the log (GRAM-21).
+	// Dirs are directories. Each file in them whose name ends in .pem is read. A file
+	// that cannot be read or holds no certificate is skipped, and the log says why
+	// (GRAM-21).
 	Dirs []string
-	// Certificates are authorities, or single servers, given in memory.
+	// Certificates are authorities, or certificates of single servers, in memory.
 	Certificates []*x509.Certificate
-	// Pool is a pool made elsewhere. It is copied. It excludes Platform.
+	// Pool was made elsewhere. It is copied. It cannot be combined with Platform.
 	Pool *x509.CertPool
 }
 
@@ -33,10 +33,10 @@ func (r *Roots) IsZero() bool {
 	return !r.Platform && r.Files == nil && r.Dirs == nil && r.Certificates == nil && r.Pool == nil
 }
 
-// Load reads what r names into a new pool: so it may block, and belongs before Run.
-// log hears of files skipped; it may be nil. Errors are [*Error]; ErrNoRoots if
-// nothing was found, so that nobody trusts the platform, or nobody, by mistake; and
-// ErrOptions if r contradicts itself (TLS-47).
+// Load reads what r names into a new pool, so it may block: call it before Run. log
+// is told which files were skipped; it may be nil. The error is an [*Error], ErrNoRoots
+// if nothing was found, or ErrOptions if r contradicts itself (TLS-47). An empty pool is
+// an error because crypto/tls would trust nobody, and a nil one the platform.
 func (r *Roots) Load(log *slog.Logger) (*x509.CertPool, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -87,7 +87,7 @@ func (r *Roots) Load(log *slog.Logger) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// readRoots is the certificates of a file.
+// readRoots returns the certificates of a file.
 func readRoots(path string) (found []*x509.Certificate, err error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -110,7 +110,7 @@ func readRoots(path string) (found []*x509.Certificate, err error) {
 	return found, nil
 }
 
-// readRootDir is the certificates of all files of a directory that hold some.
+// readRootDir returns the certificates of all files of a directory that hold some.
 func readRootDir(dir string, log *slog.Logger) (found []*x509.Certificate, err error) {
 	paths, err := pemFiles(dir)
 	if err != nil {
@@ -121,7 +121,7 @@ func readRootDir(dir string, log *slog.Logger) (found []*x509.Certificate, err e
 		certs, err := readRoots(path)
 		if err != nil {
 			log.Warn("trust roots: file skipped", slog.String("file", path), slog.Any("err", err))
-			if none == ErrNoRoots { // the first reason will do
+			if none == ErrNoRoots { // the first reason is enough
 				none = fmt.Errorf("%w: %w", ErrNoRoots, err)
 			}
 			continue

@@ -17,23 +17,22 @@ import (
 // Source says where a certificate and its private key are. Exactly one of File,
 // Dir and Certificate is set.
 type Source struct {
-	// File is a PEM file: the certificate, then those that issued each other up to
-	// the root, which may be left out; and the private key, anywhere, unless KeyFile
-	// is set.
+	// File is a PEM file. It holds the certificate first, then its chain: each issuer
+	// follows what it issued, and the root may be left out. It also holds the private
+	// key, at any place, unless KeyFile is set.
 	File string
-	// KeyFile is the PEM file of the private key. Keys in File are then not looked at.
+	// KeyFile is the PEM file of the private key. If it is set, keys in File are ignored.
 	KeyFile string
-	// ChainFile is a PEM file of more certificates of the chain, behind those of File.
+	// ChainFile is a PEM file of more certificates of the chain. They follow those of File.
 	ChainFile string
 	// Dir is a directory. Every file in it whose name ends in .pem holds a
-	// certificate, its chain and its key, and serves that certificate's names. They
-	// count in the order of their names.
+	// certificate, its chain and its key. The files are used in the order of their names.
 	Dir string
-	// Certificate is one that was made elsewhere. It must not be changed any more.
+	// Certificate was made elsewhere. It must not be changed afterwards.
 	Certificate *tls.Certificate
 }
 
-// check finds fields that contradict each other (TLS-47).
+// check fails if fields contradict each other (TLS-47).
 func (s *Source) check() error {
 	n := 0
 	for _, set := range []bool{s.File != "", s.Dir != "", s.Certificate != nil} {
@@ -54,14 +53,14 @@ func (s *Source) check() error {
 	return nil
 }
 
-// unit is one certificate to be loaded: its files, or itself.
+// unit is one certificate to be loaded: its files, or the certificate itself.
 type unit struct {
 	file, key, chain string
 	ready            *tls.Certificate
-	source           int // which of the store's
+	source           int // index in Store.sources
 }
 
-// units is what there is to load of s now: something, or an error.
+// units returns what s names now. It is never empty without an error.
 func (s *Source) units(source int) ([]unit, error) {
 	if s.Dir == "" {
 		return []unit{{file: s.File, key: s.KeyFile, chain: s.ChainFile, ready: s.Certificate, source: source}}, nil
@@ -80,7 +79,7 @@ func (s *Source) units(source int) ([]unit, error) {
 	return found, nil
 }
 
-// pemFiles is the paths of all entries of a directory that end in .pem, sorted.
+// pemFiles returns the paths of all entries of a directory that end in .pem, sorted.
 func pemFiles(dir string) (paths []string, err error) {
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
@@ -94,7 +93,7 @@ func pemFiles(dir string) (paths []string, err error) {
 	return paths, nil
 }
 
-// files is what was read of a unit.
+// files holds the contents of a unit's files.
 type files struct{ cert, key, chain []byte }
 
 // read reads a unit's files.
@@ -113,13 +112,13 @@ func (u *unit) read() (f files, err error) {
 	return f, nil
 }
 
-// loader makes certificates of files, and refuses those that would not serve.
+// loader makes certificates from files. It refuses those that peers would refuse.
 type loader struct {
-	time         func() time.Time // nil: the system's
+	time         func() time.Time // nil: the system's clock
 	allowExpired bool
 }
 
-// parse makes a certificate of what was read of u, and checks it.
+// parse makes a certificate from the files of u, and checks it.
 func (l *loader) parse(u *unit, f files) (*tls.Certificate, error) {
 	if u.ready != nil {
 		return l.checkReady(u.ready)
@@ -162,7 +161,7 @@ func (l *loader) parse(u *unit, f files) (*tls.Certificate, error) {
 	return l.assemble(certs, keys[0], key)
 }
 
-// assemble checks that the parts fit together.
+// assemble makes a certificate from its parts, and checks that they belong together.
 func (l *loader) assemble(certs []*pemBlock, keyBlock *pemBlock, key crypto.Signer) (*tls.Certificate, error) {
 	out := &tls.Certificate{PrivateKey: key}
 	parsed := make([]*x509.Certificate, len(certs))
@@ -194,7 +193,7 @@ func (l *loader) assemble(certs []*pemBlock, keyBlock *pemBlock, key crypto.Sign
 	return out, nil
 }
 
-// checkReady checks a certificate that was made elsewhere as if it came from a file.
+// checkReady checks a certificate that was made elsewhere, by the rules for files.
 func (l *loader) checkReady(ready *tls.Certificate) (*tls.Certificate, error) {
 	out := *ready
 	if len(out.Certificate) == 0 {
@@ -229,8 +228,8 @@ func matches(c *x509.Certificate, key crypto.Signer) bool {
 	return ok && pub.Equal(key.Public())
 }
 
-// checkChain checks that each certificate issued the one before it, and that it is
-// their time. place says where a certificate stands.
+// checkChain checks that each certificate issued the one before it, and that all of
+// them are valid now. place returns the path and the block of a certificate.
 func (l *loader) checkChain(chain []*x509.Certificate, place func(int) (string, int)) error {
 	for i, c := range chain {
 		path, n := place(i)
@@ -255,13 +254,13 @@ func (l *loader) checkChain(chain []*x509.Certificate, place func(int) (string, 
 	return nil
 }
 
-// checkTime tells whether it is c's time.
+// checkTime fails if c has expired or is not yet valid.
 func (l *loader) checkTime(c *x509.Certificate) error {
 	if l.allowExpired {
 		return nil
 	}
-	// Without a clock of its own this asks crypto/x509, which has the system's: so a
-	// certificate passes here if it is in time for a peer.
+	// crypto/x509 decides, so that a certificate passes here if it passes at a peer. It
+	// has the system's clock, unless CurrentTime is set.
 	o := x509.VerifyOptions{Roots: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	if l.time != nil {
 		o.CurrentTime = l.time()

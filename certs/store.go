@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// StoreOptions is what a [Store] is made of.
+// StoreOptions says what a [Store] holds.
 type StoreOptions struct {
-	// Sources are the certificates, at least one. The first is what clients get that
-	// ask for no name, or for a name that no certificate has.
+	// Sources are the certificates, at least one. Clients that ask for no name, or for
+	// a name that no certificate has, get the first.
 	Sources []Source
-	// AllowExpired takes certificates whose time is over or still to come. By default
-	// they are refused with ErrExpired, because peers would refuse them.
+	// AllowExpired accepts certificates that have expired or are not yet valid. By
+	// default they are refused with ErrExpired, because peers would refuse them.
 	AllowExpired bool
-	// Time is the clock for that, called on any goroutine. Nil: the system's.
+	// Time is the clock for that. It is called on any goroutine. Nil: the system's.
 	Time func() time.Time
 }
 
@@ -27,21 +27,21 @@ type StoreOptions struct {
 type Store struct {
 	sources []Source
 	loader  loader
-	live    []*entry // the reloader's, once there is one
+	live    []*entry // the watcher's, once there is one
 	set     atomic.Pointer[certSet]
 	watched atomic.Bool
 }
 
-// entry is a certificate in use, and what its files held.
+// entry is a certificate in use, and a sum of what its files held.
 type entry struct {
 	unit unit
 	cert *tls.Certificate
 	sum  sum
 }
 
-// Load reads and checks all sources, in order: so it may block, and belongs
-// before Run. The first thing that is wrong is the error (TLS-2): an [*Error], or
-// ErrOptions for sources that contradict themselves (TLS-47).
+// Load makes a store. It reads and checks all sources, in order, so it may block: call
+// it before Run. The error is the first fault that it finds (TLS-2): an [*Error], or
+// ErrOptions for a source that contradicts itself (TLS-47).
 func Load(o *StoreOptions) (*Store, error) {
 	s := &Store{sources: slices.Clone(o.Sources), loader: loader{time: o.Time, allowExpired: o.AllowExpired}}
 	for i := range s.sources {
@@ -72,7 +72,7 @@ func Load(o *StoreOptions) (*Store, error) {
 	return s, nil
 }
 
-// publish makes new handshakes see what is live now.
+// publish makes new handshakes use the entries that are live now.
 func (s *Store) publish() {
 	set := &certSet{names: map[string][]*tls.Certificate{}}
 	for _, e := range s.live {
@@ -81,15 +81,17 @@ func (s *Store) publish() {
 	s.set.Store(set)
 }
 
-// Certificates is what new handshakes pick from, in order. What they point to must
-// not be changed.
+// Certificates returns the certificates that new handshakes pick from, in order. The
+// slice is the caller's; the certificates must not be changed.
 func (s *Store) Certificates() []*tls.Certificate { return slices.Clone(s.set.Load().all) }
 
-// GetCertificate is for tls.Config: the certificate for a client. That is the first
-// whose names include the one asked for, then the first with a wildcard for it; a
-// client that sends no name is given one for the IP address it has connected to.
-// Among several with the name it is the first whose key the client can use. If there
-// is none, it is the first of all that the client can use.
+// GetCertificate is for tls.Config. It returns the first of these certificates whose
+// key the client can use:
+//
+//   - those for the name that the client asks for or, if it asks for none, for the IP
+//     address that it has connected to;
+//   - those with a wildcard for that name;
+//   - all.
 func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	set := s.set.Load()
 	anyName := *hello
@@ -106,11 +108,11 @@ func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 			return c, nil
 		}
 	}
-	return set.all[0], nil // crypto/tls finds the words for why it does not serve
+	return set.all[0], nil // crypto/tls reports why the client cannot use it
 }
 
-// GetClientCertificate is for tls.Config: the first certificate that the server
-// takes, by its list of authorities and of algorithms; an empty one if it takes none.
+// GetClientCertificate is for tls.Config. It returns the first certificate that the
+// server accepts, by its lists of authorities and algorithms, or an empty one.
 func (s *Store) GetClientCertificate(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	for _, c := range s.set.Load().all {
 		if asked.SupportsCertificate(c) == nil {
@@ -120,7 +122,7 @@ func (s *Store) GetClientCertificate(asked *tls.CertificateRequestInfo) (*tls.Ce
 	return new(tls.Certificate), nil
 }
 
-// certSet is what handshakes pick from. It never changes.
+// certSet is the certificates that handshakes pick from. It never changes.
 type certSet struct {
 	all   []*tls.Certificate
 	names map[string][]*tls.Certificate // by DNS name in lower case, wildcards included, and by IP address
@@ -140,7 +142,7 @@ func (s *certSet) add(c *tls.Certificate) {
 	}
 }
 
-// keysFor is where to look for a client's certificate, best first.
+// keysFor returns the keys of certSet.names that suit a client, best first.
 func keysFor(hello *tls.ClientHelloInfo) []string {
 	name := strings.ToLower(hello.ServerName)
 	if name == "" {
