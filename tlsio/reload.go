@@ -10,20 +10,18 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// ReloadConfig is what a [Reloader] may be told. Nil and the zero value are the
-// defaults.
+// ReloadConfig configures a [Reloader]. Nil and the zero value are the defaults.
 type ReloadConfig struct {
 	// Every is the time between two looks at the files. Zero: 30 s; negative: only
 	// when Check is called.
 	Every time.Duration
-	// Settle is how long a file must stay as it is before it is used, so that one that
-	// is being written is not. Zero: 1 s; negative: it is used at once.
+	// Settle is how long a changed file must stay the same before it is used: a file that
+	// is being written must not be. Zero: 1 s; negative: it is used at once.
 	Settle time.Duration
-	// Stack is where the files are read. StackAuto is the reactor's pool, and the loop on
-	// a simulated kernel: work in the pool has no place in virtual time, and a seed would
-	// not repeat.
+	// Stack is where the files are read. StackAuto is the reactor's pool, but the loop on
+	// a simulated kernel, because work in the pool has no place in virtual time.
 	Stack Stack
-	// Logger hears of each certs.Change. Nil: silence.
+	// Logger is told of each certs.Change. Nil: nobody.
 	Logger *slog.Logger
 	// Changed is called on the loop's goroutine with each certs.Change, after new handshakes
 	// see it. Nil: nobody.
@@ -42,23 +40,22 @@ const (
 	defaultSettle = time.Second
 )
 
-// Reloader replaces the certificates of a store when their files change: a [Watcher]
-// compares the files, and the Reloader has it do so from time to time. A writer that may
-// pause for longer than ReloadConfig.Settle should write elsewhere and rename.
+// Reloader replaces the certificates of a store when their files change. It has a
+// [certs.Watcher] compare the files from time to time. A writer that may pause for
+// longer than ReloadConfig.Settle should write elsewhere and rename.
 //
 // Files are read on a goroutine of the reactor's pool, because a disk or a network
 // file system may block, and the loop must not. The results come back to the loop by
 // Post. Methods are for the loop's goroutine.
 type Reloader struct {
-	r         *reactor.Reactor
-	watch     *certs.Watcher // the look's own while one is in progress
-	cfg       ReloadConfig
-	onLoop    bool // files are read there
-	log       *slog.Logger
-	next      reactor.DelayedCall
-	state     reloadState
-	lookAgain bool // a look was asked for during one
-	stats     ReloadStats
+	r      *reactor.Reactor
+	watch  *certs.Watcher // the look's own while one is in progress
+	cfg    ReloadConfig
+	onLoop bool // files are read there
+	log    *slog.Logger
+	next   reactor.DelayedCall
+	state  reloadState
+	stats  ReloadStats
 }
 
 type reloadState uint8
@@ -66,6 +63,7 @@ type reloadState uint8
 const (
 	reloadIdle reloadState = iota
 	reloadLooking
+	reloadLookingTwice // another look was asked for during this one
 	reloadStopped
 )
 
@@ -94,7 +92,7 @@ func (l *Reloader) Check() {
 	case reloadIdle:
 		l.look()
 	case reloadLooking:
-		l.lookAgain = true
+		l.state = reloadLookingTwice
 	}
 }
 
@@ -132,20 +130,20 @@ func (l *Reloader) lookDone(f *certs.Findings, err error) {
 	if l.state == reloadStopped {
 		return
 	}
+	again := l.state == reloadLookingTwice
 	l.state = reloadIdle
 	l.stats.Checks++
+	var changes []certs.Change
 	if err != nil { // a panic, or the pool is at its end
 		l.log.Error("certificates not checked", slog.Any("err", err))
-		l.waitForNext()
-		return
+	} else {
+		changes = l.watch.Apply(f)
 	}
-	changes := l.watch.Apply(f)
 	in, soon := l.watch.Next(l.r.Now())
 	switch {
-	case l.lookAgain:
-		l.lookAgain = false
+	case again:
 		l.next.Reset(0)
-	case soon:
+	case soon && err == nil:
 		l.next.Reset(in)
 	default:
 		l.waitForNext()
