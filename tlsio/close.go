@@ -9,11 +9,11 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Close stops reading at once, sends what was written, waits for a registered
+// Close stops delivery at once. It sends what was written, waits for a registered
 // producer to unregister, sends close_notify, waits for the peer's as long as
 // Options.CloseTimeout says, and ends the connection: ConnectionLost(reactor.ErrClosed)
-// comes later (TLS-16, TLS-20). Before the handshake is over and with nothing to be
-// sent it is Abort (TLS-21). A second call does nothing (TLS-19). The error is always nil.
+// comes later (TLS-16, TLS-20). Before the handshake is over, if nothing is to be sent,
+// Close is Abort (TLS-21). A second call does nothing (TLS-19). The error is always nil.
 func (c *Conn) Close() error {
 	switch c.life {
 	case handshaking:
@@ -30,7 +30,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// close has the connection ended when everything is sent.
+// close ends the connection when everything is sent.
 func (c *Conn) close(reason error) {
 	c.reason = reason
 	c.become(closing)
@@ -38,8 +38,8 @@ func (c *Conn) close(reason error) {
 }
 
 // CloseWrite sends what was written, waits for a registered producer to unregister,
-// and ends our direction with close_notify; reading goes on (TLS-27). A second call does
-// nothing. The error is always nil.
+// and ends our direction with close_notify. Reading continues (TLS-27). A second call
+// does nothing. The error is always nil.
 func (c *Conn) CloseWrite() error {
 	if c.life <= open && c.write == on {
 		c.write = ending
@@ -65,14 +65,13 @@ func (c *Conn) notify() {
 	if c.write != ended {
 		c.write = ended
 		answered := c.answered
-		// A tls.Conn that could not would have failed before.
-		_ = c.tls.CloseWrite()
-		c.answered = answered // this was none
+		_ = c.tls.CloseWrite() // it would fail only after a write that failed
+		c.answered = answered  // close_notify is no answer
 	}
 }
 
-// afterNotify waits for the peer's close_notify, or ends if that was there first
-// (TLS-17).
+// afterNotify waits for the peer's close_notify, or ends the connection if that has come
+// already (TLS-17).
 func (c *Conn) afterNotify() {
 	if c.read == ended {
 		c.finish()
@@ -83,7 +82,7 @@ func (c *Conn) afterNotify() {
 	c.resumeInput()
 }
 
-// finish ends the connection below, with the reason that stands.
+// finish ends the connection below. The reason stays as it is.
 func (c *Conn) finish() {
 	c.become(finishing)
 	c.send()
@@ -92,16 +91,16 @@ func (c *Conn) finish() {
 	c.awaitPeer()
 }
 
-// fail ends the connection with an Error. The alert that crypto/tls has written is
-// still sent.
+// fail ends the connection with an Error. An alert that crypto/tls has written is still
+// sent.
 func (c *Conn) fail(op string, err error) { c.end(c.errorf(op, err), false) }
 
 func (c *Conn) errorf(op string, err error) error {
 	return &Error{Op: op, Local: c.Local(), Remote: c.Remote(), Err: err}
 }
 
-// end ends the connection, whatever its state. The first reason stands; but a panic,
-// and an Abort of what was only closed, take its place.
+// end ends the connection, whatever its state. The first reason is kept, with two
+// exceptions: a panic replaces any reason, and an Abort replaces a Close.
 func (c *Conn) end(reason error, abort bool) {
 	if c.life == lost {
 		return
@@ -126,12 +125,12 @@ func (c *Conn) end(reason error, abort bool) {
 	c.awaitPeer()
 }
 
-// clean tells whether the reason is no failure.
+// clean tells whether the reason so far is not a failure.
 func (c *Conn) clean() bool {
 	return c.reason == nil || c.reason == io.EOF || c.reason == reactor.ErrClosed
 }
 
-// awaitPeer limits how long the peer may take from now on without taking anything.
+// awaitPeer limits how long the peer may do nothing from now on.
 func (c *Conn) awaitPeer() {
 	d := withDefault(c.l.o.CloseTimeout, defaultCloseTimeout, time.Duration(math.MaxInt64))
 	if c.closeTimer == nil && d < math.MaxInt64 {

@@ -13,8 +13,7 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// Errors to be asked for with errors.Is. They reach the application as the cause of
-// an [*Error].
+// Errors for errors.Is. They reach the application as the cause of an [*Error].
 var (
 	// ErrHandshake: the connection ended before it was protected. Every error of a
 	// handshake is this too.
@@ -25,27 +24,26 @@ var (
 	// ErrHandshakeTooLong: the peer sent more than Options.HandshakeBytes before the
 	// handshake was over.
 	ErrHandshakeTooLong = kernel.Sentinel("TLS handshake has too many bytes; see Options.HandshakeBytes")
-	// ErrTruncated: the stream ended without close_notify, so that data may be
-	// missing (TLS-22). It is also io.ErrUnexpectedEOF.
+	// ErrTruncated: the stream ended without close_notify, so data may be missing
+	// (TLS-22). It is also io.ErrUnexpectedEOF.
 	ErrTruncated = kernel.Sentinel("stream ended without close_notify: data may be missing", io.ErrUnexpectedEOF)
 	// ErrPipelined: there was plaintext behind the command that starts TLS (TLS-38).
 	ErrPipelined = kernel.Sentinel("plaintext pipelined behind the command that starts TLS")
-	// ErrCloseTimeout: the peer neither answered our close_notify nor took what was
-	// to be sent within Options.CloseTimeout (TLS-26).
+	// ErrCloseTimeout: within Options.CloseTimeout the peer neither took what was to be
+	// sent nor answered our close_notify (TLS-26).
 	ErrCloseTimeout = kernel.Sentinel("peer did not end TLS in time", kernel.ErrTimeout)
 	// ErrConfig: no connection can be made with this tls.Config (TLS-2).
 	ErrConfig = kernel.Sentinel("unusable TLS configuration")
-	// ErrCannotSwitch: the transport given to StartServer or StartClient is no
-	// reactor.Switcher, and leads to none.
+	// ErrCannotSwitch: neither the transport given to StartServer or StartClient nor one
+	// below it is a reactor.Switcher.
 	ErrCannotSwitch = kernel.Sentinel("transport cannot exchange its protocol")
 )
 
-// Error is why a connection ended, where TLS has to do with it. errors.As finds in
-// it what crypto/tls and crypto/x509 say: [*tls.CertificateVerificationError],
-// [tls.RecordHeaderError], and [tls.AlertError] if an alert was received, and for most of
-// those that were sent for what we have found wrong; the net.OpError around it is a
-// "remote error" or a "local error".
-// Every Error is reactor.ErrLost; it is neither io.EOF nor reactor.ErrClosed (TLS-22).
+// Error is why a connection ended, if TLS has to do with it. errors.As finds the errors
+// of crypto/tls and crypto/x509 in it: [*tls.CertificateVerificationError],
+// [tls.RecordHeaderError], and [tls.AlertError]. An alert that was received is in a
+// net.OpError of "remote error"; most alerts that were sent are in one of "local error".
+// Every Error is reactor.ErrLost. None is io.EOF or reactor.ErrClosed (TLS-22).
 type Error struct {
 	// Op is "handshake", "read", "write", "close" or "start".
 	Op string
@@ -78,8 +76,8 @@ func (e *Error) Unwrap() []error {
 	return all
 }
 
-// alertIn finds the alert in an error of crypto/tls, whose type is not exported
-// there except for QUIC.
+// alertIn finds the alert in an error of crypto/tls. Its type there is not exported,
+// and tls.AlertError is for QUIC alone.
 func alertIn(err error) (tls.AlertError, bool) {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Err == nil {
@@ -92,9 +90,9 @@ func alertIn(err error) (tls.AlertError, bool) {
 	return tls.AlertError(v.Uint()), true
 }
 
-// How the memory transport answers crypto/tls. The first must be a net.Error that is
-// Temporary itself, not by what it wraps: then crypto/tls keeps what it has read and
-// goes on with the next Read. All others stay in force for good.
+// wouldBlock is what wire answers to crypto/tls if there is no input now. It must be a
+// net.Error that is Temporary itself, not by what it wraps: then crypto/tls keeps what
+// it has read and continues with the next Read. It returns all other errors for good.
 type wouldBlock struct{}
 
 func (wouldBlock) Error() string   { return "no input now" }

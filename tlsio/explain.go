@@ -13,21 +13,21 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Rules by which a peer may make a handshake fail, to be asked for with errors.Is of
-// what [Explain] returns. The rules for certificates are certs.ErrName, certs.ErrExpired,
-// certs.ErrUntrusted, certs.ErrUsage, certs.ErrConstraint and certs.ErrNoRoots.
+// Reasons why a handshake failed, for errors.Is of an error from [Explain]. The others
+// are rules for certificates: certs.ErrName, certs.ErrExpired, certs.ErrUntrusted,
+// certs.ErrUsage, certs.ErrConstraint and certs.ErrNoRoots.
 var (
 	// ErrPeerRefused: the peer ended the handshake with an alert.
 	ErrPeerRefused = kernel.Sentinel("the peer refused")
-	// ErrNotTLS: what came from the peer is no TLS.
+	// ErrNotTLS: the peer sent something that is not TLS.
 	ErrNotTLS = kernel.Sentinel("the peer does not speak TLS")
 )
 
-// HandshakeError is why a handshake failed, in words for whoever has to mend it.
+// HandshakeError is why a handshake failed, in words for the person who has to mend it.
 type HandshakeError struct {
-	// Rule is what was violated: one of this package's errors.
+	// Rule is the rule that was violated: an error of this package or of package certs.
 	Rule error
-	// Cert is the peer's certificate that violated it, or nil.
+	// Cert is the certificate of the peer that violated the rule, or nil.
 	Cert *x509.Certificate
 	// Name is the host that was asked for; empty if it is not known.
 	Name string
@@ -58,13 +58,13 @@ func (e *HandshakeError) Error() string {
 	return b.String()
 }
 
-// Unwrap is the rule and what crypto/tls said, with the errors of crypto/x509 below.
+// Unwrap is the rule, and the error of crypto/tls with those of crypto/x509 below.
 func (e *HandshakeError) Unwrap() []error { return []error{e.Rule, e.Err} }
 
-// Explain turns an error of a handshake into a [*HandshakeError] that says which
-// certificate, which name and which rule, and what to do. host is what was asked
-// for, or empty on a server. An error that it knows nothing about, a [*certs.Error] and
-// nil are returned as they are. It does no I/O and may be called from any goroutine.
+// Explain turns an error of a handshake into a [*HandshakeError], which says which
+// certificate, which name and which rule, and what to do. host is the name that was
+// asked for, or empty on a server. An error that it does not know, a [*certs.Error] and
+// nil are returned as they are. It may be called from any goroutine.
 func Explain(err error, host string) error {
 	if err == nil {
 		return nil
@@ -79,7 +79,7 @@ func Explain(err error, host string) error {
 	return err
 }
 
-// explainChain knows errors about names and trust.
+// explainChain explains errors about names and trust.
 func (e *HandshakeError) explainChain() bool {
 	if h, ok := errors.AsType[x509.HostnameError](e.Err); ok {
 		e.Rule, e.Cert, e.Name = certs.ErrName, h.Certificate, h.Host
@@ -116,7 +116,8 @@ func (e *HandshakeError) explainChain() bool {
 	return false
 }
 
-// namesOf is what a certificate is for, shortened; empty for nothing.
+// namesOf lists the first names and addresses of a certificate. It is empty if there
+// are none.
 func namesOf(c *x509.Certificate) string {
 	if c == nil {
 		return ""
@@ -135,7 +136,7 @@ func namesOf(c *x509.Certificate) string {
 	return strings.Join(names, ", ")
 }
 
-// explainInvalid knows errors about a certificate itself.
+// explainInvalid explains errors about a certificate itself.
 func (e *HandshakeError) explainInvalid() bool {
 	e.Cert = nil
 	if v, ok := errors.AsType[*tls.CertificateVerificationError](e.Err); ok && len(v.UnverifiedCertificates) > 0 {
@@ -170,7 +171,7 @@ func isA[T error](err error) bool {
 	return ok
 }
 
-// explainPeer knows what peers do.
+// explainPeer explains what the peer sent.
 func (e *HandshakeError) explainPeer() bool {
 	e.Cert = nil
 	if h, ok := errors.AsType[tls.RecordHeaderError](e.Err); ok {
@@ -184,7 +185,7 @@ func (e *HandshakeError) explainPeer() bool {
 		}
 		return true
 	}
-	// What we sent ourselves is a "local error" in crypto/tls.
+	// An alert that we sent is a "local error" in crypto/tls.
 	op, ok := errors.AsType[*net.OpError](e.Err)
 	if !ok || op.Op != "remote error" {
 		return false
@@ -203,7 +204,7 @@ func (e *HandshakeError) explainPeer() bool {
 	return true
 }
 
-// alertMeaning is what an alert of RFC 8446 means to whoever gets it.
+// alertMeaning is what an alert of RFC 8446 means to the side that receives it.
 type alertMeaning struct {
 	number        tls.AlertError
 	means, remedy string

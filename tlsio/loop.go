@@ -11,29 +11,29 @@ const (
 	gatherSize = 4 * (recordSize + 256) // ciphertext gathered for one write
 )
 
-// loop is what the connections with equal Options have in common on one reactor. It
-// belongs to the loop's goroutine.
+// loop has what the connections with equal Options share on one reactor. It belongs to
+// the loop's goroutine.
 type loop struct {
 	r      *reactor.Reactor
 	o      Options
 	plain  buffers // of recordSize
-	cipher buffers // of burst
+	cipher buffers // of gatherSize
 
-	dirty, settling []*Conn // to be settled by a posted function
-	at              int     // the next of settling
+	dirty, settling []*Conn // to be settled by a posted function, and by the one that runs
+	at              int     // index in settling of the next one
 	posted          bool
 	settle          func() // settleDirty, made once
 
-	workers, busy int          // handshakes that may compute, and do
-	waiting       []*handshake // for a worker
+	workers, busy int          // how many handshakes may compute at a time, and how many do
+	waiting       []*handshake // queued, in the order they asked
 
 	shrink   *shrinker // nil: not wanted, or not possible
-	active   []*Conn   // used since the last sweep
+	active   []*Conn   // to be looked at by the next sweep
 	idle     time.Duration
 	sweeping reactor.DelayedCall
 }
 
-// loops are those of one reactor.
+// loops are the loops of one reactor.
 type loops map[Options]*loop
 
 func loopOf(r *reactor.Reactor, o Options) *loop {
@@ -66,8 +66,8 @@ func (l *loop) settleLater(c *Conn) {
 	}
 }
 
-// settleDirty settles what was touched so far. A panic of one does not keep the
-// others: the rest is for the next turn.
+// settleDirty settles the connections that were dirty when it began. If one panics, the
+// others are settled in the next turn.
 func (l *loop) settleDirty() {
 	l.posted = false
 	l.dirty, l.settling, l.at = l.settling[:0], l.dirty, 0
@@ -88,16 +88,16 @@ func (l *loop) settleDirty() {
 	}
 }
 
-// buffers are free pieces of memory of one size.
+// buffers recycles buffers of one size.
 type buffers struct {
 	size int
 	free [][]byte
 }
 
-// freeBuffers is how many of each size are kept for the next.
+// freeBuffers is how many buffers of each size are kept.
 const freeBuffers = 16
 
-// take is an empty buffer.
+// take returns an empty buffer.
 func (b *buffers) take() []byte {
 	if n := len(b.free) - 1; n >= 0 {
 		p := b.free[n]
@@ -108,7 +108,7 @@ func (b *buffers) take() []byte {
 	return make([]byte, 0, b.size)
 }
 
-// give takes p back; one that is of another size is dropped.
+// give takes p back. A buffer of another size is dropped.
 func (b *buffers) give(p []byte) {
 	if cap(p) == b.size && len(b.free) < freeBuffers {
 		b.free = append(b.free, p[:0])
@@ -124,7 +124,7 @@ const (
 	busy                     // stands in loop.active; used since
 )
 
-// used notes that c is not idle.
+// used records that c is not idle.
 func (l *loop) used(c *Conn) {
 	was := c.activity
 	c.activity = busy

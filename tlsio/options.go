@@ -5,36 +5,36 @@ import (
 	"time"
 )
 
-// Options are what TLS connections may be told besides the tls.Config. Nil and the
-// zero value are the defaults. They are read when a factory or a connection is made.
+// Options configure TLS connections besides the tls.Config. Nil and the zero value are
+// the defaults. They are read when a factory or a connection is made.
 //
-// Connections on one reactor whose Options are equal share buffers, and the bound
-// Workers.
+// Connections on one reactor share buffers and the bound Workers if their Options are
+// equal.
 type Options struct {
-	// HandshakeTimeout is how long a handshake may take, all told. Zero: 10 s;
-	// negative: no limit. Then the connection is reset, with ErrHandshakeTimeout.
+	// HandshakeTimeout is how long a whole handshake may take. Zero: 10 s; negative: no
+	// limit. When it is over, the connection is reset, with ErrHandshakeTimeout.
 	HandshakeTimeout time.Duration
 	// HandshakeBytes is the most bytes that the peer may send in a handshake. Zero:
-	// 128 KiB; negative: no limit. Then the connection is reset, with
+	// 128 KiB; negative: no limit. If it sends more, the connection is reset, with
 	// ErrHandshakeTooLong.
 	HandshakeBytes int
-	// CloseTimeout is how long a Close waits for the peer, to take what was written
-	// or to answer close_notify, without any progress (TLS-26). Zero: 5 s;
-	// negative: no limit. Then the connection is reset, with ErrCloseTimeout.
+	// CloseTimeout is how long a Close waits without progress for the peer to take what
+	// was written and to answer close_notify (TLS-26). Zero: 5 s; negative: no limit.
+	// When it is over, the connection is reset, with ErrCloseTimeout.
 	CloseTimeout time.Duration
-	// Workers is how many handshakes compute at a time, for one reactor, on
-	// goroutines of its pool. A handshake that waits for its peer holds none. Zero:
-	// one less than the processors, so that the loop has one, and at least one. It is
-	// also bounded by reactor.Config.PoolSize.
+	// Workers is how many handshakes of one reactor compute at a time, on goroutines of
+	// its pool. A handshake that waits for its peer holds none. Zero: one less than the
+	// processors, which leaves one to the loop, but at least one. The pool's size,
+	// reactor.Config.PoolSize, is a bound too.
 	Workers int
 	// Stack is where handshakes compute.
 	Stack Stack
-	// ShrinkIdle is how long a connection must have been idle to give the buffers
-	// inside crypto/tls back, some 4 KiB, or more after large records. The next
-	// message makes new ones. It reaches into tls.Conn by reflection, and does
-	// nothing where that is not as expected. Zero: never.
+	// ShrinkIdle is how long a connection must be idle before it gives back the buffers
+	// inside crypto/tls: 4 KiB, or more after large records. The next message makes new
+	// ones. It reaches into tls.Conn by reflection, and does nothing if a Go release has
+	// changed what it finds there. Zero: never.
 	ShrinkIdle time.Duration
-	// Pipelined says what becomes of bytes that the application was given behind the
+	// Pipelined says what to do with bytes that the application has received behind the
 	// command that starts TLS.
 	Pipelined Pipelined
 }
@@ -53,16 +53,16 @@ const (
 	StackLoop
 )
 
-// Pipelined is what becomes of bytes that came behind the command that starts TLS.
+// Pipelined says what to do with bytes that came behind the command that starts TLS.
 type Pipelined uint8
 
 const (
 	// Refuse ends the connection with ErrPipelined.
 	Refuse Pipelined = iota
-	// Discard drops them.
+	// Discard drops the bytes.
 	Discard
-	// Feed takes them for the beginning of the peer's handshake, which must then be
-	// what they are. It is for protocols whose peers do not wait for a reply.
+	// Feed gives the bytes to TLS as the beginning of the peer's handshake. It is for
+	// protocols whose peers do not wait for a reply.
 	Feed
 )
 
@@ -72,7 +72,7 @@ const (
 	defaultCloseTimeout     = 5 * time.Second
 )
 
-// orDefault is what o says.
+// orDefault is *o, or the defaults if o is nil.
 func (o *Options) orDefault() Options {
 	if o == nil {
 		return Options{}
@@ -80,7 +80,7 @@ func (o *Options) orDefault() Options {
 	return *o
 }
 
-// withDefault is v, the default if it is zero, and max if it is negative.
+// withDefault is v, but zero if v is 0, and none if v is negative.
 func withDefault[T int | time.Duration](v, zero, none T) T {
 	switch {
 	case v == 0:

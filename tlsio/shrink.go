@@ -7,14 +7,14 @@ import (
 	"unsafe"
 )
 
-// shrinker knows where a tls.Conn has the buffers that only grow: what was read of
+// shrinker has the offsets of the buffers in a tls.Conn that only grow: what was read of
 // the next record, handshake messages, and plaintext, which points into the first.
 type shrinker struct {
 	raw, hand, input uintptr
 }
 
-// newShrinker looks the fields up by name and type; nil if they are not there, or
-// not what they were when this was written.
+// newShrinker looks the fields up by name and type. It returns nil if one is missing or
+// has another type than in the Go release for which this was written.
 func newShrinker() *shrinker {
 	t := reflect.TypeFor[tls.Conn]()
 	raw, ok1 := t.FieldByName("rawInput")

@@ -13,22 +13,23 @@ import (
 
 type tlsState = tls.ConnectionState
 
-// Protocols is what a Factory given to Server or Client may also be, to say which
-// application protocols its connections speak, best first; they take the place of
-// the tls.Config's NextProtos (TLS-51).
+// Protocols is implemented by a Factory, given to Server or Client, that knows which
+// application protocols its connections speak. NextProtos returns them, best first, and
+// they replace the tls.Config's NextProtos (TLS-51).
 type Protocols interface{ NextProtos() []string }
 
-// Server is the factory whose connections are TLS servers, with protocols from inner
-// above them: give it to Reactor.Listen. A cfg that cannot make a connection fails
-// Listen, as ErrConfig (TLS-2). cfg is the caller's, and is not changed.
+// Server returns a factory for Reactor.Listen. Its connections are TLS servers, and
+// inner makes the protocols above them. If no connection can be made with cfg, Listen
+// fails with ErrConfig (TLS-2). cfg is the caller's, and is not changed.
 func Server(cfg *tls.Config, inner reactor.Factory, o *Options) reactor.Factory {
 	return newFactory(cfg, inner, o, false)
 }
 
-// Client is the factory whose connections are TLS clients: give it to Reactor.Dial.
-// The done function of Dial gets a protocol from which reactor.ProtocolAs finds inner's.
-// cfg must have a ServerName, by which the peer is verified, or say InsecureSkipVerify;
-// else the attempt fails, as ErrConfig (TLS-2). Renegotiation is always refused.
+// Client returns a factory for Reactor.Dial. Its connections are TLS clients, and inner
+// makes the protocols above them. The done function of Dial gets a protocol from which
+// reactor.ProtocolAs finds inner's. cfg must have ServerName, the name that the peer must
+// prove, or InsecureSkipVerify; else the attempt fails with ErrConfig (TLS-2).
+// Renegotiation is always refused.
 func Client(cfg *tls.Config, inner reactor.Factory, o *Options) reactor.Factory {
 	return newFactory(cfg, inner, o, true)
 }
@@ -59,8 +60,8 @@ func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool)
 	return f
 }
 
-// checkConfig is cfg without renegotiation, or why no connection can be made with it
-// (TLS-2).
+// checkConfig returns cfg without renegotiation. It fails if no connection can be made
+// with cfg (TLS-2).
 func checkConfig(cfg *tls.Config, client bool) (*tls.Config, error) {
 	switch {
 	case cfg == nil:
@@ -71,14 +72,14 @@ func checkConfig(cfg *tls.Config, client bool) (*tls.Config, error) {
 		return nil, fmt.Errorf("%w: a server needs one of Certificates, GetCertificate and GetConfigForClient", ErrConfig)
 	}
 	if cfg.Renegotiation != tls.RenegotiateNever {
-		// It would be a handshake within Read, on the loop.
+		// Renegotiation would be a handshake within Read, on the loop.
 		cfg = cfg.Clone()
 		cfg.Renegotiation = tls.RenegotiateNever
 	}
 	return cfg, nil
 }
 
-// BuildProtocol puts TLS below a protocol of the inner factory. If there is none, the
+// BuildProtocol puts TLS below a protocol of the inner factory. If inner makes none, the
 // connection is closed (TLS-52).
 func (f *factory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	p := f.inner.BuildProtocol(peer)
@@ -115,22 +116,22 @@ func (c *Conn) attach(t reactor.Transport) {
 	c.handshake.begin(c.l)
 }
 
-// StartServer puts TLS between a connection and its protocol midstream, as the
-// server; either side may begin (TLS-33, TLS-36). What was written to t before goes out
+// StartServer puts TLS between a connection in progress and its protocol, as the
+// server (TLS-33). Either side may begin (TLS-36). What was written to t before is sent
 // first, in clear (TLS-34). From now on the protocol uses the Conn in place of t.
 //
-// p is the protocol above. If it is the one that t has, or one that this leads to by
-// Unwrap, or nil, t's goes on, without a second ConnectionMade (TLS-35); any other gets its
-// ConnectionMade before StartServer returns. A producer registered with t is
-// registered with the Conn (TLS-29), and reading that was paused is paused.
+// p is the protocol above. If p is nil, or the protocol of t, or one that this leads to
+// by Unwrap, then the protocol of t stays, without a second ConnectionMade (TLS-35). Any
+// other p gets its ConnectionMade before StartServer returns. A producer registered with
+// t is registered with the Conn (TLS-29), and reading that was paused stays paused.
 //
-// rest is what the protocol was given behind the command that starts TLS, and has
-// not used. It is not protected, whoever wrote it: unless it is empty,
-// Options.Pipelined says what becomes of it. By default the connection ends with
-// ErrPipelined (TLS-38). It must not be handled as if it had come later.
+// rest is input that the protocol has received behind the command that starts TLS, and
+// has not used. Nobody has protected it, so it must not be handled as if it had come
+// later. Unless it is empty, Options.Pipelined says what to do with it. By default the
+// connection ends with ErrPipelined (TLS-38).
 //
-// It fails with ErrConfig, ErrCannotSwitch, and what SwitchProtocol fails with; then
-// nothing has changed.
+// The error is ErrConfig, ErrCannotSwitch, or one of SwitchProtocol. Then nothing has
+// changed.
 func StartServer(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte, o *Options) (*Conn, error) {
 	return start(t, cfg, p, rest, o, false)
 }
@@ -173,7 +174,7 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 	return c, nil
 }
 
-// feed takes what came behind the command, and makes a client's first step.
+// feed handles what came behind the command, and makes a client's first step.
 func (c *Conn) feed(rest []byte) {
 	h := c.handshake
 	if c.life != handshaking {

@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// wire is a Conn as crypto/tls sees it: a net.Conn in memory that never blocks.
+// wire is a Conn as crypto/tls sees it: a net.Conn in memory that never blocks. In a
+// handshake it leads to the step, and nothing else of the Conn is looked at.
 //
-// Its Read gives out at most what is left of one record, so that crypto/tls never
-// has more than that and its buffer does not grow beyond it. Its Write takes
-// everything and never fails, because after a failed Write a tls.Conn is of no more
-// use. Deadlines are those of the connection around it.
+// Read returns at most the rest of one record. crypto/tls then never has more than one
+// record, and its buffer does not grow beyond that. Write takes everything and never
+// fails, because a tls.Conn is of no use after a failed Write. The connection has
+// deadlines of its own.
 type wire Conn
 
 var errBareEOF = errors.New("end of stream without close_notify")
 
-// Read gives what has arrived. In the handshake it waits for more; afterwards it is
-// wouldBlock, bare, and an end of the stream without close_notify is not io.EOF, by
-// which the two are told apart (TLS-22).
+// Read returns what has arrived. In a handshake it waits for more. Afterwards it fails
+// with wouldBlock. An end of the stream without close_notify is errBareEOF, because
+// crypto/tls says io.EOF for close_notify, and the two must be told apart (TLS-22).
 func (w *wire) Read(p []byte) (int, error) {
 	c := (*Conn)(w)
 	if h := c.handshake; h != nil {
@@ -58,10 +59,10 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close does nothing: it is Conn that closes.
+// Close does nothing. The Conn closes the transport below.
 func (w *wire) Close() error { return nil }
 
-// LocalAddr is the local address, for what the tls.Config calls.
+// LocalAddr is the local address, for callbacks of the tls.Config.
 func (w *wire) LocalAddr() net.Addr {
 	if h := w.handshake; h != nil {
 		return h.step.local
@@ -69,7 +70,7 @@ func (w *wire) LocalAddr() net.Addr {
 	return w.inner.Local()
 }
 
-// RemoteAddr is the peer's address, for what the tls.Config calls.
+// RemoteAddr is the peer's address, for callbacks of the tls.Config.
 func (w *wire) RemoteAddr() net.Addr {
 	if h := w.handshake; h != nil {
 		return h.step.remote
@@ -83,6 +84,6 @@ func (w *wire) SetDeadline(time.Time) error { return nil }
 // SetReadDeadline does nothing.
 func (w *wire) SetReadDeadline(time.Time) error { return nil }
 
-// SetWriteDeadline does nothing, though crypto/tls sets one to close_notify: what
-// was written before is still sent.
+// SetWriteDeadline does nothing. crypto/tls sets a deadline for close_notify, but what
+// was written before must still be sent.
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }

@@ -121,7 +121,7 @@ func (c *Conn) seal(p []byte) {
 	}
 	answered := c.answered
 	_, err := c.tls.Write(p)
-	c.answered = answered // this was none
+	c.answered = answered // our own records are no answers
 	if c.holds &^= holdBatch; !c.outputHeld() {
 		c.send()
 	}
