@@ -69,7 +69,7 @@ func toASCII(host string) (string, error) {
 	}
 	name, err := idna.Lookup.ToASCII(host)
 	if err != nil {
-		return "", fmt.Errorf("%w; an ASCII label that begins with xn-- is taken as it is", err)
+		return "", fmt.Errorf("%w; if it is right all the same, give it in ASCII, with xn--", err)
 	}
 	return name, nil
 }
