@@ -180,7 +180,7 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 const step = time.Millisecond
 
 // isSimulated tells whether the innermost kernel below k is simulated.
-func isSimulated(k kernel.Kernel) bool { return kernel.NameOf(kernel.Base(k)) == "sim" }
+func isSimulated(k kernel.Kernel) bool { return sim.Of(k) != nil }
 
 // Turns makes n turns of r without waiting.
 func Turns(t testing.TB, r *reactor.Reactor, n int) {
