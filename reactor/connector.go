@@ -224,7 +224,7 @@ func (c *Connector) StopConnecting() error {
 // [Layer], or does nothing (TCP-40).
 func (c *Connector) Disconnect() {
 	if c.state == connConnected {
-		_ = top(c.stream).Close()
+		_ = Top(c.stream).Close()
 		return
 	}
 	// Not connecting is nothing to do.

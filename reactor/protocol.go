@@ -136,8 +136,8 @@ type HalfCloseListener interface {
 // is. Above is this transport; an application's words about its connection go to it.
 type Layer interface{ Above() Transport }
 
-// top is the transport of the application: t, or that of the highest layer on it.
-func top(t Transport) Transport {
+// Top is the transport of the application: t, or that of the highest [Layer] on t.
+func Top(t Transport) Transport {
 	for {
 		on, ok := t.(interface{ Protocol() Protocol })
 		if !ok {
