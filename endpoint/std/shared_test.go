@@ -66,3 +66,38 @@ func TestStreamOptionsAreArgumentsOfEveryScheme(t *testing.T) {
 		}
 	}
 }
+
+// The buffers of connections are configured for a set, and every scheme hands that on: marks
+// that contradict each other are refused by each.
+func TestStreamConfigReachesEveryScheme(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	both, _, _ := ca.issue("srv", "localhost")
+	known := std.Schemes(&std.Options{StreamConfig: reactor.StreamConfig{HighWater: 1, LowWater: 2}})
+	for _, description := range []string{
+		describe("tcp", "0"), describe("tcp4", "0"), describe("tcp6", "0"),
+		describe("tls", "0", both), describe("ssl", "0", both),
+	} {
+		e, err := known.Server(description)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Listen(newPlan(t, nil, nil).Reactor, new(site)); !errors.Is(err, reactor.ErrMarks) {
+			t.Errorf("listening on %v: %v, want ErrMarks", e, err)
+		}
+	}
+	for _, description := range []string{
+		"tcp:10.0.0.1:80", "tcp4:10.0.0.1:80", "tcp6:[fd00::1]:80", "tls:10.0.0.1:443", "ssl:10.0.0.1:443",
+	} {
+		e, err := known.Client(description)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPlan(t, nil, nil)
+		var got result
+		e.Connect(p.Reactor, new(site), got.done)
+		p.until(t, &got)
+		if !errors.Is(got.err, reactor.ErrMarks) {
+			t.Errorf("connecting to %v: %v, want ErrMarks", e, got.err)
+		}
+	}
+}

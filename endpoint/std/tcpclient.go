@@ -35,6 +35,8 @@ type TCPClient struct {
 	AttemptDelay time.Duration `ep:"attemptDelay" help:"before the next address is tried as well; without it, 0.3 s; negative: one address at a time"`
 	// StreamOptions are NoDelay and KeepAlive.
 	kernel.StreamOptions
+	// StreamConfig configures the buffers of the connection. It is no argument.
+	reactor.StreamConfig
 	// Family is the family of all addresses. It is no argument.
 	Family reactor.Family
 }
@@ -76,7 +78,7 @@ func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 // dial is where the connection goes, and how. Check may still refuse e.
 func (e *TCPClient) dial() (kernel.Addr, *reactor.DialConfig) {
 	cfg := &reactor.DialConfig{Timeout: e.Timeout, AttemptDelay: e.AttemptDelay, Family: e.family()}
-	cfg.StreamOptions = e.StreamOptions
+	cfg.StreamOptions, cfg.StreamConfig = e.StreamOptions, e.StreamConfig
 	if bind := e.BindAddress.Unmap(); bind.IsValid() {
 		cfg.Bind = kernel.TCPAddr(bind, 0)
 	}
