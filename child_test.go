@@ -1,0 +1,143 @@
+package whorl
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// childEnv makes the test binary a server: its value is the kernel's name, and, after a
+// blank, "stuck" if work that never ends shall hold its shutdown up.
+const childEnv = "WHORL_TEST_CHILD"
+
+// child serves with the usual signals. It prints its address, and then its log.
+func child() {
+	var name, how string
+	fmt.Sscan(os.Getenv(childEnv), &name, &how)
+	c := Config{Kernel: name, Grace: time.Hour, Logger: slog.New(slog.NewTextHandler(os.Stdout, nil))}
+	c.Started = func(r *reactor.Reactor, _ []endpoint.Listener) {
+		if how == "stuck" {
+			r.CallInThread(func() { time.Sleep(time.Hour) })
+		}
+	}
+	if err := c.Serve(context.Background(), reactor.Each[polite](), anywhere); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// program is a child process, its output, and a connection to it.
+type program struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	out  *bufio.Scanner
+	conn net.Conn
+}
+
+// run starts a child and connects to it.
+func run(t *testing.T, kernel, how string) *program {
+	t.Helper()
+	p := &program{t: t, cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), childEnv+"="+kernel+" "+how, "GORACE=atexit_sleep_ms=0")
+	out, err := p.cmd.StdoutPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.cmd.Process.Kill(); p.cmd.Wait() })
+	p.out = bufio.NewScanner(out)
+	addr := p.until(`listening on tcp ([^" ]+)"`)
+	if p.conn, err = net.Dial("tcp", addr[1]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.conn.Close() })
+	p.conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(p.conn, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// until waits for a line of output, and returns its submatches.
+func (p *program) until(pattern string) []string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	for p.out.Scan() {
+		if m := re.FindStringSubmatch(p.out.Text()); m != nil {
+			return m
+		}
+	}
+	p.t.Fatalf("the child ended without %q", pattern)
+	return nil
+}
+
+func (p *program) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// The usual signals end a program in order, with status 0. In a shutdown that hangs, a
+// signal after the second has its default action.
+func TestServeOnSignals(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no process can be sent a signal")
+	}
+	for _, name := range native.Names() {
+		for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+			t.Run(name+"/"+sig.String(), func(t *testing.T) {
+				p := run(t, name, "")
+				p.signal(sig)
+				if got, err := io.ReadAll(p.conn); string(got) != "bye" || err != nil {
+					t.Errorf("got %q and %v, want bye: it was not drained", got, err)
+				}
+				p.until("msg=stopped")
+				if err := p.cmd.Wait(); err != nil {
+					t.Errorf("it ended with %v", err)
+				}
+			})
+		}
+		t.Run(name+"/stuck", func(t *testing.T) {
+			p := run(t, name, "stuck")
+			for range 2 {
+				p.signal(syscall.SIGTERM)
+				p.until("caught a signal")
+			}
+			var err error
+			ended := make(chan struct{})
+			go func() { err = p.cmd.Wait(); close(ended) }()
+			for waiting := true; waiting; { // the second signal may still be being handled
+				p.cmd.Process.Signal(syscall.SIGTERM)
+				select {
+				case <-ended:
+					waiting = false
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+			if e, ok := errors.AsType[*exec.ExitError](err); !ok || e.ExitCode() != -1 {
+				t.Errorf("it ended with %v, want a signal", err)
+			}
+		})
+	}
+}

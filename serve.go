@@ -1,0 +1,125 @@
+package whorl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Serve opens every place, or none, and serves the connections to all of them with the
+// protocols of f, until ctx ends, a signal arrives or [reactor.Reactor.Stop] is called.
+// Then it drains as the package comment says. The calling goroutine becomes the loop's:
+// every method of f and its protocols is called on it. A panic in a protocol ends that
+// connection alone. Several calls may run at a time, on goroutines of their own.
+//
+// The result of an orderly end is nil, whatever has ended it and however many connections
+// had to be aborted. If ctx has ended before, nothing is opened, and the result is nil too.
+// Errors are:
+//
+//   - a [*ConfigError] for a mistake in c, f or the number of places;
+//   - a [*PlaceError] for a place that is malformed (as [endpoint.Schemes.Server] has it) or
+//     that cannot be opened (reactor.ErrListen), or for a StopFactory that failed;
+//   - the error of a kernel that cannot be opened or that fails.
+func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
+	at, err := c.places(f, places)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	l, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	s := &server{loop: l, at: at}
+	if err := s.listen(f); err != nil {
+		return err
+	}
+	s.arm(c.Started)
+	return s.result(s.run(ctx))
+}
+
+// place is somewhere to listen, and how the caller wrote it.
+type place struct {
+	text string
+	at   endpoint.Server
+}
+
+// places finds mistakes in all arguments, and reads the descriptions.
+func (c *Config) places(f reactor.Factory, texts []string) ([]place, error) {
+	if err := c.check(f); err != nil {
+		return nil, err
+	}
+	if len(texts) == 0 {
+		return nil, &ConfigError{"places", `are none: name one, such as "tcp:8007"`}
+	}
+	known := c.schemes()
+	var all []place
+	for _, text := range texts {
+		at, err := known.Server(text)
+		if err != nil {
+			return nil, &PlaceError{text, err}
+		}
+		all = append(all, place{text, at})
+	}
+	return all, nil
+}
+
+// server is a loop and the places it listens on.
+type server struct {
+	*loop
+	at   []place
+	open []endpoint.Listener // as many as at, once all are open
+	errs []error             // of factories that could not be stopped
+}
+
+// listen opens every place, or says which could not be. Then those that were opened are
+// closed with the reactor.
+func (s *server) listen(f reactor.Factory) error {
+	for _, p := range s.at {
+		l, err := p.at.Listen(s.r, f)
+		if err != nil {
+			return &PlaceError{p.text, err}
+		}
+		s.open = append(s.open, l)
+	}
+	for i, l := range s.open {
+		a := l.Addr()
+		s.log.Info(fmt.Sprintf("listening on %s %s", a.Network(), a),
+			slog.String("net", a.Network()), slog.String("addr", a.String()), slog.String("endpoint", s.at[i].text))
+	}
+	return nil
+}
+
+// arm has started called when the reactor runs, and the server drained before it stops.
+func (s *server) arm(started func(*reactor.Reactor, []endpoint.Listener)) {
+	if started != nil {
+		s.r.CallWhenRunning(func() { started(s.r, s.open) })
+	}
+	s.r.AddWaitTrigger(reactor.Shutdown, s.end)
+}
+
+// end stops listening and drains.
+func (s *server) end(done func()) {
+	for i, l := range s.open {
+		l.StopListening(func(err error) {
+			if err != nil {
+				s.errs = append(s.errs, &PlaceError{s.at[i].text, err})
+			}
+		})
+	}
+	s.log.Info("stopping: no longer listening",
+		slog.Int("connections", s.drain.count()), slog.Duration("grace", s.drain.grace))
+	s.drain.begin(done)
+}
+
+// result is what Serve returns; err is what ended the reactor.
+func (s *server) result(err error) error {
+	if err = errors.Join(append([]error{err}, s.errs...)...); err == nil {
+		s.log.Info("stopped")
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+// Package whorl is the front door: [Serve] runs a server at places that are strings,
+// [Connect] runs a client, and both end in order.
+//
+//	type echo struct{ reactor.Base }
+//
+//	func (e *echo) DataReceived(p []byte) { e.T.Write(p) }
+//
+//	err := whorl.Serve(context.Background(), reactor.Each[echo](), "tcp:8007")
+//
+// Each call has a kernel and a reactor of its own and runs the loop on the goroutine of
+// its caller. Programs that want more than one factory on one reactor, or a loop that
+// somebody else turns, use package reactor itself, as examples/echoloop does.
+//
+// # The end
+//
+// A server ends when the context ends, when a signal of [Config.Signals] arrives, or when
+// [reactor.Reactor.Stop] is called in a callback. It then drains:
+//
+//  1. It stops listening. Every protocol that is a [Drainer] is told so once.
+//  2. Connections may go on until they end by themselves, for [Config.Grace] at most.
+//  3. Connections that are left are aborted, and the log says how many.
+//
+// A signal while it drains skips the rest of the grace. After that the signals have their
+// default action again, so that the next one ends a process that still does not end.
+package whorl
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Serve serves connections at all places with the protocols of f until it is told to end.
+// It is [Config.Serve] of the zero Config.
+func Serve(ctx context.Context, f reactor.Factory, places ...string) error {
+	return Config{}.Serve(ctx, f, places...)
+}
+
+// Connect runs one connection to place with a protocol of f until the connection has
+// ended. It is [Config.Connect] of the zero Config.
+func Connect(ctx context.Context, f reactor.Factory, place string) error {
+	return Config{}.Connect(ctx, f, place)
+}
+
+// Config is what a server or a client may be told. The zero value is the defaults.
+type Config struct {
+	// Kernel is the name of the kernel, one of native.Names. Empty: the best one that
+	// works here.
+	Kernel string
+	// Loops is how many loops share the connections. Zero: 1. Other numbers are an
+	// error, because there are no groups of loops yet.
+	Loops int
+	// Logger hears where the server listens, how it ends, and what the reactor and the
+	// places log. Nil: silence.
+	Logger *slog.Logger
+	// Grace is how long connections may go on when the server or client has been told to
+	// end. Zero: 10 s; negative: no time at all.
+	Grace time.Duration
+	// Signals tell the server or client to end. Nil: [reactor.StopSignals]. Empty but not
+	// nil: none are taken.
+	Signals []os.Signal
+	// Stream limits what each connection may buffer. It is for the places of this package;
+	// if there are Schemes, their maker has to say it, and it must be zero here.
+	Stream reactor.StreamConfig
+	// Schemes are the types of places. Nil: those of package std, with Stream and Logger.
+	Schemes *endpoint.Schemes
+	// Reactor is what else the reactor is told. If its Logger is nil, it is Logger. Its
+	// Signals must be nil: they would end the reactor without this package.
+	Reactor reactor.Config
+	// Started is called once on the loop's goroutine, when the loop runs and before the
+	// first connection. For a server it gets what was opened, in the order of the places;
+	// with port 0 it learns here which port the system chose. For a client open is empty,
+	// and connecting has not begun. Nil: nothing is called.
+	Started func(r *reactor.Reactor, open []endpoint.Listener)
+}
+
+// defaultGrace is less than what service managers grant before they kill.
+const defaultGrace = 10 * time.Second
+
+// Drainer is implemented by a Protocol that ends its connection when the server or client
+// has been told to end. It is found by [reactor.ProtocolAs], in the protocol of the
+// application, above TLS.
+type Drainer interface {
+	// Drain is called once, on the loop's goroutine, when draining begins: the protocol
+	// finishes what it is about and calls Close. The grace is not over then; when it is,
+	// the connection is aborted. If Drain panics, the connection is aborted at once.
+	Drain()
+}
+
+// check finds mistakes before anything is opened.
+func (c *Config) check(f reactor.Factory) error {
+	switch {
+	case f == nil:
+		return &ConfigError{"factory", "is nil: reactor.Each makes one of a type"}
+	case c.Loops < 0 || c.Loops > 1:
+		return &ConfigError{"Loops", "must be 0 or 1: there are no groups of loops yet"}
+	case c.Schemes != nil && c.Stream != (reactor.StreamConfig{}):
+		return &ConfigError{"Stream", "must be zero if Schemes is set: give it to the maker of the set, as in std.Options"}
+	case c.Reactor.Signals != nil:
+		return &ConfigError{"Reactor.Signals", "must be nil: use Signals"}
+	}
+	return nil
+}
+
+// schemes returns the types of places.
+func (c *Config) schemes() *endpoint.Schemes {
+	if c.Schemes != nil {
+		return c.Schemes
+	}
+	return std.Schemes(&std.Options{StreamConfig: c.Stream, TLSSettings: std.TLSSettings{Logger: c.Logger}})
+}
+
+// grace returns the limit on draining, zero for none at all.
+func (c *Config) grace() time.Duration {
+	switch {
+	case c.Grace < 0:
+		return 0
+	case c.Grace == 0:
+		return defaultGrace
+	}
+	return c.Grace
+}
+
+// signals returns the signals to take.
+func (c *Config) signals() []os.Signal {
+	if c.Signals == nil {
+		return reactor.StopSignals()
+	}
+	return c.Signals
+}
+
+// logger returns the log, which is never nil.
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Logger
+}
