@@ -20,7 +20,7 @@ Example:
 
 // Run serves chargen.
 func (c *chargenCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, func(*server) reactor.Factory { return NewChargens() })
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, NewChargens())
 }
 
 // The lines of RFC 864: 72 of the 95 printing characters of ASCII, each line

@@ -11,6 +11,7 @@ import (
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -37,7 +38,7 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}
-	r, _, err := g.open(t)
+	r, err := g.open(t)
 	if err != nil {
 		return err
 	}
@@ -60,6 +61,16 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 		return err
 	}
 	return failed
+}
+
+// open makes the reactor that the flags ask for.
+func (g *globals) open(t terminal) (*reactor.Reactor, error) {
+	_, engine := g.logger(t.err)
+	k, err := native.Open(g.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	return reactor.New(k, reactor.Config{Logger: engine}), nil
 }
 
 // tunnel is a protocol that joins a connection with an input and an output that

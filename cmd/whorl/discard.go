@@ -18,7 +18,7 @@ func (*discardCommand) Help() string {
 
 // Run serves discard.
 func (c *discardCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, func(*server) reactor.Factory { return reactor.Each[Discard]() })
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, reactor.Each[Discard]())
 }
 
 // Discard throws away what arrives (RFC 863), and closes when the peer ends.

@@ -22,7 +22,7 @@ Examples:
 
 // Run serves echo.
 func (c *echoCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, func(*server) reactor.Factory { return reactor.Each[Echo]() })
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, reactor.Each[Echo]())
 }
 
 // Echo sends back what arrives (RFC 862). It reads no more while the peer does

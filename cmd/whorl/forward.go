@@ -35,9 +35,8 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 	if err != nil {
 		return misplaced(c.Connect, err)
 	}
-	return g.serve(t, known, []string{c.Listen}, func(s *server) reactor.Factory {
-		return &Forwarder{R: s.r, To: to, Name: c.Connect, Log: s.log}
-	})
+	log, _ := g.logger(t.err)
+	return g.serve(t, known, []string{c.Listen}, &Forwarder{To: to, Name: c.Connect, Log: log})
 }
 
 // Forwarder is the factory that passes each connection on to another place.
@@ -51,7 +50,6 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 // takes a cut stream for a whole one; so does an outgoing one whose TLS handshake
 // fails.
 type Forwarder struct {
-	R    *reactor.Reactor
 	To   endpoint.Client
 	Name string // of To, for the log
 	Log  *slog.Logger
@@ -93,7 +91,7 @@ func (s *side) ConnectionMade(t reactor.Transport) {
 	p := s.pair
 	if s == &p.in {
 		s.source.PauseProducing()
-		p.cancel = endpoint.ConnectProtocol(p.f.To, p.f.R, &p.out, p.connected)
+		p.cancel = endpoint.ConnectProtocol(p.f.To, t.Reactor(), &p.out, p.connected)
 		return
 	}
 	// Neither has a producer yet, so neither is refused.

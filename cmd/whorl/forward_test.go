@@ -37,7 +37,7 @@ func newRoute(t *testing.T, r *reactor.Reactor, far *peers, wrap func(endpoint.C
 }
 
 func (u *route) forwarder(to endpoint.Client) *Forwarder {
-	return &Forwarder{R: u.r, To: to, Name: to.String(), Log: slog.New(slog.NewTextHandler(&u.log, nil))}
+	return &Forwarder{To: to, Name: to.String(), Log: slog.New(slog.NewTextHandler(&u.log, nil))}
 }
 
 func clientOf(a kernel.Addr) endpoint.Client {
@@ -334,12 +334,12 @@ func TestForwardNoDelay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			at, err := places(known, "tcp:0:interface=127.0.0.1"+x.suffix)
+			at, err := known.Server("tcp:0:interface=127.0.0.1" + x.suffix)
 			if err != nil {
 				t.Fatal(err)
 			}
 			u := &route{r: r, far: far}
-			port, err := at[0].at.Listen(r, u.forwarder(to))
+			port, err := at.Listen(r, u.forwarder(to))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,28 +4,21 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/whorl-go/whorl"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
 )
 
-// place is somewhere to listen, and how the user wrote it.
-type place struct {
-	text string
-	at   endpoint.Server
-}
-
-// places reads descriptions. All of them are read before any is opened.
-func places(known *endpoint.Schemes, texts ...string) ([]place, error) {
-	var all []place
-	for _, text := range texts {
-		at, err := known.Server(text)
-		if err != nil {
-			return nil, misplaced(text, err)
-		}
-		all = append(all, place{text, at})
+// unread makes an error about a description that could not be read a usage error.
+func unread(err error) error {
+	wrong := errors.Is(err, endpoint.ErrSyntax) || errors.Is(err, endpoint.ErrUnknownScheme) || errors.Is(err, endpoint.ErrArgument)
+	e, ok := errors.AsType[*whorl.PlaceError](err)
+	if !ok || !wrong || errors.Is(err, reactor.ErrListen) {
+		return err
 	}
-	return all, nil
+	return misplaced(e.Place, e.Err)
 }
 
 // misplaced is a usage error that shows the description.

@@ -250,24 +250,30 @@ func TestServeAllOrNothing(t *testing.T) {
 	// The program opens a kernel by its name, and the simulated one has none there.
 	nativeWorlds(t, func(t *testing.T, w testworld.World) {
 		var log bytes.Buffer
-		var s *server
+		f := new(inUse)
 		g := globals{Kernel: w.Name(), LogLevel: "info"}
 		texts := []string{"tcp:0:interface=127.0.0.1", "tcp:0:interface=192.0.2.1"}
-		err := g.serve(terminal{err: &log}, std.Schemes(nil), texts, func(made *server) reactor.Factory {
-			s = made
-			return reactor.Each[Echo]()
-		})
+		err := g.serve(terminal{err: &log}, std.Schemes(nil), texts, f)
 		if !errors.Is(err, kernel.ErrAddrUnavailable) || !strings.HasPrefix(err.Error(), texts[1]+": ") {
 			t.Errorf("error %v", err)
 		}
-		if n := s.r.Stats().Sources; n != 0 || len(s.ports) != 1 {
-			t.Errorf("%d ports were opened, and %d sources are left", len(s.ports), n)
+		if f.started != 1 || f.stopped != 1 {
+			t.Errorf("the factory was started %d times and stopped %d times, want once for the place that was open", f.started, f.stopped)
 		}
 		if log.Len() > 0 {
 			t.Errorf("logged: %s", log.String())
 		}
 	})
 }
+
+// inUse counts when it comes into use and goes out of it.
+type inUse struct {
+	peers
+	started, stopped int
+}
+
+func (f *inUse) StartFactory() error { f.started++; return nil }
+func (f *inUse) StopFactory() error  { f.stopped++; return nil }
 
 // The version names the module's version, the commit and the builder.
 func TestVersion(t *testing.T) {
