@@ -69,21 +69,21 @@ func TestCodeIsCompiled(t *testing.T) {
 	}
 }
 
-// The echo server in README.md is the whole program of examples/echo, which is built and
+// The echo server in README.md is the whole program of examples/echoloop, which is built and
 // tested there. Its main has at most ten lines.
 func TestEchoServer(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(filepath.Join(root, "examples/echo/main.go"))
+	program, err := os.ReadFile(filepath.Join(root, "examples/echoloop/main.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, after, _ := strings.Cut(string(text), "## An echo server")
 	shown := pieces(after)
 	if len(shown) == 0 || !strings.HasPrefix(shown[0], "package main") || !strings.HasSuffix(string(program), shown[0]) {
-		t.Fatal("the echo server of README.md is not the whole of examples/echo/main.go")
+		t.Fatal("the echo server of README.md is not the whole of examples/echoloop/main.go")
 	}
 	_, body, _ := strings.Cut(shown[0], "func main() {\n")
 	if lines := strings.Count(body, "\n") - 1; lines < 1 || lines > 10 {
