@@ -1,4 +1,5 @@
-// Echo sends everything back.
+// Echoloop sends everything back, as echo does. It opens the kernel, the reactor and the port
+// itself.
 package main
 
 import (

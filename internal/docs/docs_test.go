@@ -69,25 +69,38 @@ func TestCodeIsCompiled(t *testing.T) {
 	}
 }
 
-// The echo server in README.md is the whole program of examples/echoloop, which is built and
-// tested there. Its main has at most ten lines.
-func TestEchoServer(t *testing.T) {
+// The echo servers in README.md are whole programs, those of examples/echo and of
+// examples/echoloop, which are built and tested there. The first has at most six lines
+// besides its imports and closing braces; the main of the second has at most ten.
+func TestEchoServers(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile(filepath.Join(root, "examples/echoloop/main.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, after, _ := strings.Cut(string(text), "## An echo server")
 	shown := pieces(after)
-	if len(shown) == 0 || !strings.HasPrefix(shown[0], "package main") || !strings.HasSuffix(string(program), shown[0]) {
-		t.Fatal("the echo server of README.md is not the whole of examples/echoloop/main.go")
+	for i, name := range []string{"examples/echo/main.go", "examples/echoloop/main.go"} {
+		program, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(shown) <= i || !strings.HasPrefix(shown[i], "package main") || !strings.HasSuffix(string(program), shown[i]) {
+			t.Fatalf("echo server %d of README.md is not the whole of %s", i, name)
+		}
 	}
-	_, body, _ := strings.Cut(shown[0], "func main() {\n")
+	_, code, _ := strings.Cut(shown[0], "\n)\n")
+	lines := 0
+	for line := range strings.Lines(code) {
+		if strings.Trim(line, " \t\n}") != "" {
+			lines++
+		}
+	}
+	if lines < 1 || lines > 6 {
+		t.Errorf("the short echo server has %d lines", lines)
+	}
+	_, body, _ := strings.Cut(shown[1], "func main() {\n")
 	if lines := strings.Count(body, "\n") - 1; lines < 1 || lines > 10 {
-		t.Errorf("main of the echo server has %d lines", lines)
+		t.Errorf("main of the long echo server has %d lines", lines)
 	}
 }
 
