@@ -58,7 +58,7 @@ func to(l *testworld.Listener) string { return fmt.Sprintf("tcp:127.0.0.1:%d", l
 func reachable(t *testing.T, w testworld.World, c Config, p reactor.Protocol) (*called, *testworld.Peer) {
 	t.Helper()
 	r := w.Listener(t)
-	v := call(t, w, c, to(r), &list{all: []reactor.Protocol{p}})
+	v := call(t, w, c, to(r), reactor.One(p))
 	testworld.Until(t, func() bool { return v.state == clientConnected }, v.r)
 	return v, r.Accept()
 }
@@ -139,7 +139,7 @@ func TestConnectFails(t *testing.T) {
 			"no protocol":             {place: to(l), want: reactor.ErrNoProtocol},
 			"panic in ConnectionMade": {place: to(l), p: &bail{made: bang}, panic: true},
 		} {
-			v := call(t, w, c, x.place, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return x.p }))
+			v := call(t, w, c, x.place, reactor.One(x.p))
 			err := v.result()
 			e, ok := errors.AsType[*PlaceError](err)
 			_, panicked := errors.AsType[*reactor.PanicError](err)
@@ -245,7 +245,7 @@ func TestConnect(t *testing.T) {
 			place = fmt.Sprintf(place, v.open[i].Addr().Port())
 			ctx, cancel := context.WithCancel(context.Background())
 			p := &asker{heard: cancel}
-			if err := (Config{Kernel: name}).Connect(ctx, &list{all: []reactor.Protocol{p}}, place); err != nil {
+			if err := (Config{Kernel: name}).Connect(ctx, reactor.One(p), place); err != nil {
 				t.Errorf("%s: %v", place, err)
 			}
 			if p.got != "hello" || p.why != reactor.ErrClosed {

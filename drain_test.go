@@ -253,7 +253,7 @@ type redial struct {
 
 func (p *redial) ConnectionLost(error) {
 	if *p.dials++; *p.dials < 4 {
-		p.T.Reactor().Dial(p.to, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return p }), nil, nil)
+		p.T.Reactor().Dial(p.to, reactor.One(p), nil, nil)
 	}
 }
 
