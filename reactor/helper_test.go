@@ -33,6 +33,17 @@ func wrap(worlds iter.Seq2[string, testworld.World]) iter.Seq2[string, testworld
 	}
 }
 
+// crowded is wrap for tests that make thousands of connections.
+func crowded(worlds iter.Seq2[string, testworld.World]) iter.Seq2[string, testworld.World] {
+	return wrap(func(yield func(string, testworld.World) bool) {
+		for name, w := range worlds {
+			if !yield(name, w.Crowded()) {
+				return
+			}
+		}
+	})
+}
+
 // worlds runs body once on every kernel, the simulated one included.
 func worlds(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
-	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 	"github.com/whorl-go/whorl/testworld"
@@ -38,7 +36,7 @@ func simSeeds() uint64 {
 // some seeds; each with both ends on one reactor, and on one each.
 func stages() (all []stage) {
 	for reactors := 1; reactors <= 2; reactors++ {
-		for name, w := range wrap(testworld.Chunked()) {
+		for name, w := range crowded(testworld.Chunked()) {
 			if w.Name() == "sim" {
 				continue // below, where two kernels share a network
 			}
@@ -48,45 +46,13 @@ func stages() (all []stage) {
 			case raced && (reactors == 2 || c > 0):
 				continue // as above: one goroutine
 			}
-			all = append(all, stage{fmt.Sprintf("%s/%d", name, reactors), reactors, cutting(w)})
+			all = append(all, stage{fmt.Sprintf("%s/%d", name, reactors), reactors, func() func(testing.TB) kernel.Kernel { return w.Open }})
 		}
 		for seed := range simSeeds() {
 			all = append(all, stage{fmt.Sprintf("sim/seed%d/%d", seed, reactors), reactors, simulated(seed)})
 		}
 	}
 	return all
-}
-
-// cutting opens kernels of w that cut streams, but for every 32nd read and write, which moves
-// more: in thousands of bytes that are cut all alike there is nothing new, and their last
-// hundreds are cut as ever.
-func cutting(w testworld.World) func() func(testing.TB) kernel.Kernel {
-	const often, more = 32, 512
-	return func() func(testing.TB) kernel.Kernel {
-		if w.Chunk() == 0 {
-			return w.Open
-		}
-		return func(t testing.TB) kernel.Kernel {
-			// Loops that keep their Ps while they wait would wait for each other.
-			k, err := native.OpenWith(w.Name(), native.Options{Loops: runtime.GOMAXPROCS(0)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			f := new(testworld.Faults)
-			cut := func(most *int) func() error {
-				calls := 0
-				return func() error {
-					if *most = w.Chunk(); calls%often == often-1 {
-						*most = more
-					}
-					calls++
-					return nil
-				}
-			}
-			f.Read, f.Write = cut(&f.MaxRead), cut(&f.MaxWrite)
-			return f.Wrap(k)
-		}
-	}
 }
 
 // simulated is a network whose seed also draws the chunk size, and in turns spurious readiness,

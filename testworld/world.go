@@ -3,6 +3,7 @@ package testworld
 import (
 	"fmt"
 	"iter"
+	"runtime"
 	"testing"
 	"time"
 
@@ -23,11 +24,12 @@ const Limit = 30 * time.Second
 // this machine. Those of the simulated one are on the host "localhost" of one network;
 // each walk over the worlds makes a new network.
 type World struct {
-	name  string
-	chunk int
-	open  func() (kernel.Kernel, error)
-	net   *sim.Net // of the simulated world
-	peers *peerKernels
+	name    string
+	chunk   int
+	crowded bool
+	open    func() (kernel.Kernel, error)
+	net     *sim.Net // of the simulated world
+	peers   *peerKernels
 }
 
 // Worlds iterates over every kernel that works on this machine, and then the simulated
@@ -118,10 +120,42 @@ func (w World) Open(t testing.TB) kernel.Kernel {
 	if err != nil {
 		t.Fatalf("opening %s: %v", w.name, err)
 	}
-	if w.chunk > 0 && !w.Simulated() {
-		return (&Faults{MaxRead: w.chunk, MaxWrite: w.chunk}).Wrap(k)
+	if w.chunk == 0 || w.Simulated() {
+		return k
 	}
-	return k
+	f := &Faults{MaxRead: w.chunk, MaxWrite: w.chunk}
+	if w.crowded {
+		f.Read, f.Write = seldomMore(&f.MaxRead, w.chunk), seldomMore(&f.MaxWrite, w.chunk)
+	}
+	return f.Wrap(k)
+}
+
+// Crowded is w for tests that make thousands of connections, several at a time. Streams are
+// cut, but for every 32nd read and write, which moves more: in thousands of bytes that are
+// cut all alike there is nothing new, and the last hundreds are cut as ever. Native kernels
+// know that there are others, for which they do not keep their Ps while they wait.
+func (w World) Crowded() World {
+	w.crowded = true
+	if !w.Simulated() {
+		w.open = func() (kernel.Kernel, error) {
+			return native.OpenWith(w.name, native.Options{Loops: runtime.GOMAXPROCS(0)})
+		}
+	}
+	return w
+}
+
+// seldomMore sets most before each call: to chunk, and every 32nd time to more.
+func seldomMore(most *int, chunk int) func() error {
+	const often, more = 32, 512
+	calls := 0
+	return func() error {
+		if calls++; calls%often == 0 {
+			*most = more
+		} else {
+			*most = chunk
+		}
+		return nil
+	}
 }
 
 // New makes a reactor on a new kernel of this world. When the test ends the reactor is
