@@ -1,0 +1,55 @@
+package reactor_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+	"github.com/whorl-go/whorl/testworld/transporttest"
+)
+
+// Stream holds the contract of a transport: the end that dialled and the one that was
+// accepted, on every kernel, however streams are cut.
+func TestStreamContract(t *testing.T) {
+	chunked(t, func(t *testing.T, w testworld.World) {
+		w = w.Crowded()
+		t.Parallel() // some of the time is waiting
+		ends := []string{"dialled", "accepted"}
+		if w.Chunk() > 0 {
+			ends = ends[w.Chunk()%2:][:1] // the two are alike, and a system call for each piece is slow
+		}
+		for _, a := range ends {
+			t.Run(a, func(t *testing.T) { transporttest.Run(t, streams(w, a == "dialled")) })
+		}
+	})
+}
+
+// streams connects pairs of streams in w.
+func streams(w testworld.World, aDials bool) transporttest.Pair {
+	return func(t *testing.T, c reactor.Config, a, b reactor.Protocol) transporttest.Link {
+		link := transporttest.Link{Moment: time.Millisecond}
+		var marks reactor.StreamConfig
+		small := kernel.StreamOptions{NoDelay: w.Chunk() > 0} // the system is not to wait for more
+		if w.Chunk() > 0 {
+			link.Much, link.Deep = bulk(w, 0)/2, !w.Simulated()
+			marks = reactor.StreamConfig{HighWater: 100, LowWater: 20}
+		}
+		c.ReadBuffer = 32 << 10 // thousands of reactors are made here
+		r := w.New(t, c)
+		link.Until = func(done func() bool) { t.Helper(); testworld.Until(t, done, r) }
+		srv, cli := b, a
+		if !aDials {
+			srv, cli = a, b
+		}
+		port := listen(t, r, one(srv), &reactor.ListenConfig{StreamConfig: marks, ListenOptions: kernel.ListenOptions{StreamOptions: small}})
+		r.Dial(port.Addr(), one(cli), &reactor.DialConfig{StreamConfig: marks, DialOptions: kernel.DialOptions{StreamOptions: small}}, func(_ reactor.Protocol, err error) {
+			if _, panicked := errors.AsType[*reactor.PanicError](err); err != nil && !panicked {
+				t.Errorf("dial: %v", err)
+			}
+		})
+		return link
+	}
+}
