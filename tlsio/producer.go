@@ -90,5 +90,11 @@ func (t *throttle) ResumeProducing() {
 	}
 }
 
-// StopProducing says that the transport below is lost; ConnectionLost follows.
-func (t *throttle) StopProducing() { (*Conn)(t).stopProducer() }
+// StopProducing says that the transport below is lost; ConnectionLost follows. What the
+// producer writes in its own StopProducing is not taken any more (DESC-21).
+func (t *throttle) StopProducing() {
+	c := (*Conn)(t)
+	defer func(was life) { c.life = was }(c.life)
+	c.life = lost
+	c.stopProducer()
+}
