@@ -49,15 +49,21 @@ func conns(w testworld.World, version uint16, aIsClient bool) transporttest.Pair
 		link := transporttest.Link{Moment: time.Millisecond, Gathers: true}
 		var marks reactor.StreamConfig
 		small := kernel.StreamOptions{NoDelay: w.Chunk() > 0} // the system is not to wait for more
-		if w.Chunk() > 0 {
+		k := w.Open(t)
+		switch {
+		case w.Chunk() > 0:
 			link.Much, link.Deep = 1024, !w.Simulated()
 			marks = reactor.StreamConfig{HighWater: 100, LowWater: 20}
 			if n := w.Net(); n != nil {
 				n.SendBuffer, n.RecvBuffer = 200, 200
 			}
+		case !w.Simulated() && w.Name() != "epoll": // to fill the sockets of one kernel is enough
+			k = (&testworld.Faults{MaxWrite: 4 << 10}).Wrap(k)
+			link.Much, link.Deep = 256<<10, true
+			marks = reactor.StreamConfig{HighWater: 16 << 10}
 		}
 		c.ReadBuffer = 32 << 10
-		r := w.New(t, c)
+		r := testworld.New(t, k, c)
 		link.Until = func(done func() bool) { t.Helper(); testworld.Until(t, done, r) }
 		srv, cli := b, a
 		if !aIsClient {

@@ -12,6 +12,7 @@ func closePromises() []promise {
 		{"CloseInData", closeInData},
 		{"CloseSendsTheRest", closeSendsTheRest},
 		{"CloseStopsReading", closeStopsReading},
+		{"CloseStopsReadingBusy", closeStopsReadingBusy},
 		{"CloseBoth", closeBoth},
 		{"WriteAfterClose", writeAfterClose},
 	}
@@ -82,6 +83,26 @@ func closeStopsReading(g *rig) {
 	g.lostFor(g.b, io.EOF)
 	if g.a.got != 0 || g.b.got != 10 {
 		g.Errorf("TCP-59: a got %d bytes, b %d, want none and 10", g.a.got, g.b.got)
+	}
+}
+
+// closeStopsReadingBusy: also while there is still much to be sent (TCP-59, DESC-22); end.enter
+// notices what is delivered.
+func closeStopsReadingBusy(g *rig) {
+	g.connect()
+	g.b.pause()
+	g.a.write(g.link.Much)
+	g.a.close()
+	g.b.write(100)
+	g.moment()
+	g.b.resume()
+	g.bothLost()
+	if g.link.Deep {
+		return // a may have ended before b wrote, which is then reset
+	}
+	g.lostFor(g.b, io.EOF)
+	if g.b.got != g.a.sent {
+		g.Errorf("TCP-59: %d bytes came of %d", g.b.got, g.a.sent)
 	}
 }
 
