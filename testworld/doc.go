@@ -17,6 +17,9 @@
 //		})
 //	}
 //
+// Suites of tests stand in packages of their own: transporttest holds the contract of a
+// transport, kerneltest that of a kernel.
+//
 // # The scenario language
 //
 // A [Script] is a text with one command a line; # begins a comment. It says what the two

@@ -16,6 +16,16 @@ import (
 type Script struct {
 	commands []command
 	names    map[string]kind
+	server   func(reactor.Factory) reactor.Factory // nil: no layer
+	client   func(reactor.Factory) reactor.Factory
+}
+
+// Over is s with a layer such as TLS on every connection: server wraps the factory of each
+// port, client that of each dial. Commands are then for the transport on top.
+func (s *Script) Over(server, client func(reactor.Factory) reactor.Factory) *Script {
+	over := *s
+	over.server, over.client = server, client
+	return &over
 }
 
 // Run runs the script and returns its transcript. It calls open to make each reactor, one
@@ -202,7 +212,7 @@ func (g *group) each(self *end, fn func(*end) error) error {
 // connected is like each, for commands that need a transport.
 func (g *group) connected(self *end, fn func(*end) error) error {
 	return g.each(self, func(e *end) error {
-		if e.s == nil {
+		if e.t == nil {
 			return fmt.Errorf("%s is not connected yet: wait for it", g.name)
 		}
 		return fn(e)
@@ -218,8 +228,11 @@ func (g *group) newEnd() *end {
 
 // listen opens the port.
 func (g *group) listen() error {
-	port, err := g.r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0),
-		reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return g.newEnd().built() }),
+	f := reactor.Factory(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return g.newEnd().built() }))
+	if wrap := g.p.script.server; wrap != nil {
+		f = wrap(f)
+	}
+	port, err := g.r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), f,
 		&reactor.ListenConfig{StreamConfig: g.opts.stream})
 	g.port = port
 	return err
@@ -245,7 +258,10 @@ func (g *group) dial(where string) error {
 		to = port.Addr()
 	}
 	e := g.newEnd()
-	f := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return e.built() })
+	f := reactor.Factory(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return e.built() }))
+	if wrap := g.p.script.client; wrap != nil {
+		f = wrap(f)
+	}
 	o := &reactor.DialConfig{StreamConfig: g.opts.stream, Timeout: g.opts.timeout}
 	e.c = g.r.Dial(to, f, o, e.dialled)
 	return nil

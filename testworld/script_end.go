@@ -19,7 +19,7 @@ import (
 type end struct {
 	g        *group
 	c        *reactor.Connector
-	s        *reactor.Stream
+	t        reactor.Transport
 	log      eventLog
 	produced eventLog
 	got      int
@@ -60,7 +60,7 @@ func (e *end) dialled(_ reactor.Protocol, err error) {
 		e.log.note("dialled")
 		e.happened("dialled")
 		return
-	case e.s == nil:
+	case e.t == nil:
 		e.over = true
 	}
 	note := "failed " + errorName(err)
@@ -74,7 +74,7 @@ func (e *end) dialled(_ reactor.Protocol, err error) {
 
 // ConnectionMade implements reactor.Protocol.
 func (e *end) ConnectionMade(t reactor.Transport) {
-	e.s = t.(*reactor.Stream)
+	e.t = t
 	e.over = false
 	e.log.note("made")
 	e.happened("made")
@@ -90,7 +90,7 @@ func (e *end) DataReceived(p []byte) {
 		e.log.data(p)
 	}
 	if e.g.opts.echo {
-		e.try("write", func() error { _, err := e.s.Write(p); return err })
+		e.try("write", func() error { _, err := e.t.Write(p); return err })
 	}
 	e.happened("bytes")
 }
@@ -264,6 +264,7 @@ func errorNames() []namedError {
 		{reactor.ErrBufferFull, "buffer full", true},
 		{reactor.ErrWriteClosed, "write closed", false},
 		{reactor.ErrClosed, "closed", false},
+		{io.ErrUnexpectedEOF, "truncated", true},
 		{kernel.ErrRefused, "refused", true},
 		{kernel.ErrReset, "reset", true},
 		{kernel.ErrBroken, "broken", true},

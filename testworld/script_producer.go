@@ -20,7 +20,10 @@ var _ reactor.Producer = (*producer)(nil)
 func (w *producer) register() {
 	refused := false
 	w.e.try("producer", func() error {
-		err := w.e.s.RegisterProducer(w)
+		k, err := ability[reactor.Consumer](w.e.t)
+		if err == nil {
+			err = k.RegisterProducer(w)
+		}
 		refused = err != nil
 		return err
 	})
@@ -34,11 +37,13 @@ func (w *producer) produce() {
 	for !w.held && !w.stopped && w.left > 0 {
 		n := min(w.piece, w.left)
 		w.left -= n
-		w.e.try("write", func() error { _, err := w.e.s.Write(w.e.bytes(payload{n: n})); return err })
+		w.e.try("write", func() error { _, err := w.e.t.Write(w.e.bytes(payload{n: n})); return err })
 		if w.left == 0 {
 			w.stopped = true
 			w.note("finished")
-			w.e.s.UnregisterProducer()
+			if k, err := ability[reactor.Consumer](w.e.t); err == nil {
+				k.UnregisterProducer()
+			}
 			w.e.happened("finished")
 			return
 		}

@@ -3,7 +3,10 @@ package testworld
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
+
+	"github.com/whorl-go/whorl/reactor"
 )
 
 // verb is one command of the language. parse takes its arguments. It returns the name
@@ -30,13 +33,13 @@ func verbs() []verb {
 		{"dial", "NAME[*N] PORT|refused|silent|unknown [half] [echo] [refuse] [high=N] [low=N] [max=N] [timeout=TIME]", onlyOutside, parseDial},
 		{"write", "NAME BYTES", anywhere, parseWrite},
 		{"writev", "NAME BYTES BYTES...", anywhere, parseWritev},
-		{"closewrite", "NAME", anywhere, onStream(func(e *end) { e.s.CloseWrite() })},
-		{"close", "NAME", anywhere, onStream(func(e *end) { e.s.Close() })},
-		{"abort", "NAME", anywhere, onStream(func(e *end) { e.s.Abort() })},
-		{"pause", "NAME", anywhere, onStream(func(e *end) { e.s.PauseProducing() })},
-		{"resume", "NAME", anywhere, onStream(func(e *end) { e.s.ResumeProducing() })},
+		{"closewrite", "NAME", anywhere, onTransport(func(t reactor.HalfCloser) { t.CloseWrite() })},
+		{"close", "NAME", anywhere, onTransport(func(t reactor.Transport) { t.Close() })},
+		{"abort", "NAME", anywhere, onTransport(reactor.Transport.Abort)},
+		{"pause", "NAME", anywhere, onTransport(reactor.Producer.PauseProducing)},
+		{"resume", "NAME", anywhere, onTransport(reactor.Producer.ResumeProducing)},
 		{"producer", "NAME push|pull TOTAL PIECE, or: producer NAME idle", anywhere, parseProducer},
-		{"unregister", "NAME", anywhere, onStream(func(e *end) { e.s.UnregisterProducer() })},
+		{"unregister", "NAME", anywhere, onTransport(reactor.Consumer.UnregisterProducer)},
 		{"cancel", "DIAL|TIMER", anywhere, parseCancel},
 		{"disconnect", "DIAL", anywhere, parseDisconnect},
 		{"stop", "PORT", anywhere, parseStop},
@@ -108,21 +111,36 @@ func isSpecialTarget(w word) bool {
 	return false
 }
 
-// onStream returns the parse function of a command that calls one method of a transport.
-func onStream(call func(*end)) func(*parser) (string, func(*play, *end) error) {
+// onTransport returns the parse function of a command that calls one method of a transport.
+func onTransport[T any](call func(T)) func(*parser) (string, func(*play, *end) error) {
 	return func(p *parser) (string, func(*play, *end) error) {
 		name := p.name(kindDial, kindPort)
 		return name, func(p *play, self *end) error {
-			return p.group(name).connected(self, func(e *end) error { call(e); return nil })
+			return p.group(name).connected(self, func(e *end) error {
+				t, err := ability[T](e.t)
+				if err == nil {
+					call(t)
+				}
+				return err
+			})
 		}
 	}
+}
+
+// ability is what t, or what it leads to, can do besides.
+func ability[T any](t reactor.Transport) (T, error) {
+	v, ok := reactor.As[T](t)
+	if !ok {
+		return v, fmt.Errorf("%T is no %v", t, reflect.TypeFor[T]())
+	}
+	return v, nil
 }
 
 func parseWrite(p *parser) (string, func(*play, *end) error) {
 	name, b := p.name(kindDial, kindPort), p.payload()
 	return name, func(p *play, self *end) error {
 		return p.group(name).connected(self, func(e *end) error {
-			e.try("write", func() error { return counted(b.size())(e.s.Write(e.bytes(b))) })
+			e.try("write", func() error { return counted(b.size())(e.t.Write(e.bytes(b))) })
 			return nil
 		})
 	}
@@ -139,11 +157,15 @@ func parseWritev(p *parser) (string, func(*play, *end) error) {
 	}
 	return name, func(p *play, self *end) error {
 		return p.group(name).connected(self, func(e *end) error {
+			v, err := ability[reactor.Vectored](e.t)
+			if err != nil {
+				return err
+			}
 			bufs := make([][]byte, len(list))
 			for i, b := range list {
 				bufs[i] = e.bytes(b)
 			}
-			e.try("write", func() error { return counted(size)(e.s.WriteVec(bufs)) })
+			e.try("write", func() error { return counted(size)(v.WriteVec(bufs)) })
 			return nil
 		})
 	}
