@@ -2,103 +2,188 @@ package receiver_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/testworld"
 )
 
-// wire is a transport that records what is done to it, and delivers a stream in
-// chunks of one size to a protocol, as a reactor would: nothing while it is paused
-// or closed, and each chunk only lent.
+// wire is one end of a connection on a simulated network: a protocol under test on a real
+// stream, which reads in chunks of one size. The wire notes what is done to the stream, and does it;
+// peer is the other end.
 type wire struct {
-	size      int
-	proto     reactor.Protocol
-	pending   []byte
-	paused    bool
-	over      bool
-	inside    bool // delivering
-	wrote     []string
-	log       []string
-	fail      error // what Write returns
-	failAfter int   // after so many writes
+	*reactor.Stream
+	t      *testing.T
+	proto  reactor.Protocol
+	peer   *reactor.Stream
+	wrote  []string // writes that were taken
+	log    []string
+	paused bool
+	ended  bool // closed or aborted by the protocol
+	late   string
+	bare   bool // the protocol has the stream itself
+	cut    bool // the protocol has been told of the loss
+	max    int  // StreamConfig.MaxBuffered
+	panics int
 }
 
-// dial connects p over a new wire.
-func dial(size int, p reactor.Protocol) *wire {
-	w := &wire{size: size, proto: p}
-	p.ConnectionMade(w)
+// dial connects p by a stream that reads chunks of a size.
+func dial(t *testing.T, size int, p reactor.Protocol) *wire {
+	t.Helper()
+	w := &wire{t: t, proto: p}
+	w.connect(size)
+	if w.panics > 0 {
+		t.Errorf("%d panics", w.panics)
+	}
 	return w
 }
 
-// send delivers stream, or keeps it while paused.
-func (w *wire) send(stream string) {
-	w.pending = append(w.pending, stream...)
+// whole is more than any test sends: one chunk.
+const whole = 1 << 20
+
+func (w *wire) connect(size int) {
+	w.t.Helper()
+	n := sim.New(1)
+	n.SendBuffer, n.RecvBuffer = whole, whole
+	n.Config.ReadBuffer = 1 << 10 // of the host's own reactor, which has nothing to do
+	r := testworld.New(w.t, n.Kernel(), reactor.Config{
+		ReadBuffer: min(size, whole),
+		Panicked:   func(*reactor.PanicError) { w.panics++ },
+	})
+	loopback := kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+	port, err := r.Listen(loopback, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return tap{w} }),
+		&reactor.ListenConfig{StreamConfig: reactor.StreamConfig{MaxBuffered: w.max}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Dial(port.Addr(), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return &other{w: w} }), nil, nil)
+	testworld.Until(w.t, func() bool { return w.Stream != nil && w.peer != nil }, r)
 	w.pump()
 }
 
+// send sends stream from the peer, and waits until all of it was delivered, or is kept
+// because the stream is paused.
+func (w *wire) send(stream string) {
+	w.t.Helper()
+	w.peer.Write([]byte(stream))
+	w.pump()
+}
+
+// pump lets everything happen that can, until nothing more has come for a while.
 func (w *wire) pump() {
-	if w.inside {
-		return
-	}
-	w.inside = true
-	defer func() { w.inside = false }()
-	for len(w.pending) > 0 && !w.paused && !w.over {
-		n := min(w.size, len(w.pending))
-		lent := slices.Clone(w.pending[:n])
-		w.pending = w.pending[n:]
-		w.proto.DataReceived(lent)
-		for i := range lent { // whoever still looks at it sees this
-			lent[i] = '#'
-		}
+	w.t.Helper()
+	r := w.Reactor()
+	for before := (reactor.Stats{}); before.Events != r.Stats().Events; {
+		before = r.Stats()
+		over := false
+		r.CallLater(10*time.Millisecond, func() { over = true })
+		testworld.Until(w.t, func() bool { return over }, r)
 	}
 }
 
+// lose tells the protocol that the connection is lost for err, and nothing after it.
+func (w *wire) lose(err error) {
+	w.proto.ConnectionLost(err)
+	w.cut = true
+	w.Stream.Abort()
+}
+
+// Unwrap is the stream.
+func (w *wire) Unwrap() reactor.Transport { return w.Stream }
+
 func (w *wire) Write(p []byte) (int, error) {
-	if w.fail != nil && len(w.wrote) >= w.failAfter {
-		return 0, w.fail
+	n, err := w.Stream.Write(p)
+	if err == nil {
+		w.wrote = append(w.wrote, string(p))
 	}
-	if w.over {
-		return 0, reactor.ErrClosed
-	}
-	w.wrote = append(w.wrote, string(p))
-	return len(p), nil
+	return n, err
 }
 
 func (w *wire) Close() error {
-	if !w.over {
-		w.over = true
+	if !w.ended {
+		w.ended = true
 		w.log = append(w.log, "close")
 	}
-	return nil
+	return w.Stream.Close()
 }
 
 func (w *wire) Abort() {
-	w.over = true
+	w.ended = true
 	w.log = append(w.log, "abort")
+	w.Stream.Abort()
 }
 
 func (w *wire) PauseProducing() {
 	w.paused = true
 	w.log = append(w.log, "pause")
+	w.Stream.PauseProducing()
 }
 
 func (w *wire) ResumeProducing() {
 	w.paused = false
 	w.log = append(w.log, "resume")
-	w.pump()
+	w.Stream.ResumeProducing()
 }
 
-func (w *wire) StopProducing()            { w.Close() }
-func (w *wire) Local() kernel.Addr        { return kernel.Addr{} }
-func (w *wire) Remote() kernel.Addr       { return kernel.Addr{} }
-func (w *wire) Reactor() *reactor.Reactor { return nil }
+func (w *wire) StopProducing() { w.Close() }
 
 var (
 	_ reactor.Transport = (*wire)(nil)
 	_ reactor.Producer  = (*wire)(nil)
 )
+
+// tap stands between the stream and the protocol under test.
+type tap struct{ w *wire }
+
+var _ reactor.Protocol = tap{}
+
+// Unwrap is the protocol under test.
+func (p tap) Unwrap() reactor.Protocol { return p.w.proto }
+
+// ConnectionMade gives the wire to the protocol as its transport.
+func (p tap) ConnectionMade(t reactor.Transport) {
+	w := p.w
+	w.Stream = t.(*reactor.Stream)
+	if w.bare {
+		w.proto.ConnectionMade(t)
+	} else {
+		w.proto.ConnectionMade(w)
+	}
+}
+
+// DataReceived passes on what came, and, behind what made the protocol end the connection,
+// what is late.
+func (p tap) DataReceived(lent []byte) {
+	w := p.w
+	w.proto.DataReceived(lent)
+	for i := range lent { // whoever still looks at it sees this
+		lent[i] = '#'
+	}
+	if w.ended && w.late != "" {
+		w.proto.DataReceived([]byte(w.late))
+		w.late = ""
+	}
+}
+
+func (p tap) ConnectionLost(err error) {
+	if !p.w.cut {
+		p.w.proto.ConnectionLost(err)
+	}
+}
+
+// other is the peer's protocol.
+type other struct {
+	reactor.Base
+	w *wire
+}
+
+func (o *other) ConnectionMade(t reactor.Transport) { o.w.peer = t.(*reactor.Stream) }
+func (o *other) DataReceived([]byte)                {}
 
 // everyChunk runs body for every way of cutting the stream: X-7.
 func everyChunk(t *testing.T, body func(t *testing.T, size int)) {
@@ -126,10 +211,3 @@ func equal(t *testing.T, got []string, want ...string) {
 
 // bare is a transport that can only do what every transport can.
 type bare struct{ reactor.Transport }
-
-// sink takes writes and keeps nothing; pausing it does nothing.
-type sink struct{ wire }
-
-func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
-func (s *sink) PauseProducing()             {}
-func (s *sink) ResumeProducing()            {}

@@ -17,7 +17,7 @@ func TestLINE1Delimiter(t *testing.T) {
 	everyChunk(t, func(t *testing.T, size int) {
 		var got events
 		l := &receiver.Line{LineReceived: got.take("line")}
-		w := dial(size, l)
+		w := dial(t, size, l)
 		w.send("a\nb\r\n")
 		w.send(long + "\r\n")
 		equal(t, got, "line a\nb", "line "+long)
@@ -38,7 +38,7 @@ func TestLINE1Delimiter(t *testing.T) {
 				l.Delimiter = ""
 			}
 		}
-		dial(size, l).send("a--b\x00c--\x00\r\nd\r\n")
+		dial(t, size, l).send("a--b\x00c--\x00\r\nd\r\n")
 		equal(t, got, "a", "b", "c--\x00", "d")
 	})
 }
@@ -48,7 +48,7 @@ func TestLINE2Lines(t *testing.T) {
 	everyChunk(t, func(t *testing.T, size int) {
 		var got events
 		l := &receiver.Line{LineReceived: got.take("line")}
-		w := dial(size, l)
+		w := dial(t, size, l)
 		w.send("one\r\n\r\n\r\ntwo\rthree\nfour\r\nunfinished\r")
 		equal(t, got, "line one", "line ", "line ", "line two\rthree\nfour")
 		w.send("\n")
@@ -79,7 +79,7 @@ func TestLINE3LINE4Raw(t *testing.T) {
 				l.SetLineMode(p[n:])
 			}
 		}
-		dial(size, l).send("HELO\r\nDATA\r\n1\r\n3\rnext\r\nDATA\r\nabcde\r\nDATA\r\nfghijQUIT\r\n")
+		dial(t, size, l).send("HELO\r\nDATA\r\n1\r\n3\rnext\r\nDATA\r\nabcde\r\nDATA\r\nfghijQUIT\r\n")
 		equal(t, got, "line HELO", "line DATA", "raw 1\r\n3\r", "line next", "line DATA", "raw abcde",
 			"line ", "line DATA", "raw fghij", "line QUIT")
 	})
@@ -104,7 +104,7 @@ func TestLINE4NoRecursion(t *testing.T) {
 		defer enter()()
 		l.SetLineMode(p[1:])
 	}
-	dial(1<<30, l).send(strings.Repeat("l\r\nr", n))
+	dial(t, 1<<30, l).send(strings.Repeat("l\r\nr", n))
 	if lines != n || deepest != 1 {
 		t.Errorf("%d lines, want %d; %d deep, want 1", lines, n, deepest)
 	}
@@ -114,7 +114,7 @@ func TestLINE4NoRecursion(t *testing.T) {
 func TestLINE4FromOutside(t *testing.T) {
 	var got events
 	l := &receiver.Line{LineReceived: got.take("line"), RawReceived: got.take("raw")}
-	w := dial(7, l)
+	w := dial(t, 7, l)
 	l.SetRawMode()
 	w.send("abc")
 	l.SetLineMode([]byte("1\r\n2"))
@@ -139,7 +139,7 @@ func TestLINE5Pause(t *testing.T) {
 		}
 		raw := 0
 		l.RawReceived = func(p []byte) { raw += len(p) }
-		w := dial(size, l)
+		w := dial(t, size, l)
 		w.send("1\r\n2\r\nraw\r\nabc")
 		for _, want := range []string{"line 1", "line 2", "line raw"} {
 			equal(t, got[len(got)-1:], want)
@@ -152,6 +152,7 @@ func TestLINE5Pause(t *testing.T) {
 				t.Fatal("raw bytes while paused")
 			}
 			l.ResumeProducing()
+			w.pump()
 		}
 		equal(t, got, "line 1", "line 2", "line raw")
 		if raw != len("abcddd") || w.paused {
@@ -165,10 +166,11 @@ func TestLINE5Pause(t *testing.T) {
 			l.SetRawMode()
 			l.PauseProducing()
 		}
-		w := dial(size, l)
+		w := dial(t, size, l)
 		w.send("1\r\nabc")
 		equal(t, got)
 		l.ResumeProducing()
+		w.pump()
 		if all := strings.ReplaceAll(strings.Join(got, ""), "raw ", ""); all != "abc" {
 			t.Errorf("raw bytes %q", all)
 		}
@@ -181,10 +183,11 @@ func TestLINE5Pause(t *testing.T) {
 				l.PauseProducing()
 			}
 		}
-		w := dial(6, l)
+		w := dial(t, 6, l)
 		w.send("1\r\n2\r\n3\r\n")
 		equal(t, got, "line 1")
 		l.ResumeProducing()
+		w.pump()
 		equal(t, got, "line 1", "line 2", "line 3")
 		equal(t, w.log, "pause", "resume")
 	})
@@ -196,13 +199,13 @@ func TestLINE5Pause(t *testing.T) {
 			l.PauseProducing()
 			l.ResumeProducing()
 		}
-		dial(1<<30, l).send("1\r\n2\r\n")
+		dial(t, 1<<30, l).send("1\r\n2\r\n")
 		equal(t, got, "line 1", "line 2")
 	})
 	t.Run("transport without pause", func(t *testing.T) {
 		var got events
 		l := &receiver.Line{LineReceived: got.take("line")}
-		l.ConnectionMade(bare{&wire{}})
+		l.ConnectionMade(bare{dial(t, whole, new(receiver.Line))})
 		l.PauseProducing()
 		l.DataReceived([]byte("1\r\n"))
 		equal(t, got)
@@ -228,7 +231,8 @@ func TestLINE6LINE13Close(t *testing.T) {
 						end(l)
 					}
 				}
-				w := dial(size, l)
+				w := dial(t, size, l)
+				w.late = "4\r\n"
 				w.send("1\r\nQUIT\r\n2\r\n3\r\n")
 				l.DataReceived([]byte("4\r\n"))
 				l.SetLineMode([]byte("5\r\n"))
@@ -244,7 +248,7 @@ func TestLINE6LINE13Close(t *testing.T) {
 				var got events
 				l := new(receiver.Line)
 				l.LineReceived = func(p []byte) { got.add("line %s", p); l.PauseProducing() }
-				dial(1<<30, l).send("1\r\n2\r\n")
+				dial(t, 1<<30, l).send("1\r\n2\r\n")
 				end(l)
 				l.ResumeProducing()
 				equal(t, got, "line 1")
@@ -262,13 +266,13 @@ func TestLINE7Clear(t *testing.T) {
 			got.add("rest %s", l.ClearLineBuffer())
 		}
 	}
-	w := dial(1<<30, l)
+	w := dial(t, 1<<30, l)
 	w.send("1\r\n2\r\n3")
 	w.send("4\r\n5")
 	equal(t, got, "line 1", "rest 2\r\n3", "line 4")
 	everyChunk(t, func(t *testing.T, size int) {
 		l := new(receiver.Line)
-		w := dial(size, l)
+		w := dial(t, size, l)
 		w.send("0\r\n123\r")
 		if rest := l.ClearLineBuffer(); string(rest) != "123\r" {
 			t.Errorf("rest %q", rest)
@@ -298,7 +302,7 @@ func TestLINE8LINE12Limits(t *testing.T) {
 					got.add("exceeded")
 					l.T.Close()
 				}
-				dial(size, l).send(c.stream)
+				dial(t, size, l).send(c.stream)
 				equal(t, got, c.want...)
 			})
 		})
@@ -311,14 +315,14 @@ func TestLINE9Exceeded(t *testing.T) {
 	everyChunk(t, func(t *testing.T, size int) {
 		var got events
 		l := &receiver.Line{MaxLength: 3, LineReceived: got.take("line")}
-		w := dial(size, l)
+		w := dial(t, size, l)
 		w.send("1\r\n12345\r\n2\r\n")
 		equal(t, got, "line 1")
 		equal(t, w.log, "close")
 	})
 	var got events
 	l := &receiver.Line{MaxLength: 3, LineReceived: got.take("line"), LineLengthExceeded: got.take("rest")}
-	w := dial(1<<30, l)
+	w := dial(t, 1<<30, l)
 	w.send("1\r\n12345\r\n2\r\n3")
 	w.send("4\r\n")
 	equal(t, got, "line 1", "rest 12345\r\n2\r\n3", "line 4")
@@ -334,7 +338,7 @@ func TestLINE9SkipLine(t *testing.T) {
 			got.add("long")
 			l.SkipLine(rest)
 		}
-		dial(size, l).send("1\r\n12345\r6\n\r\n2\r\n1234\r\n" + strings.Repeat("x", 50) + "\r\n3\r\n")
+		dial(t, size, l).send("1\r\n12345\r6\n\r\n2\r\n1234\r\n" + strings.Repeat("x", 50) + "\r\n3\r\n")
 		equal(t, got, "line 1", "long", "line 2", "long", "long", "line 3")
 	})
 }
@@ -358,7 +362,7 @@ func TestLINE10Reentrant(t *testing.T) {
 			got.add("line %s", p) // p is as it was
 			inside = false
 		}
-		w := dial(size, l)
+		w := dial(t, size, l)
 		w.send("1\r\n2\r\n")
 		w.send("5\r\n")
 		equal(t, got, "line 1", "line 2", "line 3", "line 4", "line 5")
@@ -368,7 +372,7 @@ func TestLINE10Reentrant(t *testing.T) {
 // LINE-11: SendLine writes the line, then the delimiter.
 func TestLINE11SendLine(t *testing.T) {
 	l := new(receiver.Line)
-	w := dial(1, l)
+	w := dial(t, 1, l)
 	send := func(s string) {
 		if err := l.SendLine([]byte(s)); err != nil {
 			t.Fatal(err)
@@ -390,7 +394,7 @@ func TestLINE11SendLine(t *testing.T) {
 func TestLINE12LineOnly(t *testing.T) {
 	everyChunk(t, func(t *testing.T, size int) {
 		var got events
-		w := dial(size, &receiver.Line{LineReceived: got.take("line"), MaxLength: 4})
+		w := dial(t, size, &receiver.Line{LineReceived: got.take("line"), MaxLength: 4})
 		w.send("1\r\n1234\r\n")
 		w.send("12345")
 		equal(t, w.log) // no delimiter's length beyond the limit yet
@@ -409,10 +413,11 @@ func TestMadeLost(t *testing.T) {
 		fmt.Fprint(l.T, "hello")
 		l.PauseProducing()
 	}
-	w := dial(1<<30, l)
+	w := dial(t, 1<<30, l)
 	l.DataReceived([]byte("kept\r\n"))
-	l.ConnectionLost(io.EOF)
+	w.lose(io.EOF)
 	l.ResumeProducing()
+	w.pump()
 	equal(t, got, "made", "lost EOF")
 	equal(t, w.wrote, "hello")
 	if p, ok := reactor.As[*wire](l.T); !ok || p != w {
@@ -422,11 +427,12 @@ func TestMadeLost(t *testing.T) {
 		t.Error("the transport's read side is not found in T")
 	}
 	none := new(receiver.Line) // nothing set
-	w = dial(3, none)
+	w = dial(t, 3, none)
 	w.send("1\r\n2\r\n")
 	none.SetRawMode()
 	w.send("abc")
-	none.ConnectionLost(io.EOF)
+	w.peer.Close()
+	w.pump()
 }
 
 // Every receiver calls Made and Lost, and delivers nothing after the loss.
@@ -446,8 +452,9 @@ func TestLostEach(t *testing.T) {
 		}}, Made: made, Lost: lost}, "x"},
 	} {
 		got = nil
-		dial(1, c.p)
-		c.p.ConnectionLost(io.EOF)
+		w := dial(t, 1, c.p)
+		w.peer.Close()
+		w.pump()
 		c.p.DataReceived([]byte(c.late))
 		equal(t, got, "made", "lost EOF")
 	}
@@ -468,7 +475,7 @@ func TestPanicPasses(t *testing.T) {
 				t.Error("no panic")
 			}
 		}()
-		dial(1<<30, l)
+		dial(t, 1<<30, l)
 		lent := []byte("1\r\n2\r\n")
 		defer clear(lent)
 		l.DataReceived(lent)
@@ -484,7 +491,7 @@ func TestAllocs(t *testing.T) {
 	n := &receiver.Netstring{StringReceived: take}
 	x := &receiver.Prefixed{StringReceived: take}
 	for _, p := range []reactor.Protocol{l, n, x} {
-		p.ConnectionMade(new(sink))
+		(&wire{t: t, proto: p, bare: true}).connect(whole)
 	}
 	lines, strs, prefixed := []byte("one\r\ntwo\r\n"), []byte("3:one,3:two,"), []byte("\x00\x00\x00\x03one\x00\x00\x00\x00")
 	for name, f := range map[string]func(){
