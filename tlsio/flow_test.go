@@ -146,11 +146,11 @@ func TestMergedPauses(t *testing.T) {
 	if p.paused || p.left != 0 || len(g.p.got) != 80_000 {
 		t.Errorf("TLS-31: paused %v, %d to go, %d arrived", p.paused, p.left, len(g.p.got))
 	}
-	g.u.producer.StopProducing() // TLS-32: a loss below is passed on
+	g.u.far.Close() // TLS-32: a loss below is passed on
+	g.flow(func() bool { return g.u.lost })
 	if !p.stopped {
 		t.Error("TLS-32: not stopped")
 	}
-	g.proto.ConnectionLost(io.EOF)
 	top.is(t, "TLS-22: server", tlsio.ErrTruncated)
 }
 
@@ -187,8 +187,8 @@ func TestAnswersTogether(t *testing.T) {
 			if writes = g.u.writes - writes; what == "answers" && writes > 3 {
 				t.Errorf("%d bytes were answered by %d writes", len(top.got), writes)
 			}
-			g.n.Run(0)
-			g.p.in = append(g.p.in, g.u.out...)
+			g.flow(always)
+			g.p.in = append(g.p.in, g.u.take()...)
 			g.p.next()
 			if !bytes.Equal(g.p.got, want[:c.came]) {
 				t.Errorf("%d bytes came back, want %d", len(g.p.got), c.came)

@@ -17,38 +17,72 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// under is a transport in memory, whose bytes the test moves.
+// under is the stream below TLS, on a simulated network, and what is done to it. far is its other end.
 type under struct {
-	r        *reactor.Reactor
-	out      []byte
+	*reactor.Stream
+	far      *reactor.Stream
+	out      []byte // was written, and the peer has not been given it yet
+	written  int    // bytes
+	arrived  []byte // at far
 	writes   int
 	ended    string // "close" or "abort"
+	lost     bool
 	paused   bool
 	producer reactor.Producer
-	full     bool // it has more than enough to send
 }
 
 func (u *under) Write(p []byte) (int, error) {
 	u.out = append(u.out, p...)
+	u.written += len(p)
 	u.writes++
-	return len(p), nil
+	return u.Stream.Write(p)
 }
-func (u *under) Close() error              { u.ended = "close"; return nil }
-func (u *under) Abort()                    { u.ended = "abort" }
-func (u *under) Local() kernel.Addr        { return kernel.Addr{Net: kernel.Pipe, Name: "here"} }
-func (u *under) Remote() kernel.Addr       { return kernel.Addr{Net: kernel.Pipe, Name: "there"} }
-func (u *under) Reactor() *reactor.Reactor { return u.r }
-func (u *under) PauseProducing()           { u.paused = true }
-func (u *under) ResumeProducing()          { u.paused = false }
-func (u *under) StopProducing()            {}
-func (u *under) UnregisterProducer()       { u.producer = nil }
+func (u *under) Close() error              { u.ended = "close"; return u.Stream.Close() }
+func (u *under) Abort()                    { u.ended = "abort"; u.Stream.Abort() }
+func (u *under) PauseProducing()           { u.paused = true; u.Stream.PauseProducing() }
+func (u *under) ResumeProducing()          { u.paused = false; u.Stream.ResumeProducing() }
+func (u *under) UnregisterProducer()       { u.producer = nil; u.Stream.UnregisterProducer() }
+func (u *under) Unwrap() reactor.Transport { return u.Stream }
 func (u *under) RegisterProducer(p reactor.Producer) error {
 	u.producer = p
-	if u.full {
-		p.PauseProducing()
-	}
-	return nil
+	return u.Stream.RegisterProducer(p)
 }
+
+// take is what has arrived of out, which it is taken from.
+func (u *under) take() []byte {
+	from := u.written - len(u.out)
+	if from >= len(u.arrived) {
+		return nil
+	}
+	p := u.arrived[from:]
+	u.out = u.out[len(p):]
+	return p
+}
+
+// near gives the under to TLS as its transport.
+type near struct {
+	reactor.Protocol
+	u *under
+}
+
+func (p *near) Unwrap() reactor.Protocol { return p.Protocol }
+func (p *near) ConnectionMade(t reactor.Transport) {
+	p.u.Stream = t.(*reactor.Stream)
+	p.Protocol.ConnectionMade(p.u)
+}
+func (p *near) ConnectionLost(err error) {
+	p.u.lost = true
+	p.Protocol.ConnectionLost(err)
+}
+
+// far keeps what arrives at the other end.
+type far struct {
+	reactor.Base
+	u *under
+}
+
+func (p *far) ConnectionMade(t reactor.Transport) { p.u.far = t.(*reactor.Stream) }
+func (p *far) DataReceived(b []byte)              { p.u.arrived = append(p.u.arrived, b...) }
 
 // peer is crypto/tls itself, as a coroutine over memory.
 type peer struct {
@@ -96,13 +130,12 @@ func (p *peer) run(yield func(struct{}) bool) {
 
 // rig is a server, or a client, of tlsio on an under, and a peer.
 type rig struct {
-	t     *testing.T
-	n     *sim.Net
-	u     *under
-	proto reactor.Protocol // what is above under
-	p     *peer
-	top   reactor.Protocol // above proto
-	next  reactor.Protocol // the top of the one that is made now, of the first
+	t    *testing.T
+	n    *sim.Net
+	u    *under
+	p    *peer
+	top  reactor.Protocol // above proto
+	next reactor.Protocol // the top of the one that is made now, of the first
 	plan
 	cut   int    // where in the peer's stream a delivery ends; 0: nowhere
 	sent  int    // of the peer's stream
@@ -115,6 +148,8 @@ type rig struct {
 
 // plan is what rigs on one network have in common.
 type plan struct {
+	r      *reactor.Reactor
+	marks  reactor.StreamConfig
 	ours   reactor.Factory
 	theirs *tls.Config
 	client bool // we are
@@ -130,12 +165,14 @@ func newRig(t *testing.T, version uint16, top reactor.Protocol, o *tlsio.Options
 func rigOf(t *testing.T, ours, theirs *tls.Config, top reactor.Protocol, o *tlsio.Options, client bool) *rig {
 	t.Helper()
 	g := &rig{t: t, n: sim.New(1), plan: plan{theirs: theirs, client: client}}
+	g.n.SendBuffer, g.n.RecvBuffer = 1<<20, 1<<20 // what is delivered at once arrives at once
+	g.r = g.n.Host("host").Reactor
 	t.Cleanup(func() { g.n.Close() })
 	inner := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return g.next })
 	if g.ours = tlsio.Server(ours, inner, o); client {
 		g.ours = tlsio.Client(ours, inner, o)
 	}
-	g.begin(g.n.Host("host").Reactor, top, g)
+	g.begin(top, g)
 	return g
 }
 
@@ -143,13 +180,13 @@ func rigOf(t *testing.T, ours, theirs *tls.Config, top reactor.Protocol, o *tlsi
 func (g *rig) another(top reactor.Protocol) *rig {
 	g.t.Helper()
 	h := &rig{t: g.t, n: g.n, plan: g.plan}
-	h.begin(g.u.r, top, g)
+	h.begin(top, g)
 	return h
 }
 
-func (g *rig) begin(r *reactor.Reactor, top reactor.Protocol, first *rig) {
+func (g *rig) begin(top reactor.Protocol, first *rig) {
 	g.t.Helper()
-	g.u, g.p = &under{r: r}, new(peer)
+	g.u, g.p = new(under), new(peer)
 	cfg := g.theirs.Clone()
 	cfg.KeyLogWriter = &g.keys
 	if g.p.tls = tls.Client(g.p, cfg); g.client {
@@ -158,22 +195,46 @@ func (g *rig) begin(r *reactor.Reactor, top reactor.Protocol, first *rig) {
 	g.p.next, g.p.stop = iter.Pull(g.p.run)
 	g.t.Cleanup(g.p.stop)
 	g.top, first.next = top, top
-	g.proto = g.ours.BuildProtocol(kernel.Addr{})
-	g.proto.ConnectionMade(g.u)
+	port, err := g.r.Listen(loopback(), one(&far{u: g.u}), nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.r.Dial(port.Addr(), reactor.FactoryFunc(func(a kernel.Addr) reactor.Protocol {
+		return &near{g.ours.BuildProtocol(a), g.u}
+	}), &reactor.DialConfig{StreamConfig: g.marks}, nil)
+	g.flow(func() bool { return g.u.far != nil && g.u.Stream != nil })
+	port.StopListening(nil)
 	g.p.next()
 }
 
-// deliver hands p to the server, in two pieces if the cut is in it.
+// flow lets the network go on until done, and until nothing is on the way.
+func (g *rig) flow(done func() bool) {
+	g.t.Helper()
+	if err := g.n.RunUntil(done, time.Hour); err != nil {
+		g.t.Fatal(err)
+	}
+	for before := uint64(0); before != g.r.Stats().Events; {
+		before = g.r.Stats().Events
+		if err := g.n.Run(5 * time.Millisecond); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+}
+
+func always() bool { return true }
+
+// deliver sends p to the server, in two pieces if the cut is in it.
 func (g *rig) deliver(p []byte) {
+	g.t.Helper()
 	if at := g.cut - g.sent; at > 0 && at < len(p) {
-		g.proto.DataReceived(append([]byte(nil), p[:at]...))
+		g.u.far.Write(p[:at])
+		g.flow(always)
 		g.sent += at
 		p = p[at:]
 	}
 	g.sent += len(p)
-	q := append([]byte(nil), p...)
-	g.proto.DataReceived(q)
-	clear(q) // it was only lent
+	g.u.far.Write(p)
+	g.flow(always)
 }
 
 // pump moves bytes until there are none.
@@ -204,9 +265,11 @@ func (g *rig) move() bool {
 			g.deliver(b)
 		}
 	case len(g.u.out) > 0:
-		g.p.in = append(g.p.in, g.u.out...)
-		g.u.out = nil
+		g.flow(always)
+		p := g.u.take()
+		g.p.in = append(g.p.in, p...)
 		g.p.next()
+		return len(p) > 0
 	default:
 		return false
 	}
@@ -227,18 +290,14 @@ func (g *rig) changed(p []byte) (out []byte) {
 	return out
 }
 
-// lose ends the transport below as it was asked to.
+// lose waits until the transport below is lost, which must have been asked for.
 func (g *rig) lose() {
 	g.t.Helper()
-	switch g.u.ended {
-	case "close":
-		g.proto.ConnectionLost(reactor.ErrClosed)
-	case "abort":
-		g.proto.ConnectionLost(reactor.ErrAborted)
-	default:
+	if g.u.ended == "" {
 		g.t.Error("the transport below was not ended")
-		g.proto.ConnectionLost(io.EOF)
+		g.u.far.Close()
 	}
+	g.flow(func() bool { return g.u.lost })
 }
 
 // The kinds of records.
@@ -385,7 +444,10 @@ func TestKeyUpdate(t *testing.T) {
 // it does.
 func TestKeyUpdateFlood(t *testing.T) {
 	top := new(end)
-	g := newRig(t, tls.VersionTLS13, top, nil)
+	sc, cc := configs(tls.VersionTLS13)
+	g := rigOf(t, sc, cc, new(end), nil, false)
+	g.n.SendBuffer, g.n.RecvBuffer, g.marks.HighWater = 500, 500, 500
+	g = g.another(top)
 	g.pump()
 	f := g.forger()
 	flood := func() {
@@ -395,16 +457,13 @@ func TestKeyUpdateFlood(t *testing.T) {
 			g.deliver(append(p, f.seal(dataRecord, []byte("x"))...))
 		}
 	}
-	g.u.full = true
+	g.u.far.PauseProducing()
 	flood()
 	if !g.u.paused || len(g.u.out) > 5<<10 || len(top.got) == 0 {
 		t.Errorf("paused %v with %d bytes of answers, %d of data", g.u.paused, len(g.u.out), len(top.got))
 	}
-	g.u.full = false
-	g.u.producer.ResumeProducing()
-	for range 100 {
-		g.pump()
-	}
+	g.u.far.ResumeProducing()
+	g.flow(always) // the peer would not bear so many answers in a row
 	if g.u.paused || len(top.got) != 2000 || top.err != nil {
 		t.Errorf("paused %v, %d of data, %v", g.u.paused, len(top.got), top.err)
 	}
