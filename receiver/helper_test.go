@@ -49,7 +49,7 @@ const whole = 1 << 20
 func (w *wire) connect(size int) {
 	w.t.Helper()
 	n := sim.New(1)
-	n.SendBuffer, n.RecvBuffer = whole, whole
+	n.Options.SendBuffer, n.Options.RecvBuffer = whole, whole
 	n.Config.ReadBuffer = 1 << 10 // of the host's own reactor, which has nothing to do
 	r := testworld.New(w.t, n.Kernel(), reactor.Config{
 		ReadBuffer: min(size, whole),

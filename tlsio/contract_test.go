@@ -55,7 +55,7 @@ func conns(w testworld.World, version uint16, aIsClient bool) transporttest.Pair
 			link.Much, link.Deep = 1024, !w.Simulated()
 			marks = reactor.StreamConfig{HighWater: 100, LowWater: 20}
 			if n := w.Net(); n != nil {
-				n.SendBuffer, n.RecvBuffer = 200, 200
+				n.Options.SendBuffer, n.Options.RecvBuffer = 200, 200
 			}
 		case !w.Simulated() && w.Name() != "epoll": // to fill the sockets of one kernel is enough
 			k = (&testworld.Faults{MaxWrite: 4 << 10}).Wrap(k)

@@ -401,27 +401,41 @@ func TestQueuedHandshakeIsBounded(t *testing.T) {
 	sc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { <-block; return nil, nil }
 	f := tlsio.Server(sc, reactor.Each[quietEnd](), &tlsio.Options{Stack: tlsio.StackPool, Workers: 1})
 	var below [2]*under
-	var tops [2]reactor.Protocol
 	for i := range below {
-		below[i], tops[i] = &under{r: r}, f.BuildProtocol(kernel.Addr{})
-		tops[i].ConnectionMade(below[i])
+		below[i] = stand(t, r, f)
 	}
 	hello := clientHello(t, tls.VersionTLS13)
 	record := append([]byte{handshakeRecord, 3, 1, byte(len(hello) >> 8), byte(len(hello))}, hello...)
-	tops[0].DataReceived(record) // it has the worker
-	tops[1].DataReceived(make([]byte, 40<<10))
+	send := func(i int, p []byte) {
+		had := int(below[i].Stats().In)
+		below[i].far.Write(p)
+		testworld.Until(t, func() bool { return below[i].paused || int(below[i].Stats().In) == had+len(p) }, r)
+	}
+	send(0, record) // it has the worker
+	send(1, make([]byte, 40<<10))
 	if below[1].paused {
 		t.Error("paused for little")
 	}
-	tops[1].DataReceived(make([]byte, 40<<10))
+	send(1, make([]byte, 40<<10))
 	if !below[1].paused {
 		t.Error("80 KiB wait for a worker, and more is read")
 	}
 	close(block)
 	testworld.Until(t, func() bool { return below[1].ended == "close" && len(below[0].out) > 0 }, r)
-	for _, p := range tops {
-		p.ConnectionLost(io.EOF)
+}
+
+// stand connects a protocol of f to an under.
+func stand(t *testing.T, r *reactor.Reactor, f reactor.Factory) *under {
+	t.Helper()
+	u := new(under)
+	port, err := r.Listen(loopback(), one(&far{u: u}), nil)
+	if err != nil {
+		t.Fatal(err)
 	}
+	r.Dial(port.Addr(), reactor.FactoryFunc(func(a kernel.Addr) reactor.Protocol { return &near{f.BuildProtocol(a), u} }), nil, nil)
+	testworld.Until(t, func() bool { return u.far != nil && u.Stream != nil }, r)
+	port.StopListening(nil)
+	return u
 }
 
 // quietEnd is a protocol that does nothing.

@@ -20,7 +20,7 @@ func newVictims(t *testing.T, shaken bool) *victims {
 	}
 	first := hostileRig(t, tls.VersionTLS13, new(end), nil, false)
 	first.pump()
-	first.n.SendBuffer, first.n.RecvBuffer = 128, 128 // what the network itself takes is not what this is about
+	first.n.Options.SendBuffer, first.n.Options.RecvBuffer = 128, 128 // what the network itself takes is not what this is about
 	v := &victims{t: t, before: heap()}
 	for range 40 {
 		g := first.another(new(end))

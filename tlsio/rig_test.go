@@ -165,7 +165,7 @@ func newRig(t *testing.T, version uint16, top reactor.Protocol, o *tlsio.Options
 func rigOf(t *testing.T, ours, theirs *tls.Config, top reactor.Protocol, o *tlsio.Options, client bool) *rig {
 	t.Helper()
 	g := &rig{t: t, n: sim.New(1), plan: plan{theirs: theirs, client: client}}
-	g.n.SendBuffer, g.n.RecvBuffer = 1<<20, 1<<20 // what is delivered at once arrives at once
+	g.n.Options.SendBuffer, g.n.Options.RecvBuffer = 1<<20, 1<<20 // what is delivered at once arrives at once
 	g.r = g.n.Host("host").Reactor
 	t.Cleanup(func() { g.n.Close() })
 	inner := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return g.next })
@@ -446,7 +446,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 	top := new(end)
 	sc, cc := configs(tls.VersionTLS13)
 	g := rigOf(t, sc, cc, new(end), nil, false)
-	g.n.SendBuffer, g.n.RecvBuffer, g.marks.HighWater = 500, 500, 500
+	g.n.Options.SendBuffer, g.n.Options.RecvBuffer, g.marks.HighWater = 500, 500, 500
 	g = g.another(top)
 	g.pump()
 	f := g.forger()

@@ -160,7 +160,7 @@ func simulations() (all []scriptStage) {
 			n := sim.New(seed)
 			n.Config.ReadBuffer = 1 << 10 // of the host's own reactor, which has nothing to do
 			sizes := testworld.ChunkSizes()
-			n.MaxChunk = sizes[len(sizes)-1-int(seed)%len(sizes)]
+			n.Options.Chunk = sizes[len(sizes)-1-int(seed)%len(sizes)]
 			if seed&2 != 0 {
 				n.SetLatency("localhost", "localhost", 0, 5*time.Millisecond)
 			}
