@@ -65,6 +65,10 @@ func NewWorkers(r *Reactor, size int) *Workers {
 	if f.started {
 		w.pool.Start()
 	}
+	if r.is(lifeEnding) || r.is(lifeStopped) { // the others have been joined
+		w.stopped.Store(true)
+		w.pool.Stop()
+	}
 	return w
 }
 

@@ -9,6 +9,6 @@
 //
 // A protected connection has no goroutine: the loop calls tls.Conn over memory. The
 // handshake is a coroutine that stops whenever it wants input. Its steps are computed
-// in the reactor's pool or, on a simulated kernel, on the loop, so that a seed gives the
+// on goroutines of their own or, on a simulated kernel, in virtual time, so that a seed gives the
 // same run. A slow peer holds up neither.
 package tlsio

@@ -24,7 +24,7 @@ const maxAhead = 64 << 10
 //	abandoned  whoever computes it    the connection ended meanwhile      over
 //	over       nobody, or the Conn    handed over; or given up
 //
-// A step is computed in the reactor's pool, or on the loop. Between steps a handshake
+// A step is computed by the loop's handshakers, or on the loop. Between steps a handshake
 // holds neither.
 type handshake struct {
 	c        *Conn
@@ -61,7 +61,7 @@ func (h *handshake) become(s handshakeState) {
 func (h *handshake) begin(l *loop) {
 	c := h.c
 	r := c.Reactor()
-	h.l, h.onLoop = l, l.o.Stack.onLoop(r)
+	h.l, h.onLoop = l, l.o.Stack == StackLoop
 	h.step.local, h.step.remote = c.Local(), c.Remote()
 	h.step.maxRead = withDefault(l.o.HandshakeBytes, defaultHandshakeBytes, math.MaxInt)
 	c.become(handshaking)
@@ -121,7 +121,7 @@ func (l *loop) dispatch() {
 		l.waiting = l.waiting[1:]
 		h.handInput()
 		l.busy++
-		if err := compute(l.r, h.runInPool); err != nil {
+		if err := l.compute(h.runInPool); err != nil {
 			l.busy--
 			h.become(waiting)
 			h.c.fail("handshake", err)
@@ -136,8 +136,8 @@ func (h *handshake) runOnLoop() {
 	h.step.run()
 }
 
-// runInPool makes a step on a goroutine of the pool. A panic ends the connection; the
-// pool reports it.
+// runInPool makes a step on one of the handshakers. A panic ends the connection; the
+// reactor reports it.
 func (h *handshake) runInPool() {
 	defer func() {
 		v := recover()
@@ -265,14 +265,14 @@ func (h *handshake) abandon() {
 }
 
 // drop gives the step up. Its coroutine, if there is one, is unwound where it was made
-// to run: one that was made on a goroutine of the pool cannot be continued by a loop
+// to run: one that was made by a handshaker cannot be continued by a loop
 // that is locked to its thread.
 func (h *handshake) drop() {
 	h.become(over)
 	switch {
 	case h.step.next == nil || h.step.done:
 		h.step.forget()
-	case h.onLoop || compute(h.l.r, h.step.unwind) != nil:
+	case h.onLoop || h.l.compute(h.step.unwind) != nil:
 		h.step.unwind()
 	}
 }

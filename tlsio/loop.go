@@ -24,6 +24,7 @@ type loop struct {
 	posted          bool
 	settle          func() // settleDirty, made once
 
+	handshakers   *reactor.Workers
 	workers, busy int          // how many handshakes may compute at a time, and how many do
 	waiting       []*handshake // queued, in the order they asked
 
@@ -48,6 +49,7 @@ func loopOf(r *reactor.Reactor, o Options) *loop {
 
 func newLoop(r *reactor.Reactor, o Options) *loop {
 	l := &loop{r: r, o: o, workers: o.workers(), idle: o.ShrinkIdle}
+	l.handshakers = reactor.NewWorkers(r, l.workers)
 	l.plain.size, l.cipher.size = recordSize, gatherSize
 	l.settle = l.settleDirty
 	if l.idle > 0 {

@@ -22,10 +22,9 @@ type Options struct {
 	// was written and to answer close_notify (TLS-26). Zero: 5 s; negative: no limit.
 	// When it is over, the connection is reset, with ErrCloseTimeout.
 	CloseTimeout time.Duration
-	// Workers is how many handshakes of one reactor compute at a time, on goroutines of
-	// its pool. A handshake that waits for its peer holds none. Zero: one less than the
-	// processors, which leaves one to the loop, but at least one. The pool's size,
-	// reactor.Config.PoolSize, is a bound too.
+	// Workers is how many handshakes of one reactor compute at a time, on goroutines for
+	// handshakes alone. A handshake that waits for its peer holds none. Zero: one less than
+	// the processors, which leaves one to the loop, but at least one.
 	Workers int
 	// Stack is where handshakes compute.
 	Stack Stack
@@ -43,11 +42,10 @@ type Options struct {
 type Stack uint8
 
 const (
-	// StackAuto is StackLoop on a simulated kernel, and else StackPool.
-	StackAuto Stack = iota
-	// StackPool computes on goroutines of the reactor's pool. Callbacks of the
-	// tls.Config run there, and may block.
-	StackPool
+	// StackPool computes on goroutines for handshakes alone. Callbacks of the tls.Config
+	// run there, and may block. A simulated kernel computes on the loop, after a virtual
+	// time. The default.
+	StackPool Stack = iota
 	// StackLoop computes on the loop, about half a millisecond at a time. Callbacks of
 	// the tls.Config must not block. The order of events depends on nothing else.
 	StackLoop

@@ -18,9 +18,6 @@ type ReloadConfig struct {
 	// Settle is how long a changed file must stay the same before it is used: a file that
 	// is being written must not be. Zero: 1 s; negative: it is used at once.
 	Settle time.Duration
-	// Stack is where the files are read. StackAuto is the reactor's pool, but the loop on
-	// a simulated kernel, because work in the pool has no place in virtual time.
-	Stack Stack
 	// Logger is told of each certs.Change. Nil: nobody.
 	Logger *slog.Logger
 	// Changed is called on the loop's goroutine with each certs.Change, after new handshakes
@@ -44,18 +41,17 @@ const (
 // [certs.Watcher] compare the files from time to time. A writer that may pause for
 // longer than ReloadConfig.Settle should write elsewhere and rename.
 //
-// Files are read on a goroutine of the reactor's pool, because a disk or a network
+// Files are read on a goroutine of their own, because a disk or a network
 // file system may block, and the loop must not. The results come back to the loop by
 // Post. Methods are for the loop's goroutine.
 type Reloader struct {
-	r      *reactor.Reactor
-	watch  *certs.Watcher // the look's own while one is in progress
-	cfg    ReloadConfig
-	onLoop bool // files are read there
-	log    *slog.Logger
-	next   reactor.DelayedCall
-	state  reloadState
-	stats  ReloadStats
+	r     *reactor.Reactor
+	watch *certs.Watcher // the look's own while one is in progress
+	cfg   ReloadConfig
+	log   *slog.Logger
+	next  reactor.DelayedCall
+	state reloadState
+	stats ReloadStats
 }
 
 type reloadState uint8
@@ -74,7 +70,7 @@ func NewReloader(r *reactor.Reactor, s *certs.Store, c *ReloadConfig) *Reloader 
 	if c == nil {
 		c = new(ReloadConfig)
 	}
-	l := &Reloader{r: r, cfg: *c, onLoop: c.Stack.onLoop(r), log: c.Logger}
+	l := &Reloader{r: r, cfg: *c, log: c.Logger}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
@@ -118,10 +114,6 @@ func (l *Reloader) look() {
 	l.state = reloadLooking
 	l.next.Cancel()
 	now := l.r.Now()
-	if l.onLoop {
-		l.lookDone(l.watch.Look(now), nil)
-		return
-	}
 	readFiles(l.r, func() *certs.Findings { return l.watch.Look(now) }, l.lookDone)
 }
 
@@ -134,7 +126,7 @@ func (l *Reloader) lookDone(f *certs.Findings, err error) {
 	l.state = reloadIdle
 	l.stats.Checks++
 	var changes []certs.Change
-	if err != nil { // a panic, or the pool is at its end
+	if err != nil { // a panic, or the reactor is at its end
 		l.log.Error("certificates not checked", slog.Any("err", err))
 	} else {
 		changes = l.watch.Apply(f)
