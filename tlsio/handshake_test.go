@@ -187,7 +187,7 @@ func TestSlowAndLong(t *testing.T) {
 // A handshake that blocks in a callback of the Config holds a worker and nothing else;
 // a connection lost meanwhile gives everything back when it returns.
 func TestBlockingCallback(t *testing.T) {
-	for name, w := range testworld.Worlds() {
+	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
 			s := realStage(t, w)
 			sc, cc := configs(0)
@@ -214,9 +214,29 @@ func TestBlockingCallback(t *testing.T) {
 			other.onMade = func() { other.tr.Close() }
 			s.connect(one(plain), one(other))
 			s.until(plain.lost)
-			for s.srv.Pool().Stats().Working > 0 { // it is about to return, and wakes nobody then
-				runtime.Gosched()
+		})
+	}
+}
+
+// Blocking work of the program, however much, holds up no handshake.
+func TestBlockingWork(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			s := realStage(t, w)
+			release := make(chan struct{})
+			for _, r := range []*reactor.Reactor{s.srv, s.cli} {
+				for range 20 {
+					if err := r.CallInThread(func() { <-release }); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
+			sc, cc := configs(0)
+			srv, cli := new(end), new(end)
+			srv.onMade = func() { srv.tr.Write([]byte("hello")) }
+			s.connect(tlsio.Server(sc, one(srv), nil), tlsio.Client(cc, one(cli), nil))
+			s.until(func() bool { return string(cli.got) == "hello" })
+			close(release)
 		})
 	}
 }

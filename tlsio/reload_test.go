@@ -405,12 +405,6 @@ func TestReloadCheckTwice(t *testing.T) {
 			for range 3 {
 				l.Check()
 			}
-			if name == "sim" { // there the loop reads, so that a seed repeats
-				if n := l.Stats().Checks; n != 3 {
-					t.Errorf("%d looks", n)
-				}
-				return
-			}
 			if n := l.Stats().Checks; n != 0 {
 				t.Errorf("%d looks inside Check", n)
 			}
@@ -484,6 +478,9 @@ func TestReloadByHand(t *testing.T) {
 		t.Error("looked unasked")
 	}
 	l.Check()
+	if err := n.Run(time.Second); err != nil { // reading takes virtual time
+		t.Fatal(err)
+	}
 	if !store.Certificates()[0].Leaf.Equal(fresh.Leaf) {
 		t.Error("not used at once")
 	}
