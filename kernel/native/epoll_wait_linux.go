@@ -23,6 +23,7 @@ type waiter struct {
 	adaptive int    // how many waits are still adaptive before hold is tried again
 	seen     bool   // hold: an event has come since the runtime last asked for the P
 	asked    uint   // hold: how often the runtime asked for it
+	roused   bool   // hold: the runtime's monitor has been woken since the loop last gave up its P
 
 	// For parking. outer is an epoll descriptor in the runtime's poller. Our own set is
 	// in outer only while the loop is parked. Otherwise every event of ours would wake
@@ -221,6 +222,7 @@ func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
 		return k.peek(max)
 	}
 	w := &k.wait
+	w.rouseMonitor()
 	for {
 		got, errno := k.enter(max, ms)
 		if errno != unix.EINTR {
@@ -250,9 +252,21 @@ func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
 	}
 }
 
+// rouseMonitor wakes the runtime's monitor thread (sysmon), if it may be asleep. The monitor
+// sleeps when all Ps are idle, and only an ordinary system call wakes it: raw ones do not.
+// If it slept on, nobody would poll the network for other goroutines, nor interrupt our wait
+// for them, until the next timer of the runtime.
+func (w *waiter) rouseMonitor() {
+	if !w.roused {
+		w.roused = true
+		syscall.Syscall(unix.SYS_GETPID, 0, 0, 0)
+	}
+}
+
 // park waits in the runtime's poller, without a P.
 func (k *epoll) park(max int, until time.Duration) (int, syscall.Errno) {
 	w := &k.wait
+	w.roused = false
 	if until < distant && !k.timer.arm(until) {
 		return k.block(max, 1)
 	}
