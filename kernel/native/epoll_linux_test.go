@@ -443,3 +443,29 @@ func TestHoldFollowsProcs(t *testing.T) {
 	}
 	t.Error("it does not hold again")
 }
+
+// TestHoldRousesMonitor: the first wait that holds the P, and the first after a park, wakes
+// the runtime's monitor, which may sleep while all Ps are idle.
+func TestHoldRousesMonitor(t *testing.T) {
+	k := testEpoll(t, WaitHold)
+	if k.wait.mode != WaitHold {
+		t.Skip("the runtime cannot interrupt a system call here")
+	}
+	if k.wait.roused {
+		t.Error("roused before the first wait")
+	}
+	soon := func() time.Duration { return k.Now() + 2*time.Millisecond }
+	for range 2 {
+		if _, errno := k.hold(8, 2, soon()); errno != 0 && errno != unix.EINTR {
+			t.Fatal(errno)
+		}
+		if !k.wait.roused {
+			t.Error("a wait that holds the P did not wake the monitor")
+		}
+		k.waker.endWait()
+		k.park(8, soon())
+		if k.wait.roused {
+			t.Error("after a park the monitor may be asleep")
+		}
+	}
+}
