@@ -27,7 +27,7 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 		return nil, &OpError{Op: "attach", Local: c.Local(), Remote: c.Remote(), Err: err}
 	}
 	s := &Stream{r: r, conn: c, proto: p, owner: attached{}, cfg: &cfg}
-	s.token = r.take(s)
+	s.token = r.assignToken(s)
 	_ = s.connect() // p hears of it
 	s.touch()
 	return s, nil
@@ -36,7 +36,7 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 // connect tells the protocol of its transport, which has a token. It returns what the
 // protocol panicked with; then the stream is about to end.
 func (s *Stream) connect() error {
-	err := s.tell(s.made)
+	err := s.callback(s.connectionMade)
 	if err != nil {
 		s.end(err)
 	}

@@ -13,22 +13,22 @@ import (
 // connecting is one attempt of a connector: the look-up of its name, and the conns to
 // the addresses. An eyeballs.Dialer decides which address is tried when.
 type connecting struct {
-	c         *Connector
-	dialer    eyeballs.Dialer
-	pace      DelayedCall // the dialer's
-	limit     DelayedCall // DialConfig.Timeout
-	until     time.Duration
-	looking   bool // the connector has a token, for the look-up
-	addresses []*addressAttempt
+	c            *Connector
+	dialer       eyeballs.Dialer
+	timer        DelayedCall // the dialer's
+	timeoutTimer DelayedCall // DialConfig.Timeout
+	deadline     time.Duration
+	lookingUp    bool // the connector has a token, for the look-up
+	addresses    []*addressAttempt
 }
 
 func newConnecting(c *Connector) *connecting {
 	n := &connecting{c: c}
-	n.pace.Init(c.r, n.dialer.Due)
-	n.limit.Init(c.r, n.timeout)
+	n.timer.Init(c.r, n.dialer.Due)
+	n.timeoutTimer.Init(c.r, n.timeout)
 	if c.cfg.Timeout > 0 {
-		n.until = after(c.r.Now(), c.cfg.Timeout)
-		n.limit.Reset(c.cfg.Timeout)
+		n.deadline = after(c.r.Now(), c.cfg.Timeout)
+		n.timeoutTimer.Reset(c.cfg.Timeout)
 	}
 	return n
 }
@@ -37,7 +37,7 @@ func newConnecting(c *Connector) *connecting {
 func (c *Connector) named() bool { return c.dest.Net == kernel.TCP && !c.dest.IP.Addr().IsValid() }
 
 func (n *connecting) begin() {
-	n.dialer = eyeballs.Dialer{Network: n, Timer: &n.pace, Delay: n.c.cfg.AttemptDelay}
+	n.dialer = eyeballs.Dialer{Network: n, Timer: &n.timer, Delay: n.c.cfg.AttemptDelay}
 	if n.c.named() {
 		n.dialer.Keep = n.c.cfg.Family.Has
 		n.dialer.Start()
@@ -49,8 +49,8 @@ func (n *connecting) begin() {
 // LookUp is for the dialer.
 func (n *connecting) LookUp(done func([]netip.Addr, error)) (cancel func()) {
 	n.c.state = connResolving
-	n.c.token = n.c.r.take(n.c)
-	n.looking = true
+	n.c.token = n.c.r.assignToken(n.c)
+	n.lookingUp = true
 	return n.c.r.Resolve(n.c.dest.Name, func(ips []netip.Addr, err error) {
 		n.lookedUp()
 		done(ips, err)
@@ -58,9 +58,9 @@ func (n *connecting) LookUp(done func([]netip.Addr, error)) (cancel func()) {
 }
 
 func (n *connecting) lookedUp() {
-	if n.looking {
-		n.looking = false
-		n.c.r.release(n.c.token)
+	if n.lookingUp {
+		n.lookingUp = false
+		n.c.r.releaseToken(n.c.token)
 	}
 }
 
@@ -84,25 +84,25 @@ func (n *connecting) GiveUp(i int) { n.addresses[i].close() }
 
 // Left is for the dialer.
 func (n *connecting) Left() time.Duration {
-	if n.until == 0 {
+	if n.deadline == 0 {
 		return -1
 	}
-	return max(0, n.until-n.c.r.Now())
+	return max(0, n.deadline-n.c.r.Now())
 }
 
 // Unreachable is for the dialer.
 func (n *connecting) Unreachable(err error) {
 	switch err {
 	case nil:
-		err = n.failure()
+		err = n.allFailed()
 	case eyeballs.ErrNoAddress:
 		err = fmt.Errorf("%w: no %v address", ErrUnknownHost, n.c.cfg.Family)
 	}
 	n.c.fail(err)
 }
 
-// failure is why no address could be connected to. Those still in progress took too long.
-func (n *connecting) failure() error {
+// allFailed is why no address could be connected to. Those still in progress took too long.
+func (n *connecting) allFailed() error {
 	errs := make([]error, len(n.addresses))
 	for i, a := range n.addresses {
 		if errs[i] = a.err; a.err == nil {
@@ -119,8 +119,8 @@ func (n *connecting) failure() error {
 func (n *connecting) timeout() {
 	switch {
 	case len(n.addresses) > 0:
-		n.c.fail(n.failure())
-	case n.looking:
+		n.c.fail(n.allFailed())
+	case n.lookingUp:
 		n.c.fail(n.c.opError(fmt.Errorf("looking up: %w", ErrConnectTimeout)))
 	default:
 		n.c.fail(ErrConnectTimeout)
@@ -129,7 +129,7 @@ func (n *connecting) timeout() {
 
 // stop leaves no timer, no look-up and no conn.
 func (n *connecting) stop() {
-	n.limit.Cancel()
+	n.timeoutTimer.Cancel()
 	n.dialer.Stop()
 	n.lookedUp()
 	for _, a := range n.addresses {
@@ -155,7 +155,7 @@ func (a *addressAttempt) dial() error {
 		return err
 	}
 	a.conn = conn
-	a.token = c.r.take(a)
+	a.token = c.r.assignToken(a)
 	c.token = a.token
 	return c.r.k.Arm(conn, a.token, kernel.Writable)
 }
@@ -167,7 +167,7 @@ func (a *addressAttempt) ready(kernel.Ready) {
 	case err != nil:
 		a.failed(err)
 	case a.n.dialer.Succeeded(a.i):
-		a.n.limit.Cancel()
+		a.n.timeoutTimer.Cancel()
 		a.n.c.connected(a)
 	}
 }
@@ -187,11 +187,11 @@ func (a *addressAttempt) close() {
 	if a.conn != nil {
 		a.conn.Close()
 		a.conn = nil
-		a.n.c.r.release(a.token)
+		a.n.c.r.releaseToken(a.token)
 	}
 }
 
-func (a *addressAttempt) settleTouched() {} // nothing is asked of it
+func (a *addressAttempt) touched() {} // nothing is asked of it
 
 func (a *addressAttempt) logName() string { return a.n.c.logName() }
 

@@ -11,18 +11,18 @@ import (
 // Connector makes one outgoing connection at a time, and can make it again. It
 // belongs to the loop's goroutine.
 type Connector struct {
-	r       *Reactor
-	dest    kernel.Addr
-	factory Factory
-	cfg     DialConfig // complete
-	done    func(Protocol, error)
-	state   connState
-	using   bool   // the factory was started for it
-	token   uint32 // while looking up; later, the latest address's
-	try     *connecting
-	stream  *Stream
-	failure error
-	hears   ConnectorListener
+	r              *Reactor
+	dest           kernel.Addr
+	factory        Factory
+	cfg            DialConfig // complete
+	done           func(Protocol, error)
+	state          connState
+	factoryStarted bool   // the factory was started for it
+	token          uint32 // while looking up; later, the latest address's
+	connecting     *connecting
+	stream         *Stream
+	failure        error
+	listener       ConnectorListener
 }
 
 type connState uint8
@@ -51,7 +51,7 @@ const (
 // [*AttemptsError] in an OpError to the name (HOST-6).
 func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protocol, error)) *Connector {
 	c := &Connector{r: r, dest: a, factory: f, done: done}
-	c.hears, _ = FactoryAs[ConnectorListener](f)
+	c.listener, _ = FactoryAs[ConnectorListener](f)
 	var err error
 	c.cfg, err = o.complete()
 	c.start()
@@ -76,22 +76,22 @@ func (c *Connector) Connect() error {
 func (c *Connector) start() {
 	c.state = connWaiting
 	c.failure = nil
-	if !c.using {
+	if !c.factoryStarted {
 		if err := c.r.startFactory(c.factory); err != nil {
 			c.fail(err)
 			return
 		}
-		c.using = true
+		c.factoryStarted = true
 	}
-	c.try = newConnecting(c)
+	c.connecting = newConnecting(c)
 	c.r.Post(c.begin)
-	if c.hears != nil {
+	if c.listener != nil {
 		c.note(probe.NoteStarted, nil)
-		c.tell(func() { c.hears.StartedConnecting(c) })
+		c.callback(func() { c.listener.StartedConnecting(c) })
 	}
 }
 
-func (c *Connector) tell(fn func()) {
+func (c *Connector) callback(fn func()) {
 	_ = c.r.guard(c.factory, fn)
 }
 
@@ -104,7 +104,7 @@ func (c *Connector) begin() {
 		c.fail(ErrStopped)
 		return
 	}
-	c.try.begin()
+	c.connecting.begin()
 }
 
 // connected gives a connection its protocol. Other addresses are not tried any more.
@@ -125,7 +125,7 @@ func (c *Connector) connected(a *addressAttempt) {
 	s := &Stream{r: c.r, conn: a.conn, proto: proto, owner: c, cfg: &c.cfg.StreamConfig}
 	s.token, s.armed = a.token, kernel.Writable // as the attempt's were
 	c.r.slots[s.token] = s
-	c.try, c.stream = nil, s
+	c.connecting, c.stream = nil, s
 	if err := s.connect(); err != nil {
 		c.finish(nil, err) // TCP-46
 	} else {
@@ -140,18 +140,18 @@ func (c *Connector) refused() {
 	c.stopTrying()
 	c.state = connDisconnected
 	c.finish(nil, &OpError{Op: "dial", Remote: c.dest, Err: ErrNoProtocol})
-	if c.hears != nil {
+	if c.listener != nil {
 		c.note(probe.NoteEnded, ErrNoProtocol)
-		c.tell(func() { c.hears.ConnectionEnded(c, ErrNoProtocol) })
+		c.callback(func() { c.listener.ConnectionEnded(c, ErrNoProtocol) })
 	}
-	c.unuse()
+	c.releaseFactory()
 }
 
 // finish tells the caller of Dial how the attempt ended.
 func (c *Connector) finish(p Protocol, err error) {
 	if c.done != nil {
 		c.note(probe.NoteDialed, err)
-		c.tell(func() { c.done(p, err) })
+		c.callback(func() { c.done(p, err) })
 	}
 }
 
@@ -166,7 +166,7 @@ func (c *Connector) fail(err error) {
 		err = c.opError(err)
 	}
 	c.failure = err
-	c.r.Post(c.failed)
+	c.r.Post(c.tellFailure)
 }
 
 func (c *Connector) opError(err error) error {
@@ -175,32 +175,32 @@ func (c *Connector) opError(err error) error {
 
 // stopTrying leaves nothing of the attempt in progress.
 func (c *Connector) stopTrying() {
-	if c.try != nil {
-		c.try.stop()
-		c.try = nil
+	if c.connecting != nil {
+		c.connecting.stop()
+		c.connecting = nil
 	}
 }
 
-// failed tells of a failure: the state first, then the listener, then done, then
+// tellFailure tells of a failure: the state first, then the listener, then done, then
 // the factory, unless the listener has connected again (TCP-41).
-func (c *Connector) failed() {
+func (c *Connector) tellFailure() {
 	if c.state != connFailing {
 		return
 	}
 	err := c.failure
 	c.state = connDisconnected
-	if c.hears != nil {
+	if c.listener != nil {
 		c.note(probe.NoteFailed, err)
-		c.tell(func() { c.hears.ConnectionFailed(c, err) })
+		c.callback(func() { c.listener.ConnectionFailed(c, err) })
 	}
 	c.finish(nil, err)
-	c.unuse()
+	c.releaseFactory()
 }
 
-// unuse stops the factory unless another attempt has begun.
-func (c *Connector) unuse() {
-	if c.state == connDisconnected && c.using {
-		c.using = false
+// releaseFactory stops the factory unless another attempt has begun.
+func (c *Connector) releaseFactory() {
+	if c.state == connDisconnected && c.factoryStarted {
+		c.factoryStarted = false
 		// Nobody waits for it here; protect has logged a panic.
 		if err := c.r.stopFactory(c.factory); err != nil {
 			c.r.log.Error("stopping a factory", "err", err)
@@ -252,11 +252,11 @@ func (c *Connector) String() string { return fmt.Sprintf("<%s to %v>", LogPrefix
 // the factory unless the listener has connected again (TCP-42).
 func (c *Connector) streamLost(_ *Stream, err error) {
 	c.state, c.stream = connDisconnected, nil
-	if c.hears != nil {
+	if c.listener != nil {
 		c.note(probe.NoteEnded, err)
-		c.tell(func() { c.hears.ConnectionEnded(c, err) })
+		c.callback(func() { c.listener.ConnectionEnded(c, err) })
 	}
-	c.unuse()
+	c.releaseFactory()
 }
 
 // ready is not called: the kernel knows the conns of the addresses, not the connector.
@@ -268,7 +268,7 @@ func (c *Connector) describe(s *Stream) string { return attached{}.describe(s) }
 
 func (c *Connector) logName() string { return "reactor.Connector" }
 
-func (c *Connector) settleTouched() {} // a connector does everything when it is asked for
+func (c *Connector) touched() {} // a connector does everything when it is asked for
 
 func (c *Connector) panicked(e *PanicError) { c.fail(e) }
 

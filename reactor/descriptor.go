@@ -44,8 +44,8 @@ type HalfCloseDescriptor interface {
 
 // watches knows the foreign descriptors: who they are, and by which number.
 type watches struct {
-	by map[FileDescriptor]*watch
-	fd map[int]*watch
+	byDescriptor map[FileDescriptor]*watch
+	byFD         map[int]*watch
 }
 
 // watch is one foreign descriptor, with a reader and a writer, which may be two
@@ -103,7 +103,7 @@ func (r *Reactor) AddWriter(d WriteDescriptor) error {
 // RemoveReader ends what AddReader began. One that is not there is ignored
 // (FDS-3).
 func (r *Reactor) RemoveReader(d ReadDescriptor) {
-	if w := r.watches.by[d]; w != nil && w.reader == d {
+	if w := r.watches.byDescriptor[d]; w != nil && w.reader == d {
 		w.reader = nil
 		w.changed(d)
 	}
@@ -111,7 +111,7 @@ func (r *Reactor) RemoveReader(d ReadDescriptor) {
 
 // RemoveWriter ends what AddWriter began. One that is not there is ignored.
 func (r *Reactor) RemoveWriter(d WriteDescriptor) {
-	if w := r.watches.by[d]; w != nil && w.writer == d {
+	if w := r.watches.byDescriptor[d]; w != nil && w.writer == d {
 		w.writer = nil
 		w.changed(d)
 	}
@@ -156,36 +156,36 @@ func (r *Reactor) Writers() []WriteDescriptor {
 
 // watchOf finds or makes the watch of d's descriptor.
 func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
-	if w := r.watches.by[d]; w != nil {
+	if w := r.watches.byDescriptor[d]; w != nil {
 		return w, nil
 	}
 	fd := d.Fileno()
-	if w := r.watches.fd[fd]; w != nil {
+	if w := r.watches.byFD[fd]; w != nil {
 		return w, nil
 	}
 	if r.is(lifeEnding) || r.is(lifeStopped) {
 		return nil, &OpError{Op: "watch", Err: ErrStopped} // nobody would end it
 	}
-	if r.can.watcher == nil {
+	if r.caps.watcher == nil {
 		return nil, &OpError{Op: "watch", Err: kernel.ErrUnsupported}
 	}
-	conn, err := r.can.watcher.Watch(fd, fd)
+	conn, err := r.caps.watcher.Watch(fd, fd)
 	if err != nil {
 		return nil, &OpError{Op: "watch", Err: err}
 	}
 	w := &watch{r: r, conn: conn, fd: fd}
-	w.token = r.take(w)
-	if r.watches.by == nil {
+	w.token = r.assignToken(w)
+	if r.watches.byDescriptor == nil {
 		r.watches = watches{make(map[FileDescriptor]*watch), make(map[int]*watch)}
 	}
-	r.watches.fd[fd] = w
+	r.watches.byFD[fd] = w
 	return w, nil
 }
 
 // join notes d as a member and arms for it. If that fails, undo takes d out of its
 // new place; an old one stays (FDS-28).
 func (w *watch) join(d FileDescriptor, undo func()) error {
-	w.r.watches.by[d] = w
+	w.r.watches.byDescriptor[d] = w
 	if err := w.arm(); err != nil {
 		undo()
 		w.changed(d)
@@ -230,7 +230,7 @@ func (w *watch) members() []FileDescriptor {
 // place left is forgotten.
 func (w *watch) changed(d FileDescriptor) {
 	if (w.reader == nil || FileDescriptor(w.reader) != d) && (w.writer == nil || FileDescriptor(w.writer) != d) {
-		delete(w.r.watches.by, d)
+		delete(w.r.watches.byDescriptor, d)
 	}
 	if w.reader == nil && w.writer == nil {
 		w.forget()
@@ -244,22 +244,22 @@ func (w *watch) changed(d FileDescriptor) {
 // forget ends the watch.
 func (w *watch) forget() {
 	for _, d := range w.members() {
-		delete(w.r.watches.by, d)
+		delete(w.r.watches.byDescriptor, d)
 	}
 	w.reader, w.writer = nil, nil
-	if w.r.watches.fd[w.fd] == w {
-		delete(w.r.watches.fd, w.fd)
+	if w.r.watches.byFD[w.fd] == w {
+		delete(w.r.watches.byFD, w.fd)
 	}
 	if w.r.slots[w.token] == source(w) {
 		w.r.k.Arm(w.conn, w.token, 0) // it may be closed already: nothing to be told then
 		w.conn.Close()
-		w.r.release(w.token)
+		w.r.releaseToken(w.token)
 	}
 }
 
 // replaced ends a descriptor whose number turned up with somebody else.
 func (r *Reactor) replaced(d FileDescriptor) {
-	w := r.watches.by[d]
+	w := r.watches.byDescriptor[d]
 	w.leave(d)
 	w.changed(d)
 	w.lost(d, ErrDescriptorGone)
@@ -284,7 +284,7 @@ func (w *watch) ready(ev kernel.Ready) {
 // after looks at what a handler left behind, and tells whether d has ended.
 func (w *watch) after(d FileDescriptor, err error, reading bool) bool {
 	// Fileno may panic too: d is being handled until it has answered (FDS-11).
-	if err == nil && w.r.watches.by[d] == w && d.Fileno() == -1 {
+	if err == nil && w.r.watches.byDescriptor[d] == w && d.Fileno() == -1 {
 		err = ErrDescriptorGone
 	}
 	w.handling = nil
@@ -302,7 +302,7 @@ func (w *watch) disconnect(d FileDescriptor, reason error, reading bool) {
 			w.reader = nil
 			w.changed(d)
 		}
-		w.tell(func() { h.ReadConnectionLost(reason) })
+		w.callback(func() { h.ReadConnectionLost(reason) })
 		return
 	}
 	w.leave(d)
@@ -311,10 +311,10 @@ func (w *watch) disconnect(d FileDescriptor, reason error, reading bool) {
 }
 
 func (w *watch) lost(d FileDescriptor, reason error) {
-	w.tell(func() { d.ConnectionLost(reason) })
+	w.callback(func() { d.ConnectionLost(reason) })
 }
 
-func (w *watch) tell(fn func()) {
+func (w *watch) callback(fn func()) {
 	_ = w.r.guard("descriptor", fn)
 }
 
@@ -326,7 +326,7 @@ func (w *watch) panicked(e *PanicError) {
 	}
 }
 
-func (w *watch) settleTouched() {} // a change of what is watched takes effect at once
+func (w *watch) touched() {} // a change of what is watched takes effect at once
 
 func (w *watch) logName() string {
 	if w.handling != nil {

@@ -20,7 +20,7 @@ func (r *Reactor) startFactory(f Factory) error {
 	}
 	err := r.startFactory(inner)
 	if err != nil {
-		err = both(err, r.stopOne(f))
+		err = joinErrors(err, r.stopOne(f))
 	}
 	return err
 }
@@ -50,7 +50,7 @@ func (r *Reactor) stopFactory(f Factory) error {
 		return r.stopOne(f)
 	}
 	err := r.stopFactory(inner)
-	return both(err, r.stopOne(f))
+	return joinErrors(err, r.stopOne(f))
 }
 
 func (r *Reactor) stopOne(f Factory) error {
@@ -77,8 +77,8 @@ func wrapped(f Factory) (Factory, bool) {
 	return u.Unwrap(), true
 }
 
-// both is what went wrong of two things, as it is if only one did.
-func both(a, b error) error {
+// joinErrors is what went wrong of two things, as it is if only one did.
+func joinErrors(a, b error) error {
 	switch {
 	case a == nil:
 		return b

@@ -11,14 +11,14 @@ import (
 type life int32
 
 const (
-	lifeFresh         life = iota // not run yet, or crashed since
-	lifeStarting                  // Run: before the startup event reaches During
-	lifeStartingAsked             // the same, and Stop was called
+	lifeFresh               life = iota // not run yet, or crashed since
+	lifeStarting                        // Run: before the startup event reaches During
+	lifeStartingStopPending             // the same, and Stop was called
 	lifeRunning
-	lifeRunningAsked // Stop was called: shutdown comes in this turn or the next
-	lifeStopping     // shutdown's Before phase
-	lifeEnding       // shutdown's During and After phases
-	lifeCrashed      // Crash was called: Run is about to return
+	lifeRunningStopPending // Stop was called: shutdown comes in this turn or the next
+	lifeStopping           // shutdown's Before phase
+	lifeEnding             // shutdown's During and After phases
+	lifeCrashed            // Crash was called: Run is about to return
 	lifeStopped
 )
 
@@ -27,7 +27,7 @@ const (
 // called from any goroutine.
 func (r *Reactor) Running() bool {
 	switch life(r.life.Load()) {
-	case lifeRunning, lifeRunningAsked, lifeStopping:
+	case lifeRunning, lifeRunningStopPending, lifeStopping:
 		return true
 	}
 	return false
@@ -61,7 +61,7 @@ func (r *Reactor) is(l life) bool { return life(r.life.Load()) == l }
 // started is the first During step of startup (CORE-9).
 func (r *Reactor) started() {
 	if !r.life.CompareAndSwap(int32(lifeStarting), int32(lifeRunning)) {
-		r.life.CompareAndSwap(int32(lifeStartingAsked), int32(lifeRunningAsked))
+		r.life.CompareAndSwap(int32(lifeStartingStopPending), int32(lifeRunningStopPending))
 	}
 	r.work.start()
 	r.takeSignals()
@@ -74,10 +74,10 @@ func (r *Reactor) started() {
 func (r *Reactor) Stop() error {
 	for {
 		now := r.life.Load()
-		next := lifeRunningAsked
+		next := lifeRunningStopPending
 		switch life(now) {
 		case lifeStarting:
-			next = lifeStartingAsked
+			next = lifeStartingStopPending
 		case lifeRunning:
 		default:
 			return ErrNotRunning
@@ -95,11 +95,11 @@ func (r *Reactor) Stop() error {
 // as before Start when the turn in progress is over, or at once between turns.
 func (r *Reactor) Crash() {
 	switch was := life(r.life.Load()); was {
-	case lifeStarting, lifeStartingAsked, lifeRunning, lifeRunningAsked, lifeStopping:
+	case lifeStarting, lifeStartingStopPending, lifeRunning, lifeRunningStopPending, lifeStopping:
 		r.life.Store(int32(lifeCrashed))
 		r.event(Startup).Reset()
 		r.event(Shutdown).Reset()
-		if !r.inTurn && (r.turned || was == lifeStopping) {
+		if !r.inTurn && (r.turnDriven || was == lifeStopping) {
 			r.endCrash()
 		}
 	}
@@ -127,7 +127,7 @@ func (r *Reactor) ExitSignal() os.Signal {
 }
 
 func (r *Reactor) takeSignals() {
-	n := r.can.signals
+	n := r.caps.signals
 	if n == nil || len(r.cfg.Signals) == 0 {
 		return
 	}
@@ -173,7 +173,7 @@ func (r *Reactor) ended() {
 // runLastPosts delivers results that came home during shutdown (THR-17), but
 // does not serve a function that posts itself for ever.
 func (r *Reactor) runLastPosts() {
-	for i := 0; i < 1000 && r.posts.filled.Load(); i++ {
+	for i := 0; i < 1000 && r.posts.nonEmpty.Load(); i++ {
 		r.runPosted()
 	}
 }

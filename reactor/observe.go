@@ -43,9 +43,9 @@ func (s *Stream) noteData(n int) {
 	s.note(probe.NoteData, n, nil)
 }
 
-// takeBack is what follows when the protocol has returned the buffer.
-func (r *Reactor) takeBack(lent []byte) {
-	r.noteDone()
+// bufferReturned is what follows when the protocol has returned the buffer.
+func (r *Reactor) bufferReturned(lent []byte) {
+	r.noteDataDone()
 	if r.forced(probe.SiteScribble) {
 		// A protocol that kept it has garbage now, as it would after the next read.
 		for i := range lent {
@@ -54,8 +54,8 @@ func (r *Reactor) takeBack(lent []byte) {
 	}
 }
 
-// noteDone says that the buffer is back.
-func (r *Reactor) noteDone() {
+// noteDataDone says that the buffer is back.
+func (r *Reactor) noteDataDone() {
 	r.lent = false
 	n := probe.Note{Kind: probe.NoteDataDone}
 	if s, ok := r.current.(*Stream); ok {

@@ -14,19 +14,19 @@ import (
 // Port is a listening socket and the factory that serves it. It belongs to the
 // loop's goroutine.
 type Port struct {
-	r         *Reactor
-	listener  kernel.Listener
-	factory   Factory
-	cfg       ListenConfig // complete
-	asked     kernel.Addr  // what Listen was given
-	addr      kernel.Addr  // what is really bound
-	token     uint32
-	sessions  uint32
-	allowance int // accepts per wake-up
-	state     portState
-	waiting   []func(error)
-	again     DelayedCall // accepting resumes, after a failure
-	stats     PortStats
+	r           *Reactor
+	listener    kernel.Listener
+	factory     Factory
+	cfg         ListenConfig // complete
+	requested   kernel.Addr  // what Listen was given
+	addr        kernel.Addr  // what is really bound
+	token       uint32
+	sessions    uint32
+	allowance   int // accepts per wake-up
+	state       portState
+	stopDone    []func(error)
+	resumeTimer DelayedCall // accepting resumes, after a failure
+	stats       PortStats
 }
 
 type portState uint8
@@ -53,8 +53,8 @@ func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, erro
 	if err != nil {
 		return nil, &OpError{Op: "listen", Local: a, Err: err}
 	}
-	p := &Port{r: r, factory: f, cfg: cfg, asked: a, addr: a, allowance: firstAllowance}
-	p.again.Init(r, p.resume)
+	p := &Port{r: r, factory: f, cfg: cfg, requested: a, addr: a, allowance: firstAllowance}
+	p.resumeTimer.Init(r, p.resume)
 	if err := p.StartListening(); err != nil {
 		return nil, err
 	}
@@ -66,30 +66,30 @@ func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, erro
 // ErrAlreadyListening on one that is not stopped, else as Listen.
 func (p *Port) StartListening() error {
 	r := p.r
-	fail := func(err error) error { return &OpError{Op: "listen", Local: p.asked, Err: err} }
+	opError := func(err error) error { return &OpError{Op: "listen", Local: p.requested, Err: err} }
 	if p.state != portStopped {
-		return fail(ErrAlreadyListening)
+		return opError(ErrAlreadyListening)
 	}
 	if life := life(r.life.Load()); life == lifeEnding || life == lifeStopped {
-		return fail(ErrStopped)
+		return opError(ErrStopped)
 	}
 	if err := r.reserve.hold(); err != nil {
-		return fail(err)
+		return opError(err)
 	}
-	l, err := r.k.Listen(p.asked, &p.cfg.ListenOptions)
+	l, err := r.k.Listen(p.requested, &p.cfg.ListenOptions)
 	if err != nil {
-		return fail(err)
+		return opError(err)
 	}
 	p.listener, p.addr = l, l.Local()
-	p.token = r.take(p)
+	p.token = r.assignToken(p)
 	if err = r.k.Arm(l, p.token, kernel.Readable); err == nil {
 		r.log.Info("starting", slog.String("factory", LogPrefixOf(p.factory)), slog.Any("on", p.addr))
 		err = r.startFactory(p.factory)
 	}
 	if err != nil {
 		l.Close()
-		r.release(p.token)
-		return fail(err)
+		r.releaseToken(p.token)
+		return opError(err)
 	}
 	p.state = portListening
 	return nil
@@ -102,11 +102,11 @@ func (p *Port) StartListening() error {
 // end (TCP-9). After the reactor has stopped done is not called.
 func (p *Port) StopListening(done func(error)) {
 	if done != nil {
-		p.waiting = append(p.waiting, done)
+		p.stopDone = append(p.stopDone, done)
 	}
 	if p.state == portListening {
 		p.state = portStopping
-		p.again.Cancel()
+		p.resumeTimer.Cancel()
 		if err := p.r.k.Arm(p.listener, p.token, 0); err != nil {
 			p.r.log.Error("disarming a port", slog.Any("err", err))
 		}
@@ -116,17 +116,17 @@ func (p *Port) StopListening(done func(error)) {
 
 // finish is the end of listening.
 func (p *Port) finish() {
-	waiting := p.waiting // they asked before it listens again, if it does
-	p.waiting = nil
+	dones := p.stopDone // they asked before it listens again, if it does
+	p.stopDone = nil
 	var err error
 	if p.state == portStopping {
 		p.state = portStopped
 		p.listener.Close()
-		p.r.release(p.token)
+		p.r.releaseToken(p.token)
 		p.r.log.Info(fmt.Sprintf("(%s Port %d Closed)", portKind(p.addr), p.addr.Port()), slog.Any("addr", p.addr))
 		err = p.r.stopFactory(p.factory)
 	}
-	for _, done := range waiting {
+	for _, done := range dones {
 		p.r.observe(probe.Note{Kind: probe.NoteUnlistened, Token: p.token, Err: err})
 		_ = p.r.guard("StopListening", func() { done(err) })
 	}
@@ -179,7 +179,7 @@ func (p *Port) ready(kernel.Ready) {
 		}
 		if err != nil {
 			if err != kernel.ErrAgain {
-				p.failed(err)
+				p.acceptFailed(err)
 			}
 			break
 		}
@@ -193,10 +193,10 @@ func (p *Port) ready(kernel.Ready) {
 	}
 }
 
-// failed deals with an accept that brought no connection. Unless room could be
+// acceptFailed deals with an accept that brought no connection. Unless room could be
 // made, the port rests a moment, for the socket stays ready and the loop would
 // spin (TCP-19, TCP-20).
-func (p *Port) failed(err error) {
+func (p *Port) acceptFailed(err error) {
 	p.stats.Failed++
 	if errors.Is(err, kernel.ErrTooManyFiles) && p.r.reserve.held {
 		p.overflow()
@@ -210,16 +210,16 @@ func (p *Port) failed(err error) {
 	if errors.Is(err, kernel.ErrAccept) {
 		return // that client is gone; the next may be there
 	}
-	p.rest()
+	p.pause()
 }
 
-// rest stops accepting for a moment.
-func (p *Port) rest() {
+// pause stops accepting for a moment.
+func (p *Port) pause() {
 	if err := p.r.k.Arm(p.listener, p.token, 0); err != nil {
 		p.r.log.Error("disarming a port", slog.Any("err", err))
 		return
 	}
-	p.again.Reset(acceptPause)
+	p.resumeTimer.Reset(acceptPause)
 }
 
 // resume accepts again after a rest.
@@ -227,7 +227,7 @@ func (p *Port) resume() {
 	if p.state == portListening {
 		if err := p.r.k.Arm(p.listener, p.token, kernel.Readable); err != nil {
 			p.r.log.Error("arming a port", slog.Any("err", err))
-			p.again.Reset(acceptPause)
+			p.resumeTimer.Reset(acceptPause)
 		}
 	}
 }
@@ -245,7 +245,7 @@ func (p *Port) accept(conn kernel.Conn) {
 		return
 	}
 	s := &Stream{r: r, conn: conn, proto: proto, owner: p, cfg: &p.cfg.StreamConfig, session: p.sessions}
-	s.token = r.take(s)
+	s.token = r.assignToken(s)
 	p.sessions++
 	p.stats.Open++
 	_ = s.connect() // the protocol hears of it
@@ -271,13 +271,13 @@ func (p *Port) describe(s *Stream) string {
 
 func (p *Port) logName() string { return "reactor.Port" }
 
-func (p *Port) settleTouched() {} // a port does everything when it is asked for
+func (p *Port) touched() {} // a port does everything when it is asked for
 
 func (p *Port) panicked(*PanicError) {} // it lives on
 
 func (p *Port) shutdown() {
 	if p.state == portListening {
-		p.again.Cancel()
+		p.resumeTimer.Cancel()
 		p.state = portStopping
 	}
 	p.finish()

@@ -9,13 +9,13 @@ import (
 
 // posts is the queue of functions from outside, and the loop's bell.
 type posts struct {
-	mu     sync.Mutex
-	queue  []func()
-	batch  []func() // being run, from at on; its memory is the next queue's
-	at     int
-	filled atomic.Bool  // queue is not empty
-	sleep  atomic.Int32 // awake, asleep or woken
-	bell   sync.Cond    // rings with each post, for a loop that waits without its kernel
+	mu       sync.Mutex
+	queue    []func()
+	batch    []func() // being run, from at on; its memory is the next queue's
+	at       int
+	nonEmpty atomic.Bool  // queue is not empty
+	sleep    atomic.Int32 // awake, asleep or woken
+	posted   sync.Cond    // rings with each post, for a loop that waits without its kernel
 }
 
 const (
@@ -39,8 +39,8 @@ func (r *Reactor) Post(fn func()) {
 	stopped := r.is(lifeStopped)
 	if !stopped {
 		p.queue = append(p.queue, fn)
-		p.filled.Store(true)
-		p.bell.Signal()
+		p.nonEmpty.Store(true)
+		p.posted.Signal()
 	}
 	p.mu.Unlock()
 	if !stopped {
@@ -53,7 +53,7 @@ func (p *posts) close(r *Reactor) {
 	p.mu.Lock()
 	r.life.Store(int32(lifeStopped))
 	p.queue = nil
-	p.filled.Store(false)
+	p.nonEmpty.Store(false)
 	p.mu.Unlock()
 }
 
@@ -70,12 +70,12 @@ func (r *Reactor) runPosted() {
 	p := &r.posts
 	for r.guard(postedFunction, r.runBatch) != nil {
 	}
-	if !p.filled.Load() {
+	if !p.nonEmpty.Load() {
 		return
 	}
 	p.mu.Lock()
 	p.queue, p.batch = p.batch[:0], p.queue
-	p.filled.Store(false)
+	p.nonEmpty.Store(false)
 	p.mu.Unlock()
 	for p.at = 0; r.guard(postedFunction, r.runBatch) != nil; {
 	}
@@ -122,7 +122,7 @@ func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 		v   T
 		err error
 	}
-	if r.work.busy.Load() {
+	if r.work.inKernel.Load() {
 		panic("reactor: Ask in blocking work that the kernel does on the loop's goroutine: the answer could never come; use Post")
 	}
 	c := make(chan answer, 1)

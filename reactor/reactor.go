@@ -20,16 +20,16 @@ import (
 // Before Run or the first Turn, the loop's goroutine is whichever sets it up.
 type Reactor struct {
 	k    kernel.Kernel
-	can  abilities
+	caps capabilities
 	cfg  Config
 	log  *slog.Logger
 	life atomic.Int32 // a life
 
-	posts    posts
-	timers   timers
-	turnTime time.Duration // a reading of the clock, no later than now
-	inTurn   bool          // in a turn, or in Start
-	turned   bool          // Start has started it: Turn drives it
+	posts      posts
+	timers     timers
+	turnTime   time.Duration // a reading of the clock, no later than now
+	inTurn     bool          // in a turn, or in Start
+	turnDriven bool          // Start has started it: Turn drives it
 
 	slots   []source // by token
 	free    []uint32
@@ -41,18 +41,18 @@ type Reactor struct {
 	replies replies
 
 	hooks
-	buf      []byte // lent to DataReceived
-	chunks   chunks.FreeList
-	vec      [][]byte
-	dirty    []source // something to settle before the loop waits
-	settling []source
-	failures []failure // of streams that are about to end
+	buf        []byte // lent to DataReceived
+	chunks     chunks.FreeList
+	vec        [][]byte
+	dirty      []source // something to settle before the loop waits
+	dirtyBatch []source
+	endReasons []endReason // of streams that are about to end
 
 	events    map[string]*phases.Event
 	factories map[Factory]int      // uses of those that want to know
 	shared    map[reflect.Type]any // nil until there is one
 	watches   watches
-	work      workforce
+	work      workerSet
 	reserve   reserve
 
 	waitErr    error // why the kernel ended the run
@@ -86,12 +86,12 @@ func New(k kernel.Kernel, c Config) *Reactor {
 		r.cfg.ReadBuffer = defaultReadBuffer
 	}
 	r.buf = make([]byte, r.cfg.ReadBuffer)
-	r.can.find(k)
+	r.caps.find(k)
 	r.hooks.init(k)
 	if r.observer != nil {
 		r.chunks.Note = r.noteChunk
 	}
-	r.posts.bell.L = &r.posts.mu
+	r.posts.posted.L = &r.posts.mu
 	r.work.init(r)
 	r.reserve.init(r)
 	r.event(Startup).Builtin = r.started
@@ -148,11 +148,11 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	}
 	// What is posted from outside may always come a little later; but before a shutdown
 	// that was asked for after it.
-	if !r.posts.filled.Load() || r.is(lifeRunningAsked) || !r.forced(probe.SitePostsLater) {
+	if !r.posts.nonEmpty.Load() || r.is(lifeRunningStopPending) || !r.forced(probe.SitePostsLater) {
 		r.runPosted()
 	}
 	r.runDue()
-	if r.is(lifeRunningAsked) {
+	if r.is(lifeRunningStopPending) {
 		r.life.Store(int32(lifeStopping))
 		r.event(Shutdown).Fire()
 		if p == waitIfIdle {
@@ -165,15 +165,15 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	if p == waitIfIdle && (called != r.stats.Posted+r.stats.DelayedCalls || len(r.dirty) > 0) {
 		timeout = 0
 	}
-	r.settleDirty()
-	r.wait(r.until(timeout))
+	r.runDirty()
+	r.wait(r.waitDeadline(timeout))
 	r.dispatch()
-	r.settleDirty()
+	r.runDirty()
 	r.recycle()
 }
 
-// until is how long the kernel may wait, on its clock.
-func (r *Reactor) until(timeout time.Duration) time.Duration {
+// waitDeadline is how long the kernel may wait, on its clock.
+func (r *Reactor) waitDeadline(timeout time.Duration) time.Duration {
 	if timeout == 0 || len(r.dirty) > 0 || r.is(lifeCrashed) {
 		return 0
 	}
@@ -193,7 +193,7 @@ func (r *Reactor) wait(until time.Duration) {
 		// Whoever posts from here on sees a sleeping loop and rings; what was
 		// posted before is seen here. So no wake-up is lost (THR-4, THR-5).
 		p.sleep.Store(asleep)
-		if p.filled.Load() || r.is(lifeRunningAsked) {
+		if p.nonEmpty.Load() || r.is(lifeRunningStopPending) {
 			until = 0
 		}
 	}
@@ -219,7 +219,7 @@ func (r *Reactor) dispatch() {
 		if e := pool.Catch(r.dispatchRest); e != nil {
 			src := r.current
 			if r.lent {
-				r.noteDone()
+				r.noteDataDone()
 			}
 			e.In = nameOf(src)
 			r.report(e)

@@ -17,7 +17,7 @@ type reserve struct {
 
 func (v *reserve) init(r *Reactor) {
 	v.r = r
-	v.k = r.can.reserver
+	v.k = r.caps.reserver
 }
 
 // hold takes the reserve if it is not held. Having no descriptor left for it is
@@ -66,6 +66,6 @@ func (p *Port) overflow() {
 		p.r.log.Warn("closed a connection for want of descriptors", slog.Any("on", p.addr), slog.Any("peer", a))
 	}
 	if len(closed) == 0 && failure != kernel.ErrAgain {
-		p.rest()
+		p.pause()
 	}
 }

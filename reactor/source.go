@@ -12,9 +12,9 @@ import (
 type source interface {
 	// ready says that the kernel has reported readiness.
 	ready(kernel.Ready)
-	// settleTouched carries out what was asked for outside of this source's own events. It
+	// touched carries out what was asked for outside of this source's own events. It
 	// is called once after Reactor.touch.
-	settleTouched()
+	touched()
 	// panicked ends the source after a panic in one of its callbacks.
 	panicked(*PanicError)
 	// shutdown ends the source because the reactor ends.
@@ -23,8 +23,8 @@ type source interface {
 	logName() string
 }
 
-// take gives src a token.
-func (r *Reactor) take(src source) uint32 {
+// assignToken gives src a token.
+func (r *Reactor) assignToken(src source) uint32 {
 	if n := len(r.free); n > 0 {
 		token := r.free[n-1]
 		r.free = r.free[:n-1]
@@ -38,8 +38,8 @@ func (r *Reactor) take(src source) uint32 {
 	return uint32(len(r.slots) - 1)
 }
 
-// release takes a token back; it is given out again only after this turn.
-func (r *Reactor) release(token uint32) {
+// releaseToken takes a token back; it is given out again only after this turn.
+func (r *Reactor) releaseToken(token uint32) {
 	r.slots[token] = nil
 	r.freed = append(r.freed, token)
 }
@@ -65,26 +65,24 @@ func (r *Reactor) disconnectAll() {
 // list once.
 func (r *Reactor) touch(src source) { r.dirty = append(r.dirty, src) }
 
-// settleDirty settles the sources touched so far. Those touched meanwhile wait
+// runDirty settles the sources touched so far. Those touched meanwhile wait
 // for the next turn, so that two that feed each other cannot hold the loop.
-func (r *Reactor) settleDirty() {
+func (r *Reactor) runDirty() {
 	if len(r.dirty) == 0 {
 		return
 	}
-	r.dirty, r.settling = r.settling[:0], r.dirty
-	for i, src := range r.settling {
-		r.settling[i] = nil
-		r.settleTouched(src)
+	r.dirty, r.dirtyBatch = r.dirtyBatch[:0], r.dirty
+	for i, src := range r.dirtyBatch {
+		r.dirtyBatch[i] = nil
+		r.guardSource(src, src.touched)
 	}
 }
 
-func (r *Reactor) settleTouched(src source) { r.blame(src, src.settleTouched) }
-
 // settleOne settles s. What panics in there is the fault of s.
-func (r *Reactor) settleOne(s *Stream) { r.blame(s, s.settle) }
+func (r *Reactor) settleOne(s *Stream) { r.guardSource(s, s.settle) }
 
-// blame calls fn, and ends src if that panics.
-func (r *Reactor) blame(src source, fn func()) {
+// guardSource calls fn, and ends src if that panics.
+func (r *Reactor) guardSource(src source, fn func()) {
 	if e := r.guard(src, fn); e != nil {
 		src.panicked(e)
 	}

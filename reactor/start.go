@@ -12,7 +12,7 @@ func (r *Reactor) Start() error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	r.turned = true
+	r.turnDriven = true
 	r.outOfTurn(r.event(Startup).Fire)
 	return nil
 }
@@ -35,8 +35,8 @@ func (r *Reactor) mayTurn() bool {
 	switch life(r.life.Load()) {
 	case lifeFresh, lifeStopping:
 		return true
-	case lifeStarting, lifeStartingAsked, lifeRunning, lifeRunningAsked:
-		return r.turned
+	case lifeStarting, lifeStartingStopPending, lifeRunning, lifeRunningStopPending:
+		return r.turnDriven
 	}
 	return false
 }
@@ -48,8 +48,8 @@ func (r *Reactor) toStopping() bool {
 		now := r.life.Load()
 		switch life(now) {
 		case lifeFresh:
-		case lifeStarting, lifeStartingAsked, lifeRunning, lifeRunningAsked:
-			if !r.turned {
+		case lifeStarting, lifeStartingStopPending, lifeRunning, lifeRunningStopPending:
+			if !r.turnDriven {
 				return false
 			}
 		case lifeStopping:
@@ -80,7 +80,7 @@ func (r *Reactor) endCrash() bool {
 		return false
 	}
 	r.releaseSignals()
-	r.turned = false
+	r.turnDriven = false
 	r.life.Store(int32(lifeFresh))
 	return true
 }

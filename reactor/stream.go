@@ -10,7 +10,7 @@ import (
 )
 
 // Stream is the transport of this package: one connected stream socket, all of
-// whose abilities are methods. It belongs to the loop's goroutine.
+// whose capabilities are methods. It belongs to the loop's goroutine.
 //
 // Nothing ends inside a call: what Write, Close, Abort and the others set in
 // motion is settled when the callback in progress has returned, or, for a stream
@@ -22,7 +22,7 @@ type Stream struct {
 	conn    kernel.Conn
 	proto   Protocol
 	out     chunks.List
-	life    streamLife
+	state   streamState
 	read    readState
 	write   writeState
 	armed   kernel.Ready
@@ -39,8 +39,8 @@ type Stream struct {
 	session  uint32
 }
 
-// failure is why a stream ends, kept apart for the short time from end to lose.
-type failure struct {
+// endReason is why a stream ends, kept apart for the short time from end to lose.
+type endReason struct {
 	s      *Stream
 	reason error
 }
@@ -53,12 +53,12 @@ type owner interface {
 	describe(*Stream) string
 }
 
-type streamLife uint8
+type streamState uint8
 
 const (
-	streamOpen    streamLife = iota
-	streamClosing            // Close was called: the end comes when all is sent
-	streamFailing            // the end comes when the callback returns; Reactor.failures says why
+	streamOpen    streamState = iota
+	streamClosing             // Close was called: the end comes when all is sent
+	streamEnding              // the end comes when the callback returns; Reactor.endReasons says why
 	streamLost
 )
 
@@ -78,13 +78,13 @@ const (
 	writeEnded
 )
 
-func (s *Stream) made() {
+func (s *Stream) connectionMade() {
 	s.note(probe.NoteMade, 0, nil)
 	s.proto.ConnectionMade(s)
 }
 
-// tell makes one callback outside the batch's own protection.
-func (s *Stream) tell(fn func()) error {
+// callback makes one callback outside the batch's own protection.
+func (s *Stream) callback(fn func()) error {
 	if e := s.r.guard(s, fn); e != nil {
 		return e
 	}
@@ -93,7 +93,7 @@ func (s *Stream) tell(fn func()) error {
 
 // touch has s settled soon.
 func (s *Stream) touch() {
-	if !s.dirty && s.life != streamLost {
+	if !s.dirty && s.state != streamLost {
 		s.dirty = true
 		s.r.touch(s)
 	}
@@ -112,7 +112,7 @@ func (s *Stream) ready(ev kernel.Ready) {
 	s.settle()
 }
 
-func (s *Stream) reading() bool { return s.life == streamOpen && s.read == readOn }
+func (s *Stream) reading() bool { return s.state == streamOpen && s.read == readOn }
 
 func (s *Stream) readSome() {
 	r := s.r
@@ -126,7 +126,7 @@ func (s *Stream) readSome() {
 		}
 		s.proto.DataReceived(buf[:n:n])
 		if r.hooked {
-			r.takeBack(buf[:n])
+			r.bufferReturned(buf[:n])
 		}
 	case err == kernel.ErrAgain || err == nil:
 	case err == io.EOF:
@@ -152,12 +152,12 @@ func (s *Stream) peerEnded() {
 // steady tells whether s is open in both directions, holds nothing back and is armed for
 // what it waits for: then all that can be due is to send what is buffered.
 func (s *Stream) steady() bool {
-	return s.life == streamOpen && s.read == readOn && s.write == writeOn &&
+	return s.state == streamOpen && s.read == readOn && s.write == writeOn &&
 		s.armed == kernel.Readable && !s.blocked && !s.paused
 }
 
-// settleTouched is settle for a stream that touch has entered.
-func (s *Stream) settleTouched() {
+// touched is settle for a stream that touch has entered.
+func (s *Stream) touched() {
 	s.dirty = false
 	s.settle()
 }
@@ -165,21 +165,21 @@ func (s *Stream) settleTouched() {
 // settle carries out what was asked for. It is the one place where a stream
 // sends, ends a direction, ends altogether, or changes what it waits for.
 func (s *Stream) settle() {
-	if s.life == streamLost {
+	if s.state == streamLost {
 		return
 	}
-	if s.life != streamFailing && !s.blocked {
+	if s.state != streamEnding && !s.blocked {
 		steady := s.steady()
 		s.send()
 		if steady && s.steady() {
 			return
 		}
 	}
-	if s.life != streamFailing {
+	if s.state != streamEnding {
 		s.settleProducer()
 		s.settleEnd()
 	}
-	if s.life == streamFailing {
+	if s.state == streamEnding {
 		s.lose()
 		return
 	}
@@ -216,8 +216,8 @@ func (s *Stream) settleProducer() {
 // settleEnd ends our direction, or the connection, when that was asked for and all is sent.
 func (s *Stream) settleEnd() {
 	switch {
-	case s.out.Len() > 0 || s.producer != nil || s.life == streamFailing:
-	case s.life == streamClosing:
+	case s.out.Len() > 0 || s.producer != nil || s.state == streamEnding:
+	case s.state == streamClosing:
 		s.end(ErrClosed)
 	case s.write == writeClosing:
 		s.endWrite()
@@ -293,30 +293,30 @@ func (s *Stream) arm() {
 // end decides why the connection ends; the first reason stands, unless a
 // callback panics after it (TCP-81). The end itself is lose's.
 func (s *Stream) end(reason error) {
-	if s.life == streamLost {
+	if s.state == streamLost {
 		return
 	}
-	if s.life != streamFailing {
-		s.life = streamFailing
-		s.r.failures = append(s.r.failures, failure{s, reason})
+	if s.state != streamEnding {
+		s.state = streamEnding
+		s.r.endReasons = append(s.r.endReasons, endReason{s, reason})
 		s.note(probe.NoteClosing, 0, nil)
 	} else if _, panicked := reason.(*PanicError); panicked {
-		s.r.failures[s.failureAt()].reason = reason
+		s.r.endReasons[s.endReasonAt()].reason = reason
 	}
 	s.touch()
 }
 
-// failureAt finds the failure of s, which has one. There are few at a time.
-func (s *Stream) failureAt() int {
-	return slices.IndexFunc(s.r.failures, func(f failure) bool { return f.s == s })
+// endReasonAt finds the failure of s, which has one. There are few at a time.
+func (s *Stream) endReasonAt() int {
+	return slices.IndexFunc(s.r.endReasons, func(e endReason) bool { return e.s == s })
 }
 
 // lose is the end, once, for whatever reason.
 func (s *Stream) lose() {
-	at := s.failureAt()
-	reason := s.r.failures[at].reason
-	s.r.failures = slices.Delete(s.r.failures, at, at+1)
-	s.life = streamLost
+	at := s.endReasonAt()
+	reason := s.r.endReasons[at].reason
+	s.r.endReasons = slices.Delete(s.r.endReasons, at, at+1)
+	s.state = streamLost
 	s.out.Drop(&s.r.chunks)
 	s.conn.Local() // it stays known
 	if reason == ErrClosed && s.read != readEnded {
@@ -327,14 +327,14 @@ func (s *Stream) lose() {
 	} else {
 		s.conn.Abort()
 	}
-	s.r.release(s.token)
+	s.r.releaseToken(s.token)
 	if p := s.producer; p != nil {
 		s.producer = nil
 		s.note(probe.NoteStopProducer, 0, nil)
-		s.tell(p.StopProducing) // before ConnectionLost (PROD-6)
+		s.callback(p.StopProducing) // before ConnectionLost (PROD-6)
 	}
 	s.note(probe.NoteLost, 0, reason)
-	s.tell(func() { s.proto.ConnectionLost(reason) })
+	s.callback(func() { s.proto.ConnectionLost(reason) })
 	s.owner.streamLost(s, reason)
 	s.proto = lostProtocol{}
 }
@@ -371,14 +371,14 @@ func (lostProtocol) LogPrefix() string        { return "lost connection" }
 
 func (s *Stream) panicked(e *PanicError) {
 	s.end(e)
-	if s.life == streamFailing {
+	if s.state == streamEnding {
 		s.lose()
 	}
 }
 
 func (s *Stream) shutdown() {
 	s.end(ErrStopped)
-	if s.life == streamFailing {
+	if s.state == streamEnding {
 		s.lose()
 	}
 }

@@ -29,7 +29,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if len(p) >= chunks.Size && !s.blocked && !s.r.forced(probe.SiteFlushLater) {
 		rest = p[s.flush(p):]
 	}
-	s.keep(rest)
+	s.buffer(rest)
 	return len(p), nil
 }
 
@@ -44,17 +44,17 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	}
 	s.note(probe.NoteWritten, total, nil)
 	for _, p := range bufs {
-		if len(p) >= chunks.Size && !s.blocked && s.life <= streamClosing {
+		if len(p) >= chunks.Size && !s.blocked && s.state <= streamClosing {
 			p = p[s.flush(p):]
 		}
-		s.keep(p)
+		s.buffer(p)
 	}
 	return total, nil
 }
 
 // writable tells why n more bytes cannot be taken.
 func (s *Stream) writable(n int) error {
-	if s.life == streamOpen && s.write == writeOn && uint(s.out.Len()+n) <= uint(s.cfg.MaxBuffered) {
+	if s.state == streamOpen && s.write == writeOn && uint(s.out.Len()+n) <= uint(s.cfg.MaxBuffered) {
 		return nil
 	}
 	return s.refusal(n)
@@ -65,8 +65,8 @@ func (s *Stream) writable(n int) error {
 func (s *Stream) refusal(n int) error {
 	producing := s.producer != nil
 	switch {
-	case s.life == streamOpen && s.write == writeOn:
-	case s.life > streamClosing, !producing && s.life == streamClosing:
+	case s.state == streamOpen && s.write == writeOn:
+	case s.state > streamClosing, !producing && s.state == streamClosing:
 		return ErrClosed
 	case !producing, s.write == writeEnded:
 		return ErrWriteClosed
@@ -78,9 +78,9 @@ func (s *Stream) refusal(n int) error {
 	return nil
 }
 
-// keep copies what is to be sent later.
-func (s *Stream) keep(p []byte) {
-	if len(p) == 0 || s.life > streamClosing {
+// buffer copies what is to be sent later.
+func (s *Stream) buffer(p []byte) {
+	if len(p) == 0 || s.state > streamClosing {
 		return
 	}
 	s.out.Append(&s.r.chunks, p)
@@ -88,7 +88,7 @@ func (s *Stream) keep(p []byte) {
 		s.flush(nil)
 	}
 	if s.producer != nil {
-		s.checkHigh()
+		s.checkHighWater()
 	}
 	if s.r.current != source(s) {
 		s.touch()
@@ -97,8 +97,8 @@ func (s *Stream) keep(p []byte) {
 
 // Close ends the connection when everything is sent, as [Transport] says.
 func (s *Stream) Close() error {
-	if s.life == streamOpen {
-		s.life = streamClosing
+	if s.state == streamOpen {
+		s.state = streamClosing
 		s.note(probe.NoteClosing, 0, nil)
 		s.touch()
 	}
@@ -110,7 +110,7 @@ func (s *Stream) Abort() { s.end(ErrAborted) }
 
 // CloseWrite ends our direction when everything is sent, as [HalfCloser] says.
 func (s *Stream) CloseWrite() error {
-	if s.life == streamOpen && s.write == writeOn {
+	if s.state == streamOpen && s.write == writeOn {
 		s.write = writeClosing
 		s.touch()
 	}
@@ -131,7 +131,7 @@ func (s *Stream) PauseProducing() {
 // ResumeProducing takes delivery up again, unless the stream is closing or lost
 // (TCP-65).
 func (s *Stream) ResumeProducing() {
-	if s.read == readPaused && s.life == streamOpen {
+	if s.read == readPaused && s.state == streamOpen {
 		s.read = readOn
 		s.note(probe.NoteResumed, 0, nil)
 		s.touch()
@@ -143,7 +143,7 @@ func (s *Stream) StopProducing() { s.Close() }
 
 // RegisterProducer takes p as the producer, as [Consumer] says.
 func (s *Stream) RegisterProducer(p Producer) error {
-	if s.life == streamFailing || s.life == streamLost {
+	if s.state == streamEnding || s.state == streamLost {
 		s.r.observe(probe.Note{Kind: probe.NoteStopProducer})
 		p.StopProducing()
 		return nil
@@ -152,7 +152,7 @@ func (s *Stream) RegisterProducer(p Producer) error {
 		return fmt.Errorf("%w: %T is, %T wants to be", ErrProducerRegistered, s.producer, p)
 	}
 	s.producer, s.paused = p, false
-	s.checkHigh()
+	s.checkHighWater()
 	return nil
 }
 
@@ -170,9 +170,9 @@ func (s *Stream) StopConsuming() {
 	s.Close()
 }
 
-// checkHigh pauses the producer, once, above the high-water mark. The flag is set
+// checkHighWater pauses the producer, once, above the high-water mark. The flag is set
 // first, because the producer may call back in (DESC-15, DESC-16).
-func (s *Stream) checkHigh() {
+func (s *Stream) checkHighWater() {
 	if s.producer != nil && !s.paused && s.out.Len() > s.cfg.HighWater {
 		s.paused = true
 		s.note(probe.NotePauseProducer, 0, nil)
@@ -247,7 +247,7 @@ func (s *Stream) KeepAlive() (bool, error) {
 }
 
 func (s *Stream) options() (kernel.TCPConn, error) {
-	if s.life == streamLost {
+	if s.state == streamLost {
 		return nil, ErrClosed
 	}
 	if o, ok := kernel.ConnAs[kernel.TCPConn](s.conn); ok {

@@ -34,7 +34,7 @@ var _ Switcher = (*Stream)(nil)
 // SwitchProtocol exchanges the protocol, as [Switcher] says.
 func (s *Stream) SwitchProtocol(p Protocol) (Switched, error) {
 	switch {
-	case s.life != streamOpen:
+	case s.state != streamOpen:
 		return Switched{}, ErrClosed
 	case s.write != writeOn:
 		return Switched{}, ErrWriteClosed

@@ -23,16 +23,16 @@ const (
 	lookUpWorkers   = 10
 )
 
-// workforce is all Workers of a reactor.
-type workforce struct {
-	all     []*Workers
-	program *Workers // InThread, CallInThread
-	lookUps *Workers
-	started bool
-	busy    atomic.Bool // the kernel does some work on the loop's goroutine
+// workerSet is all Workers of a reactor.
+type workerSet struct {
+	all      []*Workers
+	program  *Workers // InThread, CallInThread
+	lookUps  *Workers
+	started  bool
+	inKernel atomic.Bool // the kernel does some work on the loop's goroutine
 }
 
-func (f *workforce) init(r *Reactor) {
+func (f *workerSet) init(r *Reactor) {
 	size := r.cfg.PoolSize
 	if size <= 0 {
 		size = defaultPoolSize
@@ -42,7 +42,7 @@ func (f *workforce) init(r *Reactor) {
 }
 
 // start lets all work begin, with the first turn (THR-11, THR-12).
-func (f *workforce) start() {
+func (f *workerSet) start() {
 	if !f.started {
 		f.started = true
 		for _, w := range f.all {
@@ -76,7 +76,7 @@ func NewWorkers(r *Reactor, size int) *Workers {
 // reactor's first turn the work waits. A panic of fn is reported. After the reactor has
 // stopped, Submit fails with pool.ErrStopped; with too much work queued, with pool.ErrFull.
 func (w *Workers) Submit(fn func()) error {
-	k := w.r.can.worker
+	k := w.r.caps.worker
 	switch {
 	case k == nil:
 		return w.pool.Submit(fn)
@@ -84,16 +84,16 @@ func (w *Workers) Submit(fn func()) error {
 		return pool.ErrStopped
 	}
 	k.Work(func() {
-		busy := &w.r.work.busy
-		busy.Store(true)
-		defer busy.Store(false)
-		_ = w.r.guard(inPool, fn)
+		inKernel := &w.r.work.inKernel
+		inKernel.Store(true)
+		defer inKernel.Store(false)
+		_ = w.r.guard(poolName, fn)
 	})
 	return nil
 }
 
-// inPool is the name of what panicked there.
-const inPool = "pool"
+// poolName is the name of what panicked there.
+const poolName = "pool"
 
 // Work has fn called off the loop by w, and then done called once, on the loop's goroutine,
 // with the results of fn. If fn panics, the error is a [*PanicError]; if w takes no work, it
@@ -147,7 +147,7 @@ func (r *Reactor) joinWorkers() {
 	for _, w := range all {
 		w.stopped.Store(true)
 	}
-	if k := r.can.worker; k != nil && r.work.started {
+	if k := r.caps.worker; k != nil && r.work.started {
 		k.FinishWork()
 	}
 	joined := false
@@ -166,7 +166,7 @@ func (r *Reactor) joinWorkers() {
 func (p *posts) await() {
 	p.mu.Lock()
 	for len(p.queue) == 0 {
-		p.bell.Wait()
+		p.posted.Wait()
 	}
 	p.mu.Unlock()
 }
