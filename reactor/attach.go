@@ -6,15 +6,18 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Attach makes a Stream of c and connects it to p: of a connection that came from
-// elsewhere than a port or a connector, such as a pipe, a terminal or a descriptor that
-// was adopted. c is connected, and of a kind that the reactor's kernel can arm; it is the
-// stream's from now on. p's ConnectionMade is called before Attach returns, and what it
-// asks for is carried out later, as ever. A panic in it ends the stream, which p hears.
-// o configures the buffers; nil and the zero value are the defaults.
+// Attach makes a Stream of c and connects it to p. It is for connections that come neither
+// from a port nor from a connector, such as a pipe, a terminal or an adopted descriptor. c
+// must be connected, and the reactor's kernel must be able to arm it. From now on it
+// belongs to the stream. Attach is for the loop's goroutine.
 //
-// An error is an [*OpError], and c is still the caller's: ErrStopped when the reactor
-// ends, ErrMarks, or why c is not connected (kernel.ErrAgain: not yet).
+// p's ConnectionMade is called before Attach returns. What it asks for, such as Close, is
+// carried out later. If it panics, the stream ends and p's ConnectionLost gets the
+// [PanicError]. o configures the buffers; nil and the zero value are the defaults.
+//
+// An error is an [*OpError], and c then still belongs to the caller. The cause is
+// ErrStopped if the reactor is ending or stopped, ErrMarks, or why c is not connected
+// (kernel.ErrAgain: not yet).
 func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, error) {
 	cfg, err := o.complete()
 	if err == nil {
@@ -28,13 +31,13 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 	}
 	s := &Stream{r: r, conn: c, proto: p, owner: attached{}, cfg: &cfg}
 	s.token = r.assignToken(s)
-	_ = s.connect() // p hears of it
+	_ = s.connect() // ConnectionLost tells p
 	s.touch()
 	return s, nil
 }
 
-// connect tells the protocol of its transport, which has a token. It returns what the
-// protocol panicked with; then the stream is about to end.
+// connect calls the protocol's ConnectionMade. The stream must have a token. If
+// ConnectionMade panics, connect returns the PanicError, and the stream is about to end.
 func (s *Stream) connect() error {
 	err := s.callback(s.connectionMade)
 	if err != nil {
@@ -43,7 +46,7 @@ func (s *Stream) connect() error {
 	return err
 }
 
-// attached is the owner of a stream that neither a port nor a connector has made.
+// attached is the owner of a stream that Attach has made.
 type attached struct{}
 
 func (attached) streamLost(*Stream, error) {}

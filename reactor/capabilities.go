@@ -2,8 +2,8 @@ package reactor
 
 import "github.com/whorl-go/whorl/kernel"
 
-// capabilities are what the kernel can do beyond what every kernel can, found once through
-// its wrappers. A nil one is missing.
+// capabilities are the optional interfaces of the kernel. The reactor looks for them once,
+// through the kernel's wrappers. One that the kernel lacks is nil.
 type capabilities struct {
 	watcher  kernel.Watcher
 	reserver kernel.Reserver

@@ -9,72 +9,73 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Config is what a Reactor may be told. The zero value is the defaults.
+// Config configures a Reactor. The zero value is the defaults.
 type Config struct {
-	// Logger hears of the edges of life: ports opened and closed, connections
-	// refused, panics, failures of the kernel. Nil: silence. Nothing is logged
-	// per message.
+	// Logger gets what happens seldom: ports opened and closed, connections refused,
+	// panics, failures of the kernel. Nothing is logged per message. Nil: no log.
 	Logger *slog.Logger
 	// Panicked is called on the loop's goroutine with each panic recovered from
-	// a callback, after it was logged. Nil: nothing more than the log.
+	// a callback, after the panic was logged. Nil: it is only logged.
 	Panicked func(*PanicError)
-	// ReadBuffer is the size in bytes of the one buffer that reads use, and so
-	// the most that one wake-up reads from one connection. Zero: 256 KiB.
+	// ReadBuffer is the size in bytes of the buffer that all reads share. One wake-up
+	// reads no more than that from one connection. Zero or negative: 256 KiB.
 	ReadBuffer int
-	// PoolSize is how many goroutines may run blocking work at a time
-	// (CallInThread). Zero: 10 (THR-10).
+	// PoolSize is how many goroutines may run the program's blocking work at a time
+	// (InThread, CallInThread). Zero or negative: 10 (THR-10).
 	PoolSize int
-	// Resolver turns host names into addresses. Nil: the system's resolver, run
-	// in the pool.
+	// Resolver turns host names into addresses. Nil: [SystemResolver].
 	Resolver Resolver
-	// Signals stop the reactor when they are delivered while it runs. Nil: none
-	// are taken; [StopSignals] is the usual choice of a program.
+	// Signals stop the reactor when they are delivered while it runs. Nil: the reactor
+	// takes no signals. Programs usually use [StopSignals].
 	Signals []os.Signal
 }
 
 // Resolver turns a host name into addresses.
 type Resolver interface {
-	// Resolve looks name up and calls done once on the loop's goroutine, never
-	// before Resolve returns, with at least one address or an error. cancel, on
-	// the loop's goroutine, gives up: done is then not called.
+	// Resolve looks name up. It calls done once, on the loop's goroutine, with at least
+	// one address or an error, and never before Resolve returns. cancel gives up the
+	// look-up; done is then not called. Resolve and cancel are called on the loop's
+	// goroutine.
 	Resolve(r *Reactor, name string, done func([]netip.Addr, error)) (cancel func())
 }
 
 // StreamConfig configures the buffers of a stream. [ListenConfig] and
 // [DialConfig] embed it.
 type StreamConfig struct {
-	// HighWater and LowWater are the marks, in bytes buffered and unsent, at
-	// which a registered producer is paused and resumed. Zero: 64 KiB and 0
-	// (PROD-4). LowWater must be below HighWater.
+	// HighWater and LowWater are in bytes that are buffered and unsent. A registered
+	// producer is paused when more than HighWater are buffered, and resumed when they
+	// have fallen to LowWater (PROD-4). Zero: 64 KiB and 0. LowWater must not be
+	// negative and must be below HighWater; otherwise the error is ErrMarks.
 	HighWater int
 	LowWater  int
-	// MaxBuffered is the most bytes that may be buffered and unsent. A write
-	// beyond it is refused and the connection ends with [ErrBufferFull]. Zero:
-	// 1 GiB; negative: no limit.
+	// MaxBuffered is how many bytes may be buffered and unsent. A write beyond it is
+	// refused, and the connection ends with [ErrBufferFull]. Zero: 1 GiB; negative: no
+	// limit.
 	MaxBuffered int
 }
 
 // ListenConfig configures a port. Nil and the zero value are the defaults.
 type ListenConfig struct {
 	StreamConfig
-	// ListenOptions go to the kernel: NoDelay, KeepAlive and Backlog.
+	// ListenOptions are for the kernel: NoDelay, KeepAlive and Backlog.
 	kernel.ListenOptions
 }
 
 // DialConfig configures a connector. Nil and the zero value are the defaults.
 type DialConfig struct {
 	StreamConfig
-	// DialOptions go to the kernel: NoDelay, KeepAlive and Bind, the local
-	// address (TCP-32).
+	// DialOptions are for the kernel: NoDelay, KeepAlive and Bind, the local address
+	// (TCP-32).
 	kernel.DialOptions
-	// Timeout is how long the look-up of a name and connecting to its addresses may take
-	// together (TCP-33); each address gets its share of it. Zero: 30 s; negative: no
+	// Timeout limits the look-up of a name and the connecting to its addresses, both
+	// together (TCP-33). Each address gets its share of it. Zero: 30 s; negative: no
 	// limit.
 	Timeout time.Duration
-	// AttemptDelay is how long after one address of a name the next is tried as well.
-	// Zero: 300 ms; negative: one address at a time.
+	// AttemptDelay is the time between the start of one address of a name and the start
+	// of the next. Both attempts then go on side by side. Zero: 300 ms; negative: one
+	// address at a time.
 	AttemptDelay time.Duration
-	// Family is the family of the addresses of a name that are tried. Zero: any.
+	// Family selects the addresses of a name that are tried. Zero: any family.
 	Family Family
 }
 
@@ -85,6 +86,7 @@ const (
 	defaultTimeout     = 30 * time.Second
 )
 
+// fill sets the defaults of zero fields. It fails with ErrMarks.
 func (c *StreamConfig) fill() error {
 	if c.HighWater == 0 {
 		c.HighWater = defaultHighWater

@@ -10,15 +10,15 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// connecting is one attempt of a connector: the look-up of its name, and the conns to
-// the addresses. An eyeballs.Dialer decides which address is tried when.
+// connecting is one attempt of a connector: the look-up of its name and the conns to its
+// addresses. An eyeballs.Dialer decides when which address is tried.
 type connecting struct {
 	c            *Connector
 	dialer       eyeballs.Dialer
-	timer        DelayedCall // the dialer's
-	timeoutTimer DelayedCall // DialConfig.Timeout
-	deadline     time.Duration
-	lookingUp    bool // the connector has a token, for the look-up
+	timer        DelayedCall   // starts the dialer's next address
+	timeoutTimer DelayedCall   // DialConfig.Timeout
+	deadline     time.Duration // when timeoutTimer is due, by the reactor's clock; 0: no limit
+	lookingUp    bool          // the connector has a token for the look-up
 	addresses    []*addressAttempt
 }
 
@@ -33,7 +33,7 @@ func newConnecting(c *Connector) *connecting {
 	return n
 }
 
-// named tells whether the destination is a name to be looked up.
+// named tells whether the destination is a name that must be looked up.
 func (c *Connector) named() bool { return c.dest.Net == kernel.TCP && !c.dest.IP.Addr().IsValid() }
 
 func (n *connecting) begin() {
@@ -46,7 +46,7 @@ func (n *connecting) begin() {
 	}
 }
 
-// LookUp is for the dialer.
+// LookUp implements eyeballs.Network.
 func (n *connecting) LookUp(done func([]netip.Addr, error)) (cancel func()) {
 	n.c.state = connResolving
 	n.c.token = n.c.r.assignToken(n.c)
@@ -64,7 +64,7 @@ func (n *connecting) lookedUp() {
 	}
 }
 
-// Dial is for the dialer.
+// Dial implements eyeballs.Network.
 func (n *connecting) Dial(i int, ip netip.Addr) {
 	c := n.c
 	c.state = connConnecting
@@ -79,10 +79,10 @@ func (n *connecting) Dial(i int, ip netip.Addr) {
 	}
 }
 
-// GiveUp is for the dialer.
+// GiveUp implements eyeballs.Network.
 func (n *connecting) GiveUp(i int) { n.addresses[i].close() }
 
-// Left is for the dialer.
+// Left implements eyeballs.Network.
 func (n *connecting) Left() time.Duration {
 	if n.deadline == 0 {
 		return -1
@@ -90,7 +90,7 @@ func (n *connecting) Left() time.Duration {
 	return max(0, n.deadline-n.c.r.Now())
 }
 
-// Unreachable is for the dialer.
+// Unreachable implements eyeballs.Network.
 func (n *connecting) Unreachable(err error) {
 	switch err {
 	case nil:
@@ -101,7 +101,8 @@ func (n *connecting) Unreachable(err error) {
 	n.c.fail(err)
 }
 
-// allFailed is why no address could be connected to. Those still in progress took too long.
+// allFailed is the error of an attempt in which no address could be connected to. An
+// address that is still in progress has taken too long.
 func (n *connecting) allFailed() error {
 	errs := make([]error, len(n.addresses))
 	for i, a := range n.addresses {
@@ -127,7 +128,7 @@ func (n *connecting) timeout() {
 	}
 }
 
-// stop leaves no timer, no look-up and no conn.
+// stop cancels the timers and the look-up, and closes all conns.
 func (n *connecting) stop() {
 	n.timeoutTimer.Cancel()
 	n.dialer.Stop()
@@ -137,8 +138,7 @@ func (n *connecting) stop() {
 	}
 }
 
-// addressAttempt is an address that is being connected to. It is a source while it has a
-// conn.
+// addressAttempt connects to one address. It is a source while it has a conn.
 type addressAttempt struct {
 	n     *connecting
 	i     int // its number for the dialer
@@ -160,7 +160,7 @@ func (a *addressAttempt) dial() error {
 	return c.r.k.Arm(conn, a.token, kernel.Writable)
 }
 
-// ready says that connecting is over.
+// ready is called when connecting to the address has succeeded or failed.
 func (a *addressAttempt) ready(kernel.Ready) {
 	switch err := a.conn.Connected(); {
 	case err == kernel.ErrAgain:
@@ -182,7 +182,7 @@ func (a *addressAttempt) opError(err error) error {
 	return &OpError{Op: "dial", Local: a.n.c.cfg.Bind, Remote: a.to, Err: err}
 }
 
-// close gives the conn and the token back.
+// close closes the conn, if there is one, and releases the token.
 func (a *addressAttempt) close() {
 	if a.conn != nil {
 		a.conn.Close()
@@ -191,7 +191,7 @@ func (a *addressAttempt) close() {
 	}
 }
 
-func (a *addressAttempt) touched() {} // nothing is asked of it
+func (a *addressAttempt) touched() {} // never touched
 
 func (a *addressAttempt) logName() string { return a.n.c.logName() }
 
@@ -199,15 +199,15 @@ func (a *addressAttempt) panicked(e *PanicError) { a.n.c.panicked(e) }
 
 func (a *addressAttempt) shutdown() { a.n.c.shutdown() }
 
-// AttemptsError says why every address of a name failed (HOST-6). errors.Is finds each
+// AttemptsError tells why every address of a name failed (HOST-6). errors.Is finds each
 // cause.
 type AttemptsError struct {
-	// Errs has one error for each address, an [*OpError] that names it, in the order in
-	// which they were tried.
+	// Errs has one error for each address, in the order in which the addresses were
+	// tried. Each is an [*OpError] that names its address.
 	Errs []error
 }
 
-// Error is all of them on one line.
+// Error is the text of all errors on one line, with semicolons between them.
 func (e *AttemptsError) Error() string {
 	texts := make([]string, len(e.Errs))
 	for i, err := range e.Errs {
@@ -216,13 +216,13 @@ func (e *AttemptsError) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap is all of them.
+// Unwrap returns Errs.
 func (e *AttemptsError) Unwrap() []error { return e.Errs }
 
-// Family is a version of IP, or any.
+// Family is a version of IP. The zero Family, AnyFamily, means both versions.
 type Family uint8
 
-// The families. The zero Family is any.
+// The families.
 const (
 	AnyFamily Family = iota
 	IPv4
@@ -240,5 +240,5 @@ func (f Family) String() string {
 	return "IP"
 }
 
-// Has tells whether ip, which is not an IPv4 address mapped into IPv6, is of the family.
+// Has tells whether ip is of the family. ip must not be an IPv4 address mapped into IPv6.
 func (f Family) Has(ip netip.Addr) bool { return f == AnyFamily || ip.Is4() == (f == IPv4) }

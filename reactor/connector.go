@@ -8,8 +8,8 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// Connector makes one outgoing connection at a time, and can make it again. It
-// belongs to the loop's goroutine.
+// Connector makes one outgoing connection at a time, and can make it again with Connect.
+// It is for the loop's goroutine only.
 type Connector struct {
 	r              *Reactor
 	dest           kernel.Addr
@@ -17,8 +17,8 @@ type Connector struct {
 	cfg            DialConfig // complete
 	done           func(Protocol, error)
 	state          connState
-	factoryStarted bool   // the factory was started for it
-	token          uint32 // while looking up; later, the latest address's
+	factoryStarted bool   // this connector counts as a use of the factory
+	token          uint32 // of the look-up in progress; later, of the address tried last
 	connecting     *connecting
 	stream         *Stream
 	failure        error
@@ -29,26 +29,29 @@ type connState uint8
 
 const (
 	connDisconnected connState = iota
-	connWaiting                // Connect was called; the loop has not begun
+	connWaiting                // Dial or Connect was called; the attempt begins in the next turn
 	connResolving
 	connConnecting
-	connFailing // the attempt is over, nobody was told yet
+	connFailing // the attempt has failed; the listener and done are told in the next turn
 	connConnected
 )
 
-// Dial connects a stream to a, which may be a name still to be resolved, and
-// gives the connection a protocol from f. done, if not nil, is called once for
-// each attempt, on the loop's goroutine, never before Dial returns: with the
-// protocol, after its ConnectionMade, or with an error that is ErrConnect and its
-// cause: kernel.ErrRefused, kernel.ErrNoRoute, ErrConnectTimeout, ErrUnknownHost,
-// ErrCancelled, ErrNoProtocol ... (TCP-35, TCP-36, ERR-3). The name look-up and the
-// connecting begin in the next turn (TCP-31).
+// Dial connects a stream to a and gives the connection a protocol from f. a may be a name,
+// which Dial resolves. The look-up and the connecting begin in the next turn (TCP-31). Nil
+// and the zero value of o are the defaults.
 //
-// Of a name the addresses are tried as RFC 8305 (Happy Eyeballs) says: IPv4 and IPv6 in
-// turn, beginning with the resolver's first, each at the latest DialConfig.AttemptDelay
-// after the one before, or at once when one fails. The first connection wins, and the
-// other attempts are given up (HOST-4, HOST-5, HOST-7). If all fail the error is an
-// [*AttemptsError] in an OpError to the name (HOST-6).
+// done, if not nil, is called once for each attempt, on the loop's goroutine, and never
+// before Dial returns. After a success it gets the protocol, whose ConnectionMade has
+// been called. After a failure it gets an error that is ErrConnect and its cause:
+// kernel.ErrRefused, kernel.ErrNoRoute, ErrConnectTimeout, ErrUnknownHost, ErrCancelled,
+// ErrNoProtocol ... (TCP-35, TCP-36, ERR-3).
+//
+// The addresses of a name are tried as RFC 8305 (Happy Eyeballs) says. IPv4 and IPv6
+// alternate, beginning with the family of the resolver's first address. Each address is
+// tried at the latest DialConfig.AttemptDelay after the one before, and at once when an
+// attempt fails. The first connection wins, and the other attempts are given up (HOST-4,
+// HOST-5, HOST-7). If all fail, the error is an [*AttemptsError] inside an OpError that has
+// the name (HOST-6).
 func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protocol, error)) *Connector {
 	c := &Connector{r: r, dest: a, factory: f, done: done}
 	c.listener, _ = FactoryAs[ConnectorListener](f)
@@ -61,9 +64,9 @@ func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protoc
 	return c
 }
 
-// Connect starts another attempt on a connector whose last one is over, also
-// inside ConnectionFailed and ConnectionEnded (TCP-43). It fails with
-// ErrNotDisconnected on any other.
+// Connect starts another attempt. The last attempt, and its connection, must have ended;
+// otherwise Connect fails with ErrNotDisconnected. It may be called inside
+// ConnectionFailed and ConnectionEnded (TCP-43).
 func (c *Connector) Connect() error {
 	if c.state != connDisconnected {
 		return ErrNotDisconnected
@@ -72,7 +75,7 @@ func (c *Connector) Connect() error {
 	return nil
 }
 
-// start is what happens before Dial or Connect returns (TCP-30).
+// start does what must happen before Dial or Connect returns (TCP-30).
 func (c *Connector) start() {
 	c.state = connWaiting
 	c.failure = nil
@@ -95,7 +98,7 @@ func (c *Connector) callback(fn func()) {
 	_ = c.r.guard(c.factory, fn)
 }
 
-// begin looks the name up, or connects at once.
+// begin looks the name up. If the destination is an address, it connects at once.
 func (c *Connector) begin() {
 	if c.state != connWaiting {
 		return
@@ -107,7 +110,7 @@ func (c *Connector) begin() {
 	c.connecting.begin()
 }
 
-// connected gives a connection its protocol. Other addresses are not tried any more.
+// connected gives a connection its protocol. The dialer has given up the other addresses.
 func (c *Connector) connected(a *addressAttempt) {
 	proto, err := c.r.build(c.factory, a.conn)
 	if err != nil {
@@ -115,7 +118,7 @@ func (c *Connector) connected(a *addressAttempt) {
 		return
 	}
 	if c.state != connConnecting {
-		return // the factory gave the attempt up
+		return // the factory called StopConnecting
 	}
 	if proto == nil {
 		c.refused()
@@ -123,7 +126,7 @@ func (c *Connector) connected(a *addressAttempt) {
 	}
 	c.state = connConnected
 	s := &Stream{r: c.r, conn: a.conn, proto: proto, owner: c, cfg: &c.cfg.StreamConfig}
-	s.token, s.armed = a.token, kernel.Writable // as the attempt's were
+	s.token, s.armed = a.token, kernel.Writable // the stream takes over the attempt's registration
 	c.r.slots[s.token] = s
 	c.connecting, c.stream = nil, s
 	if err := s.connect(); err != nil {
@@ -134,8 +137,8 @@ func (c *Connector) connected(a *addressAttempt) {
 	c.r.settleOne(s)
 }
 
-// refused closes a connection for which the factory built no protocol: that is
-// its end, not a failure to connect (TCP-44).
+// refused closes a connection for which the factory built no protocol. This counts as the
+// end of the connection, not as a failure to connect (TCP-44).
 func (c *Connector) refused() {
 	c.stopTrying()
 	c.state = connDisconnected
@@ -155,7 +158,7 @@ func (c *Connector) finish(p Protocol, err error) {
 	}
 }
 
-// fail ends the attempt; who waits for it is told in the next turn.
+// fail ends the attempt. The listener and done are told in the next turn.
 func (c *Connector) fail(err error) {
 	if c.state == connFailing {
 		return
@@ -173,7 +176,7 @@ func (c *Connector) opError(err error) error {
 	return &OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.dest, Err: err}
 }
 
-// stopTrying leaves nothing of the attempt in progress.
+// stopTrying ends the attempt in progress, if there is one.
 func (c *Connector) stopTrying() {
 	if c.connecting != nil {
 		c.connecting.stop()
@@ -181,8 +184,9 @@ func (c *Connector) stopTrying() {
 	}
 }
 
-// tellFailure tells of a failure: the state first, then the listener, then done, then
-// the factory, unless the listener has connected again (TCP-41).
+// tellFailure reports a failed attempt. It changes the state, calls the listener, calls
+// done and stops the factory, in this order. The factory is not stopped if the listener
+// has connected again (TCP-41).
 func (c *Connector) tellFailure() {
 	if c.state != connFailing {
 		return
@@ -197,20 +201,20 @@ func (c *Connector) tellFailure() {
 	c.releaseFactory()
 }
 
-// releaseFactory stops the factory unless another attempt has begun.
+// releaseFactory ends the use of the factory, unless another attempt has begun.
 func (c *Connector) releaseFactory() {
 	if c.state == connDisconnected && c.factoryStarted {
 		c.factoryStarted = false
-		// Nobody waits for it here; protect has logged a panic.
+		// No caller can get this error. A panic was logged already.
 		if err := c.r.stopFactory(c.factory); err != nil {
 			c.r.log.Error("stopping a factory", "err", err)
 		}
 	}
 }
 
-// StopConnecting gives up the attempt in progress, whose failure is ErrCancelled
-// and is told later, never inside StopConnecting (TCP-38). It fails with
-// ErrNotConnecting if there is none (TCP-39).
+// StopConnecting gives up the attempt in progress. The attempt fails with ErrCancelled,
+// which is reported later, never inside StopConnecting (TCP-38). If there is no attempt in
+// progress, StopConnecting fails with ErrNotConnecting (TCP-39).
 func (c *Connector) StopConnecting() error {
 	switch c.state {
 	case connWaiting, connResolving, connConnecting:
@@ -231,7 +235,7 @@ func (c *Connector) Disconnect() {
 	_ = c.StopConnecting()
 }
 
-// Destination is what Dial was given, a name if it was one (TCP-28).
+// Destination is the address that Dial was given. A name stays a name (TCP-28).
 func (c *Connector) Destination() kernel.Addr { return c.dest }
 
 // Connected tells whether there is a connection.
@@ -248,8 +252,9 @@ func (c *Connector) Reactor() *Reactor { return c.r }
 // String shows the factory and the destination.
 func (c *Connector) String() string { return fmt.Sprintf("<%s to %v>", LogPrefixOf(c.factory), c.dest) }
 
-// streamLost follows the protocol's ConnectionLost: the state, the listener, and
-// the factory unless the listener has connected again (TCP-42).
+// streamLost is called after the protocol's ConnectionLost. It changes the state, calls the
+// listener and stops the factory, in this order. The factory is not stopped if the
+// listener has connected again (TCP-42).
 func (c *Connector) streamLost(_ *Stream, err error) {
 	c.state, c.stream = connDisconnected, nil
 	if c.listener != nil {
@@ -259,7 +264,8 @@ func (c *Connector) streamLost(_ *Stream, err error) {
 	c.releaseFactory()
 }
 
-// ready is not called: the kernel knows the conns of the addresses, not the connector.
+// ready is never called. The connector arms nothing itself; its addresses and its stream
+// do.
 func (c *Connector) ready(kernel.Ready) {}
 
 func (c *Connector) logPrefix(s *Stream) string { return LogPrefixOf(s.proto) + ",client" }
@@ -268,7 +274,7 @@ func (c *Connector) describe(s *Stream) string { return attached{}.describe(s) }
 
 func (c *Connector) logName() string { return "reactor.Connector" }
 
-func (c *Connector) touched() {} // a connector does everything when it is asked for
+func (c *Connector) touched() {} // never touched
 
 func (c *Connector) panicked(e *PanicError) { c.fail(e) }
 

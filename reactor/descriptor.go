@@ -6,66 +6,69 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// FileDescriptor is something with a descriptor of its own that the reactor may
-// watch. It must be of a comparable type. All its methods are called on the loop's
-// goroutine.
+// FileDescriptor is an object with a descriptor that the reactor can watch. Its type must
+// be comparable. All its methods are called on the loop's goroutine.
 type FileDescriptor interface {
-	// Fileno is the descriptor. It is the same as long as the thing is open, and
-	// -1 when it is not (FDS-7). It is not called after the last removal (FDS-6).
+	// Fileno is the number of the descriptor. It must stay the same while the object is
+	// open, and be -1 afterwards (FDS-7). It is not called after the object's last removal
+	// (FDS-6).
 	Fileno() int
-	// ConnectionLost comes once and last, after the reactor has forgotten it.
+	// ConnectionLost is called once, as the last call, when the reactor no longer watches
+	// the object.
 	ConnectionLost(err error)
 }
 
 // ReadDescriptor is a FileDescriptor to read from.
 type ReadDescriptor interface {
 	FileDescriptor
-	// DoRead is called in each turn in which there may be something to read. It
-	// must not block. nil is well; an error ends the descriptor with it: io.EOF is
-	// the clean end, and with a [HalfCloseDescriptor] only of reading (FDS-8, FDS-9).
+	// DoRead is called in each turn in which there may be something to read. It must not
+	// block. If it returns an error, the descriptor ends, and ConnectionLost gets that
+	// error (FDS-8). io.EOF is the clean end; it ends only the reading of a
+	// [HalfCloseDescriptor] (FDS-9).
 	DoRead() error
 }
 
 // WriteDescriptor is a FileDescriptor to write to.
 type WriteDescriptor interface {
 	FileDescriptor
-	// DoWrite is called in each turn in which there may be room. It must not
-	// block. nil is well; an error ends the descriptor with it (FDS-8).
+	// DoWrite is called in each turn in which there may be room to write. It must not
+	// block. If it returns an error, the descriptor ends, and ConnectionLost gets that
+	// error (FDS-8).
 	DoWrite() error
 }
 
-// HalfCloseDescriptor is what a FileDescriptor may also be, to outlive the end of
-// its input.
+// HalfCloseDescriptor is implemented by a FileDescriptor that can still write after the end
+// of its input.
 type HalfCloseDescriptor interface {
-	// ReadConnectionLost is called instead of ConnectionLost when DoRead has
-	// returned io.EOF; reading stops and writing goes on.
+	// ReadConnectionLost is called instead of ConnectionLost when DoRead has returned
+	// io.EOF. Reading stops and writing goes on.
 	ReadConnectionLost(err error)
 }
 
-// watches knows the foreign descriptors: who they are, and by which number.
+// watches finds the watch of a foreign descriptor, by the object and by its number.
 type watches struct {
 	byDescriptor map[FileDescriptor]*watch
 	byFD         map[int]*watch
 }
 
-// watch is one foreign descriptor, with a reader and a writer, which may be two
-// objects (FDS-17).
+// watch is one foreign descriptor. Its reader and its writer may be two objects (FDS-17).
 type watch struct {
-	r      *Reactor
-	conn   kernel.Conn
-	fd     int
-	token  uint32
-	reader ReadDescriptor
-	writer WriteDescriptor
-	// handling is whose handler is being called.
-	handling FileDescriptor
+	r        *Reactor
+	conn     kernel.Conn
+	fd       int
+	token    uint32
+	reader   ReadDescriptor
+	writer   WriteDescriptor
+	handling FileDescriptor // DoRead or DoWrite of this one is in progress
 }
 
-// AddReader has d.DoRead called when there may be something to read, in every turn
-// until it is removed (FDS-1). Adding it twice is once (FDS-3). If its number belonged to
-// another reader, that one's descriptor was closed behind the reactor's back, and
-// it is told so (FDS-30). An error is the kernel's: kernel.ErrBadDescriptor,
-// kernel.ErrUnsupported; or ErrStopped, when the reactor ends.
+// AddReader has d.DoRead called in every turn in which there may be something to read,
+// until d is removed (FDS-1). Adding d twice has the effect of once (FDS-3). If another
+// reader has the same number, its descriptor was closed without being removed. That reader
+// then ends with ErrDescriptorGone (FDS-30). AddReader is for the loop's goroutine.
+//
+// An error is an [*OpError]. Its cause is kernel.ErrBadDescriptor, kernel.ErrUnsupported,
+// another error of the kernel, or ErrStopped if the reactor is ending.
 func (r *Reactor) AddReader(d ReadDescriptor) error {
 	w, err := r.watchOf(d)
 	if err != nil {
@@ -82,8 +85,8 @@ func (r *Reactor) AddReader(d ReadDescriptor) error {
 	return w.join(d, func() { w.reader = was })
 }
 
-// AddWriter has d.DoWrite called when there may be room to write. It is as
-// AddReader in the rest.
+// AddWriter has d.DoWrite called in every turn in which there may be room to write. In
+// everything else it is like AddReader.
 func (r *Reactor) AddWriter(d WriteDescriptor) error {
 	w, err := r.watchOf(d)
 	if err != nil {
@@ -100,8 +103,7 @@ func (r *Reactor) AddWriter(d WriteDescriptor) error {
 	return w.join(d, func() { w.writer = was })
 }
 
-// RemoveReader ends what AddReader began. One that is not there is ignored
-// (FDS-3).
+// RemoveReader undoes AddReader. It does nothing if d is no reader of r (FDS-3).
 func (r *Reactor) RemoveReader(d ReadDescriptor) {
 	if w := r.watches.byDescriptor[d]; w != nil && w.reader == d {
 		w.reader = nil
@@ -109,7 +111,7 @@ func (r *Reactor) RemoveReader(d ReadDescriptor) {
 	}
 }
 
-// RemoveWriter ends what AddWriter began. One that is not there is ignored.
+// RemoveWriter undoes AddWriter. It does nothing if d is no writer of r.
 func (r *Reactor) RemoveWriter(d WriteDescriptor) {
 	if w := r.watches.byDescriptor[d]; w != nil && w.writer == d {
 		w.writer = nil
@@ -117,8 +119,8 @@ func (r *Reactor) RemoveWriter(d WriteDescriptor) {
 	}
 }
 
-// RemoveAll forgets every foreign descriptor and returns them, each once (FDS-5).
-// They are not told.
+// RemoveAll removes all foreign descriptors and returns them, each once (FDS-5). Their
+// ConnectionLost is not called.
 func (r *Reactor) RemoveAll() []FileDescriptor {
 	var all []FileDescriptor
 	for _, src := range r.slots {
@@ -130,8 +132,8 @@ func (r *Reactor) RemoveAll() []FileDescriptor {
 	return all
 }
 
-// Readers is every foreign descriptor being read, in the order of their tokens
-// (FDS-4).
+// Readers returns all foreign descriptors that were added by AddReader, in the order of
+// their tokens (FDS-4).
 func (r *Reactor) Readers() []ReadDescriptor {
 	var all []ReadDescriptor
 	for _, src := range r.slots {
@@ -142,8 +144,8 @@ func (r *Reactor) Readers() []ReadDescriptor {
 	return all
 }
 
-// Writers is every foreign descriptor being written, in the order of their
-// tokens.
+// Writers returns all foreign descriptors that were added by AddWriter, in the order of
+// their tokens.
 func (r *Reactor) Writers() []WriteDescriptor {
 	var all []WriteDescriptor
 	for _, src := range r.slots {
@@ -164,7 +166,7 @@ func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
 		return w, nil
 	}
 	if r.is(lifeEnding) || r.is(lifeStopped) {
-		return nil, &OpError{Op: "watch", Err: ErrStopped} // nobody would end it
+		return nil, &OpError{Op: "watch", Err: ErrStopped} // shutdown would not end it any more
 	}
 	if r.caps.watcher == nil {
 		return nil, &OpError{Op: "watch", Err: kernel.ErrUnsupported}
@@ -182,8 +184,8 @@ func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
 	return w, nil
 }
 
-// join notes d as a member and arms for it. If that fails, undo takes d out of its
-// new place; an old one stays (FDS-28).
+// join registers d, which has just become the reader or the writer, and arms the
+// descriptor. If that fails, undo restores the reader or writer from before (FDS-28).
 func (w *watch) join(d FileDescriptor, undo func()) error {
 	w.r.watches.byDescriptor[d] = w
 	if err := w.arm(); err != nil {
@@ -205,7 +207,7 @@ func (w *watch) arm() error {
 	return w.r.k.Arm(w.conn, w.token, want)
 }
 
-// leave takes d out of both places.
+// leave removes d as reader and as writer.
 func (w *watch) leave(d FileDescriptor) {
 	if w.reader != nil && FileDescriptor(w.reader) == d {
 		w.reader = nil
@@ -226,8 +228,8 @@ func (w *watch) members() []FileDescriptor {
 	return all
 }
 
-// changed follows a removal from a place: the kernel is told, and who has no
-// place left is forgotten.
+// changed is called after d was removed as reader or as writer. It tells the kernel. It
+// unregisters d if d is neither of both any more, and ends a watch that has nobody left.
 func (w *watch) changed(d FileDescriptor) {
 	if (w.reader == nil || FileDescriptor(w.reader) != d) && (w.writer == nil || FileDescriptor(w.writer) != d) {
 		delete(w.r.watches.byDescriptor, d)
@@ -241,7 +243,7 @@ func (w *watch) changed(d FileDescriptor) {
 	}
 }
 
-// forget ends the watch.
+// forget ends the watch and unregisters its members.
 func (w *watch) forget() {
 	for _, d := range w.members() {
 		delete(w.r.watches.byDescriptor, d)
@@ -251,13 +253,13 @@ func (w *watch) forget() {
 		delete(w.r.watches.byFD, w.fd)
 	}
 	if w.r.slots[w.token] == source(w) {
-		w.r.k.Arm(w.conn, w.token, 0) // it may be closed already: nothing to be told then
+		w.r.k.Arm(w.conn, w.token, 0) // an error means that the descriptor is closed already
 		w.conn.Close()
 		w.r.releaseToken(w.token)
 	}
 }
 
-// replaced ends a descriptor whose number turned up with somebody else.
+// replaced ends d, because another object has the same number.
 func (r *Reactor) replaced(d FileDescriptor) {
 	w := r.watches.byDescriptor[d]
 	w.leave(d)
@@ -265,8 +267,8 @@ func (r *Reactor) replaced(d FileDescriptor) {
 	w.lost(d, ErrDescriptorGone)
 }
 
-// ready calls the handlers, looking each time whether they are still there: the
-// first may have removed the second (FDS-15).
+// ready calls the reader and then the writer. It looks up the writer only after the reader
+// has returned, because the reader may have removed it (FDS-15).
 func (w *watch) ready(ev kernel.Ready) {
 	if d := w.reader; d != nil && ev&kernel.Readable != 0 {
 		w.handling = d
@@ -281,9 +283,9 @@ func (w *watch) ready(ev kernel.Ready) {
 	}
 }
 
-// after looks at what a handler left behind, and tells whether d has ended.
+// after ends d if its handler returned err, or left it closed. It tells whether d has ended.
 func (w *watch) after(d FileDescriptor, err error, reading bool) bool {
-	// Fileno may panic too: d is being handled until it has answered (FDS-11).
+	// handling stays set during Fileno, which may panic too (FDS-11).
 	if err == nil && w.r.watches.byDescriptor[d] == w && d.Fileno() == -1 {
 		err = ErrDescriptorGone
 	}
@@ -295,7 +297,8 @@ func (w *watch) after(d FileDescriptor, err error, reading bool) bool {
 	return true
 }
 
-// disconnect ends d, or its reading alone (FDS-9).
+// disconnect ends d. At the end of the input it ends only the reading of a
+// HalfCloseDescriptor (FDS-9).
 func (w *watch) disconnect(d FileDescriptor, reason error, reading bool) {
 	if h, ok := d.(HalfCloseDescriptor); ok && reading && reason == io.EOF {
 		if w.reader != nil && FileDescriptor(w.reader) == d {
@@ -326,7 +329,7 @@ func (w *watch) panicked(e *PanicError) {
 	}
 }
 
-func (w *watch) touched() {} // a change of what is watched takes effect at once
+func (w *watch) touched() {} // never touched: a change of what is watched takes effect at once
 
 func (w *watch) logName() string {
 	if w.handling != nil {

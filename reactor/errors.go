@@ -8,11 +8,11 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Errors to be asked for with errors.Is (ERR-1, ERR-2). An [*OpError] is also
-// the class of its operation: ErrConnect for a dial, ErrListen for a listen,
-// ErrLost for a read or write on a connection.
+// The errors of this package, for errors.Is (ERR-1, ERR-2). An [*OpError] is also the class
+// of its operation: ErrConnect for a dial, ErrListen for a listen, ErrLost for a read or
+// write on a connection.
 var (
-	// ErrNotRunning: Stop on a reactor that does not run, or was told already.
+	// ErrNotRunning: Stop on a reactor that does not run, or on which Stop was called.
 	ErrNotRunning = kernel.Sentinel("reactor not running")
 	// ErrAlreadyRunning: Run while Run is in progress.
 	ErrAlreadyRunning = kernel.Sentinel("reactor already running")
@@ -23,18 +23,17 @@ var (
 
 	// ErrClosed: the connection was closed by our side. It is also net.ErrClosed.
 	ErrClosed = kernel.Sentinel("connection closed", net.ErrClosed)
-	// ErrWriteClosed: our direction was ended by CloseWrite.
+	// ErrWriteClosed: CloseWrite has ended our direction. It is also net.ErrClosed.
 	ErrWriteClosed = kernel.Sentinel("write side closed", net.ErrClosed)
-	// ErrLost: the connection ended other than cleanly.
+	// ErrLost: the connection did not end cleanly.
 	ErrLost = kernel.Sentinel("connection lost")
 	// ErrAborted: the connection was aborted by our side.
 	ErrAborted = kernel.Sentinel("connection aborted", ErrLost)
-	// ErrStopped: the reactor was stopped under it.
+	// ErrStopped: the reactor is stopping or has stopped.
 	ErrStopped = kernel.Sentinel("reactor stopped", ErrLost)
 	// ErrBufferFull: more was written than MaxBuffered allows.
 	ErrBufferFull = kernel.Sentinel("write buffer full", ErrLost)
-	// ErrDescriptorGone: a watched descriptor was closed behind the reactor's
-	// back (FDS-7).
+	// ErrDescriptorGone: a watched descriptor was closed without being removed (FDS-7).
 	ErrDescriptorGone = kernel.Sentinel("descriptor went away", ErrLost)
 
 	// ErrConnect: an attempt to connect failed.
@@ -43,41 +42,41 @@ var (
 	ErrUnknownHost = kernel.Sentinel("unknown host")
 	// ErrUnknownService: no such service name.
 	ErrUnknownService = kernel.Sentinel("unknown service")
-	// ErrConnectTimeout: our own limit on an attempt has passed. It is also
+	// ErrConnectTimeout: an attempt took longer than DialConfig.Timeout. It is also
 	// kernel.ErrTimeout and os.ErrDeadlineExceeded.
 	ErrConnectTimeout = kernel.Sentinel("connecting took too long", kernel.ErrTimeout)
-	// ErrCancelled: we gave up the attempt.
+	// ErrCancelled: our side gave up the attempt.
 	ErrCancelled = kernel.Sentinel("cancelled")
-	// ErrNoProtocol: the factory built none for an outgoing connection.
+	// ErrNoProtocol: the factory built no protocol for an outgoing connection.
 	ErrNoProtocol = kernel.Sentinel("the factory refused the connection", ErrClosed)
-	// ErrNotConnecting: StopConnecting of a connector that is not.
+	// ErrNotConnecting: StopConnecting of a connector that is not connecting.
 	ErrNotConnecting = kernel.Sentinel("not connecting")
 	// ErrNotDisconnected: Connect of a connector that is connecting or connected.
 	ErrNotDisconnected = kernel.Sentinel("not disconnected")
 
 	// ErrListen: a port could not be opened.
 	ErrListen = kernel.Sentinel("cannot listen")
-	// ErrAlreadyListening: StartListening of a port that does.
+	// ErrAlreadyListening: StartListening of a port that is not stopped.
 	ErrAlreadyListening = kernel.Sentinel("already listening")
 
 	// ErrMarks: LowWater is negative or not below HighWater.
 	ErrMarks = kernel.Sentinel("LowWater must be at least 0 and below HighWater")
-	// ErrProducerRegistered: there is a producer already; unregister it first.
+	// ErrProducerRegistered: the consumer has a producer; unregister that one first.
 	ErrProducerRegistered = kernel.Sentinel("a producer is registered already")
 )
 
-// OpError says what was being done, between whom, and what came of it.
+// OpError is a failed operation, with its addresses and the cause.
 type OpError struct {
 	// Op is "listen", "dial", "attach", "resolve", "read", "write", "arm" or "watch".
 	Op string
-	// Local and Remote are the ends, as far as known.
+	// Local is our address and Remote the peer's. Each is zero if it is not known.
 	Local  kernel.Addr
 	Remote kernel.Addr
 	// Err is the cause.
 	Err error
 }
 
-// Error is like "dial tcp 127.0.0.1:7: connection refused".
+// Error is a line such as "dial tcp 127.0.0.1:7: connection refused".
 func (e *OpError) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
@@ -94,7 +93,7 @@ func (e *OpError) Error() string {
 	return b.String()
 }
 
-// Unwrap is the class of the operation and the cause.
+// Unwrap returns the cause, and the class of the operation if it has one.
 func (e *OpError) Unwrap() []error {
 	switch e.Op {
 	case "listen":
@@ -102,7 +101,7 @@ func (e *OpError) Unwrap() []error {
 	case "dial", "resolve":
 		return []error{e.Err, ErrConnect}
 	case "watch", "attach":
-		return []error{e.Err} // nothing was there to be lost
+		return []error{e.Err} // there was no connection, so it is not ErrLost
 	}
 	return []error{e.Err, ErrLost}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// startFactory counts a use of f, and of what it wraps, and starts each at its first
-// (TCP-14).
+// startFactory counts one more use of f and of each factory that f wraps. It starts those
+// of which this is the first use (TCP-14).
 func (r *Reactor) startFactory(f Factory) error {
 	if err := r.startOne(f); err != nil {
 		return err
@@ -42,8 +42,8 @@ func (r *Reactor) startOne(f Factory) error {
 	return err
 }
 
-// stopFactory takes a use of f and of what it wraps back, and stops each at its last.
-// Without a use it does nothing.
+// stopFactory counts one use less of f and of each factory that f wraps. It stops those of
+// which this was the last use. It does nothing for a factory that is not in use.
 func (r *Reactor) stopFactory(f Factory) error {
 	inner, ok := wrapped(f)
 	if !ok {
@@ -68,7 +68,7 @@ func (r *Reactor) stopOne(f Factory) error {
 	return err
 }
 
-// wrapped is the factory that f is around.
+// wrapped returns the factory that f wraps.
 func wrapped(f Factory) (Factory, bool) {
 	u, ok := f.(interface{ Unwrap() Factory })
 	if !ok {
@@ -77,7 +77,7 @@ func wrapped(f Factory) (Factory, bool) {
 	return u.Unwrap(), true
 }
 
-// joinErrors is what went wrong of two things, as it is if only one did.
+// joinErrors joins two errors. If only one is non-nil, it is returned as it is.
 func joinErrors(a, b error) error {
 	switch {
 	case a == nil:

@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// life is where a reactor is between New and its end. Stop may look at it and
-// move it from any goroutine, so it changes by compare-and-swap.
+// life is the state of a reactor. Stop may read and change it on any goroutine, so changes
+// that could collide with Stop are compare-and-swaps.
 type life int32
 
 const (
@@ -22,9 +22,9 @@ const (
 	lifeStopped
 )
 
-// Running tells whether the reactor runs: true from the During phase of startup
-// to the Before phase of shutdown, both included (CORE-7, CORE-8). It may be
-// called from any goroutine.
+// Running tells whether the reactor runs. It is true from the During phase of startup
+// through the Before phase of shutdown (CORE-7, CORE-8). It may be called from any
+// goroutine.
 func (r *Reactor) Running() bool {
 	switch life(r.life.Load()) {
 	case lifeRunning, lifeRunningStopPending, lifeStopping:
@@ -33,14 +33,15 @@ func (r *Reactor) Running() bool {
 	return false
 }
 
-// Run runs the reactor until Stop or until ctx ends, and returns nil when all
-// three phases of shutdown are over (CORE-13). Then the kernel is closed and the
-// reactor cannot run again: ErrNotRestartable; during a run, Run fails with
-// ErrAlreadyRunning (CORE-4, CORE-5). After Crash it returns nil at the end of the turn
-// and may be called again (CORE-15). If the kernel fails persistently, Run
-// shuts down and returns its error.
+// Run runs the reactor until Stop is called or ctx ends. It returns nil when all three
+// phases of shutdown are over (CORE-13). The kernel is then closed. If the kernel fails
+// persistently, Run shuts down and returns the kernel's error. After Crash, Run returns nil
+// at the end of the turn, and may be called again (CORE-15).
 //
-// The calling goroutine becomes the loop's: every callback runs on it.
+// Run fails with ErrNotRestartable on a reactor that has stopped, and with
+// ErrAlreadyRunning during a run (CORE-4, CORE-5).
+//
+// The calling goroutine becomes the loop's goroutine. All callbacks run on it.
 func (r *Reactor) Run(ctx context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
@@ -58,7 +59,7 @@ func (r *Reactor) Run(ctx context.Context) error {
 
 func (r *Reactor) is(l life) bool { return life(r.life.Load()) == l }
 
-// started is the first During step of startup (CORE-9).
+// started is the first step in the During phase of startup (CORE-9).
 func (r *Reactor) started() {
 	if !r.life.CompareAndSwap(int32(lifeStarting), int32(lifeRunning)) {
 		r.life.CompareAndSwap(int32(lifeStartingStopPending), int32(lifeRunningStopPending))
@@ -67,10 +68,10 @@ func (r *Reactor) started() {
 	r.takeSignals()
 }
 
-// Stop asks the reactor to shut down; it may be called from any goroutine. It
-// only asks: what follows it in a callback runs before any trigger of shutdown
-// (CORE-22). It fails with ErrNotRunning on a reactor that is not running or was
-// asked already (CORE-1, CORE-2, CORE-3).
+// Stop asks the reactor to shut down, and returns at once. It may be called from any
+// goroutine. If a callback calls it, the rest of the callback runs before any trigger of
+// shutdown (CORE-22). It fails with ErrNotRunning on a reactor that is not running, or on
+// which Stop was called before (CORE-1, CORE-2, CORE-3).
 func (r *Reactor) Stop() error {
 	for {
 		now := r.life.Load()
@@ -89,10 +90,10 @@ func (r *Reactor) Stop() error {
 	}
 }
 
-// Crash ends Run after the turn in progress, firing no trigger and closing
-// nothing (CORE-14). Run may be called again. It is for the loop's goroutine;
-// on a reactor that is not running it does nothing. One that Start has started is
-// as before Start when the turn in progress is over, or at once between turns.
+// Crash ends Run after the turn in progress. It fires no trigger and closes nothing
+// (CORE-14). Run may then be called again. Crash is for the loop's goroutine. On a reactor
+// that is not running it does nothing. A reactor that Start has started returns to the
+// state before Start: after the turn in progress, or at once if there is none.
 func (r *Reactor) Crash() {
 	switch was := life(r.life.Load()); was {
 	case lifeStarting, lifeStartingStopPending, lifeRunning, lifeRunningStopPending, lifeStopping:
@@ -105,10 +106,11 @@ func (r *Reactor) Crash() {
 	}
 }
 
-// CallWhenRunning calls fn at once if the reactor runs, and returns nil;
-// otherwise fn is called when it has started, in order, and the trigger can be
-// removed (CORE-43). A panic in a stored fn is logged; in the immediate case it is the
-// caller's (CORE-44). On a stopped reactor fn never runs (CORE-45).
+// CallWhenRunning calls fn at once if the reactor runs, and returns nil. Otherwise fn is
+// called when the reactor has started, after those given earlier; the returned trigger can
+// be removed (CORE-43). A panic in an immediate call passes to the caller; otherwise it is
+// logged (CORE-44). On a stopped reactor fn is never called (CORE-45). It is for the loop's
+// goroutine.
 func (r *Reactor) CallWhenRunning(fn func()) *Trigger {
 	if r.Running() {
 		fn()
@@ -117,8 +119,8 @@ func (r *Reactor) CallWhenRunning(fn func()) *Trigger {
 	return r.AddTrigger(After, Startup, fn)
 }
 
-// ExitSignal is the last signal of Config.Signals that stopped the reactor, nil
-// if none did (WAKE-11). It may be called from any goroutine.
+// ExitSignal is the last signal of Config.Signals that stopped the reactor. It is nil if
+// none did (WAKE-11). It may be called from any goroutine.
 func (r *Reactor) ExitSignal() os.Signal {
 	if s := r.exitSignal.Load(); s != nil {
 		return *s
@@ -149,15 +151,15 @@ func (r *Reactor) releaseSignals() {
 	}
 }
 
-// ending is the first During step of shutdown: the end is marked, then every
-// port, connection and descriptor goes (CORE-25).
+// ending is the first step in the During phase of shutdown. It marks the end, then ends all
+// ports, connections and descriptors (CORE-25).
 func (r *Reactor) ending() {
 	r.life.Store(int32(lifeEnding))
 	r.disconnectAll()
 	r.AddTrigger(During, Shutdown, r.joinWorkers)
 }
 
-// ended follows the last After trigger of shutdown.
+// ended is called after the last After trigger of shutdown.
 func (r *Reactor) ended() {
 	r.runLastPosts()
 	r.disconnectAll()
@@ -170,19 +172,19 @@ func (r *Reactor) ended() {
 	close(r.stopped)
 }
 
-// runLastPosts delivers results that came home during shutdown (THR-17), but
-// does not serve a function that posts itself for ever.
+// runLastPosts delivers results that arrived during shutdown (THR-17). It has a limit,
+// because a function may post itself again and again.
 func (r *Reactor) runLastPosts() {
 	for i := 0; i < 1000 && r.posts.nonEmpty.Load(); i++ {
 		r.runPosted()
 	}
 }
 
-// Close ends a reactor that is not in Run: one that was only turned, that crashed,
-// or that Start has started. It is Shutdown fired by hand, without waiting: what
-// AddWaitTrigger functions ask for is not awaited, and of a startup that still waits
-// the rest never comes. During Run and on a stopped reactor it does nothing.
-// In a callback of Start or Turn it panics, unless shutdown has begun.
+// Close ends a reactor that is not in Run: one that was only turned, that crashed, or that
+// Start has started. It fires Shutdown, but does not wait for the functions of
+// AddWaitTrigger. If the startup is still waiting, the rest of it never happens. Close is
+// for the loop's goroutine. During Run and on a stopped reactor it does nothing. In a
+// callback of Start or Turn it panics, unless shutdown has begun.
 func (r *Reactor) Close() {
 	if r.inTurn && r.mayTurn() && !r.is(lifeStopping) {
 		panic("reactor: Close in a callback of Start or Turn")

@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// LogPrefixer is what a protocol or factory may also be, to choose the name that
-// logs use for it; the default is the name of its type (PROTO-5).
+// LogPrefixer is implemented by a Protocol or Factory that chooses its own name in logs.
+// The default is the name of its type, without the package (PROTO-5).
 type LogPrefixer interface{ LogPrefix() string }
 
-// LogPrefixOf is how v is named in logs: by itself, if it is a [LogPrefixer], and else
-// by its type, without the package.
+// LogPrefixOf returns the name of v in logs: the LogPrefix of a [LogPrefixer], otherwise
+// the name of v's type without the package. A LogPrefixer that a Protocol or Factory wraps
+// counts too.
 func LogPrefixOf(v any) string {
 	var l LogPrefixer
 	switch v := v.(type) {

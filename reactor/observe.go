@@ -6,13 +6,13 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// hooks are what a simulated kernel asks for. On other kernels both are nil, and each use
-// costs one comparison.
+// hooks connect the reactor to a simulated kernel. On other kernels observer and forcer are
+// nil, and each use costs one comparison.
 type hooks struct {
 	observer probe.Observer
 	forcer   probe.Forcer
-	hooked   bool // one of them is there
-	lent     bool // the read buffer, to a protocol; kept only for an observer
+	hooked   bool // observer or forcer is set
+	lent     bool // the read buffer is lent to a protocol; only set if hooked
 }
 
 func (h *hooks) init(k kernel.Kernel) {
@@ -21,15 +21,15 @@ func (h *hooks) init(k kernel.Kernel) {
 	h.hooked = h.observer != nil || h.forcer != nil
 }
 
-// observe tells the observer, if there is one. Where it is called for every message
-// the caller asks first, and saves the call.
+// observe tells the observer, if there is one. Callers on the path of every message check
+// observer first, because that saves a call.
 func (h *hooks) observe(n probe.Note) {
 	if h.observer != nil {
 		h.observer.Observe(n)
 	}
 }
 
-// forced tells whether the rare branch of a site is taken now.
+// forced tells whether the rare branch at site is taken now.
 func (h *hooks) forced(site probe.Site) bool { return h.forcer != nil && h.forcer.Force(site) }
 
 // note tells the observer something about s.
@@ -37,24 +37,25 @@ func (s *Stream) note(kind probe.NoteKind, n int, err error) {
 	s.r.observe(probe.Note{Kind: kind, Token: s.token, Conn: s.conn, N: n, Err: err})
 }
 
-// noteData says that the read buffer is lent to the protocol of s.
+// noteData notes that n bytes of the read buffer are lent to the protocol of s.
 func (s *Stream) noteData(n int) {
 	s.r.lent = true
 	s.note(probe.NoteData, n, nil)
 }
 
-// bufferReturned is what follows when the protocol has returned the buffer.
+// bufferReturned is called when the protocol has returned from DataReceived. lent is the
+// part of the read buffer that the protocol had.
 func (r *Reactor) bufferReturned(lent []byte) {
 	r.noteDataDone()
 	if r.forced(probe.SiteScribble) {
-		// A protocol that kept it has garbage now, as it would after the next read.
+		// A protocol that kept the slice now finds garbage, as after the next read.
 		for i := range lent {
 			lent[i] = 0xdb
 		}
 	}
 }
 
-// noteDataDone says that the buffer is back.
+// noteDataDone notes that the read buffer is no longer lent.
 func (r *Reactor) noteDataDone() {
 	r.lent = false
 	n := probe.Note{Kind: probe.NoteDataDone}
@@ -64,7 +65,7 @@ func (r *Reactor) noteDataDone() {
 	r.observe(n)
 }
 
-// noteChunk tells what becomes of a chunk of output.
+// noteChunk notes that a chunk of output was taken into use, or was given back.
 func (r *Reactor) noteChunk(id int, taken bool) {
 	kind := probe.NoteChunkDone
 	if taken {
@@ -73,12 +74,12 @@ func (r *Reactor) noteChunk(id int, taken bool) {
 	r.observe(probe.Note{Kind: kind, N: id})
 }
 
-// noteBuild says that the factory is asked for a protocol for c.
+// noteBuild notes that a factory is asked for a protocol for c.
 func (r *Reactor) noteBuild(c kernel.Conn) {
 	r.observe(probe.Note{Kind: probe.NoteBuild, Conn: c})
 }
 
-// note tells the observer something about the attempt in progress or its end.
+// note tells the observer something about the attempt in progress, or about the stream.
 func (c *Connector) note(kind probe.NoteKind, err error) {
 	if c.r.observer == nil {
 		return
@@ -90,8 +91,8 @@ func (c *Connector) note(kind probe.NoteKind, err error) {
 	c.r.observer.Observe(n)
 }
 
-// flushAt tells whether so many bytes are sent at once. How the sizes of writes happen
-// to add up may make it either way.
+// flushAt tells whether size buffered bytes are sent at once: if they fill a chunk. A
+// forcer may change that either way.
 func (s *Stream) flushAt(size int) bool {
 	if size >= chunks.Size {
 		return !s.r.forced(probe.SiteFlushLater)

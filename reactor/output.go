@@ -5,18 +5,18 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// vecPerSend is the most pieces that one system call is given.
+// vecPerSend limits how many slices one system call gets.
 const vecPerSend = 16
 
-// send hands the output of a stream, and then extra, to the socket in one call. It returns
-// how many bytes of both the socket took and whether it was offered more.
+// send writes out and then extra to conn, in one call. It returns how many bytes of both
+// the socket took, and whether something may be left over.
 func (r *Reactor) send(out *chunks.List, conn kernel.Conn, extra []byte) (n int, short bool, err error) {
 	if out.Len() == 0 {
 		n, err = conn.Write(extra)
 		return n, n < len(extra), err
 	}
 	v, ok := kernel.ConnAs[kernel.Vectors](conn)
-	if !ok { // not every conn can
+	if !ok {
 		n, err = conn.Write(out.First())
 		return n, true, err
 	}

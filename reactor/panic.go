@@ -8,13 +8,13 @@ import (
 	"github.com/whorl-go/whorl/pool"
 )
 
-// PanicError is a panic recovered from a callback. Its Value is what was panicked with,
-// its Stack the goroutine's stack at the panic, and In names what was called: a protocol's
-// or factory's type, "delayed call", ... Unwrap is the Value if that is an error.
+// PanicError is a panic that was recovered from a callback. Value is the argument of panic,
+// and Stack the goroutine's stack at that moment. In names the code that was called: the
+// type of a protocol or factory, "delayed call", ... Unwrap returns Value if it is an error.
 type PanicError = pool.PanicError
 
-// guard calls fn. If fn panics, guard reports the panic under the name of who, and returns
-// it. nameOf is called only then.
+// guard calls fn. If fn panics, guard reports the panic under the name of who and returns
+// it. Only then is the name made.
 func (r *Reactor) guard(who any, fn func()) *PanicError {
 	e := pool.Catch(fn)
 	if e != nil {
@@ -43,8 +43,7 @@ func (r *Reactor) report(e *PanicError) {
 	}
 }
 
-// nameOf names what panicked: a name as it is, a source by logName, and a protocol or
-// factory as in other lines of the log.
+// nameOf names the code that panicked. who is a name, a source, a protocol or a factory.
 func nameOf(who any) string {
 	switch who := who.(type) {
 	case string:

@@ -11,21 +11,21 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// Port is a listening socket and the factory that serves it. It belongs to the
-// loop's goroutine.
+// Port is a listening socket, with the factory that serves it. It is for the loop's
+// goroutine only.
 type Port struct {
 	r           *Reactor
 	listener    kernel.Listener
 	factory     Factory
 	cfg         ListenConfig // complete
-	requested   kernel.Addr  // what Listen was given
-	addr        kernel.Addr  // what is really bound
+	requested   kernel.Addr  // the argument of Listen
+	addr        kernel.Addr  // the address that is bound
 	token       uint32
 	sessions    uint32
 	allowance   int // accepts per wake-up
 	state       portState
-	stopDone    []func(error)
-	resumeTimer DelayedCall // accepting resumes, after a failure
+	stopDone    []func(error) // of StopListening
+	resumeTimer DelayedCall   // accepts again after a failure
 	stats       PortStats
 }
 
@@ -43,11 +43,13 @@ const (
 	acceptPause    = 50 * time.Millisecond
 )
 
-// Listen binds a stream socket to a, starts the factory and accepts connections,
-// of which each gets a protocol from f. Port 0 takes a free one, which Addr
-// tells (TCP-1). The IPv4 zero address means any IPv4 address, "::" any IPv6 one
-// (TCP-2, TCP-6). A failure is an [*OpError] that is ErrListen and its cause; then
-// the factory was not started and nothing is left behind (TCP-4, TCP-5).
+// Listen binds a stream socket to a, starts the factory f and accepts connections. Each
+// connection gets a protocol from f. Port 0 means a free port, which Addr returns (TCP-1).
+// The IPv4 zero address means any IPv4 address, and "::" any IPv6 address (TCP-2, TCP-6).
+// Nil and the zero value of o are the defaults.
+//
+// An error is an [*OpError] that is ErrListen and its cause. The socket is then closed, and
+// f is not in use (TCP-4, TCP-5).
 func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, error) {
 	cfg, err := o.complete()
 	if err != nil {
@@ -61,9 +63,9 @@ func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, erro
 	return p, nil
 }
 
-// StartListening listens again on a stopped port, at the same address; a port
-// number that was left to the system may differ (TCP-11). It fails with
-// ErrAlreadyListening on one that is not stopped, else as Listen.
+// StartListening listens again on a stopped port, at the address that Listen was given. If
+// that had port 0, the number may be another one (TCP-11). It fails with
+// ErrAlreadyListening on a port that is not stopped. Other errors are those of Listen.
 func (p *Port) StartListening() error {
 	r := p.r
 	opError := func(err error) error { return &OpError{Op: "listen", Local: p.requested, Err: err} }
@@ -95,11 +97,11 @@ func (p *Port) StartListening() error {
 	return nil
 }
 
-// StopListening accepts no more from now on; connections that were accepted live
-// on. The socket is closed and the factory stopped later; then done, if not nil,
-// is called once, with the factory's error if it had one, and the address is free
-// (TCP-8, TCP-10). On a port that is stopped or being stopped it waits for the same
-// end (TCP-9). After the reactor has stopped done is not called.
+// StopListening stops accepting at once. Connections that were accepted go on. The socket is
+// closed and the factory stopped later. Then the address is free, and done, if not nil, is
+// called once with the error of StopFactory, or nil (TCP-8, TCP-10). On a port that is
+// being stopped, done is called at the same end; on a stopped one, later with nil (TCP-9).
+// After the reactor has stopped, done is not called.
 func (p *Port) StopListening(done func(error)) {
 	if done != nil {
 		p.stopDone = append(p.stopDone, done)
@@ -114,9 +116,9 @@ func (p *Port) StopListening(done func(error)) {
 	p.r.Post(p.finish)
 }
 
-// finish is the end of listening.
+// finish closes the socket, stops the factory and calls the done functions.
 func (p *Port) finish() {
-	dones := p.stopDone // they asked before it listens again, if it does
+	dones := p.stopDone // StopFactory may listen again, and stop again with another done
 	p.stopDone = nil
 	var err error
 	if p.state == portStopping {
@@ -139,8 +141,8 @@ func portKind(a kernel.Addr) string {
 	return "TCP"
 }
 
-// Addr is where the port listens, with the port number the system chose. Of a
-// stopped port it is where it did.
+// Addr is the address at which the port listens, with the number that the system chose. On
+// a stopped port it is the last such address.
 func (p *Port) Addr() kernel.Addr { return p.addr }
 
 // Listening tells whether the port accepts connections.
@@ -160,22 +162,22 @@ func (p *Port) String() string {
 // PortStats are counters of a port.
 type PortStats struct {
 	Accepted uint64 // connections accepted
-	Refused  uint64 // of these, refused by the factory or for want of descriptors
+	Refused  uint64 // of these, refused by the factory or because no descriptor was left
 	Failed   uint64 // accepts that failed
-	Open     int    // connections now
+	Open     int    // connections that are not lost yet
 }
 
-// Stats is a copy of the counters.
+// Stats returns a copy of the counters.
 func (p *Port) Stats() PortStats { return p.stats }
 
-// ready accepts up to the allowance. The allowance grows while there is more to
-// accept than it lets through, and else falls to what there was (TCP-15).
+// ready accepts as many connections as the allowance permits. If there were that many, the
+// allowance grows; otherwise it falls to the number that there were (TCP-15).
 func (p *Port) ready(kernel.Ready) {
 	accepted := 0
 	for tries := 0; tries < p.allowance && p.state == portListening; tries++ {
 		conn, err := p.listener.Accept()
 		if errors.Is(err, kernel.ErrPermission) {
-			continue // a firewall's no to one client (TCP-18)
+			continue // a firewall refused one client (TCP-18)
 		}
 		if err != nil {
 			if err != kernel.ErrAgain {
@@ -193,9 +195,8 @@ func (p *Port) ready(kernel.Ready) {
 	}
 }
 
-// acceptFailed deals with an accept that brought no connection. Unless room could be
-// made, the port rests a moment, for the socket stays ready and the loop would
-// spin (TCP-19, TCP-20).
+// acceptFailed handles an error of Accept. After most errors the socket stays ready, and the
+// loop would spin. So the port pauses (TCP-19, TCP-20).
 func (p *Port) acceptFailed(err error) {
 	p.stats.Failed++
 	if errors.Is(err, kernel.ErrTooManyFiles) && p.r.reserve.held {
@@ -208,12 +209,12 @@ func (p *Port) acceptFailed(err error) {
 	}
 	p.r.log.LogAttrs(context.Background(), level, "could not accept new connection", slog.Any("on", p.addr), slog.Any("err", err))
 	if errors.Is(err, kernel.ErrAccept) {
-		return // that client is gone; the next may be there
+		return // that client has gone; the next one may be waiting
 	}
 	p.pause()
 }
 
-// pause stops accepting for a moment.
+// pause stops accepting for acceptPause.
 func (p *Port) pause() {
 	if err := p.r.k.Arm(p.listener, p.token, 0); err != nil {
 		p.r.log.Error("disarming a port", slog.Any("err", err))
@@ -222,7 +223,7 @@ func (p *Port) pause() {
 	p.resumeTimer.Reset(acceptPause)
 }
 
-// resume accepts again after a rest.
+// resume accepts again after a pause.
 func (p *Port) resume() {
 	if p.state == portListening {
 		if err := p.r.k.Arm(p.listener, p.token, kernel.Readable); err != nil {
@@ -248,10 +249,11 @@ func (p *Port) accept(conn kernel.Conn) {
 	s.token = r.assignToken(s)
 	p.sessions++
 	p.stats.Open++
-	_ = s.connect() // the protocol hears of it
+	_ = s.connect() // ConnectionLost tells the protocol
 	r.settleOne(s)
 }
 
+// build asks f for the protocol of conn. An error is the PanicError of f.
 func (r *Reactor) build(f Factory, conn kernel.Conn) (Protocol, error) {
 	return protect(r, f, func() (Protocol, error) {
 		r.noteBuild(conn)
@@ -271,9 +273,9 @@ func (p *Port) describe(s *Stream) string {
 
 func (p *Port) logName() string { return "reactor.Port" }
 
-func (p *Port) touched() {} // a port does everything when it is asked for
+func (p *Port) touched() {} // never touched
 
-func (p *Port) panicked(*PanicError) {} // it lives on
+func (p *Port) panicked(*PanicError) {} // the port goes on
 
 func (p *Port) shutdown() {
 	if p.state == portListening {

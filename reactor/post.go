@@ -7,17 +7,19 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// posts is the queue of functions from outside, and the loop's bell.
+// posts is the queue of posted functions, and the state of the loop's sleep.
 type posts struct {
 	mu       sync.Mutex
 	queue    []func()
-	batch    []func() // being run, from at on; its memory is the next queue's
-	at       int
+	batch    []func()     // is being run; queue reuses its memory afterwards
+	at       int          // the next of batch
 	nonEmpty atomic.Bool  // queue is not empty
 	sleep    atomic.Int32 // awake, asleep or woken
-	posted   sync.Cond    // rings with each post, for a loop that waits without its kernel
+	posted   sync.Cond    // signalled by each post, for joinWorkers, which waits without the kernel
 }
 
+// Values of posts.sleep. Only the first post after the loop fell asleep makes it woken, so
+// only that one calls Kernel.Wake.
 const (
 	awake int32 = iota
 	asleep
@@ -27,7 +29,7 @@ const (
 // Post has fn called on the loop's goroutine. It may be called from any goroutine, the
 // loop's own included, and never calls fn itself (THR-1, THR-2). Functions are called in the
 // order of posting. A function that is posted by one of them waits for the next turn
-// (THR-3). A loop that sleeps is woken, by one system call for any number of functions. A
+// (THR-3). If the loop sleeps, Post wakes it; any number of posts make one system call. A
 // panic in fn is logged, and the rest run (THR-7). Before Run, fn waits for the loop. After
 // the reactor has stopped, fn is never called.
 func (r *Reactor) Post(fn func()) {
@@ -64,8 +66,8 @@ func (r *Reactor) wake() {
 	}
 }
 
-// runPosted calls the functions that had been posted when it began. A shutdown may call it
-// inside a posted function. Then it calls the rest of the batch in progress first.
+// runPosted calls the functions that were in the queue when it began. A shutdown may call
+// it inside a posted function. It then calls the rest of the batch in progress first.
 func (r *Reactor) runPosted() {
 	p := &r.posts
 	for r.guard(postedFunction, r.runBatch) != nil {
@@ -81,17 +83,17 @@ func (r *Reactor) runPosted() {
 	}
 	clear(p.batch)
 	if cap(p.batch) > 4096 {
-		p.batch = nil // a flood is over; its memory need not stay
+		p.batch = nil // release the memory of an unusually long queue
 	}
 }
 
-// Names of what panicked.
+// Names in a PanicError.
 const (
 	postedFunction = "posted function"
 	askedFunction  = "asked function"
 )
 
-// runBatch calls the rest of the batch, up to its end or a panic.
+// runBatch calls the rest of the batch. A panic leaves it before the end.
 func (r *Reactor) runBatch() {
 	p := &r.posts
 	for p.at < len(p.batch) {
@@ -105,9 +107,9 @@ func (r *Reactor) runBatch() {
 	}
 }
 
-// Ask has fn called on the loop's goroutine and returns its results. It is for other
-// goroutines: on the loop's own it would wait for ever (THR-21). It fails with ErrStopped if
-// the reactor stops first, and with a [*PanicError] if fn panics.
+// Ask has fn called on the loop's goroutine and returns the results. It is for other
+// goroutines only: on the loop's own it would wait for ever (THR-21). It fails with
+// ErrStopped if the reactor stops first, and with a [*PanicError] if fn panics.
 func Ask[T any](r *Reactor, fn func() (T, error)) (T, error) {
 	return AskLater(r, func(done func(T, error)) {
 		v, err := protect(r, askedFunction, fn)
@@ -115,8 +117,8 @@ func Ask[T any](r *Reactor, fn func() (T, error)) (T, error) {
 	})
 }
 
-// AskLater is Ask for an fn whose result comes later: fn, or what it starts, calls done with
-// it, on the loop's goroutine. Calls of done after the first do nothing.
+// AskLater is Ask for a function whose result comes later. fn, or something that fn starts,
+// calls done with the result, on the loop's goroutine. Only the first call of done counts.
 func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 	type answer struct {
 		v   T
@@ -144,7 +146,7 @@ func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
 	case <-r.stopped:
 	}
 	select {
-	case a := <-c: // it came with the last posts
+	case a := <-c: // the last posts of the shutdown brought it
 		return a.v, a.err
 	default:
 		var none T

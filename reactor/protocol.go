@@ -10,35 +10,36 @@ import (
 // (PROTO-1, X-1). A panic in one of them ends this connection, with a
 // [PanicError], and no other.
 type Protocol interface {
-	// ConnectionMade comes first and once. t stays the same for the life of the
-	// connection. Writing, pausing and closing are allowed here (TCP-61).
+	// ConnectionMade is called first and once. t stays the same as long as the connection
+	// lasts. Writing, pausing and closing are allowed here (TCP-61).
 	ConnectionMade(t Transport)
 
-	// DataReceived brings what arrived, len(p) > 0. p is lent until it returns:
-	// keeping bytes means copying them. How the stream is cut into calls means
-	// nothing.
+	// DataReceived gets bytes that have arrived, at least one. p belongs to the transport
+	// again when DataReceived returns, so a protocol copies what it keeps. The bytes of a
+	// stream may be divided into calls in any way.
 	DataReceived(p []byte)
 
-	// ConnectionLost comes last and once. err is never nil: io.EOF when the peer
-	// ended, [ErrClosed] when we did, [ErrAborted] after Abort, a [*PanicError],
-	// or what broke, as an [*OpError]. The transport takes no more writes.
+	// ConnectionLost is called last and once. err is never nil. It is io.EOF if the peer
+	// ended the connection, [ErrClosed] after Close, [ErrAborted] after Abort,
+	// [ErrStopped] if the reactor stopped, a [*PanicError] if a callback panicked, and an
+	// [*OpError] if an operation failed. The transport takes no more writes.
 	ConnectionLost(err error)
 }
 
 // Factory makes the protocol of each new connection.
 type Factory interface {
-	// BuildProtocol is called on the loop's goroutine with the peer's address.
-	// Nil refuses the connection: it is closed at once (TCP-25, TCP-44).
+	// BuildProtocol is called on the loop's goroutine with the peer's address. If it
+	// returns nil, the connection is closed at once (TCP-25, TCP-44).
 	BuildProtocol(peer kernel.Addr) Protocol
 }
 
-// FactoryFunc is a Factory that is only a function.
+// FactoryFunc is a function as a Factory.
 type FactoryFunc func(peer kernel.Addr) Protocol
 
 // BuildProtocol calls f.
 func (f FactoryFunc) BuildProtocol(peer kernel.Addr) Protocol { return f(peer) }
 
-// Each is the factory that makes a new(T) for every connection (PROTO-3).
+// Each returns a factory that makes a new(T) for every connection (PROTO-3).
 func Each[T any, P interface {
 	*T
 	Protocol
@@ -46,94 +47,101 @@ func Each[T any, P interface {
 	return FactoryFunc(func(kernel.Addr) Protocol { return P(new(T)) })
 }
 
-// One is the factory that returns the same p for every connection. A protocol serves one
+// One returns a factory that returns the same p for every connection. A protocol serves one
 // connection at a time, so One is for a client, or for a port that has one connection at a
 // time.
 func One(p Protocol) Factory {
 	return FactoryFunc(func(kernel.Addr) Protocol { return p })
 }
 
-// StartStopper is what a Factory may also be, to learn when it comes into use
-// and when it is no longer used: StartFactory when its first port or connector
-// starts, StopFactory when its last has ended (TCP-14, PROTO-4). The factory
-// must be of a comparable type. Uses are counted per reactor. An error of
-// StartFactory makes the listen or dial fail; one of StopFactory is handed to
-// whoever waits for the end (TCP-10).
+// StartStopper is implemented by a Factory that needs to know when it is in use.
+// StartFactory is called when its first port or connector starts, StopFactory when its last
+// one has ended, both on the loop's goroutine (TCP-14, PROTO-4). The type of the factory
+// must be comparable. Uses are counted per reactor. If StartFactory returns an error, the
+// listen or dial fails with it. An error of StopFactory goes to the done function of
+// StopListening (TCP-10), or is logged.
 //
-// A factory around another says so by an Unwrap method that returns a Factory. The
-// other's uses are then counted too, also those through other wrappers, and the wrapper
-// does not forward these calls: it starts before what it wraps, and stops after it.
+// A factory that wraps another has an Unwrap method that returns a Factory. The reactor then
+// counts the uses of both, and those of the inner one also through other wrappers. It
+// starts the wrapper before the inner factory, and stops it afterwards. So a wrapper must
+// not forward these calls.
 type StartStopper interface {
 	StartFactory() error
 	StopFactory() error
 }
 
-// ConnectorListener is what a client's Factory may also be, to hear of each
-// attempt of a connector: all three with the connector that Dial returned
-// (TCP-37). In Failed and Lost, calling c.Connect starts the next attempt on
-// the same connector (TCP-43).
+// ConnectorListener is implemented by a client's Factory that follows the attempts of its
+// connectors. c is the connector that Dial returns (TCP-37). ConnectionFailed and
+// ConnectionEnded may call c.Connect, which starts the next attempt (TCP-43). All methods
+// are called on the loop's goroutine.
 type ConnectorListener interface {
 	// StartedConnecting is called before Dial or Connect returns (TCP-30).
 	StartedConnecting(c *Connector)
-	// ConnectionFailed is called when an attempt ended without a connection.
+	// ConnectionFailed is called when an attempt has ended without a connection. err is
+	// the one that done of Dial gets.
 	ConnectionFailed(c *Connector, err error)
-	// ConnectionEnded is called after the protocol's ConnectionLost (TCP-42).
+	// ConnectionEnded is called after the protocol's ConnectionLost, with the same err
+	// (TCP-42). If the factory built no protocol, err is ErrNoProtocol.
 	ConnectionEnded(c *Connector, err error)
 }
 
-// Transport is the reactor's end of one connection. Its methods are for the
-// loop's goroutine only. What more a transport can do, such as [HalfCloser],
-// [Producer] or [Consumer], is found with [As]; every transport of this package
-// is a [*Stream], which can do it all.
+// Transport is the reactor's end of one connection. Its methods are for the loop's
+// goroutine only. A transport may implement more interfaces, such as [HalfCloser],
+// [Producer] or [Consumer]; [As] finds them. Every transport of this package is a
+// [*Stream], which implements all of them.
 type Transport interface {
-	// Write takes all of p, copies what it must keep, and never blocks: p is the
-	// caller's again when it returns (TCP-55). What does not fit into the socket
-	// is buffered. It never calls ConnectionLost (TCP-60). After Close, Abort or
-	// the loss it takes nothing and returns [ErrClosed]; after CloseWrite,
-	// [ErrWriteClosed]; but what a registered producer still writes while these
-	// wait for it is taken. Above the limit on buffered bytes it is [ErrBufferFull].
+	// Write takes all of p and never blocks. It buffers what the socket does not take, and
+	// copies what it keeps: p belongs to the caller again when Write returns (TCP-55). It
+	// never calls ConnectionLost (TCP-60).
+	//
+	// After Close, Abort or the loss of the connection, Write takes nothing and returns
+	// [ErrClosed]; after CloseWrite, [ErrWriteClosed]. There is one exception: while Close
+	// or CloseWrite waits for a registered producer, writes are still taken. Beyond the
+	// limit on buffered bytes, Write takes nothing and returns [ErrBufferFull], and the
+	// connection ends.
 	Write(p []byte) (int, error)
 
-	// Close stops reading at once, sends what is buffered, waits for a
-	// registered producer to unregister, and then ends the connection:
-	// ConnectionLost(ErrClosed) comes later, never inside Close (TCP-59). A
-	// second call does nothing. The error is always nil.
+	// Close stops reading at once, sends what is buffered, waits for a registered producer
+	// to unregister, and then ends the connection. ConnectionLost(ErrClosed) is called
+	// later, never inside Close (TCP-59). A second call does nothing. The error is always
+	// nil.
 	Close() error
 
-	// Abort drops what is buffered and resets the connection:
-	// ConnectionLost(ErrAborted) comes later, never inside Abort, and nothing
-	// else comes before it (TCP-77). It also cuts short a Close in progress.
+	// Abort drops what is buffered and resets the connection. ConnectionLost(ErrAborted) is
+	// called later, never inside Abort, and no other callback of the protocol comes before
+	// it (TCP-77). Abort also ends a connection on which Close is still waiting.
 	Abort()
 
-	// Local is our address, Remote the peer's; they stay valid after the loss.
+	// Local is our address and Remote the peer's. Both stay valid after the loss.
 	Local() kernel.Addr
 	Remote() kernel.Addr
 
-	// Reactor is the loop this connection lives on: its clock and its timers.
+	// Reactor is the loop of this connection. It has the clock and the timers.
 	Reactor() *Reactor
 }
 
 // HalfCloser is a transport whose write side can end alone.
 type HalfCloser interface {
-	// CloseWrite sends what is buffered, waits for a registered producer to
-	// unregister, and ends our direction; reading goes on (TCP-69). A second call
-	// does nothing. The error is always nil.
+	// CloseWrite sends what is buffered, waits for a registered producer to unregister, and
+	// then ends our direction. Reading goes on (TCP-69). A second call does nothing. The
+	// error is always nil.
 	CloseWrite() error
 }
 
-// HalfCloseListener is what a protocol may also be, to tell the end of one
+// HalfCloseListener is implemented by a Protocol that distinguishes the end of one
 // direction from the end of the connection (TCP-70, TCP-71).
 type HalfCloseListener interface {
-	// ReadConnectionLost says that the peer will send no more. Writing still
-	// works, and the protocol must call Close itself. Protocols without this
-	// method lose the connection instead.
+	// ReadConnectionLost is called when the peer has ended its direction. Writing still
+	// works, and the protocol must call Close itself. A protocol that is no
+	// HalfCloseListener loses the connection instead.
 	ReadConnectionLost()
-	// WriteConnectionLost says that a CloseWrite of ours has been carried out.
+	// WriteConnectionLost is called when a CloseWrite of ours has been carried out.
 	WriteConnectionLost()
 }
 
-// Layer is what a protocol may also be that is the transport of another, as that of TLS
-// is. Above is this transport; an application's words about its connection go to it.
+// Layer is implemented by a Protocol that carries another connection on top, such as TLS.
+// Above returns the upper transport. If the application asks to close or abort its
+// connection, the upper transport is closed or aborted, not the one below.
 type Layer interface{ Above() Transport }
 
 // Top is the transport of the application: t, or that of the highest [Layer] on t.
@@ -151,63 +159,63 @@ func Top(t Transport) Transport {
 	}
 }
 
-// Producer is a source of bytes that can be held back. Every transport's read
-// side is one (PROD-11).
+// Producer is a source of bytes that can be paused. The read side of every transport is one
+// (PROD-11). Its methods are called on the loop's goroutine.
 type Producer interface {
-	// PauseProducing asks for nothing more for now. A transport delivers nothing
-	// after it returns, also when called in DataReceived (TCP-64).
+	// PauseProducing asks the producer to stop for now. A transport delivers nothing after
+	// PauseProducing returns, even if it was called in DataReceived (TCP-64).
 	PauseProducing()
-	// ResumeProducing asks for more. Extra calls of either are harmless.
+	// ResumeProducing asks the producer to go on. Extra calls of either must be harmless.
 	ResumeProducing()
-	// StopProducing says that nothing more will ever be wanted. For a transport
-	// it is Close.
+	// StopProducing tells the producer that its bytes are not wanted any more. For a
+	// transport it is Close.
 	StopProducing()
 }
 
-// Consumer is a sink that tells its producer when to hold back. Every
-// transport's write side is one.
+// Consumer takes bytes, and pauses and resumes the producer of them. The write side of every
+// transport is one.
 //
-// The producer pushes: it is not resumed at registration; it is paused, inside
-// the Write, when the buffered bytes come to exceed the high-water mark, and
-// resumed, later, when they have fallen to the low-water mark, if it was paused
-// (PROD-4). It is stopped, before ConnectionLost, when the connection is lost
-// (PROD-6).
+// The producer pushes. Registration does not resume it. It is paused when the buffered
+// bytes exceed the high-water mark, inside the Write that does it. It is resumed later, when
+// they have fallen to the low-water mark (PROD-4). If the connection is lost, the producer
+// is stopped before ConnectionLost is called (PROD-6).
 type Consumer interface {
-	// RegisterProducer takes p as the producer. There is one at a time: a second
-	// is refused with [ErrProducerRegistered] (PROD-1). On a connection that is
-	// lost, p is stopped at once and not registered (PROD-2).
+	// RegisterProducer makes p the producer. There is one at a time; a second one is
+	// refused with [ErrProducerRegistered] (PROD-1). If the connection is lost or about to
+	// be lost, p is stopped at once and not registered (PROD-2).
 	RegisterProducer(p Producer) error
-	// UnregisterProducer forgets the producer; a Close or CloseWrite that waited
-	// for it goes on. Without a producer it does nothing.
+	// UnregisterProducer removes the producer. A Close or CloseWrite that waited for it
+	// goes on. Without a producer it does nothing.
 	UnregisterProducer()
 }
 
-// Vectored is a transport that takes several slices as one write.
+// Vectored is a transport that takes several slices in one write.
 type Vectored interface {
-	// WriteVec is Write of the concatenation of bufs; n counts all their bytes.
+	// WriteVec is Write of all bufs, one after the other. n counts the bytes of all. The
+	// slices belong to the caller again when it returns.
 	WriteVec(bufs [][]byte) (n int, err error)
 }
 
-// Base is what protocols embed to have T and the two methods they often leave
-// empty. It is the only type meant for embedding.
+// Base is for embedding in protocols. It has the transport, and the two methods that
+// protocols often leave empty. It is the only type of this package meant for embedding.
 type Base struct {
-	// T is the transport, from ConnectionMade on.
+	// T is the transport. ConnectionMade sets it.
 	T Transport
 }
 
-// ConnectionMade keeps t in T. A protocol that has its own calls it.
+// ConnectionMade stores t in T. A protocol with a ConnectionMade of its own must call it.
 func (b *Base) ConnectionMade(t Transport) { b.T = t }
 
 // ConnectionLost does nothing.
 func (b *Base) ConnectionLost(error) {}
 
-// As finds T in t, or in what t.Unwrap() leads to. Wrappers hide nothing by
-// accident that way; one that changes a capability implements it itself.
-// Look up once, when the connection is made, and keep the result.
+// As returns t as a T, or the first T among the transports that t wraps, which t.Unwrap()
+// returns. So a wrapper with Unwrap hides no capability. A wrapper that changes a capability
+// implements it. Call As once, when the connection is made, and keep the result.
 func As[T any](t Transport) (T, bool) { return kernel.Walk[T](t) }
 
-// ProtocolAs finds T in p, or in what p.Unwrap() leads to.
+// ProtocolAs returns p as a T, or the first T among the protocols that p wraps.
 func ProtocolAs[T any](p Protocol) (T, bool) { return kernel.Walk[T](p) }
 
-// FactoryAs finds T in f, or in what f.Unwrap() leads to.
+// FactoryAs returns f as a T, or the first T among the factories that f wraps.
 func FactoryAs[T any](f Factory) (T, bool) { return kernel.Walk[T](f) }

@@ -15,9 +15,10 @@ import (
 	"github.com/whorl-go/whorl/pool"
 )
 
-// Reactor is one loop on one goroutine. Its methods are for that goroutine only,
-// except Post, Stop, Running, CallInThread and ExitSignal, which are for any.
-// Before Run or the first Turn, the loop's goroutine is whichever sets it up.
+// Reactor is one loop on one goroutine. Its methods are for that goroutine only, except
+// Post, Stop, Running, CallInThread, SuggestPoolSize and ExitSignal, which are for any
+// goroutine. Before Run, Start or the first Turn, the goroutine that sets the reactor up
+// counts as the loop's.
 type Reactor struct {
 	k    kernel.Kernel
 	caps capabilities
@@ -27,36 +28,36 @@ type Reactor struct {
 
 	posts      posts
 	timers     timers
-	turnTime   time.Duration // a reading of the clock, no later than now
-	inTurn     bool          // in a turn, or in Start
-	turnDriven bool          // Start has started it: Turn drives it
+	turnTime   time.Duration // the clock, as runDue read it last
+	inTurn     bool          // in a turn, in Start, or in a shutdown fired by hand
+	turnDriven bool          // Start has started the reactor, so Turn drives it
 
 	slots   []source // by token
-	free    []uint32
-	freed   []uint32 // in this turn: events for them may still be in the batch
-	current source   // whose event is being handled
+	free    []uint32 // tokens that may be assigned
+	freed   []uint32 // tokens released in this turn; the batch may still have events for them
+	current source   // the source whose event is being handled
 	ready   []kernel.Event
-	next    int // the next of the batch to handle
-	batch   int
+	next    int // the next event of ready to handle
+	batch   int // how many events of ready the kernel has filled
 	replies replies
 
 	hooks
 	buf        []byte // lent to DataReceived
 	chunks     chunks.FreeList
 	vec        [][]byte
-	dirty      []source // something to settle before the loop waits
-	dirtyBatch []source
+	dirty      []source    // their touched is called before the loop waits
+	dirtyBatch []source    // the part of dirty that runDirty is working on
 	endReasons []endReason // of streams that are about to end
 
 	events    map[string]*phases.Event
-	factories map[Factory]int      // uses of those that want to know
-	shared    map[reflect.Type]any // nil until there is one
+	factories map[Factory]int      // the number of uses of each StartStopper
+	shared    map[reflect.Type]any // for Shared; nil until there is one
 	watches   watches
 	work      workerSet
 	reserve   reserve
 
-	waitErr    error // why the kernel ended the run
-	waitFailed int   // in a row
+	waitErr    error // the error of the kernel that ended the run
+	waitFailed int   // failures of Kernel.Wait in a row
 	stopNotify func()
 	exitSignal atomic.Pointer[os.Signal]
 	stopped    chan struct{}
@@ -69,8 +70,8 @@ const (
 	waitFailuresLimit = 100
 )
 
-// New makes a reactor on k, which is the reactor's from now on: it is closed
-// when the reactor stops, or by [Reactor.Close].
+// New makes a reactor on k. From now on k belongs to the reactor, which closes it when it
+// stops, or in [Reactor.Close].
 func New(k kernel.Kernel, c Config) *Reactor {
 	r := &Reactor{
 		k: k, cfg: c, log: c.Logger,
@@ -100,20 +101,23 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	return r
 }
 
-// Kernel is what the reactor stands on.
+// Kernel is the kernel that New was given.
 func (r *Reactor) Kernel() kernel.Kernel { return r.k }
 
-// Now is the reactor's clock: monotonic, from an origin of the kernel's (TIME-1).
+// Now is the reactor's clock: monotonic time since an origin that the kernel chooses
+// (TIME-1).
 func (r *Reactor) Now() time.Duration { return r.k.Now() }
 
-// Turn makes one turn of the loop and waits in it at most so long; zero does not
-// wait, negative has no limit (CORE-19). If the turn called something before it
-// came to wait, it does not wait at all, so that `for !done { r.Turn(-1) }` sees
-// what was done. Turn is for tests and foreign loops, on a reactor that is not in
-// Run: one that Start has started, or that was never started; also while a Shutdown
-// fired by hand waits. A Turn inside a Turn, or during Run, panics. On a stopped
-// reactor it fails with ErrNotRestartable. If the kernel of a started reactor fails
-// persistently, it shuts down, and the last turn returns the kernel's error.
+// Turn makes one turn of the loop, for tests and foreign loops. It waits in the kernel at
+// most for timeout; zero does not wait, negative has no limit (CORE-19). If the turn calls a
+// posted function or a delayed call first, it does not wait at all, so that
+// `for !done { r.Turn(-1) }` sees the effect.
+//
+// Turn is for a reactor that is not in Run: one that Start has started, one that was never
+// started, or one that waits in a Shutdown fired by hand. A Turn during Run or inside a
+// Turn panics. On a stopped reactor it fails with ErrNotRestartable. If the kernel of a
+// started reactor fails persistently, the reactor shuts down, and the last turn returns the
+// kernel's error.
 func (r *Reactor) Turn(timeout time.Duration) error {
 	if r.is(lifeStopped) {
 		return ErrNotRestartable
@@ -130,12 +134,12 @@ func (r *Reactor) Turn(timeout time.Duration) error {
 	return nil
 }
 
-// waitPolicy is whether a turn that has called something still waits.
+// waitPolicy tells whether a turn that has called something still waits.
 type waitPolicy bool
 
 const (
-	waitAnyway waitPolicy = true  // Run: the next turn comes at once
-	waitIfIdle waitPolicy = false // Turn: the caller wants to see what was done
+	waitAnyway waitPolicy = true  // for Run, which makes the next turn at once
+	waitIfIdle waitPolicy = false // for Turn, whose caller wants to see the effect
 )
 
 func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
@@ -146,8 +150,9 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	if r.timers.Unsettled() {
 		r.timers.Settle(r.k.Now())
 	}
-	// What is posted from outside may always come a little later; but before a shutdown
-	// that was asked for after it.
+	// A forcer may leave posted functions for the next turn, as if they had come later. It
+	// may not if Stop was called, because what was posted before Stop runs before the
+	// shutdown.
 	if !r.posts.nonEmpty.Load() || r.is(lifeRunningStopPending) || !r.forced(probe.SitePostsLater) {
 		r.runPosted()
 	}
@@ -160,7 +165,7 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 		}
 	}
 	if r.is(lifeStopped) {
-		return // no last poll (CORE-27)
+		return // the kernel is closed and must not be asked again (CORE-27)
 	}
 	if p == waitIfIdle && (called != r.stats.Posted+r.stats.DelayedCalls || len(r.dirty) > 0) {
 		timeout = 0
@@ -172,7 +177,8 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	r.recycle()
 }
 
-// waitDeadline is how long the kernel may wait, on its clock.
+// waitDeadline is the time until which the kernel may wait, on its clock. Zero means that it
+// must not wait.
 func (r *Reactor) waitDeadline(timeout time.Duration) time.Duration {
 	if timeout == 0 || len(r.dirty) > 0 || r.is(lifeCrashed) {
 		return 0
@@ -212,8 +218,8 @@ func (r *Reactor) wait(until time.Duration) {
 	}
 }
 
-// dispatch hands the batch to its sources. A panic ends the source whose event it was, and
-// the rest of the batch goes on.
+// dispatch hands the batch to its sources. A panic ends the source whose event was being
+// handled, and dispatch goes on with the rest of the batch.
 func (r *Reactor) dispatch() {
 	for r.next < r.batch || r.replies.held() {
 		if e := pool.Catch(r.dispatchRest); e != nil {
@@ -229,8 +235,8 @@ func (r *Reactor) dispatch() {
 	}
 }
 
-// dispatchRest hands the rest of the batch to its sources, up to its end or a panic. There
-// is one deferred recover a batch, and it is the caller's.
+// dispatchRest hands the rest of the batch to its sources. A panic leaves it before the end,
+// and the caller recovers. So there is one deferred recover a batch, not one an event.
 func (r *Reactor) dispatchRest() {
 	for r.next < r.batch || r.replies.held() {
 		if r.next == r.batch || r.replies.full() {
@@ -242,7 +248,7 @@ func (r *Reactor) dispatchRest() {
 		// A slot is empty if its source ended earlier in this batch (FDS-14).
 		if src := r.slots[ev.Token]; src != nil {
 			r.current = src
-			// Behind a system call an indirect call costs more than a comparison.
+			// Right after a system call, an indirect call costs more than this comparison.
 			if s, ok := src.(*Stream); ok {
 				s.ready(ev.Ready)
 			} else {
@@ -252,7 +258,7 @@ func (r *Reactor) dispatchRest() {
 	}
 }
 
-// Streams walks the connections that are not lost yet, in no promised order.
+// Streams iterates over the connections that are not lost yet, in no promised order.
 func (r *Reactor) Streams() iter.Seq[*Stream] {
 	return func(yield func(*Stream) bool) {
 		for _, src := range r.slots {
@@ -263,20 +269,20 @@ func (r *Reactor) Streams() iter.Seq[*Stream] {
 	}
 }
 
-// Stats are counters of a reactor, since it was made.
+// Stats are counters of a reactor since New.
 type Stats struct {
 	Turns        uint64 // turns of the loop
 	Events       uint64 // sockets reported ready
 	Posted       uint64 // posted functions called
 	DelayedCalls uint64 // delayed calls made
 	Accepted     uint64 // connections accepted
-	Refused      uint64 // of these, refused by the factory or for want of descriptors
+	Refused      uint64 // of these, refused by the factory or because no descriptor was left
 	Panics       uint64 // panics recovered
 	Sources      int    // ports, connectors, connections and descriptors now
 	Pending      int    // delayed calls now
 }
 
-// Stats is a copy of the counters.
+// Stats returns a copy of the counters.
 func (r *Reactor) Stats() Stats {
 	s := r.stats
 	s.Sources = len(r.slots) - len(r.free) - len(r.freed)

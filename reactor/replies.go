@@ -4,8 +4,8 @@ package reactor
 // Reading several sockets and then writing several is faster than alternating, because the
 // system's code for reading and for writing push each other out of the processor's caches.
 type replies struct {
-	s         [16]*Stream // more would be no faster, and delay the first
-	first, to int
+	s         [16]*Stream // more would be no faster, and would delay the first answer
+	first, to int         // s[first:to] are held
 }
 
 // replyLimit is the length of the longest answer that is held back. A longer one is sent
@@ -20,8 +20,8 @@ func (q *replies) hold(s *Stream) {
 	q.to++
 }
 
-// sendReplies settles the streams held. If one panics, the next call goes on with the one
-// after it.
+// sendReplies settles the streams that are held. If settling one panics, the next call of
+// sendReplies goes on with the one after it.
 func (r *Reactor) sendReplies() {
 	q := &r.replies
 	for q.first < q.to {
@@ -34,7 +34,7 @@ func (r *Reactor) sendReplies() {
 	q.first, q.to = 0, 0
 }
 
-// hasReply tells whether s has nothing to do but to send a short answer.
+// hasReply tells whether all that s has to do is to send a short answer.
 func (s *Stream) hasReply() bool {
 	return s.out.Len() > 0 && s.out.Len() <= replyLimit && s.steady()
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// reserve is the descriptor kept in hand for the day when none are left, shared
-// by all ports of a reactor (TCP-22).
+// reserve is a spare descriptor, shared by all ports of a reactor. When none is left, it is
+// closed, so that a waiting connection can be accepted and closed (TCP-22).
 type reserve struct {
 	r    *Reactor
 	k    kernel.Reserver
@@ -20,8 +20,8 @@ func (v *reserve) init(r *Reactor) {
 	v.k = r.caps.reserver
 }
 
-// hold takes the reserve if it is not held. Having no descriptor left for it is
-// logged and no failure (TCP-23).
+// hold takes the reserve if it is not held. If no descriptor is left for it, hold logs that
+// and returns nil (TCP-23).
 func (v *reserve) hold() error {
 	if v.k == nil || v.held {
 		return nil
@@ -35,14 +35,14 @@ func (v *reserve) hold() error {
 	return err
 }
 
-// overflow is what a port does when a client waits and no descriptor is left: it
-// gives up the reserve, and with it accepts and closes the clients that wait, so
-// that they know and the loop does not spin (TCP-21).
+// overflow is called when a client waits and no descriptor is left. It gives up the reserve,
+// accepts and closes the clients that wait, and takes the reserve back. So the clients
+// learn of it, and the loop does not spin (TCP-21).
 func (p *Port) overflow() {
 	v := &p.r.reserve
 	v.k.Release()
 	v.held = false
-	var closed []kernel.Addr // told after the reserve is back: a log may open files (TCP-24)
+	var closed []kernel.Addr // logged when the reserve is back, because a log may open files (TCP-24)
 	var failure error
 	for range p.allowance {
 		conn, err := p.listener.Accept()

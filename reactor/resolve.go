@@ -9,11 +9,11 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Resolve turns a name into addresses with the reactor's resolver. done is called
-// once on the loop's goroutine, never before Resolve returns, with at least
-// one address or an error that is ErrUnknownHost. The empty name is the IPv4 zero
-// address, an IP literal is itself, and neither asks the resolver (CORE-46,
-// TCP-34). cancel gives up: done is then not called.
+// Resolve turns a name into addresses with the reactor's resolver. done is called once, on
+// the loop's goroutine and never before Resolve returns. It gets at least one address,
+// or an error that is ErrUnknownHost. The empty name means the IPv4 zero address, and an IP
+// literal means itself; neither asks the resolver (CORE-46, TCP-34). cancel gives up the
+// look-up; done is then not called. Resolve and cancel are for the loop's goroutine.
 func (r *Reactor) Resolve(name string, done func([]netip.Addr, error)) (cancel func()) {
 	ip, err := netip.ParseAddr(name)
 	if name == "" {
@@ -48,11 +48,11 @@ func (r *Reactor) Resolve(name string, done func([]netip.Addr, error)) (cancel f
 
 var errNoAddresses = kernel.Sentinel("no addresses")
 
-// SystemResolver is the Resolver that asks the system, as package net does, in
-// Workers of its own.
+// SystemResolver is a Resolver that asks the system, as package net does. The reactor has
+// Workers for these look-ups alone.
 type SystemResolver struct{}
 
-// Resolve looks name up off the loop. After cancel the look-up is told to end.
+// Resolve looks name up off the loop, as [Resolver] says. cancel also ends the look-up.
 func (SystemResolver) Resolve(r *Reactor, name string, done func([]netip.Addr, error)) (cancel func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	Work(r.work.lookUps, func() ([]netip.Addr, error) {

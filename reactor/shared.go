@@ -2,9 +2,9 @@ package reactor
 
 import "reflect"
 
-// Shared is the value of type T that r keeps: what first returned when it was asked for
-// the first time. A package keeps here, under a type of its own, what its connections on
-// one reactor have in common. It is for the loop's goroutine.
+// Shared returns the value of type T that r keeps. The first call makes it by calling first.
+// A package uses it, with a type of its own, for what its connections on one reactor share.
+// Shared is for the loop's goroutine.
 func Shared[T any](r *Reactor, first func() T) T {
 	t := reflect.TypeFor[T]()
 	v, ok := r.shared[t].(T)

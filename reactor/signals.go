@@ -5,7 +5,6 @@ import (
 	"syscall"
 )
 
-// StopSignals are the signals that a program usually stops on: SIGINT and
-// SIGTERM. On Windows these are also what Ctrl-Break (SIGBREAK), closing the
-// console and shutting down arrive as.
+// StopSignals returns the signals on which a program usually stops: SIGINT and SIGTERM. On
+// Windows, Ctrl-Break, closing the console and shutting down arrive as one of these too.
 func StopSignals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }

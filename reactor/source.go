@@ -7,19 +7,19 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// source is whatever stands behind a token: a stream, a port, a connector, a foreign
-// descriptor.
+// source is an object that has a token: a stream, a port, a connector, an address that is
+// being connected to, or a foreign descriptor.
 type source interface {
-	// ready says that the kernel has reported readiness.
+	// ready is called when the kernel has reported readiness.
 	ready(kernel.Ready)
-	// touched carries out what was asked for outside of this source's own events. It
-	// is called once after Reactor.touch.
+	// touched is called once after Reactor.touch, before the loop waits. It carries out
+	// what was asked for outside of the source's own events.
 	touched()
 	// panicked ends the source after a panic in one of its callbacks.
 	panicked(*PanicError)
 	// shutdown ends the source because the reactor ends.
 	shutdown()
-	// logName names the source in the log and in a PanicError: whose callback it was in.
+	// logName names the source in the log, and in the PanicError of its callbacks.
 	logName() string
 }
 
@@ -38,12 +38,13 @@ func (r *Reactor) assignToken(src source) uint32 {
 	return uint32(len(r.slots) - 1)
 }
 
-// releaseToken takes a token back; it is given out again only after this turn.
+// releaseToken takes a token back. It is assigned again only after this turn.
 func (r *Reactor) releaseToken(token uint32) {
 	r.slots[token] = nil
 	r.freed = append(r.freed, token)
 }
 
+// recycle makes the tokens released in this turn available. No event for them is left.
 func (r *Reactor) recycle() {
 	if len(r.freed) > 0 {
 		r.free = append(r.free, r.freed...)
@@ -51,8 +52,8 @@ func (r *Reactor) recycle() {
 	}
 }
 
-// disconnectAll ends every source once, in the order of their tokens; one that
-// panics does not keep the others (CORE-26).
+// disconnectAll ends every source once, in the order of their tokens. A panic in one does
+// not stop it (CORE-26).
 func (r *Reactor) disconnectAll() {
 	for i := 0; i < len(r.slots); i++ {
 		if src := r.slots[i]; src != nil {
@@ -61,12 +62,12 @@ func (r *Reactor) disconnectAll() {
 	}
 }
 
-// touch has src settled before the loop waits. The caller sees to it that src stands in the
-// list once.
+// touch has src.touched called before the loop waits. The caller must not touch a source
+// that is already in the list.
 func (r *Reactor) touch(src source) { r.dirty = append(r.dirty, src) }
 
-// runDirty settles the sources touched so far. Those touched meanwhile wait
-// for the next turn, so that two that feed each other cannot hold the loop.
+// runDirty calls touched of the sources that were touched so far. Those touched meanwhile
+// wait for the next call. So two sources that touch each other cannot stop the loop.
 func (r *Reactor) runDirty() {
 	if len(r.dirty) == 0 {
 		return
@@ -78,7 +79,7 @@ func (r *Reactor) runDirty() {
 	}
 }
 
-// settleOne settles s. What panics in there is the fault of s.
+// settleOne settles s. If a callback in it panics, s ends.
 func (r *Reactor) settleOne(s *Stream) { r.guardSource(s, s.settle) }
 
 // guardSource calls fn, and ends src if that panics.

@@ -1,13 +1,17 @@
 package reactor
 
-// Start starts a reactor without running it, for whoever owns the loop: a foreign
-// loop, a simulated host, a test. It fires Startup; from then on [Reactor.Turn]
-// drives the reactor, on the goroutine of Start, and everything is as in Run:
-// Running is true from the During phase of startup on (CORE-7), Config.Signals are
-// taken (CORE-9), Stop is carried out in a later Turn (CORE-22). A startup that waits
-// goes on in Turn (CORE-10). The Turn in which shutdown ends closes the kernel; the
-// next one fails with ErrNotRestartable. Its errors are Run's: ErrAlreadyRunning,
-// also after Start and from Run after it (CORE-4), and ErrNotRestartable (CORE-5).
+// Start starts a reactor without running it, and fires Startup. From then on the caller
+// drives the reactor with [Reactor.Turn], on the goroutine that called Start. It is for
+// foreign loops, simulated hosts and tests.
+//
+// Everything else is as in Run. Running is true from the During phase of startup on
+// (CORE-7), Config.Signals are taken (CORE-9), and Stop is carried out in a later Turn
+// (CORE-22). If the startup has to wait, it goes on in Turn (CORE-10). The Turn in which
+// shutdown ends closes the kernel, and the next one fails with ErrNotRestartable.
+//
+// Start fails as Run does: with ErrAlreadyRunning during a run or after Start (CORE-4), and
+// with ErrNotRestartable on a stopped reactor (CORE-5). Run fails in the same way after
+// Start.
 func (r *Reactor) Start() error {
 	if err := r.begin(); err != nil {
 		return err
@@ -17,7 +21,7 @@ func (r *Reactor) Start() error {
 	return nil
 }
 
-// begin is where Run and Start set out from.
+// begin is the common beginning of Run and Start: it moves the reactor to lifeStarting.
 func (r *Reactor) begin() error {
 	switch {
 	case r.inTurn && r.is(lifeFresh):
@@ -30,7 +34,7 @@ func (r *Reactor) begin() error {
 	return ErrAlreadyRunning
 }
 
-// mayTurn tells whether turns are made by Turn in this part of life.
+// mayTurn tells whether Turn is allowed in the present state of the reactor.
 func (r *Reactor) mayTurn() bool {
 	switch life(r.life.Load()) {
 	case lifeFresh, lifeStopping:
@@ -41,8 +45,8 @@ func (r *Reactor) mayTurn() bool {
 	return false
 }
 
-// toStopping moves a reactor that is not in Run to its shutdown, or leaves it in
-// one that waits. It returns false if there is nothing to close.
+// toStopping moves a reactor that is not in Run to lifeStopping. It returns false if there is
+// nothing to close: the reactor is in Run, or it is ending or stopped.
 func (r *Reactor) toStopping() bool {
 	for {
 		now := r.life.Load()
@@ -63,7 +67,8 @@ func (r *Reactor) toStopping() bool {
 	}
 }
 
-// outOfTurn fires what is not fired in a turn, so that nothing it calls can make one.
+// outOfTurn calls fire outside of a turn. Meanwhile inTurn is set, so that the callbacks
+// cannot make a turn.
 func (r *Reactor) outOfTurn(fire func()) {
 	r.inTurn = true
 	defer func() {
@@ -73,8 +78,8 @@ func (r *Reactor) outOfTurn(fire func()) {
 	fire()
 }
 
-// endCrash completes a crash: nothing was ended, and the reactor can be run or started
-// again. It tells whether there was one.
+// endCrash completes a crash, if there was one, and tells whether there was. The reactor can
+// be run or started again, with everything that it had.
 func (r *Reactor) endCrash() bool {
 	if !r.is(lifeCrashed) {
 		return false

@@ -9,15 +9,17 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// Stream is the transport of this package: one connected stream socket, all of
-// whose capabilities are methods. It belongs to the loop's goroutine.
+// Stream is the transport of this package: one connection that the kernel reads and writes
+// as a stream. It implements all capabilities of a transport. It is for the loop's
+// goroutine only.
 //
-// Nothing ends inside a call: what Write, Close, Abort and the others set in
-// motion is settled when the callback in progress has returned, or, for a stream
-// other than the one it is about, at the end of the turn. A short answer to what was
-// received is sent when at most fifteen other streams had their callback too.
+// Nothing ends inside a call. The effects of Write, Close, Abort and the others come when the
+// stream's callback in progress has returned. If they were called elsewhere, such as in a
+// delayed call or in a callback of another stream, the effects come before the loop waits
+// next. A short answer to received data may wait for the callbacks of up to fifteen other
+// streams, and then leaves together with their answers.
 type Stream struct {
-	// What every message touches comes first, in one line of the cache.
+	// The fields that every message uses come first, in one cache line.
 	r       *Reactor
 	conn    kernel.Conn
 	proto   Protocol
@@ -26,26 +28,27 @@ type Stream struct {
 	read    readState
 	write   writeState
 	armed   kernel.Ready
-	paused  bool // the producer was paused by us
+	paused  bool // we have paused the producer
 	blocked bool // the socket was full: wait for Writable before sending
-	dirty   bool // stands in Reactor.dirty
+	dirty   bool // is in Reactor.dirty
 
-	cfg      *StreamConfig // complete; the owner's
+	cfg      *StreamConfig // complete; belongs to the owner
 	in       uint64        // bytes read
-	sent     uint64        // bytes the socket took
+	sent     uint64        // bytes that the socket has taken
 	producer Producer
 	owner    owner
 	token    uint32
 	session  uint32
 }
 
-// endReason is why a stream ends, kept apart for the short time from end to lose.
+// endReason is why a stream ends. It exists from end to lose only, so a Stream has no field
+// for it.
 type endReason struct {
 	s      *Stream
 	reason error
 }
 
-// owner is what a stream came from: a port, a connector, or Attach.
+// owner is the maker of a stream: a port, a connector, or attached for Attach.
 type owner interface {
 	// streamLost is called after the protocol's ConnectionLost.
 	streamLost(*Stream, error)
@@ -57,8 +60,8 @@ type streamState uint8
 
 const (
 	streamOpen    streamState = iota
-	streamClosing             // Close was called: the end comes when all is sent
-	streamEnding              // the end comes when the callback returns; Reactor.endReasons says why
+	streamClosing             // Close was called; the stream ends when everything is sent
+	streamEnding              // ends when the callback returns; Reactor.endReasons has the reason
 	streamLost
 )
 
@@ -67,7 +70,7 @@ type readState uint8
 const (
 	readOn readState = iota
 	readPaused
-	readEnded // the peer has ended, and a HalfCloseListener was told
+	readEnded // the peer has ended its direction, and a HalfCloseListener was told
 )
 
 type writeState uint8
@@ -83,7 +86,7 @@ func (s *Stream) connectionMade() {
 	s.proto.ConnectionMade(s)
 }
 
-// callback makes one callback outside the batch's own protection.
+// callback makes one callback with a recover of its own, outside that of the batch.
 func (s *Stream) callback(fn func()) error {
 	if e := s.r.guard(s, fn); e != nil {
 		return e
@@ -91,7 +94,7 @@ func (s *Stream) callback(fn func()) error {
 	return nil
 }
 
-// touch has s settled soon.
+// touch has s settled before the loop waits.
 func (s *Stream) touch() {
 	if !s.dirty && s.state != streamLost {
 		s.dirty = true
@@ -136,8 +139,8 @@ func (s *Stream) readSome() {
 	}
 }
 
-// peerEnded is half the end for those who listen for it, and all of it for the
-// rest (TCP-71, TCP-72).
+// peerEnded handles the end of the peer's direction. A HalfCloseListener is told. For any
+// other protocol the connection ends (TCP-71, TCP-72).
 func (s *Stream) peerEnded() {
 	h, ok := ProtocolAs[HalfCloseListener](s.proto)
 	if !ok {
@@ -150,20 +153,21 @@ func (s *Stream) peerEnded() {
 }
 
 // steady tells whether s is open in both directions, holds nothing back and is armed for
-// what it waits for: then all that can be due is to send what is buffered.
+// reading only. Then settle has nothing to do but to send what is buffered.
 func (s *Stream) steady() bool {
 	return s.state == streamOpen && s.read == readOn && s.write == writeOn &&
 		s.armed == kernel.Readable && !s.blocked && !s.paused
 }
 
-// touched is settle for a stream that touch has entered.
+// touched settles a stream that is in Reactor.dirty.
 func (s *Stream) touched() {
 	s.dirty = false
 	s.settle()
 }
 
-// settle carries out what was asked for. It is the one place where a stream
-// sends, ends a direction, ends altogether, or changes what it waits for.
+// settle carries out what was asked for. It is the one place where a stream sends what is
+// buffered, ends a direction, ends the connection, or changes what it waits for. Only large
+// writes send elsewhere, see flush.
 func (s *Stream) settle() {
 	if s.state == streamLost {
 		return
@@ -186,23 +190,23 @@ func (s *Stream) settle() {
 	s.arm()
 }
 
-// send hands what is buffered to the socket.
+// send hands the buffered output to the socket.
 func (s *Stream) send() {
 	switch {
 	case s.out.Len() == 0:
-	case s.r.forced(probe.SiteFlushLater): // as in a loop that has much to do
+	case s.r.forced(probe.SiteFlushLater): // as if the loop were busy
 		s.touch()
 	default:
 		s.flush(nil)
 	}
 }
 
-// settleProducer resumes a producer that was paused, when little enough is buffered.
+// settleProducer resumes a paused producer when the buffered output has fallen to LowWater.
 func (s *Stream) settleProducer() {
 	if !s.paused || s.out.Len() > s.cfg.LowWater {
 		return
 	}
-	// The producer knows no time: a turn later it is a slower socket.
+	// Resuming a turn later looks to the producer like a slower socket.
 	if s.r.forced(probe.SiteResumeLater) {
 		s.touch()
 	} else {
@@ -213,7 +217,8 @@ func (s *Stream) settleProducer() {
 	}
 }
 
-// settleEnd ends our direction, or the connection, when that was asked for and all is sent.
+// settleEnd ends our direction or the connection, if that was asked for, when everything is
+// sent and no producer is registered.
 func (s *Stream) settleEnd() {
 	switch {
 	case s.out.Len() > 0 || s.producer != nil || s.state == streamEnding:
@@ -224,11 +229,12 @@ func (s *Stream) settleEnd() {
 	}
 }
 
-// flush sends what is unsent and then p, and returns how much of p was taken.
+// flush sends the buffered output and then p. It returns how many bytes of p the socket took.
+// Besides settle, writes call it when a chunk or more is to be sent.
 func (s *Stream) flush(p []byte) int {
 	n, short, err := 0, false, error(nil)
 	if b := s.out.Single(); b != nil && len(p) == 0 {
-		// What nearly every message is: one piece, taken whole.
+		// The case of nearly every message: one piece, which the socket takes whole.
 		n, err = s.conn.Write(b)
 		if short = n < s.out.Len(); !short && s.r.observer == nil {
 			s.sent += uint64(n)
@@ -241,8 +247,8 @@ func (s *Stream) flush(p []byte) int {
 	return s.wrote(n, short, err)
 }
 
-// wrote is what follows when the socket has taken n bytes of what is unsent and of
-// what comes behind it, of which it returns the number.
+// wrote is called when the socket has taken n bytes, of the buffered output first and then of
+// the slice behind it. It returns how many were of that slice.
 func (s *Stream) wrote(n int, short bool, err error) int {
 	switch {
 	case err == kernel.ErrAgain:
@@ -263,7 +269,7 @@ func (s *Stream) wrote(n int, short bool, err error) int {
 
 func (s *Stream) endWrite() {
 	s.write = writeEnded
-	// If the peer has gone already this fails, and reading finds out (TCP-75).
+	// If the peer has gone already, this fails, and the next read finds the end (TCP-75).
 	s.conn.CloseWrite()
 	if h, ok := ProtocolAs[HalfCloseListener](s.proto); ok {
 		s.note(probe.NoteWriteLost, 0, nil)
@@ -271,6 +277,7 @@ func (s *Stream) endWrite() {
 	}
 }
 
+// arm tells the kernel what the stream waits for, if that has changed.
 func (s *Stream) arm() {
 	var want kernel.Ready
 	if s.reading() {
@@ -290,8 +297,8 @@ func (s *Stream) arm() {
 	s.armed = want
 }
 
-// end decides why the connection ends; the first reason stands, unless a
-// callback panics after it (TCP-81). The end itself is lose's.
+// end sets the reason why the connection ends; lose ends it later. The first reason stays,
+// unless a callback panics after it (TCP-81).
 func (s *Stream) end(reason error) {
 	if s.state == streamLost {
 		return
@@ -306,19 +313,19 @@ func (s *Stream) end(reason error) {
 	s.touch()
 }
 
-// endReasonAt finds the failure of s, which has one. There are few at a time.
+// endReasonAt finds the endReason of s, which must have one. The list is short.
 func (s *Stream) endReasonAt() int {
 	return slices.IndexFunc(s.r.endReasons, func(e endReason) bool { return e.s == s })
 }
 
-// lose is the end, once, for whatever reason.
+// lose ends the connection. It is called once, whatever the reason.
 func (s *Stream) lose() {
 	at := s.endReasonAt()
 	reason := s.r.endReasons[at].reason
 	s.r.endReasons = slices.Delete(s.r.endReasons, at, at+1)
 	s.state = streamLost
 	s.out.Drop(&s.r.chunks)
-	s.conn.Local() // it stays known
+	s.conn.Local() // from now on the conn can tell it only if it was asked before
 	if reason == ErrClosed && s.read != readEnded {
 		s.drain()
 	}
@@ -352,16 +359,16 @@ func (s *Stream) drain() {
 	}
 }
 
-// drainLimit is how many bytes of unread input Close bothers to discard.
+// drainLimit is how many bytes of unread input Close discards at most.
 const drainLimit = 1 << 20
 
-// graceful tells which ends do not reset the connection.
+// graceful tells whether an end for this reason leaves the connection without a reset.
 func graceful(reason error) bool {
 	return reason == io.EOF || reason == ErrClosed || reason == ErrStopped
 }
 
-// lostProtocol takes the protocol's place after the end, so that the transport
-// does not keep it alive (DESC-30).
+// lostProtocol replaces the protocol after the end, so that a transport that is still
+// referenced does not keep its protocol in memory (DESC-30).
 type lostProtocol struct{}
 
 func (lostProtocol) ConnectionMade(Transport) {}

@@ -16,8 +16,8 @@ var (
 	_ Vectored   = (*Stream)(nil)
 )
 
-// Write takes all of p, as [Transport] says. Small writes are gathered and sent
-// when the callback returns; from 16 KiB on they go to the socket at once.
+// Write takes all of p, as [Transport] says. Small writes are gathered and sent together when
+// the callback returns. 16 KiB or more go to the socket at once.
 func (s *Stream) Write(p []byte) (int, error) {
 	if err := s.writable(len(p)); err != nil {
 		return 0, err
@@ -33,7 +33,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteVec takes all of bufs, as one write.
+// WriteVec takes all of bufs in one write, as [Vectored] says.
 func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	total := 0
 	for _, p := range bufs {
@@ -52,7 +52,8 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	return total, nil
 }
 
-// writable tells why n more bytes cannot be taken.
+// writable returns an error if n more bytes cannot be taken. It decides the usual case, and
+// leaves the others to refusal.
 func (s *Stream) writable(n int) error {
 	if s.state == streamOpen && s.write == writeOn && uint(s.out.Len()+n) <= uint(s.cfg.MaxBuffered) {
 		return nil
@@ -60,8 +61,8 @@ func (s *Stream) writable(n int) error {
 	return s.refusal(n)
 }
 
-// refusal is writable in all cases. While a Close or CloseWrite waits for the
-// registered producer, what that produces is still taken.
+// refusal is writable for all cases. While Close or CloseWrite waits for a registered
+// producer, bytes are still taken.
 func (s *Stream) refusal(n int) error {
 	producing := s.producer != nil
 	switch {
@@ -78,7 +79,7 @@ func (s *Stream) refusal(n int) error {
 	return nil
 }
 
-// buffer copies what is to be sent later.
+// buffer copies p to the buffered output. If that fills a chunk, it sends at once.
 func (s *Stream) buffer(p []byte) {
 	if len(p) == 0 || s.state > streamClosing {
 		return
@@ -95,7 +96,7 @@ func (s *Stream) buffer(p []byte) {
 	}
 }
 
-// Close ends the connection when everything is sent, as [Transport] says.
+// Close ends the connection when everything has been sent, as [Transport] says.
 func (s *Stream) Close() error {
 	if s.state == streamOpen {
 		s.state = streamClosing
@@ -105,10 +106,10 @@ func (s *Stream) Close() error {
 	return nil
 }
 
-// Abort resets the connection, as [Transport] says. It also cuts short a Close.
+// Abort resets the connection, as [Transport] says.
 func (s *Stream) Abort() { s.end(ErrAborted) }
 
-// CloseWrite ends our direction when everything is sent, as [HalfCloser] says.
+// CloseWrite ends our direction when everything has been sent, as [HalfCloser] says.
 func (s *Stream) CloseWrite() error {
 	if s.state == streamOpen && s.write == writeOn {
 		s.write = writeClosing
@@ -117,9 +118,9 @@ func (s *Stream) CloseWrite() error {
 	return nil
 }
 
-// PauseProducing stops delivery: DataReceived is not called after it returns,
-// until ResumeProducing (TCP-64). While paused, the peer's closing is not
-// noticed (TCP-66).
+// PauseProducing stops delivery. After it returns, DataReceived is not called until
+// ResumeProducing (TCP-64). While paused, the stream does not notice that the peer closes
+// (TCP-66).
 func (s *Stream) PauseProducing() {
 	if s.reading() {
 		s.read = readPaused
@@ -128,7 +129,7 @@ func (s *Stream) PauseProducing() {
 	}
 }
 
-// ResumeProducing takes delivery up again, unless the stream is closing or lost
+// ResumeProducing starts delivery again. It does nothing on a stream that is closing or lost
 // (TCP-65).
 func (s *Stream) ResumeProducing() {
 	if s.read == readPaused && s.state == streamOpen {
@@ -141,7 +142,7 @@ func (s *Stream) ResumeProducing() {
 // StopProducing is Close (PROD-11).
 func (s *Stream) StopProducing() { s.Close() }
 
-// RegisterProducer takes p as the producer, as [Consumer] says.
+// RegisterProducer makes p the producer, as [Consumer] says.
 func (s *Stream) RegisterProducer(p Producer) error {
 	if s.state == streamEnding || s.state == streamLost {
 		s.r.observe(probe.Note{Kind: probe.NoteStopProducer})
@@ -156,7 +157,7 @@ func (s *Stream) RegisterProducer(p Producer) error {
 	return nil
 }
 
-// UnregisterProducer forgets the producer, as [Consumer] says.
+// UnregisterProducer removes the producer, as [Consumer] says.
 func (s *Stream) UnregisterProducer() {
 	if s.producer != nil {
 		s.producer, s.paused = nil, false
@@ -170,8 +171,8 @@ func (s *Stream) StopConsuming() {
 	s.Close()
 }
 
-// checkHighWater pauses the producer, once, above the high-water mark. The flag is set
-// first, because the producer may call back in (DESC-15, DESC-16).
+// checkHighWater pauses the producer, once, when more than HighWater bytes are buffered. It
+// sets the flag first, because the producer may call the stream (DESC-15, DESC-16).
 func (s *Stream) checkHighWater() {
 	if s.producer != nil && !s.paused && s.out.Len() > s.cfg.HighWater {
 		s.paused = true
@@ -188,7 +189,7 @@ func (s *Stream) resumeProducer() {
 	}
 }
 
-// Buffered is how many bytes were written and not yet taken by the socket.
+// Buffered is how many bytes were written that the socket has not taken yet.
 func (s *Stream) Buffered() int { return s.out.Len() }
 
 // Local is our address.
@@ -197,10 +198,10 @@ func (s *Stream) Local() kernel.Addr { return s.conn.Local() }
 // Remote is the peer's address.
 func (s *Stream) Remote() kernel.Addr { return s.conn.Remote() }
 
-// Reactor is the loop the stream lives on.
+// Reactor is the loop that the stream belongs to.
 func (s *Stream) Reactor() *Reactor { return s.r }
 
-// Protocol is the protocol on this stream, nil after ConnectionLost.
+// Protocol is the protocol of this stream. It is nil after ConnectionLost.
 func (s *Stream) Protocol() Protocol {
 	if _, lost := s.proto.(lostProtocol); lost {
 		return nil
@@ -208,9 +209,8 @@ func (s *Stream) Protocol() Protocol {
 	return s.proto
 }
 
-// SetNoDelay sends small segments at once, or not (TCP-63). It fails with
-// ErrClosed after the loss, with kernel.ErrUnsupported where there is no such
-// thing.
+// SetNoDelay sets TCP_NODELAY. With it, small segments are sent at once (TCP-63). It fails
+// with ErrClosed after the loss, and with kernel.ErrUnsupported if the connection is not TCP.
 func (s *Stream) SetNoDelay(on bool) error {
 	o, err := s.options()
 	if err != nil {
@@ -219,7 +219,7 @@ func (s *Stream) SetNoDelay(on bool) error {
 	return o.SetNoDelay(on)
 }
 
-// NoDelay asks the socket what SetNoDelay sets.
+// NoDelay returns TCP_NODELAY of the socket. Errors are as for SetNoDelay.
 func (s *Stream) NoDelay() (bool, error) {
 	o, err := s.options()
 	if err != nil {
@@ -228,7 +228,8 @@ func (s *Stream) NoDelay() (bool, error) {
 	return o.NoDelay()
 }
 
-// SetKeepAlive probes an idle peer, or not (TCP-63). Errors as SetNoDelay.
+// SetKeepAlive sets SO_KEEPALIVE. With it, the system probes an idle peer (TCP-63). Errors are
+// as for SetNoDelay.
 func (s *Stream) SetKeepAlive(on bool) error {
 	o, err := s.options()
 	if err != nil {
@@ -237,7 +238,7 @@ func (s *Stream) SetKeepAlive(on bool) error {
 	return o.SetKeepAlive(on)
 }
 
-// KeepAlive asks the socket what SetKeepAlive sets.
+// KeepAlive returns SO_KEEPALIVE of the socket. Errors are as for SetNoDelay.
 func (s *Stream) KeepAlive() (bool, error) {
 	o, err := s.options()
 	if err != nil {
@@ -259,18 +260,18 @@ func (s *Stream) options() (kernel.TCPConn, error) {
 // StreamStats are counters of one connection.
 type StreamStats struct {
 	In       uint64 // bytes read
-	Sent     uint64 // bytes taken by the socket
-	Buffered int    // bytes written and not yet taken
+	Sent     uint64 // bytes that the socket has taken
+	Buffered int    // bytes written that the socket has not taken yet
 }
 
-// Stats is a copy of the counters.
+// Stats returns a copy of the counters.
 func (s *Stream) Stats() StreamStats { return StreamStats{s.in, s.sent, s.out.Len()} }
 
-// LogPrefix is "protocol,session,peer" on the side that listens and
-// "protocol,client" on the other (TCP-50).
+// LogPrefix is "protocol,session,peer" for a connection of a port, "protocol,client" for one
+// of a connector (TCP-50), and "protocol,attached" for one of Attach.
 func (s *Stream) LogPrefix() string { return s.owner.logPrefix(s) }
 
-// String tells protocol, session and where: "<Echo #0 on 8007>" or
+// String has the protocol, the session and the place: "<Echo #0 on 8007>" or
 // "<Echo to 127.0.0.1:8007>" (TCP-49).
 func (s *Stream) String() string {
 	return s.owner.describe(s)

@@ -6,32 +6,32 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// Switcher is a transport whose protocol can be exchanged while the connection
-// lives, which is how a layer is put between the two midstream (TLS-33).
+// Switcher is a transport whose protocol can be replaced while the connection lasts. STARTTLS
+// uses it to put TLS between a transport and its protocol (TLS-33).
 type Switcher interface {
-	// SwitchProtocol makes p the protocol: it hears everything after the callback in
-	// progress, and its ConnectionMade is not called. What stood on the transport is
-	// taken off and returned, and reading goes on if it was paused. It fails with
-	// ErrClosed after Close, Abort or the loss, ErrWriteClosed after CloseWrite, and
-	// io.EOF if the peer has ended its direction.
+	// SwitchProtocol makes p the protocol. p gets all callbacks after the one in progress;
+	// its ConnectionMade is not called. SwitchProtocol removes the producer, resumes
+	// reading if it was paused, and returns what there was before. It fails with ErrClosed
+	// after Close, Abort or the loss, with ErrWriteClosed after CloseWrite, and with io.EOF
+	// if the peer has ended its direction.
 	SwitchProtocol(p Protocol) (Switched, error)
 }
 
-// Switched is what SwitchProtocol has taken off a transport.
+// Switched is what a transport had before SwitchProtocol.
 type Switched struct {
-	// Protocol was the protocol.
+	// Protocol is the former protocol.
 	Protocol Protocol
-	// Producer was registered; nil if none was. ProducerPaused tells that it was
-	// paused and is still to be resumed.
+	// Producer is the producer that was registered, or nil. ProducerPaused tells that it
+	// is paused; the caller must see to it that it is resumed.
 	Producer       Producer
 	ProducerPaused bool
-	// Paused tells that reading was.
+	// Paused tells that reading was paused.
 	Paused bool
 }
 
 var _ Switcher = (*Stream)(nil)
 
-// SwitchProtocol exchanges the protocol, as [Switcher] says.
+// SwitchProtocol replaces the protocol, as [Switcher] says.
 func (s *Stream) SwitchProtocol(p Protocol) (Switched, error) {
 	switch {
 	case s.state != streamOpen:

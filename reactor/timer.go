@@ -10,16 +10,16 @@ import (
 )
 
 // DelayedCall is a function to be called later on the loop's goroutine. It may be used on
-// that goroutine only (TIME-26). The zero value needs [DelayedCall.Init]. A DelayedCall that
-// is embedded in its owner can be reset for ever and never allocates. While it is
-// pending it must not be copied.
+// that goroutine only (TIME-26). The zero value needs [DelayedCall.Init]. A DelayedCall can
+// be a field of its owner and be reset any number of times; it then never allocates. It must
+// not be copied while it is pending.
 type DelayedCall struct {
 	node timerheap.Node[*DelayedCall]
 	r    *Reactor
 	fn   func()
 }
 
-// Init makes d a call of fn by r, not yet scheduled. It must not be pending.
+// Init makes d a call of fn by r. It does not schedule it. It panics if d is pending.
 func (d *DelayedCall) Init(r *Reactor, fn func()) {
 	if d.Active() {
 		panic("reactor: Init of a pending DelayedCall")
@@ -29,10 +29,10 @@ func (d *DelayedCall) Init(r *Reactor, fn func()) {
 }
 
 // CallLater schedules fn to be called once, after delay. fn is never called inside
-// CallLater, and never early. Calls are made in the order of their due times, equals in the
-// order they were scheduled (TIME-9, TIME-10, TIME-19). A delay of zero or less means the
-// next round of delayed calls, never the one in progress (TIME-8). A panic in fn is logged,
-// and the other calls go on (TIME-11).
+// CallLater, and never early. Calls are made in the order of their due times. Calls with
+// equal due times are made in the order in which they were scheduled (TIME-9, TIME-10,
+// TIME-19). A delay of zero or less means the next round of delayed calls, never the one in
+// progress (TIME-8). A panic in fn is logged, and the other calls go on (TIME-11).
 func (r *Reactor) CallLater(delay time.Duration, fn func()) *DelayedCall {
 	d := new(DelayedCall)
 	d.Init(r, fn)
@@ -40,9 +40,9 @@ func (r *Reactor) CallLater(delay time.Duration, fn func()) *DelayedCall {
 	return d
 }
 
-// Reset schedules d for delay from now. d may be pending, called or cancelled before. A
-// delay of zero or less means the next round of delayed calls. Postponing costs a store,
-// anything else O(log n).
+// Reset schedules d for delay from now. d may be pending, or have been called or cancelled. A
+// delay of zero or less means the next round of delayed calls. Inside a turn, postponing a
+// pending call costs one store; everything else costs O(log n).
 func (d *DelayedCall) Reset(delay time.Duration) {
 	r := d.r
 	delay = max(delay, 0)
@@ -51,7 +51,7 @@ func (d *DelayedCall) Reset(delay time.Duration) {
 	// all postponed calls their due times, from one clock reading. So this costs no clock
 	// reading, and the call is never early.
 	if !r.inTurn || !r.timers.Postpone(&d.node, r.turnTime, delay, order) {
-		d.node.Value = d // it may be a copy of the one that had Init
+		d.node.Value = d // d may be a copy of the DelayedCall that Init was called on
 		r.timers.Set(&d.node, after(r.k.Now(), delay), order)
 	}
 }
@@ -64,8 +64,8 @@ func after(t, delay time.Duration) time.Duration {
 	return t + delay
 }
 
-// Delay moves a pending call later by so much, or sooner if that is negative (TIME-18). If
-// d is not pending, Delay does nothing and returns false.
+// Delay moves the due time of a pending call later by by, or earlier if by is negative
+// (TIME-18). If d is not pending, Delay does nothing and returns false.
 func (d *DelayedCall) Delay(by time.Duration) bool {
 	if !d.Active() {
 		return false
@@ -74,7 +74,7 @@ func (d *DelayedCall) Delay(by time.Duration) bool {
 	if by > 0 {
 		due = after(due, by)
 	} else {
-		// A due time in the past means now: d must not overtake calls that are due.
+		// A due time in the past means now, because d must not overtake calls that are due.
 		due = max(due+by, d.r.turnTime)
 	}
 	d.r.timers.Set(&d.node, due, d.r.timers.next())
@@ -91,7 +91,7 @@ func (d *DelayedCall) Cancel() bool {
 	return true
 }
 
-// Active tells whether the call is still to come.
+// Active tells whether the call is pending.
 func (d *DelayedCall) Active() bool { return d.node.Active() }
 
 // Due is when a pending call is due, by the reactor's clock and with every postponement
@@ -106,7 +106,7 @@ func (d *DelayedCall) Due() time.Duration {
 	return 0
 }
 
-// String tells the state, and the time left if d is pending. It never fails (TIME-25).
+// String has the state, and the time left if d is pending. It never fails (TIME-25).
 func (d *DelayedCall) String() string {
 	switch d.node.State() {
 	case timerheap.Waiting, timerheap.Postponed:
@@ -134,7 +134,7 @@ type timers struct {
 	seq uint64 // order of the last call scheduled
 }
 
-// next is the order of a call that is scheduled now. It is behind all others.
+// next returns the order of a call that is scheduled now. It comes after all others.
 func (t *timers) next() uint64 {
 	t.seq++
 	return t.seq
@@ -153,8 +153,8 @@ func (r *Reactor) runDue() {
 	}
 }
 
-// runDueUpTo makes the due calls that were scheduled up to the one numbered last, until
-// one panics.
+// runDueUpTo makes the due calls whose order is at most last. A panic leaves it before the
+// end.
 func (r *Reactor) runDueUpTo(last uint64) {
 	t := &r.timers
 	for {
@@ -173,7 +173,7 @@ func (r *Reactor) runDueUpTo(last uint64) {
 		}
 		d.fn()
 		if r.forcer != nil && r.forcer.Force(probe.SiteTimersOne) {
-			return // the others are a turn late
+			return // the other calls wait for the next turn
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// Phase is when, in the course of an event, a trigger runs (CORE-29).
+// Phase is a part of an event. Each trigger runs in one of them (CORE-29).
 type Phase uint8
 
 // The phases of an event, in their order (CORE-30).
@@ -20,20 +20,20 @@ const (
 // String is "before", "during" or "after".
 func (p Phase) String() string { return [...]string{"before", "during", "after"}[p] }
 
-// The events that the reactor fires itself. Others may be named freely.
+// The events that the reactor fires itself. Programs may use any other names for their own.
 const (
 	Startup  = "startup"
 	Shutdown = "shutdown"
 )
 
-// Trigger is a function waiting for an event. It is the handle to remove it by.
+// Trigger is a function that waits for an event. Remove takes it back.
 type Trigger struct {
 	r    *Reactor
 	name string // of the event
 	t    *phases.Trigger
 }
 
-// event is the machine of the event of that name.
+// event returns the event of that name, and makes it if there is none.
 func (r *Reactor) event(name string) *phases.Event {
 	e := r.events[name]
 	if e == nil {
@@ -46,18 +46,19 @@ func (r *Reactor) event(name string) *phases.Event {
 	return e
 }
 
-// AddTrigger has fn called once when the event is fired, in phase p, after the functions
-// added earlier to that phase (CORE-30, CORE-35). A trigger that is added during a firing
-// runs in it if its phase is not over (CORE-39). A panic in fn is logged, and the rest run
-// (CORE-34). AddTrigger panics if p is none of the three phases.
+// AddTrigger has fn called once when the event name is fired, in phase p, after the functions
+// that were added earlier to that phase (CORE-30, CORE-35). A trigger that is added during a
+// firing runs in it if its phase is not over (CORE-39). A panic in fn is logged, and the
+// rest run (CORE-34). AddTrigger panics if p is none of the three phases. It is for the
+// loop's goroutine, as are all functions for triggers.
 func (r *Reactor) AddTrigger(p Phase, name string, fn func()) *Trigger {
 	return r.addTrigger(p, name, func(done func()) { fn(); done() })
 }
 
-// AddWaitTrigger is AddTrigger in the phase Before, for an fn that takes time. The phase is
-// over only when every such fn has called its done, on the loop's goroutine. All are called
-// first and then awaited together (CORE-31). Meanwhile the loop goes on turning (CORE-10,
-// CORE-24).
+// AddWaitTrigger is AddTrigger in the phase Before, for an fn that takes time. When fn has
+// finished, it must call done, on the loop's goroutine. The phase ends when all of them have
+// called their done. All are called first and then awaited together (CORE-31). Meanwhile the
+// loop goes on turning (CORE-10, CORE-24).
 func (r *Reactor) AddWaitTrigger(name string, fn func(done func())) *Trigger {
 	return r.addTrigger(Before, name, fn)
 }
@@ -69,10 +70,10 @@ func (r *Reactor) addTrigger(p Phase, name string, fn func(done func())) *Trigge
 	return &Trigger{r, name, r.event(name).Add(phases.Phase(p), fn)}
 }
 
-// Remove prevents a trigger that has not run yet, also during a firing (CORE-37). It fails
-// with ErrTriggerGone if the trigger was removed or has run. There is one exception: for a
-// Before trigger that has run, while its phase lasts, it only logs a warning (CORE-36,
-// CORE-38).
+// Remove removes a trigger that has not run yet, also during a firing (CORE-37). It fails
+// with ErrTriggerGone if the trigger is nil, was removed or has run. There is one exception:
+// for a Before trigger that has run, while its phase lasts, Remove logs a warning and returns
+// nil (CORE-36, CORE-38).
 func (t *Trigger) Remove() error {
 	if t == nil {
 		return ErrTriggerGone
@@ -87,17 +88,19 @@ func (t *Trigger) Remove() error {
 	return ErrTriggerGone
 }
 
-// FireEvent runs the triggers of an event: all of Before and, when they are done, During and
-// After. It does nothing for an event that has no triggers or is being fired already. Firing
-// Shutdown on a reactor that runs is Stop. On one that does not run, it shuts the reactor
-// down (CORE-42); in a callback of Turn that panics.
+// FireEvent runs the triggers of an event: first those of Before, and when these are done,
+// those of During and After. It does nothing for an event that has no triggers or is being
+// fired already. It is for the loop's goroutine.
+//
+// On a reactor that runs, firing Shutdown is Stop. On a reactor that does not run, it shuts
+// the reactor down (CORE-42); in a callback of Turn, it then panics.
 func (r *Reactor) FireEvent(name string) {
 	if name == Shutdown {
 		if r.inTurn && r.is(lifeFresh) {
 			panic("reactor: Shutdown fired in a callback of Turn")
 		}
 		if !r.life.CompareAndSwap(int32(lifeFresh), int32(lifeStopping)) {
-			// It may have been asked for before: then it comes, and once is enough.
+			// An error means that Stop was called before, or that the reactor has stopped.
 			_ = r.Stop()
 			return
 		}

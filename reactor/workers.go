@@ -6,12 +6,12 @@ import (
 	"github.com/whorl-go/whorl/pool"
 )
 
-// Workers does one kind of blocking work for a reactor, off the loop, on at most so many
-// goroutines at a time. Kinds that must not wait for one another have Workers of their own:
-// those of the program (InThread), look-ups of names, handshakes.
+// Workers does one kind of blocking work for a reactor, off the loop, on a limited number of
+// goroutines. Kinds of work that must not wait for one another have Workers of their own: the
+// program's work (InThread), look-ups of names, handshakes.
 //
-// On a kernel that is a kernel.Worker, such as a simulated one, the kernel does the work: on
-// the loop's goroutine, after a virtual time. There the work must not wait for the loop.
+// If the kernel is a kernel.Worker, such as a simulated one, it does the work instead: on the
+// loop's goroutine, after a virtual time. Such work must not wait for the loop.
 type Workers struct {
 	r       *Reactor
 	pool    *pool.Pool
@@ -29,7 +29,7 @@ type workerSet struct {
 	program  *Workers // InThread, CallInThread
 	lookUps  *Workers
 	started  bool
-	inKernel atomic.Bool // the kernel does some work on the loop's goroutine
+	inKernel atomic.Bool // work is running on the loop's goroutine, in the kernel
 }
 
 func (f *workerSet) init(r *Reactor) {
@@ -41,7 +41,7 @@ func (f *workerSet) init(r *Reactor) {
 	f.lookUps = NewWorkers(r, lookUpWorkers)
 }
 
-// start lets all work begin, with the first turn (THR-11, THR-12).
+// start lets work begin. It is called by Run, Start and the first Turn (THR-11, THR-12).
 func (f *workerSet) start() {
 	if !f.started {
 		f.started = true
@@ -51,13 +51,14 @@ func (f *workerSet) start() {
 	}
 }
 
-// NewWorkers makes Workers of size goroutines, which come with the work and go with it. size
-// must be above 0. They start with Run or the first Turn, and are joined when the reactor
-// stops, as its own are. It is for the loop's goroutine.
+// NewWorkers makes Workers with at most size goroutines, which must be above 0. A goroutine
+// starts when there is work for it, and ends when there is none. Work begins with Run, Start
+// or the first Turn. When the reactor stops, it waits for the work. NewWorkers is for the
+// loop's goroutine.
 func NewWorkers(r *Reactor, size int) *Workers {
 	w := &Workers{r: r}
 	w.pool = pool.New(pool.Config{Max: size, Panicked: func(e *PanicError) {
-		// Reported on the loop, as any other panic.
+		// Reported on the loop, like any other panic.
 		r.Post(func() { r.report(e) })
 	}})
 	f := &r.work
@@ -72,9 +73,10 @@ func NewWorkers(r *Reactor, size int) *Workers {
 	return w
 }
 
-// Submit has fn called once, off the loop. It may be called from any goroutine. Before the
-// reactor's first turn the work waits. A panic of fn is reported. After the reactor has
-// stopped, Submit fails with pool.ErrStopped; with too much work queued, with pool.ErrFull.
+// Submit has fn called once, off the loop. It may be called from any goroutine. Before Run,
+// Start or the first Turn, the work waits. A panic in fn is reported. Submit fails with
+// pool.ErrStopped after the reactor has stopped, and with pool.ErrFull if too much work is
+// queued.
 func (w *Workers) Submit(fn func()) error {
 	k := w.r.caps.worker
 	switch {
@@ -92,13 +94,13 @@ func (w *Workers) Submit(fn func()) error {
 	return nil
 }
 
-// poolName is the name of what panicked there.
+// poolName is the PanicError.In of work.
 const poolName = "pool"
 
-// Work has fn called off the loop by w, and then done called once, on the loop's goroutine,
-// with the results of fn. If fn panics, the error is a [*PanicError]; if w takes no work, it
-// is that of Submit. Work may be called from any goroutine. Results that come while the
-// reactor stops are still delivered (THR-17). fn must not be nil.
+// Work has fn called off the loop by w. Then done is called once, on the loop's goroutine,
+// with the results of fn. If fn panics, the error is a [*PanicError]. If w does not take the
+// work, it is the error of Submit. Work may be called from any goroutine. Results that come
+// while the reactor stops are still delivered (THR-17). fn must not be nil.
 func Work[T any](w *Workers, fn func() (T, error), done func(T, error)) {
 	err := w.Submit(pool.Task(fn, func(v T, err error) {
 		w.r.Post(func() { done(v, err) })
@@ -111,14 +113,14 @@ func Work[T any](w *Workers, fn func() (T, error), done func(T, error)) {
 	}
 }
 
-// Pool returns the pool of InThread, always the same one. It starts with Run or the first
-// Turn, and is joined when the reactor stops (THR-10, THR-11). On a kernel that is a
-// kernel.Worker nothing comes to it.
+// Pool returns the pool of InThread and CallInThread, always the same one. It starts with Run,
+// Start or the first Turn, and is joined when the reactor stops (THR-10, THR-11). If the
+// kernel is a kernel.Worker, the pool gets no work from the reactor.
 func (r *Reactor) Pool() *pool.Pool { return r.work.program.pool }
 
-// CallInThread has fns called in order on one goroutine of the pool, off the loop
-// (THR-13, THR-20). It may be called from any goroutine. Before Run the work waits. After
-// the reactor has stopped, CallInThread fails with pool.ErrStopped.
+// CallInThread has fns called in order on one goroutine of the pool, off the loop (THR-13,
+// THR-20). It may be called from any goroutine. Before Run the work waits. Errors are those
+// of [Workers.Submit].
 func (r *Reactor) CallInThread(fns ...func()) error {
 	return r.work.program.Submit(func() {
 		for _, fn := range fns {
@@ -127,21 +129,22 @@ func (r *Reactor) CallInThread(fns ...func()) error {
 	})
 }
 
-// InThread has fn called on a goroutine of the pool, and then done called once, on the
-// loop's goroutine, with the results of fn. If fn panics, the error is a [*PanicError]
-// (THR-19). InThread may be called from any goroutine. Results that come while the reactor
-// stops are still delivered (THR-17). fn must not be nil.
+// InThread has fn called on a goroutine of the pool. Then done is called once, on the loop's
+// goroutine, with the results of fn. If fn panics, the error is a [*PanicError] (THR-19). If
+// the pool does not take the work, it is the error of [Workers.Submit]. InThread may be
+// called from any goroutine. Results that come while the reactor stops are still delivered
+// (THR-17). fn must not be nil.
 func InThread[T any](r *Reactor, fn func() (T, error), done func(T, error)) {
 	Work(r.work.program, fn, done)
 }
 
-// SuggestPoolSize sets how many goroutines the pool may have, more or fewer than before
-// (THR-14). It may be called at any time. It fails with pool.ErrSize if n is below 1.
+// SuggestPoolSize sets how many goroutines the pool may have (THR-14). It may be called at
+// any time, from any goroutine. It fails with pool.ErrSize if n is below 1.
 func (r *Reactor) SuggestPoolSize(n int) error { return r.work.program.pool.Resize(0, n) }
 
-// joinWorkers is the last During step of shutdown. It returns when running and queued work is
-// finished. Meanwhile it runs posted functions, so that a worker that asks the loop something
-// is answered (THR-16, THR-17).
+// joinWorkers is the last step in the During phase of shutdown. It returns when running and
+// queued work is finished. Meanwhile it runs posted functions, so that work that waits for
+// the loop, in Ask, gets its answer (THR-16, THR-17).
 func (r *Reactor) joinWorkers() {
 	all := r.work.all
 	for _, w := range all {
