@@ -10,7 +10,8 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// TCP-77: Abort drops output and input, and the loss is told later, never inside.
+// TCP-77: Abort drops output and input. ConnectionLost is called later, never inside
+// Abort.
 func TestAbortDropsEverything(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, in := range []string{"ConnectionMade", "DataReceived", "no callback"} {
@@ -58,8 +59,8 @@ func TestAbortDropsEverything(t *testing.T) {
 	})
 }
 
-// TCP-78: after Abort nothing is taken and nothing more happens; it also cuts
-// short a Close.
+// TCP-78: after Abort no write is taken and no callback but the loss comes. Abort also
+// ends a Close in progress.
 func TestAfterAbort(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, closed := range []bool{false, true} {
@@ -128,8 +129,8 @@ func TestAbortFull(t *testing.T) {
 	})
 }
 
-// TCP-80: a registered producer is stopped, before the loss is told; Abort in its
-// ResumeProducing works. TCP-81: a panic after that is the reason.
+// TCP-80: a registered producer is stopped before ConnectionLost; Abort in its
+// ResumeProducing works. TCP-81: if it then panics, the panic is the reason.
 func TestAbortWithProducer(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		for name, onResume := range map[string]func(s *reactor.Stream){

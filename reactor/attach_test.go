@@ -41,8 +41,8 @@ func attach(t *testing.T, r *reactor.Reactor, c kernel.Conn, p reactor.Protocol)
 	return s
 }
 
-// Streams that were attached are streams like any other: in order, through a
-// half-close (TCP-69, TCP-71) and back-pressure (PROD-4), to an orderly end.
+// Attached streams are like any other: callbacks in order, half-close (TCP-69,
+// TCP-71), back-pressure (PROD-4), a clean end.
 func TestAttach(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -68,7 +68,8 @@ func TestAttach(t *testing.T) {
 	})
 }
 
-// What cannot be attached is told, and stays the caller's.
+// Attach returns an error for a conn that it cannot attach. The conn then still belongs
+// to the caller.
 func TestAttachRefused(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -107,7 +108,7 @@ func TestAttachRefused(t *testing.T) {
 	})
 }
 
-// A panic in ConnectionMade ends the stream, later, and no other.
+// A panic in ConnectionMade ends that stream, later, and no other.
 func TestAttachPanics(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		panics := 0
@@ -230,8 +231,8 @@ func (k *memKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	return k.Kernel.Wait(ev, until)
 }
 
-// A conn of any type makes a stream: the reactor assumes nothing of a kernel's own. This one
-// has no Vectors and no options, and little room.
+// Attach takes a conn of any type that the kernel can arm. This one has no Vectors, no
+// socket options and little room.
 func TestAttachAnyConn(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		k := &memKernel{Kernel: w.Open(t)}
@@ -266,7 +267,8 @@ func TestAttachAnyConn(t *testing.T) {
 	})
 }
 
-// What was attached before a run lives through it, and ends with the reactor (CORE-25).
+// A stream that was attached before Run goes on during Run, and ends with the reactor
+// (CORE-25).
 func TestAttachEnds(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

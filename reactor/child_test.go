@@ -19,9 +19,9 @@ import (
 // childEnv holds what this test binary is to do in a process of its own.
 const childEnv = "WHORL_TEST_CHILD"
 
-// TestChild asserts nothing by itself: it is what the binary does when a test has
-// started it again, for what would spoil the process of the other tests. What it
-// prints is for its parent.
+// TestChild asserts nothing itself. A test that would disturb the process of the other
+// tests starts this binary again, and TestChild does its work there. It prints for its
+// parent.
 func TestChild(t *testing.T) {
 	what, arg, _ := strings.Cut(os.Getenv(childEnv), " ")
 	switch what {

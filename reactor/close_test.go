@@ -28,8 +28,8 @@ func (q *quiet) ResumeProducing() {
 	}
 }
 
-// TCP-57: after Close nothing more is taken, though the buffer may not have
-// drained; what a registered producer writes is.
+// TCP-57: after Close, writes are refused, even if output is still buffered. While a
+// producer is registered, they are taken.
 func TestWriteAfterClose(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newTCPPair(t, w)
@@ -61,8 +61,8 @@ func TestWriteAfterClose(t *testing.T) {
 	})
 }
 
-// TCP-59: Close stops reading at once, sends what is buffered, and ends, once. The
-// input that nobody read must not make the system drop what it has still to send.
+// TCP-59: Close stops reading at once, sends what is buffered, and ends the connection
+// once. Unread input must not make the system drop what it still has to send.
 func TestClose(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		sent := pattern(bulk(w, 20_000))
@@ -83,8 +83,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TCP-59: also what is already there, and more to come, is not delivered after a
-// Close in DataReceived.
+// TCP-59: after a Close in DataReceived nothing more is delivered, neither input that is
+// already there nor input that comes later.
 func TestCloseInDataReceived(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newTCPPair(t, w)
@@ -98,7 +98,7 @@ func TestCloseInDataReceived(t *testing.T) {
 	})
 }
 
-// TCP-60: the loss is never told inside Close or Write, whatever they find.
+// TCP-60: ConnectionLost is never called inside Close or Write, whatever they find.
 func TestLossIsToldLater(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		cases := map[string]func(e *end, f *testworld.Faults){
@@ -142,8 +142,8 @@ func TestLossIsToldLater(t *testing.T) {
 	})
 }
 
-// TCP-61: what ConnectionMade writes is sent, though it closes then; on both
-// sides.
+// TCP-61: what ConnectionMade writes is sent, even if it then calls Close. This holds on
+// both sides.
 func TestCloseInConnectionMade(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, side := range []string{"server", "client"} {
@@ -199,7 +199,8 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// TCP-65: repeating either is harmless, and resuming opens nothing again.
+// TCP-65: calling either twice is harmless, and resuming does not reopen a closing
+// stream.
 func TestPauseAndResumeRepeated(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newTCPPair(t, w)
@@ -236,7 +237,7 @@ func TestPauseAndResumeRepeated(t *testing.T) {
 	})
 }
 
-// TCP-66: a paused end learns of its peer's closing when it resumes, after the
+// TCP-66: a paused stream notices that its peer has closed when it resumes, after the
 // rest of the data.
 func TestPausedPeerCloses(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
@@ -280,8 +281,8 @@ func TestPausedPeerGone(t *testing.T) {
 	})
 }
 
-// TCP-68: a closed connection ends in order for the peer, an aborted one by
-// reset.
+// TCP-68: the peer of a closed connection reads the end; the peer of an aborted one gets
+// a reset.
 func TestCloseIsOrderlyAbortIsNot(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		var e end

@@ -178,7 +178,7 @@ func TestDialBind(t *testing.T) {
 		if cli.s.Local() != bind || peer != bind {
 			t.Errorf("bound to %v: local %v, seen as %v", bind, cli.s.Local(), peer)
 		}
-		// An address that cannot be had is a failure, told later.
+		// A local address that cannot be used is a failure, which is reported later.
 		f := &dialer{t: t}
 		theirs := kernel.TCPAddr(netip.MustParseAddr("192.0.2.1"), 0)
 		r.Dial(p.Addr(), f, &reactor.DialConfig{DialOptions: kernel.DialOptions{Bind: theirs}}, nil)
@@ -192,7 +192,7 @@ func TestDialBind(t *testing.T) {
 	})
 }
 
-// TCP-33: the limit is on look-up and connecting together.
+// TCP-33: the limit is for look-up and connecting together.
 func TestDialTimeout(t *testing.T) {
 	short := &reactor.DialConfig{Timeout: 3 * time.Millisecond}
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -239,7 +239,7 @@ func TestDialTimeoutDefaults(t *testing.T) {
 	})
 }
 
-// TCP-34: a literal, and the empty name, ask nobody.
+// TCP-34: a literal and the empty name do not ask the resolver.
 func TestDialLiterals(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{}
@@ -296,7 +296,7 @@ func TestDialEveryAddress(t *testing.T) {
 			t.Errorf("tried %v", tried)
 		}
 		sameEvents(t, f.events, "start", "started", "build")
-		// None will do: one failure, with every cause.
+		// No address works: there is one failure, with every cause.
 		f, tried = &dialer{t: t}, nil
 		r.Dial(kernel.HostAddr("server", nobody(t, r).Port()), f, nil, nil)
 		until(t, r, func() bool { return f.has("stop") })

@@ -9,7 +9,7 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// TCP-38: an attempt can be given up at any time; that is told later.
+// TCP-38: an attempt can be given up at any time. The failure is reported later.
 func TestStopConnecting(t *testing.T) {
 	moments := map[string]func(n *names, f *testworld.Faults) bool{
 		"waiting":    func(*names, *testworld.Faults) bool { return true },
@@ -48,7 +48,7 @@ func TestStopConnecting(t *testing.T) {
 	})
 }
 
-// TCP-38: also where it has hardly begun, and where it has nearly come about.
+// TCP-38: also when the attempt has only just begun, and when it has nearly succeeded.
 func TestStopConnectingInCallbacks(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -108,7 +108,7 @@ func TestConnectorMisused(t *testing.T) {
 	})
 }
 
-// TCP-40: Disconnect does what there is to do.
+// TCP-40: Disconnect gives up the attempt, closes the connection, or does nothing.
 func TestDisconnect(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -170,8 +170,8 @@ func TestConnectionEndedOrder(t *testing.T) {
 	})
 }
 
-// TCP-43: the next attempt, out of the news of the last; the factory stays in
-// use. TCP-41 and TCP-42: it is not stopped then.
+// TCP-43: ConnectionFailed and ConnectionEnded start the next attempt; the factory stays
+// in use. TCP-41 and TCP-42: it is not stopped then.
 func TestConnectAgain(t *testing.T) {
 	again := func(c *reactor.Connector) {
 		if err := c.Connect(); err != nil {
@@ -277,8 +277,8 @@ func TestDialPanics(t *testing.T) {
 	})
 }
 
-// A factory that cannot start fails the attempt, and is not stopped: neither for
-// this use, nor for another that came after it (TCP-14).
+// If a factory cannot start, the attempt fails and the factory is not stopped: neither
+// for this use nor for one that came after it (TCP-14).
 func TestDialFactoryCannotStart(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

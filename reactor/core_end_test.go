@@ -69,7 +69,7 @@ func TestDisconnectAll(t *testing.T) {
 		connect(t, r, bad, last)
 		r.Post(func() { r.Stop() })
 		runToEnd(t, r)
-		// CORE-26: each once, whatever the others do.
+		// CORE-26: each is told once, whatever the others do.
 		slices.Sort(s)
 		same(t, s, "cli true", "last true", "srv true")
 		same(t, panics, any("in ConnectionLost"))
@@ -109,7 +109,7 @@ func TestDisconnectDescriptors(t *testing.T) {
 		}
 		r.Post(func() { r.Stop() })
 		runToEnd(t, r)
-		// CORE-26: each once, whatever the others do.
+		// CORE-26: each is told once, whatever the others do.
 		slices.Sort(s)
 		same(t, s, "both true", "cli true", "last true", "srv true")
 		same(t, panics, any("in ConnectionLost"))
@@ -305,7 +305,8 @@ func TestPanicInDoRead(t *testing.T) {
 	})
 }
 
-// survives has do lead to one panic, with "oh", while another connection is there.
+// survives checks that do leads to one panic, with "oh", and that another connection goes
+// on.
 func survives(t *testing.T, w testworld.World, do func(t *testing.T, r *reactor.Reactor)) {
 	t.Helper()
 	var log coreLog

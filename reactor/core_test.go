@@ -147,8 +147,8 @@ func (p *pipeReader) Fileno() int              { return p.fd }
 func (p *pipeReader) DoRead() error            { p.read(); return nil }
 func (p *pipeReader) ConnectionLost(err error) { p.lost(err) }
 
-// input is an I/O event for every kernel: a connection on which much has arrived, of
-// which each turn reads a byte while it is on. It is off at first.
+// input makes I/O events on every kernel. It is a connection on which many bytes have
+// arrived. While it is on, each turn reads one byte. It is off at first.
 type input struct {
 	end
 	read func()

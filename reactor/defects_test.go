@@ -28,7 +28,7 @@ import (
 // noFiles is what accept says when no descriptor is left.
 func noFiles() error { return native.SysError("accept", syscall.EMFILE) }
 
-// D1: running out of descriptors ends neither the loop nor any connection.
+// D1: if no descriptor is left, neither the loop nor any connection ends.
 func TestD1AcceptWithoutDescriptors(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)
@@ -125,7 +125,7 @@ func TestD1RealLimit(t *testing.T) {
 		c.in.Close()
 		var took, turnedAway, turns int
 		fmt.Sscan(c.hear(t, "stats"), &took, &turnedAway, &turns)
-		// D10: it turned for a reason, not in circles.
+		// D10: it did not spin.
 		if turnedAway < refused || turns > 10000 {
 			t.Errorf("D1 D10: %d taken, %d turned away, %d turns", took, turnedAway, turns)
 		}
@@ -161,7 +161,7 @@ func TestD2WriteThenClose(t *testing.T) {
 	})
 }
 
-// D3: a peer that has sent request and end is answered, also later.
+// D3: a peer that has sent its request and the end gets the answer, even a late one.
 func TestD3AnswerAfterEnd(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -183,8 +183,8 @@ func TestD3AnswerAfterEnd(t *testing.T) {
 	})
 }
 
-// D4: what is documented to come after the connections comes after them, and
-// stopping takes no time.
+// D4: the steps that come after the end of the connections do come after it, and stopping
+// takes no time.
 func TestD4ShutdownOrder(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		began := time.Now()
@@ -218,7 +218,7 @@ func TestD4ShutdownOrder(t *testing.T) {
 	})
 }
 
-// D5: what a write leaves over is sent, without another write to push it.
+// D5: output that the socket did not take is sent later, without another write.
 func TestD5LargeWrite(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 8<<20)
@@ -238,7 +238,7 @@ func TestD5LargeWrite(t *testing.T) {
 	})
 }
 
-// D6: of many slices none is lost when the socket takes only some.
+// D6: no slice is lost when the socket takes only some of many.
 func TestD6LargeVectors(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		size := bulk(w, 8<<20)
@@ -375,7 +375,7 @@ func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
 	testworld.Turns(t, r, 2)
 }
 
-// D12: whatever is called on a lost stream is harmless.
+// D12: every method of a lost stream can be called without harm.
 func TestD12LostStream(t *testing.T) {
 	for name, end := range map[string]func(s *reactor.Stream){
 		"closed":  func(s *reactor.Stream) { s.Close() },
@@ -425,8 +425,7 @@ func TestD13IdleLoop(t *testing.T) {
 	})
 }
 
-// D14: an error of a socket from which nothing is wanted makes no events; the
-// next write finds it.
+// D14: an error of a socket that is not armed makes no events. The next write finds it.
 func TestD14ErrorUnheard(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		for name, quiet := range map[string]func(srv, cli *halfEnd) bool{

@@ -86,7 +86,7 @@ func TestWriteGathers(t *testing.T) {
 			t.Errorf("DESC-2: small writes made %d writes at once", calls())
 		}
 		until(t, r, func() bool { return len(cli.got) == 30 })
-		// DESC-6: all that is unsent goes in one call.
+		// DESC-6: everything unsent goes out in one call.
 		if calls() != 1 || srv.s.Buffered() != 0 || string(cli.got) != strings.Repeat("abcdef", 5) {
 			t.Errorf("DESC-6: %d writes for 30 bytes", calls())
 		}
@@ -374,8 +374,8 @@ func TestHalfCloseDefaults(t *testing.T) {
 		connect(t, r, &srv, &cli)
 		srv.s.CloseWrite()
 		until(t, r, func() bool { return srv.err != nil })
-		// DESC-28: the peer's end is the end of the connection; the end of our
-		// own direction is not.
+		// DESC-28: if the peer ends its direction, the connection ends; if we end ours,
+		// it does not.
 		if cli.err != io.EOF || srv.err != io.EOF {
 			t.Errorf("DESC-28: lost %v and %v", cli.err, srv.err)
 		}

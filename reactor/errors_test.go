@@ -164,7 +164,7 @@ func resolve(t *testing.T, r *reactor.Reactor, v *resolver, name string) (ips []
 	return ips, err, v.asked != nil
 }
 
-// Which names are addresses and need not be looked up.
+// These names are addresses, so they need no look-up.
 func TestLiterals(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var v resolver
@@ -191,7 +191,7 @@ func TestLiterals(t *testing.T) {
 				}
 			}
 		}
-		// ADDR-5: nothing at all is no address either, but has a meaning.
+		// ADDR-5: the empty name is no address, but it has a meaning.
 		if ips, err, asked := resolve(t, r, &v, ""); err != nil || asked || ips[0] != netip.IPv4Unspecified() {
 			t.Errorf("ADDR-5: the empty name: %v, %v", ips, err)
 		}
@@ -204,7 +204,7 @@ func TestLiterals(t *testing.T) {
 	})
 }
 
-// ADDR-2: a stream is of a kind of network that has streams.
+// ADDR-2: Dial and Listen refuse a network that has no streams.
 func TestWrongNetwork(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

@@ -9,7 +9,7 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// wrapper is a factory around another, and says so.
+// wrapper is a factory that wraps another, and has Unwrap.
 type wrapper struct {
 	reactor.Factory
 	name  string
@@ -29,9 +29,10 @@ func (f *wrapper) StopFactory() error {
 	return errors.New(f.name + " is broken")
 }
 
-// TCP-14 for factories around others: each is started at its first use and stopped at its
-// last, whichever way that comes; a wrapper begins before what it wraps, and ends after it.
-// What fails on the way takes back what was begun, and every failure is told.
+// TCP-14 for factories that wrap others. Each factory is started at its first use and
+// stopped after its last, whether it is used directly or through a wrapper. A wrapper
+// starts before the inner factory and stops after it. If one fails to start, those that
+// were started are stopped. All errors are returned.
 func TestFactoryAroundFactory(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

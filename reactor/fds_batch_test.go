@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whoever comes first in a batch removes the other, which then gets nothing.
+// The first descriptor in a batch removes the other one, which then gets no call.
 func TestDescriptorRemovedInBatch(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, q, r := newPipe(t), newPipe(t), w.New(t, reactor.Config{})
@@ -188,7 +188,7 @@ func TestDescriptorDeadWriteEnd(t *testing.T) {
 		}
 		closeFD(&p.r)
 		until(t, r, func() bool { return out.lost != nil })
-		// FDS-22: unlike elsewhere DoWrite is called, as FDS-24 has it everywhere.
+		// FDS-22: DoWrite is called, on every kernel, as FDS-24 says.
 		if len(out.lost) != 1 || out.lost[0] != unix.EPIPE {
 			t.Errorf("FDS-22 FDS-24: lost %v", out.lost)
 		}
@@ -248,7 +248,7 @@ func TestDescriptorClosedBehindBack(t *testing.T) {
 	})
 }
 
-// A number closed behind the reactor's back, and given out again.
+// A number that is closed without being removed, and then used again.
 func TestDescriptorNumberReused(t *testing.T) {
 	for name, duplicate := range map[string]bool{"closed": false, "closed, a duplicate lives on": true} {
 		t.Run(name, func(t *testing.T) {
@@ -351,7 +351,7 @@ func TestDescriptorArmFails(t *testing.T) {
 	})
 }
 
-// Regular files are always ready, and belong in every list.
+// Regular files are always ready.
 func TestDescriptorRegularFiles(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

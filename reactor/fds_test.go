@@ -162,7 +162,7 @@ func add(t *testing.T, r *reactor.Reactor, reader reactor.ReadDescriptor, writer
 	}
 }
 
-// Readiness is told again in every turn until the descriptor is removed.
+// Readiness is reported again in every turn until the descriptor is removed.
 func TestDescriptorReady(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, r := newPipe(t), w.New(t, reactor.Config{})
@@ -331,7 +331,7 @@ func TestDescriptorResults(t *testing.T) {
 	}
 }
 
-// The end of the input is half the end for those who listen for it.
+// The end of the input ends only the reading of a HalfCloseDescriptor.
 func TestDescriptorHalfClose(t *testing.T) {
 	for name, c := range map[string]struct {
 		result error
@@ -443,7 +443,7 @@ func TestDescriptorsWhenStopping(t *testing.T) {
 		if err := r.Run(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		// FDS-13: each is told, once; who removed itself is not.
+		// FDS-13: each is told once. One that removed itself is not told.
 		for name, d := range map[string]*thing{"both": both, "out": out} {
 			if len(d.lost) != 1 || d.lost[0] != reactor.ErrStopped {
 				t.Errorf("FDS-13: %s: lost %v", name, d.lost)

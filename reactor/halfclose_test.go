@@ -29,8 +29,8 @@ func saw(h *halfEnd, what string) func() bool {
 	return func() bool { return h.events[len(h.events)-1] == what }
 }
 
-// TCP-58: after CloseWrite nothing more is taken, before the half-close as after
-// it; what a registered producer writes before it is.
+// TCP-58: after CloseWrite, writes are refused, before the half-close and after it. While
+// a producer is registered, they are taken until the half-close.
 func TestWriteAfterCloseWrite(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		p := newHalfPair(t, w)
@@ -89,8 +89,8 @@ func TestCloseWrite(t *testing.T) {
 	})
 }
 
-// TCP-69: it waits for a registered producer, paused or not. TCP-76: one that
-// goes without a word lets it happen.
+// TCP-69: CloseWrite waits for a registered producer, paused or not. TCP-76: it goes on
+// when the producer unregisters.
 func TestCloseWriteWaitsForProducer(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, size := range []int{0, 100_000} { // more than HighWater pauses it
@@ -128,8 +128,8 @@ func TestCloseWriteWaitsForProducer(t *testing.T) {
 	})
 }
 
-// TCP-72: without a HalfCloseListener the peer's end is the end, and what was not
-// sent is dropped.
+// TCP-72: without a HalfCloseListener, the connection ends when the peer ends its
+// direction, and unsent output is dropped.
 func TestPeerEndsWhileWeSend(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
@@ -167,8 +167,8 @@ func TestCloseAfterBothHalves(t *testing.T) {
 	})
 }
 
-// TCP-74: a panic in either listener is the end of the connection; also if
-// CloseWrite was called in ConnectionMade.
+// TCP-74: a panic in ReadConnectionLost or WriteConnectionLost ends the connection, even
+// if CloseWrite was called in ConnectionMade.
 func TestHalfCloseListenerPanics(t *testing.T) {
 	cases := map[string]func(h *halfEnd, p func() *testworld.Peer) (want string){
 		"read": func(h *halfEnd, p func() *testworld.Peer) string {
@@ -209,8 +209,7 @@ func TestHalfCloseListenerPanics(t *testing.T) {
 	})
 }
 
-// TCP-75: ending a direction of a connection that is gone is not a failure of its
-// own.
+// TCP-75: CloseWrite on a connection whose peer has gone is not a failure of its own.
 func TestCloseWriteOfGonePeer(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var h halfEnd

@@ -52,8 +52,9 @@ func worlds(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	}
 }
 
-// heavy is worlds for what moves megabytes: under the race detector, which looks at each byte
-// and sees no more on other kernels, it runs body on the first alone.
+// heavy is worlds for tests that move megabytes. Under the race detector it runs body on
+// the first kernel only: the detector looks at each byte, and finds no more on other
+// kernels.
 func heavy(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
 	for name, w := range wrap(testworld.Worlds()) {
@@ -86,8 +87,8 @@ func nativeWorlds(t *testing.T, why string, body func(t *testing.T, w testworld.
 	}
 }
 
-// bulk is n, for an amount of bytes that is more than the buffers on the way hold; or
-// less where streams are cut, with smaller buffers where those can be had.
+// bulk returns n, a number of bytes that the buffers on the way cannot hold. Where
+// streams are cut it returns less, and makes the buffers smaller if the kernel can.
 func bulk(w testworld.World, n int) int {
 	if w.Chunk() == 0 {
 		return n

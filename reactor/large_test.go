@@ -58,7 +58,7 @@ func TestLargeWrite(t *testing.T) {
 	})
 }
 
-// TCP-54, in writes of every size, on every way of cutting a stream.
+// TCP-54, in writes of every size, for every way of cutting a stream.
 func TestManyWrites(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		sent := pattern(bulk(w, 20_000))
@@ -104,8 +104,8 @@ func (p *relay) DataReceived(b []byte) {
 
 func (p *relay) ConnectionLost(error) { p.to.StopConsuming() }
 
-// PROD-13: a transport registered as the producer of another: what the reader does
-// not take holds the sender back, and all arrives.
+// PROD-13: one transport is registered as the producer of another. A reader that takes
+// nothing pauses the sender, and in the end everything arrives.
 func TestPiping(t *testing.T) {
 	const readBuffer, high = 32 << 10, 64 << 10
 	sent := pattern(40_000_000) // much more than the system's buffers hold
@@ -123,7 +123,8 @@ func TestPiping(t *testing.T) {
 		reading.PauseProducing()
 		sender.onMade = func() { sender.s.Write(sent); sender.s.Close() }
 		r.Dial(front.Addr(), one(&sender), nil, nil)
-		// Nobody reads: it comes to a standstill with most of it at the sender.
+		// Nobody reads. So the transfer stops, with most of the bytes still at the
+		// sender.
 		moved, still := uint64(0), 0
 		until(t, r, func() bool {
 			r.Post(func() {}) // so that no turn waits for what should not come

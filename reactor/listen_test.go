@@ -163,7 +163,7 @@ func (k *backlogs) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listen
 	return k.Kernel.Listen(a, o)
 }
 
-// TCP-1: a backlog of one's own reaches the system, also when listening again.
+// TCP-1: a configured backlog reaches the system, also when listening again.
 func TestListenBacklog(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		k := &backlogs{Kernel: w.Open(t)}
@@ -222,8 +222,8 @@ func TestListenIPv6(t *testing.T) {
 	})
 }
 
-// TCP-6: "::" is IPv6 alone, so both families can be had at one port number. Somebody else
-// may hold that number in IPv4; then another is tried.
+// TCP-6: "::" is IPv6 only, so both families can use one port number. Another process may
+// have that number in IPv4; then another number is tried.
 func TestListenIPv6AnyIsIPv6Only(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		needIPv6(t, w)
@@ -251,8 +251,8 @@ func TestListenIPv6AnyIsIPv6Only(t *testing.T) {
 	})
 }
 
-// TCP-3: the address can be had again at once, though a connection to it is in
-// TIME_WAIT; TCP-8: also by what waits for the end of listening.
+// TCP-3: the address can be used again at once, even if a connection to it is in
+// TIME_WAIT. TCP-8: the done function of StopListening can already use it.
 func TestListenAgainAtOnce(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -297,7 +297,7 @@ func TestListenAddressInUse(t *testing.T) {
 	})
 }
 
-// TCP-5: what fails beside bind is the same kind of error.
+// TCP-5: failures of other steps than bind are the same kind of error.
 func TestListenFailsElsewhere(t *testing.T) {
 	broken := fmt.Errorf("socket: %w", kernel.ErrTooManyFiles)
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -356,7 +356,7 @@ func TestListenOrder(t *testing.T) {
 	})
 }
 
-// TCP-8: accepting ends at once, the rest later, and connections live on.
+// TCP-8: accepting ends at once, the rest later, and connections go on.
 func TestStopListening(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -392,7 +392,7 @@ func TestStopListening(t *testing.T) {
 	})
 }
 
-// TCP-9: whoever asks waits for the same end, also when it has come already.
+// TCP-9: every done is called after the same end, even if the port has stopped already.
 func TestStopListeningTwice(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -417,7 +417,7 @@ func TestStopListeningTwice(t *testing.T) {
 		until(t, r, func() bool { return len(calls) == 3 })
 		sameEvents(t, calls, "a", "b", "c")
 		sameEvents(t, f.events, "start", "stop")
-		// Also if the port listens again before the news has come.
+		// Also if the port listens again before done is called.
 		stop("d")
 		if err := p.StartListening(); err != nil {
 			t.Fatal(err)
@@ -426,7 +426,7 @@ func TestStopListeningTwice(t *testing.T) {
 	})
 }
 
-// TCP-10: the factory's error is told, and the port is stopped all the same.
+// TCP-10: done gets the factory's error, and the port is stopped nevertheless.
 func TestStopFactoryFails(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

@@ -63,8 +63,8 @@ const (
 	idleBytes = 400
 )
 
-// D11: what an idle connection costs, its protocol included. The clients live in a
-// process of their own: their descriptors would not all fit into this one.
+// D11: the memory of an idle connection, with its protocol. The clients are in another
+// process, because this one has too few descriptors for both.
 func TestIdleMemory(t *testing.T) {
 	nativeWorlds(t, "rlimits, and clients in another process", func(t *testing.T, w testworld.World) {
 		if raced {

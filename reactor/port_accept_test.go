@@ -73,8 +73,9 @@ func ended(c io.Reader) error {
 	return err
 }
 
-// TCP-15: from 100, more by 20 after a wake that used them all, else what was
-// accepted. TCP-16: a refusal by the factory counts as an accept.
+// TCP-15: the allowance begins at 100. After a wake-up that used all of it, it grows by
+// 20; otherwise it becomes what was accepted. TCP-16: a refusal by the factory counts as
+// an accept.
 func TestAcceptAllowance(t *testing.T) {
 	builds := map[string]func(kernel.Addr) reactor.Protocol{
 		"built":   nil,
@@ -97,8 +98,7 @@ func TestAcceptAllowance(t *testing.T) {
 	})
 }
 
-// TCP-16: an accept that failed does not count, nor does one that was refused by
-// a firewall.
+// TCP-16: an accept that failed does not count, nor one that a firewall refused.
 func TestAcceptAllowanceWithoutFailures(t *testing.T) {
 	for _, fault := range []error{kernel.ErrAccept, kernel.ErrAgain} {
 		worlds(t, func(t *testing.T, w testworld.World) {
@@ -118,7 +118,7 @@ func TestAcceptAllowanceWithoutFailures(t *testing.T) {
 	}
 }
 
-// TCP-17: would-block ends the wake, without a word or a rest.
+// TCP-17: would-block ends the wake-up, without a log record and without a pause.
 func TestAcceptAgain(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
@@ -161,8 +161,8 @@ func TestAcceptPermission(t *testing.T) {
 	})
 }
 
-// TCP-19 (out of something, and the client gone before it was accepted), TCP-20
-// (anything else): one record, the end of the wake, and a port that stays open.
+// TCP-19 (out of a resource, or the client went away before it was accepted), TCP-20 (any
+// other error): one log record, the wake-up ends, and the port stays open.
 func TestAcceptFails(t *testing.T) {
 	cases := []struct {
 		name  string
@@ -193,7 +193,8 @@ func TestAcceptFails(t *testing.T) {
 				if !g.port.Listening() || g.port.Stats().Failed != 1 || len(g.ends) != 0 {
 					t.Errorf("listening %v, %+v", g.port.Listening(), g.port.Stats())
 				}
-				// Where the socket stays ready the port rests, or the loop would spin.
+				// If the socket stays ready, the port pauses; otherwise the loop
+				// would spin.
 				start := g.r.Now()
 				testworld.Turns(t, g.r, 1)
 				if rested := len(g.ends) == 0; rested != c.rests {
@@ -208,7 +209,7 @@ func TestAcceptFails(t *testing.T) {
 	}
 }
 
-// A port may be stopped in its rest, and listen again (TCP-11).
+// A port may be stopped during its pause, and listen again (TCP-11).
 func TestStopListeningInARest(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
@@ -278,7 +279,7 @@ func TestAcceptOverflow(t *testing.T) {
 	})
 }
 
-// TCP-21: no more are closed in one wake than would have been accepted.
+// TCP-21: one wake-up closes no more clients than it would have accepted.
 func TestAcceptOverflowIsBounded(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
@@ -292,8 +293,8 @@ func TestAcceptOverflowIsBounded(t *testing.T) {
 	})
 }
 
-// TCP-23: the reserve is taken back also if it was no help; if that fails the
-// port does without.
+// TCP-23: the reserve is taken back even if it did not help. If that fails, the port
+// works without it.
 func TestAcceptOverflowFails(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		t.Parallel() // most of the time is waiting
@@ -371,7 +372,7 @@ func TestBuildProtocolRefuses(t *testing.T) {
 	})
 }
 
-// TCP-26: a factory that panics costs its own connection only.
+// TCP-26: a factory that panics loses only the connection it was asked for.
 func TestBuildProtocolPanics(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)
@@ -390,8 +391,8 @@ func TestBuildProtocolPanics(t *testing.T) {
 	})
 }
 
-// TCP-27: a server's protocol that panics in ConnectionMade loses its connection
-// and hears of it; the others go on.
+// TCP-27: a server's protocol that panics in ConnectionMade loses its connection, and its
+// ConnectionLost is called. The others go on.
 func TestServerConnectionMadePanics(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)

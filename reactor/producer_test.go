@@ -264,8 +264,8 @@ func TestStopConsuming(t *testing.T) {
 	})
 }
 
-// At the loss the stream is lost first, then the producer is told, then the
-// protocol.
+// When the connection is lost, the stream changes its state first, then the producer is
+// stopped, then ConnectionLost is called.
 func TestProducerAtTheLoss(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -306,7 +306,7 @@ func TestProducerAtTheLoss(t *testing.T) {
 	})
 }
 
-// The read side as a producer: PauseProducing holds at once.
+// The read side as a producer: PauseProducing takes effect at once.
 func TestPauseReading(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		for _, where := range []string{"made", "data"} {
@@ -342,7 +342,7 @@ func TestPauseReading(t *testing.T) {
 	})
 }
 
-// Resuming wakes only what is connected and not closing.
+// ResumeProducing has an effect only on a stream that is connected and not closing.
 func TestResumeReading(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)

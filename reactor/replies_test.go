@@ -29,8 +29,8 @@ func repliers(t *testing.T, w testworld.World, r *reactor.Reactor) (ends []*end,
 	return ends, peers
 }
 
-// TestReplies: answers that are held back for others all go out, whatever the others
-// do meanwhile (TCP-59, TCP-68, TCP-81).
+// TestReplies checks that all answers that are held back go out, whatever the other
+// connections do meanwhile (TCP-59, TCP-68, TCP-81).
 func TestReplies(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		panics := 0
@@ -40,7 +40,7 @@ func TestReplies(t *testing.T) {
 		for i, e := range ends {
 			e.onData = func(p []byte) {
 				e.s.Write(p)
-				// Whoever comes last finds the other two waiting or answered.
+				// The last one finds the other two waiting or answered.
 				if heard(ends) == len(ends) {
 					ends[closed].s.Close()
 				}
@@ -84,8 +84,8 @@ func heard(ends []*end) int {
 	return n
 }
 
-// TestReplyPanics: a panic in what sending an answer leads to ends that connection,
-// and the answers held behind it go out (TCP-81).
+// TestReplyPanics checks a panic in a callback that sending an answer causes. It ends
+// that connection, and the answers held behind it go out (TCP-81).
 func TestReplyPanics(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		panics := 0

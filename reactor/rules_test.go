@@ -78,7 +78,8 @@ func TestOneGoroutine(t *testing.T) {
 	})
 }
 
-// no result comes inside the call that asks for it, however soon it is known.
+// no result is delivered inside the call that asks for it, even if it is known at
+// once.
 func TestResultsComeLater(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -338,7 +339,7 @@ func TestForeignReadWrite(t *testing.T) {
 	})
 }
 
-// whatever ended has given back its descriptor, once, and left no timer.
+// whatever has ended has closed its descriptor, once, and left no timer.
 func TestNothingIsLeft(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		if n := w.Net(); n != nil {
@@ -398,7 +399,7 @@ func TestNothingIsLeft(t *testing.T) {
 	})
 }
 
-// in one turn a busy connection gets one buffer, and the quiet one its turn.
+// in one turn a busy connection gets one read buffer, so a quiet one is served too.
 func TestNobodyStarves(t *testing.T) {
 	const limit = 16 << 10
 	worlds(t, func(t *testing.T, w testworld.World) {

@@ -94,7 +94,8 @@ func TestStart(t *testing.T) {
 	})
 }
 
-// Who starts what is started, or runs, is told so, and what runs goes on.
+// Start and Run on a reactor that was started or runs return an error, and the reactor
+// goes on.
 func TestStartTwice(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -195,7 +196,7 @@ func TestStartedShutdownWaits(t *testing.T) {
 	})
 }
 
-// Close ends a started reactor at once, wherever it stands, but not in a callback.
+// Close ends a started reactor at once, in any state, but not in a callback.
 func TestCloseStarted(t *testing.T) {
 	never := func(func()) {}
 	for name, arrange := range map[string]func(t *testing.T, r *reactor.Reactor){
@@ -241,8 +242,8 @@ func TestCloseStarted(t *testing.T) {
 	}
 }
 
-// Close and Turn in callbacks of a started reactor are wrong; once shutdown has
-// begun Close has nothing to do.
+// Close and Turn panic in callbacks of a started reactor. Once shutdown has begun, Close
+// does nothing.
 func TestStartIsNotReentrant(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -349,8 +350,8 @@ func TestStartSignals(t *testing.T) {
 	}
 }
 
-// A kernel that fails for good ends a started reactor, and its last turn says why.
-// One that was never started only goes on failing.
+// A kernel that keeps failing ends a started reactor, and the last turn returns its
+// error. A reactor that was never started only goes on failing.
 func TestStartedKernelFails(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r, f := faulty(t, w)

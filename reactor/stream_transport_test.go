@@ -181,8 +181,8 @@ func TestEach(t *testing.T) {
 	})
 }
 
-// TCP-51: one read of at most ReadBuffer bytes for each wake; would-block is
-// nothing, the end is io.EOF.
+// TCP-51: each wake-up reads once, at most ReadBuffer bytes. Would-block does nothing,
+// and the end is io.EOF.
 func TestReads(t *testing.T) {
 	const size = 1000
 	chunked(t, func(t *testing.T, w testworld.World) {

@@ -16,8 +16,8 @@ func (still) PauseProducing()  {}
 func (still) ResumeProducing() {}
 func (still) StopProducing()   {}
 
-// TLS-33: the layer that is put in hears everything from then on, and gets what stood on
-// the transport, whose reading goes on.
+// TLS-33: the new protocol gets all callbacks from then on. The caller gets what the
+// transport had before, and reading goes on.
 func TestSwitchProtocol(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

@@ -185,8 +185,8 @@ func TestOneWakeUpForManyPosts(t *testing.T) {
 				})
 			}
 			all.Wait()
-			// One system call for all that was posted while it sleeps; and it comes
-			// before the wait, which must not miss it (WAKE-3, WAKE-4).
+			// All posts while the loop sleeps make one system call. It may come before
+			// the wait, which must not miss it (WAKE-3, WAKE-4).
 			if got := k.wakes.Load() - before; got != 1 {
 				t.Errorf("%d wake-ups for %d posts", got, posters*each)
 			}
@@ -201,8 +201,8 @@ func TestOneWakeUpForManyPosts(t *testing.T) {
 	})
 }
 
-// TestNoLostWakeUp lets several goroutines talk to a loop that goes to sleep all
-// the time: a wake-up that is lost once leaves them all waiting.
+// TestNoLostWakeUp has several goroutines post to a loop that sleeps again and again. If
+// one wake-up is lost, they all wait for ever.
 func TestNoLostWakeUp(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		const posters, rounds = 4, 1000
@@ -443,8 +443,8 @@ func TestResultsDuringShutdown(t *testing.T) {
 	})
 }
 
-// TestBatchAroundShutdown has the shutdown end inside a posted function, with more
-// of the same batch behind it.
+// TestBatchAroundShutdown ends the shutdown inside a posted function, while more
+// functions of the same batch wait.
 func TestBatchAroundShutdown(t *testing.T) {
 	nativeWorlds(t, "threads of a pool", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

@@ -147,7 +147,7 @@ func TestWaitsForTheFirstCall(t *testing.T) {
 				t.Errorf("%s: it waits until %v, not %v", c.what, got, c.want)
 			}
 		}
-		// TIME-5: no upper limit but Forever; and one that is due does not wait.
+		// TIME-5: the wait has no limit but Forever. If a call is due, the loop does not wait.
 		d.Reset(100 * 365 * 24 * time.Hour)
 		if got := k.waitsUntil(t, r); got != d.Due() {
 			t.Errorf("TIME-5: a call in a century: it waits until %v", got)
@@ -451,7 +451,7 @@ func TestPostponing(t *testing.T) {
 		if k.now != last+11*ms {
 			t.Errorf("TIME-19: made after %v", k.now-last)
 		}
-		// TIME-19: once at the old time for nothing, once at the new, once without waiting.
+		// TIME-19: a turn at the old time makes no call, one at the new does, one does not wait.
 		if n := len(k.waits) - waits; n > 3 {
 			t.Errorf("TIME-19: %d waits for one call", n)
 		}

@@ -76,7 +76,8 @@ func TestTriggersThatPanic(t *testing.T) {
 		var log coreLog
 		var s steps
 		r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { s.add(fmt.Sprint("panic ", e.Value)) }})
-		// CORE-32: one that fails counts as finished, also if it was to wait.
+		// CORE-32: a trigger that panics counts as finished, even one of
+		// AddWaitTrigger.
 		r.AddWaitTrigger("x", func(func()) { panic("wait") })
 		r.AddWaitTrigger("x", func(done func()) { done(); panic("done") })
 		for _, p := range phases {
@@ -113,7 +114,7 @@ func TestRemoveTrigger(t *testing.T) {
 		if err := (*reactor.Trigger)(nil).Remove(); err != reactor.ErrTriggerGone {
 			t.Errorf("CORE-36: removing none: %v", err)
 		}
-		// CORE-40: of two that are alike, the one that is meant.
+		// CORE-40: of two equal triggers, the one whose handle was used is removed.
 		var s steps
 		first := r.AddTrigger(reactor.During, "x", s.adds("same"))
 		r.AddTrigger(reactor.During, "x", s.adds("between"))
@@ -219,7 +220,7 @@ func TestShutdownByHand(t *testing.T) {
 			}
 		})
 		r.FireEvent(reactor.Shutdown)
-		// CORE-42: everything is torn down, the pool too.
+		// CORE-42: everything ends, the pool too.
 		if n != 3 || srv.err != reactor.ErrStopped || cli.err != reactor.ErrStopped || p.Listening() || r.Stats().Sources != 0 {
 			t.Errorf("CORE-42: %d triggers, %v, %v, %+v", n, srv.err, cli.err, r.Stats())
 		}

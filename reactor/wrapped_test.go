@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// A kernel in a wrapper loses nothing: every test of this package passes with a wrapper
-// around each kernel, conn and listener. They run in a process of their own, beside the
-// others.
+// A wrapped kernel loses no capability: every test of this package passes with a wrapper
+// around each kernel, conn and listener. They run in another process, at the same time as
+// the others.
 func TestWrapped(t *testing.T) {
 	if *wrapped {
 		t.Skip("these tests are the wrapped ones")
