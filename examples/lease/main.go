@@ -1,6 +1,6 @@
-// Lease runs three nodes of a replicated log in one process, and says who leads. Try
-// `nc localhost 8101`, with lines such as "add hello" and "len"; if the answer is "no 2",
-// ask the second, on 8102.
+// Lease runs three nodes of a replicated log in one process, and prints which one holds the
+// lease. Try `nc localhost 8101`, with lines such as "add hello" and "len". If the answer is
+// "no 2", ask the second node, on port 8102.
 package main
 
 import (
@@ -24,7 +24,7 @@ func main() {
 	r := reactor.New(k, reactor.Config{Signals: reactor.StopSignals()})
 	nodes, err := cluster(r, 8101, 8102, 8103)
 	if err == nil {
-		tell(r, nodes)
+		printHolder(r, nodes)
 		err = r.Run(context.Background())
 	}
 	if err != nil {
@@ -49,8 +49,8 @@ func cluster(r *reactor.Reactor, ports ...uint16) (nodes []*lease.Node, err erro
 	return nodes, nil
 }
 
-// tell prints who holds the lease, whenever that changes.
-func tell(r *reactor.Reactor, nodes []*lease.Node) {
+// printHolder prints which node holds the lease, whenever that changes.
+func printHolder(r *reactor.Reactor, nodes []*lease.Node) {
 	last := 0
 	look := new(reactor.DelayedCall)
 	look.Init(r, func() {

@@ -1,5 +1,5 @@
-// Reconnect prints the lines of a feed, and what becomes of the connection. Give it
-// one with `nc -lk localhost 8009`, then end that and begin again.
+// Reconnect prints the lines of a feed, and the states of the connection to it. Make a feed
+// with `nc -lk localhost 8009`. Then end it and start it again.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// follow prints what a feed says and what becomes of the connection to it.
+// follow prints the lines of a feed, and the states of the connection to it.
 func follow(r *reactor.Reactor, feed kernel.Addr, print func(string)) *watch.Watch {
 	w := &watch.Watch{
 		Reactor: r,

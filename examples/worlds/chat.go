@@ -11,9 +11,9 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// Chat is the room of examples/chat and three users who come back whenever they lose
-// it. What one hears is what all hear: the same lines in the same order, none twice,
-// torn or left out while one stays.
+// Chat is the room of examples/chat, with three users who connect again whenever they lose
+// the connection. All users must get the same lines in the same order. While a user stays,
+// no line may be missing, doubled or torn.
 func Chat() sim.World {
 	return sim.World{
 		Name:   "chat",
@@ -54,8 +54,8 @@ type user struct {
 	now    *visit
 }
 
-// visit is a user's connection, under a name of its own: the room may not know yet
-// that the one before is gone.
+// visit is one connection of a user. Each has its own name, because the room may not know yet
+// that the last connection has ended.
 type visit struct {
 	receiver.Line
 	u      *user
@@ -86,7 +86,7 @@ func (u *user) visit(r *reactor.Reactor) {
 	dial(r, u.w.srv.Addr(8008), v, again)
 }
 
-// impatient is how many of its own messages a user waits for before it comes in anew.
+// impatient is how many of its own messages a user waits for before it connects again.
 const impatient = 5
 
 func (v *visit) say() {
@@ -103,7 +103,7 @@ func (v *visit) say() {
 	fmt.Fprintln(v.T, text)
 }
 
-// hear checks a line against what was said, and against what everybody else heard.
+// hear checks that a line was said, and that everybody else got it at the same place.
 func (v *visit) hear(line string) {
 	w := v.u.w
 	switch {
@@ -133,8 +133,8 @@ func (v *visit) hear(line string) {
 	}
 }
 
-// done tells whether everybody has heard of everybody something that was said after
-// the faults ended.
+// done tells whether every user has got, from every user, a line that was said after the
+// faults ended.
 func (w *chat) done() bool {
 	if w.calm == 0 {
 		w.calm = w.count + 1

@@ -5,14 +5,15 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// DemoBug is Lease with a mistake, to practise on; it is none of All. The mistake is easy
-// to make and hard to see: the lease runs from when an answer came, instead of from when
-// the leader asked. It is as if the line in lease.answered were
+// DemoBug is Lease with a mistake, for practice. It is not in All. The mistake is easy to make
+// and hard to see: the lease counts from when the answer came, instead of from when the
+// leader asked. In lease.answered it would be this line:
 //
 //	p.granted = n.r.Now()
 //
-// All is well while answers are quick. An answer that was long under way, or lay in a
-// buffer while the leader stood still, extends a lease that others have given away since.
+// It does no harm while answers are quick. But an answer may travel for a long time, or lie in
+// a buffer while the leader stands still. It then extends a lease that another node has got
+// meanwhile.
 func DemoBug() sim.World {
 	w := leaseWorld(func(h *sim.Host, node *lease.Node) {
 		tap := node.Tap

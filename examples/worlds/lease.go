@@ -11,13 +11,15 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// Lease is the log of examples/lease on three hosts, and a client that adds to it and
-// asks how long it is. A term has one leader, and a moment one holder of the lease;
-// the logs agree as far as they are committed, and that only grows; what a client was
-// told is true.
+// Lease is the log of examples/lease on three hosts, with a client that adds entries and asks
+// for the length. It checks that
+//   - a term has one leader;
+//   - one node at a time holds the lease;
+//   - the committed parts of the logs agree, and never get shorter;
+//   - every answer to the client is true.
 func Lease() sim.World { return leaseWorld(func(*sim.Host, *lease.Node) {}) }
 
-// leaseWorld is Lease with something done to each node before it starts.
+// leaseWorld is Lease, with a function that changes each node before it starts.
 func leaseWorld(prepare func(h *sim.Host, node *lease.Node)) sim.World {
 	return sim.World{
 		Name:   "lease",
@@ -54,7 +56,7 @@ func leaseWorld(prepare func(h *sim.Host, node *lease.Node)) sim.World {
 	}
 }
 
-// slower keeps clocks within what a lease is made for.
+// slower limits the drift of clocks to what a lease tolerates.
 func slower(o sim.Options) sim.Options {
 	o.Drift = min(o.Drift, 0.1)
 	return o
@@ -73,7 +75,7 @@ type leases struct {
 	calm    int           // of these, before the faults ended
 }
 
-// node is a host, and what is on it.
+// node is a host, with its disk and its program.
 type node struct {
 	*lease.Node
 	h       *sim.Host
@@ -121,7 +123,7 @@ func (w *leases) always() error {
 	return w.first
 }
 
-// holds puts it into the trace when the lease gets to another node.
+// holds marks in the trace that another node has got the lease.
 func (w *leases) holds(x *node) {
 	if w.holder != x.ID {
 		w.holder = x.ID
@@ -129,7 +131,7 @@ func (w *leases) holds(x *node) {
 	}
 }
 
-// commit checks entry i of x, counted from 0, which x takes to be committed.
+// commit checks entry i of x, counted from 0. x believes that it is committed.
 func (w *leases) commit(x *node, i int) {
 	e := x.disk.Log[i]
 	if i < len(w.agreed) {
@@ -150,8 +152,8 @@ func (w *leases) commit(x *node, i int) {
 	}
 }
 
-// told checks what a client was told: the index of what it added, text, or, if that is
-// empty, how long the log is. known is what it knew when it asked.
+// told checks an answer to the client: the index of the entry text that it added, or the
+// length of the log if text is empty. known is the greatest index that it knew when it asked.
 func (w *leases) told(text string, index, known int) {
 	switch {
 	case index < known || text != "" && index == known:
@@ -164,8 +166,8 @@ func (w *leases) told(text string, index, known int) {
 	w.known = max(w.known, index)
 }
 
-// done tells whether one leader holds the lease, all know the same, and the client could
-// add, since the faults ended.
+// done tells whether, since the faults ended, one leader holds the lease, all nodes have
+// committed the same entries, and the client has added some.
 func (w *leases) done() bool {
 	if w.calm == 0 {
 		w.calm = w.added + 1
@@ -182,7 +184,7 @@ func (w *leases) done() bool {
 	return holders == 1 && w.added > w.calm+2
 }
 
-// end checks that what was committed is on all disks.
+// end checks that every committed entry is on all disks.
 func (w *leases) end() error {
 	for _, x := range w.nodes {
 		if len(x.disk.Log) < len(w.agreed) || !slices.Equal(x.disk.Log[:len(w.agreed)], w.agreed) {

@@ -9,8 +9,8 @@ import (
 	"github.com/whorl-go/whorl/receiver"
 )
 
-// asker is the client's connection to one of the nodes. It asks one thing at a time:
-// to add something, then how long the log is.
+// asker is the client's connection to one of the nodes. It has one request at a time: first
+// to add an entry, then for the length of the log.
 type asker struct {
 	receiver.Line
 	w       *leases
@@ -21,7 +21,7 @@ type asker struct {
 	timeout *reactor.DelayedCall
 }
 
-// ask connects to node i, and goes on to another when that does not answer.
+// ask connects to node i. If that does not answer, it tries another one.
 func (w *leases) ask(r *reactor.Reactor, nodes []kernel.Addr, i int) {
 	c := &asker{w: w, next: (i + 1) % len(nodes)}
 	again := func(error) {

@@ -12,9 +12,9 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// Reconnect is the client of examples/reconnect and a feed that ticks. Its state and
-// what it really has, connections and delayed calls, agree at any time; each
-// connection's ticks come in order, from the first on and without a gap.
+// Reconnect is the client of examples/reconnect, with a feed that ticks. The client's state
+// must always agree with the connections and delayed calls that its reactor has. The ticks
+// of each connection must come in order, from the first one on, without a gap.
 func Reconnect() sim.World {
 	return sim.World{
 		Name:   "reconnect",
@@ -34,14 +34,14 @@ func Reconnect() sim.World {
 	}
 }
 
-// ticker is the feed: a number every second, from 1 on.
+// ticker is the feed. It sends a number every second, from 1 on.
 type ticker struct {
 	reactor.Base
 	ticks int
 	stop  func()
 }
 
-// ConnectionMade begins to tick.
+// ConnectionMade starts the ticks.
 func (t *ticker) ConnectionMade(tr reactor.Transport) {
 	t.Base.ConnectionMade(tr)
 	t.stop = every(tr.Reactor(), time.Second, func() {
@@ -50,10 +50,10 @@ func (t *ticker) ConnectionMade(tr reactor.Transport) {
 	})
 }
 
-// DataReceived is for what nobody sends.
+// DataReceived does nothing: the client sends nothing.
 func (t *ticker) DataReceived([]byte) {}
 
-// ConnectionLost ends it.
+// ConnectionLost ends the ticks.
 func (t *ticker) ConnectionLost(error) { t.stop() }
 
 type reconnect struct {
@@ -90,7 +90,7 @@ func (w *reconnect) line(line string) {
 	}
 }
 
-// paths are the ways from state to state.
+// paths are the allowed changes of state.
 var paths = map[watch.State][]watch.State{
 	watch.Stopped:    {watch.Connecting},
 	watch.Connecting: {watch.Connected, watch.Waiting},
@@ -127,7 +127,7 @@ func (w *reconnect) always() error {
 	return w.first
 }
 
-// done tells whether ticks have come again since the faults ended.
+// done tells whether ticks have come since the faults ended.
 func (w *reconnect) done() bool {
 	if w.calm == 0 {
 		w.calm = w.total + 1

@@ -1,5 +1,5 @@
-// Package worlds has the examples as worlds for package sim: each is a program, what
-// uses it, and what must hold whatever happens. Run them with sim.Test or `whorl sim`.
+// Package worlds has the examples as worlds for package sim. Each is a program with its users,
+// and the conditions that must hold whatever happens. Run them with sim.Test or `whorl sim`.
 package worlds
 
 import (
@@ -11,10 +11,10 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// All is every world there is.
+// All returns all worlds but DemoBug.
 func All() []sim.World { return []sim.World{Chat(), Reconnect(), Lease()} }
 
-// verdict keeps the first thing that did not hold; its err is for Checks.Always.
+// verdict keeps the first failed check. Its err is for Checks.Always.
 type verdict struct{ first error }
 
 func (v *verdict) err() error { return v.first }
@@ -25,11 +25,11 @@ func (v *verdict) fail(format string, args ...any) {
 	}
 }
 
-// small has n's hosts read little at a time: a network is made for each run, and large
-// buffers would be most of the work.
+// small gives n's hosts small read buffers. Each run makes a network, and making large
+// buffers would take most of the time.
 func small(n *sim.Net) { n.Config.ReadBuffer = 4 << 10 }
 
-// alive tells whether what runs on r is h's program now, rather than one of the past.
+// alive tells whether r is the reactor of h's present program, not of a former one.
 func alive(h *sim.Host, r *reactor.Reactor) bool { return h.Up() && h.Reactor == r }
 
 // dial connects p.
@@ -42,7 +42,7 @@ func dial(r *reactor.Reactor, to kernel.Addr, p reactor.Protocol, failed func(er
 		})
 }
 
-// every calls fn again and again until the function it returns is called.
+// every calls fn at intervals, until the function that it returns is called.
 func every(r *reactor.Reactor, d time.Duration, fn func()) (stop func()) {
 	call := new(reactor.DelayedCall)
 	call.Init(r, func() { call.Reset(d); fn() })
@@ -50,10 +50,10 @@ func every(r *reactor.Reactor, d time.Duration, fn func()) (stop func()) {
 	return func() { call.Cancel() }
 }
 
-// chance is a retry.Source made from a seed: the splitmix64 generator.
+// chance is a retry.Source with a seed: the splitmix64 generator.
 type chance struct{ state uint64 }
 
-// Float64 is even in [0, 1).
+// Float64 is uniformly distributed in [0, 1).
 func (c *chance) Float64() float64 {
 	c.state += 0x9e3779b97f4a7c15
 	z := c.state
@@ -62,7 +62,7 @@ func (c *chance) Float64() float64 {
 	return float64((z^z>>31)>>11) / (1 << 53)
 }
 
-// NormFloat64 is normal, near enough: the sum of twelve even ones.
+// NormFloat64 is normally distributed, nearly: the sum of twelve uniform numbers.
 func (c *chance) NormFloat64() float64 {
 	sum := -6.0
 	for range 12 {

@@ -1,5 +1,5 @@
-// Package room is a chat room: the first line a user sends is a name, every other
-// goes to everybody.
+// Package room is a chat room. The first line that a user sends is a name. Every other line
+// goes to all users.
 package room
 
 import (
@@ -11,8 +11,9 @@ import (
 	"github.com/whorl-go/whorl/receiver"
 )
 
-// Room is the factory and the shared state; the zero Room is empty. No lock: one
-// goroutine. A slice, not a map: the order of users is part of what the program does.
+// Room is the factory and the state that its protocols share. The zero Room is empty. It
+// needs no lock, because one goroutine calls everything. users is a slice, not a map, so
+// that the order in which users get a line is always the same.
 type Room struct{ users []*user }
 
 type user struct {
@@ -20,7 +21,7 @@ type user struct {
 	name string
 }
 
-// BuildProtocol makes a user, who is in the room once there is a name.
+// BuildProtocol makes a user. The user enters the room with its first line, the name.
 func (rm *Room) BuildProtocol(kernel.Addr) reactor.Protocol {
 	u := new(user)
 	u.Delimiter = "\n"

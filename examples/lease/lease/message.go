@@ -7,25 +7,28 @@ import (
 	"time"
 )
 
-// Message is what nodes send each other, as one line.
+// Message is one line that a node sends to another.
 type Message struct {
-	// Kind is "vote", a candidate's question, and "voted", the answer; "append", the
-	// leader's, with "appended" and "missing"; and "stale", for who is behind.
+	// Kind is one of these:
+	//   - "vote", the question of a candidate, and "voted", the answer;
+	//   - "append", the request of a leader, and "appended" or "missing", the answers;
+	//   - "stale", the answer to a node in an older term.
 	Kind string
 	From int
 	Term int
-	// Index is of the entry before the one that is sent, or of the last there is, and
-	// LogTerm its term.
+	// Index is the index of the entry before Entry, or of the last entry in the log.
+	// LogTerm is the term of that entry.
 	Index, LogTerm int
-	// Commit is how many entries are safe.
+	// Commit is how many entries are committed.
 	Commit int
-	// Sent is when the leader asked, by its own clock; an answer brings it back.
+	// Sent is when the leader sent its request, by its own clock. The answer has the same
+	// value.
 	Sent time.Duration
-	// Entry is the one that is sent, nil for none.
+	// Entry is the entry to append. Nil: none.
 	Entry *Entry
 }
 
-// String is the line, as in "append 1 3 7 2 6 12500000000 3 hello".
+// String is the message as a line, such as "append 1 3 7 2 6 12500000000 3 hello".
 func (m Message) String() string {
 	line := fmt.Sprintf("%s %d %d %d %d %d %d", m.Kind, m.From, m.Term, m.Index, m.LogTerm, m.Commit, m.Sent)
 	if m.Entry != nil {
@@ -60,7 +63,7 @@ func (n *Node) receive(m *Message) {
 	asks := m.Kind == "vote" || m.Kind == "append"
 	switch {
 	case m.Kind == "vote" && (n.r.Now() < n.promised || n.Holds()):
-		return // there is a leader, as far as this node knows
+		return // as far as this node knows, there is a leader
 	case m.Term < n.Disk.Term:
 		if asks {
 			n.send(m.From, Message{Kind: "stale"})
@@ -86,8 +89,8 @@ func (n *Node) receive(m *Message) {
 	}
 }
 
-// vote gives m's sender the vote of this term, if it is free, and if nothing that may
-// be safe is missing there.
+// vote gives m's sender the vote of this term, if nobody else has it and the sender's log
+// has every entry that may be committed.
 func (n *Node) vote(m *Message) {
 	last := len(n.Disk.Log)
 	term := n.termOf(last)
@@ -99,7 +102,7 @@ func (n *Node) vote(m *Message) {
 	}
 }
 
-// append obeys the leader of this term.
+// append does what the leader of this term requests.
 func (n *Node) append(m *Message) {
 	n.follow(m.Term)
 	n.leader = m.From
@@ -111,7 +114,7 @@ func (n *Node) append(m *Message) {
 	}
 	if m.Entry != nil {
 		if i < len(log) && log[i].Term != m.Entry.Term {
-			log = log[:i] // what a former leader added, and nobody acknowledged
+			log = log[:i] // a former leader added the rest, and no majority has it
 		}
 		if i == len(log) {
 			log = append(log, *m.Entry)
@@ -119,13 +122,13 @@ func (n *Node) append(m *Message) {
 		i++
 	}
 	n.Disk.Log = log
-	n.commit = max(n.commit, min(m.Commit, i)) // what is behind i may be something else
+	n.commit = max(n.commit, min(m.Commit, i)) // entries after i may differ from the leader's
 	n.send(m.From, Message{Kind: "appended", Index: i, Sent: m.Sent})
 }
 
-// answered takes what p has, and its promise.
+// answered notes which entries p has, and its promise.
 func (n *Node) answered(p *peer, m *Message) {
-	p.granted = max(p.granted, m.Sent) // it runs from when we asked
+	p.granted = max(p.granted, m.Sent) // the promise counts from our request, not from the answer
 	behind := false
 	switch {
 	case m.Kind == "missing" && m.Index+1 < p.next:

@@ -1,9 +1,9 @@
-// Package lease is a log on several hosts, three say, and a lease on it. One of them
-// leads, elected by a majority for a term. It adds to the log, and an entry that a
-// majority has on disk is never lost. As long as a majority promises to elect nobody
-// else, the leader holds the lease: it may answer alone how long the log is.
+// Package lease is a log on several hosts, such as three, and a lease on it. A majority
+// elects one of them leader for a term. The leader adds entries to the log. An entry that a
+// majority has on disk is never lost. While a majority promises to elect nobody else, the
+// leader holds the lease: it may tell the length of the log without asking the others.
 //
-// The rules are those of Raft, with one entry a message and without snapshots.
+// The rules are those of Raft, with one entry in a message and without snapshots.
 package lease
 
 import (
@@ -16,56 +16,57 @@ import (
 	"github.com/whorl-go/whorl/retry"
 )
 
-// Who hears from a leader promises to vote for nobody for so long, by its own clock,
-// from when it heard. The leader holds the lease for less, by its own clock, from when
-// it asked. What clocks show does not matter; how fast they run does: the lease is safe
-// while none is a tenth too fast or too slow, as 0.8s/0.9 < 1s/1.1.
+// A node that receives a leader's request promises to vote for nobody for the time Promise,
+// by its own clock. The leader holds the lease for the shorter time Hold, by its own clock,
+// from when it sent the request. The clocks may show different times, but they must run
+// equally fast: the lease is safe while no clock is a tenth too fast or too slow, because
+// 0.8s/0.9 < 1s/1.1. Beat is the time between two requests of a leader.
 const (
 	Promise = 1000 * time.Millisecond
 	Hold    = 800 * time.Millisecond
-	Beat    = 250 * time.Millisecond // of the leader's heart
+	Beat    = 250 * time.Millisecond
 )
 
-// longest is how long an entry may be, in bytes: less than what a line may have, and
-// than what may wait for a node that is slow.
+// longest is the longest entry that is accepted, in bytes. It must be shorter than the longest
+// line, and fit into what may be buffered for a slow node.
 const longest = 1000
 
-// Disk is what survives a crash. What is stored in it is taken to be safe at once; a
-// real one would write a file, and sync it, before anything is sent.
+// Disk is the state that survives a crash. This one counts as stored at once. A real one
+// would write a file, and sync it, before anything is sent.
 type Disk struct {
-	Term int     // the latest that was heard of
-	Vote int     // who got this node's vote in it, 0 for nobody
-	Log  []Entry // the first has index 1
+	Term int     // the latest term that this node knows
+	Vote int     // the node that got this node's vote in Term; 0: none
+	Log  []Entry // the first entry has index 1
 }
 
-// Entry is one of the log, and the term of the leader who added it. A new leader adds
-// one without text.
+// Entry is one entry of the log, with the term of the leader that added it. A new leader
+// adds one without text.
 type Entry struct {
 	Term int
 	Text string
 }
 
-// Node is one of the hosts. Its exported fields are set before Start; all of it happens
-// on the loop's goroutine.
+// Node is one of the hosts. Its exported fields are set before Start. Everything is for the
+// loop's goroutine.
 type Node struct {
-	// ID counts from 1, and Nodes are the addresses of all, this one included.
+	// ID counts from 1. Nodes are the addresses of all nodes, this one included.
 	ID    int
 	Nodes []kernel.Addr
-	// Disk is this node's, and after a crash the same.
+	// Disk is this node's disk. After a crash it must be the same one.
 	Disk *Disk
-	// Random is the source of chance: who loses patience first.
+	// Random draws how long this node waits before it becomes a candidate.
 	Random retry.Source
-	// Tap, unless nil, sees each message of another node before it is acted on.
+	// Tap, if set, gets each message of another node before the node acts on it.
 	Tap func(m *Message)
 
 	r        *reactor.Reactor
 	role     role
-	leader   int           // of this term, 0 if it is not known
-	commit   int           // so many entries are known to be on a majority of disks
-	promised time.Duration // to vote for nobody until then
-	born     int           // the entry with which this leader began
+	leader   int           // of this term; 0 if it is not known
+	commit   int           // how many entries are known to be on a majority of disks
+	promised time.Duration // until then this node votes for nobody
+	first    int           // the index of the first entry of this leader
 	peers    []*peer       // by ID-1, this node included
-	wake     reactor.DelayedCall
+	timer    reactor.DelayedCall
 	adding   []adding
 }
 
@@ -96,27 +97,27 @@ func (n *Node) Start(r *reactor.Reactor) error {
 			p.dial()
 		}
 	}
-	n.wake.Init(r, n.awake)
-	n.promise() // what was promised before a crash is not on disk
+	n.timer.Init(r, n.timeUp)
+	n.promise() // a promise from before a crash is not on disk, so it is made again
 	return nil
 }
 
-// Leads tells whether this node believes to lead, and the term it is in.
+// Leads tells whether this node believes that it is the leader, and returns its term.
 func (n *Node) Leads() (term int, ok bool) { return n.Disk.Term, n.role == leader }
 
-// Committed is how many entries this node knows to be safe.
+// Committed is how many entries this node knows to be committed.
 func (n *Node) Committed() int { return n.commit }
 
-// Holds tells whether this node holds the lease now: a majority has promised, and what
-// leaders before it have committed is known.
+// Holds tells whether this node holds the lease now. It does if a majority has promised, and
+// if this node knows everything that former leaders have committed.
 func (n *Node) Holds() bool {
 	granted := func(p *peer) int64 { return int64(p.granted) }
-	return n.role == leader && n.commit >= n.born && n.r.Now() < time.Duration(n.majority(granted))+Hold
+	return n.role == leader && n.commit >= n.first && n.r.Now() < time.Duration(n.majority(granted))+Hold
 }
 
-// majority is the most that more than half of the nodes have reached.
+// majority is the greatest number that more than half of the nodes have reached.
 func (n *Node) majority(of func(*peer) int64) int64 {
-	all := make([]int64, 0, 7) // so that it needs no allocation
+	all := make([]int64, 0, 7) // on the stack, for up to seven nodes
 	for _, p := range n.peers {
 		all = append(all, of(p))
 	}
@@ -124,16 +125,18 @@ func (n *Node) majority(of func(*peer) int64) int64 {
 	return all[(len(all)-1)/2]
 }
 
-// promise lets the leader lead for a while; patience ends some time after.
+// promise promises to vote for nobody for a while.
 func (n *Node) promise() {
 	n.promised = n.r.Now() + Promise
 	n.wait()
 }
 
-func (n *Node) wait() { n.wake.Reset(Promise + time.Duration(n.Random.Float64()*float64(Promise))) }
+// wait sets the time at which this node becomes a candidate. It is after the promise ends.
+func (n *Node) wait() { n.timer.Reset(Promise + time.Duration(n.Random.Float64()*float64(Promise))) }
 
-// awake is called when a leader's heart beats, and when others have lost patience.
-func (n *Node) awake() {
+// timeUp is called when a leader's next requests are due, and when another node has heard
+// from no leader for too long.
+func (n *Node) timeUp() {
 	if n.role == leader {
 		n.beat()
 		return
@@ -149,8 +152,8 @@ func (n *Node) awake() {
 	}
 }
 
-// follow enters a term, as nobody's leader. What clients wait for may get lost now, or
-// not: they are told neither.
+// follow enters a term as a follower. Entries that clients wait for may be lost now, or may
+// not. So the clients get no answer, and their connections are closed.
 func (n *Node) follow(term int) {
 	if n.role == leader {
 		n.wait()
@@ -165,12 +168,12 @@ func (n *Node) follow(term int) {
 	n.adding = nil
 }
 
-// lead begins a leader's term with an entry of its own: entries of former leaders are
-// safe only together with it.
+// lead begins the term of this node as leader, with an entry of its own. Entries of former
+// leaders count as committed only when that entry does.
 func (n *Node) lead() {
-	n.role, n.leader, n.born = leader, n.ID, len(n.Disk.Log)+1
+	n.role, n.leader, n.first = leader, n.ID, len(n.Disk.Log)+1
 	for _, p := range n.peers {
-		p.next, p.match, p.granted = n.born, 0, -Hold
+		p.next, p.match, p.granted = n.first, 0, -Hold
 	}
 	n.add("")
 	n.beat()
@@ -183,13 +186,14 @@ func (n *Node) add(text string) {
 
 func (n *Node) beat() {
 	n.peers[n.ID-1].granted = n.r.Now()
-	n.wake.Reset(Beat)
+	n.timer.Reset(Beat)
 	for id := range n.others() {
 		n.replicate(id)
 	}
 }
 
-// replicate sends a node what it lacks first; nothing new is a heart-beat.
+// replicate sends a node the first entry that it lacks. Without one, the message is a
+// heartbeat.
 func (n *Node) replicate(id int) {
 	prev := n.peers[id-1].next - 1
 	m := Message{Kind: "append", Index: prev, LogTerm: n.termOf(prev), Commit: n.commit, Sent: n.r.Now()}
@@ -207,7 +211,7 @@ func (n *Node) termOf(index int) int {
 	return n.Disk.Log[index-1].Term
 }
 
-// line is what a client says.
+// line answers a line of a client.
 func (n *Node) line(c *conn, verb, text string) {
 	switch {
 	case verb == "add" && len(text) > longest:
@@ -216,13 +220,13 @@ func (n *Node) line(c *conn, verb, text string) {
 		n.add(text)
 		n.adding = append(n.adding, adding{len(n.Disk.Log), c})
 		for id, p := range n.others() {
-			if p.next == len(n.Disk.Log) { // else it is behind, and will come to it
+			if p.next == len(n.Disk.Log) { // otherwise it still lacks entries before this one
 				n.replicate(id)
 			}
 		}
 	case verb == "len" && n.Holds():
 		fmt.Fprintf(c.T, "ok %d\n", n.commit)
 	default:
-		fmt.Fprintf(c.T, "no %d\n", n.leader) // ask that one
+		fmt.Fprintf(c.T, "no %d\n", n.leader) // the client may ask that node
 	}
 }

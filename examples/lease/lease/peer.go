@@ -11,26 +11,26 @@ import (
 	"github.com/whorl-go/whorl/receiver"
 )
 
-// silence is how long somebody who connected may say nothing. Who crashed cannot say
-// that it is gone; a node that only had nothing to say connects again.
+// silence is how long a connection to us may be silent before it is ended. A peer that has
+// crashed cannot close it. A node that only had nothing to send connects again.
 const silence = 30 * time.Second
 
-// buffered is how many bytes may wait for a node that takes none. Then the connection
-// ends: what is that old is of no use, and a new one may work.
+// buffered is how many bytes may be buffered for a node that reads none. Beyond that the
+// connection ends: messages that old are of no use, and a new connection may work.
 const buffered = 4 << 10
 
-// peer is a node, and the connection on which we talk to it. It is made again whenever
-// it is lost; what is said meanwhile is lost too.
+// peer is a node, and our connection to it. A lost connection is made again. Messages that
+// are sent meanwhile are lost.
 type peer struct {
 	reactor.Base
 	n     *Node
 	addr  kernel.Addr
 	again reactor.DelayedCall
 
-	voted   bool          // for us, in this term
-	next    int           // the entry to send next
-	match   int           // so many entries are there
-	granted time.Duration // when we asked for the latest promise it gave
+	voted   bool          // it voted for us in this term
+	next    int           // the index of the entry to send next
+	match   int           // how many of our entries it has
+	granted time.Duration // when we sent the request for its latest promise
 }
 
 func (p *peer) vote() int64 {
@@ -50,7 +50,7 @@ func (p *peer) dial() {
 	})
 }
 
-// DataReceived is for nobody: nodes answer on connections of their own.
+// DataReceived does nothing: nodes answer on connections of their own.
 func (p *peer) DataReceived([]byte) {}
 
 // ConnectionLost connects again, later.
@@ -59,7 +59,7 @@ func (p *peer) ConnectionLost(error) {
 	p.again.Reset(Beat)
 }
 
-// send tells a node something, if there is a connection.
+// send sends a message to a node, if there is a connection.
 func (n *Node) send(id int, m Message) {
 	m.From, m.Term = n.ID, n.Disk.Term
 	if t := n.peers[id-1].T; t != nil {
@@ -67,7 +67,7 @@ func (n *Node) send(id int, m Message) {
 	}
 }
 
-// others walks all nodes but this one, by ID.
+// others iterates over all nodes but this one, in the order of their IDs.
 func (n *Node) others() iter.Seq2[int, *peer] {
 	return func(yield func(int, *peer) bool) {
 		for i, p := range n.peers {
@@ -78,8 +78,8 @@ func (n *Node) others() iter.Seq2[int, *peer] {
 	}
 }
 
-// conn is somebody who connected: a node or a client. It is believed, whatever it says;
-// on a network that others can reach, put TLS with certificates below.
+// conn is a connection to us, from a node or a client. Whatever it sends is believed. On a
+// network that others can reach, use TLS with client certificates.
 type conn struct {
 	receiver.Line
 	silence reactor.DelayedCall

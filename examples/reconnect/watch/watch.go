@@ -1,5 +1,5 @@
-// Package watch is a client that connects again: it follows a feed of lines, waits
-// longer after each failure, and takes silence for an end.
+// Package watch is a client that follows a feed of lines. It connects again after a failure,
+// waits longer after each failure in a row, and treats a long silence as a failure.
 package watch
 
 import (
@@ -11,12 +11,12 @@ import (
 	"github.com/whorl-go/whorl/retry"
 )
 
-// State is where a Watch is.
+// State is the state of a Watch.
 type State string
 
-// The states. From Stopped, Start leads to Connecting; from there it is Connected
-// or Waiting, and from both of these Connecting again in the end. Stop is possible
-// in each.
+// The states. Start changes Stopped to Connecting. Connecting becomes Connected or Waiting.
+// Connected becomes Waiting when the connection ends, and Waiting becomes Connecting again.
+// Stop leads to Stopped from every state, and so does a Backoff that gives up.
 const (
 	Stopped    State = "stopped"
 	Connecting State = "connecting"
@@ -24,31 +24,30 @@ const (
 	Waiting    State = "waiting" // for the next attempt
 )
 
-// Watch follows a feed. Its exported fields are set before Start; all of it happens
-// on the loop's goroutine.
+// Watch follows a feed. Its exported fields are set before Start. Everything is for the
+// loop's goroutine.
 type Watch struct {
-	// Reactor is the loop, and Feed where the lines come from: a name will do.
+	// Reactor is the loop. Feed is the address of the feed, which may be a name.
 	Reactor *reactor.Reactor
 	Feed    kernel.Addr
-	// Backoff is how long to wait after each failure in a row, Random its source of
-	// chance.
+	// Backoff is how long to wait after each failure in a row. Random is its random source.
 	Backoff retry.Exponential
 	Random  retry.Source
-	// Idle is how long the feed may be silent. Zero or less: for ever.
+	// Idle is how long the feed may be silent. Zero or negative: no limit.
 	Idle time.Duration
-	// Line takes each line; Changed, unless nil, hears of each new state, with the
-	// reason if it is a failure.
+	// Line is called with each line. Changed, if set, is called with each new state, and
+	// with the reason if the cause is a failure.
 	Line    func(line string)
 	Changed func(s State, err error)
 
 	state    State // "" is Stopped
 	failures int   // in a row
-	conn     *conn // the attempt in progress, or what came of it
+	conn     *conn // the attempt in progress, or its connection
 	again    reactor.DelayedCall
 }
 
-// conn is one attempt and its connection. What an old one has to say means nothing:
-// it is not the Watch's any more.
+// conn is one attempt and its connection. Its callbacks count only while it is the conn of
+// the Watch.
 type conn struct {
 	receiver.Line
 	w         *Watch
@@ -56,7 +55,7 @@ type conn struct {
 	silence   reactor.DelayedCall
 }
 
-// State is where w is.
+// State returns the state of w.
 func (w *Watch) State() State {
 	if w.state == "" {
 		return Stopped
@@ -64,7 +63,7 @@ func (w *Watch) State() State {
 	return w.state
 }
 
-// Start begins to connect, unless w has begun.
+// Start begins to connect. It does nothing unless w is Stopped.
 func (w *Watch) Start() {
 	if w.State() == Stopped {
 		w.again.Init(w.Reactor, w.connect)
@@ -72,7 +71,8 @@ func (w *Watch) Start() {
 	}
 }
 
-// Stop gives up. When it returns w is Stopped, and hears nothing more until Start.
+// Stop ends the connection, or the attempt. When it returns, w is Stopped, and nothing more
+// is called until Start.
 func (w *Watch) Stop() {
 	w.again.Cancel()
 	if c := w.conn; c != nil {
@@ -120,19 +120,19 @@ func (c *conn) made() {
 func (c *conn) line(line []byte) {
 	if c.w.conn == c {
 		c.listen()
-		c.w.failures = 0 // not when connected: who hangs up at once has failed too
+		c.w.failures = 0 // not in made: a feed that hangs up at once has failed too
 		c.w.Line(string(line))
 	}
 }
 
-// listen begins to wait for the end of the silence.
+// listen starts the limit on silence anew.
 func (c *conn) listen() {
 	if c.w.Idle > 0 {
 		c.silence.Reset(c.w.Idle) // postponing costs a store
 	}
 }
 
-// lost ends the attempt or the connection, and plans the next.
+// lost ends the attempt or the connection, and schedules the next attempt.
 func (c *conn) lost(err error) {
 	c.silence.Cancel()
 	w := c.w
