@@ -224,14 +224,14 @@ func (c *Connector) StopConnecting() error {
 	return ErrNotConnecting
 }
 
-// Disconnect gives up the attempt in progress, or closes the connection, at its highest
-// [Layer], or does nothing (TCP-40).
+// Disconnect gives up the attempt in progress, or closes the connection. If its protocol is a
+// [Layer], it closes the highest transport. If there is neither, it does nothing (TCP-40).
 func (c *Connector) Disconnect() {
 	if c.state == connConnected {
 		_ = Top(c.stream).Close()
 		return
 	}
-	// Not connecting is nothing to do.
+	// An error means that there is no attempt to give up.
 	_ = c.StopConnecting()
 }
 

@@ -14,9 +14,9 @@ import (
 var (
 	// ErrNotRunning: Stop on a reactor that does not run, or on which Stop was called.
 	ErrNotRunning = kernel.Sentinel("reactor not running")
-	// ErrAlreadyRunning: Run while Run is in progress.
+	// ErrAlreadyRunning: Run or Start during Run or after Start.
 	ErrAlreadyRunning = kernel.Sentinel("reactor already running")
-	// ErrNotRestartable: Run on a reactor that was stopped.
+	// ErrNotRestartable: Run, Start or Turn on a reactor that has stopped.
 	ErrNotRestartable = kernel.Sentinel("reactor cannot be run again after it was stopped")
 	// ErrTriggerGone: Remove of a trigger that was removed or has run.
 	ErrTriggerGone = kernel.Sentinel("trigger already removed or run")

@@ -21,8 +21,9 @@ type Protocol interface {
 
 	// ConnectionLost is called last and once. err is never nil. It is io.EOF if the peer
 	// ended the connection, [ErrClosed] after Close, [ErrAborted] after Abort,
-	// [ErrStopped] if the reactor stopped, a [*PanicError] if a callback panicked, and an
-	// [*OpError] if an operation failed. The transport takes no more writes.
+	// [ErrBufferFull] if too much was written, [ErrStopped] if the reactor stopped, a
+	// [*PanicError] if a callback panicked, and an [*OpError] if an operation failed. The
+	// transport takes no more writes.
 	ConnectionLost(err error)
 }
 
@@ -144,7 +145,8 @@ type HalfCloseListener interface {
 // connection, the upper transport is closed or aborted, not the one below.
 type Layer interface{ Above() Transport }
 
-// Top is the transport of the application: t, or that of the highest [Layer] on t.
+// Top returns the transport of the application. It is t if the protocol of t is no [Layer];
+// otherwise it is the transport of the highest layer on t.
 func Top(t Transport) Transport {
 	for {
 		on, ok := t.(interface{ Protocol() Protocol })

@@ -64,8 +64,8 @@ func after(t, delay time.Duration) time.Duration {
 	return t + delay
 }
 
-// Delay moves the due time of a pending call later by by, or earlier if by is negative
-// (TIME-18). If d is not pending, Delay does nothing and returns false.
+// Delay adds by to the due time of a pending call; a negative by makes it earlier (TIME-18).
+// If d is not pending, Delay does nothing and returns false.
 func (d *DelayedCall) Delay(by time.Duration) bool {
 	if !d.Active() {
 		return false
