@@ -29,7 +29,7 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 	if err != nil {
 		return nil, &OpError{Op: "attach", Local: c.Local(), Remote: c.Remote(), Err: err}
 	}
-	s := &Stream{r: r, conn: c, proto: p, owner: attached{}, cfg: &cfg}
+	s := &Stream{r: r, conn: c, proto: p, owner: attached{}, cfg: &streamParams{StreamConfig: cfg}}
 	s.token = r.assignToken(s)
 	_ = s.connect() // ConnectionLost tells p
 	s.touch()

@@ -52,6 +52,10 @@ type StreamConfig struct {
 	// refused, and the connection ends with [ErrBufferFull]. Zero: 1 GiB; negative: no
 	// limit.
 	MaxBuffered int
+	// CloseTimeout is how long a connection that ends may go without progress in sending
+	// what is buffered, or in reading what the peer sent before its reset. Then it is
+	// reset, with [ErrCloseTimeout]. Zero: 30 s; negative: no limit.
+	CloseTimeout time.Duration
 }
 
 // ListenConfig configures a port. Nil and the zero value are the defaults.
@@ -81,9 +85,10 @@ type DialConfig struct {
 
 // Defaults of StreamConfig and DialConfig.
 const (
-	defaultHighWater   = 64 << 10
-	defaultMaxBuffered = 1 << 30
-	defaultTimeout     = 30 * time.Second
+	defaultHighWater    = 64 << 10
+	defaultMaxBuffered  = 1 << 30
+	defaultTimeout      = 30 * time.Second
+	defaultCloseTimeout = 30 * time.Second
 )
 
 // fill sets the defaults of zero fields. It fails with ErrMarks.
@@ -93,6 +98,9 @@ func (c *StreamConfig) fill() error {
 	}
 	if c.MaxBuffered == 0 {
 		c.MaxBuffered = defaultMaxBuffered
+	}
+	if c.CloseTimeout == 0 {
+		c.CloseTimeout = defaultCloseTimeout
 	}
 	if c.LowWater < 0 || c.LowWater >= c.HighWater {
 		return ErrMarks

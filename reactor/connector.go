@@ -14,7 +14,8 @@ type Connector struct {
 	r              *Reactor
 	dest           kernel.Addr
 	factory        Factory
-	cfg            DialConfig // complete
+	cfg            DialConfig   // complete
+	params         streamParams // of its streams
 	done           func(Protocol, error)
 	state          connState
 	factoryStarted bool   // this connector counts as a use of the factory
@@ -57,6 +58,7 @@ func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protoc
 	c.listener, _ = FactoryAs[ConnectorListener](f)
 	var err error
 	c.cfg, err = o.complete()
+	c.params.StreamConfig = c.cfg.StreamConfig
 	c.start()
 	if err != nil {
 		c.fail(err)
@@ -125,7 +127,7 @@ func (c *Connector) connected(a *addressAttempt) {
 		return
 	}
 	c.state = connConnected
-	s := &Stream{r: c.r, conn: a.conn, proto: proto, owner: c, cfg: &c.cfg.StreamConfig}
+	s := &Stream{r: c.r, conn: a.conn, proto: proto, owner: c, cfg: &c.params}
 	s.token, s.armed = a.token, kernel.Writable // the stream takes over the attempt's registration
 	c.r.slots[s.token] = s
 	c.connecting, c.stream = nil, s

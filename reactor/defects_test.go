@@ -348,6 +348,7 @@ func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
 		"StopProducing":      func() bool { s.StopProducing(); return true },
 		"RegisterProducer":   func() bool { return s.RegisterProducer(&p) == nil && p.heard("stop") },
 		"UnregisterProducer": func() bool { s.UnregisterProducer(); return true },
+		"Producing":          func() bool { return !s.Producing() },
 		"StopConsuming":      func() bool { s.StopConsuming(); return true },
 		"Buffered":           func() bool { return s.Buffered() == 0 },
 		"Local":              func() bool { return s.Local().IP.IsValid() },

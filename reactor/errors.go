@@ -31,6 +31,9 @@ var (
 	ErrAborted = kernel.Sentinel("connection aborted", ErrLost)
 	// ErrStopped: the reactor is stopping or has stopped.
 	ErrStopped = kernel.Sentinel("reactor stopped", ErrLost)
+	// ErrCloseTimeout: the end of a connection made no progress for
+	// StreamConfig.CloseTimeout, and it was reset. It is also kernel.ErrTimeout.
+	ErrCloseTimeout = kernel.Sentinel("closing took too long", ErrLost, kernel.ErrTimeout)
 	// ErrBufferFull: more was written than MaxBuffered allows.
 	ErrBufferFull = kernel.Sentinel("write buffer full", ErrLost)
 	// ErrDescriptorGone: a watched descriptor was closed without being removed (FDS-7).
@@ -67,7 +70,7 @@ var (
 
 // OpError is a failed operation, with its addresses and the cause.
 type OpError struct {
-	// Op is "listen", "dial", "attach", "resolve", "read", "write", "arm" or "watch".
+	// Op is "listen", "dial", "attach", "resolve", "read", "write", "close", "arm" or "watch".
 	Op string
 	// Local is our address and Remote the peer's. Each is zero if it is not known.
 	Local  kernel.Addr

@@ -128,17 +128,32 @@ func TestCloseWriteWaitsForProducer(t *testing.T) {
 	})
 }
 
-// TCP-72: without a HalfCloseListener, the connection ends when the peer ends its
-// direction, and unsent output is dropped.
+// TCP-72: without a HalfCloseListener the peer's end is the end, when what is buffered has
+// been sent; more is not taken. The peer sees the end only after all of it.
 func TestPeerEndsWhileWeSend(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
 		r, f, p := withPeer(t, w, reactor.Config{}, &e)
-		f.Write = func() error { return kernel.ErrAgain }
-		e.s.Write([]byte("in vain"))
+		blocked := true
+		f.Write = func() error {
+			if blocked {
+				return kernel.ErrAgain
+			}
+			return nil
+		}
+		e.s.Write([]byte("not in vain"))
 		p.CloseWrite()
+		until(t, r, func() bool { _, err := e.s.Write([]byte("x")); return err == reactor.ErrClosed })
+		testworld.Turns(t, r, 3)
+		sameEvents(t, e.events, "made")
+		before := e.s.Buffered()
+		blocked = false
 		until(t, r, func() bool { return e.err != nil })
 		sameEvents(t, e.events, "made", "lost eof")
+		got := make([]byte, before)
+		if _, err := io.ReadFull(p, got); err != nil || string(got[:11]) != "not in vain" {
+			t.Errorf("the peer reads %q, %v", got, err)
+		}
 		if n, err := p.Read(make([]byte, 1)); n != 0 || err != io.EOF || e.s.Buffered() != 0 {
 			t.Errorf("the peer reads %d, %v; %d buffered", n, err, e.s.Buffered())
 		}

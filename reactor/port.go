@@ -18,6 +18,7 @@ type Port struct {
 	listener    kernel.Listener
 	factory     Factory
 	cfg         ListenConfig // complete
+	params      streamParams // of its streams
 	requested   kernel.Addr  // the argument of Listen
 	addr        kernel.Addr  // the address that is bound
 	token       uint32
@@ -56,6 +57,7 @@ func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, erro
 		return nil, &OpError{Op: "listen", Local: a, Err: err}
 	}
 	p := &Port{r: r, factory: f, cfg: cfg, requested: a, addr: a, allowance: firstAllowance}
+	p.params.StreamConfig = cfg.StreamConfig
 	p.resumeTimer.Init(r, p.resume)
 	if err := p.StartListening(); err != nil {
 		return nil, err
@@ -242,10 +244,11 @@ func (p *Port) accept(conn kernel.Conn) {
 	if proto == nil || err != nil {
 		p.stats.Refused++
 		r.stats.Refused++
-		conn.Close() // also if the factory panicked (TCP-25, TCP-26)
+		r.discard(conn, nil) // otherwise the close is a reset
+		conn.Close()         // also if the factory panicked (TCP-25, TCP-26)
 		return
 	}
-	s := &Stream{r: r, conn: conn, proto: proto, owner: p, cfg: &p.cfg.StreamConfig, session: p.sessions}
+	s := &Stream{r: r, conn: conn, proto: proto, owner: p, cfg: &p.params, session: p.sessions}
 	s.token = r.assignToken(s)
 	p.sessions++
 	p.stats.Open++

@@ -20,8 +20,9 @@ type Protocol interface {
 	DataReceived(p []byte)
 
 	// ConnectionLost is called last and once. err is never nil. It is io.EOF if the peer
-	// ended the connection, [ErrClosed] after Close, [ErrAborted] after Abort,
-	// [ErrBufferFull] if too much was written, [ErrStopped] if the reactor stopped, a
+	// ended the connection and everything that was written has been sent, [ErrClosed] after Close, [ErrAborted] after Abort,
+	// [ErrBufferFull] if too much was written, [ErrStopped] if the reactor stopped,
+	// [ErrCloseTimeout] in an OpError if the end made no progress, a
 	// [*PanicError] if a callback panicked, and an [*OpError] if an operation failed. The
 	// transport takes no more writes.
 	ConnectionLost(err error)
@@ -104,8 +105,8 @@ type Transport interface {
 
 	// Close stops reading at once, sends what is buffered, waits for a registered producer
 	// to unregister, and then ends the connection. ConnectionLost(ErrClosed) is called
-	// later, never inside Close (TCP-59). A second call does nothing. The error is always
-	// nil.
+	// later, never inside Close (TCP-59). If nothing is sent for StreamConfig.CloseTimeout,
+	// the connection is reset instead. A second call does nothing. The error is always nil.
 	Close() error
 
 	// Abort drops what is buffered and resets the connection. ConnectionLost(ErrAborted) is
@@ -134,7 +135,7 @@ type HalfCloser interface {
 type HalfCloseListener interface {
 	// ReadConnectionLost is called when the peer has ended its direction. Writing still
 	// works, and the protocol must call Close itself. A protocol that is no
-	// HalfCloseListener loses the connection instead.
+	// HalfCloseListener loses the connection instead, when what is buffered has been sent.
 	ReadConnectionLost()
 	// WriteConnectionLost is called when a CloseWrite of ours has been carried out.
 	WriteConnectionLost()

@@ -278,6 +278,7 @@ type Stats struct {
 	Accepted     uint64 // connections accepted
 	Refused      uint64 // of these, refused by the factory or because no descriptor was left
 	Panics       uint64 // panics recovered
+	Lingered     uint64 // connections closed while the peer was sending: their input was discarded for a while
 	Sources      int    // ports, connectors, connections and descriptors now
 	Pending      int    // delayed calls now
 }

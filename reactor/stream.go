@@ -32,7 +32,7 @@ type Stream struct {
 	blocked bool // the socket was full: wait for Writable before sending
 	dirty   bool // is in Reactor.dirty
 
-	cfg      *StreamConfig // complete; belongs to the owner
+	cfg      *streamParams // of the owner; a stream that takes long to end has its own
 	in       uint64        // bytes read
 	sent     uint64        // bytes that the socket has taken
 	producer Producer
@@ -60,7 +60,8 @@ type streamState uint8
 
 const (
 	streamOpen    streamState = iota
-	streamClosing             // Close was called; the stream ends when everything is sent
+	streamClosing             // Close was called, or the peer has ended; the stream ends when everything is sent
+	streamBroken              // a write failed; what the peer sent before is still delivered
 	streamEnding              // ends when the callback returns; Reactor.endReasons has the reason
 	streamLost
 )
@@ -71,6 +72,7 @@ const (
 	readOn readState = iota
 	readPaused
 	readEnded // the peer has ended its direction, and a HalfCloseListener was told
+	readOver  // the peer has ended its direction, and nobody listens: the stream ends when everything is sent
 )
 
 type writeState uint8
@@ -115,7 +117,17 @@ func (s *Stream) ready(ev kernel.Ready) {
 	s.settle()
 }
 
-func (s *Stream) reading() bool { return s.state == streamOpen && s.read == readOn }
+func (s *Stream) reading() bool {
+	return s.read == readOn && (s.state == streamOpen || s.state == streamBroken)
+}
+
+// peerGone tells whether the peer has ended its direction.
+func (s *Stream) peerGone() bool { return s.read >= readEnded }
+
+// Producing tells whether the stream may still deliver something: it is open, and the peer
+// has not ended. A stream that waits for a registered producer waits no longer when that
+// produces no more (PROD-11).
+func (s *Stream) Producing() bool { return s.state == streamOpen && !s.peerGone() }
 
 func (s *Stream) readSome() {
 	r := s.r
@@ -123,28 +135,46 @@ func (s *Stream) readSome() {
 	n, err := s.conn.Read(buf)
 	switch {
 	case n > 0:
-		s.in += uint64(n)
-		if r.hooked {
-			s.noteData(n)
-		}
-		s.proto.DataReceived(buf[:n:n])
-		if r.hooked {
-			r.bufferReturned(buf[:n])
-		}
+		s.deliver(buf[:n:n])
 	case err == kernel.ErrAgain || err == nil:
 	case err == io.EOF:
 		s.peerEnded()
+	case s.state == streamBroken:
+		s.end(s.cfg.ending.reason)
 	default:
 		s.end(s.opError("read", err))
 	}
 }
 
+// deliver lends p to the protocol.
+func (s *Stream) deliver(p []byte) {
+	s.in += uint64(len(p))
+	if s.r.hooked {
+		s.noteData(len(p))
+	}
+	s.proto.DataReceived(p)
+	if s.r.hooked {
+		s.r.bufferReturned(p)
+	}
+}
+
 // peerEnded handles the end of the peer's direction. A HalfCloseListener is told. For any
-// other protocol the connection ends (TCP-71, TCP-72).
+// other protocol the connection ends when what is buffered has been sent (TCP-71, TCP-72).
 func (s *Stream) peerEnded() {
+	if s.state == streamBroken {
+		s.end(s.cfg.ending.reason)
+		return
+	}
 	h, ok := ProtocolAs[HalfCloseListener](s.proto)
 	if !ok {
-		s.end(io.EOF)
+		s.read = readOver
+		if s.out.Len() == 0 {
+			s.end(io.EOF)
+			return
+		}
+		s.state = streamClosing
+		s.note(probe.NoteClosing, 0, nil)
+		s.stopProducer()
 		return
 	}
 	s.read = readEnded
@@ -172,16 +202,19 @@ func (s *Stream) settle() {
 	if s.state == streamLost {
 		return
 	}
-	if s.state != streamEnding && !s.blocked {
+	if s.state <= streamClosing && !s.blocked {
 		steady := s.steady()
 		s.send()
 		if steady && s.steady() {
 			return
 		}
 	}
-	if s.state != streamEnding {
+	if s.state <= streamClosing {
 		s.settleProducer()
 		s.settleEnd()
+	}
+	if s.state == streamBroken {
+		s.finishReading()
 	}
 	if s.state == streamEnding {
 		s.lose()
@@ -221,7 +254,13 @@ func (s *Stream) settleProducer() {
 // sent and no producer is registered.
 func (s *Stream) settleEnd() {
 	switch {
-	case s.out.Len() > 0 || s.producer != nil || s.state == streamEnding:
+	case s.state > streamClosing:
+	case s.out.Len() > 0 || s.producer != nil && produces(s.producer):
+		if s.state == streamClosing {
+			s.limitEnd()
+		}
+	case s.state == streamClosing && s.read == readOver:
+		s.end(io.EOF)
 	case s.state == streamClosing:
 		s.end(ErrClosed)
 	case s.write == writeClosing:
@@ -254,11 +293,14 @@ func (s *Stream) wrote(n int, short bool, err error) int {
 	case err == kernel.ErrAgain:
 		s.blocked = true
 	case err != nil:
-		s.end(s.opError("write", err))
+		s.writeFailed(s.opError("write", err))
 	default:
 		s.blocked = short
 	}
 	s.sent += uint64(n)
+	if n > 0 && s.cfg.ending != nil {
+		s.limitEnd()
+	}
 	if s.r.observer != nil && n > 0 {
 		s.note(probe.NoteSent, n, nil)
 	}
@@ -324,47 +366,16 @@ func (s *Stream) lose() {
 	reason := s.r.endReasons[at].reason
 	s.r.endReasons = slices.Delete(s.r.endReasons, at, at+1)
 	s.state = streamLost
-	s.out.Drop(&s.r.chunks)
+	if s.cfg.ending != nil {
+		s.cfg.ending.limit.Cancel()
+	}
 	s.conn.Local() // from now on the conn can tell it only if it was asked before
-	if reason == ErrClosed && s.read != readEnded {
-		s.drain()
-	}
-	if graceful(reason) {
-		s.conn.Close()
-	} else {
-		s.conn.Abort()
-	}
-	s.r.releaseToken(s.token)
-	if p := s.producer; p != nil {
-		s.producer = nil
-		s.note(probe.NoteStopProducer, 0, nil)
-		s.callback(p.StopProducing) // before ConnectionLost (PROD-6)
-	}
+	s.closeConn(reason)
+	s.stopProducer() // before ConnectionLost (PROD-6)
 	s.note(probe.NoteLost, 0, reason)
 	s.callback(func() { s.proto.ConnectionLost(reason) })
 	s.owner.streamLost(s, reason)
 	s.proto = lostProtocol{}
-}
-
-// drain discards the input that is there (TCP-59). Closing a socket with unread
-// input resets the connection, and the system drops what it has not sent yet.
-func (s *Stream) drain() {
-	for left := drainLimit; left > 0; {
-		n, err := s.conn.Read(s.r.buf)
-		if n <= 0 || err != nil {
-			return
-		}
-		left -= n
-		s.note(probe.NoteDrained, n, nil)
-	}
-}
-
-// drainLimit is how many bytes of unread input Close discards at most.
-const drainLimit = 1 << 20
-
-// graceful tells whether an end for this reason leaves the connection without a reset.
-func graceful(reason error) bool {
-	return reason == io.EOF || reason == ErrClosed || reason == ErrStopped
 }
 
 // lostProtocol replaces the protocol after the end, so that a transport that is still
@@ -383,7 +394,11 @@ func (s *Stream) panicked(e *PanicError) {
 	}
 }
 
+// shutdown ends the stream because the reactor ends. What the socket takes at once is sent.
 func (s *Stream) shutdown() {
+	if s.state <= streamClosing && s.out.Len() > 0 && !s.blocked {
+		s.flush(nil)
+	}
 	s.end(ErrStopped)
 	if s.state == streamEnding {
 		s.lose()

@@ -98,10 +98,13 @@ func (s *Stream) buffer(p []byte) {
 
 // Close ends the connection when everything has been sent, as [Transport] says.
 func (s *Stream) Close() error {
-	if s.state == streamOpen {
+	switch s.state {
+	case streamOpen:
 		s.state = streamClosing
 		s.note(probe.NoteClosing, 0, nil)
 		s.touch()
+	case streamBroken: // it can no longer be closed in order
+		s.end(s.cfg.ending.reason)
 	}
 	return nil
 }
@@ -132,7 +135,7 @@ func (s *Stream) PauseProducing() {
 // ResumeProducing starts delivery again. It does nothing on a stream that is closing or lost
 // (TCP-65).
 func (s *Stream) ResumeProducing() {
-	if s.read == readPaused && s.state == streamOpen {
+	if s.read == readPaused && (s.state == streamOpen || s.state == streamBroken) {
 		s.read = readOn
 		s.note(probe.NoteResumed, 0, nil)
 		s.touch()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -89,6 +90,7 @@ type observed struct {
 	made, lost, closing, paused, ended bool
 
 	written, sent, given int // bytes, as the reactor said
+	unread               int // bytes when the socket was closed
 }
 
 // record is a copy of the bytes that were written to a direction and not read yet, kept apart
@@ -240,15 +242,35 @@ func (s *sock) inOrder(note *probe.Note) {
 	}
 }
 
+// closes is called when the program ends a connection, or its own direction, in order or by
+// a reset.
+func (s *sock) closes(inOrder bool) {
+	c := &s.seen
+	if s.in != nil {
+		c.unread = s.in.unread
+	}
+	if inOrder && c.made && s.state == open && c.took < c.written {
+		s.violate(RuleSent, "the end is sent though of %d bytes written the socket got %d", c.written, c.took)
+	}
+}
+
 // isLost compares the counts when the connection has ended.
 func (s *sock) isLost(why error) {
 	c := &s.seen
 	if c.given != c.read {
 		s.violate(RuleDelivered, "%d bytes were read and %d delivered or discarded at the end", c.read, c.given)
 	}
+	if broke(why) && c.unread > 0 && !c.paused {
+		s.violate(RuleDelivered, "lost with %d bytes that came before it and were not delivered: %v", c.unread, why)
+	}
 	if errors.Is(why, reactor.ErrClosed) && (c.sent != c.written || c.took != c.written) {
 		s.violate(RuleSent, "closed when of %d bytes written %d were sent, and the socket got %d", c.written, c.sent, c.took)
 	}
+}
+
+// broke tells whether a connection was lost because the network ended it.
+func broke(why error) bool {
+	return errors.Is(why, kernel.ErrReset) || errors.Is(why, kernel.ErrBroken)
 }
 
 // leftovers checks a network whose hosts were closed.

@@ -307,6 +307,7 @@ func (s *sock) CloseWrite() error {
 		return fail(kernel.OpShutdown, kernel.ErrBroken)
 	}
 	n.note(OpCloseWrite, s, 0)
+	s.closes(true)
 	s.out.finish()
 	s.notify()
 	return nil
@@ -333,6 +334,7 @@ func (s *sock) close(o Op) {
 		return
 	}
 	s.h.n.note(o, s, 0)
+	s.closes(o == OpClose)
 	s.k.files--
 	switch {
 	case s.l != nil:

@@ -1,0 +1,182 @@
+package reactor
+
+import (
+	"io"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
+)
+
+// How a connection ends, as the peer sees it: with the end of the stream (FIN) only if all
+// that was written was sent, and otherwise with a reset.
+
+// streamParams are what streams of one owner have in common. A stream that takes long to
+// end has a copy of its own, so that an open one needs no memory for its ending.
+type streamParams struct {
+	StreamConfig // complete
+	ending       *ending
+}
+
+// ending is of a stream that waits for its end.
+type ending struct {
+	limit DelayedCall // CloseTimeout, from the last progress
+	moved uint64      // bytes sent and read until then
+	// Of streamBroken: why the write failed, and what was read while the protocol had
+	// paused, to know whether there is anything.
+	reason error
+	kept   []byte
+}
+
+// limitEnd gives the end of s as long as CloseTimeout says, from the last progress.
+func (s *Stream) limitEnd() {
+	e, moved := s.cfg.ending, s.in+s.sent
+	if e == nil {
+		e = &ending{moved: moved}
+		s.cfg = &streamParams{s.cfg.StreamConfig, e}
+		e.limit.Init(s.r, s.endTimeout)
+	} else if moved == e.moved {
+		return
+	}
+	e.moved = moved
+	if d := s.cfg.CloseTimeout; d > 0 {
+		e.limit.Reset(d)
+	}
+}
+
+// endTimeout ends a stream whose end has made no progress for too long.
+func (s *Stream) endTimeout() {
+	if s.state == streamBroken {
+		s.end(s.cfg.ending.reason)
+		return
+	}
+	s.end(s.opError("close", ErrCloseTimeout))
+}
+
+// writeFailed follows a write that failed. Nothing more is sent, but what the peer sent
+// before is still delivered, unless we have ended first.
+func (s *Stream) writeFailed(reason error) {
+	if s.state != streamOpen || s.peerGone() {
+		s.end(reason)
+		return
+	}
+	s.state = streamBroken
+	s.limitEnd()
+	s.cfg.ending.reason = reason
+	s.touch()
+}
+
+// finishReading delivers what is unread on a broken stream, one piece a turn, and ends it
+// when there is nothing more.
+func (s *Stream) finishReading() {
+	s.out.Drop(&s.r.chunks)
+	s.blocked = false
+	s.stopProducer()
+	e := s.cfg.ending
+	if !s.reading() {
+		if e.kept == nil {
+			s.keepUnread()
+		}
+		return
+	}
+	in, current := s.in, s.r.current
+	s.r.current = s
+	if p := e.kept; p != nil {
+		e.kept = nil
+		s.deliver(p)
+	} else {
+		s.readSome()
+	}
+	s.r.current = current
+	switch {
+	case s.state != streamBroken:
+	case s.in == in: // nothing is there
+		s.end(e.reason)
+	default:
+		s.limitEnd()
+		s.touch()
+	}
+}
+
+// keepUnread reads what there is for a protocol that has paused. If it is nothing, that is
+// the end; else the end comes when it has resumed, or after CloseTimeout (TCP-67).
+func (s *Stream) keepUnread() {
+	e := s.cfg.ending
+	if n, _ := s.conn.Read(s.r.buf); n > 0 {
+		e.kept = append([]byte(nil), s.r.buf[:n]...)
+	} else {
+		s.end(e.reason)
+	}
+}
+
+// stopProducer tells the producer, if there is one, that nothing more is wanted.
+func (s *Stream) stopProducer() {
+	if p := s.producer; p != nil {
+		s.producer, s.paused = nil, false
+		s.note(probe.NoteStopProducer, 0, nil)
+		s.callback(p.StopProducing)
+	}
+}
+
+// produces tells whether anything may still come of p. A transport whose reading has ended
+// produces no more, though it is still registered.
+func produces(p Producer) bool {
+	q, ok := p.(interface{ Producing() bool })
+	return !ok || q.Producing()
+}
+
+// closeConn gives the conn and the token back, for a reason.
+func (s *Stream) closeConn(reason error) {
+	all := s.out.Len() == 0 && s.cfg.sentAll()
+	s.out.Drop(&s.r.chunks)
+	if e := s.cfg.ending; e != nil && e.kept != nil {
+		s.note(probe.NoteDrained, len(e.kept), nil)
+	}
+	discarded := 0
+	switch {
+	case !all || !graceful(reason):
+		s.conn.Abort()
+		s.r.releaseToken(s.token)
+		return
+	case !s.peerGone():
+		discarded = s.drain()
+	}
+	if discarded > 0 && reason == ErrClosed {
+		s.r.linger(s.conn, s.token)
+		return
+	}
+	s.conn.Close()
+	s.r.releaseToken(s.token)
+}
+
+// sentAll is false if a write has failed.
+func (p *streamParams) sentAll() bool { return p.ending == nil || p.ending.reason == nil }
+
+// graceful tells for which reasons the connection ends with the end of the stream.
+func graceful(reason error) bool {
+	return reason == io.EOF || reason == ErrClosed || reason == ErrStopped
+}
+
+// drain discards the input that is there, and returns how much that was (TCP-59). Closing a
+// socket with unread input resets the connection, and the system drops what it has not
+// sent yet.
+func (s *Stream) drain() int {
+	return s.r.discard(s.conn, func(n int) { s.note(probe.NoteDrained, n, nil) })
+}
+
+// discard reads what is there, up to drainLimit.
+func (r *Reactor) discard(c kernel.Conn, each func(n int)) (total int) {
+	for total < drainLimit {
+		n, err := c.Read(r.buf)
+		if n <= 0 || err != nil {
+			return total
+		}
+		total += n
+		if each != nil {
+			each(n)
+		}
+	}
+	return total
+}
+
+// drainLimit is how many bytes of unread input Close bothers to discard.
+const drainLimit = 1 << 20

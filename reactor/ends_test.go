@@ -1,0 +1,326 @@
+package reactor_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// withPeerConfig is withPeer with a configuration, and a peer that turns the reactor.
+func withPeerConfig(t *testing.T, w testworld.World, e *end, c *reactor.StreamConfig) (*reactor.Reactor, *testworld.Faults, *testworld.Peer) {
+	t.Helper()
+	f := &testworld.Faults{}
+	r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+	var cfg reactor.ListenConfig
+	if c != nil {
+		cfg.StreamConfig = *c
+	}
+	port := listen(t, r, reactor.One(e), &cfg)
+	p := w.Peer(t, port.Addr(), r)
+	until(t, r, func() bool { return e.s != nil })
+	return r, f, p
+}
+
+// flood is more than a kernel buffers.
+func flood(w testworld.World) int {
+	if w.Simulated() {
+		return 1 << 20
+	}
+	return 32 << 20
+}
+
+// endOf is how the peer sees the end, and how many bytes came before it.
+func endOf(p *testworld.Peer) (int, error) {
+	got, err := p.Rest()
+	return len(got), err
+}
+
+// When the reactor stops, the peer sees an orderly end only if everything was sent (TCP-76,
+// CORE-25), also after a Close.
+func TestStopWithOutputUnsent(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for _, c := range []struct {
+			name  string
+			size  int
+			close bool
+			want  error
+		}{
+			{"nothing unsent", 1000, false, io.EOF},
+			{"much unsent", flood(w), false, kernel.ErrReset},
+			{"much unsent, after Close", flood(w), true, kernel.ErrReset},
+		} {
+			var e end
+			r, _, p := withPeerConfig(t, w, &e, nil)
+			e.s.Write(make([]byte, c.size))
+			if c.close {
+				e.s.Close()
+			}
+			testworld.Turns(t, r, 3)
+			r.Close()
+			if !errors.Is(e.err, reactor.ErrStopped) {
+				t.Errorf("%s: lost with %v", c.name, e.err)
+			}
+			n, err := endOf(p)
+			if !errors.Is(err, c.want) || c.want == io.EOF && n != c.size {
+				t.Errorf("%s: the peer got %d of %d bytes, then %v", c.name, n, c.size, err)
+			}
+		}
+	})
+}
+
+// Unread input does not turn the end into a reset, which could destroy what was sent: when
+// the reactor stops, or when the factory refuses.
+func TestUnreadInputAtTheEnd(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var e end
+		r, _, p := withPeerConfig(t, w, &e, nil)
+		e.s.PauseProducing()
+		e.s.Write([]byte("answer"))
+		p.Send("unread")
+		testworld.Turns(t, r, 3)
+		r.Close()
+		if n, err := endOf(p); n != 6 || err != io.EOF {
+			t.Errorf("stopped: the peer got %d bytes, then %v", n, err)
+		}
+
+		r = w.New(t, reactor.Config{})
+		port := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return nil }), nil)
+		q := w.Peer(t, port.Addr())
+		q.Send("hello?")
+		until(t, r, func() bool { return port.Stats().Refused == 1 })
+		if n, err := endOf(q); n != 0 || err != io.EOF {
+			t.Errorf("TCP-25: refused: the peer got %d bytes, then %v", n, err)
+		}
+	})
+}
+
+// The peer's end ends our reading; what is buffered is sent first, and then the connection
+// is lost with io.EOF (TCP-72).
+func TestPeerEndsFirst(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var e end
+		r, _, p := withPeerConfig(t, w, &e, nil)
+		size := flood(w)
+		e.s.Write(make([]byte, size))
+		p.CloseWrite()
+		testworld.Turns(t, r, 3)
+		if e.err != nil {
+			t.Fatalf("lost with %v before it was sent", e.err)
+		}
+		if n, err := endOf(p); n != size || err != io.EOF {
+			t.Errorf("the peer got %d of %d bytes, then %v", n, size, err)
+		}
+		until(t, r, func() bool { return e.err != nil })
+		sameEvents(t, e.events, "made", "lost eof")
+	})
+}
+
+// A registered producer is told at once that the peer has ended: nothing more is wanted of it
+// (PROD-6).
+func TestPeerEndsProducer(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var e end
+		r, _, p := withPeerConfig(t, w, &e, nil)
+		src := new(source)
+		e.s.RegisterProducer(src)
+		e.s.Write(make([]byte, flood(w)))
+		p.CloseWrite()
+		until(t, r, func() bool { return src.heard("pause", "stop") })
+		if e.err != nil {
+			t.Errorf("lost with %v", e.err)
+		}
+	})
+}
+
+// What the peer sent before its reset is delivered, although a write fails first; then the
+// loss tells why the write failed (TCP-67).
+func TestDataBeforeReset(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for _, paused := range []bool{false, true} {
+			var e end
+			r, f, p := withPeerConfig(t, w, &e, nil)
+			src := new(source)
+			e.s.RegisterProducer(src)
+			e.s.PauseProducing()
+			p.Send("quota exceeded")
+			testworld.Turns(t, r, 5) // it arrives, and is not read
+			broken := kernel.Sentinel("broken by the test", kernel.ErrReset)
+			f.Write = func() error { return broken }
+			if !paused {
+				e.s.ResumeProducing()
+			}
+			e.s.Write([]byte("x"))
+			if n, err := e.s.Write(make([]byte, 32<<10)); n != 0 && err == nil {
+				e.s.Write([]byte("y")) // the first was not tried yet
+			}
+			if paused {
+				testworld.Turns(t, r, 5)
+				if e.err != nil || len(e.got) != 0 {
+					t.Fatalf("paused: %q, lost with %v", e.got, e.err)
+				}
+				e.s.ResumeProducing()
+			}
+			until(t, r, func() bool { return e.err != nil })
+			if string(e.got) != "quota exceeded" || !errors.Is(e.err, broken) || !src.heard("stop") {
+				t.Errorf("paused %v: got %q, lost with %v", paused, e.got, e.err)
+			}
+			sameEvents(t, e.events, "made", "data", "lost *reactor.OpError")
+			if n, err := endOf(p); n != 0 || !errors.Is(err, kernel.ErrReset) {
+				t.Errorf("the peer got %d bytes, then %v", n, err)
+			}
+		}
+	})
+}
+
+// A program that does not resume loses the connection all the same, after CloseTimeout.
+func TestDataBeforeResetNeverRead(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var e end
+		r, f, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: 20 * ms})
+		p.Send("unread")
+		f.Write = func() error { return kernel.ErrReset }
+		testworld.Turns(t, r, 1)
+		e.s.PauseProducing()
+		e.s.Write([]byte("x"))
+		until(t, r, func() bool { return e.err != nil })
+		if !errors.Is(e.err, kernel.ErrReset) {
+			t.Errorf("lost with %v", e.err)
+		}
+	})
+}
+
+// Close has a limit: a peer that reads nothing is reset when nothing was sent for
+// CloseTimeout, and one that reads slowly is not.
+func TestCloseTimeout(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for _, how := range []string{"close", "the peer's end", "producer"} {
+			var e end
+			r, _, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: 40 * ms})
+			if how != "producer" {
+				e.s.Write(make([]byte, flood(w)))
+			} else {
+				e.s.RegisterProducer(new(source))
+			}
+			if how == "the peer's end" {
+				p.CloseWrite()
+			} else {
+				e.s.Close()
+			}
+			start := r.Now()
+			until(t, r, func() bool { return e.err != nil })
+			if took := r.Now() - start; !errors.Is(e.err, reactor.ErrCloseTimeout) || !errors.Is(e.err, kernel.ErrTimeout) || took < 40*ms {
+				t.Errorf("%s: lost with %v after %v", how, e.err, took)
+			}
+			if _, err := endOf(p); !errors.Is(err, kernel.ErrReset) {
+				t.Errorf("%s: the peer sees %v", how, err)
+			}
+		}
+	})
+}
+
+// Progress gives a Close new time.
+func TestCloseTimeoutProgress(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var e end
+		r, _, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: 60 * ms})
+		size := flood(w)
+		e.s.Write(make([]byte, size))
+		e.s.Close()
+		start, got, buf := r.Now(), 0, make([]byte, size/8)
+		for e.err == nil && got < size {
+			due := false
+			r.CallLater(20*ms, func() { due = true })
+			until(t, r, func() bool { return due })
+			n, err := io.ReadFull(p, buf[:min(len(buf), size-got)])
+			if got += n; err != nil {
+				t.Fatalf("after %d of %d bytes: %v; lost with %v", got, size, err, e.err)
+			}
+		}
+		until(t, r, func() bool { return e.err != nil })
+		if e.err != reactor.ErrClosed || r.Now()-start < 100*ms {
+			t.Errorf("lost with %v after %v", e.err, r.Now()-start)
+		}
+	})
+}
+
+// Two that are each other's producers do not wait for each other when one is gone, with no
+// word from the program (PROD-11).
+func TestJoinedPairEnds(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var a, b end
+		r := w.New(t, reactor.Config{})
+		port := listen(t, r, reactor.One(&a), nil)
+		p := w.Peer(t, port.Addr(), r)
+		until(t, r, func() bool { return a.s != nil })
+		other := listen(t, r, reactor.One(&b), nil)
+		q := w.Peer(t, other.Addr(), r)
+		until(t, r, func() bool { return b.s != nil })
+		a.s.RegisterProducer(b.s)
+		b.s.RegisterProducer(a.s)
+		a.onLost = func(error) { b.s.Close() }
+		p.Close()
+		until(t, r, func() bool { return a.err != nil && b.err != nil })
+		if b.err != reactor.ErrClosed {
+			t.Errorf("lost with %v and %v", a.err, b.err)
+		}
+		if n, err := endOf(q); n != 0 || err != io.EOF {
+			t.Errorf("the other peer got %d bytes, then %v", n, err)
+		}
+	})
+}
+
+// Who was still sending when we closed is not reset: the answer arrives, and what comes is
+// discarded for a while.
+func TestLinger(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var e end
+		r, _, p := withPeerConfig(t, w, &e, nil)
+		e.s.PauseProducing()
+		p.Send("an upload")
+		testworld.Turns(t, r, 3)
+		answer := bytes.Repeat([]byte("too large. "), 1000)
+		e.s.Write(answer)
+		e.s.Close()
+		until(t, r, func() bool { return e.err != nil })
+		if e.err != reactor.ErrClosed || r.Stats().Lingered != 1 {
+			t.Fatalf("lost with %v, %d linger", e.err, r.Stats().Lingered)
+		}
+		for range 10 {
+			p.Send("more of it") // it would be answered with a reset
+			testworld.Turns(t, r, 1)
+		}
+		if n, err := endOf(p); n != len(answer) || err != io.EOF {
+			t.Errorf("the peer got %d of %d bytes, then %v", n, len(answer), err)
+		}
+		before := r.Stats().Sources
+		p.Close()
+		until(t, r, func() bool { return r.Stats().Sources == before-1 })
+	})
+}
+
+// A peer that goes on sending is cut off after a while.
+func TestLingerEnds(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		if !w.Simulated() {
+			t.Skip("it takes two seconds, which the simulated clock has")
+		}
+		var e end
+		r, _, p := withPeerConfig(t, w, &e, nil)
+		e.s.PauseProducing()
+		p.Send("an upload")
+		testworld.Turns(t, r, 3)
+		e.s.Close()
+		until(t, r, func() bool { return e.err != nil })
+		sources, start := r.Stats().Sources, r.Now()
+		until(t, r, func() bool { return r.Stats().Sources == sources-1 })
+		if took := r.Now() - start; took < time.Second || took > 5*time.Second {
+			t.Errorf("it lingered for %v", took)
+		}
+	})
+}
