@@ -68,7 +68,7 @@ func (s *Stream) writeFailed(reason error) {
 // finishReading delivers what is unread on a broken stream, one piece a turn, and ends it
 // when there is nothing more.
 func (s *Stream) finishReading() {
-	s.out.Drop(&s.r.chunks)
+	s.out.Discard(&s.r.chunks)
 	s.blocked = false
 	s.stopProducer()
 	e := s.cfg.ending
@@ -126,14 +126,13 @@ func produces(p Producer) bool {
 
 // closeConn gives the conn and the token back, for a reason.
 func (s *Stream) closeConn(reason error) {
-	all := s.out.Len() == 0 && s.cfg.sentAll()
-	s.out.Drop(&s.r.chunks)
+	s.out.Discard(&s.r.chunks)
 	if e := s.cfg.ending; e != nil && e.kept != nil {
 		s.note(probe.NoteDrained, len(e.kept), nil)
 	}
 	discarded := 0
 	switch {
-	case !all || !graceful(reason):
+	case s.out.Len() > 0 || s.writeHasFailed() || !graceful(reason):
 		s.conn.Abort()
 		s.r.releaseToken(s.token)
 		return
@@ -148,8 +147,7 @@ func (s *Stream) closeConn(reason error) {
 	s.r.releaseToken(s.token)
 }
 
-// sentAll is false if a write has failed.
-func (p *streamParams) sentAll() bool { return p.ending == nil || p.ending.reason == nil }
+func (s *Stream) writeHasFailed() bool { return s.cfg.ending != nil && s.cfg.ending.reason != nil }
 
 // graceful tells for which reasons the connection ends with the end of the stream.
 func graceful(reason error) bool {

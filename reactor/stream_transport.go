@@ -192,7 +192,8 @@ func (s *Stream) resumeProducer() {
 	}
 }
 
-// Buffered is how many bytes were written that the socket has not taken yet.
+// Buffered is how many bytes were written that the socket has not taken yet; after the loss,
+// how many it never took.
 func (s *Stream) Buffered() int { return s.out.Len() }
 
 // Local is our address.

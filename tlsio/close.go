@@ -240,7 +240,7 @@ func (c *Conn) lostFor(err error) error {
 		return c.reason
 	case c.life >= closing:
 		// Reading is of no interest any more; not having sent what was written is.
-		if errors.As(err, &op) && op.Op != "read" || errors.Is(err, reactor.ErrBufferFull) {
+		if errors.As(err, &op) && op.Op != "read" || errors.Is(err, reactor.ErrBufferFull) || c.Buffered() > 0 {
 			return err
 		}
 		return c.reason

@@ -10,6 +10,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -295,4 +296,27 @@ func TestProducerStopped(t *testing.T) {
 		s.secure(tls.VersionTLS13, srv, cli)
 		s.until(func() bool { return srv.lost() && cli.lost() })
 	})
+}
+
+// A Close that could not send everything does not say that it did: the reason is why the
+// connection below was lost (TLS-20).
+func TestCloseUnsent(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			s := realStage(t, w)
+			sc, cc := configs(0)
+			srv, cli := new(end), new(end)
+			size := 32 << 20
+			if w.Simulated() {
+				size = 1 << 20
+			}
+			srv.onMade = func() { srv.tr.Write(make([]byte, size)); srv.tr.Close() }
+			cli.onData = func([]byte) { cli.tr.Abort() }
+			s.connect(tlsio.Server(sc, one(srv), nil), tlsio.Client(cc, one(cli), nil))
+			s.until(func() bool { return srv.lost() && cli.lost() })
+			if srv.err == reactor.ErrClosed || !errors.Is(srv.err, kernel.ErrReset) && !errors.Is(srv.err, kernel.ErrBroken) {
+				t.Errorf("TLS-20: %d bytes were not sent, and it was lost with %v", size, srv.err)
+			}
+		})
+	}
 }

@@ -110,12 +110,19 @@ func (l *List) Advance(f *FreeList, n int) {
 
 // Drop empties the list.
 func (l *List) Drop(f *FreeList) {
+	l.Discard(f)
+	l.size = 0
+}
+
+// Discard gives the memory of the list back. Len still tells how many bytes it had; nothing
+// else may be called afterwards but Discard and Drop.
+func (l *List) Discard(f *FreeList) {
 	last := l.tail
 	if last == nil {
 		return
 	}
 	c := last.next
-	*l = List{}
+	l.tail = nil
 	for {
 		next := c.next
 		if f.Note != nil {
