@@ -35,7 +35,20 @@ type Watcher interface {
 	// are zero.
 	//
 	// A descriptor that is not open is ErrBadDescriptor, from Watch or from Arm.
+	//
+	// A number belongs to the last handle of the kernel that got it. A conn of Watch that
+	// had it before is gone: see [Watched].
 	Watch(in, out int) (Conn, error)
+}
+
+// Watched is a Conn of [Watcher].Watch.
+type Watched interface {
+	// Gone tells whether the kernel has seen one of the descriptors' numbers given out
+	// again: to an accepted or dialled conn, to a listener, to the reserve, or to another
+	// Watch. So the owner has closed it without a word. From then on the conn does nothing
+	// with that number: Read, Write and Arm fail with ErrBadDescriptor. If the conn is
+	// armed, each Wait reports it, so that its user asks. Gone is false after Close.
+	Gone() bool
 }
 
 // Reserver is a Kernel that can keep one descriptor in reserve. It is given up when the

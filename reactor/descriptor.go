@@ -55,6 +55,7 @@ type watches struct {
 type watch struct {
 	r        *Reactor
 	conn     kernel.Conn
+	seen     kernel.Watched // conn, if it can tell that its number is somebody else's
 	fd       int
 	token    uint32
 	reader   ReadDescriptor
@@ -162,7 +163,7 @@ func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
 		return w, nil
 	}
 	fd := d.Fileno()
-	if w := r.watches.byFD[fd]; w != nil {
+	if w := r.watches.byFD[fd]; w != nil && !w.gone() {
 		return w, nil
 	}
 	if r.is(lifeEnding) || r.is(lifeStopped) {
@@ -176,6 +177,7 @@ func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
 		return nil, &OpError{Op: "watch", Err: err}
 	}
 	w := &watch{r: r, conn: conn, fd: fd}
+	w.seen, _ = kernel.ConnAs[kernel.Watched](conn)
 	w.token = r.assignToken(w)
 	if r.watches.byDescriptor == nil {
 		r.watches = watches{make(map[FileDescriptor]*watch), make(map[int]*watch)}
@@ -267,9 +269,27 @@ func (r *Reactor) replaced(d FileDescriptor) {
 	w.lost(d, ErrDescriptorGone)
 }
 
+// gone ends the reader and the writer if the kernel has given the number to something else. It
+// returns whether that is so. Then no handler may be called: it would read what is not its
+// own (FDS-30).
+func (w *watch) gone() bool {
+	if w.seen == nil || !w.seen.Gone() {
+		return false
+	}
+	all := w.members()
+	w.forget()
+	for _, d := range all {
+		w.lost(d, ErrDescriptorGone)
+	}
+	return true
+}
+
 // ready calls the reader and then the writer. It looks up the writer only after the reader
 // has returned, because the reader may have removed it (FDS-15).
 func (w *watch) ready(ev kernel.Ready) {
+	if w.gone() {
+		return
+	}
 	if d := w.reader; d != nil && ev&kernel.Readable != 0 {
 		w.handling = d
 		err := d.DoRead()
@@ -277,7 +297,7 @@ func (w *watch) ready(ev kernel.Ready) {
 			return
 		}
 	}
-	if d := w.writer; d != nil && ev&kernel.Writable != 0 {
+	if d := w.writer; d != nil && ev&kernel.Writable != 0 && !w.gone() {
 		w.handling = d
 		w.after(d, d.DoWrite(), false)
 	}

@@ -21,6 +21,7 @@ func watchPromises() []promise {
 		{"WatchClosed", watchClosed},
 		{"WatchClosedLater", watchClosedLater},
 		{"WatchNumberUsedAgain", watchNumberUsedAgain},
+		{"WatchNumberGivenOut", watchNumberGivenOut},
 		{"Reserve", reserve},
 	}
 }

@@ -21,8 +21,8 @@ type base struct {
 	reserved int // the descriptor of Reserve, or -1
 	waker    waker
 	set      set // the kernel itself
-	// owner is the armed sock of each descriptor number. It shows that a number was
-	// closed behind our back and used again (FDS-30).
+	// owner is the open sock of each descriptor number, armed or not. It shows that a
+	// number was closed behind our back and used again (FDS-30).
 	owner []*sock
 	// always are the armed socks that count as ready without a system call: regular files
 	// that the system refuses to watch (FDS-31), and socks that have lost their number.
@@ -111,14 +111,11 @@ func (b *base) arm(s *sock, token uint32, r kernel.Ready) error {
 		return s.opError(kernel.OpArm, badFD)
 	}
 	if was == 0 {
-		b.claim(s)
+		b.own(s)
 	}
 	if !s.is(alwaysReady) {
 		// State changes only when the system call has succeeded (FDS-28).
 		if err := b.set.watch(s, token, r); err != nil {
-			if was == 0 {
-				b.owner[s.fd] = nil
-			}
 			return err
 		}
 		if s.is(alwaysReady) {
@@ -139,36 +136,63 @@ func (b *base) disarm(s *sock, closing bool) {
 	} else if !b.closed {
 		b.set.unwatch(s, closing)
 	}
-	if s.fd >= 0 && b.owner[s.fd] == s {
-		b.owner[s.fd] = nil
-	}
 	s.clear(alwaysReady | knownBits | sticky)
 	s.setArmed(0)
 }
 
-// claim makes s the owner of its number. If another armed sock has the same number, that
-// sock has lost it: somebody closed the number behind our back and it was given out
-// again.
-func (b *base) claim(s *sock) {
+// own makes s the owner of its number.
+func (b *base) own(s *sock) {
+	b.given(s.fd, s)
 	for len(b.owner) <= int(s.fd) {
 		b.owner = append(b.owner, nil)
 		b.owner = b.owner[:cap(b.owner)]
 	}
-	if old := b.owner[s.fd]; old != nil && old != s {
-		b.lose(old)
-	}
 	b.owner[s.fd] = s
 }
 
-// lose takes the number away from s, which is armed. From then on s counts as always
-// ready, so that its next read or write finds out.
+// ownForeign is own for a number that only the caller of Watch says is s's. A sock of our
+// own keeps such a number until s is armed.
+func (b *base) ownForeign(s *sock) {
+	s.mark(foreign)
+	if int(s.fd) >= len(b.owner) || b.owner[s.fd] == nil || b.owner[s.fd].is(foreign) {
+		b.own(s)
+	}
+}
+
+// given says that the number fd has a new owner: s, or nil for something that is no sock.
+// Another sock that has it still was closed behind our back, and loses it.
+func (b *base) given(fd int32, s *sock) {
+	if int(fd) >= len(b.owner) {
+		return
+	}
+	if old := b.owner[fd]; old != nil && old != s {
+		b.lose(old)
+	}
+}
+
+// disown is the reverse of own.
+func (b *base) disown(s *sock) {
+	if s.fd >= 0 && int(s.fd) < len(b.owner) && b.owner[s.fd] == s {
+		b.owner[s.fd] = nil
+	}
+}
+
+// lose takes the number away from s. From then on each Read and Write of s fails, and s
+// counts as always ready if it is armed.
 func (b *base) lose(s *sock) {
-	if !s.is(alwaysReady) {
+	b.putAlways(s)
+	b.disown(s)
+	s.fd = lostFD
+}
+
+// putAlways makes s, if it is armed, count as always ready instead of being watched. Its
+// number is closed.
+func (b *base) putAlways(s *sock) {
+	if s.armed() != 0 && !s.is(alwaysReady) {
 		b.set.unwatch(s, true)
 		b.always = append(b.always, s)
+		s.mark(alwaysReady)
 	}
-	b.owner[s.fd] = nil
-	s.fd = lostFD
 }
 
 // addAlways begins ev with events of the socks in always, each in its turn, and returns

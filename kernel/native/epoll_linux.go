@@ -10,7 +10,7 @@ import (
 )
 
 // epoll is the kernel for Linux. An event carries a token and a descriptor number. It
-// counts only if the owner of that number has that token.
+// counts only if the owner of that number is armed under that token.
 type epoll struct {
 	base
 	ep    int
@@ -118,7 +118,7 @@ func (k *epoll) deliver(ev []kernel.Event, got int) int {
 		if int(fd) < len(k.owner) {
 			s = k.owner[fd]
 		}
-		if s == nil || s.token != uint32(e.Fd) {
+		if s == nil || s.armed() == 0 || s.token != uint32(e.Fd) {
 			stale = true
 			continue
 		}

@@ -5,7 +5,7 @@
 // differ in cost, and in these points:
 //
 //   - epoll: any number of descriptors. If somebody closes a descriptor behind its
-//     back, it notices only when the number is used again (FDS-30).
+//     back, it notices only when it gets the number again (FDS-30).
 //   - poll: any number of descriptors, at a cost that grows with it.
 //   - select: only numbers below 1024; Arm and Watch refuse others (FDS-25).
 //

@@ -14,6 +14,7 @@ func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, 
 		return nil, err
 	}
 	l := &listener{s}
+	b.own(&l.sock)
 	l.remote.kind = noAddr
 	if err := l.listen(&p, o); err != nil {
 		l.Close()
@@ -54,6 +55,7 @@ func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 		return nil, err
 	}
 	c := &conn{s}
+	b.own(&c.sock)
 	c.remote.set(p)
 	if err := c.dial(&p, o); err != nil {
 		c.Close()
@@ -108,6 +110,7 @@ func (b *base) openFor(a kernel.Addr) (p shortAddr, s sock, err error) {
 	if err != nil {
 		return p, s, opError(kernel.OpSocket, err)
 	}
+	b.given(int32(fd), nil)
 	if p.kind == inet6 {
 		// TCP-6: an IPv6 socket is for IPv6 alone, whatever the system's default is.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {

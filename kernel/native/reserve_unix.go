@@ -16,6 +16,7 @@ func (b *base) Reserve() error {
 	for {
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err == nil {
+			b.given(int32(fd), nil)
 			b.reserved = fd
 			return nil
 		}

@@ -74,14 +74,19 @@ func (k *selector) ask(d time.Duration) (int, error) {
 	return k.sel(k.top+1, d)
 }
 
-// dropClosed finds the socks whose descriptor is closed and takes their number away. From
-// then on they count as always ready. It tells whether there were any.
+// dropClosed takes the socks out whose descriptor is closed. From then on they count as
+// always ready, so that their next Read or Write finds out. One of ours loses its number
+// too, because nobody but us may close that. It tells whether there were any.
 func (k *selector) dropClosed() bool {
 	found := false
 	for i := len(k.socks) - 1; i >= 0; i-- {
 		s := k.socks[i]
 		if _, err := unix.FcntlInt(uintptr(s.fd), unix.F_GETFD, 0); err == unix.EBADF {
-			k.lose(s)
+			if s.is(foreign) {
+				k.putAlways(s)
+			} else {
+				k.lose(s)
+			}
 			found = true
 		}
 	}

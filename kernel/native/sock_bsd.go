@@ -92,6 +92,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 		switch err {
 		case nil:
 			c := &conn{sock{b: s.b, fd: int32(fd)}}
+			s.b.own(&c.sock)
 			c.remote.set(shortAddrFrom(sa))
 			if err := c.inherit(s); err != nil {
 				c.Close()

@@ -125,6 +125,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 		switch errno {
 		case 0:
 			c := &conn{sock{b: b, fd: int32(fd)}}
+			b.own(&c.sock)
 			c.remote.decode(b.peer[:b.size])
 			c.mark(stream)
 			if s.local.kind != noAddr && s.local.ip != ([16]byte{}) {

@@ -46,6 +46,8 @@ const (
 	stream    uint8 = 8
 	knownBits uint8 = 3 << knownShift // the Ready that was reported and may not be used up
 	sticky    uint8 = 64              // a short read does not mean that all was read
+	// foreign: somebody else opened the descriptor, and may close it.
+	foreign uint8 = 128
 
 	knownShift = 4
 )
@@ -167,6 +169,7 @@ func (s *sock) forget(closing bool) int32 {
 		s.b.disarm(s, closing)
 	}
 	fd := s.fd
+	s.b.disown(s)
 	s.fd = closedFD
 	return fd
 }

@@ -28,9 +28,14 @@ func (b *base) Watch(in, out int) (kernel.Conn, error) {
 			return nil, err
 		}
 		w.outSock = &sock{b: b, fd: int32(out)}
+		b.ownForeign(w.outSock)
 	}
+	b.ownForeign(&w.in)
 	return w, nil
 }
+
+// Gone tells whether a number of w belongs to somebody else now.
+func (w *watched) Gone() bool { return w.in.fd == lostFD || w.out().fd == lostFD }
 
 // watchable returns why fd cannot be watched, or nil.
 func (b *base) watchable(fd int) error {
@@ -174,3 +179,8 @@ func (w *watched) Local() kernel.Addr { return kernel.Addr{} }
 
 // Remote is the zero Addr.
 func (w *watched) Remote() kernel.Addr { return kernel.Addr{} }
+
+var (
+	_ kernel.Watcher = (*base)(nil)
+	_ kernel.Watched = (*watched)(nil)
+)
