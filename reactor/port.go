@@ -27,6 +27,7 @@ type Port struct {
 	state       portState
 	stopDone    []func(error) // of StopListening
 	resumeTimer DelayedCall   // accepts again after a failure
+	failures    acceptFailures
 	stats       PortStats
 }
 
@@ -42,6 +43,11 @@ const (
 	firstAllowance = 100
 	moreAllowance  = 20
 	acceptPause    = 50 * time.Millisecond
+	// skippedFailures is how many accepts in a row may fail without a pause, if each may have
+	// taken a client off the queue.
+	skippedFailures = 16
+	// failureLogPause is the shortest time between two records about accepts that fail.
+	failureLogPause = time.Second
 )
 
 // Listen binds a stream socket to a, starts the factory f and accepts connections. Each
@@ -84,7 +90,7 @@ func (p *Port) StartListening() error {
 	if err != nil {
 		return opError(err)
 	}
-	p.listener, p.addr = l, l.Local()
+	p.listener, p.addr, p.failures = l, l.Local(), acceptFailures{}
 	p.token = r.assignToken(p)
 	if err = r.k.Arm(l, p.token, kernel.Readable); err == nil {
 		r.log.Info("starting", slog.String("factory", LogPrefixOf(p.factory)), slog.Any("on", p.addr))
@@ -178,13 +184,12 @@ func (p *Port) ready(kernel.Ready) {
 	accepted := 0
 	for tries := 0; tries < p.allowance && p.state == portListening; tries++ {
 		conn, err := p.listener.Accept()
-		if errors.Is(err, kernel.ErrPermission) {
-			continue // a firewall refused one client (TCP-18)
+		if err == nil || err == kernel.ErrAgain {
+			p.failures.inRow = 0 // those before have taken something off the queue
+		} else if p.acceptFailed(err) {
+			continue
 		}
 		if err != nil {
-			if err != kernel.ErrAgain {
-				p.acceptFailed(err)
-			}
 			break
 		}
 		accepted++
@@ -197,23 +202,54 @@ func (p *Port) ready(kernel.Ready) {
 	}
 }
 
-// acceptFailed handles an error of Accept. After most errors the socket stays ready, and the
-// loop would spin. So the port pauses (TCP-19, TCP-20).
-func (p *Port) acceptFailed(err error) {
+// acceptFailures are the accepts of a port that failed.
+type acceptFailures struct {
+	inRow    int           // since the last accept that did not fail
+	logged   bool          // there is a record
+	loggedAt time.Duration // when the last record was written
+	unlogged int           // failures since then
+}
+
+// acceptFailed handles an error of Accept. It returns true if the next client is to be
+// accepted at once. After most errors the socket stays ready, and the loop would spin. So the
+// port pauses (TCP-19, TCP-20). The first few errors that may be about one client need no
+// pause: that client has gone, and the next one may be waiting (TCP-18).
+func (p *Port) acceptFailed(err error) (next bool) {
 	p.stats.Failed++
-	if errors.Is(err, kernel.ErrTooManyFiles) && p.r.reserve.held {
+	p.failures.inRow++
+	switch {
+	case errors.Is(err, kernel.ErrTooManyFiles) && p.r.reserve.held:
 		p.overflow()
+		return false
+	case p.failures.inRow > skippedFailures:
+	case errors.Is(err, kernel.ErrPermission):
+		return true // a firewall refused one client
+	case errors.Is(err, kernel.ErrAccept):
+		p.logFailure(err)
+		return false
+	}
+	p.logFailure(err)
+	p.pause()
+	return false
+}
+
+// logFailure logs err, unless the last record was written less than failureLogPause ago.
+func (p *Port) logFailure(err error) {
+	f, now := &p.failures, p.r.Now()
+	if f.logged && now-f.loggedAt < failureLogPause {
+		f.unlogged++
 		return
 	}
 	level := slog.LevelError
 	if errors.Is(err, kernel.ErrAccept) || errors.Is(err, kernel.ErrNoResources) || errors.Is(err, kernel.ErrTooManyFiles) {
 		level = slog.LevelWarn
 	}
-	p.r.log.LogAttrs(context.Background(), level, "could not accept new connection", slog.Any("on", p.addr), slog.Any("err", err))
-	if errors.Is(err, kernel.ErrAccept) {
-		return // that client has gone; the next one may be waiting
+	attrs := []slog.Attr{slog.Any("on", p.addr), slog.Any("err", err)}
+	if f.unlogged > 0 {
+		attrs = append(attrs, slog.Int("unlogged", f.unlogged))
 	}
-	p.pause()
+	p.r.log.LogAttrs(context.Background(), level, "could not accept new connection", attrs...)
+	f.logged, f.loggedAt, f.unlogged = true, now, 0
 }
 
 // pause stops accepting for acceptPause.

@@ -65,7 +65,11 @@ func (p *Port) overflow() {
 		p.r.stats.Refused++
 		p.r.log.Warn("closed a connection for want of descriptors", slog.Any("on", p.addr), slog.Any("peer", a))
 	}
-	if len(closed) == 0 && failure != kernel.ErrAgain {
+	switch {
+	case len(closed) > 0:
+		p.failures.inRow = 0
+	case failure != kernel.ErrAgain:
+		p.logFailure(failure)
 		p.pause()
 	}
 }
