@@ -49,7 +49,9 @@ type Kernel interface {
 
 	// Dial starts to connect a stream socket to a. The attempt is over when the conn is
 	// Writable; Connected then tells how it ended. A failure that is known at once is
-	// returned by Dial or by Connected.
+	// returned by Dial or by Connected. A conn that would be connected to itself, because
+	// the system chose the port that is dialled, is ErrRefused: nobody listens there. If
+	// o.Bind names that port, the system decides.
 	Dial(a Addr, o *DialOptions) (Conn, error)
 
 	// Arm says which readiness of h is reported, and under which token. A later call

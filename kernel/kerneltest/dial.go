@@ -11,6 +11,7 @@ func dialPromises() []promise {
 	return []promise{
 		{"Connected", connected},
 		{"Refused", refused},
+		{"SelfConnect", selfConnect},
 		{"DialCloseEarly", dialCloseEarly},
 		{"InvalidAddr", invalidAddr},
 		{"Bind", bind},
@@ -71,6 +72,41 @@ func refused(g *rig) {
 	}
 	if err := c.Close(); err != nil {
 		g.Error(err)
+	}
+}
+
+// selfConnect: a conn that was dialled from the very port that it dials to is connected to
+// itself or refused, as the system has it. The port is free afterwards.
+func selfConnect(g *rig) {
+	l := g.listen(local4(), nil)
+	a := l.Local()
+	l.Close()
+	c, err := g.k.Dial(a, &kernel.DialOptions{Bind: a})
+	if err = g.outcome(c, err); err == nil {
+		if c.Local() != a || c.Remote() != a {
+			g.Errorf("dialled %v from itself: connected %v to %v", a, c.Local(), c.Remote())
+		}
+		g.send(c, []byte("hello"))
+		g.receive(c, 5)
+	} else {
+		g.isOne("Dial from the same port", err, kernel.ErrRefused)
+	}
+	if c != nil {
+		c.Abort()
+		g.gone(c)
+	}
+	if l, err = g.k.Listen(a, nil); err != nil {
+		g.Fatalf("Listen on a port that was connected to itself: %v", err)
+	}
+	keep(g, l)
+	// A dial to a port that nobody listens on is refused each time, whatever port the
+	// system chooses for our end.
+	l.Close()
+	for range 200 {
+		c, err := g.k.Dial(a, nil)
+		g.isOne("Dial where nobody listens", g.outcome(c, err), kernel.ErrRefused)
+		c.Close()
+		g.gone(c)
 	}
 }
 

@@ -95,6 +95,7 @@ func (s *conn) bind(a kernel.Addr) error {
 	if err := unix.Bind(int(s.fd), from.sockaddr()); err != nil {
 		return opError(kernel.OpBind, err)
 	}
+	s.local.port = from.port
 	return nil
 }
 

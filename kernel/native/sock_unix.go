@@ -34,7 +34,7 @@ type sock struct {
 	fd     int32
 	token  uint32
 	remote shortAddr
-	local  shortAddr // its kind is noAddr until somebody asks
+	local  shortAddr // its kind is noAddr until somebody asks; see also selfConnected
 }
 
 // The flags of a sock, in remote.more. The two lowest bits are the Ready that is armed.
@@ -123,12 +123,36 @@ func (s *conn) Connected() error {
 		return SysError(kernel.OpConnect, errno)
 	}
 	// Without an error the socket may still be connecting. Once connected it has a peer.
-	if _, err := unix.Getpeername(int(s.fd)); err == unix.ENOTCONN {
+	peer, err := unix.Getpeername(int(s.fd))
+	if err == unix.ENOTCONN {
 		return kernel.ErrAgain
+	}
+	if err == nil && s.selfConnected(shortAddrFrom(peer)) {
+		// Close then leaves no TIME_WAIT, so that a server can have the port.
+		l := unix.Linger{Onoff: 1}
+		_ = unix.SetsockoptLinger(int(s.fd), unix.SOL_SOCKET, unix.SO_LINGER, &l)
+		s.local.more = uint8(unix.ECONNREFUSED)
+		return SysError(kernel.OpConnect, unix.ECONNREFUSED)
 	}
 	s.local.more = 0
 	s.mark(stream)
 	return nil
+}
+
+// selfConnected tells whether s, whose peer is peer, is connected to itself by accident. The
+// port that the system chooses for a dial may be the one that is dialled. If nobody listens
+// there, TCP connects the socket to itself: a simultaneous open. It is no accident if Bind
+// named the port, which local.port holds then, while local.kind is noAddr.
+func (s *conn) selfConnected(peer shortAddr) bool {
+	if s.local.kind != noAddr || s.local.port != 0 {
+		return false
+	}
+	sa, err := unix.Getsockname(int(s.fd))
+	if err != nil {
+		return false
+	}
+	s.local.set(shortAddrFrom(sa))
+	return s.local.port == peer.port && s.local.ip == peer.ip
 }
 
 // CloseWrite shuts our direction down.

@@ -1,0 +1,64 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// baseOf returns the common part of k.
+func baseOf(k kernel.Kernel) *base {
+	return k.(interface{ common() *base }).common()
+}
+
+// common is for baseOf.
+func (b *base) common() *base { return b }
+
+// TestSelfConnect: a dial for which the system chose the very port that is dialled, where
+// nobody listens, is refused (TCP-35).
+func TestSelfConnect(t *testing.T) {
+	for _, name := range Names() {
+		for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+			t.Run(name+" "+ip.String(), func(t *testing.T) {
+				k := testKernel(t, name, Options{})
+				_, s, err := baseOf(k).openFor(kernel.TCPAddr(ip, 1))
+				if err != nil {
+					t.Skip(err)
+				}
+				c := &conn{s}
+				defer c.Close()
+				c.b.own(&c.sock)
+				// The system chooses a port, and then it is dialled.
+				if err := c.bind(kernel.TCPAddr(ip, 0)); err != nil {
+					t.Skip(err)
+				}
+				sa, err := unix.Getsockname(int(c.fd))
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := shortAddrFrom(sa)
+				c.remote.set(p)
+				if err := c.dial(&p, nil); err != nil {
+					t.Fatal(err)
+				}
+				testReady(t, k, c, kernel.Writable)
+				for range 2 {
+					if err := c.Connected(); !errors.Is(err, kernel.ErrRefused) {
+						t.Errorf("connected to itself: %v", err)
+					}
+				}
+				c.Close()
+				l, err := k.Listen(p.addr(), nil)
+				if err != nil {
+					t.Fatalf("the port is not free: %v", err)
+				}
+				l.Close()
+			})
+		}
+	}
+}
