@@ -3,6 +3,7 @@ package kernel
 import (
 	"io/fs"
 	"os"
+	"strconv"
 	"syscall"
 )
 
@@ -42,6 +43,9 @@ var (
 	ErrAddrInUse = Sentinel("address in use")
 	// ErrAddrUnavailable: that address does not belong to this host.
 	ErrAddrUnavailable = Sentinel("address not available")
+	// ErrInvalidAddr: that value is no address for the operation. It is the Kind of an
+	// [*AddrError].
+	ErrInvalidAddr = Sentinel("invalid address")
 	// ErrPermission: not allowed. It is also fs.ErrPermission.
 	ErrPermission = Sentinel("permission denied", fs.ErrPermission)
 	// ErrTooManyFiles: this process has no descriptor left (EMFILE).
@@ -99,3 +103,47 @@ func (e *SysError) Unwrap() []error {
 // Timeout tells whether the network gave up. Package net's Error interface has this
 // method.
 func (e *SysError) Timeout() bool { return e.Kind == ErrTimeout || e.Errno.Timeout() }
+
+// AddrError says why an address cannot be used, before the system was asked. errors.Is finds
+// Kind in it.
+type AddrError struct {
+	// Op is the operation: [OpListen], [OpConnect] or [OpBind].
+	Op string
+	// Addr is the address.
+	Addr Addr
+	// Reason is what is wrong with it, such as "it has no IP".
+	Reason string
+	// Kind is ErrInvalidAddr, or ErrUnsupported for a network that the kernel lacks.
+	Kind error
+}
+
+// Error is `connect: address ":80": it has neither an IP nor a name`.
+func (e *AddrError) Error() string {
+	return e.Op + ": address " + strconv.Quote(e.Addr.String()) + ": " + e.Reason
+}
+
+// Unwrap is Kind.
+func (e *AddrError) Unwrap() error { return e.Kind }
+
+// CheckAddr returns why a kernel that has TCP alone cannot use a for the operation, as an
+// [*AddrError], or nil. An address needs an IP. Port 0 is no port to connect to; for OpListen
+// and OpBind it means that the system chooses one. An IP that is unspecified, such as
+// 0.0.0.0, is an address: any of this host to listen on, and this host to connect to.
+func CheckAddr(op string, a Addr) error {
+	bad := func(reason string) error {
+		return &AddrError{Op: op, Addr: a, Reason: reason, Kind: ErrInvalidAddr}
+	}
+	switch {
+	case a.IsZero():
+		return bad("it is the zero Addr")
+	case a.Net != TCP:
+		return &AddrError{Op: op, Addr: a, Reason: "network " + strconv.Quote(a.Net.String()) + ": " + ErrUnsupported.Error(), Kind: ErrUnsupported}
+	case !a.IP.Addr().IsValid() && a.Name == "":
+		return bad("it has neither an IP nor a name")
+	case op == OpConnect && a.Port() == 0:
+		return bad("it has no port")
+	case !a.IP.Addr().IsValid():
+		return bad("it is a name, not resolved yet")
+	}
+	return nil
+}

@@ -239,17 +239,68 @@ func TestDialTimeoutDefaults(t *testing.T) {
 	})
 }
 
-// TCP-34: a literal and the empty name do not ask the resolver.
+// TCP-34: a literal does not ask the resolver.
 func TestDialLiterals(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{}
 		r := w.New(t, reactor.Config{Resolver: n})
 		p := listen(t, r, &service{}, nil)
-		for _, host := range []string{"127.0.0.1", ""} {
-			c := r.Dial(kernel.HostAddr(host, p.Addr().Port()), &dialer{t: t}, nil, nil)
-			until(t, r, c.Connected)
+		c := r.Dial(kernel.HostAddr("127.0.0.1", p.Addr().Port()), &dialer{t: t}, nil, nil)
+		until(t, r, c.Connected)
+		sameEvents(t, n.asked)
+	})
+}
+
+// TCP-34: what is no address is not connected to, and nobody is asked. The error names it, as
+// that of Listen does.
+func TestInvalidAddresses(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		n := &names{}
+		r := w.New(t, reactor.Config{Resolver: n})
+		port := listen(t, r, &service{}, nil).Addr().Port()
+		for _, x := range []struct {
+			a      kernel.Addr
+			listen bool // it is none to listen on either
+			kind   error
+		}{
+			{kernel.Addr{}, true, kernel.ErrInvalidAddr},
+			{kernel.Addr{Net: kernel.TCP}, true, kernel.ErrInvalidAddr},
+			{kernel.TCPAddr(netip.Addr{}, port), true, kernel.ErrInvalidAddr},
+			{kernel.HostAddr("", port), true, kernel.ErrInvalidAddr},
+			{kernel.HostAddr("some.example", 0), true, kernel.ErrInvalidAddr},
+			{loopback, false, kernel.ErrInvalidAddr}, // no port
+			{kernel.Addr{Net: kernel.UDP, IP: netip.AddrPortFrom(loopback.IP.Addr(), port)}, true, kernel.ErrUnsupported},
+		} {
+			var got error
+			r.Dial(x.a, one(new(end)), nil, func(p reactor.Protocol, err error) {
+				if p != nil {
+					t.Errorf("connected to %+v", x.a)
+				}
+				got = err
+			})
+			until(t, r, func() bool { return got != nil })
+			check := func(what string, err, kind error) {
+				bad, ok := errors.AsType[*kernel.AddrError](err)
+				if !ok || bad.Addr != x.a || bad.Reason == "" || !errors.Is(err, x.kind) || !errors.Is(err, kind) {
+					t.Errorf("%s %+v: %v", what, x.a, err)
+				}
+			}
+			check("Dial", got, reactor.ErrConnect)
+			if x.listen {
+				_, err := r.Listen(x.a, &service{}, nil)
+				check("Listen", err, reactor.ErrListen)
+			}
 		}
 		sameEvents(t, n.asked)
+		// As a local address, the zero Addr alone leaves the choice to the system.
+		var got error
+		r.Dial(kernel.TCPAddr(loopback.IP.Addr(), port), one(new(end)),
+			&reactor.DialConfig{DialOptions: kernel.DialOptions{Bind: kernel.TCPAddr(netip.Addr{}, port)}},
+			func(_ reactor.Protocol, err error) { got = err })
+		until(t, r, func() bool { return got != nil })
+		if bad, ok := errors.AsType[*kernel.AddrError](got); !ok || bad.Op != kernel.OpBind || !errors.Is(got, kernel.ErrInvalidAddr) {
+			t.Errorf("bound to a port without an IP: %v", got)
+		}
 	})
 }
 

@@ -36,7 +36,28 @@ func newConnecting(c *Connector) *connecting {
 // named tells whether the destination is a name that must be looked up.
 func (c *Connector) named() bool { return c.dest.Net == kernel.TCP && !c.dest.IP.Addr().IsValid() }
 
+// destination returns why c.dest cannot be connected to, if that is known before a look-up
+// or a conn.
+func (c *Connector) destination() error {
+	bad := &kernel.AddrError{Op: kernel.OpConnect, Addr: c.dest, Kind: kernel.ErrInvalidAddr}
+	switch {
+	case !c.named():
+		return nil // the kernel knows
+	case c.dest.Name == "":
+		bad.Reason = "it has neither an IP nor a name"
+	case c.dest.Port() == 0:
+		bad.Reason = "it has no port"
+	default:
+		return nil
+	}
+	return bad
+}
+
 func (n *connecting) begin() {
+	if err := n.c.destination(); err != nil {
+		n.c.fail(err)
+		return
+	}
 	n.dialer = eyeballs.Dialer{Network: n, Timer: &n.timer, Delay: n.c.cfg.AttemptDelay}
 	if n.c.named() {
 		n.dialer.Keep = n.c.cfg.Family.Has

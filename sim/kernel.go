@@ -200,13 +200,8 @@ func (k *simKernel) collect(ev []kernel.Event) int {
 
 // check turns an address into one that can be used, or says why not.
 func check(op string, a kernel.Addr) (netip.AddrPort, error) {
-	switch {
-	case a.Net != kernel.TCP:
-		return netip.AddrPort{}, fmt.Errorf("sim: %s %q: network %q: %w", op, a, a.Net, kernel.ErrUnsupported)
-	case !a.IP.Addr().IsValid() && a.Name != "":
-		return netip.AddrPort{}, fmt.Errorf("sim: %s: %q is a name, not resolved yet", op, a)
-	case !a.IP.Addr().IsValid():
-		return netip.AddrPort{}, fmt.Errorf("sim: %s: address without an IP", op)
+	if err := kernel.CheckAddr(op, a); err != nil {
+		return netip.AddrPort{}, err
 	}
 	return netip.AddrPortFrom(a.IP.Addr().Unmap().WithZone(""), a.IP.Port()), nil
 }

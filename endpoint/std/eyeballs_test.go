@@ -315,6 +315,7 @@ func TestConnectChecks(t *testing.T) {
 		"host: \"\" is not":                 {Port: 80},
 		"host: \"fd00::1\" is not an IPv4":  {Host: "fd00::1", Port: 80, Family: reactor.IPv4},
 		"host: \"a..example\" is not":       {Host: "a..example"},
+		"port: there is no port 0":          {Host: "10.0.0.1"},
 		"host: \"10.0.0.1\" is not an IPv6": {Host: "[::ffff:10.0.0.1]", Family: reactor.IPv6},
 	} {
 		p := newPlan(t, nil, nil)

@@ -1,6 +1,7 @@
 package std
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -41,7 +42,8 @@ type TCPClient struct {
 	Family reactor.Family
 }
 
-// Check fails if Host is not a host, or if Host or BindAddress is of the wrong family.
+// Check fails if Host is not a host, if Host or BindAddress is of the wrong family, or if Port
+// is zero.
 func (e *TCPClient) Check() error {
 	fail := func(argument, value string, err error) error {
 		return &endpoint.ArgumentError{Scheme: schemeOf(e.Family), Argument: argument, Value: value, Err: err}
@@ -54,14 +56,13 @@ func (e *TCPClient) Check() error {
 		return fail("host", ip.String(), fmt.Errorf("%q is not an %v address", ip, e.Family))
 	}
 	bind := e.BindAddress.Unmap()
-	if !bind.IsValid() {
-		return nil
-	}
-	if !e.Family.Has(bind) {
+	switch {
+	case bind.IsValid() && !e.Family.Has(bind):
 		return fail("bindAddress", bind.String(), fmt.Errorf("%q is not an %v address", bind, e.Family))
-	}
-	if literal && ip.Is4() != bind.Is4() {
+	case bind.IsValid() && literal && ip.Is4() != bind.Is4():
 		return fail("bindAddress", bind.String(), fmt.Errorf("%q is not of the family of %q", bind, ip))
+	case e.Port == 0:
+		return fail("port", "0", errors.New("there is no port 0 to connect to"))
 	}
 	return nil
 }

@@ -128,18 +128,40 @@ func dialCloseEarly(g *rig) {
 	g.exactly(g.k.Now() + moment)
 }
 
+// invalidAddr: what is no address is refused, in the same way by Listen, by Dial and for Bind,
+// before the system is asked.
 func invalidAddr(g *rig) {
-	bad := []kernel.Addr{{}, {Net: kernel.TCP}, kernel.HostAddr("example.net", 80),
-		{Net: kernel.UDP, IP: netip.AddrPortFrom(local4(), 80)}}
+	udp := kernel.Addr{Net: kernel.UDP, IP: netip.AddrPortFrom(local4(), 80)}
+	to := g.listen(local4(), nil).Local()
+	bad := []kernel.Addr{{}, {Net: kernel.TCP}, kernel.TCPAddr(netip.Addr{}, 80), kernel.HostAddr("example.net", 80),
+		kernel.HostAddr("", 80), udp}
 	for _, a := range bad {
-		if s, err := g.k.Listen(a, nil); err == nil {
-			g.Errorf("Listen(%+v) works", a)
-			s.Close()
+		kind := kernel.ErrInvalidAddr
+		if a == udp {
+			kind = kernel.ErrUnsupported
 		}
-		if s, err := g.k.Dial(a, nil); err == nil {
-			g.Errorf("Dial(%+v) works", a)
-			s.Close()
+		_, err := g.k.Listen(a, nil)
+		g.isAddr("Listen", err, kernel.OpListen, a, kind)
+		_, err = g.k.Dial(a, nil)
+		g.isAddr("Dial", err, kernel.OpConnect, a, kind)
+		if !a.IsZero() {
+			_, err = g.k.Dial(to, &kernel.DialOptions{Bind: a})
+			g.isAddr("Bind", err, kernel.OpBind, a, kind)
 		}
+	}
+	for _, ip := range []netip.Addr{local4(), local6(), netip.IPv4Unspecified()} {
+		a := kernel.TCPAddr(ip, 0)
+		_, err := g.k.Dial(a, nil)
+		g.isAddr("Dial", err, kernel.OpConnect, a, kernel.ErrInvalidAddr)
+	}
+}
+
+// isAddr fails unless err is an AddrError with these fields.
+func (g *rig) isAddr(what string, err error, op string, a kernel.Addr, kind error) {
+	g.Helper()
+	e, ok := errors.AsType[*kernel.AddrError](err)
+	if !ok || e.Op != op || e.Addr != a || e.Kind != kind || e.Reason == "" || !errors.Is(err, kind) {
+		g.Errorf("%s with %+v: %v (%T); want %s, %v", what, a, err, err, op, kind)
 	}
 }
 

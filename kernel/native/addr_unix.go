@@ -3,8 +3,6 @@
 package native
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -60,31 +58,25 @@ func zoneName(index uint32) string {
 	return strconv.FormatUint(uint64(index), 10)
 }
 
-// zoneIndex is the reverse of zoneName. It is 0 for "".
-func zoneIndex(zone string) (uint32, error) {
+// zoneIndex is the reverse of zoneName. It is 0 for "". It returns false if there is no such
+// interface.
+func zoneIndex(zone string) (index uint32, ok bool) {
 	if zone == "" {
-		return 0, nil
+		return 0, true
 	}
 	if i, err := net.InterfaceByName(zone); err == nil {
-		return uint32(i.Index), nil
+		return uint32(i.Index), true
 	}
 	n, err := strconv.ParseUint(zone, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("native: no interface %q", zone)
-	}
-	return uint32(n), nil
+	return uint32(n), err == nil
 }
 
-// shortAddrOf returns a in short form. It refuses what is not a resolved TCP address.
-func shortAddrOf(a kernel.Addr) (shortAddr, error) {
+// shortAddrOf returns a in short form, for the operation op. It refuses what is not a
+// resolved TCP address.
+func shortAddrOf(op string, a kernel.Addr) (shortAddr, error) {
 	var p shortAddr
-	switch {
-	case a.Net != kernel.TCP:
-		return p, fmt.Errorf("native: address %q: network %q: %w", a, a.Net, kernel.ErrUnsupported)
-	case !a.IP.Addr().IsValid() && a.Name != "":
-		return p, fmt.Errorf("native: address %q is a name, not resolved yet", a)
-	case !a.IP.Addr().IsValid():
-		return p, errors.New("native: address without an IP")
+	if err := kernel.CheckAddr(op, a); err != nil {
+		return p, err
 	}
 	ip := a.IP.Addr().Unmap()
 	p.port = a.IP.Port()
@@ -96,9 +88,11 @@ func shortAddrOf(a kernel.Addr) (shortAddr, error) {
 	}
 	p.kind = inet6
 	p.ip = ip.As16()
-	var err error
-	p.scope, err = zoneIndex(ip.Zone())
-	return p, err
+	var ok bool
+	if p.scope, ok = zoneIndex(ip.Zone()); !ok {
+		return p, &kernel.AddrError{Op: op, Addr: a, Reason: "no interface " + strconv.Quote(ip.Zone()), Kind: kernel.ErrInvalidAddr}
+	}
+	return p, nil
 }
 
 func (p *shortAddr) family() int {

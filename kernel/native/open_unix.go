@@ -9,7 +9,7 @@ import (
 
 // Listen opens a listener. If it fails it leaves no descriptor open.
 func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
-	p, s, err := b.openFor(a)
+	p, s, err := b.openFor(kernel.OpListen, a)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (s *listener) listen(p *shortAddr, o *kernel.ListenOptions) error {
 
 // Dial begins a connection. If it fails at once it leaves no descriptor open.
 func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
-	p, s, err := b.openFor(a)
+	p, s, err := b.openFor(kernel.OpConnect, a)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (s *conn) bind(a kernel.Addr) error {
 	if a.IsZero() {
 		return nil
 	}
-	from, err := shortAddrOf(a)
+	from, err := shortAddrOf(kernel.OpBind, a)
 	if err != nil {
 		return err
 	}
@@ -99,12 +99,12 @@ func (s *conn) bind(a kernel.Addr) error {
 	return nil
 }
 
-// openFor opens a socket for the address family of a.
-func (b *base) openFor(a kernel.Addr) (p shortAddr, s sock, err error) {
+// openFor opens a socket for the address family of a, for the operation op.
+func (b *base) openFor(op string, a kernel.Addr) (p shortAddr, s sock, err error) {
 	if b.closed {
 		return p, s, kernel.ErrClosed
 	}
-	if p, err = shortAddrOf(a); err != nil {
+	if p, err = shortAddrOf(op, a); err != nil {
 		return p, s, err
 	}
 	fd, err := openSocket(p.family())

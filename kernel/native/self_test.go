@@ -26,7 +26,7 @@ func TestSelfConnect(t *testing.T) {
 		for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
 			t.Run(name+" "+ip.String(), func(t *testing.T) {
 				k := testKernel(t, name, Options{})
-				_, s, err := baseOf(k).openFor(kernel.TCPAddr(ip, 1))
+				_, s, err := baseOf(k).openFor(kernel.OpConnect, kernel.TCPAddr(ip, 1))
 				if err != nil {
 					t.Skip(err)
 				}

@@ -213,7 +213,7 @@ func TestZones(t *testing.T) {
 	ip := netip.MustParseAddr("fe80::1")
 	for _, i := range all {
 		a := kernel.TCPAddr(ip.WithZone(i.Name), 80)
-		p, err := shortAddrOf(a)
+		p, err := shortAddrOf(kernel.OpConnect, a)
 		if err != nil || p.scope != uint32(i.Index) {
 			t.Errorf("%v has scope %d: %v", a, p.scope, err)
 		}
@@ -222,14 +222,14 @@ func TestZones(t *testing.T) {
 		}
 	}
 	a := kernel.TCPAddr(ip.WithZone("4000000000"), 80) // no such interface
-	if p, err := shortAddrOf(a); err != nil || p.addr() != a {
+	if p, err := shortAddrOf(kernel.OpConnect, a); err != nil || p.addr() != a {
 		t.Errorf("%v came back as %v, %v", a, p.addr(), err)
 	}
-	if _, err := shortAddrOf(kernel.TCPAddr(ip.WithZone("no such interface"), 80)); err == nil {
+	if _, err := shortAddrOf(kernel.OpConnect, kernel.TCPAddr(ip.WithZone("no such interface"), 80)); err == nil {
 		t.Error("a zone that does not exist was accepted")
 	}
 	mapped := netip.MustParseAddr("::ffff:127.0.0.1")
-	if p, err := shortAddrOf(kernel.TCPAddr(mapped, 80)); err != nil || p.addr().IP.Addr() != mapped.Unmap() {
+	if p, err := shortAddrOf(kernel.OpConnect, kernel.TCPAddr(mapped, 80)); err != nil || p.addr().IP.Addr() != mapped.Unmap() {
 		t.Errorf("%v became %v, %v", mapped, p.addr(), err)
 	}
 }
