@@ -3,7 +3,6 @@
 package native
 
 import (
-	"net"
 	"net/netip"
 	"strconv"
 
@@ -16,6 +15,7 @@ const (
 	noAddr uint8 = iota
 	inet4
 	inet6
+	inet6Zone // scope is an index into the kernel's zones
 )
 
 // shortAddr is an address as a sock stores it: 24 bytes, where a kernel.Addr has 56.
@@ -34,46 +34,30 @@ func (p *shortAddr) set(q shortAddr) {
 	p.ip, p.scope, p.port, p.kind = q.ip, q.scope, q.port, q.kind
 }
 
-// addr returns the address as a kernel.Addr.
-func (p *shortAddr) addr() kernel.Addr {
+// addr returns the address, of a sock with the descriptor fd or of a closed one (-1). The first
+// call replaces the scope of a link-local address by the place of its name in b.zones.
+func (p *shortAddr) addr(b *base, fd int32) kernel.Addr {
 	switch p.kind {
 	case inet4:
 		return kernel.TCPAddr(netip.AddrFrom4([4]byte(p.ip[:4])), p.port)
 	case inet6:
-		ip := netip.AddrFrom16(p.ip)
-		if p.scope != 0 {
-			ip = ip.WithZone(zoneName(p.scope))
+		if p.scope == 0 {
+			return kernel.TCPAddr(netip.AddrFrom16(p.ip), p.port)
 		}
-		return kernel.TCPAddr(ip, p.port)
+		name := b.zones.name(fd, p.scope)
+		if place, ok := b.zones.keep(zone{p.scope, name}); ok {
+			p.kind, p.scope = inet6Zone, place
+		}
+		return kernel.TCPAddr(netip.AddrFrom16(p.ip).WithZone(name), p.port)
+	case inet6Zone:
+		return kernel.TCPAddr(netip.AddrFrom16(p.ip).WithZone(b.zones.known[p.scope].name), p.port)
 	}
 	return kernel.Addr{}
 }
 
-// zoneName returns the name of the interface with that index, or the index as text if
-// there is none (ADDR-7).
-func zoneName(index uint32) string {
-	if i, err := net.InterfaceByIndex(int(index)); err == nil {
-		return i.Name
-	}
-	return strconv.FormatUint(uint64(index), 10)
-}
-
-// zoneIndex is the reverse of zoneName. It is 0 for "". It returns false if there is no such
-// interface.
-func zoneIndex(zone string) (index uint32, ok bool) {
-	if zone == "" {
-		return 0, true
-	}
-	if i, err := net.InterfaceByName(zone); err == nil {
-		return uint32(i.Index), true
-	}
-	n, err := strconv.ParseUint(zone, 10, 32)
-	return uint32(n), err == nil
-}
-
 // shortAddrOf returns a in short form, for the operation op. It refuses what is not a
-// resolved TCP address.
-func shortAddrOf(op string, a kernel.Addr) (shortAddr, error) {
+// resolved TCP address. fd is a socket, or -1.
+func shortAddrOf(op string, a kernel.Addr, fd int) (shortAddr, error) {
 	var p shortAddr
 	if err := kernel.CheckAddr(op, a); err != nil {
 		return p, err
@@ -89,14 +73,15 @@ func shortAddrOf(op string, a kernel.Addr) (shortAddr, error) {
 	p.kind = inet6
 	p.ip = ip.As16()
 	var ok bool
-	if p.scope, ok = zoneIndex(ip.Zone()); !ok {
+	if p.scope, ok = zoneIndex(fd, ip.Zone()); !ok {
 		return p, &kernel.AddrError{Op: op, Addr: a, Reason: "no interface " + strconv.Quote(ip.Zone()), Kind: kernel.ErrInvalidAddr}
 	}
 	return p, nil
 }
 
-func (p *shortAddr) family() int {
-	if p.kind == inet4 {
+// familyOf returns the address family of a.
+func familyOf(a kernel.Addr) int {
+	if a.IP.Addr().Unmap().Is4() {
 		return unix.AF_INET
 	}
 	return unix.AF_INET6

@@ -34,6 +34,7 @@ type base struct {
 	// an event of Wait plus one.
 	pairs   int
 	eventOf []int32
+	zones   zones
 	scratch
 }
 

@@ -88,7 +88,7 @@ func (s *conn) bind(a kernel.Addr) error {
 	if a.IsZero() {
 		return nil
 	}
-	from, err := shortAddrOf(kernel.OpBind, a)
+	from, err := shortAddrOf(kernel.OpBind, a, int(s.fd))
 	if err != nil {
 		return err
 	}
@@ -104,14 +104,18 @@ func (b *base) openFor(op string, a kernel.Addr) (p shortAddr, s sock, err error
 	if b.closed {
 		return p, s, kernel.ErrClosed
 	}
-	if p, err = shortAddrOf(op, a); err != nil {
+	if err = kernel.CheckAddr(op, a); err != nil {
 		return p, s, err
 	}
-	fd, err := openSocket(p.family())
+	fd, err := openSocket(familyOf(a))
 	if err != nil {
 		return p, s, opError(kernel.OpSocket, err)
 	}
 	b.given(int32(fd), nil)
+	if p, err = shortAddrOf(op, a, fd); err != nil {
+		unix.Close(fd)
+		return p, s, err
+	}
 	if p.kind == inet6 {
 		// TCP-6: an IPv6 socket is for IPv6 alone, whatever the system's default is.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {

@@ -53,7 +53,7 @@ func TestSelfConnect(t *testing.T) {
 					}
 				}
 				c.Close()
-				l, err := k.Listen(p.addr(), nil)
+				l, err := k.Listen(p.addr(c.b, -1), nil)
 				if err != nil {
 					t.Fatalf("the port is not free: %v", err)
 				}

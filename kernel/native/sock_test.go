@@ -210,27 +210,27 @@ func TestZones(t *testing.T) {
 	if err != nil || len(all) == 0 {
 		t.Fatalf("no interfaces: %v", err)
 	}
-	ip := netip.MustParseAddr("fe80::1")
+	ip, b := netip.MustParseAddr("fe80::1"), new(base)
 	for _, i := range all {
 		a := kernel.TCPAddr(ip.WithZone(i.Name), 80)
-		p, err := shortAddrOf(kernel.OpConnect, a)
+		p, err := shortAddrOf(kernel.OpConnect, a, -1)
 		if err != nil || p.scope != uint32(i.Index) {
 			t.Errorf("%v has scope %d: %v", a, p.scope, err)
 		}
-		if got := p.addr(); got != a || got.Host() != "fe80::1%"+i.Name {
+		if got := p.addr(b, -1); got != a || got.Host() != "fe80::1%"+i.Name {
 			t.Errorf("%v came back as %v (ADDR-7)", a, got)
 		}
 	}
 	a := kernel.TCPAddr(ip.WithZone("4000000000"), 80) // no such interface
-	if p, err := shortAddrOf(kernel.OpConnect, a); err != nil || p.addr() != a {
-		t.Errorf("%v came back as %v, %v", a, p.addr(), err)
+	if p, err := shortAddrOf(kernel.OpConnect, a, -1); err != nil || p.addr(b, -1) != a {
+		t.Errorf("%v came back as %v, %v", a, p.addr(b, -1), err)
 	}
-	if _, err := shortAddrOf(kernel.OpConnect, kernel.TCPAddr(ip.WithZone("no such interface"), 80)); err == nil {
+	if _, err := shortAddrOf(kernel.OpConnect, kernel.TCPAddr(ip.WithZone("no such interface"), 80), -1); err == nil {
 		t.Error("a zone that does not exist was accepted")
 	}
 	mapped := netip.MustParseAddr("::ffff:127.0.0.1")
-	if p, err := shortAddrOf(kernel.OpConnect, kernel.TCPAddr(mapped, 80)); err != nil || p.addr().IP.Addr() != mapped.Unmap() {
-		t.Errorf("%v became %v, %v", mapped, p.addr(), err)
+	if p, err := shortAddrOf(kernel.OpConnect, kernel.TCPAddr(mapped, 80), -1); err != nil || p.addr(b, -1).IP.Addr() != mapped.Unmap() {
+		t.Errorf("%v became %v, %v", mapped, p.addr(b, -1), err)
 	}
 }
 

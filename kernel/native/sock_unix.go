@@ -207,11 +207,11 @@ func (s *sock) Local() kernel.Addr {
 		}
 		s.local.set(shortAddrFrom(sa))
 	}
-	return s.local.addr()
+	return s.local.addr(s.b, s.fd)
 }
 
 // Remote is known from the beginning: dialled, or returned by accept.
-func (s *conn) Remote() kernel.Addr { return s.remote.addr() }
+func (s *conn) Remote() kernel.Addr { return s.remote.addr(s.b, s.fd) }
 
 // SetNoDelay sets TCP_NODELAY.
 func (s *conn) SetNoDelay(on bool) error {
