@@ -177,6 +177,7 @@ type ListenOptions struct {
 type DialOptions struct {
 	StreamOptions
 	// Bind is the local address. If it is the zero Addr the system chooses. If only its
-	// port is zero the system chooses the port.
+	// port is zero the system chooses the port: on Linux one that is free for that
+	// destination, elsewhere one that is free for all.
 	Bind Addr
 }

@@ -92,6 +92,9 @@ func (s *conn) bind(a kernel.Addr) error {
 	if err != nil {
 		return err
 	}
+	if from.port == 0 {
+		choosePortLater(int(s.fd))
+	}
 	if err := unix.Bind(int(s.fd), from.sockaddr()); err != nil {
 		return opError(kernel.OpBind, err)
 	}

@@ -34,6 +34,9 @@ func openSocket(family int) (int, error) {
 	return fd, nil
 }
 
+// choosePortLater does nothing: bind takes a port here.
+func choosePortLater(int) {}
+
 // Read receives.
 func (s *conn) Read(p []byte) (int, error) {
 	for {

@@ -24,6 +24,14 @@ func openSocket(family int) (int, error) {
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
 }
 
+// choosePortLater makes bind leave the choice of a port to connect, which knows the
+// destination: two connections to different ones may have the same port. Bind alone would take
+// a port for all destinations together, and there are only some 28,000. A system that lacks the
+// option does so.
+func choosePortLater(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
 // Read, Write, Writev and Accept make their system calls without telling the
 // scheduler: the sockets do not block.
 

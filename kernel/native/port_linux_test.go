@@ -1,0 +1,62 @@
+package native
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// TestBindSharesPorts: two connections from one address to two destinations may have the same
+// port, if Bind has none (TCP-32).
+func TestBindSharesPorts(t *testing.T) {
+	for _, name := range Names() {
+		for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+			t.Run(name+" "+ip.String(), func(t *testing.T) {
+				k := testKernel(t, name, Options{})
+				free, err := k.Listen(kernel.TCPAddr(ip, 0), nil)
+				if err != nil {
+					t.Skip(err)
+				}
+				port := free.Local().Port()
+				free.Close()
+				for range 3 {
+					l, err := k.Listen(kernel.TCPAddr(ip, 0), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer l.Close()
+					c := dialFromOnly(t, k, l.Local(), port)
+					defer c.Abort()
+					testReady(t, k, c, kernel.Writable)
+					if err := c.Connected(); err != nil || c.Local() != kernel.TCPAddr(ip, port) {
+						t.Errorf("connected from %v, want port %d: %v", c.Local(), port, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// dialFromOnly dials to a from its own address, on a socket that has no port to choose but
+// port.
+func dialFromOnly(t *testing.T, k kernel.Kernel, a kernel.Addr, port uint16) *conn {
+	t.Helper()
+	p, s, err := baseOf(k).openFor(kernel.OpConnect, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &conn{s}
+	c.b.own(&c.sock)
+	c.remote.set(p)
+	if err := unix.SetsockoptInt(int(c.fd), unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, int(port)|int(port)<<16); err != nil {
+		c.Close()
+		t.Skip(err) // Linux 6.3 has it
+	}
+	if err := c.dial(&p, &kernel.DialOptions{Bind: kernel.TCPAddr(a.IP.Addr(), 0)}); err != nil {
+		c.Close()
+		t.Fatal(err)
+	}
+	return c
+}
