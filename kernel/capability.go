@@ -49,6 +49,9 @@ type Watched interface {
 	// with that number: Read, Write and Arm fail with ErrBadDescriptor. If the conn is
 	// armed, each Wait reports it, so that its user asks. Gone is false after Close.
 	Gone() bool
+	// Changed asks the system whether the numbers still refer to the files they referred to
+	// when Watch was called. It returns true if Gone does, and false after Close.
+	Changed() bool
 }
 
 // Reserver is a Kernel that can keep one descriptor in reserve. It is given up when the

@@ -202,3 +202,28 @@ func TestDescriptorNumberGivenOutInHandler(t *testing.T) {
 		}
 	})
 }
+
+// FDS-30: the number of a reader comes back with another object as its writer, or the reverse.
+// Nobody but the owner has seen it close.
+func TestDescriptorNumberInOtherDirection(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		for _, armed := range []kernel.Ready{kernel.Readable, kernel.Writable} {
+			r, old, fresh := w.New(t, reactor.Config{}), newPair(t), newPair(t)
+			a, b := &thing{fd: old.r}, &thing{fd: old.r}
+			watchFor(t, r, a, armed)
+			testworld.Turns(t, r, 1)
+			a.reads, a.writes = 0, 0
+			unix.Close(old.r)
+			moveTo(t, fresh.r, old.r)
+			watchFor(t, r, b, (kernel.Readable|kernel.Writable)&^armed)
+			fresh.put(t, "x")
+			testworld.Turns(t, r, 3)
+			if !slices.Equal(a.lost, []error{reactor.ErrDescriptorGone}) || a.reads+a.writes != 0 {
+				t.Errorf("FDS-30: the old owner lost %v after %d reads and %d writes", a.lost, a.reads, a.writes)
+			}
+			if b.reads+b.writes != 3 || b.lost != nil {
+				t.Errorf("FDS-30: the new one has %d reads and %d writes, lost %v", b.reads, b.writes, b.lost)
+			}
+		}
+	})
+}

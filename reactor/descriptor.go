@@ -163,7 +163,7 @@ func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
 		return w, nil
 	}
 	fd := d.Fileno()
-	if w := r.watches.byFD[fd]; w != nil && !w.gone() {
+	if w := r.watches.byFD[fd]; w != nil && !w.endIf(kernel.Watched.Changed) {
 		return w, nil
 	}
 	if r.is(lifeEnding) || r.is(lifeStopped) {
@@ -272,8 +272,11 @@ func (r *Reactor) replaced(d FileDescriptor) {
 // gone ends the reader and the writer if the kernel has given the number to something else. It
 // returns whether that is so. Then no handler may be called: it would read what is not its
 // own (FDS-30).
-func (w *watch) gone() bool {
-	if w.seen == nil || !w.seen.Gone() {
+func (w *watch) gone() bool { return w.endIf(kernel.Watched.Gone) }
+
+// endIf ends the reader and the writer with ErrDescriptorGone if gone is true of the conn.
+func (w *watch) endIf(gone func(kernel.Watched) bool) bool {
+	if w.seen == nil || !gone(w.seen) {
 		return false
 	}
 	all := w.members()

@@ -105,11 +105,15 @@ func (g *rig) numberGivenOut(what string, armed kernel.Ready, waited bool, take 
 	if waited {
 		g.wait(g.k.Now() + 1)
 	}
+	x, ok := kernel.ConnAs[kernel.Watched](old)
+	if !ok || x.Gone() || x.Changed() {
+		g.Fatalf("%s: gone or changed before its number is closed", what)
+	}
 	works := take(func() {
 		g.fillBelow(owned.Fd())
 		owned.Close()
 	})
-	if x, ok := kernel.ConnAs[kernel.Watched](old); !ok || !x.Gone() {
+	if !x.Gone() || !x.Changed() {
 		g.Fatalf("%s: the old conn is not gone", what)
 	}
 	p := []byte("x")
@@ -134,7 +138,7 @@ func (g *rig) numberGivenOut(what string, armed kernel.Ready, waited bool, take 
 		g.Error(err)
 	}
 	g.gone(old)
-	if x, _ := kernel.ConnAs[kernel.Watched](old); x.Gone() {
+	if x.Gone() || x.Changed() {
 		g.Errorf("%s: gone after Close", what)
 	}
 	g.exactly(g.k.Now() + 1)

@@ -374,6 +374,9 @@ func watchNumberUsedAgain(g *rig) {
 		// That end has the number, which serves the test as well.
 		r2 = w2
 	}
+	if x, ok := kernel.ConnAs[kernel.Watched](old); !ok || x.Gone() || !x.Changed() {
+		g.Error("a number that refers to another pipe has not changed, or the kernel got it")
+	}
 	s, err := w.Watch(fd, fd)
 	if err != nil {
 		g.Fatal(err)

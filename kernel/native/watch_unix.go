@@ -12,6 +12,19 @@ type watched struct {
 	in          sock
 	outSock     *sock // the output, if that is another descriptor, or nil
 	writeClosed bool  // CloseWrite was called
+	files       [2]file
+}
+
+// file identifies what a descriptor refers to.
+type file struct{ dev, ino uint64 }
+
+// fileOf returns the file of fd. It is the zero file if fd is not open.
+func fileOf(fd int32) file {
+	var st unix.Stat_t
+	if unix.Fstat(int(fd), &st) != nil {
+		return file{}
+	}
+	return file{uint64(st.Dev), uint64(st.Ino)}
 }
 
 // Watch changes nothing of the descriptors: neither their flags nor their offsets.
@@ -31,11 +44,20 @@ func (b *base) Watch(in, out int) (kernel.Conn, error) {
 		b.ownForeign(w.outSock)
 	}
 	b.ownForeign(&w.in)
+	w.files = [2]file{fileOf(w.in.fd), fileOf(w.out().fd)}
 	return w, nil
 }
 
 // Gone tells whether a number of w belongs to somebody else now.
 func (w *watched) Gone() bool { return w.in.fd == lostFD || w.out().fd == lostFD }
+
+// Changed asks the system what the numbers of w refer to.
+func (w *watched) Changed() bool {
+	if w.in.fd == closedFD {
+		return false
+	}
+	return w.Gone() || w.files != [2]file{fileOf(w.in.fd), fileOf(w.out().fd)}
+}
 
 // watchable returns why fd cannot be watched, or nil.
 func (b *base) watchable(fd int) error {
