@@ -12,7 +12,8 @@ import (
 // port, if Bind has none (TCP-32).
 func TestBindSharesPorts(t *testing.T) {
 	for _, name := range Names() {
-		for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()} {
+		// 127.0.0.3 is this test's own, so nobody else takes the port.
+		for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 3}), netip.IPv6Loopback()} {
 			t.Run(name+" "+ip.String(), func(t *testing.T) {
 				k := testKernel(t, name, Options{})
 				free, err := k.Listen(kernel.TCPAddr(ip, 0), nil)

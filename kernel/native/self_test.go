@@ -57,11 +57,11 @@ func TestSelfConnect(t *testing.T) {
 					}
 				}
 				c.Close()
-				l, err := k.Listen(p.addr(c.b, -1), nil)
-				if err != nil {
+				if l, err := k.Listen(p.addr(c.b, -1), nil); err == nil {
+					l.Close()
+				} else if ip.Is6() { // in IPv4 another process may have taken it
 					t.Fatalf("the port is not free: %v", err)
 				}
-				l.Close()
 			})
 		}
 	}
