@@ -19,6 +19,15 @@ var loopback = kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0)
 // wrapped says that every kernel has a wrapper around it that does nothing.
 var wrapped = flag.Bool("wrapped", false, "put a wrapper that does nothing around every kernel")
 
+// notWrapped leaves out a test that waits for seconds, and has a wrapped kernel anyway: one
+// that fails on demand.
+func notWrapped(t *testing.T) {
+	t.Helper()
+	if *wrapped {
+		t.Skip("its kernels are wrapped anyway")
+	}
+}
+
 // wrap puts the wrapper of -wrapped around the kernels of each world.
 func wrap(worlds iter.Seq2[string, testworld.World]) iter.Seq2[string, testworld.World] {
 	return func(yield func(string, testworld.World) bool) {

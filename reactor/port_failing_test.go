@@ -31,6 +31,7 @@ func failingGate(t *testing.T, w testworld.World, err error, faults *testworld.F
 // TCP-18 TCP-19 TCP-20: whatever accept fails with for ever, the loop does not spin, the log
 // does not fill up, and the port accepts again when the failure ends.
 func TestAcceptFailsForEver(t *testing.T) {
+	notWrapped(t)
 	noReserve := func() error { return kernel.ErrTooManyFiles }
 	var errs []error
 	for n := range syscall.Errno(lastErrno) {
@@ -89,6 +90,7 @@ func testFailsForEver(t *testing.T, w testworld.World, errs []error, reserve fun
 
 // The log says how many failures it did not tell of, at most once in a second.
 func TestAcceptFailureLogIsBounded(t *testing.T) {
+	notWrapped(t)
 	worlds(t, func(t *testing.T, w testworld.World) {
 		t.Parallel() // most of the time is waiting
 		g := failingGate(t, w, kernel.ErrPermission, &testworld.Faults{})
