@@ -10,10 +10,10 @@ import (
 // drain lets the connections of a reactor end by themselves for a limited time, and then
 // aborts them. It runs before the reactor's own shutdown, which waits for it.
 //
-//	off ── begin ──> waiting ── hurry, or the grace is over ──> aborting
+//	off ── begin ──> waiting ── cutShort, or the grace is over ──> aborting
 //	 │                  │                                          │
 //	 │                  └────────── no connection is left ─────────┴──> over
-//	 └── hurry ──> hurried ── begin ──> aborting
+//	 └── cutShort ──> shortened ── begin ──> aborting
 type drain struct {
 	r     *reactor.Reactor
 	log   *slog.Logger
@@ -32,11 +32,11 @@ type drain struct {
 type drainState uint8
 
 const (
-	drainOff      drainState = iota
-	drainHurried             // begin will abort at once
-	drainWaiting             // connections may end by themselves
-	drainAborting            // what is there, and what still comes, is aborted
-	drainOver                // done was called
+	drainOff       drainState = iota
+	drainShortened            // begin will abort at once
+	drainWaiting              // connections may end by themselves
+	drainAborting             // what is there, and what still comes, is aborted
+	drainOver                 // done was called
 )
 
 // lookEvery is how often a drain looks whether connections are left. Only their end
@@ -53,11 +53,11 @@ func (d *drain) init(r *reactor.Reactor, log *slog.Logger, grace time.Duration) 
 // none.
 func (d *drain) begin(done func()) {
 	d.done = done
-	hurried := d.state == drainHurried
+	shortened := d.state == drainShortened
 	d.state = drainWaiting
 	switch {
 	case d.count() == 0:
-	case hurried:
+	case shortened:
 		d.abort(d.because)
 	case d.grace == 0:
 		d.abort("there is no time for it")
@@ -106,11 +106,11 @@ func drainOne(s *reactor.Stream, p Drainer) {
 	returned = true
 }
 
-// hurry ends the grace, also before begin.
-func (d *drain) hurry(because string) {
+// cutShort ends the grace, also before begin.
+func (d *drain) cutShort(because string) {
 	switch d.state {
 	case drainOff:
-		d.state, d.because = drainHurried, because
+		d.state, d.because = drainShortened, because
 	case drainWaiting:
 		d.abort(because)
 	}

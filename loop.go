@@ -57,7 +57,7 @@ func (l *loop) signalled(sig os.Signal) {
 	if l.caught == 1 {
 		because = "a signal" // something else has stopped it
 	}
-	l.drain.hurry(because)
+	l.drain.cutShort(because)
 	l.release()
 }
 

@@ -113,7 +113,7 @@ var bans = []ban{
 		except: exceptions{
 			"kernel/native":           "may look at GODEBUG, as the standard library does",
 			"sim/simmain/terminal.go": "TERM says whether a terminal can go back to the beginning of a line; only the progress bar asks",
-			"sim/environ.go":          "WHORL_SEED, WHORL_SEEDS and WHORL_FAULTS say which runs a test makes; no run depends on them otherwise",
+			"sim/environment.go":      "WHORL_SEED, WHORL_SEEDS and WHORL_FAULTS say which runs a test makes; no run depends on them otherwise",
 		},
 		because: "no configuration by environment",
 	},
