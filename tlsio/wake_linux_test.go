@@ -31,8 +31,9 @@ func TestLoopAwaitsStep(t *testing.T) {
 	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
 			conns := 50 // of four steps, two for each side
-			if raced {
-				conns = 10
+			limit := conns
+			if raced { // with other tests beside it, some of forty steps come late
+				conns, limit = 10, 20
 			}
 			s := realStage(t, w)
 			before := writes(t)
@@ -42,7 +43,7 @@ func TestLoopAwaitsStep(t *testing.T) {
 				s.secure(tls.VersionTLS13, srv, cli)
 				s.until(func() bool { return srv.lost() && cli.lost() })
 			}
-			if n := writes(t) - before; n > conns {
+			if n := writes(t) - before; n > limit {
 				t.Errorf("the loop was woken %d times by the steps of %d handshakes", n, conns)
 			}
 		})
