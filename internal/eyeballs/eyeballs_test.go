@@ -1,6 +1,7 @@
 package eyeballs_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -114,7 +115,7 @@ func (w *world) run(known ...netip.Addr) {
 	}
 	w.d.Start(known...)
 	for len(w.events) > 0 {
-		next := slices.MinFunc(w.events, func(a, b event) int { return int(a.at - b.at) })
+		next := slices.MinFunc(w.events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 		i := slices.IndexFunc(w.events, func(e event) bool { return e.at == next.at })
 		e := w.events[i]
 		w.events = slices.Delete(w.events, i, i+1)
