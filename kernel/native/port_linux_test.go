@@ -1,6 +1,7 @@
 package native
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -16,23 +17,14 @@ func TestBindSharesPorts(t *testing.T) {
 		for _, ip := range []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 3}), netip.IPv6Loopback()} {
 			t.Run(name+" "+ip.String(), func(t *testing.T) {
 				k := testKernel(t, name, Options{})
-				free, err := k.Listen(kernel.TCPAddr(ip, 0), nil)
-				if err != nil {
-					t.Skip(err)
-				}
-				port := free.Local().Port()
-				free.Close()
-				for range 3 {
-					l, err := k.Listen(kernel.TCPAddr(ip, 0), nil)
-					if err != nil {
-						t.Fatal(err)
+				for tries := 0; ; tries++ {
+					err := shareAPort(t, k, ip)
+					if err == nil {
+						return
 					}
-					defer l.Close()
-					c := dialFromOnly(t, k, l.Local(), port)
-					defer c.Abort()
-					testReady(t, k, c, kernel.Writable)
-					if err := c.Connected(); err != nil || c.Local() != kernel.TCPAddr(ip, port) {
-						t.Errorf("connected from %v, want port %d: %v", c.Local(), port, err)
+					// Another process may have had the port in the meantime.
+					if tries == 20 || !errors.Is(err, kernel.ErrAddrUnavailable) && !errors.Is(err, kernel.ErrAddrInUse) {
+						t.Fatal(err)
 					}
 				}
 			})
@@ -40,9 +32,36 @@ func TestBindSharesPorts(t *testing.T) {
 	}
 }
 
+// shareAPort connects three times from one port of ip, which is the only one there is.
+func shareAPort(t *testing.T, k kernel.Kernel, ip netip.Addr) error {
+	free, err := k.Listen(kernel.TCPAddr(ip, 0), nil)
+	if err != nil {
+		t.Skip(err)
+	}
+	port := free.Local().Port()
+	free.Close()
+	for range 3 {
+		l, err := k.Listen(kernel.TCPAddr(ip, 0), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c, err := dialFromOnly(t, k, l.Local(), port)
+		if err != nil {
+			return err
+		}
+		defer c.Abort()
+		testReady(t, k, c, kernel.Writable)
+		if err := c.Connected(); err != nil || c.Local() != kernel.TCPAddr(ip, port) {
+			t.Errorf("connected from %v, want port %d: %v", c.Local(), port, err)
+		}
+	}
+	return nil
+}
+
 // dialFromOnly dials to a from its own address, on a socket that has no port to choose but
 // port.
-func dialFromOnly(t *testing.T, k kernel.Kernel, a kernel.Addr, port uint16) *conn {
+func dialFromOnly(t *testing.T, k kernel.Kernel, a kernel.Addr, port uint16) (*conn, error) {
 	t.Helper()
 	p, s, err := baseOf(k).openFor(kernel.OpConnect, a)
 	if err != nil {
@@ -57,7 +76,7 @@ func dialFromOnly(t *testing.T, k kernel.Kernel, a kernel.Addr, port uint16) *co
 	}
 	if err := c.dial(&p, &kernel.DialOptions{Bind: kernel.TCPAddr(a.IP.Addr(), 0)}); err != nil {
 		c.Close()
-		t.Fatal(err)
+		return nil, err
 	}
-	return c
+	return c, nil
 }
