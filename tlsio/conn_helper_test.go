@@ -28,10 +28,11 @@ type stage struct {
 	until    func(cond func() bool)
 }
 
-// stages runs body on every kernel, with handshakes in the pool, and in simulation;
-// chunks are the most bytes that one read or write moves, in turn, whole ones last. The
-// race detector is slow, and sees nothing more in other pieces, in simulations, which
-// have one goroutine, and in other kernels, whose pool is the same.
+// stages runs body on every kernel, with handshakes in the pool, and in simulation. It
+// does so once for each chunk size: the most bytes that one read or write moves. The last
+// one is unbounded. The race detector is slow, so it gets one kernel and one size. It can
+// find nothing in a simulation, which has one goroutine, and nothing new on another
+// kernel, where the pool is the same.
 func stages(t *testing.T, chunks []int, body func(s *stage)) {
 	t.Helper()
 	if raced {

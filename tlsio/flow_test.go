@@ -12,8 +12,8 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// Pausing holds above TLS too: nothing is delivered after it returns, also of records
-// that have come already (TCP-64); what is left comes after resuming, in order, and
+// Pausing holds above TLS too. When it has returned nothing is delivered, not even from
+// records that have come already (TCP-64). After resuming the rest comes in order, and
 // then the end (TCP-66).
 func TestPause(t *testing.T) {
 	stages(t, []int{3, 0}, func(s *stage) {
@@ -198,8 +198,8 @@ func TestAnswersTogether(t *testing.T) {
 }
 
 // A protocol that echoes is the producer of its own connection: it reads while there is
-// room to write. What was kept of the input when it paused is delivered when it resumes,
-// though it does so in a callback, and the peer sends nothing more.
+// room to write. Input that is kept at a pause is delivered when the protocol resumes,
+// although it resumes in a callback and the peer sends nothing more.
 func TestResumeInCallback(t *testing.T) {
 	const size = 10_000
 	for what, c := range map[string]struct {

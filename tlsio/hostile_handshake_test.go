@@ -16,7 +16,7 @@ import (
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// opening is what somebody sends in place of a handshake, and what comes of it.
+// opening is what a client sends in place of a handshake, and the expected result.
 type opening struct {
 	name  string
 	data  []byte
@@ -70,8 +70,9 @@ func checkOpening(t *testing.T, o opening, top *end, alert tls.AlertError) {
 	}
 }
 
-// TLS-24: what is no handshake ends this connection, whole or byte by byte, with a typed
-// error, and the alert that crypto/tls has for it; others do not notice.
+// TLS-24: bytes that are not a handshake end this connection with a typed error and the
+// alert of crypto/tls, whether they come whole or byte by byte. No other connection
+// notices.
 func TestHostileOpenings(t *testing.T) {
 	for _, client := range []bool{false, true} {
 		for _, o := range openings() {
@@ -215,9 +216,10 @@ func mangled(t *testing.T, v uint16, client bool, m mangling, i int) (g *rig, to
 	return g, top, filler, found
 }
 
-// A handshake of which any record was left out, repeated, moved, cut, or altered ends
-// with a typed error and is told to the peer, or is not there; what TLS 1.3 sends
-// only for the looks may be moved, doubled and lost.
+// Somebody leaves out, repeats, moves, cuts or alters one record of a handshake. Then the
+// handshake ends with a typed error. The peer gets an alert, except after a timeout, after
+// an alert of its own, and if the first record is not TLS. A ChangeCipherSpec has no
+// meaning in TLS 1.3, so there it may be moved, doubled and lost.
 func TestMangledHandshakes(t *testing.T) {
 	roles(t, func(t *testing.T, v uint16, client bool) {
 		for _, m := range manglings() {

@@ -76,8 +76,8 @@ func (g *rig) alone() {
 // below is what the stream below and its simulated socket take.
 const below = 3 << 10
 
-// What a hostile peer has us keep in a handshake is bounded by what a message may be,
-// and nothing when it is over.
+// The memory that a hostile peer makes us keep in a handshake is bounded by the largest
+// message. After the handshake it is nothing.
 func TestHostileMemory(t *testing.T) {
 	v := newVictims(t, false)
 	more := append([]byte{22, 3, 1, 0x40, 0}, make([]byte, 16<<10)...)
@@ -101,7 +101,7 @@ func TestHostileMemory(t *testing.T) {
 	v.forgotten()
 }
 
-// On a protected connection it is bounded by what a record, or a message, may be.
+// On a protected connection that memory is bounded by the largest record or message.
 func TestHostileMemoryProtected(t *testing.T) {
 	record := append([]byte{23, 3, 3, 0x41, 0}, make([]byte, 16<<10+256)...)
 	for what, c := range map[string]struct {

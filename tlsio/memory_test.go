@@ -51,9 +51,10 @@ func (k *later) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	return k.Kernel.Wait(ev, until)
 }
 
-// idle is the heap that each of count idle connections to a server takes, and, with
-// ShrinkIdle, what it takes once that time is over. The clients are sockets of package
-// net: their TLS is dropped after the handshake, and their sockets are taken off.
+// idle returns the heap that each of count idle connections to a server takes. With
+// ShrinkIdle it also returns the heap after that time. The clients are sockets of package
+// net. Their TLS is dropped after the handshake, and the heap of their sockets is
+// subtracted.
 func idle(t *testing.T, count int, o *tlsio.Options) (size, small int64) {
 	k := &later{Kernel: worldOf(t).Open(t)}
 	r := reactor.New(k, reactor.Config{})

@@ -23,8 +23,8 @@ func (c *chargenCommand) Run(g *globals, t terminal) error {
 	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, NewChargens())
 }
 
-// The lines of RFC 864: 72 of the 95 printing characters of ASCII, each line
-// beginning one further on.
+// The lines of RFC 864 have 72 of the 95 printing characters of ASCII. Each line
+// begins one character after the beginning of the last.
 const (
 	firstChar = ' '
 	charCount = 95
@@ -53,7 +53,7 @@ func (f *Chargens) BuildProtocol(kernel.Addr) reactor.Protocol { return &Chargen
 
 // Chargen sends lines of characters for ever and throws away what arrives (RFC
 // 864). It is the producer of its connection: it stops while the peer does not
-// read. That the peer has ended its own direction means nothing to it.
+// read. It goes on when the peer has ended its own direction.
 type Chargen struct {
 	reactor.Base
 	lines  []byte
@@ -62,21 +62,21 @@ type Chargen struct {
 	held   bool   // paused or stopped
 }
 
-// burst is how often all the lines are written before others have their turn.
+// burst is the number of times that all lines are written in one turn.
 const burst = 8
 
-// ConnectionMade begins.
+// ConnectionMade registers the producer and begins to write.
 func (c *Chargen) ConnectionMade(t reactor.Transport) {
 	c.Base.ConnectionMade(t)
 	c.more = c.produce
 	if sink, ok := reactor.As[reactor.Consumer](t); ok {
-		// It is the first, so it is not refused.
+		// The connection has no producer yet, so this one is accepted.
 		_ = sink.RegisterProducer(c)
 	}
 	c.ResumeProducing()
 }
 
-// produce writes some, unless it was paused meanwhile.
+// produce writes one burst. It stops early if a write pauses it.
 func (c *Chargen) produce() {
 	c.queued = false
 	for i := 0; i < burst && !c.held; i++ {
@@ -85,7 +85,7 @@ func (c *Chargen) produce() {
 	c.ask()
 }
 
-// ask has produce called in the next turn, for as long as nobody holds it.
+// ask schedules produce for the next turn, unless the producer is paused.
 func (c *Chargen) ask() {
 	if !c.held && !c.queued {
 		c.queued = true
@@ -93,22 +93,22 @@ func (c *Chargen) ask() {
 	}
 }
 
-// PauseProducing holds it.
+// PauseProducing stops the writing until ResumeProducing.
 func (c *Chargen) PauseProducing() { c.held = true }
 
-// ResumeProducing lets it go on.
+// ResumeProducing lets the writing go on.
 func (c *Chargen) ResumeProducing() {
 	c.held = false
 	c.ask()
 }
 
-// StopProducing holds it for ever: the connection is gone.
+// StopProducing stops the writing for ever: the connection is gone.
 func (c *Chargen) StopProducing() { c.held = true }
 
 // DataReceived does nothing.
 func (c *Chargen) DataReceived([]byte) {}
 
-// ReadConnectionLost does nothing: who sends no more may still want to read.
+// ReadConnectionLost does nothing: the peer may still want to read.
 func (c *Chargen) ReadConnectionLost() {}
 
 // WriteConnectionLost does nothing.

@@ -73,8 +73,8 @@ func (g *globals) open(t terminal) (*reactor.Reactor, error) {
 	return reactor.New(k, reactor.Config{Logger: engine}), nil
 }
 
-// tunnel is a protocol that joins a connection with an input and an output that
-// may block.
+// tunnel is a protocol. It joins a connection with an input and an output, both
+// of which may block.
 type tunnel struct {
 	r    *reactor.Reactor
 	t    reactor.Transport
@@ -99,17 +99,17 @@ func (u *tunnel) ConnectionMade(t reactor.Transport) {
 	u.sink, _ = reactor.As[reactor.Consumer](t)
 	u.half, _ = reactor.As[reactor.HalfCloser](t)
 	u.out.source, _ = reactor.As[reactor.Producer](t)
-	// It is the first, so it is not refused.
+	// The connection has no producer yet, so this one is accepted.
 	_ = u.sink.RegisterProducer(u.in)
 	u.in.start()
 }
 
 func (u *tunnel) send(p []byte) { u.t.Write(p) }
 
-// DataReceived hands it to the output.
+// DataReceived hands p to the output.
 func (u *tunnel) DataReceived(p []byte) { u.out.write(p) }
 
-// inputEnded ends our direction, or all of it if the input broke off.
+// inputEnded ends our direction. If reading failed, it ends the connection.
 func (u *tunnel) inputEnded(err error) {
 	u.sink.UnregisterProducer()
 	if err == io.EOF {
@@ -135,7 +135,7 @@ func (u *tunnel) fail(err error) {
 	u.t.Abort()
 }
 
-// bare is err without the name that package os gives the stream.
+// bare is err without the file name that package os adds.
 func bare(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -143,7 +143,7 @@ func bare(err error) error {
 	return err
 }
 
-// ReadConnectionLost sends what was read of the input, and ends.
+// ReadConnectionLost closes after what was read of the input is sent.
 func (u *tunnel) ReadConnectionLost() {
 	u.in.StopProducing()
 	u.sink.UnregisterProducer()
@@ -153,7 +153,7 @@ func (u *tunnel) ReadConnectionLost() {
 // WriteConnectionLost does nothing: only the peer ends its direction.
 func (u *tunnel) WriteConnectionLost() {}
 
-// ConnectionLost waits for the output, which may be behind.
+// ConnectionLost ends the tunnel when the output has written everything.
 func (u *tunnel) ConnectionLost(err error) {
 	if u.err == nil && err != reactor.ErrClosed {
 		u.err = err

@@ -30,21 +30,21 @@ func (c *echoCommand) Run(g *globals, t terminal) error {
 // direction, the echo sends the rest and closes.
 type Echo struct{ reactor.Base }
 
-// ConnectionMade ties the reading to the writing.
+// ConnectionMade registers the connection as its own producer.
 func (e *Echo) ConnectionMade(t reactor.Transport) {
 	e.Base.ConnectionMade(t)
 	sink, _ := reactor.As[reactor.Consumer](t)
 	source, _ := reactor.As[reactor.Producer](t)
 	if sink != nil && source != nil {
-		// It is the first, so it is not refused.
+		// The connection has no producer yet, so this one is accepted.
 		_ = sink.RegisterProducer(source)
 	}
 }
 
-// DataReceived sends it back.
+// DataReceived sends p back.
 func (e *Echo) DataReceived(p []byte) { e.T.Write(p) }
 
-// ReadConnectionLost says that nothing more will be produced.
+// ReadConnectionLost unregisters the producer and closes.
 func (e *Echo) ReadConnectionLost() {
 	if sink, ok := reactor.As[reactor.Consumer](e.T); ok {
 		sink.UnregisterProducer()

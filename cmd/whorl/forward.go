@@ -41,14 +41,16 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 
 // Forwarder is the factory that passes each connection on to another place.
 //
-// The accepted side is paused until the outgoing one is connected, and if that
-// fails it is closed (RECON-9). From then on each side is the other's producer,
-// so that what is held in memory is bounded by the high-water mark and one read
-// in each direction (PROD-13). The end of one direction is passed on as such;
-// when both have ended, both sides close after what they still have to send. A
-// side that is lost before its peer has ended aborts the other, so that nobody
-// takes a cut stream for a whole one; so does an outgoing one whose TLS handshake
-// fails.
+// The accepted side is paused until the outgoing side is connected. If connecting
+// fails, the accepted side is closed (RECON-9). After that each side is the other's
+// producer, so each direction holds at most the high-water mark and one read in
+// memory (PROD-13).
+//
+// The end of one direction is passed on as the end of that direction. When both
+// directions have ended, both sides send what they still hold and close. A side
+// that is lost before its peer has ended aborts the other side, so that nobody
+// takes a cut stream for a whole one. An outgoing side whose TLS handshake fails
+// does the same.
 type Forwarder struct {
 	To   endpoint.Client
 	Name string // of To, for the log
@@ -63,7 +65,7 @@ func (f *Forwarder) BuildProtocol(kernel.Addr) reactor.Protocol {
 	return &p.in
 }
 
-// pair is one connection and where it is passed on to.
+// pair is an accepted connection and the outgoing one that it is passed on to.
 type pair struct {
 	f       *Forwarder
 	in, out side
@@ -82,7 +84,7 @@ type side struct {
 	gone   bool
 }
 
-// ConnectionMade has the outgoing side connected, or couples the two.
+// ConnectionMade connects the outgoing side, or couples the two sides.
 func (s *side) ConnectionMade(t reactor.Transport) {
 	s.t = t
 	s.source, _ = reactor.As[reactor.Producer](t)
@@ -94,13 +96,13 @@ func (s *side) ConnectionMade(t reactor.Transport) {
 		p.cancel = endpoint.ConnectProtocol(p.f.To, t.Reactor(), &p.out, p.connected)
 		return
 	}
-	// Neither has a producer yet, so neither is refused.
+	// Neither side has a producer yet, so both are accepted.
 	_ = s.sink.RegisterProducer(s.other.source)
 	_ = s.other.sink.RegisterProducer(s.source)
 	s.other.source.ResumeProducing()
 }
 
-// connected hears how connecting the outgoing side ended.
+// connected takes the result of connecting the outgoing side.
 func (p *pair) connected(_ reactor.Protocol, err error) {
 	p.cancel = nil
 	if err == nil || p.in.gone {
@@ -115,11 +117,11 @@ func (p *pair) unable(err error) {
 		slog.String("peer", p.in.t.Remote().String()), slog.Any("err", err))
 }
 
-// DataReceived passes it on.
+// DataReceived passes p on.
 func (s *side) DataReceived(b []byte) { s.other.t.Write(b) }
 
-// ReadConnectionLost passes the end of this direction on. The end of the second
-// is the end of the pair.
+// ReadConnectionLost passes the end of this direction on. When both directions
+// have ended, it closes both sides.
 func (s *side) ReadConnectionLost() {
 	s.ended = true
 	s.other.sink.UnregisterProducer()
@@ -134,7 +136,7 @@ func (s *side) ReadConnectionLost() {
 // WriteConnectionLost does nothing: the other direction goes on.
 func (s *side) WriteConnectionLost() {}
 
-// ConnectionLost ends the other side, unless that is ending already.
+// ConnectionLost ends the other side, unless the other side is ending already.
 func (s *side) ConnectionLost(err error) {
 	s.gone = true
 	p, o := s.pair, s.other

@@ -141,7 +141,7 @@ func same(t *testing.T, what string, got, want []byte) {
 	}
 }
 
-// sum is an idea of all bytes that passed through the streams of r so far.
+// sum changes whenever a byte has passed through a stream of r.
 func sum(r *reactor.Reactor) (moved uint64, buffered int) {
 	for s := range r.Streams() {
 		st := s.Stats()
@@ -151,9 +151,9 @@ func sum(r *reactor.Reactor) (moved uint64, buffered int) {
 	return moved, buffered
 }
 
-// settle turns r until nothing has moved for a while: everyone is held back. That
-// nothing will move can only be waited for; a test that asserts a bound afterwards
-// does not fail for having waited too little.
+// settle turns r until no byte has moved for a while, which means that everyone is
+// held back. There is no event to wait for. If the wait is too short, the test asserts
+// its upper bound too early, which cannot make it fail.
 func settle(t *testing.T, r *reactor.Reactor) {
 	t.Helper()
 	last := uint64(0)

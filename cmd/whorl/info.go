@@ -14,7 +14,7 @@ type endpointsCommand struct{}
 // Help is shown by --help.
 func (*endpointsCommand) Help() string { return "Example:\n\n    whorl endpoints" }
 
-// Run prints what descriptions may say.
+// Run prints the grammar of descriptions.
 func (*endpointsCommand) Run(t terminal) error {
 	_, err := fmt.Fprint(t.out, std.Schemes(nil).Help(), `
 A ':' ends a field and the first '=' in one makes it keyword=value; '\' makes the next character an ordinary one; a
@@ -28,8 +28,7 @@ type kernelsCommand struct{}
 // Help is shown by --help.
 func (*kernelsCommand) Help() string { return "Example:\n\n    whorl kernels" }
 
-// Run prints the kernels, best first, and which of them is used unless another
-// is asked for.
+// Run prints the kernels, best first, and marks the default.
 func (*kernelsCommand) Run(t terminal) error {
 	usual := ""
 	if k, err := native.Open(""); err == nil {

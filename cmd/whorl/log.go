@@ -5,9 +5,9 @@ import (
 	"log/slog"
 )
 
-// logger makes the program's log, and a second one for the reactor, which tells
-// of more edges than the user of a small server wants to hear: of those below a
-// warning only when debugging.
+// logger makes two logs: one for the program and one for the reactor. The user of
+// a small server does not need the reactor's own messages. So the reactor logs
+// warnings and errors only, unless the level is debug.
 func (g *globals) logger(w io.Writer) (program, engine *slog.Logger) {
 	level := g.level()
 	engineLevel := level

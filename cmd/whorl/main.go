@@ -1,7 +1,7 @@
-// Whorl serves and connects from the command line: small servers (echo,
-// discard, chargen), a forwarder, and the two ends of a terminal or pipe put on
-// a connection. Each place to listen or connect is a description, as package
-// endpoint has them.
+// Whorl serves and connects from the command line. It has small servers (echo,
+// discard, chargen), a forwarder, and a client that joins standard input and output
+// with a connection. A description names each place to listen or connect; package
+// endpoint defines descriptions.
 package main
 
 import (
@@ -23,8 +23,8 @@ const (
 	statusUsage  = 2
 )
 
-// run parses args, runs the command they name and returns the exit status. Worlds are
-// those of k.
+// run parses args, runs the command that they name and returns the exit status. k
+// has the worlds for simulation.
 func run(args []string, t terminal, k known) int {
 	var c cli
 	parser, err := newParser(&c, t)
@@ -44,7 +44,7 @@ func run(args []string, t terminal, k known) int {
 	return exitStatus(err, t)
 }
 
-// exitStatus prints the error on one line, and returns the status for it.
+// exitStatus prints the error on one line and returns the exit status for it.
 func exitStatus(err error, t terminal) int {
 	switch {
 	case err == nil:
@@ -59,8 +59,8 @@ func exitStatus(err error, t terminal) int {
 	return statusFailed
 }
 
-// errQuiet ends the program with status 1 and no message: who would read it has
-// gone.
+// errQuiet ends the program with status 1 and no message, because the reader of the
+// output has gone.
 var errQuiet = errors.New("broken pipe")
 
 // usageError is a mistake in the command line: status 2.

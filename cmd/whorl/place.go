@@ -11,7 +11,7 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// unread makes an error about a description that could not be read a usage error.
+// unread turns an error about a description that cannot be understood into a usage error.
 func unread(err error) error {
 	wrong := errors.Is(err, endpoint.ErrSyntax) || errors.Is(err, endpoint.ErrUnknownScheme) || errors.Is(err, endpoint.ErrArgument)
 	e, ok := errors.AsType[*whorl.PlaceError](err)
@@ -29,8 +29,8 @@ func misplaced(text string, err error) error {
 	return usage(fmt.Errorf("endpoint description %q: %w", text, err))
 }
 
-// schemes are the standard types of places: streams have the options o unless their
-// description says otherwise, and TLS tells the log what it has to say.
+// schemes are the standard types of places. o are the defaults of streams; a
+// description may change them. TLS writes its messages to the log.
 func (g *globals) schemes(t terminal, o kernel.StreamOptions) *endpoint.Schemes {
 	log, _ := g.logger(t.err)
 	return std.Schemes(&std.Options{StreamOptions: o, TLSSettings: std.TLSSettings{Logger: log}})

@@ -2,6 +2,7 @@
 
 package main
 
-// raced tells whether the race detector is on. It makes a process start ten times as slowly
-// and a simulated run twenty times, and looks for what cannot be in one goroutine.
+// raced tells whether the race detector is on. With it a process takes ten times as long
+// to start, and a simulated run twenty times as long. A simulated run has one goroutine,
+// so the detector can find nothing there.
 const raced = true

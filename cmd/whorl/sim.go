@@ -74,13 +74,13 @@ func (c *simCommand) Run(g *globals, t terminal, k known) error {
 	return ended(x.Run())
 }
 
-// command is a command on the worlds of k, and nothing to do yet.
+// command makes a command on the worlds of k, without anything to do yet.
 func (k known) command(t terminal) *simmain.Command {
 	return &simmain.Command{Worlds: k.worlds, Hidden: k.hidden, Program: "whorl sim", Listing: "whorl sim",
 		Worker: []string{"sim-worker"}, PageFlag: "--html", Out: t.out, Err: t.err}
 }
 
-// ended is the end of a command on worlds as the tool reports it.
+// ended turns the result of a command on worlds into the error that the tool reports.
 func ended(err error) error {
 	if errors.Is(err, simmain.ErrFailed) {
 		return errQuiet
@@ -91,8 +91,8 @@ func ended(err error) error {
 	return err
 }
 
-// simWorkerCommand runs seeds for a parent, which is this tool itself.
+// simWorkerCommand runs seeds for a parent process, which is this tool too.
 type simWorkerCommand struct{}
 
-// Run works until the parent has enough, or is gone.
+// Run works until the parent asks it to stop, or has ended.
 func (*simWorkerCommand) Run(t terminal, k known) error { return ended(k.command(t).Work(t.in)) }

@@ -9,21 +9,22 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// A program shares its standard streams with others: the shell's terminal, both
-// ends of a pipeline. To make them non-blocking would be noticed there, and stay
-// when the program has ended. So each is served by a goroutine that blocks, and
-// has one buffer at a time. They may still block when the program ends, so they
-// are not work for the reactor's pool, which is joined.
+// A program shares its standard streams with other programs: with the shell's
+// terminal, or with both ends of a pipeline. If it made them non-blocking, the
+// other programs would see that, even after it has ended. So a goroutine that may
+// block serves each stream, one buffer at a time. The goroutine may still block
+// when the program ends. So it cannot be work for the reactor's pool, which waits
+// for its goroutines.
 
 const (
 	stdioBuffer = 64 << 10
-	// againAfter is how long to wait for a stream that somebody else has made
-	// non-blocking.
+	// againAfter is the time between two tries on a stream that another program
+	// has made non-blocking.
 	againAfter = 10 * time.Millisecond
 )
 
-// input is a producer that reads from a stream which may block. All but its
-// reads happen on the loop's goroutine.
+// input is a producer that reads from a stream. The reads may block, so they have
+// a goroutine of their own; everything else happens on the loop's goroutine.
 type input struct {
 	r        *reactor.Reactor
 	from     io.Reader
@@ -51,7 +52,7 @@ func (in *input) work() {
 	}
 }
 
-// ask has the next read made, if one is wanted and none is in progress.
+// ask begins the next read, if one is wanted and none is in progress.
 func (in *input) ask() {
 	if !in.held && !in.over && !in.reading {
 		in.reading = true
@@ -81,16 +82,16 @@ func (in *input) arrived(n int, err error) {
 	in.ask()
 }
 
-// PauseProducing reads no more after the read in progress.
+// PauseProducing begins no more reads. A read in progress goes on.
 func (in *input) PauseProducing() { in.held = true }
 
-// ResumeProducing reads on.
+// ResumeProducing lets the reading go on.
 func (in *input) ResumeProducing() {
 	in.held = false
 	in.ask()
 }
 
-// StopProducing ends it. What a read in progress brings is lost.
+// StopProducing ends the reading. The result of a read in progress is lost.
 func (in *input) StopProducing() {
 	if !in.over {
 		in.over = true
@@ -100,8 +101,9 @@ func (in *input) StopProducing() {
 	}
 }
 
-// output writes to a stream which may block, and pauses the source while it is
-// behind. All but its writes happen on the loop's goroutine.
+// output writes to a stream, and pauses the source while it is behind. The writes
+// may block, so they have a goroutine of their own; everything else happens on the
+// loop's goroutine.
 type output struct {
 	r       *reactor.Reactor
 	to      io.Writer
@@ -116,7 +118,7 @@ type output struct {
 	done    func() // when all is written; set by close
 }
 
-// write takes p, a copy of it if need be.
+// write takes a copy of p, and pauses the source if too much waits.
 func (o *output) write(p []byte) {
 	if o.broken {
 		return
@@ -129,7 +131,7 @@ func (o *output) write(p []byte) {
 	}
 }
 
-// next hands over what waits, unless the last is not written yet.
+// next begins to write the bytes that wait, unless a write is in progress.
 func (o *output) next() {
 	if o.busy || o.broken || len(o.waiting) == 0 {
 		return
@@ -172,7 +174,7 @@ func (o *output) written(p []byte, n int, err error) {
 	o.finish()
 }
 
-// close has done called when all is written or the stream is broken.
+// close calls done when everything is written or the stream is broken.
 func (o *output) close(done func()) {
 	o.done = done
 	o.finish()

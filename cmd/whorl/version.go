@@ -14,8 +14,8 @@ func buildVersion() string {
 	return versionOf(info)
 }
 
-// versionOf is the module's version, the commit it was built from if that is
-// known, and what it was built with and for.
+// versionOf is the module's version, the commit if it is known, the Go version and
+// the platform.
 func versionOf(info *debug.BuildInfo) string {
 	version, commit, changed := info.Main.Version, "", ""
 	if version == "" {
