@@ -21,6 +21,7 @@ import (
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
@@ -199,7 +200,7 @@ func taken(t *testing.T) string {
 func TestServeAllOrNone(t *testing.T) {
 	kernels(t, func(t *testing.T, name string) {
 		first, other := taken(t), taken(t)
-		before := descriptors()
+		before := leaktest.Descriptors()
 		l, err := net.Listen("tcp", "127.0.0.1:0") // and free again
 		if err != nil {
 			t.Fatal(err)
@@ -223,7 +224,7 @@ func TestServeAllOrNone(t *testing.T) {
 		} else {
 			l.Close()
 		}
-		if now := descriptors(); now > before {
+		if now := leaktest.Descriptors(); now > before {
 			t.Errorf("%d descriptors before, %d after", before, now)
 		}
 	})

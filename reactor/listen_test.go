@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -277,7 +278,7 @@ func TestListenAddressInUse(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		taken := listen(t, r, &service{}, nil)
-		fds, sources := descriptors(), r.Stats().Sources
+		fds, sources := leaktest.Descriptors(), r.Stats().Sources
 		f := &service{}
 		p, err := r.Listen(taken.Addr(), f, nil)
 		if p != nil || !errors.Is(err, reactor.ErrListen) || !errors.Is(err, kernel.ErrAddrInUse) {
@@ -288,7 +289,7 @@ func TestListenAddressInUse(t *testing.T) {
 			t.Errorf("%#v", err)
 		}
 		sameEvents(t, f.events) // never started
-		if n := descriptors(); n != fds {
+		if n := leaktest.Descriptors(); n != fds {
 			t.Errorf("%d descriptors, %d before", n, fds)
 		}
 		if n := r.Stats().Sources; n != sources {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -331,13 +332,9 @@ func TestNothingLeft(t *testing.T) {
 				}
 				s.until(func() bool { return lost == 80 })
 				r.Close()
-				for range 200 {
-					if runtime.NumGoroutine() <= before {
-						return
-					}
-					time.Sleep(time.Millisecond) // those that are about to end
+				if n := leaktest.Goroutines(before); n > before {
+					t.Errorf("%d goroutines before, %d after", before, n)
 				}
-				t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 			})
 		}
 	}
@@ -364,13 +361,9 @@ func TestReactorEnds(t *testing.T) {
 			cli.is(t, "client", reactor.ErrStopped)
 		})
 	}
-	for range 200 {
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		time.Sleep(time.Millisecond)
+	if n := leaktest.Goroutines(before); n > before {
+		t.Errorf("%d goroutines before, %d after", before, n)
 	}
-	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 }
 
 // TLS-8, TLS-7: addresses and options are those below.

@@ -1,0 +1,63 @@
+// Package leaktest finds goroutines and descriptors that tests leave behind.
+package leaktest
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/pprof"
+	"time"
+)
+
+// Main runs the tests of a package, which is m, a *testing.M. It returns the exit status:
+// that of the tests, or 1 if more goroutines or descriptors are there than before. It names
+// what is left on standard error.
+func Main(m interface{ Run() int }) int {
+	// The runtime keeps its poller and its goroutine for signals. They are no leak, so they
+	// must exist before we count.
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt)
+	signal.Stop(c)
+	goroutines, descriptors := runtime.NumGoroutine(), Descriptors()
+	code := m.Run()
+	if n := Goroutines(goroutines); n > goroutines {
+		fmt.Fprintf(os.Stderr, "leak: %d goroutines at the end, %d at the start:\n", n, goroutines)
+		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+		code = max(code, 1)
+	}
+	runtime.GC() // a file that nobody holds is closed by its finalizer
+	if n := Descriptors(); n > descriptors {
+		fmt.Fprintf(os.Stderr, "leak: %d descriptors at the end, %d at the start\n", n, descriptors)
+		code = max(code, 1)
+	}
+	return code
+}
+
+// Goroutines returns the number of goroutines. While it is above limit Goroutines waits for
+// up to 10 s, because goroutines that are about to end need a moment.
+func Goroutines(limit int) int {
+	for range 10_000 {
+		if runtime.NumGoroutine() <= limit {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return runtime.NumGoroutine()
+}
+
+// Descriptors returns the number of descriptors that this process has open, or 0 on a
+// system that does not tell.
+func Descriptors() int {
+	f, err := os.Open("/dev/fd")
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	return len(names)
+}
