@@ -3,7 +3,6 @@ package tlsio_test
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"net/netip"
 	"os"
@@ -48,20 +47,9 @@ func newOutside(t *testing.T) *outside {
 		o.r = w.New(t, reactor.Config{})
 		break
 	}
-	today := func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
-	}
-	root := tlstest.Template("peers")
-	tlstest.AsAuthority(root)
-	today(root)
-	key := tlstest.KeyOf("peers")
-	o.ca = &tlstest.Authority{Cert: tlstest.Sign(root, root, key.Public(), key), Key: key}
+	o.ca = tlstest.NewAuthorityAt("peers", time.Now())
 	o.roots = o.write("ca.pem", o.ca.PEM())
-	srv := o.ca.Issue(today, "localhost", "127.0.0.1")
-	cli := o.ca.Issue(func(c *x509.Certificate) {
-		today(c)
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	}, "alice")
+	srv, cli := o.ca.Leaf("localhost", "127.0.0.1"), o.ca.Client("alice")
 	o.srv, o.cli = o.write("srv.pem", tlstest.BothPEM(srv)), o.write("cli.pem", tlstest.BothPEM(cli))
 	cfg, err := certs.ServerConfig(&certs.ServerOptions{
 		Certificates: []certs.Source{{File: o.srv}}, NextProtos: []string{"echo", "other"},

@@ -1,8 +1,6 @@
 package std_test
 
 import (
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"io/fs"
 	"os"
@@ -21,7 +19,7 @@ import (
 func TestTLSArgumentErrors(t *testing.T) {
 	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
 	both, cert, key := ca.issue("srv", "localhost")
-	_, _, strange := other.issue("strange", "localhost")
+	_, _, strange := other.issue("strange", "strange.example")
 	empty := t.TempDir()
 	none := filepath.Join(empty, "none.pem")
 	text := ca.write("text.pem", []byte("nothing to see\n"))
@@ -192,15 +190,11 @@ func TestTLSPlacesByHand(t *testing.T) {
 // it they say what is missing.
 func TestTLSExtraCertChain(t *testing.T) {
 	root := newAuthority(t, "root")
-	sub := &authority{t: t, dir: t.TempDir(), key: newKey(t)}
-	sub.cert = root.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "sub"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}, root.cert, sub.key)
-	chain := sub.write("chain.pem", block("CERTIFICATE", sub.cert.Raw))
+	sub := newFiles(t, root.Intermediate("sub"))
 	both, _, _ := sub.issue("srv", "127.0.0.1")
 	r := newTLSReactor(t, reactor.Config{})
 	for _, scheme := range []string{"ssl", "tls"} {
-		with := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1", "extraCertChain="+chain))
+		with := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1", "extraCertChain="+sub.file))
 		p := dialTLS(t, r, describe("tls", "127.0.0.1", portOf(with.Listener), "trustRoots="+root.file))
 		if p.lost != nil || len(p.state[0].PeerCertificates) != 2 {
 			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)

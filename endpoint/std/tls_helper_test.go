@@ -2,16 +2,9 @@ package std_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +13,7 @@ import (
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -27,52 +21,23 @@ import (
 
 // authority issues certificates into files.
 type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string // of its certificate
+	*tlstest.Authority
+	t      *testing.T
+	dir    string
+	file   string // of its certificate
+	serial int64  // of the last certificate, so that no two are the same
 }
 
 func newAuthority(t *testing.T, name string) *authority {
 	t.Helper()
-	a := &authority{t: t, dir: t.TempDir(), key: newKey(t)}
-	a.cert = a.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}, nil, a.key)
-	a.file = a.write("ca.pem", block("CERTIFICATE", a.cert.Raw))
-	return a
+	return newFiles(t, tlstest.NewAuthorityAt(name, time.Now()))
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newFiles(t *testing.T, of *tlstest.Authority) *authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func (a *authority) sign(c, by *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
-	a.t.Helper()
-	c.SerialNumber = big.NewInt(time.Now().UnixNano())
-	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
-	if by == nil {
-		by = c
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, by, &key.PublicKey, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return cert
-}
-
-func block(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	a := &authority{Authority: of, t: t, dir: t.TempDir()}
+	a.file = a.write("ca.pem", a.PEM())
+	return a
 }
 
 func (a *authority) write(name string, parts ...[]byte) string {
@@ -88,23 +53,13 @@ func (a *authority) write(name string, parts ...[]byte) string {
 // into one file, and returns the two apart as well.
 func (a *authority) issue(file string, names ...string) (both, cert, key string) {
 	a.t.Helper()
-	c := &x509.Certificate{
-		Subject: pkix.Name{CommonName: names[0]}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	for _, n := range names {
-		if ip := net.ParseIP(n); ip != nil {
-			c.IPAddresses = append(c.IPAddresses, ip)
-		} else {
-			c.DNSNames = append(c.DNSNames, n)
-		}
-	}
-	own := newKey(a.t)
-	der, err := x509.MarshalPKCS8PrivateKey(own)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	certPEM, keyPEM := block("CERTIFICATE", a.sign(c, a.cert, own).Raw), block("PRIVATE KEY", der)
+	c := a.Issue(func(c *x509.Certificate) {
+		a.serial++
+		c.SerialNumber.SetInt64(a.serial)
+		c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	}, names...)
+	// Without the chain, which tests give by extraCertChain.
+	certPEM, keyPEM := tlstest.CertPEM(c.Leaf.Raw), tlstest.KeyPEM(c.PrivateKey)
 	return a.write(file+".pem", certPEM, keyPEM), a.write(file+".crt", certPEM), a.write(file+".key", keyPEM)
 }
 

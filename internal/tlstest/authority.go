@@ -2,7 +2,7 @@
 // tests of the packages about TLS.
 //
 // Keys and serial numbers are made from names, and times are fixed, so that every run
-// makes the same bytes.
+// makes the same bytes. Tests with programs that have the real clock use NewAuthorityAt.
 package tlstest
 
 import (
@@ -29,11 +29,16 @@ type Authority struct {
 	Chain [][]byte // certificates that a server sends between a leaf and the root; none for a root
 }
 
-// NewAuthority makes a root.
-func NewAuthority(name string) *Authority {
+// NewAuthority makes a root that is valid at Time.
+func NewAuthority(name string) *Authority { return NewAuthorityAt(name, Time()) }
+
+// NewAuthorityAt makes a root that is valid from a year before now to a year after it. The
+// certificates that it issues are valid for as long.
+func NewAuthorityAt(name string, now time.Time) *Authority {
 	key := KeyOf(name)
 	c := Template(name)
 	AsAuthority(c)
+	c.NotBefore, c.NotAfter = around(now)
 	return &Authority{Cert: Sign(c, c, key.Public(), key), Key: key}
 }
 
@@ -41,7 +46,7 @@ func NewAuthority(name string) *Authority {
 // up to the root, without the root.
 func (a *Authority) Intermediate(name string) *Authority {
 	key := KeyOf(name)
-	c := Template(name)
+	c := a.template(name)
 	AsAuthority(c)
 	cert := Sign(c, a.Cert, key.Public(), a.Key)
 	return &Authority{Cert: cert, Key: key, Chain: append([][]byte{cert.Raw}, a.Chain...)}
@@ -95,7 +100,7 @@ func SelfSigned(names ...string) tls.Certificate {
 // Issue issues a leaf. change, unless nil, is called before it is signed.
 func (a *Authority) Issue(change func(*x509.Certificate), names ...string) tls.Certificate {
 	key := KeyOf("leaf " + names[0])
-	c := Template(names[0])
+	c := a.template(names[0])
 	AsLeaf(c, names)
 	if change != nil {
 		change(c)
@@ -105,9 +110,16 @@ func (a *Authority) Issue(change func(*x509.Certificate), names ...string) tls.C
 
 // IssueFor issues a leaf for somebody else's key.
 func (a *Authority) IssueFor(key crypto.Signer, names ...string) tls.Certificate {
-	c := Template(names[0])
+	c := a.template(names[0])
 	AsLeaf(c, names)
 	return certificate(Sign(c, a.Cert, key.Public(), a.Key), key, a.Chain)
+}
+
+// template is a certificate that is valid for as long as a's own.
+func (a *Authority) template(name string) *x509.Certificate {
+	c := Template(name)
+	c.NotBefore, c.NotAfter = a.Cert.NotBefore, a.Cert.NotAfter
+	return c
 }
 
 func certificate(leaf *x509.Certificate, key crypto.Signer, chain [][]byte) tls.Certificate {
@@ -121,14 +133,17 @@ func certificate(leaf *x509.Certificate, key crypto.Signer, chain [][]byte) tls.
 // Template is a certificate to be signed, neither an authority nor a leaf yet.
 func Template(name string) *x509.Certificate {
 	sum := sha256.Sum256([]byte("serial " + name))
+	from, to := around(Time())
 	return &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(sum[:8]),
 		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    Time().AddDate(-1, 0, 0),
-		NotAfter:     Time().AddDate(1, 0, 0),
+		NotBefore:    from,
+		NotAfter:     to,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 	}
 }
+
+func around(now time.Time) (from, to time.Time) { return now.AddDate(-1, 0, 0), now.AddDate(1, 0, 0) }
 
 // AsAuthority makes c an authority's.
 func AsAuthority(c *x509.Certificate) {
