@@ -23,8 +23,8 @@ import (
 //
 //   - a [*ConfigError] for a mistake in c or f;
 //   - a [*PlaceError] with why place is malformed, why there is no connection
-//     (reactor.ErrConnect), or why it was lost. If ctx has ended, and therefore the
-//     connection did not come or was aborted, errors.Is finds its cause as well;
+//     (reactor.ErrConnect), or why it was lost. If ctx had ended by then, errors.Is
+//     finds its cause as well;
 //   - the error of a kernel that cannot be opened or that fails.
 //
 // The end is heard by a wrapper around f's protocol. If the protocol is exchanged for one
@@ -112,7 +112,7 @@ func (x *client) end(done func()) {
 	case clientConnecting:
 		x.cancel()
 	case clientConnected:
-		x.log.Info("stopping: the connection may still end by itself", slog.Duration("grace", x.drain.grace))
+		x.log.Info("stopping: ending the connection", slog.Duration("grace", x.drain.grace))
 	}
 	x.drain.begin(done)
 }

@@ -120,8 +120,9 @@ func (d *drain) cutShort(because string) {
 func (d *drain) abort(because string) {
 	d.state = drainAborting
 	d.limit.Cancel()
-	d.log.Warn("aborting connections that have not finished",
-		slog.Int("connections", d.count()), slog.String("because", because))
+	if n := d.count(); n > 0 {
+		d.log.Warn("aborting connections that have not finished", slog.Int("connections", n), slog.String("because", because))
+	}
 	d.abortAll()
 }
 

@@ -98,12 +98,24 @@ var (
 )
 
 // Describe names a certificate in one line: subject, issuer, serial number and the
-// beginning of its SHA-256 fingerprint.
+// beginning of its SHA-256 fingerprint. Each is shortened, because the certificate may be
+// a stranger's.
 func Describe(c *x509.Certificate) string {
 	serial := "none"
 	if c.SerialNumber != nil {
 		serial = c.SerialNumber.Text(16)
 	}
 	print := sha256.Sum256(c.Raw)
-	return fmt.Sprintf("certificate %q (issuer %q, serial %s, sha256 %x)", c.Subject, c.Issuer, serial, print[:6])
+	return fmt.Sprintf("certificate %q (issuer %q, serial %s, sha256 %x)",
+		Shorten(c.Subject.String()), Shorten(c.Issuer.String()), Shorten(serial), print[:6])
+}
+
+// Shorten returns text, or the first 300 bytes of a longer one, with "..." behind them. It
+// is for text that a peer has chosen.
+func Shorten(text string) string {
+	const most = 300
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }

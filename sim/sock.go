@@ -223,6 +223,9 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 	sent := 0
 	for _, p := range bufs {
 		m := min(len(p), room-sent)
+		if m == 0 {
+			continue
+		}
 		s.out.write(p[:m])
 		s.wrote(p[:m])
 		sent += m

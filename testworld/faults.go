@@ -167,7 +167,12 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 func (c *faultyConn) Writev(bufs [][]byte) (int, error) {
 	v, ok := kernel.ConnAs[kernel.Vectors](c.Conn)
 	if !ok || c.f.MaxWrite > 0 {
-		return c.Write(bufs[0])
+		for _, p := range bufs {
+			if len(p) > 0 {
+				return c.Write(p)
+			}
+		}
+		return 0, nil
 	}
 	if err := c.f.ask("Write", c.f.Write); err != nil {
 		return 0, err

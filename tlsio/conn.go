@@ -160,7 +160,8 @@ func (c *Conn) Protocol() reactor.Protocol {
 	return c.proto
 }
 
-// become is the one place where the life changes. It never goes back.
+// become is the one place where the life changes. It never goes back. Only
+// throttle.StopProducing sets it otherwise, to lost while the producer is stopped.
 func (c *Conn) become(l life) { c.life = max(c.life, l) }
 
 // hold adds a reason for the input or the producer to wait.

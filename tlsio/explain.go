@@ -31,7 +31,8 @@ type HandshakeError struct {
 	Cert *x509.Certificate
 	// Name is the host that was asked for; empty if it is not known.
 	Name string
-	// Detail says how the rule was violated; it may be empty.
+	// Detail says how the rule was violated; it may be empty. A peer's certificate may
+	// hold names of any length, so it is at most a few hundred bytes long.
 	Detail string
 	// Remedy is what to do.
 	Remedy string
@@ -74,6 +75,7 @@ func Explain(err error, host string) error {
 	}
 	e := &HandshakeError{Name: host, Err: err}
 	if e.explainChain() || e.explainInvalid() || e.explainPeer() {
+		e.Detail = certs.Shorten(e.Detail)
 		return e
 	}
 	return err
@@ -99,7 +101,7 @@ func (e *HandshakeError) explainChain() bool {
 		case bytes.Equal(u.Cert.RawIssuer, u.Cert.RawSubject):
 			e.Detail, e.Remedy = "it is self-signed", "add it to the trust roots if it is the right one, or have one issued by a trusted authority"
 		default:
-			e.Detail = fmt.Sprintf("its issuer %q is not among the trust roots", u.Cert.Issuer)
+			e.Detail = fmt.Sprintf("its issuer %q is not among the trust roots", certs.Shorten(u.Cert.Issuer.String()))
 			e.Remedy = "add the authority to the trust roots"
 			if ok && len(v.UnverifiedCertificates) == 1 {
 				e.Detail += ", and the peer sent no other certificate"
@@ -155,13 +157,9 @@ func (e *HandshakeError) explainInvalid() bool {
 		}
 		return true
 	}
-	for _, rule := range []bool{
-		isA[x509.ConstraintViolationError](e.Err), isA[x509.UnhandledCriticalExtension](e.Err), isA[x509.InsecureAlgorithmError](e.Err),
-	} {
-		if rule {
-			e.Rule, e.Detail, e.Remedy = certs.ErrConstraint, e.Err.Error(), "have it issued again by today's rules"
-			return true
-		}
+	if isA[x509.ConstraintViolationError](e.Err) || isA[x509.UnhandledCriticalExtension](e.Err) || isA[x509.InsecureAlgorithmError](e.Err) {
+		e.Rule, e.Detail, e.Remedy = certs.ErrConstraint, e.Err.Error(), "have it issued again by today's rules"
+		return true
 	}
 	return false
 }

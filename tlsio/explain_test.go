@@ -103,6 +103,19 @@ func TestExplainClients(t *testing.T) {
 	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "our certificate has expired", "renew")
 }
 
+// A stranger's certificate, whose names are as long as it likes, does not make a long line.
+func TestExplainIsShort(t *testing.T) {
+	long := strings.Repeat("\x01", 40_000)
+	ca, other := tlstest.NewAuthority(long), tlstest.NewAuthority("other")
+	for _, c := range []tls.Certificate{ca.Leaf(long), other.Leaf(long)} {
+		_, err := c.Leaf.Verify(tlstest.VerifyOptions(other, "example.com"))
+		got := tlsio.Explain(err, "example.com")
+		if e, ok := errors.AsType[*tlsio.HandshakeError](got); !ok || len(got.Error()) > 10_000 {
+			t.Errorf("%#v, %d bytes", e, len(got.Error()))
+		}
+	}
+}
+
 // TestExplainAlerts: what the peer's alert means for us.
 func TestExplainAlerts(t *testing.T) {
 	ca, clients := tlstest.NewAuthority("ca"), tlstest.NewAuthority("clients")

@@ -14,8 +14,9 @@ import (
 type tlsState = tls.ConnectionState
 
 // Protocols is implemented by a Factory, given to Server or Client, that knows which
-// application protocols its connections speak. NextProtos returns them, best first, and
-// they replace the tls.Config's NextProtos (TLS-51).
+// application protocols its connections speak. It is found behind wrappers. NextProtos
+// returns the protocols, best first, and they replace the tls.Config's NextProtos
+// (TLS-51). If a name has not 1 to 255 bytes, Listen and Dial fail with ErrConfig.
 type Protocols interface{ NextProtos() []string }
 
 // Server returns a factory for Reactor.Listen. Its connections are TLS servers, and
@@ -53,9 +54,14 @@ func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool)
 	if f.cfg, f.err = checkConfig(cfg, client); f.err != nil {
 		return f
 	}
-	if p, ok := inner.(Protocols); ok {
+	if p, ok := reactor.FactoryAs[Protocols](inner); ok {
 		f.cfg = f.cfg.Clone()
 		f.cfg.NextProtos = slices.Clone(p.NextProtos())
+		for _, name := range f.cfg.NextProtos {
+			if len(name) == 0 || len(name) > 255 {
+				f.err = fmt.Errorf("%w: the factory's NextProtos holds a name of %d bytes: names have 1 to 255", ErrConfig, len(name))
+			}
+		}
 	}
 	return f
 }

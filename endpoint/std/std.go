@@ -8,7 +8,6 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 // Options are what all places of a set have in common. Nil and the zero value are the
@@ -20,8 +19,7 @@ type Options struct {
 	// StreamConfig configures the buffers of all connections, which for TLS are those
 	// below TLS. Descriptions cannot change it.
 	reactor.StreamConfig
-	// TLSSettings are those of the places of TLS. If its Options are nil, the places of
-	// the set share a zero value.
+	// TLSSettings are those of the places of TLS.
 	TLSSettings
 }
 
@@ -34,9 +32,6 @@ func Schemes(o *Options) *endpoint.Schemes {
 		o = new(Options)
 	}
 	tls := o.TLSSettings
-	if tls.Options == nil {
-		tls.Options = new(tlsio.Options)
-	}
 	listen := kernel.ListenOptions{StreamOptions: o.StreamOptions}
 	server := TCPServer{ListenOptions: listen, StreamConfig: o.StreamConfig}
 	client := TCPClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}

@@ -11,7 +11,6 @@ import (
 	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
-	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
@@ -43,7 +42,7 @@ type TLSSettings struct {
 	// do not verify the server. A port logs at most ten failed handshakes a second; the
 	// next line says how many were left out. Nil: nothing is logged.
 	Logger *slog.Logger
-	// Options are the options of the connections. Places with the same Options share
+	// Options are the options of the connections. Places with equal Options share
 	// the limits in them. Nil: the defaults.
 	Options *tlsio.Options
 }
@@ -107,15 +106,6 @@ func version(text string) (uint16, error) {
 		return 0, fmt.Errorf("%w: %q is broken: use 1.2 or 1.3", ErrVersion, text)
 	}
 	return 0, fmt.Errorf("%w: %q is not 1.2 or 1.3", ErrVersion, text)
-}
-
-// protocolsFor returns the protocols to offer by ALPN. The factory's list comes before
-// the description's (TLS-51).
-func (t *tlsPlace) protocolsFor(f reactor.Factory) []string {
-	if p, ok := reactor.FactoryAs[tlsio.Protocols](f); ok {
-		return p.NextProtos()
-	}
-	return t.protos
 }
 
 // isDir tells whether path is a directory. If that cannot be found out it returns

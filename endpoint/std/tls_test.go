@@ -382,6 +382,11 @@ type speaking struct{ *sites }
 
 func (speaking) NextProtos() []string { return []string{"mine"} }
 
+// speechless has a name that cannot be.
+type speechless struct{ *sites }
+
+func (speechless) NextProtos() []string { return []string{""} }
+
 // around is a factory that wraps another.
 type around struct{ reactor.Factory }
 
@@ -395,6 +400,10 @@ func TestTLSProtocolsOfTheFactory(t *testing.T) {
 	port, err := server(t, describe("tls", "0", both, "interface=127.0.0.1", "alpn=other")).Listen(r, around{speaking{&served}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, err = server(t, describe("tls", "0", both, "interface=127.0.0.1")).Listen(r, around{speechless{&served}})
+	if !errors.Is(err, tlsio.ErrConfig) || !strings.Contains(err.Error(), "NextProtos") {
+		t.Errorf("a name of no bytes: %v", err)
 	}
 	e := client(t, describe("tls", "127.0.0.1", portOf(port), "trustRoots="+ca.file, "alpn=other"))
 	for _, c := range []struct {

@@ -98,10 +98,6 @@ func trusted(certs []*x509.Certificate, roots *x509.CertPool) error {
 
 // connect connects to over and begins TLS there.
 func (d *tlsDial) connect(r *reactor.Reactor, over endpoint.Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
-	if p, ok := reactor.FactoryAs[tlsio.Protocols](f); ok {
-		cfg = cfg.Clone()
-		cfg.NextProtos = p.NextProtos() // TLS-51
-	}
 	g := &explainFactory{Factory: f, r: r, host: d.host}
 	return over.Connect(r, tlsio.Client(cfg, g, d.Options), func(p reactor.Protocol, err error) { done(application(p), err) })
 }
@@ -126,9 +122,6 @@ func (x *preparation) of(prepare func(p *prepared) error) (*prepared, error) {
 	err := prepare(p)
 	if err != nil {
 		return nil, err
-	}
-	if p.Options == nil {
-		p.Options = new(tlsio.Options)
 	}
 	if p.cfg, err = p.config(); err != nil {
 		return nil, err

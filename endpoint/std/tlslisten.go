@@ -24,7 +24,7 @@ type tlsListen struct {
 }
 
 // config reads and checks the files, and returns a configuration and its store.
-func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *certs.Store, error) {
+func (l *tlsListen) config() (*tls.Config, *certs.Store, error) {
 	if err := l.tcp.Check(); err != nil {
 		return nil, nil, l.renamed(err)
 	}
@@ -49,7 +49,7 @@ func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *certs.Store, error)
 	}
 	cfg, err := certs.ServerConfig(&certs.ServerOptions{
 		Store: store, ClientCAs: rootsAt(l.clients), OptionalClientCert: l.optional,
-		NextProtos: l.protocolsFor(f), MinVersion: l.minVersion, MaxVersion: l.maxVersion, Logger: l.Logger,
+		NextProtos: l.protos, MinVersion: l.minVersion, MaxVersion: l.maxVersion, Logger: l.Logger,
 	})
 	if err != nil {
 		return nil, nil, l.fail("clientCAs", l.clients, err)
@@ -60,13 +60,13 @@ func (l *tlsListen) config(f reactor.Factory) (*tls.Config, *certs.Store, error)
 // check tries config. It does not keep what was read: the files may change before
 // listen.
 func (l *tlsListen) check() error {
-	_, _, err := l.config(nil)
+	_, _, err := l.config()
 	return err
 }
 
 // listen opens the port and looks at the files from then on.
 func (l *tlsListen) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
-	cfg, store, err := l.config(f)
+	cfg, store, err := l.config()
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
 	}

@@ -14,7 +14,7 @@ import (
 // port is open the files are looked at from time to time, and new connections use the
 // certificates that have changed; see [tlsio.Reloader]. A handshake that fails ends its
 // connection with a [*tlsio.Error], which names the certificate, the name and the rule.
-// The Logger gets one line about it.
+// The Logger gets one line about it, within the limit of TLSSettings.
 type TLSServer struct {
 	_ struct{} `help:"Listens on TCP for TLS 1.2 and 1.3. Certificate files that change are read again."`
 
@@ -44,7 +44,8 @@ type TLSServer struct {
 }
 
 // Check reads the files and fails if no server can be made of them. The error is an
-// [*endpoint.ArgumentError] that wraps a [*certs.Error] or another error of tlsio.
+// [*endpoint.ArgumentError] that wraps a [*certs.Error] or another error of package certs or
+// of this package.
 func (e *TLSServer) Check() error { return e.plain().check() }
 
 // Listen opens the port; see [endpoint.Server]. It reads files.

@@ -135,6 +135,12 @@ func writev(g *rig) {
 	if n, err := v.Writev([][]byte{nil, {}}); n != 0 || err != nil {
 		g.Errorf("Writev of nothing: %d, %v", n, err)
 	}
+	if n, err := v.Writev([][]byte{nil, []byte("x"), {}}); n != 1 || err != nil {
+		g.Errorf("Writev of a byte between nothing: %d, %v", n, err)
+	}
+	if n, err := g.read(s, make([]byte, 2)); n != 1 || err != nil {
+		g.Errorf("of a byte between nothing came %d, %v", n, err)
+	}
 	for _, sizes := range [][]int{{1}, {0, 3, 0, 5, 0}, {1000, 1, 70000}, {3 << 20, 5}, make([]int, 300)} {
 		var bufs [][]byte
 		total := 0

@@ -163,8 +163,8 @@ func (c *child) give(j Job) {
 
 func (c *child) answered(v Verdict) {
 	c.limit.Cancel()
-	if c.state == idle {
-		return
+	if c.state != working {
+		return // the answer came too late: the job has timed out, and the process is killed
 	}
 	c.state = idle
 	c.f.done(v)

@@ -75,7 +75,10 @@ func closeStopsReading(g *rig) {
 	g.connect()
 	g.a.pause()
 	g.b.write(100)
-	g.moment()
+	if s, ok := reactor.As[interface{ Buffered() int }](g.b.t); ok {
+		g.until("the sending of what b wrote", func() bool { return s.Buffered() == 0 })
+	}
+	g.moment() // it has come
 	g.a.write(10)
 	g.a.close()
 	g.bothLost()
