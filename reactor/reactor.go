@@ -45,9 +45,9 @@ type Reactor struct {
 	buf        []byte // lent to DataReceived
 	chunks     chunks.FreeList
 	vec        [][]byte
-	dirty      []source    // their touched is called before the loop waits
-	dirtyBatch []source    // the part of dirty that runDirty is working on
-	endReasons []endReason // of streams that are about to end
+	dirty      []source          // their touched is called before the loop waits
+	dirtyBatch []source          // the part of dirty that runDirty is working on
+	endReasons map[*Stream]error // why streams end, from end to lose; a Stream has no field for it
 
 	events    map[string]*phases.Event
 	factories map[Factory]int      // the number of uses of each StartStopper
@@ -75,10 +75,11 @@ const (
 func New(k kernel.Kernel, c Config) *Reactor {
 	r := &Reactor{
 		k: k, cfg: c, log: c.Logger,
-		ready:     make([]kernel.Event, eventsPerWait),
-		events:    make(map[string]*phases.Event),
-		factories: make(map[Factory]int),
-		stopped:   make(chan struct{}),
+		ready:      make([]kernel.Event, eventsPerWait),
+		events:     make(map[string]*phases.Event),
+		factories:  make(map[Factory]int),
+		endReasons: make(map[*Stream]error),
+		stopped:    make(chan struct{}),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"io"
-	"slices"
 
 	"github.com/whorl-go/whorl/internal/chunks"
 	"github.com/whorl-go/whorl/kernel"
@@ -39,13 +38,6 @@ type Stream struct {
 	owner    owner
 	token    uint32
 	session  uint32
-}
-
-// endReason is why a stream ends. It exists from end to lose only, so a Stream has no field
-// for it.
-type endReason struct {
-	s      *Stream
-	reason error
 }
 
 // owner is the maker of a stream: a port, a connector, or attached for Attach.
@@ -243,7 +235,9 @@ func (s *Stream) settleProducer() {
 	if s.r.forced(probe.SiteResumeLater) {
 		s.touch()
 	} else {
-		s.resumeProducer()
+		s.paused = false
+		s.note(probe.NoteResumeProducer, 0, nil)
+		s.producer.ResumeProducing()
 	}
 	if s.out.Len() > 0 && !s.blocked {
 		s.touch() // what it produced goes out in the next turn
@@ -347,24 +341,18 @@ func (s *Stream) end(reason error) {
 	}
 	if s.state != streamEnding {
 		s.state = streamEnding
-		s.r.endReasons = append(s.r.endReasons, endReason{s, reason})
+		s.r.endReasons[s] = reason
 		s.note(probe.NoteClosing, 0, nil)
 	} else if _, panicked := reason.(*PanicError); panicked {
-		s.r.endReasons[s.endReasonAt()].reason = reason
+		s.r.endReasons[s] = reason
 	}
 	s.touch()
 }
 
-// endReasonAt finds the endReason of s, which must have one. The list is short.
-func (s *Stream) endReasonAt() int {
-	return slices.IndexFunc(s.r.endReasons, func(e endReason) bool { return e.s == s })
-}
-
 // lose ends the connection. It is called once, whatever the reason.
 func (s *Stream) lose() {
-	at := s.endReasonAt()
-	reason := s.r.endReasons[at].reason
-	s.r.endReasons = slices.Delete(s.r.endReasons, at, at+1)
+	reason := s.r.endReasons[s]
+	delete(s.r.endReasons, s)
 	s.state = streamLost
 	if s.cfg.ending != nil {
 		s.cfg.ending.limit.Cancel()

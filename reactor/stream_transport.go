@@ -184,14 +184,6 @@ func (s *Stream) checkHighWater() {
 	}
 }
 
-func (s *Stream) resumeProducer() {
-	if s.paused {
-		s.paused = false
-		s.note(probe.NoteResumeProducer, 0, nil)
-		s.producer.ResumeProducing()
-	}
-}
-
 // Buffered is how many bytes were written that the socket has not taken yet; after the loss,
 // how many it never took.
 func (s *Stream) Buffered() int { return s.out.Len() }
