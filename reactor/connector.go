@@ -123,7 +123,7 @@ func (c *Connector) connected(a *addressAttempt) {
 		return // the factory called StopConnecting
 	}
 	if proto == nil {
-		c.refused()
+		c.refused(a.conn)
 		return
 	}
 	c.state = connConnected
@@ -141,7 +141,8 @@ func (c *Connector) connected(a *addressAttempt) {
 
 // refused closes a connection for which the factory built no protocol. This counts as the
 // end of the connection, not as a failure to connect (TCP-44).
-func (c *Connector) refused() {
+func (c *Connector) refused(conn kernel.Conn) {
+	c.r.discard(conn, nil) // otherwise the close is a reset
 	c.stopTrying()
 	c.state = connDisconnected
 	c.finish(nil, &OpError{Op: "dial", Remote: c.dest, Err: ErrNoProtocol})

@@ -2,6 +2,7 @@ package reactor_test
 
 import (
 	"errors"
+	"io"
 	"testing"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -245,6 +246,30 @@ func TestDialBuildsNothing(t *testing.T) {
 			t.Errorf("ended with %v, told %v", f.loss, told)
 		}
 		sameEvents(t, srv.ends[0].events, "made", "lost eof")
+	})
+}
+
+// TCP-44: also if the server's greeting has come already, which nobody reads.
+func TestDialBuildsNothingAfterGreeting(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		if w.Simulated() {
+			return // nothing comes there in the turn in which the connection is made
+		}
+		r := w.New(t, reactor.Config{})
+		l := w.Listener(t)
+		defer l.Close()
+		var p *testworld.Peer
+		f := &dialer{t: t, build: func() reactor.Protocol {
+			p = l.Accept()
+			p.Send("220 ready\r\n")
+			return nil
+		}}
+		r.Dial(l.Addr(), f, nil, nil)
+		until(t, r, func() bool { return f.has("stop") })
+		defer p.Close()
+		if got, err := p.Rest(); len(got) > 0 || err != io.EOF {
+			t.Errorf("the server got %q and %v, want io.EOF", got, err)
+		}
 	})
 }
 
