@@ -66,7 +66,7 @@ func NewWorkers(r *Reactor, size int) *Workers {
 	if f.started {
 		w.pool.Start()
 	}
-	if r.is(lifeEnding) || r.is(lifeStopped) { // the others have been joined
+	if r.is(lifeEnding) || r.is(lifeStopped) { // the others are joined, or will be at once
 		w.stopped.Store(true)
 		w.pool.Stop()
 	}
