@@ -32,6 +32,9 @@ var (
 	// ErrSize: the minimum is negative or above the maximum, or the maximum is not
 	// positive (THR-22).
 	ErrSize = errors.New("bad size of pool")
+	// ErrGoexit: a function given to Call has called runtime.Goexit, as t.FailNow does, so
+	// it has no result.
+	ErrGoexit = errors.New("the work ended its goroutine (runtime.Goexit)")
 )
 
 // Config holds the options of a Pool. The zero value is the defaults.
@@ -187,8 +190,8 @@ func (p *Pool) Submit(task func()) error {
 }
 
 // Call makes a worker call fn once, and then done with the results of fn, on the same
-// goroutine (THR-25). If fn panics, done gets a [*PanicError]. If done panics,
-// Config.Panicked is called. If fn calls runtime.Goexit, done is not called.
+// goroutine (THR-25). If fn panics, done gets a [*PanicError], and if fn calls
+// runtime.Goexit, ErrGoexit. If done panics, Config.Panicked is called.
 //
 // The error is that of Submit; then neither function is called. A nil function panics. To
 // get the result on a loop, post it there in done.
@@ -197,19 +200,35 @@ func Call[T any](p *Pool, fn func() (T, error), done func(T, error)) error {
 }
 
 // Task returns what [Call] submits: a function that calls fn, and then done with what fn
-// returned, or with a [*PanicError].
+// returned, or with a [*PanicError] or ErrGoexit.
 func Task[T any](fn func() (T, error), done func(T, error)) func() {
 	if fn == nil || done == nil {
 		panic("pool: Task of a nil function")
 	}
 	return func() {
 		var v T
-		var err error
+		err, ended := ErrGoexit, false
+		defer func() {
+			if !ended {
+				done(v, err)
+			}
+		}()
 		if e := catchTask(func() { v, err = fn() }); e != nil {
 			err = e
 		}
+		ended = true
 		done(v, err)
 	}
+}
+
+// Drop takes the tasks that no worker has begun out of the queue, and returns how many
+// there were. They are never called.
+func (p *Pool) Drop() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.queue)
+	p.queue = nil
+	return n
 }
 
 // Stats returns the numbers of workers and tasks, all of the same moment (THR-28).
