@@ -3,6 +3,8 @@
 // of one it is given as functions. An [Event] and its triggers are for one goroutine.
 package phases
 
+import "slices"
+
 // Phase is when, in the course of an event, a trigger runs.
 type Phase uint8
 
@@ -28,8 +30,8 @@ type Event struct {
 
 	triggers [3][]*Trigger
 	state    state
-	waiting  int // Before triggers called and not done
-	round    int // a done of an earlier round does nothing
+	waiting  []*Trigger // Before triggers called and not done, in the order of the calls
+	round    int        // a done of an earlier round does nothing
 }
 
 // state is where a firing is.
@@ -111,7 +113,7 @@ func (e *Event) FireWithoutWaiting() {
 	e.Fire()
 	e.advance()
 	if e.state == before {
-		e.waiting = 0
+		e.waiting = nil
 		e.round++
 		e.finish()
 	}
@@ -121,7 +123,7 @@ func (e *Event) FireWithoutWaiting() {
 // next one. It may be called by a trigger.
 func (e *Event) Reset() {
 	if e.state != quiet {
-		e.state, e.waiting = quiet, 0
+		e.state, e.waiting = quiet, nil
 		e.round++
 	}
 }
@@ -130,27 +132,37 @@ func (e *Event) Reset() {
 func (e *Event) advance() {
 	round := e.round
 	for e.state == before && len(e.triggers[Before]) > 0 {
-		e.waiting++
-		finished := false
-		e.run(e.take(Before), func() {
-			if finished || e.round != round {
+		t := e.take(Before)
+		e.waiting = append(e.waiting, t)
+		e.run(t, func() {
+			i := slices.Index(e.waiting, t)
+			if i < 0 || e.round != round {
 				return
 			}
-			finished = true
-			e.waiting--
-			if e.waiting == 0 && e.state == before {
+			e.waiting = slices.Delete(e.waiting, i, i+1)
+			if len(e.waiting) == 0 && e.state == before {
 				e.Post(e.resume)
 			}
 		})
 	}
-	if e.waiting == 0 && e.state == before {
+	if len(e.waiting) == 0 && e.state == before {
 		e.finish()
 	}
 }
 
+// Waiting returns the functions of the Before triggers that a firing waits for, in the order
+// in which they were called.
+func (e *Event) Waiting() []func(done func()) {
+	all := make([]func(done func()), len(e.waiting))
+	for i, t := range e.waiting {
+		all[i] = t.fn
+	}
+	return all
+}
+
 // resume goes on after the last done of the phase Before.
 func (e *Event) resume() {
-	if e.state == before && e.waiting == 0 {
+	if e.state == before && len(e.waiting) == 0 {
 		e.advance()
 	}
 }
