@@ -114,7 +114,7 @@ func (x *client) end(done func()) {
 	case clientConnected:
 		x.log.Info("stopping: ending the connection", slog.Duration("grace", x.drain.grace))
 	}
-	x.drain.begin(done)
+	x.drain.begin(x.drained(done))
 }
 
 // result is what Connect returns after an orderly run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
@@ -17,6 +18,7 @@ type loop struct {
 	log     *slog.Logger
 	drain   drain
 	caught  int    // signals so far
+	hurried bool   // a signal has come during the shutdown
 	release func() // gives the signals their default action back; may be called again
 }
 
@@ -30,8 +32,15 @@ func (c *Config) open() (*loop, error) {
 	if o.Logger == nil {
 		o.Logger = c.Logger
 	}
+	if o.ShutdownTimeout == 0 {
+		o.ShutdownTimeout = c.grace() + restOfShutdown
+	}
 	return c.loopOn(reactor.New(k, o)), nil
 }
+
+// restOfShutdown is how long a shutdown may wait besides draining: for the program's own
+// triggers and for blocking work.
+const restOfShutdown = 30 * time.Second
 
 // loopOn makes a loop of r and takes the signals. Until r runs, signals wait.
 func (c *Config) loopOn(r *reactor.Reactor) *loop {
@@ -57,8 +66,23 @@ func (l *loop) signalled(sig os.Signal) {
 	if l.caught == 1 {
 		because = "a signal" // something else has stopped it
 	}
+	l.hurried = true
 	l.drain.cutShort(because)
+	if l.drain.state == drainOver {
+		l.r.StopWaiting()
+	}
 	l.release()
+}
+
+// drained returns what the drain calls at its end. After a second signal the reactor waits for
+// nothing else.
+func (l *loop) drained(done func()) func() {
+	return func() {
+		done()
+		if l.hurried {
+			l.r.StopWaiting()
+		}
+	}
 }
 
 // run runs the reactor until it has stopped.

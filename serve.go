@@ -23,7 +23,9 @@ import (
 //   - a [*ConfigError] for a mistake in c, f or the number of places;
 //   - a [*PlaceError] for a place that is malformed (as [endpoint.Schemes.Server] has it) or
 //     that cannot be opened (reactor.ErrListen), or for a StopFactory that failed;
-//   - the error of a kernel that cannot be opened or that fails.
+//   - the error of a kernel that cannot be opened or that fails;
+//   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
+//     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
 	at, err := c.places(f, places)
 	if err != nil || ctx.Err() != nil {
@@ -113,7 +115,7 @@ func (s *server) end(done func()) {
 	}
 	s.log.Info("stopping: no longer listening",
 		slog.Int("connections", s.drain.count()), slog.Duration("grace", s.drain.grace))
-	s.drain.begin(done)
+	s.drain.begin(s.drained(done))
 }
 
 // result is what Serve returns; err is what ended the reactor.

@@ -20,8 +20,8 @@
 //  2. Connections may go on until they end by themselves, for [Config.Grace] at most.
 //  3. Connections that are left are aborted, and the log says how many.
 //
-// A signal while it drains skips the rest of the grace. After that the signals have their
-// default action again, so that the next one ends a process that still does not end.
+// A signal while it drains skips the rest of the grace, and then nothing else is waited for
+// either. After that the signals have their default action again.
 package whorl
 
 import (

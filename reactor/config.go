@@ -25,9 +25,15 @@ type Config struct {
 	PoolSize int
 	// Resolver turns host names into addresses. Nil: [SystemResolver].
 	Resolver Resolver
-	// Signals stop the reactor when they are delivered while it runs. Nil: the reactor
-	// takes no signals. Programs usually use [StopSignals].
+	// Signals stop the reactor when they are delivered while it runs. A second one during
+	// the shutdown has the effect of StopWaiting, and later ones have their default action.
+	// Nil: the reactor takes no signals. Programs usually use [StopSignals].
 	Signals []os.Signal
+	// ShutdownTimeout limits how long a shutdown waits, from its beginning: for the functions
+	// of AddWaitTrigger, and then for blocking work to finish. Afterwards the shutdown goes on
+	// without them, and Run returns ErrUnfinished. A Stop during a startup that waits is
+	// limited in the same way. Zero: one minute; negative: no limit.
+	ShutdownTimeout time.Duration
 }
 
 // Resolver turns a host name into addresses.

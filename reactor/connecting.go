@@ -220,6 +220,8 @@ func (a *addressAttempt) panicked(e *PanicError) { a.n.c.panicked(e) }
 
 func (a *addressAttempt) shutdown() { a.n.c.shutdown() }
 
+func (a *addressAttempt) drop() { a.conn.Close() }
+
 // AttemptsError tells why every address of a name failed (HOST-6). errors.Is finds each
 // cause.
 type AttemptsError struct {

@@ -281,5 +281,7 @@ func (c *Connector) touched() {} // never touched
 
 func (c *Connector) panicked(e *PanicError) { c.fail(e) }
 
+func (c *Connector) drop() {}
+
 // shutdown ends an attempt in progress (TCP-48).
 func (c *Connector) shutdown() { c.fail(ErrStopped) }

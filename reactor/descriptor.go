@@ -361,6 +361,8 @@ func (w *watch) logName() string {
 	return "reactor.watch"
 }
 
+func (w *watch) drop() { w.conn.Close() }
+
 func (w *watch) shutdown() {
 	all := w.members()
 	w.forget()

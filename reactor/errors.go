@@ -18,6 +18,9 @@ var (
 	ErrAlreadyRunning = kernel.Sentinel("reactor already running")
 	// ErrNotRestartable: Run, Start or Turn on a reactor that has stopped.
 	ErrNotRestartable = kernel.Sentinel("reactor cannot be run again after it was stopped")
+	// ErrUnfinished: a shutdown gave up waiting for functions of AddWaitTrigger or for
+	// blocking work. The work may still run.
+	ErrUnfinished = kernel.Sentinel("the shutdown gave up waiting")
 	// ErrTriggerGone: Remove of a trigger that was removed or has run.
 	ErrTriggerGone = kernel.Sentinel("trigger already removed or run")
 

@@ -1,7 +1,9 @@
 package reactor
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 )
@@ -35,8 +37,13 @@ func (r *Reactor) Running() bool {
 
 // Run runs the reactor until Stop is called or ctx ends. It returns nil when all three
 // phases of shutdown are over (CORE-13). The kernel is then closed. If the kernel fails
-// persistently, Run shuts down and returns the kernel's error. After Crash, Run returns nil
-// at the end of the turn, and may be called again (CORE-15).
+// persistently, Run shuts down and returns the kernel's error. If the shutdown gave up
+// waiting, the error is ErrUnfinished. After Crash, Run returns nil at the end of the turn,
+// and may be called again (CORE-15).
+//
+// If a callback ends the goroutine with runtime.Goexit, as t.FailNow does, the run ends like a
+// crash of the program: all sockets are reset, nothing more is called, the reactor has
+// stopped, and who waits for it is told (CORE-49).
 //
 // Run fails with ErrNotRestartable on a reactor that has stopped, and with
 // ErrAlreadyRunning during a run (CORE-4, CORE-5).
@@ -47,14 +54,24 @@ func (r *Reactor) Run(ctx context.Context) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { r.Stop() })()
-	r.event(Startup).Fire()
-	for !r.is(lifeCrashed) && !r.is(lifeStopped) {
-		r.turn(-1, waitAnyway)
-	}
+	r.asLoop(func() {
+		r.event(Startup).Fire()
+		for !r.is(lifeCrashed) && !r.is(lifeStopped) {
+			r.turn(-1, waitAnyway)
+		}
+	})
 	if r.endCrash() {
 		return nil
 	}
-	return r.waitErr
+	return r.result()
+}
+
+// result is what the run returns at its end.
+func (r *Reactor) result() error {
+	if r.waitErr == nil || r.shutdown.err == nil {
+		return cmp.Or(r.waitErr, r.shutdown.err)
+	}
+	return errors.Join(r.waitErr, r.shutdown.err)
 }
 
 func (r *Reactor) is(l life) bool { return life(r.life.Load()) == l }
@@ -128,19 +145,28 @@ func (r *Reactor) ExitSignal() os.Signal {
 	return nil
 }
 
+// takeSignals takes the signals of Config.Signals. The first stops the reactor. The next one
+// ends the waiting of the shutdown, and gives the signals their default action back.
 func (r *Reactor) takeSignals() {
 	n := r.caps.signals
 	if n == nil || len(r.cfg.Signals) == 0 {
 		return
 	}
 	r.stopNotify = n.Notify(func(s os.Signal) {
-		r.Post(func() {
-			if r.Stop() == nil {
-				r.exitSignal.Store(&s)
-				r.log.Info("stopping on a signal", slog.String("signal", s.String()))
-			}
-		})
+		r.Post(func() { r.signalled(s) })
 	}, r.cfg.Signals...)
+}
+
+func (r *Reactor) signalled(s os.Signal) {
+	name := slog.String("signal", s.String())
+	if r.Stop() == nil {
+		r.exitSignal.Store(&s)
+		r.log.Info("stopping on a signal", name)
+		return
+	}
+	r.log.Warn("no longer waiting, because of another signal", name)
+	r.StopWaiting()
+	r.releaseSignals()
 }
 
 // releaseSignals gives the signals their default action back (WAKE-13).
@@ -171,6 +197,10 @@ func (r *Reactor) ended() {
 	r.posts.close(r)
 	close(r.stopped)
 }
+
+// Done returns a channel that is closed when the reactor has stopped: in order, or because a
+// callback has ended the loop's goroutine. It may be called from any goroutine.
+func (r *Reactor) Done() <-chan struct{} { return r.stopped }
 
 // runLastPosts delivers results that arrived during shutdown (THR-17). It has a limit,
 // because a function may post itself again and again.

@@ -59,4 +59,6 @@ func (l *lingering) panicked(*PanicError) {} // it calls nobody
 
 func (l *lingering) shutdown() { l.close() }
 
+func (l *lingering) drop() { l.conn.Close() }
+
 func (l *lingering) logName() string { return "closed connection" }

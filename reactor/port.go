@@ -316,6 +316,8 @@ func (p *Port) touched() {} // never touched
 
 func (p *Port) panicked(*PanicError) {} // the port goes on
 
+func (p *Port) drop() { p.listener.Close() }
+
 func (p *Port) shutdown() {
 	if p.state == portListening {
 		p.resumeTimer.Cancel()

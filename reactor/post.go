@@ -15,7 +15,7 @@ type posts struct {
 	at       int          // the next of batch
 	nonEmpty atomic.Bool  // queue is not empty
 	sleep    atomic.Int32 // awake, asleep or woken
-	posted   sync.Cond    // signalled by each post, for joinWorkers, which waits without the kernel
+	posted   sync.Cond    // signalled by each post, for a join that waits without the kernel
 }
 
 // Values of posts.sleep. Only the first post after the loop fell asleep makes it woken, so
@@ -30,9 +30,11 @@ const (
 // loop's own included, and never calls fn itself (THR-1, THR-2). Functions are called in the
 // order of posting. A function that is posted by one of them waits for the next turn
 // (THR-3). If the loop sleeps, Post wakes it; any number of posts make one system call. A
-// panic in fn is logged, and the rest run (THR-7). Before Run, fn waits for the loop. After
-// the reactor has stopped, fn is never called.
-func (r *Reactor) Post(fn func()) {
+// panic in fn is logged, and the rest run (THR-7). Before Run, fn waits for the loop.
+//
+// Post returns false if the reactor has stopped: then fn is never called. A function that
+// was taken is not called either if the reactor ends first, in a crash.
+func (r *Reactor) Post(fn func()) bool {
 	if fn == nil {
 		panic("reactor: Post of nil")
 	}
@@ -48,6 +50,7 @@ func (r *Reactor) Post(fn func()) {
 	if !stopped {
 		r.wake()
 	}
+	return !stopped
 }
 
 // close marks the reactor stopped and drops the queue. Post adds nothing after it.
@@ -64,6 +67,15 @@ func (r *Reactor) wake() {
 	if r.posts.sleep.Load() == asleep && r.posts.sleep.CompareAndSwap(asleep, woken) {
 		r.k.Wake()
 	}
+}
+
+// await returns when something is posted.
+func (p *posts) await() {
+	p.mu.Lock()
+	for len(p.queue) == 0 {
+		p.posted.Wait()
+	}
+	p.mu.Unlock()
 }
 
 // runPosted calls the functions that were in the queue when it began. A shutdown may call
@@ -104,52 +116,5 @@ func (r *Reactor) runBatch() {
 			r.observe(probe.Note{Kind: probe.NotePosted})
 		}
 		fn()
-	}
-}
-
-// Ask has fn called on the loop's goroutine and returns the results. It is for other
-// goroutines only: on the loop's own it would wait for ever (THR-21). It fails with
-// ErrStopped if the reactor stops first, and with a [*PanicError] if fn panics.
-func Ask[T any](r *Reactor, fn func() (T, error)) (T, error) {
-	return AskLater(r, func(done func(T, error)) {
-		v, err := protect(r, askedFunction, fn)
-		done(v, err)
-	})
-}
-
-// AskLater is Ask for a function whose result comes later. fn, or something that fn starts,
-// calls done with the result, on the loop's goroutine. Only the first call of done counts.
-func AskLater[T any](r *Reactor, fn func(done func(T, error))) (T, error) {
-	type answer struct {
-		v   T
-		err error
-	}
-	if r.work.inKernel.Load() {
-		panic("reactor: Ask in blocking work that the kernel does on the loop's goroutine: the answer could never come; use Post")
-	}
-	c := make(chan answer, 1)
-	done := func(v T, err error) {
-		select {
-		case c <- answer{v, err}:
-		default:
-		}
-	}
-	r.Post(func() {
-		if e := r.guard(askedFunction, func() { fn(done) }); e != nil {
-			var none T
-			done(none, e)
-		}
-	})
-	select {
-	case a := <-c:
-		return a.v, a.err
-	case <-r.stopped:
-	}
-	select {
-	case a := <-c: // the last posts of the shutdown brought it
-		return a.v, a.err
-	default:
-		var none T
-		return none, ErrStopped
 	}
 }

@@ -16,8 +16,8 @@ import (
 )
 
 // Reactor is one loop on one goroutine. Its methods are for that goroutine only, except
-// Post, Stop, Running, CallInThread, SuggestPoolSize and ExitSignal, which are for any
-// goroutine. Before Run, Start or the first Turn, the goroutine that sets the reactor up
+// Post, Stop, StopWaiting, Done, Running, CallInThread, SuggestPoolSize and ExitSignal, which
+// are for any goroutine. Before Run, Start or the first Turn, the goroutine that sets the reactor up
 // counts as the loop's.
 type Reactor struct {
 	k    kernel.Kernel
@@ -25,6 +25,8 @@ type Reactor struct {
 	cfg  Config
 	log  *slog.Logger
 	life atomic.Int32 // a life
+	// goroutine is the number of the loop's goroutine; 0 before Run, Start or the first Turn.
+	goroutine atomic.Uint64
 
 	posts      posts
 	timers     timers
@@ -55,6 +57,8 @@ type Reactor struct {
 	watches   watches
 	work      workerSet
 	reserve   reserve
+	questions questions
+	shutdown  shutdown
 
 	waitErr    error // the error of the kernel that ended the run
 	waitFailed int   // failures of Kernel.Wait in a row
@@ -96,6 +100,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	r.posts.posted.L = &r.posts.mu
 	r.work.init(r)
 	r.reserve.init(r)
+	r.shutdown.init(r)
 	r.event(Startup).Builtin = r.started
 	e := r.event(Shutdown)
 	e.Builtin, e.Ended = r.ending, r.ended
@@ -127,10 +132,13 @@ func (r *Reactor) Turn(timeout time.Duration) error {
 		panic("reactor: Turn inside Turn")
 	}
 	r.work.start()
-	r.turn(timeout, waitIfIdle)
+	if r.goroutine.Load() == 0 {
+		r.goroutine.Store(goroutineID())
+	}
+	r.asLoop(func() { r.turn(timeout, waitIfIdle) })
 	r.endCrash()
 	if r.is(lifeStopped) {
-		return r.waitErr
+		return r.result()
 	}
 	return nil
 }
@@ -158,9 +166,13 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 		r.runPosted()
 	}
 	r.runDue()
-	if r.is(lifeRunningStopPending) {
+	switch life(r.life.Load()) {
+	case lifeStartingStopPending:
+		r.awaitEnd() // of the startup, which the shutdown follows
+	case lifeRunningStopPending:
 		r.life.Store(int32(lifeStopping))
 		r.event(Shutdown).Fire()
+		r.awaitEnd()
 		if p == waitIfIdle {
 			timeout = 0
 		}

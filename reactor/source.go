@@ -19,6 +19,9 @@ type source interface {
 	panicked(*PanicError)
 	// shutdown ends the source because the reactor ends.
 	shutdown()
+	// drop gives the handle up and calls nobody, because the loop's goroutine ends. A
+	// connection is reset.
+	drop()
 	// logName names the source in the log, and in the PanicError of its callbacks.
 	logName() string
 }

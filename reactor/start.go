@@ -27,6 +27,7 @@ func (r *Reactor) begin() error {
 	case r.inTurn && r.is(lifeFresh):
 		panic("reactor: Run or Start in a callback of Turn")
 	case r.life.CompareAndSwap(int32(lifeFresh), int32(lifeStarting)):
+		r.goroutine.Store(goroutineID())
 		return nil
 	case r.is(lifeEnding), r.is(lifeStopped):
 		return ErrNotRestartable
@@ -75,7 +76,7 @@ func (r *Reactor) outOfTurn(fire func()) {
 		r.inTurn = false
 		r.endCrash()
 	}()
-	fire()
+	r.asLoop(fire)
 }
 
 // endCrash completes a crash, if there was one, and tells whether there was. The reactor can

@@ -393,6 +393,8 @@ func (s *Stream) shutdown() {
 	}
 }
 
+func (s *Stream) drop() { s.conn.Abort() }
+
 func (s *Stream) opError(op string, err error) error {
 	return &OpError{Op: op, Local: s.conn.Local(), Remote: s.conn.Remote(), Err: err}
 }

@@ -37,7 +37,7 @@ type Trigger struct {
 func (r *Reactor) event(name string) *phases.Event {
 	e := r.events[name]
 	if e == nil {
-		e = &phases.Event{Post: r.Post, Call: func(p phases.Phase, fn func()) bool {
+		e = &phases.Event{Post: func(fn func()) { r.Post(fn) }, Call: func(p phases.Phase, fn func()) bool {
 			r.observe(probe.Note{Kind: probe.NoteTrigger, Name: name, N: int(p)})
 			return r.guard(name+" trigger", fn) == nil
 		}}
@@ -58,7 +58,8 @@ func (r *Reactor) AddTrigger(p Phase, name string, fn func()) *Trigger {
 // AddWaitTrigger is AddTrigger in the phase Before, for an fn that takes time. When fn has
 // finished, it must call done, on the loop's goroutine. The phase ends when all of them have
 // called their done. All are called first and then awaited together (CORE-31). Meanwhile the
-// loop goes on turning (CORE-10, CORE-24).
+// loop goes on turning (CORE-10, CORE-24). A reactor that is asked to stop waits for them, in
+// Startup and in Shutdown, no longer than Config.ShutdownTimeout.
 func (r *Reactor) AddWaitTrigger(name string, fn func(done func())) *Trigger {
 	return r.addTrigger(Before, name, fn)
 }
@@ -104,7 +105,10 @@ func (r *Reactor) FireEvent(name string) {
 			_ = r.Stop()
 			return
 		}
-		r.outOfTurn(r.event(name).Fire)
+		r.outOfTurn(func() {
+			r.event(name).Fire()
+			r.awaitEnd()
+		})
 		return
 	}
 	r.event(name).Fire()

@@ -220,8 +220,9 @@ func TestSecondSignal(t *testing.T) {
 			r.Post(done) // after what the second signal posted
 		})
 		runToEnd(t, r)
-		// WAKE-12: ignored, and nothing is logged of it.
-		if r.ExitSignal() != syscall.SIGUSR1 || log.count(slog.LevelError, "panic") != 0 || log.count(slog.LevelInfo, "stopping on a signal") != 1 {
+		// WAKE-12: the first stays the exit signal, and the second is told.
+		if r.ExitSignal() != syscall.SIGUSR1 || log.count(slog.LevelError, "panic") != 0 || log.count(slog.LevelInfo, "stopping on a signal") != 1 ||
+			log.count(slog.LevelWarn, "no longer waiting, because of another signal") != 1 {
 			t.Errorf("WAKE-12: exit signal %v, log %v", r.ExitSignal(), log.records)
 		}
 	})

@@ -1,6 +1,9 @@
 package reactor
 
 import (
+	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/whorl-go/whorl/pool"
@@ -16,6 +19,38 @@ type Workers struct {
 	r       *Reactor
 	pool    *pool.Pool
 	stopped atomic.Bool
+	running running
+}
+
+// running is the work in progress, for a shutdown that waits for it to name it.
+type running struct {
+	mu  sync.Mutex
+	pcs []uintptr // of the functions, in the order in which they began
+}
+
+// during calls fn. Meanwhile the function at pc counts as running.
+func (g *running) during(pc uintptr, fn func()) {
+	g.mu.Lock()
+	g.pcs = append(g.pcs, pc)
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		i := slices.Index(g.pcs, pc)
+		g.pcs = slices.Delete(g.pcs, i, i+1)
+	}()
+	fn()
+}
+
+// names are the names of the functions that run.
+func (g *running) names() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all []string
+	for _, pc := range g.pcs {
+		all = append(all, funcName(pc))
+	}
+	return all
 }
 
 const (
@@ -30,6 +65,53 @@ type workerSet struct {
 	lookUps  *Workers
 	started  bool
 	inKernel atomic.Bool // work is running on the loop's goroutine, in the kernel
+}
+
+// awaited names the work in progress, and counts what has not begun.
+func (f *workerSet) awaited() string {
+	var names []string
+	queued := 0
+	for _, w := range f.all {
+		names = append(names, w.running.names()...)
+		queued += w.pool.Stats().Queued
+	}
+	text := "the blocking work " + listed(names)
+	if queued > 0 {
+		text += fmt.Sprintf(", and %d more that has not begun", queued)
+	}
+	return text
+}
+
+// quit has all workers end when their work is finished, and takes no more. It returns a
+// function, for the loop, that tells whether they have. The last of them wakes the loop.
+func (f *workerSet) quit(r *Reactor) (joined func() bool) {
+	var busy []*Workers
+	for _, w := range f.all {
+		w.pool.Quit()
+		select {
+		case <-w.pool.Done():
+		default:
+			busy = append(busy, w)
+		}
+	}
+	left := len(busy)
+	if left > 0 {
+		go func() {
+			for _, w := range busy {
+				<-w.pool.Done()
+			}
+			r.Post(func() { left = 0 })
+		}()
+	}
+	return func() bool { return left == 0 }
+}
+
+// giveUp drops the work that has not begun, and waits no longer for the rest.
+func (f *workerSet) giveUp(r *Reactor) {
+	r.giveUp(f.awaited())
+	for _, w := range f.all {
+		w.pool.Drop()
+	}
 }
 
 func (f *workerSet) init(r *Reactor) {
@@ -53,7 +135,7 @@ func (f *workerSet) start() {
 
 // NewWorkers makes Workers with at most size goroutines, which must be above 0. A goroutine
 // starts when there is work for it, and ends when there is none. Work begins with Run, Start
-// or the first Turn. When the reactor stops, it waits for the work. NewWorkers is for the
+// or the first Turn. When the reactor stops, it waits for the work, as Config.ShutdownTimeout says. NewWorkers is for the
 // loop's goroutine.
 func NewWorkers(r *Reactor, size int) *Workers {
 	w := &Workers{r: r}
@@ -77,7 +159,11 @@ func NewWorkers(r *Reactor, size int) *Workers {
 // Start or the first Turn, the work waits. A panic in fn is reported. Submit fails with
 // pool.ErrStopped after the reactor has stopped, and with pool.ErrFull if too much work is
 // queued.
-func (w *Workers) Submit(fn func()) error {
+func (w *Workers) Submit(fn func()) error { return w.submit(funcPC(fn), fn) }
+
+// submit is Submit of a task that calls the function at pc.
+func (w *Workers) submit(pc uintptr, task func()) error {
+	fn := func() { w.running.during(pc, task) }
 	k := w.r.caps.worker
 	switch {
 	case k == nil:
@@ -98,11 +184,11 @@ func (w *Workers) Submit(fn func()) error {
 const poolName = "pool"
 
 // Work has fn called off the loop by w. Then done is called once, on the loop's goroutine,
-// with the results of fn. If fn panics, the error is a [*PanicError]. If w does not take the
-// work, it is the error of Submit. Work may be called from any goroutine. Results that come
+// with the results of fn. If fn panics, the error is a [*PanicError]; if it calls
+// runtime.Goexit, pool.ErrGoexit. If w does not take the work, it is the error of Submit. Work may be called from any goroutine. Results that come
 // while the reactor stops are still delivered (THR-17). fn must not be nil.
 func Work[T any](w *Workers, fn func() (T, error), done func(T, error)) {
-	err := w.Submit(pool.Task(fn, func(v T, err error) {
+	err := w.submit(funcPC(fn), pool.Task(fn, func(v T, err error) {
 		w.r.Post(func() { done(v, err) })
 	}))
 	if err != nil {
@@ -141,35 +227,3 @@ func InThread[T any](r *Reactor, fn func() (T, error), done func(T, error)) {
 // SuggestPoolSize sets how many goroutines the pool may have (THR-14). It may be called at
 // any time, from any goroutine. It fails with pool.ErrSize if n is below 1.
 func (r *Reactor) SuggestPoolSize(n int) error { return r.work.program.pool.Resize(0, n) }
-
-// joinWorkers is the last step in the During phase of shutdown. It returns when running and
-// queued work is finished. Meanwhile it runs posted functions, so that work that waits for
-// the loop, in Ask, gets its answer (THR-16, THR-17).
-func (r *Reactor) joinWorkers() {
-	all := r.work.all
-	for _, w := range all {
-		w.stopped.Store(true)
-	}
-	if k := r.caps.worker; k != nil && r.work.started {
-		k.FinishWork()
-	}
-	joined := false
-	go func() {
-		for _, w := range all {
-			w.pool.Stop()
-		}
-		r.Post(func() { joined = true })
-	}()
-	for r.runPosted(); !joined; r.runPosted() {
-		r.posts.await()
-	}
-}
-
-// await returns when something is posted.
-func (p *posts) await() {
-	p.mu.Lock()
-	for len(p.queue) == 0 {
-		p.posted.Wait()
-	}
-	p.mu.Unlock()
-}

@@ -1,0 +1,46 @@
+package reactor
+
+import "log/slog"
+
+// asLoop calls fn, which runs the loop or a part of it. If fn ends the goroutine, the reactor
+// ends too: nobody could turn it any more.
+func (r *Reactor) asLoop(fn func()) {
+	returned := false
+	defer func() {
+		if !returned {
+			r.die()
+		}
+	}()
+	fn()
+	returned = true
+}
+
+// die ends a reactor whose goroutine is ending inside a callback. It is like the end of the
+// process: sockets are reset, and nothing more is called (CORE-49).
+func (r *Reactor) die() {
+	if r.is(lifeStopped) {
+		return
+	}
+	in := "a callback"
+	if r.current != nil {
+		in = nameOf(r.current)
+	}
+	r.log.Error("the loop's goroutine ends inside a callback (runtime.Goexit, or a panic that nobody recovers); all connections are reset",
+		slog.String("in", in))
+	r.life.Store(int32(lifeEnding))
+	for i := 0; i < len(r.slots); i++ {
+		if src := r.slots[i]; src != nil {
+			src.drop()
+		}
+	}
+	r.slots, r.free, r.freed = nil, nil, nil
+	r.releaseSignals()
+	for _, w := range r.work.all {
+		w.stopped.Store(true)
+		w.pool.Quit()
+		w.pool.Drop()
+	}
+	r.k.Close() // the sockets are closed, so an error tells nothing more
+	r.posts.close(r)
+	close(r.stopped)
+}
