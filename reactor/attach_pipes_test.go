@@ -37,3 +37,29 @@ func TestAttachPipes(t *testing.T) {
 		sameEvents(t, p.events, "made", "data", "read lost", "lost closed")
 	})
 }
+
+// What is unread in a pipe at the Close belongs to its owner.
+func TestCloseLeavesPipe(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		in, out := newPipe(t), newPipe(t)
+		c, err := must(kernel.As[kernel.Watcher](r.Kernel())).Watch(in.r, out.w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := new(end)
+		attach(t, r, c, p)
+		p.s.PauseProducing()
+		in.put(t, "mine")
+		p.s.Write([]byte("bye"))
+		p.s.Close()
+		until(t, r, func() bool { return p.err != nil })
+		buf := make([]byte, 16)
+		if n, err := unix.Read(in.r, buf); string(buf[:n]) != "mine" || err != nil {
+			t.Errorf("left in the pipe: %q, %v", buf[:n], err)
+		}
+		if n := r.Stats().Lingered; n != 0 {
+			t.Errorf("%d linger", n)
+		}
+	})
+}

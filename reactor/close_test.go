@@ -293,6 +293,8 @@ func TestCloseIsOrderlyAbortIsNot(t *testing.T) {
 		if got, err := io.ReadAll(p); string(got) != "bye" || err != nil {
 			t.Errorf("closed: %q, %v", got, err)
 		}
+		p.Close()
+		until(t, r, func() bool { return len(f.Closed) > 0 })
 		sameEvents(t, f.Closed, "close")
 
 		var a end

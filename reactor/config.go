@@ -59,8 +59,9 @@ type StreamConfig struct {
 	// limit.
 	MaxBuffered int
 	// CloseTimeout is how long a connection that ends may go without progress in sending
-	// what is buffered, or in reading what the peer sent before its reset. Then it is
-	// reset, with [ErrCloseTimeout]. Zero: 30 s; negative: no limit.
+	// what is buffered. Then it is reset, with [ErrCloseTimeout]. It is also how long
+	// delivering what the peer sent before its reset may take altogether. Zero: 30 s;
+	// negative: no limit.
 	CloseTimeout time.Duration
 }
 

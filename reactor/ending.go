@@ -92,8 +92,7 @@ func (s *Stream) finishReading() {
 	case s.in == in: // nothing is there
 		s.end(e.reason)
 	default:
-		s.limitEnd()
-		s.touch()
+		s.touch() // CloseTimeout goes on: a peer that keeps sending must not prolong it
 	}
 }
 
@@ -130,21 +129,25 @@ func (s *Stream) closeConn(reason error) {
 	if e := s.cfg.ending; e != nil && e.kept != nil {
 		s.note(probe.NoteDrained, len(e.kept), nil)
 	}
-	discarded := 0
 	switch {
 	case s.out.Len() > 0 || s.writeHasFailed() || !graceful(reason):
 		s.conn.Abort()
-		s.r.releaseToken(s.token)
-		return
-	case !s.peerGone():
-		discarded = s.drain()
-	}
-	if discarded > 0 && reason == ErrClosed {
+	case s.peerGone() || !resetsUnread(s.conn):
+		s.conn.Close()
+	case s.drain()+int(s.sent) > 0 && reason == ErrClosed:
 		s.r.linger(s.conn, s.token)
 		return
+	default:
+		s.conn.Close()
 	}
-	s.conn.Close()
 	s.r.releaseToken(s.token)
+}
+
+// resetsUnread tells whether the close of c is a reset for the peer if there is unread input, or
+// if more comes. Input of other conns, such as pipes, may belong to somebody else.
+func resetsUnread(c kernel.Conn) bool {
+	_, ok := kernel.ConnAs[kernel.TCPConn](c)
+	return ok
 }
 
 func (s *Stream) writeHasFailed() bool { return s.cfg.ending != nil && s.cfg.ending.reason != nil }

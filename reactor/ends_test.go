@@ -304,6 +304,49 @@ func TestLinger(t *testing.T) {
 	})
 }
 
+// The same if nothing was unread at the Close: who uploads may have paused for a moment.
+func TestLingerNothingUnread(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var e end
+		r, _, p := withPeerConfig(t, w, &e, nil)
+		answer := bytes.Repeat([]byte("too large. "), 1000)
+		e.onData = func([]byte) { e.s.Write(answer); e.s.Close() }
+		p.Send("an upload")
+		until(t, r, func() bool { return e.err != nil })
+		for range 10 {
+			p.Send("more of it") // it would be answered with a reset
+			testworld.Turns(t, r, 1)
+		}
+		if n, err := endOf(p); n != len(answer) || err != io.EOF || e.err != reactor.ErrClosed {
+			t.Errorf("the peer got %d of %d bytes, then %v; lost with %v", n, len(answer), err, e.err)
+		}
+	})
+}
+
+// At most 1,024 connections linger at a time. Of more, the oldest are closed.
+func TestLingerMost(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		if !w.Simulated() {
+			t.Skip("thousands of connections, which the simulated network makes quickly")
+		}
+		const all = 1030
+		r := w.New(t, reactor.Config{})
+		port := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			e := new(end)
+			e.onMade = func() { e.s.Write([]byte("bye")); e.s.Close() }
+			return e
+		}), nil)
+		for range all {
+			r.Dial(port.Addr(), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return new(halfEnd) }), nil, nil)
+		}
+		until(t, r, func() bool { return r.Stats().Lingered == all })
+		testworld.Turns(t, r, 1)
+		if n := r.Stats().Sources - 1 - all; n != 1024 { // the port and the clients
+			t.Errorf("%d linger", n)
+		}
+	})
+}
+
 // A peer that goes on sending is cut off after a while.
 func TestLingerEnds(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -325,6 +368,58 @@ func TestLingerEnds(t *testing.T) {
 		}
 		if took := r.Now() - start; took < time.Second || took > 5*time.Second {
 			t.Errorf("it lingered for %v", took)
+		}
+	})
+}
+
+// A connection whose writing has failed ends after CloseTimeout, though the peer sends on.
+func TestBrokenAndFlooded(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		const limit = 40 * ms
+		var e end
+		r, f, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: limit})
+		e.onData = func([]byte) { p.Send("more") } // so that there always is something to read
+		p.Send("some")
+		until(t, r, func() bool { return len(e.got) > 0 })
+		f.Write = func() error { return kernel.ErrNoResources }
+		e.s.Write([]byte("x"))
+		start := r.Now()
+		until(t, r, func() bool { return e.err != nil })
+		if !errors.Is(e.err, kernel.ErrNoResources) {
+			t.Errorf("lost with %v after %v", e.err, r.Now()-start)
+		}
+	})
+}
+
+// A panic in the delivery of what came before a reset ends only that connection, and leaves
+// the loop in order: the simulation looks at the buffer that was lent.
+func TestPanicBeforeReset(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		f := &testworld.Faults{}
+		panics := 0
+		r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
+		var e, other end
+		port := listen(t, r, reactor.One(&e), nil)
+		p := w.Peer(t, port.Addr(), r)
+		until(t, r, func() bool { return e.s != nil })
+		e.s.PauseProducing()
+		p.Send("unread")
+		testworld.Turns(t, r, 5)
+		f.Write = func() error { return kernel.ErrReset }
+		e.onData = func([]byte) { panic("in the delivery") }
+		e.s.Write([]byte("x"))
+		testworld.Turns(t, r, 2)
+		e.s.ResumeProducing()
+		until(t, r, func() bool { return e.err != nil })
+		if _, ok := errors.AsType[*reactor.PanicError](e.err); !ok || panics != 1 {
+			t.Errorf("X-3: lost with %v, %d panics", e.err, panics)
+		}
+		f.Write = nil
+		connect(t, r, &other, new(end))
+		other.s.Write([]byte("goes on"))
+		testworld.Turns(t, r, 3)
+		if other.err != nil {
+			t.Errorf("X-3: another is lost with %v", other.err)
 		}
 	})
 }

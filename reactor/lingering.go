@@ -6,22 +6,64 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// A peer that was still sending when we closed would be answered with a reset, and that may
+// A peer that is still sending when we close would be answered with a reset, and that may
 // destroy our last words before it has read them. So the end is sent alone (FIN), and what
-// comes is discarded, until the peer's end or a limit.
+// comes is discarded, until the peer's end or a limit. Whether a peer will send more cannot
+// be known, so this is done whenever it has not ended and may have something to lose.
 
 const (
 	lingerTime  = 2 * time.Second
 	lingerBytes = 4 << 20
+	// lingerMost is how many conns linger at a time. Of more, the oldest are closed.
+	lingerMost = 1024
 )
 
-// lingering is the conn of a stream that was lost with ErrClosed, while the peer was sending.
+// lingering is the conn of a stream that was lost with ErrClosed, while the peer may still be
+// sending.
 type lingering struct {
-	r     *Reactor
-	conn  kernel.Conn
-	token uint32
-	left  int // bytes it still discards
-	limit DelayedCall
+	r             *Reactor
+	conn          kernel.Conn
+	token         uint32
+	left          int // bytes it still discards
+	limit         DelayedCall
+	newer, before *lingering // in lingerers
+}
+
+// lingerers are all that linger, the oldest first.
+type lingerers struct {
+	oldest, newest *lingering
+	n              int
+}
+
+func (all *lingerers) add(l *lingering) {
+	if l.before = all.newest; l.before != nil {
+		l.before.newer = l
+	} else {
+		all.oldest = l
+	}
+	all.newest = l
+	all.n++
+}
+
+func (all *lingerers) remove(l *lingering) {
+	if l.before != nil {
+		l.before.newer = l.newer
+	} else {
+		all.oldest = l.newer
+	}
+	if l.newer != nil {
+		l.newer.before = l.before
+	} else {
+		all.newest = l.before
+	}
+	all.n--
+}
+
+// closeOldest closes lingering conns until at most n are left.
+func (all *lingerers) closeOldest(n int) {
+	for all.n > n {
+		all.oldest.close()
+	}
 }
 
 // linger takes the conn and the token of a stream that has ended.
@@ -30,6 +72,8 @@ func (r *Reactor) linger(c kernel.Conn, token uint32) {
 	l.limit.Init(r, l.close)
 	r.slots[token] = l
 	r.stats.Lingered++
+	r.lingerers.closeOldest(lingerMost - 1)
+	r.lingerers.add(l)
 	if c.CloseWrite() != nil || r.k.Arm(c, token, kernel.Readable) != nil {
 		l.close()
 		return
@@ -50,6 +94,7 @@ func (l *lingering) ready(kernel.Ready) {
 func (l *lingering) close() {
 	l.limit.Cancel()
 	l.conn.Close()
+	l.r.lingerers.remove(l)
 	l.r.releaseToken(l.token)
 }
 

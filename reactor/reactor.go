@@ -47,8 +47,9 @@ type Reactor struct {
 	buf        []byte // lent to DataReceived
 	chunks     chunks.FreeList
 	vec        [][]byte
-	dirty      []source          // their touched is called before the loop waits
-	dirtyBatch []source          // the part of dirty that runDirty is working on
+	dirty      []source // their touched is called before the loop waits
+	dirtyBatch []source // the part of dirty that runDirty is working on
+	lingerers  lingerers
 	endReasons map[*Stream]error // why streams end, from end to lose; a Stream has no field for it
 
 	events    map[string]*phases.Event
@@ -291,7 +292,7 @@ type Stats struct {
 	Accepted     uint64 // connections accepted
 	Refused      uint64 // of these, refused by the factory or because no descriptor was left
 	Panics       uint64 // panics recovered
-	Lingered     uint64 // connections closed while the peer was sending: their input was discarded for a while
+	Lingered     uint64 // connections closed before the peer had ended: their input was discarded for a while
 	Sources      int    // ports, connectors, connections and descriptors now
 	Pending      int    // delayed calls now
 }

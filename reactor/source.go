@@ -87,7 +87,12 @@ func (r *Reactor) settleOne(s *Stream) { r.guardSource(s, s.settle) }
 
 // guardSource calls fn, and ends src if that panics.
 func (r *Reactor) guardSource(src source, fn func()) {
+	current := r.current
 	if e := r.guard(src, fn); e != nil {
+		if r.lent {
+			r.noteDataDone() // it panicked in DataReceived
+		}
+		r.current = current
 		src.panicked(e)
 	}
 }

@@ -113,9 +113,17 @@ func (w World) Simulated() bool { return w.net != nil }
 func (w World) Net() *sim.Net { return w.net }
 
 // Open opens a kernel of this world, and fails the test if it cannot. The caller closes
-// it, or a reactor made on it does.
+// it, or a reactor made on it does. In a simulated world the test also fails if it breaks a
+// rule that the simulation looks at.
 func (w World) Open(t testing.TB) kernel.Kernel {
 	t.Helper()
+	if w.Simulated() {
+		t.Cleanup(func() {
+			if err := w.net.Err(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	k, err := w.open()
 	if err != nil {
 		t.Fatalf("opening %s: %v", w.name, err)
