@@ -154,8 +154,8 @@ func (b *base) own(s *sock) {
 // ownForeign is own for a number that only the caller of Watch says is s's. A sock of our
 // own keeps such a number until s is armed.
 func (b *base) ownForeign(s *sock) {
-	s.mark(foreign)
-	if int(s.fd) >= len(b.owner) || b.owner[s.fd] == nil || b.owner[s.fd].is(foreign) {
+	s.local.more = foreign
+	if int(s.fd) >= len(b.owner) || b.owner[s.fd] == nil || b.owner[s.fd].isForeign() {
 		b.own(s)
 	}
 }

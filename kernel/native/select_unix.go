@@ -82,7 +82,7 @@ func (k *selector) dropClosed() bool {
 	for i := len(k.socks) - 1; i >= 0; i-- {
 		s := k.socks[i]
 		if _, err := unix.FcntlInt(uintptr(s.fd), unix.F_GETFD, 0); err == unix.EBADF {
-			if s.is(foreign) {
+			if s.isForeign() {
 				k.putAlways(s)
 			} else {
 				k.lose(s)

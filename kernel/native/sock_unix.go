@@ -46,8 +46,6 @@ const (
 	stream    uint8 = 8
 	knownBits uint8 = 3 << knownShift // the Ready that was reported and may not be used up
 	sticky    uint8 = 64              // a short read does not mean that all was read
-	// foreign: somebody else opened the descriptor, and may close it.
-	foreign uint8 = 128
 
 	knownShift = 4
 )
@@ -58,15 +56,19 @@ type conn struct{ sock }
 // listener is one listening socket.
 type listener struct{ sock }
 
-// local.more holds the result of a dial: 0 once connected, an errno once failed,
-// dialling until then.
-const dialling uint8 = 255
+// local.more holds the result of a dial: 0 once connected, an errno once failed, dialling
+// until then. A descriptor that somebody else opened, and may close, has foreign there.
+const (
+	dialling uint8 = 255
+	foreign  uint8 = 254
+)
 
 func (s *sock) armed() kernel.Ready     { return kernel.Ready(s.remote.more & armedBits) }
 func (s *sock) setArmed(r kernel.Ready) { s.remote.more = s.remote.more&^armedBits | uint8(r) }
 func (s *sock) is(flag uint8) bool      { return s.remote.more&flag != 0 }
 func (s *sock) mark(flag uint8)         { s.remote.more |= flag }
 func (s *sock) clear(flag uint8)        { s.remote.more &^= flag }
+func (s *sock) isForeign() bool         { return s.local.more == foreign }
 
 // known is the Ready that an edge reported and that may not be used up.
 func (s *sock) known() kernel.Ready    { return kernel.Ready(s.remote.more & knownBits >> knownShift) }
