@@ -88,6 +88,23 @@ type Named interface {
 	Name() string
 }
 
+// Limited is a Kernel that cannot do all that package kernel describes.
+type Limited interface{ Limits() Limits }
+
+// Limits are what a Kernel lacks. The zero value means that it lacks nothing.
+type Limits struct {
+	// NoFailed: Failed can be armed and is never reported.
+	NoFailed bool
+}
+
+// LimitsOf returns the limits of k, which it finds through wrappers.
+func LimitsOf(k Kernel) Limits {
+	if l, ok := As[Limited](k); ok {
+		return l.Limits()
+	}
+	return Limits{}
+}
+
 // NameOf returns the name of k, which it finds through wrappers. A kernel without a name
 // has that of its type.
 func NameOf(k Kernel) string {

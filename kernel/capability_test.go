@@ -27,6 +27,31 @@ func TestAs(t *testing.T) {
 	}
 }
 
+// Limits are found through wrappers too. A kernel that tells none has none.
+func TestLimitsOf(t *testing.T) {
+	if l := kernel.LimitsOf(shell{limited{}}); !l.NoFailed {
+		t.Errorf("limits %+v", l)
+	}
+	if l := kernel.LimitsOf(shell{named{}}); l != (kernel.Limits{}) {
+		t.Errorf("limits %+v", l)
+	}
+}
+
+type limited struct{ kernel.Kernel }
+
+func (limited) Limits() kernel.Limits { return kernel.Limits{NoFailed: true} }
+
+// Each Ready has a name of its own, letter by letter.
+func TestReadyString(t *testing.T) {
+	names := ""
+	for r := range kernel.Failed << 1 {
+		names += r.String() + " "
+	}
+	if names != "- r w rw f rf wf rwf " {
+		t.Error(names)
+	}
+}
+
 // Base is below all wrappers.
 func TestBase(t *testing.T) {
 	for _, k := range []kernel.Kernel{plain{}, shell{plain{}}, shell{named{plain{}}}} {

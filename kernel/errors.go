@@ -72,6 +72,7 @@ const (
 	OpReserve  = "reserve"  // Reserver.Reserve
 	OpShutdown = "shutdown" // Conn.CloseWrite
 	OpSocket   = "socket"   // Kernel.Listen and Kernel.Dial: a new descriptor
+	OpWait     = "wait"     // Kernel.Wait, and what Conn.Connected tells of a failure that it reported
 	OpWatch    = "watch"    // Watcher.Watch
 	OpWrite    = "write"    // Conn.Write and Vectors.Writev
 )

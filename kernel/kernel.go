@@ -4,8 +4,9 @@
 // The package states everything that the reactor asks of an operating system. A back end
 // implements [Kernel], [Conn] and [Listener]. A capability that only some back ends have
 // is a small interface of its own ([Vectors], [TCPConn], [Watcher], [Reserver],
-// [Signals]). The reactor looks for it once, with [As] or [ConnAs]. Package kerneltest
-// tests the promises of a kernel; every back end passes that suite.
+// [Signals]). The reactor looks for it once, with [As] or [ConnAs]. What a back end cannot
+// do, it says by [Limited]. Package kerneltest tests the promises of a kernel; every back
+// end passes that suite.
 //
 // A kernel and its handles belong to one goroutine, the loop's. Only Wake may be called
 // from others.
@@ -60,6 +61,9 @@ type Kernel interface {
 	// directions that are armed, so that the next Read or Write finds it. Two handles
 	// must not share a token.
 	//
+	// [Failed] is no direction. It may be armed alone, for a conn that waits for nothing
+	// else and is to hear of a reset. A hang-up that is no failure is not reported as Failed.
+	//
 	// h is a handle of this kernel. A kernel that wraps the handles of another one
 	// unwraps h before it passes it on.
 	Arm(h Handle, token uint32, r Ready) error
@@ -111,7 +115,14 @@ type Conn interface {
 	Abort() error
 
 	// Connected tells how a Dial ended: nil, the reason why it failed, or ErrAgain while
-	// it is still going on. It is nil on a conn that was not dialled.
+	// it is still going on.
+	//
+	// On a conn that is connected, dialled or accepted, it tells after [Failed] was
+	// reported why the conn has failed: a [*SysError] with [OpWait] that is ErrReset,
+	// ErrTimeout, ErrNoRoute ... It tells so once, like the system, and to one caller: a
+	// Read or Write that has returned the error took it. Nil means that nothing has failed
+	// since. Later reads still return the input that came before the failure, and then an
+	// error or io.EOF. That io.EOF is no orderly end.
 	Connected() error
 
 	// Remote is the peer's address. It is the zero Addr if the peer has none.
@@ -129,7 +140,7 @@ type Listener interface {
 	Accept() (Conn, error)
 }
 
-// Ready is a set of directions.
+// Ready is a set of what a handle can be ready for: the two directions, and Failed.
 type Ready uint8
 
 // The directions. A listener with a connection to accept is Readable; a conn
@@ -139,9 +150,25 @@ const (
 	Writable
 )
 
-// String is "r", "w", "rw" or "-".
+// Failed of a conn means that the network has ended it: the peer reset it, keepalive or a
+// user timeout gave up, an ICMP error ended it, or its Dial failed. [Conn.Connected] then
+// tells why, and until it was asked Failed may be reported again. It comes together with
+// Readable and Writable if these are armed.
+//
+// The peer's orderly end is no failure, not even when both directions have ended. Unread
+// input is none either, and does not hide one. If Failed is reported without a cause,
+// Connected returns nil.
+//
+// Not every handle fails. Arm takes Failed for the others too and need not report it:
+// listeners, descriptors of [Watcher], pairs in memory. select(2) cannot tell a failure
+// from input: that kernel never reports Failed, and says so by [Limits]. poll(2) stops
+// looking for failures of a conn that is armed for Failed alone when both directions have
+// ended; arming it anew looks again.
+const Failed Ready = 1 << 2
+
+// String is "-", or the letters of what is in r: "r", "w" and "f".
 func (r Ready) String() string {
-	return [4]string{"-", "r", "w", "rw"}[r&3]
+	return [8]string{"-", "r", "w", "rw", "f", "rf", "wf", "rwf"}[r&7]
 }
 
 // Event says that the handle armed under Token is ready for Ready. Ready is a subset of

@@ -181,8 +181,9 @@ func (k *simKernel) collect(ev []kernel.Event) int {
 			j := i + k.n.random.below(m-i)
 			live[i], live[j] = live[j], live[i]
 		}
-		live[i].reported = true
-		ev[i] = kernel.Event{Token: live[i].token, Ready: live[i].armed & live[i].readiness()}
+		ready := live[i].armed & live[i].readiness()
+		live[i].reported = ready != kernel.Failed // which says nothing of a read
+		ev[i] = kernel.Event{Token: live[i].token, Ready: ready}
 	}
 	if m < len(live) {
 		slices.Reverse(live[:m])
@@ -309,7 +310,7 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 	}
 	p := k.n.newPair(k.h, h)
 	s := &p.end[0]
-	s.state, s.dialled = connecting, true
+	s.state, s.dialled, s.connects = connecting, true, true
 	s.local, s.remote = kernel.Addr{Net: kernel.TCP, IP: from}, kernel.Addr{Net: kernel.TCP, IP: to}
 	s.noDelay, s.keepAlive = o.NoDelay, o.KeepAlive
 	k.own(s)
@@ -345,6 +346,9 @@ func (k *simKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		return fmt.Errorf("sim: arm: %w: a handle of another kernel", kernel.ErrUnsupported)
 	case x.state == shut || k.closed:
 		return kernel.ErrClosed
+	}
+	if x.l != nil {
+		r &^= kernel.Failed // a listener has no such thing
 	}
 	x.token, x.armed = token, r
 	k.n.note(OpArm, x, int(r))

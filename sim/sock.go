@@ -35,6 +35,7 @@ type sock struct {
 	queued        bool // it is in k.ready
 	reported      bool // an event told of it since its last read
 	dialled       bool // it holds a port
+	connects      bool // dialled, and Connected has not told yet how that ended
 	noDelay       bool
 	keepAlive     bool
 }
@@ -63,6 +64,8 @@ func (s *sock) lock() *Net {
 func (s *sock) readiness() (r kernel.Ready) {
 	const both = kernel.Readable | kernel.Writable
 	switch {
+	case s.state == failed && s.connects, s.state == dead && s.err != nil:
+		return both | kernel.Failed
 	case s.state == failed || s.state == dead:
 		return both
 	case s.state != open:
@@ -285,14 +288,22 @@ func (s *sock) Connected() error {
 }
 
 func (s *sock) connected() error {
-	if s.state != connecting && s.state != shut && s.k.forced(SiteConnectAgain) {
+	if s.state != connecting && s.state != shut && s.armed&kernel.Failed == 0 && s.k.forced(SiteConnectAgain) {
 		return kernel.ErrAgain
 	}
+	connects := s.connects
+	s.connects = s.state == connecting
 	switch {
-	case s.state == dead && s.err != nil: // it ended before anybody asked: SO_ERROR has that
-		err := fail(kernel.OpConnect, s.err)
+	case s.state == dead && s.err != nil:
+		op, why := kernel.OpWait, s.err
+		switch {
+		case connects: // it ended before anybody asked: SO_ERROR has that
+			op = kernel.OpConnect
+		case why == kernel.ErrBroken: // a reset behind the end
+			why = kernel.ErrReset
+		}
 		s.err = nil
-		return err
+		return fail(op, why)
 	case s.state == dead, s.state == open && s.l == nil:
 		return nil
 	}

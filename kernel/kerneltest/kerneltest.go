@@ -28,7 +28,7 @@ const moment = 3 * time.Millisecond
 // that hangs for two minutes panics with its name.
 func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
 	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(),
-		streamPromises(), dialPromises(), acceptPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises()} {
+		streamPromises(), dialPromises(), acceptPromises(), failedPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises()} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) {
 				dog := time.AfterFunc(2*time.Minute, func() { panic("kerneltest: " + t.Name() + " hangs") })

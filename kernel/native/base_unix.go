@@ -80,15 +80,15 @@ func (b *base) close() bool {
 	return true
 }
 
-// Arm arms one descriptor, or the two of a watched pair.
+// Arm arms one descriptor, or the two of a watched pair. Only conns can fail.
 func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	switch x := h.(type) {
 	case *conn:
-		return b.arm(&x.sock, token, r)
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
 	case *listener:
-		return b.arm(&x.sock, token, r)
+		return b.arm(&x.sock, token, r&both)
 	case *watched:
-		return b.armWatched(x, token, r)
+		return b.armWatched(x, token, r&both)
 	}
 	return errOtherKernel
 }
@@ -98,7 +98,6 @@ func (b *base) arm(s *sock, token uint32, r kernel.Ready) error {
 	if s.b != b {
 		return errOtherKernel
 	}
-	r &= kernel.Readable | kernel.Writable
 	was := s.armed()
 	switch {
 	case r == was && (token == s.token || r == 0):
@@ -125,7 +124,7 @@ func (b *base) arm(s *sock, token uint32, r kernel.Ready) error {
 	}
 	s.token = token
 	s.setArmed(r)
-	s.clear(knownBits | sticky) // the set looks anew
+	s.clear(knownBits) // the set looks anew
 	return nil
 }
 
@@ -137,7 +136,7 @@ func (b *base) disarm(s *sock, closing bool) {
 	} else if !b.closed {
 		b.set.unwatch(s, closing)
 	}
-	s.clear(alwaysReady | knownBits | sticky)
+	s.clear(alwaysReady | knownBits)
 	s.setArmed(0)
 }
 

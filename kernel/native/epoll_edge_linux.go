@@ -15,15 +15,22 @@ import (
 // Where a short read does not mean that all was read (the peer's end, urgent data or
 // an error behind the bytes), the event says so, and the socket is sticky: only a read
 // that would block uses it up.
+//
+// The set reports errors and hang-ups whatever it is asked for. A socket that is armed for
+// Failed alone is therefore watched by edges too, whatever it is: it may have been hung up
+// in order, which would stay and is not to be reported.
 
 // behind are the events after which a short read says nothing.
 const behind = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLPRI
 
-// interest returns what the set is asked to report for s. Only streams are watched by
-// edges: for other descriptors nobody knows when their readiness is used up.
+// byEdges tells whether s, armed for r, is watched by edges. For descriptors other than
+// streams nobody knows when their readiness is used up.
+func byEdges(s *sock, r kernel.Ready) bool { return s.is(stream) || r == kernel.Failed }
+
+// interest returns what the set is asked to report for s.
 func interest(s *sock, token uint32, r kernel.Ready) unix.EpollEvent {
 	e := unix.EpollEvent{Fd: int32(token), Pad: s.fd}
-	if s.is(stream) {
+	if byEdges(s, r) {
 		e.Events = unix.EPOLLET
 	}
 	if r&kernel.Readable != 0 {
@@ -59,7 +66,7 @@ func (k *epoll) rearmEdges() {
 			// If that fails, its number was closed behind our back.
 			epollCtl(k.ep, unix.EPOLL_CTL_MOD, s.fd, &e)
 		}
-		s.clear(knownBits | sticky)
+		s.clear(knownBits)
 	}
 	k.edges = k.edges[:0]
 }

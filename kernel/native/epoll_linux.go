@@ -130,10 +130,13 @@ func (k *epoll) deliver(ev []kernel.Event, got int) int {
 			r |= kernel.Writable
 		}
 		if e.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
-			r = kernel.Readable | kernel.Writable
+			r = both
+			if e.Events&unix.EPOLLERR != 0 {
+				r |= kernel.Failed
+			}
 		}
 		if r &= s.armed(); r != 0 {
-			if s.is(stream) {
+			if byEdges(s, s.armed()) {
 				k.noteEdge(s, r, e.Events)
 			}
 			ev[n] = kernel.Event{Token: s.token, Ready: r}

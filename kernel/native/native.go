@@ -7,7 +7,8 @@
 //   - epoll: any number of descriptors. If somebody closes a descriptor behind its
 //     back, it notices only when it gets the number again (FDS-30).
 //   - poll: any number of descriptors, at a cost that grows with it.
-//   - select: only numbers below 1024; Arm and Watch refuse others (FDS-25).
+//   - select: only numbers below 1024; Arm and Watch refuse others (FDS-25). It never
+//     reports kernel.Failed.
 //
 // One Write or Writev sends at most 256 KiB (TCP-53): the scheduler does not know of the
 // system call, so it must be short.

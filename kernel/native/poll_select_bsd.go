@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// hangUpMayBeFailure: poll has POLLHUP for a reset, and for the end of both directions. So
+// Failed is reported, once, and Connected tells which it was.
+const hangUpMayBeFailure = true
+
 // poll takes milliseconds here. They are rounded up, so that it does not return early.
 func (k *poll) poll(d time.Duration) (int, error) {
 	if d < 0 {

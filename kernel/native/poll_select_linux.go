@@ -6,6 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// hangUpMayBeFailure: a reset has POLLERR here, and POLLHUP alone is an orderly end.
+const hangUpMayBeFailure = false
+
 // poll takes nanoseconds here.
 func (k *poll) poll(d time.Duration) (int, error) {
 	if d < 0 {

@@ -25,7 +25,7 @@ func (b *base) turn(k scanner, ev []kernel.Event, until time.Duration) (int, err
 		return 0, kernel.ErrClosed
 	}
 	if len(ev) == 0 {
-		return 0, SysError("wait", unix.EINVAL)
+		return 0, SysError(kernel.OpWait, unix.EINVAL)
 	}
 	for {
 		d := b.remaining(until)

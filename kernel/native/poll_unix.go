@@ -16,6 +16,9 @@ type poll struct {
 	fds []unix.PollFd // the waker's, then one for each of sockList.socks
 }
 
+// unwatchedFD is a number that poll skips.
+const unwatchedFD = -1
+
 func openPoll(Options) (kernel.Kernel, error) {
 	k := new(poll)
 	if err := k.base.init("poll", k); err != nil {
@@ -63,6 +66,10 @@ func (k *poll) collect(ev []kernel.Event, n int) int {
 				ev[filled] = kernel.Event{Token: s.token, Ready: r}
 				filled++
 			}
+			if s.armed() == kernel.Failed && got&(unix.POLLERR|unix.POLLNVAL) == 0 {
+				// Both directions have ended. poll would say so for ever.
+				k.fds[i+1].Fd = unwatchedFD
+			}
 		}
 		i++
 	}
@@ -79,7 +86,10 @@ func readyOf(got int16) (r kernel.Ready) {
 	}
 	// POLLNVAL: the descriptor was closed behind our back (FDS-27).
 	if got&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0 {
-		r = kernel.Readable | kernel.Writable
+		r = both
+		if hangUpMayBeFailure || got&(unix.POLLERR|unix.POLLNVAL) != 0 {
+			r |= kernel.Failed
+		}
 	}
 	return r
 }
@@ -98,7 +108,7 @@ func (k *poll) watch(s *sock, _ uint32, r kernel.Ready) error {
 	if r&kernel.Writable != 0 {
 		e |= unix.POLLOUT
 	}
-	k.fds[i+1].Events = e
+	k.fds[i+1].Fd, k.fds[i+1].Events = s.fd, e
 	return nil
 }
 

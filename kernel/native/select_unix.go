@@ -38,6 +38,9 @@ func openSelect(Options) (kernel.Kernel, error) {
 	return k, nil
 }
 
+// Limits are those of select(2): a failure makes a socket readable, as input does.
+func (k *selector) Limits() kernel.Limits { return kernel.Limits{NoFailed: true} }
+
 // canWatch refuses a number that an fd_set has no room for (FDS-25).
 func (k *selector) canWatch(fd int) error {
 	if fd < setSize {

@@ -37,18 +37,23 @@ type sock struct {
 	local  shortAddr // its kind is noAddr until somebody asks; see also selfConnected
 }
 
-// The flags of a sock, in remote.more. The two lowest bits are the Ready that is armed.
+// The flags of a sock, in remote.more. The three lowest bits are the Ready that is armed.
 const (
-	armedBits   uint8 = 3
-	alwaysReady uint8 = 4
+	armedBits   uint8 = 7
+	alwaysReady uint8 = 8
 	// stream: a connected TCP socket. epoll watches such a sock by edges. The flags
 	// below are for that.
-	stream    uint8 = 8
-	knownBits uint8 = 3 << knownShift // the Ready that was reported and may not be used up
-	sticky    uint8 = 64              // a short read does not mean that all was read
+	stream    uint8 = 16
+	knownBits uint8 = 7 << knownShift // the Ready that was reported and may not be used up
+	// sticky: a short read does not mean that all was read, because an end or an error may
+	// be behind it. So it is the known bit of Failed.
+	sticky uint8 = uint8(kernel.Failed) << knownShift
 
-	knownShift = 4
+	knownShift = 5
 )
+
+// both are the two directions.
+const both = kernel.Readable | kernel.Writable
 
 // conn is one stream socket, connected or being connected.
 type conn struct{ sock }
@@ -100,11 +105,12 @@ func errnoOf(err error) syscall.Errno {
 	return errno
 }
 
-// Connected asks the system until the dial has ended, and then remembers the result.
+// Connected asks the system until the dial has ended, and then remembers the result. From
+// then on, and of an accepted conn, it asks for a failure.
 func (s *conn) Connected() error {
 	switch s.local.more {
 	case 0:
-		return nil
+		return s.failure()
 	case dialling:
 	default:
 		return SysError(kernel.OpConnect, syscall.Errno(s.local.more))
@@ -139,6 +145,25 @@ func (s *conn) Connected() error {
 	s.local.more = 0
 	s.mark(stream)
 	return nil
+}
+
+// failure asks the system why the connection has failed. The system forgets it then.
+func (s *conn) failure() error {
+	if s.fd < 0 {
+		return s.opError(kernel.OpWait, badFD)
+	}
+	n, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	switch errno := syscall.Errno(n); {
+	case err != nil:
+		return opError("getsockopt", err)
+	case errno == 0:
+		return nil
+	case errno == unix.EPIPE:
+		// Linux calls a reset EPIPE if the peer's end came before it.
+		return SysError(kernel.OpWait, unix.ECONNRESET)
+	default:
+		return SysError(kernel.OpWait, errno)
+	}
 }
 
 // selfConnected tells whether s, whose peer is peer, is connected to itself by accident. The
