@@ -250,19 +250,19 @@ func TestWriteResults(t *testing.T) {
 		var srv, cli end
 		connect(t, r, &srv, &cli)
 		f.Write = full
-		srv.s.Write(counting(50000))
+		srv.s.Write(counting(15000))
 		srv.s.Write(counting(10))
 		testworld.Turns(t, r, 3)
-		if srv.s.Buffered() != 50010 || srv.err != nil {
-			t.Errorf("DESC-7: %d bytes kept of 50010, lost %v", srv.s.Buffered(), srv.err)
+		if srv.s.Buffered() != 15010 || srv.err != nil {
+			t.Errorf("DESC-7: %d bytes kept of 15010, lost %v", srv.s.Buffered(), srv.err)
 		}
-		f.Write, f.MaxWrite = nil, 20000
+		f.Write, f.MaxWrite = nil, 6000
 		testworld.Turns(t, r, 1)
-		if srv.s.Buffered() != 30010 {
-			t.Errorf("DESC-7: %d bytes kept of 50010 when 20000 were taken", srv.s.Buffered())
+		if srv.s.Buffered() != 9010 {
+			t.Errorf("DESC-7: %d bytes kept of 15010 when 6000 were taken", srv.s.Buffered())
 		}
-		until(t, r, func() bool { return len(cli.got) == 50010 })
-		if !bytes.Equal(cli.got, append(counting(50000), counting(10)...)) {
+		until(t, r, func() bool { return len(cli.got) == 15010 })
+		if !bytes.Equal(cli.got, append(counting(15000), counting(10)...)) {
 			t.Error("DESC-7: the bytes are not those that were written")
 		}
 		f.Write = func() error { return kernel.ErrReset }

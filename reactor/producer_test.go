@@ -149,10 +149,10 @@ func TestProducerCountsUnsent(t *testing.T) {
 		register(t, srv.s, &p)
 		f.Write = full
 		srv.s.Write(make([]byte, 60000))
-		f.Write, f.MaxWrite = nil, 50000
-		testworld.Turns(t, r, 1)
+		f.Write, f.MaxWrite = nil, 10000
+		until(t, r, func() bool { return srv.s.Buffered() < 20000 })
 		f.Write = full
-		srv.s.Write(make([]byte, 50000))
+		srv.s.Write(make([]byte, 60000-srv.s.Buffered()))
 		if srv.s.Buffered() != 60000 || !p.heard() {
 			t.Errorf("DESC-18: %d bytes unsent: %v", srv.s.Buffered(), p.told)
 		}

@@ -1,6 +1,7 @@
 package testworld
 
 import (
+	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -166,7 +167,7 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 
 func (c *faultyConn) Writev(bufs [][]byte) (int, error) {
 	v, ok := kernel.ConnAs[kernel.Vectors](c.Conn)
-	if !ok || c.f.MaxWrite > 0 {
+	if !ok {
 		for _, p := range bufs {
 			if len(p) > 0 {
 				return c.Write(p)
@@ -177,7 +178,21 @@ func (c *faultyConn) Writev(bufs [][]byte) (int, error) {
 	if err := c.f.ask("Write", c.f.Write); err != nil {
 		return 0, err
 	}
+	if c.f.MaxWrite > 0 {
+		bufs = prefix(bufs, c.f.MaxWrite)
+	}
 	return v.Writev(bufs)
+}
+
+// prefix returns the first n bytes of bufs, or all of them if they are fewer.
+func prefix(bufs [][]byte, n int) [][]byte {
+	for i, p := range bufs {
+		if len(p) >= n {
+			return append(slices.Clone(bufs[:i]), p[:n])
+		}
+		n -= len(p)
+	}
+	return bufs
 }
 
 func (c *faultyConn) Connected() error {
