@@ -27,6 +27,33 @@ func (s *sink) DataReceived(p []byte) {
 
 func (s *sink) ConnectionLost(err error) { s.err = err }
 
+// stuck connects n ends that write to n that do not read yet.
+func stuck(t *testing.T, r *reactor.Reactor, n int, c reactor.StreamConfig, want []byte) (writers []*end, readers []*sink) {
+	t.Helper()
+	for range n {
+		w, s := new(end), &sink{t: t, want: want}
+		p := listen(t, r, one(w), &reactor.ListenConfig{StreamConfig: c})
+		r.Dial(p.Addr(), one(s), nil, nil)
+		until(t, r, func() bool { return w.s != nil && s.T != nil })
+		must(reactor.As[reactor.Producer](s.T)).PauseProducing()
+		p.StopListening(nil)
+		writers, readers = append(writers, w), append(readers, s)
+	}
+	return writers, readers
+}
+
+// read has the sinks read until done.
+func read(t *testing.T, r *reactor.Reactor, sinks []*sink, done func() bool) {
+	t.Helper()
+	for _, s := range sinks {
+		must(reactor.As[reactor.Producer](s.T)).ResumeProducing()
+	}
+	until(t, r, done)
+	for _, s := range sinks {
+		must(reactor.As[reactor.Producer](s.T)).PauseProducing()
+	}
+}
+
 // TCP-54: 60 MB in one write arrive whole and in order, and then the close.
 func TestLargeWrite(t *testing.T) {
 	size := 60_000_000

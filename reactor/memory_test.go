@@ -98,6 +98,27 @@ func TestIdleMemory(t *testing.T) {
 	})
 }
 
+// DESC-41: what was sent of one large write is freed while the rest waits.
+func TestSentIsFreed(t *testing.T) {
+	const size, slack = 16 << 20, 2 << 20 // a mebibyte stays in the free list
+	all := pattern(size)
+	heavy(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		writers, readers := stuck(t, r, 1, reactor.StreamConfig{}, all)
+		e := writers[0]
+		before := int(heap())
+		e.s.Write(all)
+		for _, part := range []int{2, 4, 8} {
+			read(t, r, readers, func() bool { return e.s.Buffered() <= size/part })
+			used, waiting := int(heap())-before, e.s.Buffered()
+			if waiting == 0 || used < waiting/2 || used > waiting+slack {
+				t.Errorf("DESC-41: %d bytes wait, and %d are in use", waiting, used)
+			}
+		}
+		read(t, r, readers, func() bool { return readers[0].n == size })
+	})
+}
+
 // heap is what is in use after everything else was collected.
 func heap() uint64 {
 	runtime.GC()

@@ -1,9 +1,10 @@
 // Package chunks buffers the output of connections: a [List] of chunks for each, and one
 // [FreeList] for those that share a goroutine.
 //
-// Small writes gather in chunks of [Size] bytes, which are recycled. So a small write to
-// an empty list takes one chunk from the free list, and allocates nothing. What does not
-// fit into one chunk gets memory of its own, in one piece.
+// What is appended is copied into chunks of [Size] bytes, which are recycled. So a small
+// write to an empty list takes one chunk from the free list, and allocates nothing. A large
+// one fills several chunks. Each is given back as soon as it has been sent, so a connection
+// holds little more memory than what it still has to send.
 package chunks
 
 const (
@@ -41,9 +42,19 @@ func (f *FreeList) take() *chunk {
 	return &chunk{buf: make([]byte, 0, Size)}
 }
 
+// copyOf returns a chunk with a copy of p, which has at most Size bytes.
+func (f *FreeList) copyOf(p []byte) *chunk {
+	if len(p) == Size && f.first == nil {
+		return &chunk{buf: append([]byte(nil), p...)} // unlike make, this clears no memory first
+	}
+	c := f.take()
+	c.buf = append(c.buf, p...)
+	return c
+}
+
 // give takes c back. The caller has noted it.
 func (f *FreeList) give(c *chunk) {
-	if cap(c.buf) != Size || f.n >= freeMax {
+	if f.n >= freeMax {
 		return
 	}
 	c.buf, c.off, c.next = c.buf[:0], 0, f.first
@@ -72,24 +83,19 @@ func (l *List) Len() int { return l.size }
 // Append copies p to the end.
 func (l *List) Append(f *FreeList, p []byte) {
 	l.size += len(p)
-	if t := l.tail; t != nil && cap(t.buf) == Size {
+	if t := l.tail; t != nil {
 		n := min(len(p), Size-len(t.buf))
 		t.buf = append(t.buf, p[:n]...)
 		p = p[n:]
 	}
-	if len(p) == 0 {
-		return
-	}
-	var c *chunk
-	if len(p) <= Size {
-		c = f.take()
-		c.buf = append(c.buf, p...)
-	} else {
-		c = &chunk{buf: append([]byte(nil), p...)}
-	}
-	l.link(c)
-	if f.Note != nil {
-		f.note(c, true)
+	for len(p) > 0 {
+		n := min(len(p), Size)
+		c := f.copyOf(p[:n])
+		p = p[n:]
+		l.link(c)
+		if f.Note != nil {
+			f.note(c, true)
+		}
 	}
 }
 
