@@ -26,8 +26,8 @@ func (s *Stream) Write(p []byte) (int, error) {
 		s.note(probe.NoteWritten, len(p), nil)
 	}
 	rest := p
-	if len(p) >= chunks.Size && !s.blocked && !s.r.forced(probe.SiteFlushLater) {
-		rest = p[s.flush(p):]
+	if len(p) >= chunks.Size {
+		rest = s.sendLarge(p)
 	}
 	s.buffer(rest)
 	return len(p), nil
@@ -44,12 +44,18 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	}
 	s.note(probe.NoteWritten, total, nil)
 	for _, p := range bufs {
-		if len(p) >= chunks.Size && !s.blocked && s.state <= streamClosing {
-			p = p[s.flush(p):]
-		}
-		s.buffer(p)
+		s.buffer(s.sendLarge(p))
 	}
 	return total, nil
+}
+
+// sendLarge sends p at once, behind what is buffered, if it fills a chunk. It returns what
+// the socket did not take.
+func (s *Stream) sendLarge(p []byte) []byte {
+	if len(p) < chunks.Size || s.blocked || s.state > streamClosing || s.r.forced(probe.SiteFlushLater) {
+		return p
+	}
+	return p[s.flush(p):]
 }
 
 // writable returns an error if n more bytes cannot be taken. It decides the usual case, and

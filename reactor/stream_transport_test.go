@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
@@ -294,6 +295,43 @@ func TestShortWrites(t *testing.T) {
 			t.Errorf("%d bytes of %d came, %v", len(got), len(sent), err)
 		}
 		sameEvents(t, e.events, "made", "lost closed")
+	})
+}
+
+// patient is a kernel that has the reactor send later whatever it may send later.
+type patient struct {
+	kernel.Kernel
+	asked int
+}
+
+func (k *patient) Unwrap() kernel.Kernel { return k.Kernel }
+
+func (k *patient) Force(s probe.Site) bool {
+	if s == probe.SiteFlushLater {
+		k.asked++
+	}
+	return s == probe.SiteFlushLater && k.asked < 10
+}
+
+// Whatever the method, a large write that is forced to wait waits, and then arrives.
+func TestLargeWritesFlushLater(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		large := pattern(20_000)
+		for name, write := range map[string]func(*reactor.Stream) (int, error){
+			"Write":    func(s *reactor.Stream) (int, error) { return s.Write(large) },
+			"WriteVec": func(s *reactor.Stream) (int, error) { return s.WriteVec([][]byte{large[:18_000], large[18_000:]}) },
+		} {
+			k := &patient{Kernel: w.Open(t)}
+			r := testworld.New(t, k, reactor.Config{})
+			var srv, cli end
+			connect(t, r, &srv, &cli)
+			k.asked = 0
+			write(srv.s)
+			if n := srv.s.Buffered(); n != len(large) || k.asked < 2 {
+				t.Errorf("%s: %d bytes wait, asked %d times", name, n, k.asked)
+			}
+			until(t, r, func() bool { return bytes.Equal(cli.got, large) })
+		}
 	})
 }
 
