@@ -74,6 +74,9 @@ func (r *Reactor) noteChunk(id int, taken bool) {
 	r.observe(probe.Note{Kind: kind, N: id})
 }
 
+// noteChanged notes that a slice given to WriteShared was changed too early.
+func (r *Reactor) noteChanged() { r.observe(probe.Note{Kind: probe.NoteChanged}) }
+
 // noteBuild notes that a factory is asked for a protocol for c.
 func (r *Reactor) noteBuild(c kernel.Conn) {
 	r.observe(probe.Note{Kind: probe.NoteBuild, Conn: c})

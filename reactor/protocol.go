@@ -199,6 +199,32 @@ type Vectored interface {
 	WriteVec(bufs [][]byte) (n int, err error)
 }
 
+// SharedWriter is a transport that can keep a slice instead of a copy of it. So one message
+// to many connections is in memory once, however slow they read. A wrapper that changes Write
+// must implement it, because As would otherwise find the one below. The function [WriteShared]
+// takes any transport.
+type SharedWriter interface {
+	// WriteShared is Write, but p does not belong to the caller again when it returns:
+	// nobody may change p until the connection has sent it or is lost. Nothing tells the
+	// caller when it was sent, so as a rule p is never changed again. The same p may be given
+	// to any number of connections, also of several reactors.
+	//
+	// The limits of buffered bytes count p as they count other bytes, and p stands in order
+	// with other writes. The transport may copy what it keeps, and does so if that is short.
+	// It does not refer to p any more when p was sent or the connection is lost.
+	WriteShared(p []byte) (n int, err error)
+}
+
+// WriteShared is WriteShared of t if t is a [SharedWriter], or wraps one, and otherwise
+// Write. Write keeps copies, so nothing else changes for the caller: p may not be changed
+// either way.
+func WriteShared(t Transport, p []byte) (int, error) {
+	if s, ok := As[SharedWriter](t); ok {
+		return s.WriteShared(p)
+	}
+	return t.Write(p)
+}
+
 // Base is for embedding in protocols. It has the transport, and the two methods that
 // protocols often leave empty. It is the only type of this package meant for embedding.
 type Base struct {

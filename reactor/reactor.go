@@ -96,7 +96,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	r.caps.find(k)
 	r.hooks.init(k)
 	if r.observer != nil {
-		r.chunks.Note = r.noteChunk
+		r.chunks.Note, r.chunks.Changed = r.noteChunk, r.noteChanged
 	}
 	r.posts.posted.L = &r.posts.mu
 	r.work.init(r)

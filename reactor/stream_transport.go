@@ -9,11 +9,12 @@ import (
 )
 
 var (
-	_ Transport  = (*Stream)(nil)
-	_ HalfCloser = (*Stream)(nil)
-	_ Producer   = (*Stream)(nil)
-	_ Consumer   = (*Stream)(nil)
-	_ Vectored   = (*Stream)(nil)
+	_ Transport    = (*Stream)(nil)
+	_ HalfCloser   = (*Stream)(nil)
+	_ Producer     = (*Stream)(nil)
+	_ Consumer     = (*Stream)(nil)
+	_ Vectored     = (*Stream)(nil)
+	_ SharedWriter = (*Stream)(nil)
 )
 
 // Write takes all of p, as [Transport] says. Small writes are gathered and sent together when
@@ -29,7 +30,19 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if len(p) >= chunks.Size {
 		rest = s.sendLarge(p)
 	}
-	s.buffer(rest)
+	s.buffer(rest, false)
+	return len(p), nil
+}
+
+// WriteShared takes all of p without copying it, as [SharedWriter] says. 16 KiB or more go to
+// the socket at once. If less than 4 KiB are left of p, or if they fit behind what is buffered
+// already, they are copied; otherwise the stream keeps p itself.
+func (s *Stream) WriteShared(p []byte) (int, error) {
+	if err := s.writable(len(p)); err != nil {
+		return 0, err
+	}
+	s.note(probe.NoteWritten, len(p), nil)
+	s.buffer(s.sendLarge(p), true)
 	return len(p), nil
 }
 
@@ -44,7 +57,7 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	}
 	s.note(probe.NoteWritten, total, nil)
 	for _, p := range bufs {
-		s.buffer(s.sendLarge(p))
+		s.buffer(s.sendLarge(p), false)
 	}
 	return total, nil
 }
@@ -85,12 +98,17 @@ func (s *Stream) refusal(n int) error {
 	return nil
 }
 
-// buffer copies p to the buffered output. If that fills a chunk, it sends at once.
-func (s *Stream) buffer(p []byte) {
+// buffer puts p behind the buffered output, as a copy unless it is shared. If that fills a
+// chunk, it sends at once.
+func (s *Stream) buffer(p []byte, shared bool) {
 	if len(p) == 0 || s.state > streamClosing {
 		return
 	}
-	s.out.Append(&s.r.chunks, p)
+	if shared {
+		s.out.Share(&s.r.chunks, p)
+	} else {
+		s.out.Append(&s.r.chunks, p)
+	}
 	if !s.blocked && (s.out.Len() >= chunks.Size || s.r.forcer != nil) && s.flushAt(s.out.Len()) {
 		s.flush(nil)
 	}

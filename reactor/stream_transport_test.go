@@ -318,8 +318,9 @@ func TestLargeWritesFlushLater(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		large := pattern(20_000)
 		for name, write := range map[string]func(*reactor.Stream) (int, error){
-			"Write":    func(s *reactor.Stream) (int, error) { return s.Write(large) },
-			"WriteVec": func(s *reactor.Stream) (int, error) { return s.WriteVec([][]byte{large[:18_000], large[18_000:]}) },
+			"Write":       func(s *reactor.Stream) (int, error) { return s.Write(large) },
+			"WriteVec":    func(s *reactor.Stream) (int, error) { return s.WriteVec([][]byte{large[:18_000], large[18_000:]}) },
+			"WriteShared": func(s *reactor.Stream) (int, error) { return s.WriteShared(large) },
 		} {
 			k := &patient{Kernel: w.Open(t)}
 			r := testworld.New(t, k, reactor.Config{})

@@ -29,6 +29,9 @@ const (
 	RulePaused = "paused"
 	// RuleBuffers: a buffer that was taken comes back once.
 	RuleBuffers = "buffers"
+	// RuleShared: a slice given to WriteShared is not changed before it was sent or the
+	// connection is lost. It is the protocol that keeps this rule or breaks it.
+	RuleShared = "shared"
 	// RuleEarly: no delayed call is made before its time by the host's clock.
 	RuleEarly = "early"
 	// RuleLeft: when the Net is closed, no host has a connection, descriptor, port or buffer
@@ -37,7 +40,8 @@ const (
 )
 
 // InvariantError tells which invariant was broken, and when. The defect is in the reactor, in
-// the kernel, or in what Net.Wrap has put between the two; it is not in the protocol.
+// the kernel, or in what Net.Wrap has put between the two. Only for [RuleShared] it is in the
+// protocol.
 type InvariantError struct {
 	// Rule is one of the rules, such as [RulePrefix].
 	Rule string
@@ -149,6 +153,8 @@ func (k *simKernel) witness(s *sock, note *probe.Note) {
 		}
 	case probe.NoteChunk, probe.NoteChunkDone:
 		k.chunk(note.N, note.Kind == probe.NoteChunk)
+	case probe.NoteChanged:
+		k.n.violate(RuleShared, "%s: a slice was changed after WriteShared, before it was sent", k.h.name)
 	case probe.NoteDataDone:
 		if !k.lent {
 			k.n.violate(RuleBuffers, "%s: the read buffer came back twice", k.h.name)

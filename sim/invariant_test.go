@@ -100,6 +100,34 @@ func TestInvariantPrefix(t *testing.T) {
 	}
 }
 
+// A protocol that changes what it gave to WriteShared is found out when that was sent, or with
+// the loss.
+func TestInvariantShared(t *testing.T) {
+	for name, end := range map[string]func(reactor.Transport){
+		"sent": func(t reactor.Transport) { t.Close() },
+		"lost": reactor.Transport.Abort,
+	} {
+		for _, rule := range []string{"", sim.RuleShared} {
+			t.Run(name+" "+rule, func(t *testing.T) {
+				n, srv, cli := two(t, 1, reactor.One(new(recorder)))
+				n.Options.SendBuffer, n.Options.RecvBuffer = 1000, 1000
+				p := new(recorder)
+				dial(cli, srv.Addr(7), p)
+				must(t, n, func() bool { return p.T != nil })
+				text := make([]byte, 100_000)
+				n.At(n.Now(), func() { reactor.WriteShared(p.T, text) })
+				n.At(n.Now()+time.Millisecond, func() {
+					if rule != "" {
+						text[len(text)-1]++
+					}
+					end(p.T)
+				})
+				broken(t, n.Run(time.Minute), rule)
+			})
+		}
+	}
+}
+
 // What nobody closed is found when the Net is closed.
 func TestInvariantLeft(t *testing.T) {
 	for name, leave := range map[string]func(h *sim.Host) error{

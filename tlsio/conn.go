@@ -116,12 +116,13 @@ type Conn struct {
 }
 
 var (
-	_ reactor.Transport  = (*Conn)(nil)
-	_ reactor.HalfCloser = (*Conn)(nil)
-	_ reactor.Producer   = (*Conn)(nil)
-	_ reactor.Consumer   = (*Conn)(nil)
-	_ reactor.Vectored   = (*Conn)(nil)
-	_ reactor.Switcher   = (*Conn)(nil)
+	_ reactor.Transport    = (*Conn)(nil)
+	_ reactor.HalfCloser   = (*Conn)(nil)
+	_ reactor.Producer     = (*Conn)(nil)
+	_ reactor.Consumer     = (*Conn)(nil)
+	_ reactor.Vectored     = (*Conn)(nil)
+	_ reactor.SharedWriter = (*Conn)(nil)
+	_ reactor.Switcher     = (*Conn)(nil)
 )
 
 // HandshakeListener is implemented by a protocol that wants to hear when its connection

@@ -33,6 +33,11 @@ func (c *Conn) WriteVec(bufs [][]byte) (int, error) {
 	return n, nil
 }
 
+// WriteShared is Write. It saves no memory: what waits to be sent is ciphertext, of which every
+// connection has its own. p may be changed as soon as it returns, but a caller that does not
+// know what the transport is must not count on that.
+func (c *Conn) WriteShared(p []byte) (int, error) { return c.Write(p) }
+
 // writable tells why nothing can be written. While a Close or CloseWrite waits for a
 // registered producer, what that writes is taken (TLS-19, TLS-20).
 func (c *Conn) writable() error {

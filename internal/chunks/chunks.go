@@ -5,20 +5,30 @@
 // write to an empty list takes one chunk from the free list, and allocates nothing. A large
 // one fills several chunks. Each is given back as soon as it has been sent, so a connection
 // holds little more memory than what it still has to send.
+//
+// What is shared is kept as the caller's slice, unless it is short. So the same slice may
+// stand in many lists, each of which needs a few words for it.
 package chunks
+
+import "hash/crc32"
 
 const (
 	// Size is the capacity of a recycled chunk.
 	Size = 16 << 10
+	// ShareMin is the length from which a shared slice is kept. Copying a shorter one into a
+	// recycled chunk takes less time than to make a piece of it (measured: 26 ns against 29
+	// for 2 KiB, 44 against 30 for 4 KiB), and one system call takes only a few pieces.
+	ShareMin = 4 << 10
 	// freeMax is how many chunks a FreeList keeps: 1 MiB.
 	freeMax = 64
 )
 
 type chunk struct {
-	next *chunk
-	buf  []byte // buf[off:] is unsent
-	off  int
-	id   int // for FreeList.Note; 0: it has none yet
+	next   *chunk
+	buf    []byte // buf[off:] is unsent
+	off    int
+	id     int32 // for FreeList.Note; 0: it has none yet
+	shared bool  // buf is a slice given to Share, which is not written to and not recycled
 }
 
 // FreeList is a supply of chunks. The zero value is ready to use.
@@ -27,10 +37,14 @@ type FreeList struct {
 	// given back. A chunk keeps its id, which is above 0. For tests and simulations: it
 	// sees a chunk that is taken or given back twice.
 	Note func(id int, taken bool)
+	// Changed is called, if Note is set too, when a shared slice was changed before it was
+	// sent or dropped. It costs a checksum at both ends of that time.
+	Changed func()
 
 	first *chunk
 	n     int
-	ids   int // given out so far
+	ids   int32             // given out so far
+	sums  map[*chunk]uint32 // of the shared slices, if Changed is set
 }
 
 func (f *FreeList) take() *chunk {
@@ -54,7 +68,7 @@ func (f *FreeList) copyOf(p []byte) *chunk {
 
 // give takes c back. The caller has noted it.
 func (f *FreeList) give(c *chunk) {
-	if f.n >= freeMax {
+	if c.shared || f.n >= freeMax {
 		return
 	}
 	c.buf, c.off, c.next = c.buf[:0], 0, f.first
@@ -62,12 +76,34 @@ func (f *FreeList) give(c *chunk) {
 	f.n++
 }
 
+// note is called, if Note is set, when c has come into a list or has gone from it.
 func (f *FreeList) note(c *chunk, taken bool) {
+	if c.shared {
+		f.noteShared(c, taken)
+		return
+	}
 	if c.id == 0 {
 		f.ids++
 		c.id = f.ids
 	}
-	f.Note(c.id, taken)
+	f.Note(int(c.id), taken)
+}
+
+func (f *FreeList) noteShared(c *chunk, taken bool) {
+	sum := crc32.ChecksumIEEE(c.buf)
+	switch {
+	case f.Changed == nil:
+	case taken:
+		if f.sums == nil {
+			f.sums = map[*chunk]uint32{}
+		}
+		f.sums[c] = sum
+	default:
+		if f.sums[c] != sum {
+			f.Changed()
+		}
+		delete(f.sums, c)
+	}
 }
 
 // List is a queue of bytes. The zero value is empty. An empty List holds no memory. Its
@@ -83,9 +119,8 @@ func (l *List) Len() int { return l.size }
 // Append copies p to the end.
 func (l *List) Append(f *FreeList, p []byte) {
 	l.size += len(p)
-	if t := l.tail; t != nil {
-		n := min(len(p), Size-len(t.buf))
-		t.buf = append(t.buf, p[:n]...)
+	if n := min(len(p), l.room()); n > 0 {
+		l.tail.buf = append(l.tail.buf, p[:n]...)
 		p = p[n:]
 	}
 	for len(p) > 0 {
@@ -96,6 +131,24 @@ func (l *List) Append(f *FreeList, p []byte) {
 		if f.Note != nil {
 			f.note(c, true)
 		}
+	}
+}
+
+// Share puts p at the end. If p has at least ShareMin bytes and does not fit into the last
+// chunk, the list keeps p itself, until all of it was sent or dropped. Meanwhile nobody may
+// change it. Any other p is copied. So a chunk is followed by a shared slice only if both
+// together have more than Size bytes. The chunks of a list never have more memory than the list
+// has bytes, but for the first and the last.
+func (l *List) Share(f *FreeList, p []byte) {
+	if len(p) < ShareMin || l.room() >= len(p) {
+		l.Append(f, p)
+		return
+	}
+	l.size += len(p)
+	c := &chunk{buf: p[:len(p):len(p)], shared: true}
+	l.link(c)
+	if f.Note != nil {
+		f.note(c, true)
 	}
 }
 
@@ -184,6 +237,14 @@ func (l *List) Vectors(v [][]byte, limit int) (_ [][]byte, n int) {
 }
 
 func (c *chunk) rest() []byte { return c.buf[c.off:] }
+
+// room is how many bytes fit into the last chunk.
+func (l *List) room() int {
+	if t := l.tail; t != nil && !t.shared {
+		return Size - len(t.buf)
+	}
+	return 0
+}
 
 func (l *List) link(c *chunk) {
 	if l.tail == nil {

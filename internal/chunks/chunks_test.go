@@ -34,17 +34,25 @@ func holds(t *testing.T, l *chunks.List, want []byte) {
 }
 
 // Random calls on two lists with one supply do what they do to plain slices, and every
-// chunk that is taken is given back once.
+// chunk that is taken is given back once. The chunks of a list have no more memory than the
+// list has bytes, but for the first and the last.
 func TestAgainstSlices(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		taken := map[int]bool{}
-		f := chunks.FreeList{Note: func(id int, take bool) {
-			if id <= 0 || taken[id] == take {
-				t.Fatalf("chunk %d: taken %v, and was already", id, take)
-			}
-			taken[id] = take
-		}}
+		taken, inUse := map[int]bool{}, 0
+		f := chunks.FreeList{
+			Note: func(id int, take bool) {
+				if id <= 0 || taken[id] == take {
+					t.Fatalf("chunk %d: taken %v, and was already", id, take)
+				}
+				if taken[id] = take; take {
+					inUse++
+				} else {
+					inUse--
+				}
+			},
+			Changed: func() { t.Error("a shared slice was changed") },
+		}
 		var lists [2]chunks.List
 		var want [2][]byte
 		for step := range 300 {
@@ -58,7 +66,11 @@ func TestAgainstSlices(t *testing.T) {
 				p := pattern(step, rng.IntN(5*chunks.Size))
 				l.Append(&f, p)
 				want[i] = append(want[i], p...)
-			case 3, 4, 5, 6:
+			case 3, 4:
+				p := pattern(step, rng.IntN(3*chunks.Size>>rng.IntN(4)))
+				l.Share(&f, p)
+				want[i] = append(want[i], p...)
+			case 5, 6:
 				p := pattern(step, rng.IntN(2000))
 				l.Append(&f, p)
 				want[i] = append(want[i], p...)
@@ -68,6 +80,9 @@ func TestAgainstSlices(t *testing.T) {
 				want[i] = want[i][n:]
 			}
 			holds(t, l, want[i])
+			if most := len(want[0]) + len(want[1]) + 4*chunks.Size; inUse*chunks.Size > most {
+				t.Fatalf("%d chunks are in use for %d and %d bytes", inUse, len(want[0]), len(want[1]))
+			}
 		}
 		for i := range lists {
 			lists[i].Advance(&f, lists[i].Len())
@@ -169,6 +184,83 @@ func TestSentPiecesAreGivenBack(t *testing.T) {
 	}
 	if inUse != 0 {
 		t.Errorf("%d chunks are in use in the end", inUse)
+	}
+}
+
+// A long shared slice is kept, and nothing is written behind it. A short one is copied, and
+// so is one that fits behind what is there.
+func TestShare(t *testing.T) {
+	long := pattern(0, 2*chunks.ShareMin)
+	for _, c := range []struct {
+		name   string
+		before int // bytes appended
+		size   int
+		copied bool
+	}{
+		{"long", 0, chunks.ShareMin, false},
+		{"short", 0, chunks.ShareMin - 1, true},
+		{"fits", chunks.Size - chunks.ShareMin, chunks.ShareMin, true},
+		{"does not fit", chunks.Size - chunks.ShareMin + 1, chunks.ShareMin, false},
+	} {
+		var f chunks.FreeList
+		var l chunks.List
+		want := slices.Concat(pattern(1, c.before), long[:c.size], []byte("abc"))
+		l.Append(&f, pattern(1, c.before))
+		l.Share(&f, long[:c.size])
+		l.Append(&f, []byte("abc"))
+		holds(t, &l, want)
+		l.Advance(&f, c.before)
+		if copied := &l.First()[0] != &long[0]; copied != c.copied {
+			t.Errorf("%s: copied %v, want %v", c.name, copied, c.copied)
+		}
+		l.Drop(&f)
+		for range 3 { // what was shared is not handed out as a chunk
+			l.Append(&f, bytes.Repeat([]byte{'!'}, chunks.Size))
+		}
+	}
+	if !bytes.Equal(long, pattern(0, len(long))) {
+		t.Error("a shared slice was written to")
+	}
+}
+
+// Many short shared slices take as few pieces as if they were appended.
+func TestShareShort(t *testing.T) {
+	var f chunks.FreeList
+	var l chunks.List
+	p := pattern(0, 100)
+	for range 10 * chunks.Size / len(p) {
+		l.Share(&f, p)
+	}
+	if v, _ := l.Vectors(nil, 1000); len(v) > 10 {
+		t.Errorf("%d pieces", len(v))
+	}
+}
+
+// A shared slice that was changed is noticed when it leaves the list, once.
+func TestChanged(t *testing.T) {
+	for _, leave := range []func(*chunks.List, *chunks.FreeList){
+		func(l *chunks.List, f *chunks.FreeList) { l.Advance(f, l.Len()) },
+		(*chunks.List).Drop,
+		(*chunks.List).Discard,
+	} {
+		for _, change := range []bool{true, false} {
+			n := 0
+			f := chunks.FreeList{Note: func(int, bool) {}, Changed: func() { n++ }}
+			var l chunks.List
+			p := pattern(0, chunks.Size)
+			l.Share(&f, p)
+			l.Append(&f, pattern(0, 100))
+			l.Advance(&f, 1)
+			if change {
+				p[0]++
+			}
+			if n != 0 {
+				t.Error("it was noticed too early")
+			}
+			if leave(&l, &f); n != 0 != change || n > 1 {
+				t.Errorf("changed %v, and it was noticed %d times", change, n)
+			}
+		}
 	}
 }
 

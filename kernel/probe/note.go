@@ -113,6 +113,9 @@ const (
 	NoteChunkDone
 	// NotePanic: a callback panicked with Err.
 	NotePanic
+	// NoteChanged: a slice that was given to WriteShared was changed before the connection
+	// had sent it or was lost.
+	NoteChanged
 )
 
 // String is one or two words: "made", "data", "lost" ...
@@ -123,7 +126,7 @@ func (k NoteKind) String() string {
 		NoteStopFactory: "stop factory", NoteDelayed: "delayed call", NotePosted: "posted", NoteTrigger: "trigger",
 		NotePauseProducer: "pause producer", NoteResumeProducer: "resume producer", NoteStopProducer: "stop producer"}
 	others := [...]string{"data done", "paused", "resumed", "closing", "written", "sent", "drained", "chunk",
-		"chunk done", "panic"}
+		"chunk done", "panic", "changed"}
 	switch {
 	case int(k) < len(callbacks):
 		return callbacks[k]

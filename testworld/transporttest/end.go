@@ -180,6 +180,11 @@ func (e *end) refuses(when string, want error) {
 		if n, err := e.t.Write([]byte("late")); n != 0 || !errors.Is(err, want) {
 			e.g.Errorf("Write %s to %s: %d, %v; want %v", when, e.name, n, err, want)
 		}
+		if s, ok := reactor.As[reactor.SharedWriter](e.t); ok {
+			if n, err := s.WriteShared([]byte("late")); n != 0 || !errors.Is(err, want) {
+				e.g.Errorf("WriteShared %s to %s: %d, %v; want %v", when, e.name, n, err, want)
+			}
+		}
 		v, ok := reactor.As[reactor.Vectored](e.t)
 		if !ok {
 			return

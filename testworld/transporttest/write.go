@@ -15,6 +15,7 @@ func writePromises() []promise {
 		{"WriteNothing", writeNothing},
 		{"WriteVec", writeVec},
 		{"WriteCopies", writeCopies},
+		{"WriteShared", writeShared},
 		{"LentInput", lentInput},
 		{"BothWays", bothWays},
 	}
@@ -86,6 +87,11 @@ func writeNothing(g *rig) {
 			}
 		}
 	}
+	if v, ok := reactor.As[reactor.SharedWriter](g.a.t); ok {
+		if n, err := v.WriteShared(nil); n != 0 || err != nil {
+			g.Errorf("TCP-56: WriteShared of nothing: %d, %v", n, err)
+		}
+	}
 	g.moment()
 	if g.b.saw("data") {
 		g.Error("TCP-56: a write of nothing arrived")
@@ -146,6 +152,35 @@ func writeCopies(g *rig) {
 	}
 	g.b.resume()
 	g.until("what was written", func() bool { return g.b.got == a.sent })
+}
+
+// writeShared: what is shared arrives as anything else, in order with it, and nothing is
+// written to the slice or behind it (DESC-42). The peer does not read at first, so that much
+// waits.
+func writeShared(g *rig) {
+	g.connect()
+	a := g.a
+	v := ability[reactor.SharedWriter](a, "SharedWriter")
+	g.b.pause()
+	from := a.sent
+	p := bytes.Clone(g.data.at(from, max(g.link.Much/2, 1)))
+	before := bytes.Clone(p)
+	for i, most := range []int{len(p) / 3, 10, len(p) / 4, 100, 5000, 1, len(p) / 3} {
+		n := min(most, len(p)-(a.sent-from)) // the rest of p is behind it
+		a.do("WriteShared", func() {
+			if m, err := v.WriteShared(p[a.sent-from:][:n]); m != n || err != nil {
+				g.Errorf("WriteShared of %d bytes: %d, %v", n, m, err)
+			}
+		})
+		if a.sent += n; i%3 != 2 && a.sent-from < len(p) {
+			a.write(1)
+		}
+	}
+	g.b.resume()
+	g.until("all that was written", func() bool { return g.b.got == a.sent })
+	if !bytes.Equal(p, before) {
+		g.Error("DESC-42: a shared slice was written to")
+	}
 }
 
 // lentInput: what DataReceived was lent may be written from there, to be sent after it is
