@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -33,7 +35,7 @@ const (
 
 // Chargens is the factory of [Chargen].
 type Chargens struct {
-	lines []byte // every line once
+	lines []byte // every line, burst times; all connections send this one slice
 }
 
 // NewChargens makes the lines.
@@ -45,6 +47,7 @@ func NewChargens() *Chargens {
 		}
 		f.lines = append(f.lines, '\r', '\n')
 	}
+	f.lines = bytes.Repeat(f.lines, burst)
 	return f
 }
 
@@ -76,11 +79,11 @@ func (c *Chargen) ConnectionMade(t reactor.Transport) {
 	c.ResumeProducing()
 }
 
-// produce writes one burst. It stops early if a write pauses it.
+// produce writes one burst.
 func (c *Chargen) produce() {
 	c.queued = false
-	for i := 0; i < burst && !c.held; i++ {
-		c.T.Write(c.lines)
+	if !c.held {
+		reactor.WriteShared(c.T, c.lines)
 	}
 	c.ask()
 }

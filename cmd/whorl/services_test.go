@@ -100,11 +100,10 @@ func TestDiscard(t *testing.T) {
 func TestChargenLines(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
-		f := NewChargens()
-		p := dial(t, r, listen(t, r, f), &peer{})
+		p := dial(t, r, listen(t, r, NewChargens()), &peer{})
 		p.s.Write([]byte("nobody listens"))
 		p.s.CloseWrite()
-		until(t, r, func() bool { return len(p.got) > 2*len(f.lines) })
+		until(t, r, func() bool { return len(p.got) > 2*charCount*(lineChars+2) })
 		lines := strings.SplitAfter(string(p.got), "\r\n")
 		for i, want := range map[int]string{
 			0:   " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n",
