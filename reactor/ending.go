@@ -21,8 +21,8 @@ type streamParams struct {
 type ending struct {
 	limit DelayedCall // CloseTimeout, from the last progress
 	moved uint64      // bytes sent and read until then
-	// Of streamBroken: why the write failed, and what was read while the protocol had
-	// paused, to know whether there is anything.
+	// Of streamBroken: why it has failed, and what was read while the protocol had paused,
+	// to know whether there is anything.
 	reason error
 	kept   []byte
 }
@@ -52,9 +52,16 @@ func (s *Stream) endTimeout() {
 	s.end(s.opError("close", ErrCloseTimeout))
 }
 
-// writeFailed follows a write that failed. Nothing more is sent, but what the peer sent
-// before is still delivered, unless we have ended first.
-func (s *Stream) writeFailed(reason error) {
+// hasFailed follows the kernel's word that a stream that waits for nothing has failed.
+func (s *Stream) hasFailed() {
+	if err := s.conn.Connected(); err != nil && err != kernel.ErrAgain {
+		s.breakOff(s.opError("wait", err))
+	}
+}
+
+// breakOff follows a failure that was not found by reading. Nothing more is sent, but what the
+// peer sent before is still delivered, unless we have ended first.
+func (s *Stream) breakOff(reason error) {
 	if s.state != streamOpen || s.peerGone() {
 		s.end(reason)
 		return
@@ -130,7 +137,7 @@ func (s *Stream) closeConn(reason error) {
 		s.note(probe.NoteDrained, len(e.kept), nil)
 	}
 	switch {
-	case s.out.Len() > 0 || s.writeHasFailed() || !graceful(reason):
+	case s.out.Len() > 0 || s.hasBroken() || !graceful(reason):
 		s.conn.Abort()
 	case s.peerGone() || !resetsUnread(s.conn):
 		s.conn.Close()
@@ -150,7 +157,7 @@ func resetsUnread(c kernel.Conn) bool {
 	return ok
 }
 
-func (s *Stream) writeHasFailed() bool { return s.cfg.ending != nil && s.cfg.ending.reason != nil }
+func (s *Stream) hasBroken() bool { return s.cfg.ending != nil && s.cfg.ending.reason != nil }
 
 // graceful tells for which reasons the connection ends with the end of the stream.
 func graceful(reason error) bool {

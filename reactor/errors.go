@@ -73,7 +73,8 @@ var (
 
 // OpError is a failed operation, with its addresses and the cause.
 type OpError struct {
-	// Op is "listen", "dial", "attach", "resolve", "read", "write", "close", "arm" or "watch".
+	// Op is "listen", "dial", "attach", "resolve", "read", "write", "wait" (the
+	// connection failed while nothing was asked of it), "close", "arm" or "watch".
 	Op string
 	// Local is our address and Remote the peer's. Each is zero if it is not known.
 	Local  kernel.Addr

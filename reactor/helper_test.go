@@ -116,6 +116,10 @@ func must[T any](v T, ok bool) T {
 	return v
 }
 
+// hearsFailures tells whether the kernel of r reports the failure of a conn that waits for
+// nothing. select cannot.
+func hearsFailures(r *reactor.Reactor) bool { return !kernel.LimitsOf(r.Kernel()).NoFailed }
+
 // until turns r until done.
 func until(t *testing.T, r *reactor.Reactor, done func() bool) {
 	t.Helper()

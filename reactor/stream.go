@@ -53,7 +53,7 @@ type streamState uint8
 const (
 	streamOpen    streamState = iota
 	streamClosing             // Close was called, or the peer has ended; the stream ends when everything is sent
-	streamBroken              // a write failed; what the peer sent before is still delivered
+	streamBroken              // the connection has failed; what the peer sent before is still delivered
 	streamEnding              // ends when the callback returns; Reactor.endReasons has the reason
 	streamLost
 )
@@ -97,8 +97,12 @@ func (s *Stream) touch() {
 }
 
 func (s *Stream) ready(ev kernel.Ready) {
-	if ev&kernel.Readable != 0 && s.reading() {
-		s.readSome()
+	if ev&kernel.Readable != 0 {
+		if s.reading() {
+			s.readSome()
+		}
+	} else if ev&kernel.Failed != 0 {
+		s.hasFailed()
 	}
 	if ev&kernel.Writable != 0 {
 		s.blocked = false
@@ -287,7 +291,7 @@ func (s *Stream) wrote(n int, short bool, err error) int {
 	case err == kernel.ErrAgain:
 		s.blocked = true
 	case err != nil:
-		s.writeFailed(s.opError("write", err))
+		s.breakOff(s.opError("write", err))
 	default:
 		s.blocked = short
 	}
@@ -321,6 +325,9 @@ func (s *Stream) arm() {
 	}
 	if s.blocked && s.out.Len() > 0 {
 		want |= kernel.Writable
+	}
+	if want == 0 && s.state <= streamClosing {
+		want = kernel.Failed // it waits for nothing, but it must hear of a reset
 	}
 	if want == s.armed {
 		return

@@ -147,7 +147,7 @@ func (s *Stream) CloseWrite() error {
 
 // PauseProducing stops delivery. After it returns, DataReceived is not called until
 // ResumeProducing (TCP-64). While paused, the stream does not notice that the peer closes
-// (TCP-66).
+// (TCP-66), but it does notice a reset (TCP-83).
 func (s *Stream) PauseProducing() {
 	if s.reading() {
 		s.read = readPaused
