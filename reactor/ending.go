@@ -64,12 +64,13 @@ func (s *Stream) hasFailed() {
 func (s *Stream) breakOff(reason error) {
 	if s.state != streamOpen || s.peerGone() {
 		s.end(reason)
-		return
+	} else {
+		s.state = streamBroken
+		s.limitEnd()
+		s.cfg.ending.reason = reason
+		s.touch()
 	}
-	s.state = streamBroken
-	s.limitEnd()
-	s.cfg.ending.reason = reason
-	s.touch()
+	s.stopProducer() // inside its write, if that has failed (PROD-14)
 }
 
 // finishReading delivers what is unread on a broken stream, one piece a turn, and ends it

@@ -156,6 +156,7 @@ func TestSharedLimits(t *testing.T) {
 		p.onPause = func() { paused++ }
 		e.s.RegisterProducer(&p)
 		for e.s.Buffered() <= 64<<10 {
+			testworld.Turns(t, r, 1) // what is sent at once counts too, until the turn is over
 			if paused != 0 {
 				t.Error("DESC-42: paused too early")
 			}

@@ -27,9 +27,10 @@ type Stream struct {
 	read    readState
 	write   writeState
 	armed   kernel.Ready
-	paused  bool // we have paused the producer
-	blocked bool // the socket was full: wait for Writable before sending
-	dirty   bool // is in Reactor.dirty
+	paused  bool  // we have paused the producer
+	blocked bool  // the socket was full: wait for Writable before sending
+	dirty   bool  // is in Reactor.dirty
+	direct  uint8 // chunks that writes have sent themselves since settle
 
 	cfg      *streamParams // of the owner; a stream that takes long to end has its own
 	in       uint64        // bytes read
@@ -198,6 +199,7 @@ func (s *Stream) settle() {
 	if s.state == streamLost {
 		return
 	}
+	s.direct = 0
 	if s.state <= streamClosing && !s.blocked {
 		steady := s.steady()
 		s.send()
@@ -243,8 +245,8 @@ func (s *Stream) settleProducer() {
 		s.note(probe.NoteResumeProducer, 0, nil)
 		s.producer.ResumeProducing()
 	}
-	if s.out.Len() > 0 && !s.blocked {
-		s.touch() // what it produced goes out in the next turn
+	if (s.out.Len() > 0 || s.paused) && !s.blocked {
+		s.touch() // what it produced goes out in the next turn, and then it is resumed
 	}
 }
 

@@ -31,6 +31,9 @@ func (s *Stream) Write(p []byte) (int, error) {
 		rest = s.sendLarge(p)
 	}
 	s.buffer(rest, false)
+	if s.producer != nil {
+		s.checkHighWater()
+	}
 	return len(p), nil
 }
 
@@ -43,6 +46,7 @@ func (s *Stream) WriteShared(p []byte) (int, error) {
 	}
 	s.note(probe.NoteWritten, len(p), nil)
 	s.buffer(s.sendLarge(p), true)
+	s.checkHighWater()
 	return len(p), nil
 }
 
@@ -59,16 +63,34 @@ func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
 	for _, p := range bufs {
 		s.buffer(s.sendLarge(p), false)
 	}
+	s.checkHighWater()
 	return total, nil
 }
+
+// maxDirect is how many chunks writes may send themselves, in one callback: 256 KiB. The rest
+// is buffered, so that a callback that writes without end to a fast reader does not hold up
+// the loop.
+const maxDirect = 16
 
 // sendLarge sends p at once, behind what is buffered, if it fills a chunk. It returns what
 // the socket did not take.
 func (s *Stream) sendLarge(p []byte) []byte {
-	if len(p) < chunks.Size || s.blocked || s.state > streamClosing || s.r.forced(probe.SiteFlushLater) {
+	if len(p) < chunks.Size || s.blocked || s.state > streamClosing || s.direct >= maxDirect || s.r.forced(probe.SiteFlushLater) {
 		return p
 	}
-	return p[s.flush(p):]
+	return p[s.flushDirect(p):]
+}
+
+// flushDirect is flush inside a write.
+func (s *Stream) flushDirect(p []byte) int {
+	before := s.sent
+	n := s.flush(p)
+	sent := (int(s.sent-before) + chunks.Size - 1) / chunks.Size
+	s.direct = uint8(min(int(s.direct)+sent, maxDirect))
+	if s.r.current != source(s) {
+		s.touch() // so that the count ends with the turn, and a paused producer is resumed
+	}
+	return n
 }
 
 // writable returns an error if n more bytes cannot be taken. It decides the usual case, and
@@ -81,18 +103,23 @@ func (s *Stream) writable(n int) error {
 }
 
 // refusal is writable for all cases. While Close or CloseWrite waits for a registered
-// producer, bytes are still taken.
+// producer, bytes are still taken. A producer that can write no more is stopped, inside its
+// write, because one that ignores the error would go on for ever (PROD-14).
 func (s *Stream) refusal(n int) error {
 	producing := s.producer != nil
 	switch {
 	case s.state == streamOpen && s.write == writeOn:
-	case s.state > streamClosing, !producing && s.state == streamClosing:
+	case s.state > streamClosing:
+		s.stopProducer()
+		return ErrClosed
+	case !producing && s.state == streamClosing:
 		return ErrClosed
 	case !producing, s.write == writeEnded:
 		return ErrWriteClosed
 	}
 	if limit := s.cfg.MaxBuffered; limit >= 0 && s.out.Len()+n > limit {
 		s.end(ErrBufferFull)
+		s.stopProducer()
 		return ErrBufferFull
 	}
 	return nil
@@ -109,11 +136,8 @@ func (s *Stream) buffer(p []byte, shared bool) {
 	} else {
 		s.out.Append(&s.r.chunks, p)
 	}
-	if !s.blocked && (s.out.Len() >= chunks.Size || s.r.forcer != nil) && s.flushAt(s.out.Len()) {
-		s.flush(nil)
-	}
-	if s.producer != nil {
-		s.checkHighWater()
+	if !s.blocked && (s.out.Len() >= chunks.Size || s.r.forcer != nil) && s.direct < maxDirect && s.flushAt(s.out.Len()) {
+		s.flushDirect(nil)
 	}
 	if s.r.current != source(s) {
 		s.touch()
@@ -171,7 +195,7 @@ func (s *Stream) StopProducing() { s.Close() }
 
 // RegisterProducer makes p the producer, as [Consumer] says.
 func (s *Stream) RegisterProducer(p Producer) error {
-	if s.state == streamEnding || s.state == streamLost {
+	if s.state > streamClosing {
 		s.r.observe(probe.Note{Kind: probe.NoteStopProducer})
 		p.StopProducing()
 		return nil
@@ -198,14 +222,17 @@ func (s *Stream) StopConsuming() {
 	s.Close()
 }
 
-// checkHighWater pauses the producer, once, when more than HighWater bytes are buffered. It
-// sets the flag first, because the producer may call the stream (DESC-15, DESC-16).
+// checkHighWater pauses the producer, once, when more than HighWater bytes are buffered. What
+// writes have sent themselves in this callback counts too. So a fast reader does not make the
+// producer write without end, in one callback (PROD-15). It sets the flag first, because the
+// producer may call the stream (DESC-15, DESC-16).
 func (s *Stream) checkHighWater() {
-	if s.producer != nil && !s.paused && s.out.Len() > s.cfg.HighWater {
-		s.paused = true
-		s.note(probe.NotePauseProducer, 0, nil)
-		s.producer.PauseProducing()
+	if s.producer == nil || s.paused || s.out.Len()+int(s.direct)*chunks.Size <= s.cfg.HighWater {
+		return
 	}
+	s.paused = true
+	s.note(probe.NotePauseProducer, 0, nil)
+	s.producer.PauseProducing()
 }
 
 // Buffered is how many bytes were written that the socket has not taken yet; after the loss,
