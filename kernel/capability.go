@@ -93,6 +93,10 @@ type Limited interface{ Limits() Limits }
 
 // Limits are what a Kernel lacks. The zero value means that it lacks nothing.
 type Limits struct {
+	// Descriptors: it can use only descriptors whose number is below this. Listen, Dial,
+	// Accept and Reserve fail with ErrTooManyFiles if the system gives out another one; the
+	// client stays in the queue. 0 means any number.
+	Descriptors int
 	// NoFailed: Failed can be armed and is never reported.
 	NoFailed bool
 }

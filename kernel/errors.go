@@ -48,7 +48,8 @@ var (
 	ErrInvalidAddr = Sentinel("invalid address")
 	// ErrPermission: not allowed. It is also fs.ErrPermission.
 	ErrPermission = Sentinel("permission denied", fs.ErrPermission)
-	// ErrTooManyFiles: this process has no descriptor left (EMFILE).
+	// ErrTooManyFiles: this process has no descriptor left (EMFILE), or none that this kernel
+	// can use ([Limits]).
 	ErrTooManyFiles = Sentinel("too many open files")
 	// ErrNoResources: the system is short of memory, buffers or files.
 	ErrNoResources = Sentinel("out of resources")

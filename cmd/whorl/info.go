@@ -28,7 +28,7 @@ type kernelsCommand struct{}
 // Help is shown by --help.
 func (*kernelsCommand) Help() string { return "Example:\n\n    whorl kernels" }
 
-// Run prints the kernels, best first, and marks the default.
+// Run prints the kernels, best first. It marks the default, and says what limits them.
 func (*kernelsCommand) Run(t terminal) error {
 	usual := ""
 	if k, err := native.Open(""); err == nil {
@@ -36,10 +36,17 @@ func (*kernelsCommand) Run(t terminal) error {
 		k.Close() // nothing was opened on it
 	}
 	for _, name := range native.Names() {
+		line := name
 		if name == usual {
-			name += " (default)"
+			line += " (default)"
 		}
-		if _, err := fmt.Fprintln(t.out, name); err != nil {
+		if k, err := native.Open(name); err == nil {
+			if n := kernel.LimitsOf(k).Descriptors; n > 0 {
+				line += fmt.Sprintf(" (descriptors below %d)", n)
+			}
+			k.Close()
+		}
+		if _, err := fmt.Fprintln(t.out, line); err != nil {
 			return err
 		}
 	}

@@ -14,8 +14,7 @@ func manyPromises() []promise {
 const manySocks = 10_000
 
 // many opens as many connections as the kernel allows, up to manySocks, and checks that
-// each is reported. The kernel tells its limit: ErrTooManyFiles for descriptors,
-// ErrUnsupported from Arm.
+// each is reported. The kernel tells its limit by ErrTooManyFiles.
 func many(g *rig) {
 	g.ev = make([]kernel.Event, 256)
 	if r, ok := kernel.As[kernel.Reserver](g.k); ok {
@@ -92,9 +91,6 @@ func (g *rig) awaitAll(dialled, accepted []kernel.Conn) int {
 	for _, s := range accepted {
 		tok := uint32(len(armed) + 1_000_000)
 		err := g.k.Arm(s, tok, kernel.Readable)
-		if errors.Is(err, kernel.ErrUnsupported) {
-			continue
-		}
 		if err != nil {
 			g.Fatalf("Arm %d: %v", tok, err)
 		}

@@ -19,6 +19,7 @@ type base struct {
 	last     time.Duration // the newest reading of the clock
 	closed   bool
 	reserved int // the descriptor of Reserve, or -1
+	limit    int // all its descriptors are below that number; 0: it has no limit
 	waker    waker
 	set      set // the kernel itself
 	// owner is the open sock of each descriptor number, armed or not. It shows that a

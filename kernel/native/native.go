@@ -7,8 +7,9 @@
 //   - epoll: any number of descriptors. If somebody closes a descriptor behind its
 //     back, it notices only when it gets the number again (FDS-30).
 //   - poll: any number of descriptors, at a cost that grows with it.
-//   - select: only numbers below 1024; Arm and Watch refuse others (FDS-25). It never
-//     reports kernel.Failed.
+//   - select: only numbers below 1024, of all that the process has open. A connection or
+//     listener that would get another number is refused with kernel.ErrTooManyFiles, and
+//     Watch refuses a descriptor that has one (FDS-25). It never reports kernel.Failed.
 //
 // One Write or Writev sends at most 256 KiB (TCP-53): the scheduler does not know of the
 // system call, so it must be short.
@@ -73,8 +74,9 @@ type Options struct {
 
 // Open opens the kernel of that name. If name is "" it opens the best one that works
 // here. For a name that is unknown, or that this system lacks, the error is
-// kernel.ErrUnsupported and lists the names there are. The caller closes the kernel,
-// after its handles.
+// kernel.ErrUnsupported and lists the names there are. So it is for select when the process
+// has 1024 descriptors open already. What a kernel cannot do is in its kernel.Limits. The
+// caller closes the kernel, after its handles.
 func Open(name string) (kernel.Kernel, error) { return OpenWith(name, Options{}) }
 
 // OpenWith is Open with options.

@@ -115,6 +115,10 @@ func (b *base) openFor(op string, a kernel.Addr) (p shortAddr, s sock, err error
 		return p, s, opError(kernel.OpSocket, err)
 	}
 	b.given(int32(fd), nil)
+	if err = b.fits(kernel.OpSocket, fd); err != nil {
+		unix.Close(fd)
+		return p, s, err
+	}
 	if p, err = shortAddrOf(op, a, fd); err != nil {
 		unix.Close(fd)
 		return p, s, err

@@ -8,7 +8,7 @@ import (
 )
 
 // Reserve opens a descriptor that can be given up when the process has no other left
-// (TCP-22).
+// (TCP-22). One that does not fit would make no room.
 func (b *base) Reserve() error {
 	if b.reserved >= 0 {
 		return nil
@@ -17,6 +17,10 @@ func (b *base) Reserve() error {
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			b.given(int32(fd), nil)
+			if err := b.fits(kernel.OpReserve, fd); err != nil {
+				unix.Close(fd)
+				return err
+			}
 			b.reserved = fd
 			return nil
 		}

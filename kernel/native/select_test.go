@@ -4,6 +4,8 @@ package native
 
 import (
 	"errors"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +48,100 @@ func TestSelectLimit(t *testing.T) {
 	}
 	testReady(t, k, s, kernel.Readable)
 	_ = l
+}
+
+// fillNumbers takes all numbers below the limit of select. free gives n of them back.
+func fillNumbers(t *testing.T) (free func(n int)) {
+	t.Helper()
+	var taken []int
+	t.Cleanup(func() {
+		for _, fd := range taken {
+			unix.Close(fd)
+		}
+	})
+	for {
+		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Skip(err)
+		}
+		if fd >= setSize {
+			unix.Close(fd)
+			break
+		}
+		taken = append(taken, fd)
+	}
+	return func(n int) {
+		for _, fd := range taken[:n] {
+			unix.Close(fd)
+		}
+		taken = taken[n:]
+	}
+}
+
+// TestSelectIsFull: when the process has all numbers that select can watch, Listen, Dial,
+// Accept and Reserve refuse to open another descriptor, with ErrTooManyFiles and the limit
+// in words. They leave none open. A client stays in the queue until there is room (FDS-25).
+func TestSelectIsFull(t *testing.T) {
+	k := testKernel(t, "select", Options{})
+	if l := kernel.LimitsOf(k); l.Descriptors != setSize || !l.NoFailed {
+		t.Errorf("limits %+v", l)
+	}
+	ls, err := k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ls.Close()
+	client, err := k.Dial(ls.Local(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	testReady(t, k, ls, kernel.Readable)
+
+	free := fillNumbers(t)
+	refused := func(op string, err error) {
+		t.Helper()
+		e, ok := errors.AsType[*kernel.SysError](err)
+		if !ok || e.Op != op || !errors.Is(err, kernel.ErrTooManyFiles) || !strings.Contains(err.Error(), "select takes descriptors below 1024") {
+			t.Errorf("%s (FDS-25): %v", op, err)
+		}
+		// The next number is the one that would have been given out: nothing was left open.
+		next, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+		if unix.Close(next); err != nil || next != setSize {
+			t.Errorf("after %s the next number is %d: %v (X-5)", op, next, err)
+		}
+	}
+	for range 3 {
+		_, err = k.Dial(ls.Local(), nil)
+		refused(kernel.OpSocket, err)
+		_, err = k.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), nil)
+		refused(kernel.OpSocket, err)
+		_, err = ls.Accept()
+		refused(kernel.OpAccept, err)
+		refused(kernel.OpReserve, k.(kernel.Reserver).Reserve())
+	}
+	if _, err := Open("select"); !errors.Is(err, kernel.ErrUnsupported) || !strings.Contains(err.Error(), "below 1024") {
+		t.Errorf("Open: %v", err)
+	}
+	if err := k.Arm(ls, 7, kernel.Readable); err != nil {
+		t.Fatal(err)
+	}
+	reported(t, k, 7) // the client is still there
+	if err := k.Arm(ls, 7, 0); err != nil {
+		t.Fatal(err)
+	}
+
+	free(1)
+	s, err := ls.Accept()
+	if err != nil {
+		t.Fatalf("Accept with room for one: %v", err)
+	}
+	defer s.Close()
+	testReady(t, k, s, kernel.Writable)
+	free(1)
+	if _, err := ls.Accept(); err != kernel.ErrAgain {
+		t.Errorf("Accept with an empty queue: %v", err)
+	}
 }
 
 // TestClosedBehindOurBack: poll and select notice that somebody closed a descriptor. They

@@ -29,6 +29,7 @@ func openSelect(Options) (kernel.Kernel, error) {
 	if err := k.base.init("select", k); err != nil {
 		return nil, err
 	}
+	k.limit = setSize
 	if err := k.canWatch(k.waker.r); err != nil {
 		k.Close()
 		return nil, err
@@ -38,15 +39,19 @@ func openSelect(Options) (kernel.Kernel, error) {
 	return k, nil
 }
 
-// Limits are those of select(2): a failure makes a socket readable, as input does.
-func (k *selector) Limits() kernel.Limits { return kernel.Limits{NoFailed: true} }
+// Limits are those of select(2): the size of an fd_set, and that a failure makes a socket
+// readable, as input does.
+func (k *selector) Limits() kernel.Limits {
+	return kernel.Limits{Descriptors: k.limit, NoFailed: true}
+}
 
-// canWatch refuses a number that an fd_set has no room for (FDS-25).
+// canWatch refuses a number that an fd_set has no room for, of a descriptor that somebody
+// else opened (FDS-25).
 func (k *selector) canWatch(fd int) error {
 	if fd < setSize {
 		return nil
 	}
-	return fmt.Errorf("select: %w: descriptor %d, the limit is %d", kernel.ErrUnsupported, fd, setSize)
+	return fmt.Errorf("select takes descriptors below %d, and this is %d: %w", setSize, fd, kernel.ErrUnsupported)
 }
 
 // Wait is described by kernel.Kernel.

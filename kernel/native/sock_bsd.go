@@ -85,6 +85,9 @@ func (s *conn) Writev(bufs [][]byte) (int, error) {
 
 // Accept sets the options that some of these systems do not copy from the listener.
 func (s *listener) Accept() (kernel.Conn, error) {
+	if err := s.b.room(kernel.OpAccept); err != nil {
+		return nil, err
+	}
 	for {
 		syscall.ForkLock.RLock()
 		fd, sa, err := unix.Accept(int(s.fd))
@@ -96,6 +99,10 @@ func (s *listener) Accept() (kernel.Conn, error) {
 		case nil:
 			c := &conn{sock{b: s.b, fd: int32(fd)}}
 			s.b.own(&c.sock)
+			if err := s.b.fits(kernel.OpAccept, fd); err != nil {
+				c.Abort() // somebody else has taken the room
+				return nil, err
+			}
 			c.remote.set(shortAddrFrom(sa))
 			if err := c.inherit(s); err != nil {
 				c.Close()

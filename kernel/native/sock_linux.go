@@ -125,6 +125,9 @@ func (s *conn) Writev(bufs [][]byte) (int, error) {
 // Accept takes a connection and its peer's address in one system call.
 func (s *listener) Accept() (kernel.Conn, error) {
 	b := s.b
+	if err := b.room(kernel.OpAccept); err != nil {
+		return nil, err
+	}
 	for {
 		b.size = uint32(len(b.peer))
 		fd, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(s.fd),
@@ -134,6 +137,10 @@ func (s *listener) Accept() (kernel.Conn, error) {
 		case 0:
 			c := &conn{sock{b: b, fd: int32(fd)}}
 			b.own(&c.sock)
+			if err := b.fits(kernel.OpAccept, int(fd)); err != nil {
+				c.Abort() // somebody else has taken the room
+				return nil, err
+			}
 			c.remote.decode(b.peer[:b.size])
 			c.mark(stream)
 			if s.local.kind != noAddr && s.local.ip != ([16]byte{}) {
