@@ -1,10 +1,12 @@
-// Package room is a chat room. The first line that a user sends is a name. Every other line
-// goes to all users.
+// Package room is a chat room. The first line that a user sends is a name, which must be
+// neither empty nor in use. Every other line goes to all users.
 package room
 
 import (
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -31,15 +33,23 @@ func (rm *Room) BuildProtocol(kernel.Addr) reactor.Protocol {
 }
 
 func (rm *Room) line(u *user, line string) {
+	if u.name == "" {
+		rm.enter(u, strings.TrimSpace(line))
+		return
+	}
+	rm.say("%s: %s\n", u.name, line)
+}
+
+func (rm *Room) enter(u *user, name string) {
 	switch {
-	case u.name != "":
-		rm.say("%s: %s\n", u.name, line)
-	case slices.ContainsFunc(rm.users, func(x *user) bool { return x.name == line }):
-		fmt.Fprintf(u.T, "! %s is taken\n", line)
+	case name == "":
+		io.WriteString(u.T, "! a name must not be empty\n")
+	case slices.ContainsFunc(rm.users, func(x *user) bool { return x.name == name }):
+		fmt.Fprintf(u.T, "! %s is taken\n", name)
 	default:
-		u.name = line
+		u.name = name
 		rm.users = append(rm.users, u)
-		rm.say("* %s joined\n", line)
+		rm.say("* %s joined\n", name)
 	}
 }
 
