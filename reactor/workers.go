@@ -133,11 +133,14 @@ func (f *workerSet) start() {
 	}
 }
 
-// NewWorkers makes Workers with at most size goroutines, which must be above 0. A goroutine
-// starts when there is work for it, and ends when there is none. Work begins with Run, Start
-// or the first Turn. When the reactor stops, it waits for the work, as Config.ShutdownTimeout says. NewWorkers is for the
-// loop's goroutine.
+// NewWorkers makes Workers with at most size goroutines. It panics with pool.ErrSize if size
+// is not above 0. A goroutine starts when there is work for it, and ends when there is none.
+// Work begins with Run, Start or the first Turn. When the reactor stops, it waits for the
+// work, as Config.ShutdownTimeout says. NewWorkers is for the loop's goroutine.
 func NewWorkers(r *Reactor, size int) *Workers {
+	if size < 1 {
+		panic(fmt.Errorf("reactor: NewWorkers: %w: at most %d goroutines, want at least 1", pool.ErrSize, size))
+	}
 	w := &Workers{r: r}
 	w.pool = pool.New(pool.Config{Max: size, Panicked: func(e *PanicError) {
 		// Reported on the loop, like any other panic.
