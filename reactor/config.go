@@ -84,7 +84,7 @@ type DialConfig struct {
 	Timeout time.Duration
 	// AttemptDelay is the time between the start of one address of a name and the start
 	// of the next. Both attempts then go on side by side. Zero: 300 ms; negative: one
-	// address at a time.
+	// address at a time. At most 32 addresses of a name are tried, both families in turn.
 	AttemptDelay time.Duration
 	// Family selects the addresses of a name that are tried. Zero: any family.
 	Family Family

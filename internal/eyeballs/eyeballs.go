@@ -17,6 +17,10 @@ import (
 // DefaultDelay is the value of a zero Dialer.Delay.
 const DefaultDelay = 300 * time.Millisecond
 
+// MaxAddresses is how many addresses of a name are tried. Who answers for the name chooses
+// how many it has, and each attempt takes a descriptor.
+const MaxAddresses = 32
+
 // ErrNoAddress is what [Network.Unreachable] is told when the name has addresses, and
 // Keep refused them all.
 var ErrNoAddress = errors.New("no suitable address")
@@ -207,17 +211,17 @@ func (d *Dialer) stop(winner int) {
 
 // interleave returns the addresses that may be tried, each once, IPv4 and IPv6 in
 // turn. It begins with the family of the first one, and keeps the order within each
-// family (HOST-4).
+// family. There are MaxAddresses at most (HOST-4).
 func interleave(found []netip.Addr, keep func(netip.Addr) bool) []netip.Addr {
 	var same, other, all []netip.Addr
 	for _, ip := range found {
 		ip = ip.Unmap()
 		switch {
-		case keep != nil && !keep(ip) || slices.Contains(same, ip) || slices.Contains(other, ip):
+		case keep != nil && !keep(ip):
 		case len(same) == 0 || ip.Is4() == same[0].Is4():
-			same = append(same, ip)
+			same = appendNew(same, ip)
 		default:
-			other = append(other, ip)
+			other = appendNew(other, ip)
 		}
 	}
 	for i := range max(len(same), len(other)) {
@@ -228,5 +232,14 @@ func interleave(found []netip.Addr, keep func(netip.Addr) bool) []netip.Addr {
 			all = append(all, other[i])
 		}
 	}
-	return all
+	return all[:min(len(all), MaxAddresses)]
+}
+
+// appendNew appends ip, unless list has it or is as long as it may be. So the search is
+// short however many addresses there are.
+func appendNew(list []netip.Addr, ip netip.Addr) []netip.Addr {
+	if len(list) == MaxAddresses || slices.Contains(list, ip) {
+		return list
+	}
+	return append(list, ip)
 }

@@ -176,6 +176,40 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// HOST-4: 32 addresses are tried at most. The families take turns all the same, and copies do not
+// count.
+func TestManyAddresses(t *testing.T) {
+	var four, six, copies []string
+	for i := range 100 {
+		four = append(four, fmt.Sprintf("10.0.0.%d", i))
+		six = append(six, fmt.Sprintf("fd00::%x", i+1))
+		copies = append(copies, "10.0.0.0")
+	}
+	turns := func(n int) (all []string) {
+		for i := range n {
+			all = append(all, four[i], six[i])
+		}
+		return all
+	}
+	for _, x := range []struct{ names, want []string }{
+		{four, four[:32]},
+		{slices.Concat(four, six), turns(16)},
+		{slices.Concat(four, six[:3]), append(turns(3), four[3:29]...)},
+		{slices.Concat(copies, four[:3]), four[:3]},
+	} {
+		w := &world{names: strings.Join(x.names, " ")}
+		w.run()
+		if want := ips(strings.Join(x.want, " ")); !slices.Equal(w.ip, want) {
+			t.Errorf("tried %v; want %v", w.ip, want)
+		}
+		w = &world{}
+		w.run(ips(strings.Join(x.names, " "))...) // known, not looked up
+		if len(w.ip) != len(x.want) {
+			t.Errorf("tried %d of known addresses; want %d", len(w.ip), len(x.want))
+		}
+	}
+}
+
 // HOST-4: each address has its share of the time that is left after the look-up: attempts
 // start closer together, or one that goes on makes room for the next.
 func TestShares(t *testing.T) {
