@@ -12,7 +12,10 @@ import (
 // Config configures a Reactor. The zero value is the defaults.
 type Config struct {
 	// Logger gets what happens seldom: ports opened and closed, connections refused,
-	// panics, failures of the kernel. Nothing is logged per message. Nil: no log.
+	// panics, failures of the kernel. Nothing is logged per message, and what a peer can
+	// cause is logged at a limited rate ([LogLimit]). Nil: no log. Its Handler is called on
+	// the loop's goroutine, so it must not block: a pipe that nobody reads would stop the
+	// loop.
 	Logger *slog.Logger
 	// Panicked is called on the loop's goroutine with each panic recovered from
 	// a callback, after the panic was logged. Nil: it is only logged.

@@ -3,6 +3,7 @@ package reactor
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
@@ -210,7 +211,7 @@ func (c *Connector) releaseFactory() {
 		c.factoryStarted = false
 		// No caller can get this error. A panic was logged already.
 		if err := c.r.stopFactory(c.factory); err != nil {
-			c.r.log.Error("stopping a factory", "err", err)
+			c.r.limits.stops.Log(c.r, c.r.log, slog.LevelError, "stopping a factory", slog.Any("err", err))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"io"
+	"log/slog"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -241,7 +242,7 @@ func (w *watch) changed(d FileDescriptor) {
 		return
 	}
 	if err := w.arm(); err != nil {
-		w.r.log.Error("arming a descriptor", "fd", w.fd, "err", err)
+		w.r.limits.arms.Log(w.r, w.r.log, slog.LevelError, "arming a descriptor", slog.Int("fd", int(w.fd)), slog.Any("err", err))
 	}
 }
 

@@ -33,7 +33,7 @@ func (r *Reactor) startOne(f Factory) error {
 	if r.factories[f]++; r.factories[f] > 1 {
 		return nil
 	}
-	r.log.Info("starting factory", slog.String("factory", LogPrefixOf(f)))
+	r.logFactory("starting factory", f)
 	r.observe(probe.Note{Kind: probe.NoteStartFactory})
 	_, err := protect(r, f, func() (struct{}, error) { return struct{}{}, s.StartFactory() })
 	if err != nil {
@@ -62,10 +62,17 @@ func (r *Reactor) stopOne(f Factory) error {
 		return nil
 	}
 	delete(r.factories, f)
-	r.log.Info("stopping factory", slog.String("factory", LogPrefixOf(f)))
+	r.logFactory("stopping factory", f)
 	r.observe(probe.Note{Kind: probe.NoteStopFactory})
 	_, err := protect(r, f, func() (struct{}, error) { return struct{}{}, s.StopFactory() })
 	return err
+}
+
+// logFactory tells that f is started or stopped. A factory for connections that peers cause,
+// such as those of a forwarder, may be in use for each of them. So the rate is limited.
+func (r *Reactor) logFactory(msg string, f Factory) {
+	name := LogPrefixOf(f)
+	r.limits.kind(msg+" "+name).Log(r, r.log, slog.LevelInfo, msg, slog.String("factory", name))
 }
 
 // wrapped returns the factory that f wraps.

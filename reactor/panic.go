@@ -1,7 +1,7 @@
 package reactor
 
 import (
-	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/whorl-go/whorl/kernel/probe"
@@ -32,12 +32,14 @@ func protect[T any](r *Reactor, who any, fn func() (T, error)) (v T, err error) 
 	return v, err
 }
 
-// report counts e and tells the observer, the log and Config.Panicked.
+// report counts e and tells the observer, the log and Config.Panicked. The log is told at a
+// limited rate, by what panicked: peers may be able to cause panics. The value is made text
+// here, because a Handler may look at it later, when the program has changed it.
 func (r *Reactor) report(e *PanicError) {
 	r.stats.Panics++
 	r.observe(probe.Note{Kind: probe.NotePanic, Err: e})
-	r.log.LogAttrs(context.Background(), slog.LevelError, "panic",
-		slog.String("in", e.In), slog.Any("value", e.Value), slog.String("stack", string(e.Stack)))
+	r.limits.kind("panic in "+e.In).Log(r, r.log, slog.LevelError, "panic",
+		slog.String("in", e.In), slog.String("value", fmt.Sprint(e.Value)), slog.String("stack", string(e.Stack)))
 	if r.cfg.Panicked != nil {
 		r.cfg.Panicked(e)
 	}

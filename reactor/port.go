@@ -1,7 +1,6 @@
 package reactor
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,8 +26,10 @@ type Port struct {
 	state       portState
 	stopDone    []func(error) // of StopListening
 	resumeTimer DelayedCall   // accepts again after a failure
-	failures    acceptFailures
+	failures    int           // accepts that failed, since the last one that did not
 	stats       PortStats
+
+	failureLog, refusalLog, armLog LogLimit
 }
 
 type portState uint8
@@ -46,8 +47,6 @@ const (
 	// skippedFailures is how many accepts in a row may fail without a pause, if each may have
 	// taken a client off the queue.
 	skippedFailures = 16
-	// failureLogPause is the shortest time between two records about accepts that fail.
-	failureLogPause = time.Second
 )
 
 // Listen binds a stream socket to a, starts the factory f and accepts connections. Each
@@ -90,7 +89,7 @@ func (p *Port) StartListening() error {
 	if err != nil {
 		return opError(err)
 	}
-	p.listener, p.addr, p.failures = l, l.Local(), acceptFailures{}
+	p.listener, p.addr, p.failures = l, l.Local(), 0
 	p.token = r.assignToken(p)
 	if err = r.k.Arm(l, p.token, kernel.Readable); err == nil {
 		r.log.Info("starting", slog.String("factory", LogPrefixOf(p.factory)), slog.Any("on", p.addr))
@@ -117,11 +116,18 @@ func (p *Port) StopListening(done func(error)) {
 	if p.state == portListening {
 		p.state = portStopping
 		p.resumeTimer.Cancel()
-		if err := p.r.k.Arm(p.listener, p.token, 0); err != nil {
-			p.r.log.Error("disarming a port", slog.Any("err", err))
-		}
+		p.arm(0)
 	}
 	p.r.Post(p.finish)
+}
+
+// arm tells the kernel whether the port accepts. A failure is logged.
+func (p *Port) arm(ready kernel.Ready) (ok bool) {
+	err := p.r.k.Arm(p.listener, p.token, ready)
+	if err != nil {
+		p.armLog.Log(p.r, p.r.log, slog.LevelError, "arming a port", slog.Any("on", p.addr), slog.Any("err", err))
+	}
+	return err == nil
 }
 
 // finish closes the socket, stops the factory and calls the done functions.
@@ -185,7 +191,7 @@ func (p *Port) ready(kernel.Ready) {
 	for tries := 0; tries < p.allowance && p.state == portListening; tries++ {
 		conn, err := p.listener.Accept()
 		if err == nil || err == kernel.ErrAgain {
-			p.failures.inRow = 0 // those before have taken something off the queue
+			p.failures = 0 // those before have taken something off the queue
 		} else if p.acceptFailed(err) {
 			continue
 		}
@@ -202,26 +208,18 @@ func (p *Port) ready(kernel.Ready) {
 	}
 }
 
-// acceptFailures are the accepts of a port that failed.
-type acceptFailures struct {
-	inRow    int           // since the last accept that did not fail
-	logged   bool          // there is a record
-	loggedAt time.Duration // when the last record was written
-	unlogged int           // failures since then
-}
-
 // acceptFailed handles an error of Accept. It returns true if the next client is to be
 // accepted at once. After most errors the socket stays ready, and the loop would spin. So the
 // port pauses (TCP-19, TCP-20). The first few errors that may be about one client need no
 // pause: that client has gone, and the next one may be waiting (TCP-18).
 func (p *Port) acceptFailed(err error) (next bool) {
 	p.stats.Failed++
-	p.failures.inRow++
+	p.failures++
 	switch {
 	case errors.Is(err, kernel.ErrTooManyFiles) && p.r.reserve.held:
 		p.overflow()
 		return false
-	case p.failures.inRow > skippedFailures:
+	case p.failures > skippedFailures:
 	case errors.Is(err, kernel.ErrPermission):
 		return true // a firewall refused one client
 	case errors.Is(err, kernel.ErrAccept):
@@ -233,41 +231,26 @@ func (p *Port) acceptFailed(err error) (next bool) {
 	return false
 }
 
-// logFailure logs err, unless the last record was written less than failureLogPause ago.
+// logFailure logs err, at a limited rate.
 func (p *Port) logFailure(err error) {
-	f, now := &p.failures, p.r.Now()
-	if f.logged && now-f.loggedAt < failureLogPause {
-		f.unlogged++
-		return
-	}
 	level := slog.LevelError
 	if errors.Is(err, kernel.ErrAccept) || errors.Is(err, kernel.ErrNoResources) || errors.Is(err, kernel.ErrTooManyFiles) {
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{slog.Any("on", p.addr), slog.Any("err", err)}
-	if f.unlogged > 0 {
-		attrs = append(attrs, slog.Int("unlogged", f.unlogged))
-	}
-	p.r.log.LogAttrs(context.Background(), level, "could not accept new connection", attrs...)
-	f.logged, f.loggedAt, f.unlogged = true, now, 0
+	p.failureLog.Log(p.r, p.r.log, level, "could not accept new connection", slog.Any("on", p.addr), slog.Any("err", err))
 }
 
 // pause stops accepting for acceptPause.
 func (p *Port) pause() {
-	if err := p.r.k.Arm(p.listener, p.token, 0); err != nil {
-		p.r.log.Error("disarming a port", slog.Any("err", err))
-		return
+	if p.arm(0) {
+		p.resumeTimer.Reset(acceptPause)
 	}
-	p.resumeTimer.Reset(acceptPause)
 }
 
 // resume accepts again after a pause.
 func (p *Port) resume() {
-	if p.state == portListening {
-		if err := p.r.k.Arm(p.listener, p.token, kernel.Readable); err != nil {
-			p.r.log.Error("arming a port", slog.Any("err", err))
-			p.resumeTimer.Reset(acceptPause)
-		}
+	if p.state == portListening && !p.arm(kernel.Readable) {
+		p.resumeTimer.Reset(acceptPause)
 	}
 }
 

@@ -60,6 +60,7 @@ type Reactor struct {
 	reserve   reserve
 	questions questions
 	shutdown  shutdown
+	limits    logLimits
 
 	waitErr    error // the error of the kernel that ended the run
 	waitFailed int   // failures of Kernel.Wait in a row
@@ -102,9 +103,11 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	r.work.init(r)
 	r.reserve.init(r)
 	r.shutdown.init(r)
+	r.limits.init(r)
 	r.event(Startup).Builtin = r.started
 	e := r.event(Shutdown)
-	e.Builtin, e.Ended = r.ending, r.ended
+	e.Builtin = r.ending
+	e.Ended = func() { r.ended(); r.limits.flushAll() }
 	return r
 }
 
@@ -225,7 +228,7 @@ func (r *Reactor) wait(until time.Duration) {
 		r.waitFailed = 0
 		return
 	}
-	r.log.Error("the kernel cannot wait", slog.Any("err", err))
+	r.limits.waits.Log(r, r.log, slog.LevelError, "the kernel cannot wait", slog.Any("err", err))
 	if r.waitFailed++; r.waitFailed >= waitFailuresLimit && r.waitErr == nil && !r.is(lifeFresh) {
 		r.waitErr = err
 		r.Stop()

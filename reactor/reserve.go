@@ -37,7 +37,8 @@ func (v *reserve) hold() error {
 
 // overflow is called when a client waits and no descriptor is left. It gives up the reserve,
 // accepts and closes the clients that wait, and takes the reserve back. So the clients
-// learn of it, and the loop does not spin (TCP-21).
+// learn of it, and the loop does not spin (TCP-21). Each is counted, and the log is told at a
+// limited rate.
 func (p *Port) overflow() {
 	v := &p.r.reserve
 	v.k.Release()
@@ -63,11 +64,12 @@ func (p *Port) overflow() {
 		p.stats.Refused++
 		p.r.stats.Accepted++
 		p.r.stats.Refused++
-		p.r.log.Warn("closed a connection for want of descriptors", slog.Any("on", p.addr), slog.Any("peer", a))
+		p.refusalLog.Log(p.r, p.r.log, slog.LevelWarn, "closed a connection for want of descriptors",
+			slog.Any("on", p.addr), slog.Any("peer", a))
 	}
 	switch {
 	case len(closed) > 0:
-		p.failures.inRow = 0
+		p.failures = 0
 	case failure != kernel.ErrAgain:
 		p.logFailure(failure)
 		p.pause()
