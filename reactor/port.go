@@ -47,6 +47,9 @@ const (
 	// skippedFailures is how many accepts in a row may fail without a pause, if each may have
 	// taken a client off the queue.
 	skippedFailures = 16
+	// lastAccepts is how many connections a port that stops takes off its queue at most. It
+	// is the greatest queue that Linux makes unless it is configured otherwise.
+	lastAccepts = 4096
 )
 
 // Listen binds a stream socket to a, starts the factory f and accepts connections. Each
@@ -104,11 +107,17 @@ func (p *Port) StartListening() error {
 	return nil
 }
 
-// StopListening stops accepting at once. Connections that were accepted go on. The socket is
-// closed and the factory stopped later. Then the address is free, and done, if not nil, is
-// called once with the error of StopFactory, or nil (TCP-8, TCP-10). On a port that is
-// being stopped, done is called at the same end; on a stopped one, later with nil (TCP-9).
-// After the reactor has stopped, done is not called.
+// StopListening ends the port. Later, in the next turn, the connections that wait in the
+// system's queue are accepted, 4096 at most, and get their protocols as usual. Then the socket
+// is closed and the factory stopped. Then the address is free, and done, if not nil, is called
+// once with the error of StopFactory, or nil (TCP-8, TCP-10). Connections go on.
+//
+// A client is reset if its handshake is not complete when the socket is closed, if it is beyond
+// the 4096, or if accepting fails. If the reactor shuts down before the next turn, no
+// connection is accepted, because it would be ended at once.
+//
+// On a port that is being stopped, done is called at the same end; on a stopped one, later with
+// nil (TCP-9). After the reactor has stopped, done is not called.
 func (p *Port) StopListening(done func(error)) {
 	if done != nil {
 		p.stopDone = append(p.stopDone, done)
@@ -118,7 +127,10 @@ func (p *Port) StopListening(done func(error)) {
 		p.resumeTimer.Cancel()
 		p.arm(0)
 	}
-	p.r.Post(p.finish)
+	p.r.Post(func() {
+		p.acceptRest()
+		p.finish()
+	})
 }
 
 // arm tells the kernel whether the port accepts. A failure is logged.
@@ -128,6 +140,27 @@ func (p *Port) arm(ready kernel.Ready) (ok bool) {
 		p.armLog.Log(p.r, p.r.log, slog.LevelError, "arming a port", slog.Any("on", p.addr), slog.Any("err", err))
 	}
 	return err == nil
+}
+
+// acceptRest accepts the connections that wait in the queue of a port that is being stopped.
+// It stops at the first failure that is not about one client, because the port has no time to
+// pause.
+func (p *Port) acceptRest() {
+	for tries := 0; tries < lastAccepts && p.state == portStopping; tries++ {
+		conn, err := p.listener.Accept()
+		switch {
+		case err == nil:
+			p.accept(conn)
+		case err == kernel.ErrAgain:
+			return
+		default:
+			p.stats.Failed++
+			if !errors.Is(err, kernel.ErrPermission) && !errors.Is(err, kernel.ErrAccept) {
+				p.logFailure(err)
+				return
+			}
+		}
+	}
 }
 
 // finish closes the socket, stops the factory and calls the done functions.

@@ -221,11 +221,14 @@ func TestStopListeningInARest(t *testing.T) {
 		if n := len(g.r.DelayedCalls()); n != 0 {
 			t.Errorf("%d delayed calls of a stopped port", n)
 		}
+		if len(g.ends) != 1 {
+			t.Errorf("%d built, want the client that waited", len(g.ends))
+		}
 		if err := g.port.StartListening(); err != nil {
 			t.Fatal(err)
 		}
 		g.crowd(t, 1)
-		until(t, g.r, func() bool { return len(g.ends) == 1 })
+		until(t, g.r, func() bool { return len(g.ends) == 2 })
 	})
 }
 
