@@ -15,7 +15,7 @@ type Config struct {
 	// panics, failures of the kernel. Nothing is logged per message, and what a peer can
 	// cause is logged at a limited rate ([LogLimit]). Nil: no log. Its Handler is called on
 	// the loop's goroutine, so it must not block: a pipe that nobody reads would stop the
-	// loop.
+	// loop. Package logqueue makes one of any Handler that cannot.
 	Logger *slog.Logger
 	// Panicked is called on the loop's goroutine with each panic recovered from
 	// a callback, after the panic was logged. Nil: it is only logged.

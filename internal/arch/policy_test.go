@@ -7,7 +7,7 @@ package arch
 // build pass.
 var floors = []string{
 	"kernel frame retry pool certs internal/timerheap internal/chunks internal/phases internal/eyeballs internal/leaktest",
-	"kernel/probe kernel/native kernel/kerneltest internal/tlstest",
+	"kernel/probe kernel/native kernel/kerneltest logqueue internal/tlstest",
 	"reactor",
 	"deferred",
 	"sim receiver coro flow process device foreign",
