@@ -227,6 +227,7 @@ func TestDrainOnSimulatedSignals(t *testing.T) {
 			v.lacks("signal")
 			host.Signal(syscall.SIGTERM)
 			v.echoed(p)
+			testworld.Turns(t, v.r, 1)
 			v.has("no longer listening")
 			v.lacks("aborting")
 			host.Signal(os.Interrupt)

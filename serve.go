@@ -104,7 +104,9 @@ func (s *server) arm(started func(*reactor.Reactor, []endpoint.Listener)) {
 	s.r.AddWaitTrigger(reactor.Shutdown, s.end)
 }
 
-// end stops listening and drains.
+// end stops listening and drains. Ports accept what waits in their queues before they close, in
+// functions that they have posted. So draining begins in a function that is posted after
+// these, and the connections that come from the queues are drained like all others.
 func (s *server) end(done func()) {
 	for i, l := range s.open {
 		l.StopListening(func(err error) {
@@ -113,9 +115,11 @@ func (s *server) end(done func()) {
 			}
 		})
 	}
-	s.log.Info("stopping: no longer listening",
-		slog.Int("connections", s.drain.count()), slog.Duration("grace", s.drain.grace))
-	s.drain.begin(s.drained(done))
+	s.r.Post(func() {
+		s.log.Info("stopping: no longer listening",
+			slog.Int("connections", s.drain.count()), slog.Duration("grace", s.drain.grace))
+		s.drain.begin(s.drained(done))
+	})
 }
 
 // result is what Serve returns; err is what ended the reactor.

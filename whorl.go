@@ -16,7 +16,8 @@
 // A server ends when the context ends, when a signal of [Config.Signals] arrives, or when
 // [reactor.Reactor.Stop] is called in a callback. It then drains:
 //
-//  1. It stops listening. Every protocol that is a [Drainer] is told so once.
+//  1. It accepts the connections that wait in the queues of its ports, 4096 of each at most,
+//     and stops listening. Every protocol that is a [Drainer] is told so once.
 //  2. Connections may go on until they end by themselves, for [Config.Grace] at most.
 //  3. Connections that are left are aborted, and the log says how many.
 //
