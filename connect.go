@@ -33,6 +33,7 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 	if err := c.check(f); err != nil {
 		return err
 	}
+	defer c.queueLogs()()
 	to, err := c.schemes().Client(place)
 	if err == nil {
 		err = context.Cause(ctx)

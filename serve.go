@@ -27,6 +27,7 @@ import (
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
 //     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
+	defer c.queueLogs()()
 	at, err := c.places(f, places)
 	if err != nil || ctx.Err() != nil {
 		return err

@@ -57,7 +57,10 @@ type Config struct {
 	// error, because there are no groups of loops yet.
 	Loops int
 	// Logger hears where the server listens, how it ends, and what the reactor and the
-	// places log. Nil: silence.
+	// places log. Nil: silence. Its Handler is called on another goroutine, by a
+	// [logqueue.Queue], so it may block: the loop goes on, records beyond 1024 that wait are
+	// dropped, and the log tells how many. At the end Serve and Connect wait a second at
+	// most until it is written. A Handler that is one of a Queue already gets no other.
 	Logger *slog.Logger
 	// Grace is how long connections may go on when the server or client has been told to
 	// end. Zero: 10 s; negative: no time at all.
@@ -70,8 +73,9 @@ type Config struct {
 	Stream reactor.StreamConfig
 	// Schemes are the types of places. Nil: those of package std, with Stream and Logger.
 	Schemes *endpoint.Schemes
-	// Reactor is what else the reactor is told. If its Logger is nil, it is Logger. Its
-	// Signals must be nil: they would end the reactor without this package.
+	// Reactor is what else the reactor is told. If its Logger is nil, it is Logger;
+	// otherwise it has the same queue. Its Signals must be nil: they would end the reactor
+	// without this package.
 	Reactor reactor.Config
 	// Started is called once on the loop's goroutine, when the loop runs and before the
 	// first connection. For a server it gets what was opened, in the order of the places;
