@@ -1,7 +1,6 @@
 package std
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 
@@ -16,7 +15,7 @@ type explainFactory struct {
 	reactor.Factory
 	host  string       // that the client asked for; empty on a server
 	log   *slog.Logger // for handshakes that failed; may be nil
-	quota quota        // of lines in log
+	limit reactor.LogLimit
 	r     *reactor.Reactor
 	start func() // called before the first use; may be nil
 	stop  func() // called after the last use; may be nil
@@ -79,21 +78,15 @@ func (g *explainProtocol) ConnectionLost(err error) {
 	g.Protocol.ConnectionLost(err)
 }
 
-// tell logs a failed handshake, unless the quota is used up.
+// tell logs a failed handshake, at a limited rate.
 func (f *explainFactory) tell(e *tlsio.Error) {
-	if f.log == nil {
-		return
-	}
-	missing, ok := f.quota.take(f.r.Now())
-	if !ok {
-		return
-	}
-	attrs := []slog.Attr{slog.String("on", e.Local.String()), slog.String("peer", e.Remote.String()), slog.Any("err", e.Err)}
-	if missing > 0 {
-		attrs = append(attrs, slog.Int("notLogged", missing))
-	}
-	f.log.LogAttrs(context.Background(), slog.LevelWarn, "TLS handshake failed", attrs...)
+	f.limit.PerSecond = failuresPerSecond
+	f.limit.Log(f.r, f.log, slog.LevelWarn, "TLS handshake failed",
+		slog.String("on", e.Local.String()), slog.String("peer", e.Remote.String()), slog.Any("err", e.Err))
 }
+
+// failuresPerSecond is how many failed handshakes a port logs in a second.
+const failuresPerSecond = 10
 
 // application returns the application's protocol among those that wrap it.
 func application(p reactor.Protocol) reactor.Protocol {

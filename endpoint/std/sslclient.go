@@ -33,13 +33,17 @@ type SSLClient struct {
 	//   - "none": any certificate will do. So does Twisted without either. Anybody on
 	//     the way can read and change everything.
 	//
-	// With the last two the Logger gets a warning for each connection.
+	// With the last two the Logger gets a warning for each connection, ten a second at most.
 	Verify string `ep:"verify" help:"name; chain: trusted, for any name; none: anybody may answer; without it, name"`
 	// TLSSettings are Logger and Options. They are no arguments.
 	TLSSettings
 
 	preparation
 }
+
+// unverifiedLimit limits the warnings about connections of a reactor that are not verified. A
+// forwarder makes a connection whenever a client does.
+type unverifiedLimit struct{ reactor.LogLimit }
 
 // Check reads the files, as [TLSClient.Check] does.
 func (e *SSLClient) Check() error {
@@ -53,8 +57,9 @@ func (e *SSLClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 	if err != nil {
 		return e.refuse(r, done, err)
 	}
-	if p.verify != verifyName && e.Logger != nil {
-		e.Logger.Warn("TLS without verification: the peer may be anybody", slog.String("endpoint", e.String()))
+	if p.verify != verifyName {
+		l := reactor.Shared(r, func() *unverifiedLimit { return &unverifiedLimit{reactor.LogLimit{PerSecond: 10}} })
+		l.Log(r, e.Logger, slog.LevelWarn, "TLS without verification: the peer may be anybody", slog.String("endpoint", e.String()))
 	}
 	return p.connect(r, p.over, p.cfg, f, done)
 }
