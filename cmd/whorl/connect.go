@@ -65,7 +65,7 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 
 // open makes the reactor that the flags ask for.
 func (g *globals) open(t terminal) (*reactor.Reactor, error) {
-	_, engine := g.logger(t.err)
+	_, engine := g.logger(t)
 	k, err := native.Open(g.Kernel)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/logqueue"
 )
 
 const description = `Serve and connect with the event-driven engine Whorl.
@@ -38,6 +39,7 @@ Examples:
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
+	log      *logqueue.Queue // between the log and err; nil: none
 }
 
 // cli is the command line.

@@ -35,7 +35,7 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 	if err != nil {
 		return misplaced(c.Connect, err)
 	}
-	log, _ := g.logger(t.err)
+	log, _ := g.logger(t)
 	return g.serve(t, known, []string{c.Listen}, &Forwarder{To: to, Name: c.Connect, Log: log})
 }
 
@@ -55,6 +55,8 @@ type Forwarder struct {
 	To   endpoint.Client
 	Name string // of To, for the log
 	Log  *slog.Logger
+
+	unables, losses reactor.LogLimit // clients can cause as many as they like
 }
 
 // BuildProtocol makes the accepted side of a pair.
@@ -113,7 +115,7 @@ func (p *pair) connected(_ reactor.Protocol, err error) {
 }
 
 func (p *pair) unable(err error) {
-	p.f.Log.Warn("cannot pass a connection on", slog.String("to", p.f.Name),
+	p.f.unables.Log(p.in.t.Reactor(), p.f.Log, slog.LevelWarn, "cannot pass a connection on", slog.String("to", p.f.Name),
 		slog.String("peer", p.in.t.Remote().String()), slog.Any("err", err))
 }
 
@@ -155,6 +157,6 @@ func (s *side) ConnectionLost(err error) {
 	if s == &p.out && errors.Is(err, tlsio.ErrHandshake) {
 		p.unable(err)
 	}
-	p.f.Log.Debug("a connection was lost", slog.String("to", p.f.Name), slog.Any("err", err))
+	p.f.losses.Log(s.t.Reactor(), p.f.Log, slog.LevelDebug, "a connection was lost", slog.String("to", p.f.Name), slog.Any("err", err))
 	o.t.Abort()
 }

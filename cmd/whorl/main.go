@@ -10,10 +10,11 @@ import (
 	"os"
 
 	"github.com/alecthomas/kong"
+	"github.com/whorl-go/whorl/logqueue"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr}, builtIn()))
+	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}, builtIn()))
 }
 
 // The exit statuses.
@@ -27,10 +28,10 @@ const (
 // has the worlds for simulation.
 func run(args []string, t terminal, k known) int {
 	var c cli
+	t.log = logqueue.New(0)
 	parser, err := newParser(&c, t)
 	if err != nil {
-		fmt.Fprintln(t.err, "whorl:", err)
-		return statusFailed
+		return exitStatus(err, t)
 	}
 	ctx, err := parser.Parse(args)
 	if err == nil {
@@ -44,15 +45,18 @@ func run(args []string, t terminal, k known) int {
 	return exitStatus(err, t)
 }
 
-// exitStatus prints the error on one line and returns the exit status for it.
+// exitStatus prints what is left of the log, and the error on one line, and returns the exit
+// status for it.
 func exitStatus(err error, t terminal) int {
 	switch {
 	case err == nil:
+		t.finish("")
 		return statusDone
 	case errors.Is(err, errQuiet):
+		t.finish("")
 		return statusFailed
 	}
-	fmt.Fprintln(t.err, "whorl:", err)
+	t.finish(fmt.Sprintln("whorl:", err))
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return statusUsage
 	}

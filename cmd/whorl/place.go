@@ -32,6 +32,6 @@ func misplaced(text string, err error) error {
 // schemes are the standard types of places. o are the defaults of streams; a
 // description may change them. TLS writes its messages to the log.
 func (g *globals) schemes(t terminal, o kernel.StreamOptions) *endpoint.Schemes {
-	log, _ := g.logger(t.err)
+	log, _ := g.logger(t)
 	return std.Schemes(&std.Options{StreamOptions: o, TLSSettings: std.TLSSettings{Logger: log}})
 }

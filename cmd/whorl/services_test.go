@@ -170,7 +170,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var log bytes.Buffer
 		g := globals{LogFormat: "json", LogLevel: "info"}
-		_, engine := g.logger(&log)
+		_, engine := g.logger(terminal{err: &log})
 		r := w.New(t, reactor.Config{Logger: engine, Panicked: func(*reactor.PanicError) {}})
 		a := listen(t, r, reactor.Each[touchy]())
 		victim, other := dial(t, r, a, &peer{}), dial(t, r, a, &peer{})
@@ -199,7 +199,7 @@ func TestLogLevels(t *testing.T) {
 		{globals{LogLevel: "debug", Quiet: true}, "program-error engine-error "},
 	} {
 		var b bytes.Buffer
-		program, engine := x.g.logger(&b)
+		program, engine := x.g.logger(terminal{err: &b})
 		for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 			program.Log(t.Context(), l, "program-"+strings.ToLower(l.String()))
 			engine.Log(t.Context(), l, "engine-"+strings.ToLower(l.String()))

@@ -64,7 +64,7 @@ func builtIn() known { return known{examples.All(), []sim.World{examples.DemoBug
 
 // Run lists the worlds, runs many seeds, or one.
 func (c *simCommand) Run(g *globals, t terminal, k known) error {
-	_, engine := g.logger(t.err)
+	_, engine := g.logger(t)
 	x := k.command(t)
 	x.Kernel, x.Log, x.Quiet = g.Kernel, engine, g.Quiet
 	x.ProgressLog = slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: g.level()}))

@@ -44,7 +44,7 @@ func simTest() {
 			return sim.Checks{}
 		}})
 	}
-	os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr}, k))
+	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}, k))
 }
 
 // objects are the lines of a file, each of which must be an object with a type.
