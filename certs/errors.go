@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 )
 
@@ -56,12 +57,14 @@ type Error struct {
 	Remedy string
 }
 
-// Error is one line, such as "server.pem, block 2: the private key is encrypted:
-// decrypt it with ...".
+// Error is one line, such as "\"server.pem\", block 2: the private key is encrypted;
+// decrypt it with ...". The path is quoted, because a name may have any bytes but two.
 func (e *Error) Error() string {
 	var b strings.Builder
-	if b.WriteString(e.Path); e.Path == "" {
+	if e.Path == "" {
 		b.WriteString("certificate in memory")
+	} else {
+		b.WriteString(strconv.Quote(e.Path))
 	}
 	if e.Block > 0 {
 		fmt.Fprintf(&b, ", block %d", e.Block)

@@ -27,3 +27,24 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("%q has control characters", got)
 	}
 }
+
+// A path is quoted wherever an error shows it, so that nothing in a name can break the line.
+func TestPathsAreQuoted(t *testing.T) {
+	const evil = "x\nlevel=ERROR \x1b[31m"
+	cert := certs.Source{File: tlstest.WriteFile(t, t.TempDir(), evil, tlstest.CertPEM(tlstest.NewAuthority("ca").Leaf("a.test").Certificate[0]))}
+	wrong := cert
+	wrong.KeyFile = tlstest.WriteFile(t, t.TempDir(), "key.pem", tlstest.KeyPEM(tlstest.KeyOf("other")))
+	for _, src := range []certs.Source{
+		{File: evil}, {Dir: evil}, {KeyFile: evil}, {ChainFile: evil}, {Dir: t.TempDir() + evil}, cert, wrong,
+	} {
+		_, err := tlstest.Load(src)
+		if err == nil {
+			t.Errorf("%+v was loaded", src)
+			continue
+		}
+		text := err.Error()
+		if !strings.Contains(text, `x\nlevel=ERROR \x1b[31m`) || strings.ContainsAny(text, "\n\x1b") {
+			t.Errorf("%q does not quote the path", text)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -42,9 +43,9 @@ func (s *Source) check() error {
 	}
 	switch {
 	case n == 0 && s.KeyFile != "":
-		return fmt.Errorf("%w: key file %s without a certificate: set Source.File", ErrOptions, s.KeyFile)
+		return fmt.Errorf("%w: key file %q without a certificate: set Source.File", ErrOptions, s.KeyFile)
 	case n == 0 && s.ChainFile != "":
-		return fmt.Errorf("%w: chain file %s without a certificate: set Source.File", ErrOptions, s.ChainFile)
+		return fmt.Errorf("%w: chain file %q without a certificate: set Source.File", ErrOptions, s.ChainFile)
 	case n != 1:
 		return fmt.Errorf("%w: set one of File, Dir and Certificate of a Source, not %d", ErrOptions, n)
 	case s.File == "" && (s.KeyFile != "" || s.ChainFile != ""):
@@ -183,7 +184,7 @@ func (l *loader) assemble(certs []*pemBlock, keyBlock *pemBlock, key crypto.Sign
 		}
 		detail := "the certificate is " + Describe(parsed[0])
 		if keyBlock.path != certs[0].path {
-			detail += " in " + certs[0].path
+			detail += " in " + strconv.Quote(certs[0].path)
 		}
 		return nil, keyBlock.fail(ErrKeyMismatch, detail, "use the key with which the certificate was requested")
 	}
