@@ -18,23 +18,28 @@ import (
 // roots have a quarter as many.
 const maxFile = 4 << 20
 
-// readFile reads all of a regular file. It refuses pipes and terminals, because
-// reading them may never end.
+// readFile reads all of a regular file. It refuses pipes and terminals, because opening or
+// reading them may never end. It looks twice, because between the look and the open another
+// file may have got the name: opening a device may do something.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, &Error{Path: path, Err: err, Remedy: remedyFor(err)}
-	case info.IsDir():
-		return nil, &Error{Path: path, Err: ErrFile, Detail: "it is a directory", Remedy: "name a file in it, or give it as a directory"}
-	case !info.Mode().IsRegular():
-		return nil, &Error{Path: path, Err: ErrFile, Detail: "it is a " + info.Mode().Type().String(), Remedy: "name a regular file"}
+	if err := checkRegular(path, info, err); err != nil {
+		return nil, err
 	}
-	f, err := os.Open(path)
+	return readOpened(path)
+}
+
+// readOpened is readFile without the first look.
+func readOpened(path string) ([]byte, error) {
+	f, err := openNow(path)
 	if err != nil {
 		return nil, &Error{Path: path, Err: err, Remedy: remedyFor(err)}
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err := checkRegular(path, info, err); err != nil {
+		return nil, err
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:
@@ -43,6 +48,19 @@ func readFile(path string) ([]byte, error) {
 		return nil, &Error{Path: path, Err: ErrFile, Detail: fmt.Sprintf("it has more than %d bytes", maxFile), Remedy: "name the certificate's file"}
 	}
 	return data, nil
+}
+
+// checkRegular fails if a look at a file has failed, or found something that is not one.
+func checkRegular(path string, info fs.FileInfo, err error) error {
+	switch {
+	case err != nil:
+		return &Error{Path: path, Err: err, Remedy: remedyFor(err)}
+	case info.IsDir():
+		return &Error{Path: path, Err: ErrFile, Detail: "it is a directory", Remedy: "name a file in it, or give it as a directory"}
+	case !info.Mode().IsRegular():
+		return &Error{Path: path, Err: ErrFile, Detail: "it is a " + info.Mode().Type().String(), Remedy: "name a regular file"}
+	}
+	return nil
 }
 
 func remedyFor(err error) string {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,4 +40,62 @@ func TestPermission(t *testing.T) {
 		done <- err
 	}()
 	tlstest.WantError(t, <-done, fs.ErrPermission, path, "let the user of this process read it")
+}
+
+// A pipe in the place of a file is refused. It is not opened in a way that waits for a
+// writer, although it may get the file's name between the look and the open.
+func TestPipe(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "server.pem")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := tlstest.Load(certs.Source{File: path})
+	tlstest.WantError(t, err, certs.ErrFile, path, "name a regular file")
+
+	// The swap: one goroutine puts the file and the pipe there in turn.
+	whole := tlstest.WriteFile(t, dir, "whole.pem", tlstest.BothPEM(tlstest.NewAuthority("ca").Leaf("example.com")))
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			next := filepath.Join(dir, "next")
+			from := whole
+			if i%2 == 1 {
+				from = pipe
+			}
+			if os.Link(from, next) != nil || os.Rename(next, path) != nil {
+				t.Error("cannot swap")
+				return
+			}
+		}
+	}()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 20000 {
+			if _, err := tlstest.Load(certs.Source{File: path}); err != nil {
+				tlstest.WantError(t, err, certs.ErrFile, path, "it is a p")
+			}
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Error("a read waits for a writer of the pipe")
+		if f, err := os.OpenFile(path, os.O_RDWR, 0); err == nil { // which lets it go
+			f.Close()
+		}
+	}
+	close(stop)
+	<-stopped
 }
