@@ -162,7 +162,7 @@ func whorlOn(kernelName string, shrink time.Duration) func(*serverParams) error 
 		r := reactor.New(k, reactor.Config{})
 		f := reactor.Each[echo]()
 		if s.tls != nil {
-			f = tlsio.Server(s.tls, f, &tlsio.Options{Workers: s.workers, ShrinkIdle: shrink})
+			f = tlsio.Server(s.tls, f, &tlsio.Options{Workers: s.workers, ShrinkIdle: shrink, MaxPendingPerPeer: -1}) // all clients have one address
 		}
 		// net and netpoll set TCP_NODELAY by default.
 		o := &reactor.ListenConfig{}

@@ -111,7 +111,7 @@ func (c *Conn) end(reason error, abort bool) {
 	}
 	c.become(finishing)
 	if c.handshake != nil {
-		c.handshake.abandon()
+		c.handshake.abandon(reason)
 	}
 	c.plain = nil
 	if abort {
@@ -221,7 +221,7 @@ func (b *below) ConnectionLost(err error) {
 		c.closeTimer.Cancel()
 	}
 	if c.handshake != nil {
-		c.handshake.abandon()
+		c.handshake.abandon(reason)
 	}
 	c.become(lost)
 	c.plain, c.out, c.in.data = nil, nil, nil

@@ -21,6 +21,15 @@ var (
 	// ErrHandshakeTimeout: the peer, or a callback of the Config, took longer than
 	// Options.HandshakeTimeout.
 	ErrHandshakeTimeout = kernel.Sentinel("TLS handshake took too long", kernel.ErrTimeout)
+	// ErrHandshakeQueued: the handshake waited for a worker for longer than
+	// Options.HandshakeTimeout. It is also ErrHandshakeTimeout.
+	ErrHandshakeQueued = kernel.Sentinel("TLS handshake waited too long for a worker; see Options.Workers", ErrHandshakeTimeout)
+	// ErrHandshakesBusy: too many handshakes are pending, so this one was refused; see
+	// Options.MaxPendingHandshakes and Options.MaxPendingPerPeer.
+	ErrHandshakesBusy = kernel.Sentinel("too many TLS handshakes are pending")
+	// ErrHandshakeClosed: the peer sent close_notify before the handshake was over, or a
+	// callback of the Config returned io.EOF. It is also io.ErrUnexpectedEOF.
+	ErrHandshakeClosed = kernel.Sentinel("TLS ended before its handshake was over", io.ErrUnexpectedEOF)
 	// ErrHandshakeTooLong: the peer sent more than Options.HandshakeBytes before the
 	// handshake was over.
 	ErrHandshakeTooLong = kernel.Sentinel("TLS handshake has too many bytes; see Options.HandshakeBytes")
@@ -75,6 +84,20 @@ func (e *Error) Unwrap() []error {
 	}
 	return all
 }
+
+// noEnd is an error that is io.EOF or reactor.ErrClosed, as a callback of a tls.Config may
+// return one. As the cause of an Error it is neither, because these stand for clean ends.
+type noEnd struct{ err error }
+
+func (e noEnd) Error() string { return e.err.Error() }
+
+// Is finds all but the clean ends.
+func (e noEnd) Is(target error) bool {
+	return target != io.EOF && target != reactor.ErrClosed && errors.Is(e.err, target)
+}
+
+// As finds what is in the error.
+func (e noEnd) As(target any) bool { return errors.As(e.err, target) }
 
 // alertIn finds the alert in an error of crypto/tls. Its type there is not exported,
 // and tls.AlertError is for QUIC alone.

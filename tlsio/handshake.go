@@ -1,10 +1,12 @@
 package tlsio
 
 import (
+	"context"
 	"errors"
+	"io"
 	"math"
+	"net/netip"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -26,16 +28,25 @@ const maxAhead = 64 << 10
 //
 // A step is computed by the loop's handshakers, or on the loop. Between steps a handshake
 // holds neither.
+//
+// Two limits of time have one timer: Options.HandshakeTimeout while it is waiting or
+// running, and as much again while it is queued.
 type handshake struct {
-	c        *Conn
-	o        Options // until l is known
-	l        *loop
-	onLoop   bool
-	state    handshakeState
-	cut      bool   // nothing more will arrive
-	arrived  []byte // no step was given it yet
-	deadline reactor.DelayedCall
-	step     step
+	c       *Conn
+	o       Options // until l is known
+	l       *loop
+	onLoop  bool
+	state   handshakeState
+	cut     bool       // nothing more will arrive
+	refused error      // why it must not begin
+	arrived []byte     // no step was given it yet
+	peer    netip.Addr // as it is counted in loop.pending; of servers
+	step    step
+	cancel  context.CancelCauseFunc // of the context that callbacks of the tls.Config get
+
+	limit     reactor.DelayedCall
+	otherLeft time.Duration // what is left of the limit that does not count now
+	since     time.Duration // when it was queued, or began to run
 }
 
 type handshakeState uint8
@@ -50,11 +61,17 @@ const (
 
 // become is the one place where the state changes.
 func (h *handshake) become(s handshakeState) {
+	if h.counted() {
+		h.l.pending.moved(h.peer, h.state, s)
+	}
 	h.state = s
 	if s >= abandoned {
-		h.deadline.Cancel()
+		h.limit.Cancel()
 	}
 }
+
+// counted tells whether the handshake is counted in loop.pending: what strangers begin is.
+func (h *handshake) counted() bool { return !h.step.client && h.refused == nil && h.state != over }
 
 // begin is called when the transport is known. A server has nothing to do until the
 // first bytes come.
@@ -65,9 +82,37 @@ func (h *handshake) begin(l *loop) {
 	h.step.local, h.step.remote = c.Local(), c.Remote()
 	h.step.maxRead = withDefault(l.o.HandshakeBytes, defaultHandshakeBytes, math.MaxInt)
 	c.become(handshaking)
-	h.deadline.Init(r, func() { c.end(c.errorf("handshake", ErrHandshakeTimeout), true) })
+	h.limit.Init(r, h.timedOut)
+	if !h.step.client {
+		h.peer = peerOf(h.step.remote)
+		if h.refused = l.pending.admit(h.peer); h.refused != nil {
+			return
+		}
+	}
 	if d := withDefault(l.o.HandshakeTimeout, defaultHandshakeTimeout, time.Duration(math.MaxInt64)); d < math.MaxInt64 {
-		h.deadline.Reset(d)
+		h.limit.Reset(d)
+		h.otherLeft = d
+	}
+}
+
+func (h *handshake) timedOut() {
+	err := ErrHandshakeTimeout
+	if h.state == queued {
+		err = ErrHandshakeQueued
+	}
+	if h.counted() {
+		h.l.pending.timedOut++
+	}
+	h.c.end(h.c.errorf("handshake", err), true)
+}
+
+// swapLimits follows a handshake that begins or ceases to wait for a worker: from now on the
+// other limit counts.
+func (h *handshake) swapLimits() {
+	if h.limit.Active() {
+		left := h.limit.Due() - h.l.r.Now()
+		h.limit.Reset(h.otherLeft)
+		h.otherLeft = left
 	}
 }
 
@@ -99,34 +144,19 @@ func (h *handshake) schedule() {
 		h.afterStep()
 	default:
 		h.become(queued)
-		h.l.waiting = append(h.l.waiting, h)
-		h.l.dispatch()
+		h.l.queue.add(h)
 	}
 }
 
 // handInput hands what has arrived to the step that is about to run.
 func (h *handshake) handInput() {
+	if !h.step.begun() {
+		h.step.ctx, h.cancel = context.WithCancelCause(context.Background())
+	}
 	h.step.in.take(h.arrived)
 	h.arrived = nil
 	h.step.cut = h.cut
 	h.become(running)
-}
-
-// dispatch lets handshakes compute, in the order they asked, as far as there are
-// workers.
-func (l *loop) dispatch() {
-	for l.busy < l.workers && len(l.waiting) > 0 {
-		h := l.waiting[0]
-		l.waiting[0] = nil
-		l.waiting = l.waiting[1:]
-		h.handInput()
-		l.busy++
-		if err := l.compute(h.runInPool); err != nil {
-			l.busy--
-			h.become(waiting)
-			h.c.fail("handshake", err)
-		}
-	}
 }
 
 // runOnLoop makes a step on the loop. A callback of the tls.Config may end the
@@ -163,9 +193,9 @@ func (h *handshake) stepEnded() {
 
 // returned follows runInPool on the loop.
 func (h *handshake) returned() {
-	h.l.busy--
+	h.l.queue.ended(h)
 	h.stepEnded()
-	h.l.dispatch()
+	h.l.queue.dispatch()
 	if h.state == over {
 		return
 	}
@@ -204,6 +234,8 @@ func (c *Conn) handshakeFailed(err error) {
 	switch {
 	case errors.Is(err, errBareEOF):
 		c.fail("handshake", ErrTruncated)
+	case err == io.EOF: // crypto/tls says so for close_notify
+		c.fail("handshake", ErrHandshakeClosed)
 	case errors.As(err, &p):
 		c.end(p, true)
 	case err == ErrHandshakeTooLong:
@@ -247,17 +279,17 @@ func (c *Conn) completed() {
 	c.drain(false)
 }
 
-// abandon ends a handshake in progress. Its memory is given back now, or when the step
-// in progress returns.
-func (h *handshake) abandon() {
+// abandon ends a handshake in progress, for a reason. Its memory is given back now, or when
+// the step in progress returns. A callback of the tls.Config that waits in that step sees
+// the reason as the cause of its context's end.
+func (h *handshake) abandon(reason error) {
 	h.arrived = nil
 	switch h.state {
 	case running:
 		h.become(abandoned)
+		h.cancel(reason)
 	case queued:
-		if i := slices.Index(h.l.waiting, h); i >= 0 {
-			h.l.waiting = slices.Delete(h.l.waiting, i, i+1)
-		}
+		h.l.queue.remove(h)
 		h.drop()
 	case waiting:
 		h.drop()

@@ -24,9 +24,8 @@ type loop struct {
 	posted          bool
 	settle          func() // settleDirty, made once
 
-	handshakers   *reactor.Workers
-	workers, busy int          // how many handshakes may compute at a time, and how many do
-	waiting       []*handshake // queued, in the order they asked
+	pending pending
+	queue   queue
 
 	shrink   *shrinker // nil: not wanted, or not possible
 	active   []*Conn   // to be looked at by the next sweep
@@ -37,8 +36,12 @@ type loop struct {
 // loops are the loops of one reactor.
 type loops map[Options]*loop
 
+func loopsOf(r *reactor.Reactor) loops {
+	return reactor.Shared(r, func() loops { return make(loops) })
+}
+
 func loopOf(r *reactor.Reactor, o Options) *loop {
-	all := reactor.Shared(r, func() loops { return make(loops) })
+	all := loopsOf(r)
 	l := all[o]
 	if l == nil {
 		l = newLoop(r, o)
@@ -48,8 +51,8 @@ func loopOf(r *reactor.Reactor, o Options) *loop {
 }
 
 func newLoop(r *reactor.Reactor, o Options) *loop {
-	l := &loop{r: r, o: o, workers: o.workers(), idle: o.ShrinkIdle}
-	l.handshakers = reactor.NewWorkers(r, l.workers)
+	l := &loop{r: r, o: o, pending: newPending(o), idle: o.ShrinkIdle}
+	l.queue.init(r, o)
 	l.plain.size, l.cipher.size = recordSize, gatherSize
 	l.settle = l.settleDirty
 	if l.idle > 0 {

@@ -8,11 +8,15 @@ import (
 // Options configure TLS connections besides the tls.Config. Nil and the zero value are
 // the defaults. They are read when a factory or a connection is made.
 //
-// Connections on one reactor share buffers and the bound Workers if their Options are
-// equal.
+// Connections on one reactor share buffers and the bounds MaxPendingHandshakes,
+// MaxPendingPerPeer and Workers if their Options are equal.
 type Options struct {
-	// HandshakeTimeout is how long a whole handshake may take. Zero: 10 s; negative: no
-	// limit. When it is over, the connection is reset, with ErrHandshakeTimeout.
+	// HandshakeTimeout is how long a whole handshake may take. The time in which it waits
+	// for a worker is not counted; all such time together may be as long again. Zero: 10 s;
+	// negative: no limit. When it is over, the connection is reset, with
+	// ErrHandshakeTimeout, or ErrHandshakeQueued if it was waiting for a worker. A callback
+	// of the tls.Config that is running then sees the context of its ClientHelloInfo or
+	// CertificateRequestInfo end, and should return.
 	HandshakeTimeout time.Duration
 	// HandshakeBytes is the most bytes that the peer may send in a handshake. Zero:
 	// 128 KiB; negative: no limit. If it sends more, the connection is reset, with
@@ -22,9 +26,21 @@ type Options struct {
 	// was written and to answer close_notify (TLS-26). Zero: 5 s; negative: no limit.
 	// When it is over, the connection is reset, with ErrCloseTimeout.
 	CloseTimeout time.Duration
-	// Workers is how many handshakes of one reactor compute at a time, on goroutines for
-	// handshakes alone. A handshake that waits for its peer holds none. Zero: one less than
-	// the processors, which leaves one to the loop, but at least one.
+	// MaxPendingHandshakes is how many handshakes of servers may be in progress on one
+	// reactor, see Stats.Pending. A connection beyond that is reset at once, with
+	// ErrHandshakesBusy. Zero: 1024; negative: no limit.
+	MaxPendingHandshakes int
+	// MaxPendingPerPeer is how many of these one peer may have: an IPv4 address, or an IPv6
+	// network of 64 bits. Raise it if many clients come from one address, as behind a
+	// proxy. Peers without an IP address have no such limit. Zero: a quarter of
+	// MaxPendingHandshakes, at most 256; negative: no limit.
+	MaxPendingPerPeer int
+	// Workers is how many handshakes of one reactor run at a time, on goroutines for
+	// handshakes alone, which start when they are needed. A handshake that waits for its
+	// peer holds none. Zero: one less than the processors, which leaves one to the loop, but
+	// at least one. A handshake that has run for 10 ms without a pause is then taken to wait
+	// in a callback of the tls.Config, and not counted. All together are at most 1024.
+	// A number above zero counts those that wait in callbacks too.
 	Workers int
 	// Stack is where handshakes compute.
 	Stack Stack
@@ -67,6 +83,7 @@ const (
 const (
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultHandshakeBytes   = 128 << 10
+	defaultPending          = 1024 // the most that are blocked, too
 	defaultCloseTimeout     = 5 * time.Second
 )
 
@@ -89,9 +106,11 @@ func withDefault[T int | time.Duration](v, zero, none T) T {
 	return v
 }
 
-func (o Options) workers() int {
+// workers returns how many steps of handshakes may run at a time, and how many of them may
+// compute.
+func (o Options) workers() (most, compute int) {
 	if o.Workers > 0 {
-		return o.Workers
+		return o.Workers, o.Workers
 	}
-	return max(1, runtime.GOMAXPROCS(0)-1)
+	return defaultPending, max(1, runtime.GOMAXPROCS(0)-1)
 }

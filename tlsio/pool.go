@@ -10,7 +10,7 @@ import (
 // program holds up neither.
 
 // compute runs fn on one of the workers for handshakes.
-func (l *loop) compute(fn func()) error { return l.handshakers.Submit(fn) }
+func (l *loop) compute(fn func()) error { return l.queue.workers.Submit(fn) }
 
 // fileReaders are the workers of one reactor that read certificate files.
 type fileReaders struct{ *reactor.Workers }

@@ -186,6 +186,10 @@ func (c *Conn) feed(rest []byte) {
 	if c.life != handshaking {
 		return
 	}
+	if h.refused != nil {
+		c.end(c.errorf("handshake", h.refused), true)
+		return
+	}
 	switch {
 	case len(rest) == 0 || c.l.o.Pipelined == Discard:
 	case c.l.o.Pipelined == Feed:

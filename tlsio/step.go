@@ -1,6 +1,7 @@
 package tlsio
 
 import (
+	"context"
 	"crypto/tls"
 	"iter"
 
@@ -15,6 +16,7 @@ type step struct {
 	client bool
 	conn   *wire // for crypto/tls, whose Read and Write come back here
 	tls    *tls.Conn
+	ctx    context.Context // for callbacks of cfg
 
 	in      input
 	read    int    // bytes of input that crypto/tls was given
@@ -29,6 +31,9 @@ type step struct {
 
 	local, remote kernel.Addr // asked before, because the transport is the loop's
 }
+
+// begun tells whether run was called.
+func (s *step) begun() bool { return s.next != nil }
 
 // run computes until input is wanted, or to the end.
 func (s *step) run() {
@@ -45,7 +50,7 @@ func (s *step) run() {
 
 func (s *step) body(yield func(struct{}) bool) {
 	s.yield = yield
-	s.err = s.tls.Handshake()
+	s.err = s.tls.HandshakeContext(s.ctx)
 	s.done = true
 }
 
@@ -76,5 +81,5 @@ func (s *step) unwind() {
 
 // forget lets go of what a Conn that is kept, though it is lost, need not hold.
 func (s *step) forget() {
-	s.in, s.out, s.tls, s.next, s.halt, s.yield = input{}, nil, nil, nil, nil, nil
+	s.in, s.out, s.tls, s.ctx, s.next, s.halt, s.yield = input{}, nil, nil, nil, nil, nil, nil
 }
