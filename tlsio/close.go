@@ -216,6 +216,9 @@ func (b *below) WriteConnectionLost() {}
 // ConnectionLost is the end (TLS-18).
 func (b *below) ConnectionLost(err error) {
 	c := (*Conn)(b)
+	if op := (*reactor.OpError)(nil); c.handshake == nil && len(c.in.data) > 0 && errors.As(err, &op) {
+		c.readRest()
+	}
 	reason := c.lostFor(err)
 	if c.closeTimer != nil {
 		c.closeTimer.Cancel()

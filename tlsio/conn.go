@@ -27,13 +27,15 @@ import (
 //	holdApp      input         PauseProducing                            ResumeProducing, or Close
 //	holdAnswers  input         reading made us write much, and holdFull  the transport below has sent
 //	holdAhead    input         much has come while a handshake computes  a step has taken it
+//	holdKept     below         drain has left input                      it was read
 //	holdFull     the producer  the transport below is full               it has sent, or nobody asks any more
 //	holdQueue    the producer  much was written before open              open
 //	holdRecords  ciphertext    another record can be read                it was read
 //	holdBatch    ciphertext    a write becomes several records           its last record
 //
-// Input is paused in the transport below. A handshake needs input, so holdApp begins
-// to count when the connection is open. The producer sees pauses and resumes alternate,
+// Input and below both pause the transport below. What was left in Conn.in waits with the
+// input, and is read before the transport below goes on. So no more is kept than one read
+// of it. A handshake needs input, so holdApp begins to count when the connection is open. The producer sees pauses and resumes alternate,
 // whatever the reasons (TLS-31). Ciphertext is gathered in Conn.out.
 
 // life is where a connection is between its making and its end.
@@ -69,6 +71,7 @@ const (
 	holdQueue
 	holdRecords
 	holdBatch
+	holdKept
 
 	holdsInput    = holdApp | holdAnswers | holdAhead
 	holdsProducer = holdFull | holdQueue
@@ -104,6 +107,7 @@ type Conn struct {
 	closeTimer *reactor.DelayedCall
 	unsent     int   // below, when closeTimer was set
 	answered   int32 // bytes that reading has made us write, since it was last looked at
+	share      int32 // what is left for the drain in progress, see drainShare
 
 	life     life
 	read     side
@@ -172,7 +176,7 @@ func (c *Conn) hold(h hold) {
 	if h&holdsProducer != 0 && first && c.producer != nil {
 		c.producer.PauseProducing()
 	}
-	if h&holdsInput != 0 && c.inputHeld() {
+	if h&holdKept != 0 || h&holdsInput != 0 && c.inputHeld() {
 		c.pauseBelow()
 	}
 }
@@ -184,7 +188,7 @@ func (c *Conn) release(h hold) {
 	if gone&holdsProducer != 0 && c.holds&holdsProducer == 0 && c.producer != nil {
 		c.producer.ResumeProducing()
 	}
-	if gone&holdsInput != 0 {
+	if gone&(holdsInput|holdKept) != 0 {
 		c.resumeInput()
 	}
 }
@@ -209,7 +213,7 @@ func (c *Conn) leave() {
 	c.inside--
 	if c.inside == 0 {
 		c.settle()
-		if c.mayDrain() { // reading was resumed in a callback
+		if c.mayDrain() { // reading was resumed in a callback, or drain has used up its share
 			c.settleLater()
 		}
 	}

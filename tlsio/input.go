@@ -52,8 +52,11 @@ func (in *input) give(p []byte) int {
 	return n
 }
 
+// between tells whether the record that was given out last was given out whole.
+func (in *input) between() bool { return in.at == 0 && in.left == 0 }
+
 // another tells whether a whole record stands behind the one that was given out.
 func (in *input) another() bool {
-	return in.at == 0 && in.left == 0 && len(in.data) >= headerSize &&
+	return in.between() && len(in.data) >= headerSize &&
 		len(in.data)-headerSize >= int(in.data[3])<<8|int(in.data[4])
 }

@@ -11,6 +11,14 @@ import (
 // take them, before reading waits for it.
 const maxAnswers = 4 << 10
 
+// One call of drain reads records until drainShare is used up, and the rest in later turns,
+// so that no peer holds up the loop. A record counts as its bytes and recordCost. That is
+// more than 250 of the smallest records, and more than one read of the largest.
+const (
+	drainShare = 512 << 10
+	recordCost = 2 << 10
+)
+
 // receive takes what came from below, which is lent.
 func (c *Conn) receive(p []byte) {
 	if c.handshake != nil {
@@ -33,14 +41,21 @@ func (c *Conn) receive(p []byte) {
 }
 
 // drain reads what there is, one record at a time, until crypto/tls wants more than
-// has come, or the protocol wants no more. wire gives out no more than a record, and a
+// has come, the protocol wants no more, or the share of one call is used up. wire gives out no more than a record, and a
 // read takes all of one, so crypto/tls keeps nothing that could be read without new
 // input. What is written while there is another record to read is held back, because a
-// peer that sends many records at once gets one answer to all of them. lent says that
-// the input is lent by the transport below.
+// peer that sends many records at once gets one answer to all of them. But it is sealed
+// before the next record is looked at: if that is bad, nothing can be sealed any more. lent
+// says that the input is lent by the transport below.
 func (c *Conn) drain(lent bool) {
 	buf := c.l.plain.take()
+	c.share = drainShare
 	for c.mayDrain() {
+		if len(c.plain) > 0 {
+			if c.flush(); c.life >= finishing {
+				break
+			}
+		}
 		n, err := c.tls.Read(buf[:recordSize])
 		if c.holds &^= holdRecords; c.in.another() {
 			c.holds |= holdRecords
@@ -65,12 +80,25 @@ func (c *Conn) drain(lent bool) {
 	c.l.plain.give(buf)
 	c.holds &^= holdRecords
 	c.send()
-	switch {
-	case len(c.in.data) == 0 || c.read == ended || c.life >= finishing:
+	if len(c.in.data) == 0 || c.read == ended || c.life >= finishing {
 		c.in.data = nil
-	case lent:
+		c.release(holdKept)
+		return
+	}
+	if lent {
 		c.in.data = append([]byte(nil), c.in.data...)
 	}
+	c.hold(holdKept)
+}
+
+// readRest reads what was kept when the transport below is lost, unless the protocol has
+// paused.
+func (c *Conn) readRest() {
+	c.enter()
+	for c.life == open && len(c.in.data) > 0 && c.mayRead() {
+		c.drain(false)
+	}
+	c.inside--
 }
 
 // checkAnswers stops reading if the peer does not take the answers that it asks for.
@@ -107,8 +135,11 @@ func (c *Conn) readFailed(err error) {
 		c.fail("read", err)
 	case c.life == open:
 		c.fail("read", ErrTruncated)
-	default:
-		c.finish() // we have closed, and nothing that was wanted is missing
+	default: // we have closed, and nothing that was wanted is missing
+		c.read = ended
+		if c.life == awaiting {
+			c.finish()
+		}
 	}
 }
 
@@ -153,14 +184,16 @@ func (c *Conn) pauseBelow() {
 	}
 }
 
-// resumeInput has reading continue, with what was kept first, unless there is still a
-// reason against it.
+// resumeInput has reading continue, unless there is still a reason against it. The
+// transport below goes on when what was kept has been read.
 func (c *Conn) resumeInput() {
 	if c.inputHeld() {
 		return
 	}
-	if p, ok := reactor.As[reactor.Producer](c.inner); ok {
-		p.ResumeProducing()
+	if c.holds&holdKept == 0 {
+		if p, ok := reactor.As[reactor.Producer](c.inner); ok {
+			p.ResumeProducing()
+		}
 	}
 	if c.handshake == nil {
 		c.settleLater()

@@ -18,7 +18,7 @@ type wire Conn
 var errBareEOF = errors.New("end of stream without close_notify")
 
 // Read returns what has arrived. In a handshake it waits for more. Afterwards it fails
-// with wouldBlock. An end of the stream without close_notify is errBareEOF, because
+// with wouldBlock, also if the share of the drain in progress is used up. An end of the stream without close_notify is errBareEOF, because
 // crypto/tls says io.EOF for close_notify, and the two must be told apart (TLS-22).
 func (w *wire) Read(p []byte) (int, error) {
 	c := (*Conn)(w)
@@ -26,7 +26,15 @@ func (w *wire) Read(p []byte) (int, error) {
 		return h.step.readInput(p)
 	}
 	if len(c.in.data) > 0 {
-		return c.in.give(p), nil
+		if c.in.between() {
+			if c.share <= 0 {
+				return 0, wouldBlock{}
+			}
+			c.share -= recordCost
+		}
+		n := c.in.give(p)
+		c.share -= int32(n)
+		return n, nil
 	}
 	if c.read == ending {
 		return 0, errBareEOF
