@@ -96,6 +96,9 @@ func (c *Conn) finish() {
 func (c *Conn) fail(op string, err error) { c.end(c.errorf(op, err), false) }
 
 func (c *Conn) errorf(op string, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, reactor.ErrClosed) {
+		err = noEnd{err}
+	}
 	return &Error{Op: op, Local: c.Local(), Remote: c.Remote(), Err: err}
 }
 
@@ -130,21 +133,48 @@ func (c *Conn) clean() bool {
 	return c.reason == nil || c.reason == io.EOF || c.reason == reactor.ErrClosed
 }
 
+// closeLimit limits how long the peer of an ending connection may do nothing. It has
+// done something when it has answered close_notify, or when less than ever is unsent.
+type closeLimit struct {
+	call   reactor.DelayedCall
+	period time.Duration
+	unsent int           // below, the least so far
+	due    time.Duration // the end, if the peer does nothing more
+}
+
+// closeLooks is how often in a period a closeLimit looks at what is unsent. The transport
+// below does not tell when it has sent something, so progress is noticed that much later.
+const closeLooks = 32
+
 // awaitPeer limits how long the peer may do nothing from now on.
 func (c *Conn) awaitPeer() {
 	d := withDefault(c.l.o.CloseTimeout, defaultCloseTimeout, time.Duration(math.MaxInt64))
-	if c.closeTimer == nil && d < math.MaxInt64 {
-		c.unsent = c.unsentBelow()
-		c.closeTimer = c.Reactor().CallLater(d, c.closeTimedOut)
+	if d == math.MaxInt64 {
+		return
 	}
+	if c.closeLimit == nil {
+		c.closeLimit = &closeLimit{period: d, unsent: math.MaxInt}
+		c.closeLimit.call.Init(c.Reactor(), c.lookAtClose)
+	}
+	c.closeLimit.due = c.Reactor().Now() + d
+	c.lookAtClose()
 }
 
-func (c *Conn) closeTimedOut() {
-	c.closeTimer = nil
-	switch n := c.unsentBelow(); {
+// lookAtClose ends the connection if the peer has done nothing for too long.
+func (c *Conn) lookAtClose() {
+	l, now, n := c.closeLimit, c.Reactor().Now(), c.unsentBelow()
+	first := l.unsent == math.MaxInt
+	if n < l.unsent {
+		l.unsent, l.due = n, now+l.period
+	}
+	switch {
 	case c.life == lost:
-	case n < c.unsent:
-		c.awaitPeer()
+	case now < l.due && first && n > 0: // most often it leaves before the next turn
+		c.Reactor().Post(c.lookAtClose)
+	case now < l.due && n > 0:
+		l.call.Reset(min(l.due-now, l.period/closeLooks+1))
+	case now < l.due:
+		l.call.Reset(l.due - now)
 	case c.clean():
 		c.end(c.errorf("close", ErrCloseTimeout), true)
 	default:
@@ -220,8 +250,8 @@ func (b *below) ConnectionLost(err error) {
 		c.readRest()
 	}
 	reason := c.lostFor(err)
-	if c.closeTimer != nil {
-		c.closeTimer.Cancel()
+	if c.closeLimit != nil {
+		c.closeLimit.call.Cancel()
 	}
 	if c.handshake != nil {
 		c.handshake.abandon(reason)
@@ -242,11 +272,17 @@ func (c *Conn) lostFor(err error) error {
 	case c.life >= closing && !c.clean():
 		return c.reason
 	case c.life >= closing:
-		// Reading is of no interest any more; not having sent what was written is.
-		if errors.As(err, &op) && op.Op != "read" || errors.Is(err, reactor.ErrBufferFull) || c.Buffered() > 0 {
+		// Reading is of no interest any more; not having sent what was written is, and
+		// close_notify behind it.
+		switch sent := c.write == ended && c.Buffered() == 0; {
+		case errors.As(err, &op) && op.Op != "read" || errors.Is(err, reactor.ErrBufferFull):
 			return err
+		case sent:
+			return c.reason
+		case err == io.EOF || err == reactor.ErrClosed:
+			return c.errorf("close", ErrTruncated)
 		}
-		return c.reason
+		return err
 	case err == io.EOF && c.handshake != nil:
 		return c.errorf("handshake", ErrTruncated)
 	case err == io.EOF && c.read != ended:

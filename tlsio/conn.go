@@ -104,8 +104,7 @@ type Conn struct {
 
 	producer   reactor.Producer
 	reason     error // why it ends
-	closeTimer *reactor.DelayedCall
-	unsent     int   // below, when closeTimer was set
+	closeLimit *closeLimit
 	answered   int32 // bytes that reading has made us write, since it was last looked at
 	share      int32 // what is left for the drain in progress, see drainShare
 
