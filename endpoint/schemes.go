@@ -27,9 +27,11 @@ type Server interface {
 type Listener interface {
 	// Addr is the address, with the port number that the system chose.
 	Addr() kernel.Addr
-	// StopListening accepts no more connections; those that were accepted live on. The
-	// place is closed and the factory stopped later. Then done, if not nil, is called
-	// once, with the factory's error if it had one.
+	// StopListening ends the place; connections that were accepted live on. Later those
+	// that wait to be accepted are, as [reactor.Port.StopListening] says, the place is
+	// closed and the factory stopped. Then done, if not nil, is called once, with the
+	// factory's error if it had one. A place that does this in a function it posts in
+	// StopListening loses no connection when a server drains.
 	StopListening(done func(error))
 }
 
