@@ -45,19 +45,45 @@ func ExampleDelayedCall() {
 	// Output: no connection outlives a minute of silence
 }
 
-// Join makes each connection the other's producer, so that a slow reader on one
-// side slows the writer on the other down, with bounded memory.
-func Join(a, b reactor.Transport) {
-	for _, d := range [2][2]reactor.Transport{{a, b}, {b, a}} {
-		from, _ := reactor.As[reactor.Producer](d[0])
-		to, _ := reactor.As[reactor.Consumer](d[1])
-		to.RegisterProducer(from)
+// pairs joins each two connections that are accepted, so that the peers of both talk to each
+// other.
+type pairs struct{ waiting reactor.Transport }
+
+func (p *pairs) BuildProtocol(kernel.Addr) reactor.Protocol { return &member{pairs: p} }
+
+type member struct {
+	reactor.Base
+	pairs *pairs
+}
+
+func (m *member) ConnectionMade(t reactor.Transport) {
+	m.Base.ConnectionMade(t)
+	p := m.pairs
+	if p.waiting == nil {
+		p.waiting = t
+		source, _ := reactor.As[reactor.Producer](t)
+		source.PauseProducing() // what comes, and the end, wait for the other
+		return
+	}
+	waiting := p.waiting
+	p.waiting = nil
+	reactor.Join(waiting, t, nil) // if it fails, both are aborted
+}
+
+func (m *member) DataReceived([]byte) {} // never: paused, and then joined
+
+func (m *member) ConnectionLost(error) {
+	if m.pairs.waiting == m.T {
+		m.pairs.waiting = nil
 	}
 }
 
-func ExampleConsumer() {
-	fmt.Println("see Join")
-	// Output: see Join
+func ExampleJoin() {
+	r := newReactor()
+	defer r.Close()
+	r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), new(pairs), nil)
+	fmt.Println("each two connections are joined")
+	// Output: each two connections are joined
 }
 
 func ExampleInThread() {
