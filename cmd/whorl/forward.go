@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
@@ -11,15 +13,17 @@ import (
 )
 
 type forwardCommand struct {
-	Listen  string `arg:"" help:"Where to listen."`
-	Connect string `arg:"" help:"Where to pass connections on to."`
+	Listen     string        `arg:"" help:"Where to listen."`
+	Connect    string        `arg:"" help:"Where to pass connections on to."`
+	Idle       time.Duration `default:"1h" placeholder:"DURATION" help:"Reset a pair on which nothing passes for so long; 0 means never (${default})."`
+	HalfClosed time.Duration `default:"5m" placeholder:"DURATION" help:"The same when one direction has ended, if it is shorter; 0 means that --idle goes on (${default})."`
 }
 
 // Help is shown by --help.
 func (*forwardCommand) Help() string {
 	return `Each connection to LISTEN is joined with a new one to CONNECT. A side that does not read holds the other back; the end
 of one direction is passed on as such; a side that breaks off is passed on as a reset. Nodelay is yes on both unless a
-description says nodelay=no.
+description says nodelay=no. A pair on which nothing passes for --idle is reset.
 
 Examples, the second of which ends TLS and the third begins it:
 
@@ -35,128 +39,129 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 	if err != nil {
 		return misplaced(c.Connect, err)
 	}
+	if c.Idle < 0 || c.HalfClosed < 0 {
+		return usage(fmt.Errorf("--idle=%v, --half-closed=%v: must not be negative", c.Idle, c.HalfClosed))
+	}
 	log, _ := g.logger(t)
-	return g.serve(t, known, []string{c.Listen}, &Forwarder{To: to, Name: c.Connect, Log: log})
+	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(c.Idle), HalfClosed: limit(c.HalfClosed)}
+	return g.serve(t, known, []string{c.Listen}, f)
+}
+
+// limit is d as reactor.JoinConfig has it, where zero would be the default.
+func limit(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // Forwarder is the factory that passes each connection on to another place.
 //
 // The accepted side is paused until the outgoing side is connected. If connecting
-// fails, the accepted side is closed (RECON-9). After that each side is the other's
-// producer, so each direction holds at most the high-water mark and one read in
-// memory (PROD-13).
-//
-// The end of one direction is passed on as the end of that direction. When both
-// directions have ended, both sides send what they still hold and close. A side
-// that is lost before its peer has ended aborts the other side, so that nobody
-// takes a cut stream for a whole one. An outgoing side whose TLS handshake fails
-// does the same.
+// fails, the accepted side is closed (RECON-9). After that the two are joined, as
+// [reactor.Join] says. The outgoing side is joined before its TLS handshake. If that
+// fails, the accepted side is reset.
 type Forwarder struct {
 	To   endpoint.Client
 	Name string // of To, for the log
 	Log  *slog.Logger
+	// Idle and HalfClosed are the limits of a pair, as in reactor.JoinConfig.
+	Idle, HalfClosed time.Duration
 
-	unables, losses reactor.LogLimit // clients can cause as many as they like
+	unables, losses, ends reactor.LogLimit // clients can cause as many as they like
 }
 
 // BuildProtocol makes the accepted side of a pair.
 func (f *Forwarder) BuildProtocol(kernel.Addr) reactor.Protocol {
 	p := &pair{f: f}
 	p.in.pair, p.out.pair = p, p
-	p.in.other, p.out.other = &p.out, &p.in
 	return &p.in
 }
 
 // pair is an accepted connection and the outgoing one that it is passed on to.
 type pair struct {
-	f       *Forwarder
-	in, out side
-	cancel  func() // while connecting
+	f      *Forwarder
+	in     accepted
+	out    outgoing
+	joined *reactor.Joined // nil before
 }
 
-// side is one of the two connections.
-type side struct {
+// accepted is the protocol of the accepted side until it is joined.
+type accepted struct {
+	reactor.Base
 	pair   *pair
-	other  *side
-	t      reactor.Transport // nil before it is made
-	source reactor.Producer
-	sink   reactor.Consumer
-	half   reactor.HalfCloser
-	ended  bool // the peer sends no more
+	cancel func() // while connecting
 	gone   bool
 }
 
-// ConnectionMade connects the outgoing side, or couples the two sides.
-func (s *side) ConnectionMade(t reactor.Transport) {
-	s.t = t
-	s.source, _ = reactor.As[reactor.Producer](t)
-	s.sink, _ = reactor.As[reactor.Consumer](t)
-	s.half, _ = reactor.As[reactor.HalfCloser](t)
+// ConnectionMade connects the outgoing side.
+func (s *accepted) ConnectionMade(t reactor.Transport) {
+	s.Base.ConnectionMade(t)
+	source, _ := reactor.As[reactor.Producer](t)
+	source.PauseProducing()
 	p := s.pair
-	if s == &p.in {
-		s.source.PauseProducing()
-		p.cancel = endpoint.ConnectProtocol(p.f.To, t.Reactor(), &p.out, p.connected)
-		return
-	}
-	// Neither side has a producer yet, so both are accepted.
-	_ = s.sink.RegisterProducer(s.other.source)
-	_ = s.other.sink.RegisterProducer(s.source)
-	s.other.source.ResumeProducing()
+	s.cancel = endpoint.ConnectProtocol(p.f.To, t.Reactor(), &p.out, s.connected)
 }
 
 // connected takes the result of connecting the outgoing side.
-func (p *pair) connected(_ reactor.Protocol, err error) {
-	p.cancel = nil
-	if err == nil || p.in.gone {
+func (s *accepted) connected(_ reactor.Protocol, err error) {
+	s.cancel = nil
+	if err != nil && !s.gone {
+		s.pair.unable(err)
+		s.T.Close()
+	}
+}
+
+// DataReceived gets nothing: the side is paused, and then joined.
+func (s *accepted) DataReceived([]byte) {}
+
+// ConnectionLost gives connecting up.
+func (s *accepted) ConnectionLost(error) {
+	s.gone = true
+	if cancel := s.cancel; cancel != nil {
+		s.cancel = nil
+		cancel()
+	}
+}
+
+// outgoing is the protocol of the outgoing side until it is joined.
+type outgoing struct {
+	reactor.Base
+	pair *pair
+}
+
+// ConnectionMade joins the two sides.
+func (s *outgoing) ConnectionMade(t reactor.Transport) {
+	p := s.pair
+	j, err := reactor.Join(p.in.T, t, &reactor.JoinConfig{Idle: p.f.Idle, HalfClosed: p.f.HalfClosed, Done: p.ended})
+	if err != nil { // the accepted side is closing; Join has ended this one
+		p.f.losses.Log(t.Reactor(), p.f.Log, slog.LevelDebug, "a connection was lost", slog.String("to", p.f.Name), slog.Any("err", err))
 		return
 	}
-	p.unable(err)
-	p.in.t.Close()
+	p.joined = j
+}
+
+// DataReceived gets nothing: the side is joined.
+func (s *outgoing) DataReceived([]byte) {}
+
+// ConnectionLost tells about a handshake that failed, which is why it could not connect.
+func (s *outgoing) ConnectionLost(err error) {
+	if errors.Is(err, tlsio.ErrHandshake) && !s.pair.in.gone {
+		s.pair.unable(err)
+	}
 }
 
 func (p *pair) unable(err error) {
-	p.f.unables.Log(p.in.t.Reactor(), p.f.Log, slog.LevelWarn, "cannot pass a connection on", slog.String("to", p.f.Name),
-		slog.String("peer", p.in.t.Remote().String()), slog.Any("err", err))
+	p.f.unables.Log(p.in.T.Reactor(), p.f.Log, slog.LevelWarn, "cannot pass a connection on", slog.String("to", p.f.Name),
+		slog.String("peer", p.in.T.Remote().String()), slog.Any("err", err))
 }
 
-// DataReceived passes p on.
-func (s *side) DataReceived(b []byte) { s.other.t.Write(b) }
-
-// ReadConnectionLost passes the end of this direction on. When both directions
-// have ended, it closes both sides.
-func (s *side) ReadConnectionLost() {
-	s.ended = true
-	s.other.sink.UnregisterProducer()
-	if !s.other.ended {
-		s.other.half.CloseWrite()
+// ended logs the result.
+func (p *pair) ended(res reactor.JoinResult) {
+	attrs := []slog.Attr{slog.String("to", p.f.Name), slog.Uint64("there", res.AToB), slog.Uint64("back", res.BToA)}
+	if res.Err == nil {
+		p.f.ends.Log(p.in.T.Reactor(), p.f.Log, slog.LevelDebug, "a connection has ended", attrs...)
 		return
 	}
-	s.t.Close()
-	s.other.t.Close()
-}
-
-// WriteConnectionLost does nothing: the other direction goes on.
-func (s *side) WriteConnectionLost() {}
-
-// ConnectionLost ends the other side, unless the other side is ending already.
-func (s *side) ConnectionLost(err error) {
-	s.gone = true
-	p, o := s.pair, s.other
-	if cancel := p.cancel; cancel != nil {
-		p.cancel = nil
-		cancel()
-	}
-	if o.t == nil || o.gone {
-		return
-	}
-	o.sink.UnregisterProducer()
-	if s.ended || err == reactor.ErrClosed || err == reactor.ErrStopped {
-		o.t.Close() // it has all that there was, or will have
-		return
-	}
-	if s == &p.out && errors.Is(err, tlsio.ErrHandshake) {
-		p.unable(err)
-	}
-	p.f.losses.Log(s.t.Reactor(), p.f.Log, slog.LevelDebug, "a connection was lost", slog.String("to", p.f.Name), slog.Any("err", err))
-	o.t.Abort()
+	p.f.losses.Log(p.in.T.Reactor(), p.f.Log, slog.LevelDebug, "a connection was lost", append(attrs, slog.Any("err", res.Err))...)
 }

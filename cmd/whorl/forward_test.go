@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
@@ -53,10 +54,12 @@ func (u *route) pair(t *testing.T, near *peer) (*peer, *peer) {
 	return near, u.far.all[n]
 }
 
-// middle is the two streams of the forwarder, of one pair.
+// middle is the streams of the forwarder.
 func (u *route) middle() (all []*reactor.Stream) {
 	for s := range u.r.Streams() {
-		if _, ok := s.Protocol().(*side); ok {
+		_, in := reactor.ProtocolAs[*accepted](s.Protocol())
+		_, out := reactor.ProtocolAs[*outgoing](s.Protocol())
+		if in || out {
 			all = append(all, s)
 		}
 	}
@@ -260,9 +263,10 @@ func TestForwardResetAfterTheEnd(t *testing.T) {
 		near, far := u.pair(t, &peer{})
 		// As much as makes the forwarder keep a little that it cannot send yet.
 		var in, out *reactor.Stream
+		var joined *reactor.Joined
 		for _, s := range u.middle() {
-			if p := s.Protocol().(*side); p == &p.pair.in {
-				in = s
+			if p, ok := reactor.ProtocolAs[*accepted](s.Protocol()); ok {
+				in, joined = s, p.pair.joined
 			} else {
 				out = s
 			}
@@ -276,7 +280,7 @@ func TestForwardResetAfterTheEnd(t *testing.T) {
 		}
 		want := all[:n]
 		near.s.CloseWrite()
-		until(t, u.r, func() bool { return in.Protocol().(*side).ended })
+		until(t, u.r, func() bool { return joined.Stats().EndedA })
 		if out.Buffered() == 0 {
 			t.Fatal("there is nothing left to deliver")
 		}
@@ -293,6 +297,41 @@ func TestForwardResetAfterTheEnd(t *testing.T) {
 		far.s.Close()
 		u.empty(t)
 	})
+}
+
+// PROD-19: a pair on which nothing passes is reset, and the log says why, with the counts.
+func TestForwardIdle(t *testing.T) {
+	for _, half := range []bool{false, true} {
+		worlds(t, func(t *testing.T, w testworld.World) {
+			r := w.New(t, reactor.Config{})
+			u := &route{r: r, far: &peers{}}
+			f := u.forwarder(clientOf(listen(t, r, u.far)))
+			f.Log = slog.New(slog.NewTextHandler(&u.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			want := "nothing passed for too long\""
+			if f.Idle = 40 * time.Millisecond; half {
+				f.Idle, f.HalfClosed = limit(0), 40*time.Millisecond
+				want = "nothing passed for too long after one direction had ended"
+			}
+			u.addr = listen(t, r, f)
+			near, far := u.pair(t, &peer{})
+			near.s.Write([]byte("hello"))
+			if half {
+				near.s.CloseWrite()
+			}
+			until(t, r, func() bool { return near.err != nil })
+			// An end that has read the end of the stream finds out when it writes.
+			until(t, r, func() bool { far.s.Write([]byte("x")); return far.err != nil })
+			if string(far.got) != "hello" || !errors.Is(near.err, kernel.ErrReset) || !errors.Is(far.err, reactor.ErrLost) {
+				t.Errorf("PROD-19: got %q, lost with %v and %v", far.got, near.err, far.err)
+			}
+			u.empty(t)
+			for _, part := range []string{"a connection was lost", "there=5 back=0", want} {
+				if !strings.Contains(u.log.String(), part) {
+					t.Errorf("the log lacks %q: %s", part, u.log.String())
+				}
+			}
+		})
+	}
 }
 
 // Many pairs at a time do not mix.
