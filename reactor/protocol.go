@@ -179,9 +179,10 @@ type Producer interface {
 // transport is one.
 //
 // The producer pushes. Registration does not resume it. It is paused when the buffered
-// bytes exceed the high-water mark, inside the Write that does it. It is resumed later, when
-// they have fallen to the low-water mark (PROD-4). If the connection is lost, the producer
-// is stopped before ConnectionLost is called (PROD-6).
+// bytes, and those sent directly in this callback, exceed the high-water mark, inside the
+// Write that does it (PROD-15). It is resumed later, when the buffer has fallen to the
+// low-water mark (PROD-4). If the connection is lost, the producer is stopped before
+// ConnectionLost is called (PROD-6), and inside its Write if that has failed (PROD-14).
 type Consumer interface {
 	// RegisterProducer makes p the producer. There is one at a time; a second one is
 	// refused with [ErrProducerRegistered] (PROD-1). If the connection is lost or about to
