@@ -165,7 +165,7 @@ func newRig(t *testing.T, version uint16, top reactor.Protocol, o *tlsio.Options
 func rigOf(t *testing.T, ours, theirs *tls.Config, top reactor.Protocol, o *tlsio.Options, client bool) *rig {
 	t.Helper()
 	g := &rig{t: t, n: sim.New(1), plan: plan{theirs: theirs, client: client}}
-	g.marks.HighWater = 1 << 20 // no test pauses a producer by chance
+	g.marks.HighWater = 1 << 20                                   // no test pauses a producer by chance
 	g.n.Options.SendBuffer, g.n.Options.RecvBuffer = 1<<20, 1<<20 // what is delivered at once arrives at once
 	g.r = g.n.Host("host").Reactor
 	t.Cleanup(func() { g.n.Close() })
