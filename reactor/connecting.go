@@ -172,6 +172,9 @@ type addressAttempt struct {
 func (a *addressAttempt) dial() error {
 	c := a.n.c
 	conn, err := c.r.k.Dial(a.to, &c.cfg.DialOptions)
+	if c.r.lingerers.makeRoom(err) {
+		conn, err = c.r.k.Dial(a.to, &c.cfg.DialOptions)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"errors"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -66,6 +67,17 @@ func (all *lingerers) closeOldest(n int) {
 	}
 }
 
+// makeRoom closes some of the oldest conns if err says that no descriptor is left, and tells
+// whether it did: a new connection is worth more than the rest of an ended one.
+func (all *lingerers) makeRoom(err error) bool {
+	const some = 16
+	if err == nil || all.n == 0 || !errors.Is(err, kernel.ErrTooManyFiles) {
+		return false
+	}
+	all.closeOldest(max(0, all.n-some))
+	return true
+}
+
 // linger takes the conn and the token of a stream that has ended.
 func (r *Reactor) linger(c kernel.Conn, token uint32) {
 	l := &lingering{r: r, conn: c, token: token, left: lingerBytes}
@@ -102,7 +114,10 @@ func (l *lingering) touched() {} // nothing is asked of it
 
 func (l *lingering) panicked(*PanicError) {} // it calls nobody
 
-func (l *lingering) shutdown() { l.close() }
+func (l *lingering) shutdown() {
+	l.r.discard(l.conn, nil) // otherwise the close is a reset
+	l.close()
+}
 
 func (l *lingering) drop() { l.conn.Close() }
 

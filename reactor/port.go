@@ -246,6 +246,9 @@ func (p *Port) ready(kernel.Ready) {
 // port pauses (TCP-19, TCP-20). The first few errors that may be about one client need no
 // pause: that client has gone, and the next one may be waiting (TCP-18).
 func (p *Port) acceptFailed(err error) (next bool) {
+	if p.r.lingerers.makeRoom(err) {
+		return true
+	}
 	p.stats.Failed++
 	p.failures++
 	switch {

@@ -419,3 +419,34 @@ func TestServerConnectionMadePanics(t *testing.T) {
 		}
 	})
 }
+
+// If no descriptor is left, connections that linger after their Close make room, before anybody
+// is refused.
+func TestLingeringMakesRoom(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		g := newGate(t, w)
+		first := g.crowd(t, 1)
+		until(t, g.r, func() bool { return len(g.ends) == 1 })
+		e := g.ends[0]
+		e.s.Write([]byte("bye"))
+		e.s.Close()
+		until(t, g.r, func() bool { return e.err != nil })
+		before := g.r.Stats().Sources
+		g.crowd(t, 1)
+		failed := false
+		g.faults.Accept = func() error {
+			if failed {
+				return nil
+			}
+			failed = true
+			return kernel.ErrTooManyFiles
+		}
+		until(t, g.r, func() bool { return len(g.ends) == 2 })
+		if s := g.port.Stats(); s.Refused != 0 || s.Failed != 0 || g.r.Stats().Sources != before || len(g.faults.Closed) != 1 {
+			t.Errorf("%+v, %d sources, closed %v", s, g.r.Stats().Sources, g.faults.Closed)
+		}
+		if got, err := first[0].Rest(); string(got) != "bye" || err != nil && err != io.EOF {
+			t.Errorf("the peer got %q, %v", got, err)
+		}
+	})
+}

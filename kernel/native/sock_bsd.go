@@ -72,15 +72,21 @@ func (s *conn) Write(p []byte) (int, error) {
 	}
 }
 
-// Writev writes the first of bufs that is not empty: package unix does not have writev on
-// all of these systems.
+// Writev writes one of bufs after the other, until the socket is full or maxSend bytes are
+// sent: package unix does not have writev on all of these systems.
 func (s *conn) Writev(bufs [][]byte) (int, error) {
+	total := 0
 	for _, p := range bufs {
-		if len(p) > 0 {
-			return s.Write(p)
+		n, err := s.Write(p)
+		total += n
+		switch {
+		case err != nil && total == 0:
+			return 0, err
+		case err != nil, n < len(p), total >= maxSend:
+			return total, nil // the next write finds the error
 		}
 	}
-	return 0, nil
+	return total, nil
 }
 
 // Accept sets the options that some of these systems do not copy from the listener.
