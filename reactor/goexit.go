@@ -43,4 +43,5 @@ func (r *Reactor) die() {
 	r.k.Close() // the sockets are closed, so an error tells nothing more
 	r.posts.close(r)
 	close(r.stopped)
+	r.limits.flushAll()
 }
