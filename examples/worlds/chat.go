@@ -86,6 +86,23 @@ func (u *user) visit(r *reactor.Reactor) {
 	dial(r, u.w.srv.Addr(8008), v, again)
 }
 
+// leaveEvery is after how many messages of all users one of them leaves.
+const leaveEvery = 20
+
+// leave ends the visit as a slow program does: it stops reading, then says that it sends no more,
+// and reads the rest later. The room must send all of that first. If the room has crashed
+// meanwhile, nobody tells who sends no more, so the visit has a limit.
+func (v *visit) leave() {
+	v.stop()
+	reading, _ := reactor.As[reactor.Producer](v.T)
+	writing, _ := reactor.As[reactor.HalfCloser](v.T)
+	reading.PauseProducing()
+	r := v.T.Reactor()
+	r.CallLater(5*time.Second, func() { writing.CloseWrite() })
+	r.CallLater(7*time.Second, reading.ResumeProducing)
+	r.CallLater(20*time.Second, v.T.Abort)
+}
+
 // impatient is how many of its own messages a user waits for before it connects again.
 const impatient = 5
 
@@ -96,6 +113,10 @@ func (v *visit) say() {
 		return
 	}
 	w.count++
+	if w.count%leaveEvery == 0 {
+		v.leave()
+		return
+	}
 	text := fmt.Sprintf("%d is my number, I am %s", w.count, v.name)
 	line := v.name + ": " + text
 	w.said[line] = true
