@@ -172,7 +172,7 @@ func (c *Conn) become(l life) { c.life = max(c.life, l) }
 func (c *Conn) hold(h hold) {
 	first := c.holds&holdsProducer == 0
 	c.holds |= h
-	if h&holdsProducer != 0 && first && c.producer != nil {
+	if h&holdsProducer != 0 && first && c.producer != nil && !c.pauseWaits() {
 		c.producer.PauseProducing()
 	}
 	if h&holdKept != 0 || h&holdsInput != 0 && c.inputHeld() {

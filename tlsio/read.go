@@ -80,6 +80,10 @@ func (c *Conn) drain(lent bool) {
 	c.l.plain.give(buf)
 	c.holds &^= holdRecords
 	c.send()
+	if c.pauseWaits() && c.producerHeld() {
+		c.PauseProducing()
+	}
+	c.share = 0
 	if len(c.in.data) == 0 || c.read == ended || c.life >= finishing {
 		c.in.data = nil
 		c.release(holdKept)
@@ -89,6 +93,13 @@ func (c *Conn) drain(lent bool) {
 		c.in.data = append([]byte(nil), c.in.data...)
 	}
 	c.hold(holdKept)
+}
+
+// pauseWaits tells whether the producer is paused only at the end of the drain in progress: if it
+// is the read side of c itself, as in an echo. It can produce no more than this drain reads, and
+// what a pause leaves unread would have to be copied.
+func (c *Conn) pauseWaits() bool {
+	return c.share > 0 && c.producer == reactor.Producer(c)
 }
 
 // readRest reads what was kept when the transport below is lost, unless the protocol has
