@@ -5,7 +5,7 @@ SYSTEMS   = darwin freebsd openbsd netbsd windows
 STATIC    = go tool -modfile=tools/go.mod staticcheck
 
 .DEFAULT_GOAL = help
-.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench promises cover
+.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench chaos promises cover
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ fuzz: ## run each fuzz target for FUZZTIME
 
 bench: ## measure Whorl against other ways to serve
 	cd bench && go run .
+
+chaos: ## put servers under loads that hurt, and see what is lost
+	cd bench && go run ./chaos
 
 promises: ## list the numbered promises that no test cites
 	@go run ./internal/promises
