@@ -33,9 +33,6 @@ type serverSpec struct {
 	TLS          *keyPair // nil: no TLS
 }
 
-// handshakeTimeout is short, so that a flood of hellos is over soon.
-const handshakeTimeout = time.Second
-
 // serverHello is the first line that a server prints.
 type serverHello struct {
 	Main string // the port of sessions
@@ -113,7 +110,7 @@ func (s *service) started(r *reactor.Reactor, open []endpoint.Listener) {
 		var pair tls.Certificate
 		if pair, err = tls.X509KeyPair(s.spec.TLS.Cert, s.spec.TLS.Key); err == nil {
 			hello.TLS, err = s.listen(tlsio.Server(&tls.Config{Certificates: []tls.Certificate{pair}}, reactor.Each[session](),
-				&tlsio.Options{MaxPendingPerPeer: s.spec.PerPeer, HandshakeTimeout: handshakeTimeout}))
+				&tlsio.Options{MaxPendingPerPeer: s.spec.PerPeer}))
 		}
 	}
 	if err != nil {
