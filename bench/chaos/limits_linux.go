@@ -149,14 +149,17 @@ func descriptorsLingering(w *world) error {
 	const n = fewFiles // more than there is room for
 	w.Did = fmt.Sprintf("%d clients got an answer and did not end, so that their connections lingered; 60 others came meanwhile, and 50 when they were gone", n)
 	return w.run(serverSpec{Files: fewFiles}, func(int) error {
+		var t told
 		var stay []net.Conn
 		for i := range n {
+			start := time.Now()
 			c, err := dial(w.hello.Main, "", fmt.Sprintf("get %d 1000\n", i))
 			v := verifier{seed: i}
 			if err == nil {
 				stay = append(stay, c)
 				err = v.readPattern(c, 1000)
 			}
+			t.worst = max(t.worst, time.Since(start))
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				w.one(fmt.Errorf("client %d got neither an answer nor an end", i))
 				continue
@@ -167,7 +170,6 @@ func descriptorsLingering(w *world) error {
 		if err != nil {
 			return err
 		}
-		var t told
 		w.crowd(60, &t)
 		w.note("%d lingered; then %d were served, %d were refused, at the latest after %s ms", s.Reactor.Lingered, t.served.Load(), t.refused.Load(), ms(t.worst))
 		if t.worst > starved {
