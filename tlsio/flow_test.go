@@ -207,8 +207,8 @@ func TestResumeInCallback(t *testing.T) {
 		resume func(g *rig)
 	}{
 		"its own producer": {
-			func(_ *end, g *rig) { g.u.producer.PauseProducing() },
-			func(g *rig) { g.u.producer.ResumeProducing() },
+			func(_ *end, g *rig) { g.u.full = 1; g.u.producer.PauseProducing() },
+			func(g *rig) { g.u.full = 0; g.u.producer.ResumeProducing() },
 		},
 		"the end of its direction": {
 			func(top *end, _ *rig) { top.c.PauseProducing() },

@@ -80,7 +80,7 @@ func (c *Conn) drain(lent bool) {
 	c.l.plain.give(buf)
 	c.holds &^= holdRecords
 	c.send()
-	if c.pauseWaits() && c.producerHeld() {
+	if c.echoes() && c.producerHeld() {
 		c.PauseProducing()
 	}
 	c.share = 0
@@ -95,11 +95,14 @@ func (c *Conn) drain(lent bool) {
 	c.hold(holdKept)
 }
 
-// pauseWaits tells whether the producer is paused only at the end of the drain in progress: if it
-// is the read side of c itself, as in an echo. It can produce no more than this drain reads, and
-// what a pause leaves unread would have to be copied.
+// echoes tells whether the read side of c is the producer of its write side.
+func (c *Conn) echoes() bool { return c.producer == reactor.Producer(c) }
+
+// pauseWaits tells whether the producer is paused only at the end of the drain in progress: if
+// that is what produces, and the transport below has sent everything. So it asks only for a
+// pause between turns. What a pause leaves unread would have to be copied.
 func (c *Conn) pauseWaits() bool {
-	return c.share > 0 && c.producer == reactor.Producer(c)
+	return c.share > 0 && c.echoes() && c.unsentBelow() == 0
 }
 
 // readRest reads what was kept when the transport below is lost, unless the protocol has

@@ -29,7 +29,10 @@ type under struct {
 	lost     bool
 	paused   bool
 	producer reactor.Producer
+	full     int // bytes that count as unsent, besides those that are
 }
+
+func (u *under) Buffered() int { return u.Stream.Buffered() + u.full }
 
 func (u *under) Write(p []byte) (int, error) {
 	u.out = append(u.out, p...)
