@@ -134,21 +134,23 @@ func (q *Queue) add(ctx context.Context, h slog.Handler, r slog.Record) error {
 	q.waiting++
 	return q.writer.Submit(func() {
 		before.tell(r.Time)
-		panicked := pool.Catch(func() { _ = h.Handle(ctx, r) }) // there is nobody to tell the error
-		q.wrote(h, r, panicked != nil)
+		written := false
+		defer func() { q.wrote(h, r, !written) }() // also if h calls runtime.Goexit
+		// There is nobody to tell an error or a panic.
+		written = pool.Catch(func() { _ = h.Handle(ctx, r) }) == nil
 	})
 }
 
 // wrote is called when a record was written. If none is left, the log is told what was dropped
 // meanwhile, because nothing may be logged for long.
-func (q *Queue) wrote(h slog.Handler, r slog.Record, panicked bool) {
+func (q *Queue) wrote(h slog.Handler, r slog.Record, failed bool) {
 	q.mu.Lock()
 	q.waiting--
 	var last lost
 	if q.waiting == 0 {
 		last, q.lost = q.lost, lost{}
 	}
-	if panicked {
+	if failed {
 		q.drop(h, r.Level) // told later, because this Handler may panic again
 	}
 	q.mu.Unlock()

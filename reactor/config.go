@@ -35,7 +35,9 @@ type Config struct {
 	// ShutdownTimeout limits how long a shutdown waits, from its beginning: for the functions
 	// of AddWaitTrigger, and then for blocking work to finish. Afterwards the shutdown goes on
 	// without them, and Run returns ErrUnfinished. A Stop during a startup that waits is
-	// limited in the same way. Zero: one minute; negative: no limit.
+	// limited in the same way, and the shutdown that follows has what is left of the time.
+	// On a kernel that does the work itself, work given to Pool directly has no limit. Zero:
+	// one minute; negative: no limit.
 	ShutdownTimeout time.Duration
 }
 

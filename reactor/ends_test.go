@@ -423,3 +423,33 @@ func TestPanicBeforeReset(t *testing.T) {
 		}
 	})
 }
+
+// The end of lingering destroys nothing either, here because the reactor stops: what the peer has
+// sent until then is discarded.
+func TestLingerAtStop(t *testing.T) {
+	nativeWorlds(t, "what a socket has taken arrives after its host has gone", func(t *testing.T, w testworld.World) {
+		const size = 1 << 20
+		r, far := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
+		in, out := &end{}, &end{}
+		p := listen(t, r, one(in), nil)
+		far.Dial(p.Addr(), one(out), nil, nil)
+		testworld.Until(t, func() bool { return in.s != nil && out.s != nil }, r, far)
+		out.s.PauseProducing()
+		in.s.Write(make([]byte, size))
+		in.s.Close()
+		for range 200 {
+			r.Turn(0)
+		}
+		if in.err != reactor.ErrClosed {
+			t.Fatalf("the socket has no room for %d bytes; %d wait", size, in.s.Buffered())
+		}
+		out.s.Write([]byte("x"))
+		testworld.Turns(t, far, 2)
+		r.Close()
+		out.s.ResumeProducing()
+		testworld.Until(t, func() bool { return out.err != nil }, far)
+		if len(out.got) != size || out.err != io.EOF {
+			t.Errorf("%v was told, and the peer got %d of %d bytes, then %v", in.err, len(out.got), size, out.err)
+		}
+	})
+}

@@ -39,6 +39,10 @@ func TestGoexit(t *testing.T) {
 				p := listen(t, r, one(in), nil)
 				far.Dial(p.Addr(), one(out), nil, nil)
 				testworld.Until(t, func() bool { return in.s != nil && out.s != nil }, r, far)
+				limit := &reactor.LogLimit{}
+				for range 3 {
+					limit.Log(r, slog.New(&log), slog.LevelInfo, "often")
+				}
 				c.exit(r, in)
 				asked, left := make(chan error, 1), make(chan struct{})
 				go func() {
@@ -61,8 +65,11 @@ func TestGoexit(t *testing.T) {
 				if err := <-asked; err != reactor.ErrStopped {
 					t.Errorf("CORE-49: asked: %v", err)
 				}
-				if n := len(log.records); n == 0 || log.records[n-1].Level != slog.LevelError {
+				if n := len(log.records); n < 2 || log.records[n-2].Level != slog.LevelError {
 					t.Errorf("CORE-49: not logged: %v", log.records)
+				}
+				if n := log.count(slog.LevelInfo, "often"); n != 2 {
+					t.Errorf("X-8: %d records of three, want the first and the last", n)
 				}
 			})
 		})

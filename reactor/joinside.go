@@ -167,8 +167,8 @@ func (s *joinSide) PauseProducing() { s.source.PauseProducing() }
 // ResumeProducing is called when the other side has sent what it held.
 func (s *joinSide) ResumeProducing() { s.source.ResumeProducing() }
 
-// StopProducing is called when the other side can send no more; its ConnectionLost follows.
-// Until then this side goes on writing what the other side still receives.
+// StopProducing is called when the other side can send no more, so this side is paused. What the
+// other side still receives is written here until its ConnectionLost.
 func (s *joinSide) StopProducing() { s.source.PauseProducing() }
 
 // Producing tells whether the other side, if it is closing, must wait for more. It must not

@@ -14,7 +14,7 @@ import (
 
 const (
 	lingerTime  = 2 * time.Second
-	lingerBytes = 4 << 20
+	lingerBytes = 64 << 20
 	// lingerMost is how many conns linger at a time. Of more, the oldest are closed.
 	lingerMost = 1024
 )
@@ -97,13 +97,22 @@ func (r *Reactor) linger(c kernel.Conn, token uint32) {
 func (l *lingering) ready(kernel.Ready) {
 	n, err := l.conn.Read(l.r.buf)
 	l.left -= n
-	if err == nil && l.left > 0 || err == kernel.ErrAgain {
-		return
+	switch {
+	case err == nil && l.left > 0 || err == kernel.ErrAgain:
+	case err == nil:
+		l.close()
+	default:
+		l.end()
 	}
-	l.close()
 }
 
+// close ends it before the peer has ended.
 func (l *lingering) close() {
+	l.r.discard(l.conn, nil) // otherwise the close is a reset
+	l.end()
+}
+
+func (l *lingering) end() {
 	l.limit.Cancel()
 	l.conn.Close()
 	l.r.lingerers.remove(l)
@@ -114,10 +123,7 @@ func (l *lingering) touched() {} // nothing is asked of it
 
 func (l *lingering) panicked(*PanicError) {} // it calls nobody
 
-func (l *lingering) shutdown() {
-	l.r.discard(l.conn, nil) // otherwise the close is a reset
-	l.close()
-}
+func (l *lingering) shutdown() { l.close() }
 
 func (l *lingering) drop() { l.conn.Close() }
 

@@ -15,6 +15,14 @@ func (r *Reactor) onLoop() bool {
 	return r.goroutine.Load() == goroutineID() && insideLoop()
 }
 
+// claim notes that the caller's goroutine is the loop's, if none is known: of a reactor that was
+// not run, but is turned or closed.
+func (r *Reactor) claim() {
+	if r.goroutine.Load() == 0 {
+		r.goroutine.Store(goroutineID())
+	}
+}
+
 // goroutineID is the number of the goroutine, as a stack trace shows it.
 func goroutineID() uint64 {
 	var buf [64]byte

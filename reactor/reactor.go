@@ -136,9 +136,7 @@ func (r *Reactor) Turn(timeout time.Duration) error {
 		panic("reactor: Turn inside Turn")
 	}
 	r.work.start()
-	if r.goroutine.Load() == 0 {
-		r.goroutine.Store(goroutineID())
-	}
+	r.claim()
 	r.asLoop(func() { r.turn(timeout, waitIfIdle) })
 	r.endCrash()
 	if r.is(lifeStopped) {
@@ -171,8 +169,8 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	}
 	r.runDue()
 	switch life(r.life.Load()) {
-	case lifeStartingStopPending:
-		r.awaitEnd() // of the startup, which the shutdown follows
+	case lifeStartingStopPending, lifeStopping:
+		r.awaitEnd() // triggers may have been added
 	case lifeRunningStopPending:
 		r.life.Store(int32(lifeStopping))
 		r.event(Shutdown).Fire()

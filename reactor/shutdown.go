@@ -33,6 +33,12 @@ type shutdown struct {
 
 func (d *shutdown) init(r *Reactor) { d.asking.Init(r, r.stillWaiting) }
 
+// forget ends the waiting without an end, because of a crash: the next shutdown has all its time.
+func (d *shutdown) forget() {
+	d.asking.Cancel()
+	d.until, d.cut, d.err = 0, false, nil
+}
+
 // limit starts the time that the shutdown may wait, unless it has started.
 func (d *shutdown) limit(r *Reactor) {
 	if d.until > 0 {
@@ -92,7 +98,8 @@ func (r *Reactor) awaited() *phases.Event {
 	return nil
 }
 
-// awaitEnd limits the waiting of the phase Before, if it waits.
+// awaitEnd limits the waiting of the phase Before, if it waits. It is called in each turn of
+// that phase.
 func (r *Reactor) awaitEnd() {
 	d, e := &r.shutdown, r.awaited()
 	if e == nil {

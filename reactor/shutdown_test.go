@@ -247,3 +247,64 @@ func TestPostTellsAndDone(t *testing.T) {
 		<-r.Done() // CORE-51
 	})
 }
+
+// A trigger that is added while the last one is done is limited too, and so is StopWaiting not lost
+// in that moment.
+func TestShutdownTimeoutOfLateTriggers(t *testing.T) {
+	for name, wait := range map[string]func(r *reactor.Reactor, w testworld.World, done func()){
+		"the limit comes with done": func(r *reactor.Reactor, w testworld.World, done func()) {
+			r.CallLater(40*ms, func() {
+				if !w.Simulated() {
+					time.Sleep(30 * ms) // both are due at once
+				}
+			})
+			r.CallLater(50*ms, done)
+		},
+		"StopWaiting comes with done": func(r *reactor.Reactor, _ testworld.World, done func()) {
+			r.CallLater(5*ms, func() {
+				r.Post(func() { r.Post(done) })
+				r.StopWaiting()
+			})
+		},
+	} {
+		worlds(t, func(t *testing.T, w testworld.World) {
+			r := w.New(t, reactor.Config{ShutdownTimeout: 50 * ms})
+			r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
+				wait(r, w, done)
+				r.CallLater(ms, func() { r.AddWaitTrigger(reactor.Shutdown, neverDone) })
+			})
+			r.CallWhenRunning(func() { r.Stop() })
+			if err := runs(t, r); !errors.Is(err, reactor.ErrUnfinished) {
+				t.Errorf("CORE-50: %s: %v", name, err)
+			}
+		})
+	}
+}
+
+// A shutdown that ends in a crash leaves the next one all its time.
+func TestShutdownTimeoutAfterCrash(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{ShutdownTimeout: 50 * ms})
+		r.AddWaitTrigger(reactor.Shutdown, func(func()) { r.CallLater(ms, r.Crash) })
+		r.CallWhenRunning(func() { r.Stop() })
+		runToEnd(t, r)
+		r.AddWaitTrigger(reactor.Shutdown, func(done func()) { r.CallLater(20*ms, done) })
+		r.CallWhenRunning(func() { r.CallLater(100*ms, func() { r.Stop() }) })
+		runToEnd(t, r) // CORE-50: without ErrUnfinished
+	})
+}
+
+// THR-21: a callback of a Shutdown that was fired on a reactor that never ran is one, too.
+func TestAskInClose(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		panics := 0
+		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
+		r.AddTrigger(reactor.Before, reactor.Shutdown, func() {
+			reactor.Ask(r, func() (int, error) { return 1, nil })
+		})
+		r.Close()
+		if panics != 1 {
+			t.Errorf("THR-21: %d panics", panics)
+		}
+	})
+}

@@ -72,6 +72,7 @@ func (r *Reactor) toStopping() bool {
 // cannot make a turn.
 func (r *Reactor) outOfTurn(fire func()) {
 	r.inTurn = true
+	r.claim()
 	defer func() {
 		r.inTurn = false
 		r.endCrash()
@@ -86,6 +87,7 @@ func (r *Reactor) endCrash() bool {
 		return false
 	}
 	r.releaseSignals()
+	r.shutdown.forget()
 	r.turnDriven = false
 	r.life.Store(int32(lifeFresh))
 	return true

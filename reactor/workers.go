@@ -188,8 +188,10 @@ const poolName = "pool"
 
 // Work has fn called off the loop by w. Then done is called once, on the loop's goroutine,
 // with the results of fn. If fn panics, the error is a [*PanicError]; if it calls
-// runtime.Goexit, pool.ErrGoexit. If w does not take the work, it is the error of Submit. Work may be called from any goroutine. Results that come
-// while the reactor stops are still delivered (THR-17). fn must not be nil.
+// runtime.Goexit, pool.ErrGoexit. If w does not take the work, it is the error of Submit.
+// Work may be called from any goroutine. Results that come while the reactor stops are still
+// delivered (THR-17); if the shutdown gives the work up, done is not called (CORE-50). fn must
+// not be nil.
 func Work[T any](w *Workers, fn func() (T, error), done func(T, error)) {
 	err := w.submit(funcPC(fn), pool.Task(fn, func(v T, err error) {
 		w.r.Post(func() { done(v, err) })
@@ -222,7 +224,8 @@ func (r *Reactor) CallInThread(fns ...func()) error {
 // goroutine, with the results of fn. If fn panics, the error is a [*PanicError] (THR-19). If
 // the pool does not take the work, it is the error of [Workers.Submit]. InThread may be
 // called from any goroutine. Results that come while the reactor stops are still delivered
-// (THR-17). fn must not be nil.
+// (THR-17); if the shutdown gives the work up, done is not called (CORE-50). fn must not be
+// nil.
 func InThread[T any](r *Reactor, fn func() (T, error), done func(T, error)) {
 	Work(r.work.program, fn, done)
 }

@@ -24,8 +24,9 @@ const (
 //	computing      computing          it returns, or blockedAfter is over
 //	blocked        counted in blocked it returns
 //
-// At most processors steps compute, and at most most compute or are blocked. So steps that
-// compute leave a processor to the loop, and steps that are blocked stop no others.
+// At most processors steps compute, and at most most compute or are blocked. So, unless
+// Options.Workers is set, steps that compute leave a processor to the loop, and steps that are
+// blocked stop no others.
 //
 // A handshake that has begun comes first, because work was done for it. Of the others the
 // oldest comes first. If that has waited for overloadedAfter, the loop is overloaded, and
