@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -265,4 +266,29 @@ func TestNegativeSize(t *testing.T) {
 		}
 	}()
 	logqueue.New(-1)
+}
+
+// exiting is a Handler that ends the goroutine.
+type exiting struct{ slog.Handler }
+
+func (exiting) Enabled(context.Context, slog.Level) bool  { return true }
+func (exiting) Handle(context.Context, slog.Record) error { runtime.Goexit(); return nil }
+
+// A Handler that calls runtime.Goexit does not keep its place in the queue.
+func TestGoexit(t *testing.T) {
+	q := logqueue.New(2)
+	l := slog.New(q.Handler(exiting{}))
+	for range 5 {
+		l.Info("exit")
+		flush(t, q)
+	}
+	if n := q.Dropped(); n != 5 {
+		t.Errorf("%d records were dropped, want those that the Handler has not written", n)
+	}
+	var out bytes.Buffer
+	slog.New(q.Handler(plain(&out))).Info("fine")
+	flush(t, q)
+	if !strings.Contains(out.String(), "fine") {
+		t.Errorf("written: %q", out.String())
+	}
 }

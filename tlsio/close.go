@@ -78,7 +78,7 @@ func (c *Conn) afterNotify() {
 		return
 	}
 	c.become(awaiting)
-	c.awaitPeer()
+	c.awaitProgress()
 	c.resumeInput()
 }
 
@@ -88,7 +88,7 @@ func (c *Conn) finish() {
 	c.send()
 	c.unwatch()
 	c.inner.Close()
-	c.awaitPeer()
+	c.awaitProgress()
 }
 
 // fail ends the connection with an Error. An alert that crypto/tls has written is still
@@ -125,7 +125,7 @@ func (c *Conn) end(reason error, abort bool) {
 	c.send()
 	c.unwatch()
 	c.inner.Close()
-	c.awaitPeer()
+	c.awaitProgress()
 }
 
 // clean tells whether the reason so far is not a failure.
@@ -133,45 +133,61 @@ func (c *Conn) clean() bool {
 	return c.reason == nil || c.reason == io.EOF || c.reason == reactor.ErrClosed
 }
 
-// closeLimit limits how long the peer of an ending connection may do nothing. It has
-// done something when it has answered close_notify, or when less than ever is unsent.
+// closeLimit limits how long an ending connection may go without progress: the peer has
+// answered close_notify, or the transport below has sent something, also of a producer that
+// the Close waits for.
 type closeLimit struct {
 	call   reactor.DelayedCall
 	period time.Duration
-	unsent int           // below, the least so far
-	due    time.Duration // the end, if the peer does nothing more
+	sent   uint64        // by the transport below, when it was last looked at
+	unsent int           // there, then
+	due    time.Duration // the end, if there is no progress until then
 }
 
-// closeLooks is how often in a period a closeLimit looks at what is unsent. The transport
-// below does not tell when it has sent something, so progress is noticed that much later.
+// closeLooks is how often in a period a closeLimit looks at what was sent. The transport below
+// does not tell when it has sent something, so progress is noticed that much later.
 const closeLooks = 32
 
-// awaitPeer limits how long the peer may do nothing from now on.
-func (c *Conn) awaitPeer() {
+// awaitProgress limits how long there may be no progress from now on.
+func (c *Conn) awaitProgress() {
 	d := withDefault(c.l.o.CloseTimeout, defaultCloseTimeout, time.Duration(math.MaxInt64))
 	if d == math.MaxInt64 {
 		return
 	}
-	if c.closeLimit == nil {
-		c.closeLimit = &closeLimit{period: d, unsent: math.MaxInt}
+	first := c.closeLimit == nil
+	if first {
+		c.closeLimit = &closeLimit{period: d}
 		c.closeLimit.call.Init(c.Reactor(), c.lookAtClose)
 	}
-	c.closeLimit.due = c.Reactor().Now() + d
+	l := c.closeLimit
+	l.due = c.Reactor().Now() + d
+	if l.sent, l.unsent = c.flowBelow(); first && l.unsent > 0 {
+		c.Reactor().Post(c.lookAtClose) // most often it leaves before the next turn
+		return
+	}
 	c.lookAtClose()
 }
 
-// lookAtClose ends the connection if the peer has done nothing for too long.
-func (c *Conn) lookAtClose() {
-	l, now, n := c.closeLimit, c.Reactor().Now(), c.unsentBelow()
-	first := l.unsent == math.MaxInt
-	if n < l.unsent {
-		l.unsent, l.due = n, now+l.period
+// flowBelow returns what the transport below has sent, if it counts that, and what waits there.
+func (c *Conn) flowBelow() (sent uint64, unsent int) {
+	if s, ok := reactor.As[interface{ Stats() reactor.StreamStats }](c.inner); ok {
+		st := s.Stats()
+		return st.Sent, st.Buffered
 	}
+	return 0, c.unsentBelow()
+}
+
+// lookAtClose ends the connection if there was no progress for too long.
+func (c *Conn) lookAtClose() {
+	l, now := c.closeLimit, c.Reactor().Now()
+	sent, unsent := c.flowBelow()
+	if sent != l.sent || unsent < l.unsent {
+		l.due = now + l.period
+	}
+	l.sent, l.unsent = sent, unsent
 	switch {
 	case c.life == lost:
-	case now < l.due && first && n > 0: // most often it leaves before the next turn
-		c.Reactor().Post(c.lookAtClose)
-	case now < l.due && n > 0:
+	case now < l.due && (unsent > 0 || c.producer != nil):
 		l.call.Reset(min(l.due-now, l.period/closeLooks+1))
 	case now < l.due:
 		l.call.Reset(l.due - now)

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -71,7 +72,10 @@ func (h *handshake) become(s handshakeState) {
 }
 
 // counted tells whether the handshake is counted in loop.pending: what strangers begin is.
-func (h *handshake) counted() bool { return !h.step.client && h.refused == nil && h.state != over }
+// One that was never begun, because a wrapper has refused the connection, is not.
+func (h *handshake) counted() bool {
+	return h.l != nil && !h.step.client && h.refused == nil && h.state != over
+}
 
 // begin is called when the transport is known. A server has nothing to do until the
 // first bytes come.
@@ -167,12 +171,16 @@ func (h *handshake) runOnLoop() {
 }
 
 // runInPool makes a step on one of the handshakers. A panic ends the connection; the
-// reactor reports it.
+// reactor reports it. A callback that calls runtime.Goexit ends the connection too.
 func (h *handshake) runInPool() {
+	returned := false
 	defer func() {
 		v := recover()
-		if v != nil {
+		switch {
+		case v != nil:
 			h.step.done, h.step.err = true, &reactor.PanicError{Value: v, Stack: debug.Stack(), In: "TLS handshake"}
+		case !returned:
+			h.step.done, h.step.err = true, pool.ErrGoexit
 		}
 		h.l.r.Post(h.returned)
 		if v != nil {
@@ -180,6 +188,7 @@ func (h *handshake) runInPool() {
 		}
 	}()
 	h.step.run()
+	returned = true
 }
 
 // stepEnded follows a step: the step is the loop's again, or not needed any more.

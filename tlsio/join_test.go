@@ -198,3 +198,30 @@ func TestJoinHandshakeFails(t *testing.T) {
 		b.mids[1].is(s.t, "PROD-20: the former protocol", tlsio.ErrHandshake)
 	})
 }
+
+// PROD-20: Close of one of two joined transports closes both, and does not wait for a partner
+// that says nothing, whichever is TLS.
+func TestJoinCloseOne(t *testing.T) {
+	for _, kind := range kinds {
+		for i := range 2 {
+			stages(t, []int{0}, func(s *stage) {
+				b := newBridge(s, tls.VersionTLS13, kind, reactor.JoinConfig{Idle: -1, HalfClosed: -1})
+				ready := func(i int) bool { return !kind[i] || b.outs[i].saw("shaken") }
+				s.until(func() bool { return ready(0) && ready(1) })
+				gone := func(o *halfEnd) bool { return o.saw("read lost") || o.lost() }
+				b.mids[i].tr.Write([]byte("bye"))
+				b.mids[i].tr.Close()
+				for _, o := range []*halfEnd{b.outs[i], b.outs[1-i]} {
+					s.until(func() bool { return gone(o) })
+					o.tr.Close() // answers close_notify
+				}
+				if string(b.outs[i].got) != "bye" {
+					s.t.Errorf("PROD-20: %v: got %q", kind, b.outs[i].got)
+				}
+				if res := b.over(s); res.Err == nil {
+					s.t.Errorf("PROD-20: %v: %+v", kind, res)
+				}
+			})
+		}
+	}
+}

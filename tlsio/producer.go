@@ -42,6 +42,17 @@ func (c *Conn) UnregisterProducer() {
 	}
 }
 
+// produces tells whether anything may still come of p. A transport whose reading has ended
+// produces no more, though it is still registered (PROD-11).
+func produces(p reactor.Producer) bool {
+	q, ok := p.(interface{ Producing() bool })
+	return !ok || q.Producing()
+}
+
+// Producing tells whether c may still deliver something: it is open, and the peer has not ended
+// (PROD-11).
+func (c *Conn) Producing() bool { return c.life <= open && c.reason == nil && c.read != ended }
+
 func (c *Conn) stopProducer() {
 	if p := c.producer; p != nil {
 		c.producer = nil

@@ -40,13 +40,13 @@ func (c *Conn) receive(p []byte) {
 	c.drain(lent)
 }
 
-// drain reads what there is, one record at a time, until crypto/tls wants more than
-// has come, the protocol wants no more, or the share of one call is used up. wire gives out no more than a record, and a
-// read takes all of one, so crypto/tls keeps nothing that could be read without new
-// input. What is written while there is another record to read is held back, because a
-// peer that sends many records at once gets one answer to all of them. But it is sealed
-// before the next record is looked at: if that is bad, nothing can be sealed any more. lent
-// says that the input is lent by the transport below.
+// drain reads what there is, one record at a time, until crypto/tls wants more than has come, the
+// protocol wants no more, or the share of one call is used up. wire gives out no more than a
+// record, and a read takes all of one, so crypto/tls keeps nothing that could be read without new
+// input. What is written while there is another record to read is held back, because a peer that
+// sends many records at once gets one answer to all of them. But it is sealed before the next
+// record is looked at: if that is bad, nothing can be sealed any more. lent says that the input is
+// lent by the transport below.
 func (c *Conn) drain(lent bool) {
 	buf := c.l.plain.take()
 	c.share = drainShare

@@ -17,9 +17,10 @@ type wire Conn
 
 var errBareEOF = errors.New("end of stream without close_notify")
 
-// Read returns what has arrived. In a handshake it waits for more. Afterwards it fails
-// with wouldBlock, also if the share of the drain in progress is used up. An end of the stream without close_notify is errBareEOF, because
-// crypto/tls says io.EOF for close_notify, and the two must be told apart (TLS-22).
+// Read returns what has arrived. In a handshake it waits for more. Afterwards it fails with
+// wouldBlock, also if the share of the drain in progress is used up. An end of the stream without
+// close_notify is errBareEOF, because crypto/tls says io.EOF for close_notify, and the two must be
+// told apart (TLS-22).
 func (w *wire) Read(p []byte) (int, error) {
 	c := (*Conn)(w)
 	if h := c.handshake; h != nil {

@@ -38,9 +38,19 @@ func (c *Conn) WriteVec(bufs [][]byte) (int, error) {
 // know what the transport is must not count on that.
 func (c *Conn) WriteShared(p []byte) (int, error) { return c.Write(p) }
 
-// writable tells why nothing can be written. While a Close or CloseWrite waits for a
-// registered producer, what that writes is taken (TLS-19, TLS-20).
+// writable tells why nothing can be written. A producer that can write no more is stopped inside
+// its write (PROD-14).
 func (c *Conn) writable() error {
+	err := c.refusal()
+	if err == reactor.ErrClosed {
+		c.stopProducer()
+	}
+	return err
+}
+
+// refusal is writable without the producer. While a Close or CloseWrite waits for a registered
+// producer, what that writes is taken (TLS-19, TLS-20).
+func (c *Conn) refusal() error {
 	waits := c.producer != nil && c.reason == reactor.ErrClosed
 	switch {
 	case c.life > closing, c.life == closing && !waits:
@@ -85,7 +95,10 @@ func (c *Conn) settle() {
 		return
 	}
 	c.flush()
-	if c.producer != nil && c.reason != io.EOF {
+	if c.producer != nil && produces(c.producer) && c.reason != io.EOF {
+		if c.life == closing && c.closeLimit == nil {
+			c.awaitProgress()
+		}
 		return // a Close of ours waits for it (TLS-20)
 	}
 	switch {
