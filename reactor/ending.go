@@ -142,10 +142,11 @@ func (s *Stream) closeConn(reason error) {
 		s.conn.Abort()
 	case s.peerGone() || !resetsUnread(s.conn):
 		s.conn.Close()
-	case s.drain()+int(s.sent) > 0 && reason == ErrClosed:
-		s.r.linger(s.conn, s.token)
-		return
 	default:
+		if in, ended := s.drain(); !ended && reason == ErrClosed && in+int(s.sent) > 0 {
+			s.r.linger(s.conn, s.token)
+			return
+		}
 		s.conn.Close()
 	}
 	s.r.releaseToken(s.token)
@@ -165,26 +166,26 @@ func graceful(reason error) bool {
 	return reason == io.EOF || reason == ErrClosed || reason == ErrStopped
 }
 
-// drain discards the input that is there, and returns how much that was (TCP-59). Closing a
-// socket with unread input resets the connection, and the system drops what it has not
-// sent yet.
-func (s *Stream) drain() int {
+// drain discards the input that is there, and returns how much that was, and whether it was the
+// last (TCP-59). Closing a socket with unread input resets the connection, and the system drops
+// what it has not sent yet.
+func (s *Stream) drain() (n int, ended bool) {
 	return s.r.discard(s.conn, func(n int) { s.note(probe.NoteDrained, n, nil) })
 }
 
-// discard reads what is there, up to drainLimit.
-func (r *Reactor) discard(c kernel.Conn, each func(n int)) (total int) {
+// discard reads what is there, up to drainLimit. It tells whether the peer sends no more.
+func (r *Reactor) discard(c kernel.Conn, each func(n int)) (total int, ended bool) {
 	for total < drainLimit {
 		n, err := c.Read(r.buf)
 		if n <= 0 || err != nil {
-			return total
+			return total, err != nil && err != kernel.ErrAgain
 		}
 		total += n
 		if each != nil {
 			each(n)
 		}
 	}
-	return total
+	return total, false
 }
 
 // drainLimit is how many bytes of unread input Close bothers to discard.
