@@ -13,7 +13,9 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -74,7 +76,14 @@ type Pool struct {
 	max     int
 	workers int
 	idle    int // workers that wait for work
-	queue   []func()
+	queue   []work
+	running []uintptr // work.pc of what the workers do, in the order in which they began
+}
+
+// work is a task, and the address of the function that names it.
+type work struct {
+	task func()
+	pc   uintptr
 }
 
 // Stats are the counters of a Pool at one moment (THR-28).
@@ -171,10 +180,15 @@ func (p *Pool) Resize(min, max int) error {
 // workers are busy, task is queued (THR-23). The error is [ErrStopped] after Quit, or
 // [ErrFull]. With an error, task is not called. A nil task panics. A task that calls
 // runtime.Goexit ends its worker; the pool starts another one.
-func (p *Pool) Submit(task func()) error {
+func (p *Pool) Submit(task func()) error { return p.SubmitNamed(task, task) }
+
+// SubmitNamed is Submit of a task that does its work by calling the function fn, such as one
+// that [Task] has made: in Running it has the name of fn.
+func (p *Pool) SubmitNamed(fn any, task func()) error {
 	if task == nil {
 		panic("pool: Submit of a nil task")
 	}
+	pc := reflect.ValueOf(fn).Pointer()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -183,7 +197,7 @@ func (p *Pool) Submit(task func()) error {
 	case p.maxQueue > 0 && len(p.queue) >= p.maxQueue:
 		return ErrFull
 	}
-	p.queue = append(p.queue, task)
+	p.queue = append(p.queue, work{task, pc})
 	p.grow()
 	p.work.Signal()
 	return nil
@@ -196,7 +210,7 @@ func (p *Pool) Submit(task func()) error {
 // The error is that of Submit; then neither function is called. A nil function panics. To
 // get the result on a loop, post it there in done.
 func Call[T any](p *Pool, fn func() (T, error), done func(T, error)) error {
-	return p.Submit(Task(fn, done))
+	return p.SubmitNamed(fn, Task(fn, done))
 }
 
 // Task returns what [Call] submits: a function that calls fn, and then done with what fn
@@ -238,6 +252,22 @@ func (p *Pool) Stats() Stats {
 	return Stats{Workers: p.workers, Idle: p.idle, Working: p.workers - p.idle, Queued: len(p.queue)}
 }
 
+// Running returns the names of the functions that workers call now, in the order in which they
+// began: for a log that says what somebody waits for.
+func (p *Pool) Running() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var names []string
+	for _, pc := range p.running {
+		name := "a function"
+		if f := runtime.FuncForPC(pc); f != nil {
+			name = f.Name()
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 // grow starts the workers that are missing: at least min, and up to max one for each task
 // that no idle worker will take. A new worker counts as idle until it has looked at the
 // queue. p.mu is held.
@@ -259,9 +289,11 @@ func (p *Pool) grow() {
 // run is a worker.
 func (p *Pool) run() {
 	locked := false
+	var now uintptr // work.pc of the task
 	defer func() {
 		if !locked { // the task has called runtime.Goexit
 			p.mu.Lock()
+			p.ran(now)
 		}
 		p.workers--
 		p.grow()
@@ -271,7 +303,7 @@ func (p *Pool) run() {
 	p.mu.Lock()
 	p.idle--
 	for p.next() {
-		p.one()
+		p.one(&now)
 	}
 	locked = true
 }
@@ -297,18 +329,27 @@ func (p *Pool) next() bool {
 // processor: a goroutine that the task has given its result goes on before the next task.
 // one is a function of its own so that a waiting worker holds nothing of its last task
 // (THR-26).
-func (p *Pool) one() {
-	task := p.queue[0]
-	p.queue[0] = nil
+func (p *Pool) one(now *uintptr) {
+	w := p.queue[0]
+	p.queue[0] = work{}
 	if p.queue = p.queue[1:]; len(p.queue) == 0 {
 		p.queue = nil
 	}
+	*now = w.pc
+	p.running = append(p.running, w.pc)
 	p.mu.Unlock()
-	if e := catchTask(task); e != nil && p.panicked != nil {
+	if e := catchTask(w.task); e != nil && p.panicked != nil {
 		p.panicked(e)
 	}
 	runtime.Gosched()
 	p.mu.Lock()
+	p.ran(w.pc)
+}
+
+// ran takes pc out of running. p.mu is held.
+func (p *Pool) ran(pc uintptr) {
+	i := slices.Index(p.running, pc)
+	p.running = slices.Delete(p.running, i, i+1)
 }
 
 // ended closes done if the pool has quit and no worker is left. p.mu is held.

@@ -188,7 +188,7 @@ func (r *Reactor) awaitPost() {
 func awaitedTriggers(e *phases.Event) string {
 	var names []string
 	for _, fn := range e.Waiting() {
-		names = append(names, funcName(funcPC(fn)))
+		names = append(names, funcName(fn))
 	}
 	return "the wait triggers " + listed(names)
 }
@@ -202,12 +202,9 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// funcPC is the address of the function fn, for funcName.
-func funcPC(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
-
-// funcName is the name of the function at pc, with its package.
-func funcName(pc uintptr) string {
-	if f := runtime.FuncForPC(pc); f != nil {
+// funcName is the name of the function fn, with its package.
+func funcName(fn any) string {
+	if f := runtime.FuncForPC(reflect.ValueOf(fn).Pointer()); f != nil {
 		return f.Name()
 	}
 	return "a function"

@@ -2,8 +2,6 @@ package reactor
 
 import (
 	"fmt"
-	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/whorl-go/whorl/pool"
@@ -19,38 +17,6 @@ type Workers struct {
 	r       *Reactor
 	pool    *pool.Pool
 	stopped atomic.Bool
-	running running
-}
-
-// running is the work in progress, for a shutdown that waits for it to name it.
-type running struct {
-	mu  sync.Mutex
-	pcs []uintptr // of the functions, in the order in which they began
-}
-
-// during calls fn. Meanwhile the function at pc counts as running.
-func (g *running) during(pc uintptr, fn func()) {
-	g.mu.Lock()
-	g.pcs = append(g.pcs, pc)
-	g.mu.Unlock()
-	defer func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		i := slices.Index(g.pcs, pc)
-		g.pcs = slices.Delete(g.pcs, i, i+1)
-	}()
-	fn()
-}
-
-// names are the names of the functions that run.
-func (g *running) names() []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var all []string
-	for _, pc := range g.pcs {
-		all = append(all, funcName(pc))
-	}
-	return all
 }
 
 const (
@@ -72,7 +38,7 @@ func (f *workerSet) awaited() string {
 	var names []string
 	queued := 0
 	for _, w := range f.all {
-		names = append(names, w.running.names()...)
+		names = append(names, w.pool.Running()...)
 		queued += w.pool.Stats().Queued
 	}
 	text := "the blocking work " + listed(names)
@@ -162,15 +128,14 @@ func NewWorkers(r *Reactor, size int) *Workers {
 // Start or the first Turn, the work waits. A panic in fn is reported. Submit fails with
 // pool.ErrStopped after the reactor has stopped, and with pool.ErrFull if too much work is
 // queued.
-func (w *Workers) Submit(fn func()) error { return w.submit(funcPC(fn), fn) }
+func (w *Workers) Submit(fn func()) error { return w.submit(fn, fn) }
 
-// submit is Submit of a task that calls the function at pc.
-func (w *Workers) submit(pc uintptr, task func()) error {
-	fn := func() { w.running.during(pc, task) }
+// submit is Submit of a task that calls fn.
+func (w *Workers) submit(fn any, task func()) error {
 	k := w.r.caps.worker
 	switch {
 	case k == nil:
-		return w.pool.Submit(fn)
+		return w.pool.SubmitNamed(fn, task)
 	case w.stopped.Load():
 		return pool.ErrStopped
 	}
@@ -178,7 +143,7 @@ func (w *Workers) submit(pc uintptr, task func()) error {
 		inKernel := &w.r.work.inKernel
 		inKernel.Store(true)
 		defer inKernel.Store(false)
-		_ = w.r.guard(poolName, fn)
+		_ = w.r.guard(poolName, task)
 	})
 	return nil
 }
@@ -193,7 +158,7 @@ const poolName = "pool"
 // delivered (THR-17); if the shutdown gives the work up, done is not called (CORE-50). fn must
 // not be nil.
 func Work[T any](w *Workers, fn func() (T, error), done func(T, error)) {
-	err := w.submit(funcPC(fn), pool.Task(fn, func(v T, err error) {
+	err := w.submit(fn, pool.Task(fn, func(v T, err error) {
 		w.r.Post(func() { done(v, err) })
 	}))
 	if err != nil {
@@ -213,7 +178,10 @@ func (r *Reactor) Pool() *pool.Pool { return r.work.program.pool }
 // THR-20). It may be called from any goroutine. Before Run the work waits. Errors are those
 // of [Workers.Submit].
 func (r *Reactor) CallInThread(fns ...func()) error {
-	return r.work.program.Submit(func() {
+	if len(fns) == 0 {
+		fns = []func(){func() {}}
+	}
+	return r.work.program.submit(fns[0], func() {
 		for _, fn := range fns {
 			fn()
 		}

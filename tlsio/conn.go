@@ -35,8 +35,9 @@ import (
 //
 // Input and below both pause the transport below. What was left in Conn.in waits with the
 // input, and is read before the transport below goes on. So no more is kept than one read
-// of it. A handshake needs input, so holdApp begins to count when the connection is open. The producer sees pauses and resumes alternate,
-// whatever the reasons (TLS-31). Ciphertext is gathered in Conn.out.
+// of it. A handshake needs input, so holdApp begins to count when the connection is open. The
+// producer sees pauses and resumes alternate, whatever the reasons (TLS-31). Ciphertext is
+// gathered in Conn.out.
 
 // life is where a connection is between its making and its end.
 type life uint8

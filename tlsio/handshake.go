@@ -2,13 +2,16 @@ package tlsio
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math"
 	"net/netip"
+	"reflect"
 	"runtime/debug"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -155,12 +158,27 @@ func (h *handshake) schedule() {
 // handInput hands what has arrived to the step that is about to run.
 func (h *handshake) handInput() {
 	if !h.step.begun() {
-		h.step.ctx, h.cancel = context.WithCancelCause(context.Background())
+		h.step.ctx = context.Background()
+		if seesContext(h.step.cfg) {
+			h.step.ctx, h.cancel = context.WithCancelCause(h.step.ctx)
+		}
 	}
 	h.step.in.take(h.arrived)
 	h.arrived = nil
 	h.step.cut = h.cut
 	h.become(running)
+}
+
+// seesContext tells whether a callback of cfg can see the context of its handshake. If none can,
+// the context never ends: to watch one that may costs crypto/tls 3 % of a handshake. The callback
+// of a certs.Store does not look at it.
+func seesContext(cfg *tls.Config) bool {
+	if cfg.GetConfigForClient != nil || cfg.GetClientCertificate != nil || cfg.GetEncryptedClientHelloKeys != nil {
+		return true
+	}
+	var s *certs.Store
+	return cfg.GetCertificate != nil &&
+		reflect.ValueOf(cfg.GetCertificate).Pointer() != reflect.ValueOf(s.GetCertificate).Pointer()
 }
 
 // runOnLoop makes a step on the loop. A callback of the tls.Config may end the
@@ -296,7 +314,9 @@ func (h *handshake) abandon(reason error) {
 	switch h.state {
 	case running:
 		h.become(abandoned)
-		h.cancel(reason)
+		if h.cancel != nil {
+			h.cancel(reason)
+		}
 	case queued:
 		h.l.queue.remove(h)
 		h.drop()
