@@ -129,11 +129,14 @@ func (q *Queue) add(ctx context.Context, h slog.Handler, r slog.Record) error {
 	if q.full(h, r.Level) {
 		return pool.ErrFull
 	}
-	before := q.lost
-	q.lost = lost{}
+	if before := q.lost; before.n > 0 {
+		// A task of its own: a Handler that ends the goroutine then takes no record with it.
+		// The pool takes everything, and never stops.
+		q.lost = lost{}
+		_ = q.writer.Submit(func() { before.tell(r.Time) })
+	}
 	q.waiting++
 	return q.writer.Submit(func() {
-		before.tell(r.Time)
 		written := false
 		defer func() { q.wrote(h, r, !written) }() // also if h calls runtime.Goexit
 		// There is nobody to tell an error or a panic.
