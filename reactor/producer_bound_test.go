@@ -113,7 +113,7 @@ func TestProducerStoppedInside(t *testing.T) {
 			r, f := faulty(t, w)
 			var srv, cli end
 			connectWith(t, r, &reactor.ListenConfig{StreamConfig: c.cfg}, &srv, &cli)
-			p := &eager{s: srv.s, piece: make([]byte, c.piece), left: 1 << 40}
+			p := &eager{s: srv.s, piece: make([]byte, c.piece), left: 1 << 30}
 			register(t, srv.s, p)
 			began := time.Now()
 			r.Post(func() {
@@ -124,7 +124,7 @@ func TestProducerStoppedInside(t *testing.T) {
 			if len(p.told) == 0 || p.told[len(p.told)-1] != "stop" {
 				t.Errorf("PROD-14: %s: it heard %v", name, p.told)
 			}
-			if n := 1<<40 - p.left; n > 1000 {
+			if n := 1<<30 - p.left; n > 1000 {
 				t.Errorf("PROD-14: %s: stopped after %d writes and %v", name, n, time.Since(began))
 			}
 			f.Write = nil
