@@ -28,9 +28,9 @@ type Config struct {
 	PoolSize int
 	// Resolver turns host names into addresses. Nil: [SystemResolver].
 	Resolver Resolver
-	// Signals stop the reactor when they are delivered while it runs. A second one during
-	// the shutdown has the effect of StopWaiting, and later ones have their default action.
-	// Nil: the reactor takes no signals. Programs usually use [StopSignals].
+	// Signals stop the reactor when they are delivered while it runs. One that comes when it
+	// was stopped already, by a signal or by Stop, has the effect of StopWaiting, and later
+	// ones have their default action. Nil: the reactor takes no signals. Programs usually use [StopSignals].
 	Signals []os.Signal
 	// ShutdownTimeout limits how long a shutdown waits, from its beginning: for the functions
 	// of AddWaitTrigger, and then for blocking work to finish. Afterwards the shutdown goes on

@@ -78,7 +78,6 @@ func (s *Stream) breakOff(reason error) {
 func (s *Stream) finishReading() {
 	s.out.Discard(&s.r.chunks)
 	s.blocked = false
-	s.stopProducer()
 	e := s.cfg.ending
 	if !s.reading() {
 		if e.kept == nil {
@@ -124,9 +123,11 @@ func (s *Stream) stopProducer() {
 	}
 }
 
-// produces tells whether anything may still come of p. A transport whose reading has ended
-// produces no more, though it is still registered.
-func produces(p Producer) bool {
+// Produces tells whether anything may still come of p. A transport whose reading has ended
+// produces no more, though it is still registered (PROD-11): it has a method Producing that says
+// so. A consumer that is closing asks, to know whether it must wait. Of a p without such a method
+// more may always come. It is for the loop's goroutine.
+func Produces(p Producer) bool {
 	q, ok := p.(interface{ Producing() bool })
 	return !ok || q.Producing()
 }

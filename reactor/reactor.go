@@ -17,8 +17,8 @@ import (
 
 // Reactor is one loop on one goroutine. Its methods are for that goroutine only, except
 // Post, Stop, StopWaiting, Done, Running, CallInThread, SuggestPoolSize and ExitSignal, which
-// are for any goroutine. Before Run, Start or the first Turn, the goroutine that sets the reactor up
-// counts as the loop's.
+// are for any goroutine. Before Run, Start or the first Turn, the goroutine that sets the
+// reactor up counts as the loop's.
 type Reactor struct {
 	k    kernel.Kernel
 	caps capabilities

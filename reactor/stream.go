@@ -255,7 +255,7 @@ func (s *Stream) settleProducer() {
 func (s *Stream) settleEnd() {
 	switch {
 	case s.state > streamClosing:
-	case s.out.Len() > 0 || s.producer != nil && produces(s.producer):
+	case s.out.Len() > 0 || s.producer != nil && Produces(s.producer):
 		if s.state == streamClosing {
 			s.limitEnd()
 		}

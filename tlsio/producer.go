@@ -42,13 +42,6 @@ func (c *Conn) UnregisterProducer() {
 	}
 }
 
-// produces tells whether anything may still come of p. A transport whose reading has ended
-// produces no more, though it is still registered (PROD-11).
-func produces(p reactor.Producer) bool {
-	q, ok := p.(interface{ Producing() bool })
-	return !ok || q.Producing()
-}
-
 // Producing tells whether c may still deliver something: it is open, and the peer has not ended
 // (PROD-11).
 func (c *Conn) Producing() bool { return c.life <= open && c.reason == nil && c.read != ended }

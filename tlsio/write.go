@@ -95,7 +95,7 @@ func (c *Conn) settle() {
 		return
 	}
 	c.flush()
-	if c.producer != nil && produces(c.producer) && c.reason != io.EOF {
+	if c.producer != nil && reactor.Produces(c.producer) && c.reason != io.EOF {
 		if c.life == closing && c.closeLimit == nil {
 			c.awaitProgress()
 		}
