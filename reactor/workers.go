@@ -148,6 +148,10 @@ func (w *Workers) submit(fn any, task func()) error {
 	return nil
 }
 
+// OnLoop tells whether the work is done on the loop's goroutine, because the kernel is a
+// kernel.Worker.
+func (w *Workers) OnLoop() bool { return w.r.caps.worker != nil }
+
 // poolName is the PanicError.In of work.
 const poolName = "pool"
 

@@ -200,7 +200,9 @@ func (h *handshake) runInPool() {
 		case !returned:
 			h.step.done, h.step.err = true, pool.ErrGoexit
 		}
-		h.l.r.Post(h.returned)
+		if !h.l.r.Post(h.returned) && !h.step.done {
+			h.step.unwind() // the reactor has stopped without this step
+		}
 		if v != nil {
 			panic(v)
 		}
@@ -325,15 +327,17 @@ func (h *handshake) abandon(reason error) {
 	}
 }
 
-// drop gives the step up. Its coroutine, if there is one, is unwound where it was made
-// to run: one that was made by a handshaker cannot be continued by a loop
-// that is locked to its thread.
+// drop gives the step up.
 func (h *handshake) drop() {
 	h.become(over)
 	switch {
 	case h.step.next == nil || h.step.done:
 		h.step.forget()
-	case h.onLoop || h.l.compute(h.step.unwind) != nil:
+	case h.onLoop || h.l.queue.workers.OnLoop():
 		h.step.unwind()
+	default:
+		// A handshaker has made the coroutine, so a loop that is locked to its thread cannot
+		// continue it. The handshakers may all be blocked.
+		go h.step.unwind()
 	}
 }

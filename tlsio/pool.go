@@ -5,13 +5,6 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// This file has all that leaves the loop: computing, which would hold it up, and
-// reading files, which may block. Each has workers of its own, so that blocking work of the
-// program holds up neither.
-
-// compute runs fn on one of the workers for handshakes.
-func (l *loop) compute(fn func()) error { return l.queue.workers.Submit(fn) }
-
 // fileReaders are the workers of one reactor that read certificate files.
 type fileReaders struct{ *reactor.Workers }
 

@@ -47,8 +47,7 @@ type queue struct {
 func (q *queue) init(r *reactor.Reactor, o Options) {
 	q.r = r
 	q.most, q.processors = o.workers()
-	// One more, so that handshakes that were given up are unwound also if all are blocked.
-	q.workers = reactor.NewWorkers(r, q.most+1)
+	q.workers = reactor.NewWorkers(r, q.most)
 	q.look.Init(r, q.lookAtComputing)
 }
 

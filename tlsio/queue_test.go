@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
@@ -138,6 +140,44 @@ type slowSteps struct {
 	ends     []*end   // of the server, as they were accepted
 	before   bool     // the first one's handshake was over before that of late.test began
 	cc       *tls.Config
+}
+
+// A callback that still blocks when the shutdown has given it up leaves nothing behind when it
+// returns, though the handshake then waits for its peer.
+func TestBlockedBeyondTheEnd(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			hello := clientHello(t, tls.VersionTLS13)
+			before := runtime.NumGoroutine()
+			srv := w.New(t, reactor.Config{ShutdownTimeout: 10 * time.Millisecond})
+			sc, _ := configs(0)
+			blocked, release := make(chan struct{}), make(chan struct{})
+			sc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				close(blocked)
+				<-release
+				return nil, nil
+			}
+			p, err := srv.Listen(loopback(), tlsio.Server(sc, one(new(end)), nil), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			peer := w.Peer(t, p.Addr(), srv)
+			peer.Write(append([]byte{22, 3, 1, byte(len(hello) >> 8), byte(len(hello))}, hello...))
+			for hold := true; hold; {
+				select {
+				case <-blocked:
+					hold = false
+				default:
+					srv.Turn(time.Millisecond)
+				}
+			}
+			srv.Close()
+			close(release)
+			if n := leaktest.Goroutines(before); n > before {
+				t.Errorf("%d goroutines, %d before", n, before)
+			}
+		})
+	}
 }
 
 func newSlowSteps(t *testing.T, step time.Duration, o tlsio.Options) *slowSteps {

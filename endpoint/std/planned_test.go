@@ -68,6 +68,7 @@ type planned struct {
 	options []string
 	stream  []kernel.StreamOptions // of these
 	asked   []kernel.Addr
+	work    []func()
 }
 
 func newPlanned(fates map[string]fate) *planned {
@@ -82,7 +83,23 @@ func (k *planned) Now() time.Duration { return k.now }
 func (k *planned) Wake()              {}
 func (k *planned) Close() error       { return nil }
 
+// Work has fn called by the next Wait, as virtual time demands: a reactor that is closed would
+// not wait for a goroutine.
+func (k *planned) Work(fn func()) { k.work = append(k.work, fn) }
+
+func (k *planned) FinishWork() {
+	for len(k.work) > 0 {
+		fn := k.work[0]
+		k.work = k.work[1:]
+		fn()
+	}
+}
+
 func (k *planned) Wait(ev []kernel.Event, until time.Duration) (int, error) {
+	if len(k.work) > 0 {
+		k.FinishWork()
+		return 0, nil
+	}
 	next := until
 	for _, s := range k.socks {
 		if s.armed&kernel.Writable != 0 && s.due >= 0 {
