@@ -60,14 +60,13 @@ func (m *member) ConnectionMade(t reactor.Transport) {
 	m.Base.ConnectionMade(t)
 	p := m.pairs
 	if p.waiting == nil {
-		p.waiting = t
-		source, _ := reactor.As[reactor.Producer](t)
-		source.PauseProducing() // what comes, and the end, wait for the other
+		p.waiting = m.T
+		m.T.PauseProducing() // what comes, and the end, wait for the other
 		return
 	}
 	waiting := p.waiting
 	p.waiting = nil
-	reactor.Join(waiting, t, nil) // if it fails, both are aborted
+	reactor.Join(waiting, m.T, nil) // if it fails, both are aborted
 }
 
 func (m *member) DataReceived([]byte) {} // never: paused, and then joined

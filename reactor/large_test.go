@@ -35,7 +35,7 @@ func stuck(t *testing.T, r *reactor.Reactor, n int, c reactor.StreamConfig, want
 		p := listen(t, r, one(w), &reactor.ListenConfig{StreamConfig: c})
 		r.Dial(p.Addr(), one(s), nil, nil)
 		until(t, r, func() bool { return w.s != nil && s.T != nil })
-		must(reactor.As[reactor.Producer](s.T)).PauseProducing()
+		s.T.PauseProducing()
 		p.StopListening(nil)
 		writers, readers = append(writers, w), append(readers, s)
 	}
@@ -46,11 +46,11 @@ func stuck(t *testing.T, r *reactor.Reactor, n int, c reactor.StreamConfig, want
 func read(t *testing.T, r *reactor.Reactor, sinks []*sink, done func() bool) {
 	t.Helper()
 	for _, s := range sinks {
-		must(reactor.As[reactor.Producer](s.T)).ResumeProducing()
+		s.T.ResumeProducing()
 	}
 	until(t, r, done)
 	for _, s := range sinks {
-		must(reactor.As[reactor.Producer](s.T)).PauseProducing()
+		s.T.PauseProducing()
 	}
 }
 
@@ -118,8 +118,7 @@ type relay struct {
 
 func (p *relay) ConnectionMade(t reactor.Transport) {
 	p.Base.ConnectionMade(t)
-	source, _ := reactor.As[reactor.Producer](t)
-	if err := p.to.RegisterProducer(source); err != nil {
+	if err := p.to.RegisterProducer(p.T); err != nil {
 		panic(err)
 	}
 }
@@ -146,7 +145,7 @@ func TestPiping(t *testing.T) {
 		until(t, r, func() bool { return out.s != nil && reader.T != nil })
 		through := &relay{to: out.s}
 		front := listen(t, r, reactor.One(through), nil)
-		reading, _ := reactor.As[reactor.Producer](reader.T)
+		reading := reader.T
 		reading.PauseProducing()
 		sender.onMade = func() { sender.s.Write(sent); sender.s.Close() }
 		r.Dial(front.Addr(), one(&sender), nil, nil)

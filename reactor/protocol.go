@@ -229,12 +229,13 @@ func WriteShared(t Transport, p []byte) (int, error) {
 // Base is for embedding in protocols. It has the transport, and the two methods that
 // protocols often leave empty. It is the only type of this package meant for embedding.
 type Base struct {
-	// T is the transport. ConnectionMade sets it.
-	T Transport
+	// T is the transport, with all that protocols use often. ConnectionMade sets it.
+	T Connection
 }
 
-// ConnectionMade stores t in T. A protocol with a ConnectionMade of its own must call it.
-func (b *Base) ConnectionMade(t Transport) { b.T = t }
+// ConnectionMade stores ConnectionOf(t) in T. A protocol with a ConnectionMade of its own must
+// call it.
+func (b *Base) ConnectionMade(t Transport) { b.T = ConnectionOf(t) }
 
 // ConnectionLost does nothing.
 func (b *Base) ConnectionLost(error) {}

@@ -148,9 +148,18 @@ func (w *Workers) submit(fn any, task func()) error {
 	return nil
 }
 
-// OnLoop tells whether the work is done on the loop's goroutine, because the kernel is a
-// kernel.Worker.
-func (w *Workers) OnLoop() bool { return w.r.caps.worker != nil }
+// Unwind has fn called, now or soon, where work that w has begun may be ended: a coroutine, for
+// instance, which a loop that is locked to its thread cannot continue. That is a goroutine of
+// its own, or the caller's if the kernel does the work. So it does not wait for workers that
+// are blocked, and it works when the reactor has stopped. fn must not block. Unwind is for the
+// loop's goroutine.
+func (w *Workers) Unwind(fn func()) {
+	if w.r.caps.worker != nil {
+		fn()
+		return
+	}
+	go fn()
+}
 
 // poolName is the PanicError.In of work.
 const poolName = "pool"

@@ -206,7 +206,7 @@ func TestLINE5Pause(t *testing.T) {
 		var got events
 		l := &receiver.Line{LineReceived: got.take("line")}
 		l.ConnectionMade(bare{dial(t, whole, new(receiver.Line))})
-		l.PauseProducing()
+		l.T.PauseProducing()
 		l.DataReceived([]byte("1\r\n"))
 		equal(t, got)
 		l.ResumeProducing()
@@ -411,7 +411,7 @@ func TestMadeLost(t *testing.T) {
 	l.Made = func() {
 		got.add("made")
 		fmt.Fprint(l.T, "hello")
-		l.PauseProducing()
+		l.T.PauseProducing()
 	}
 	w := dial(t, 1<<30, l)
 	l.DataReceived([]byte("kept\r\n"))
@@ -423,8 +423,8 @@ func TestMadeLost(t *testing.T) {
 	if p, ok := reactor.As[*wire](l.T); !ok || p != w {
 		t.Error("the transport is not found in T")
 	}
-	if as, ok := reactor.As[reactor.Producer](l.T); !ok || as != reactor.Producer(w) {
-		t.Error("the transport's read side is not found in T")
+	if as, ok := reactor.As[reactor.Producer](l.T); !ok || as != reactor.Producer(l.T) {
+		t.Error("the read side of T is not that of the receiver")
 	}
 	none := new(receiver.Line) // nothing set
 	w = dial(t, 3, none)

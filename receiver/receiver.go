@@ -49,36 +49,44 @@ type user interface {
 
 // conn is embedded in all receivers.
 type conn struct {
-	link     link
-	user     user
-	producer reactor.Producer // the transport's read side, or nil if it cannot be paused
-	busy     bool             // delivering
-	scratch  [12]byte         // for the bytes before and behind a string that is sent
+	link    link
+	user    user
+	busy    bool     // delivering
+	scratch [12]byte // for the bytes before and behind a string that is sent
 }
 
-// link is the T of a receiver. It is a transport whose Close and Abort also stop
-// delivery.
+// link is the T of a receiver. It is a transport whose Close and Abort also stop delivery,
+// and whose read side pauses the receiver.
 type link struct {
-	reactor.Transport
-	user user
+	reactor.Connection
+	conn *conn
 }
 
-var _ reactor.Transport = (*link)(nil)
+var _ reactor.Connection = (*link)(nil)
 
 // Close stops delivery and closes the transport.
 func (k *link) Close() error {
-	k.user.decoder().Stop()
-	return k.Transport.Close()
+	k.conn.user.decoder().Stop()
+	return k.Connection.Close()
 }
 
 // Abort stops delivery and aborts the transport.
 func (k *link) Abort() {
-	k.user.decoder().Stop()
-	k.Transport.Abort()
+	k.conn.user.decoder().Stop()
+	k.Connection.Abort()
 }
 
+// PauseProducing is that of the receiver.
+func (k *link) PauseProducing() { k.conn.PauseProducing() }
+
+// ResumeProducing is that of the receiver.
+func (k *link) ResumeProducing() { k.conn.ResumeProducing() }
+
+// StopProducing is Close.
+func (k *link) StopProducing() { k.Close() }
+
 // Unwrap returns the transport itself, for reactor.As.
-func (k *link) Unwrap() reactor.Transport { return k.Transport }
+func (k *link) Unwrap() reactor.Transport { return k.Connection }
 
 // DataReceived decodes p and delivers the complete lines or strings. A call inside a
 // callback only queues p (LINE-10).
@@ -92,8 +100,8 @@ func (c *conn) DataReceived(p []byte) {
 // place of its transport.
 func (c *conn) PauseProducing() {
 	c.user.decoder().Pause()
-	if c.producer != nil {
-		c.producer.PauseProducing()
+	if c.link.Connection != nil {
+		c.link.Connection.PauseProducing()
 	}
 }
 
@@ -104,8 +112,8 @@ func (c *conn) ResumeProducing() {
 	d := c.user.decoder()
 	d.Resume()
 	c.deliver()
-	if c.producer != nil && !d.Paused() {
-		c.producer.ResumeProducing()
+	if c.link.Connection != nil && !d.Paused() {
+		c.link.Connection.ResumeProducing()
 	}
 }
 
@@ -115,8 +123,7 @@ func (c *conn) StopProducing() { c.link.Close() }
 // made is ConnectionMade of the receiver u. base belongs to u; made sets its T.
 func (c *conn) made(t reactor.Transport, u user, base *reactor.Base, then func()) {
 	c.user = u
-	c.link = link{t, u}
-	c.producer, _ = reactor.As[reactor.Producer](t)
+	c.link = link{reactor.ConnectionOf(t), c}
 	base.ConnectionMade(&c.link)
 	if then != nil {
 		then()

@@ -313,9 +313,12 @@ type asker struct {
 	answer  []byte
 }
 
-func (a *asker) ConnectionMade(t reactor.Transport) { a.T = t; fmt.Fprint(t, a.request) }
-func (a *asker) DataReceived(p []byte)              { a.answer = append(a.answer, p...) }
-func (a *asker) ConnectionLost(error)               { fmt.Printf("%q\n", a.answer); a.T.Reactor().Stop() }
+func (a *asker) ConnectionMade(t reactor.Transport) {
+	a.Base.ConnectionMade(t)
+	fmt.Fprint(t, a.request)
+}
+func (a *asker) DataReceived(p []byte) { a.answer = append(a.answer, p...) }
+func (a *asker) ConnectionLost(error)  { fmt.Printf("%q\n", a.answer); a.T.Reactor().Stop() }
 
 func ExampleLine() {
 	l := new(receiver.Line)

@@ -32,7 +32,7 @@ type sumClient struct {
 }
 
 func (c *sumClient) ConnectionMade(t reactor.Transport) {
-	c.T = t
+	c.Base.ConnectionMade(t)
 	c.tick.Init(t.Reactor(), c.ask)
 	c.ask()
 }

@@ -333,11 +333,9 @@ func (h *handshake) drop() {
 	switch {
 	case h.step.next == nil || h.step.done:
 		h.step.forget()
-	case h.onLoop || h.l.queue.workers.OnLoop():
+	case h.onLoop:
 		h.step.unwind()
 	default:
-		// A handshaker has made the coroutine, so a loop that is locked to its thread cannot
-		// continue it. The handshakers may all be blocked.
-		go h.step.unwind()
+		h.l.queue.workers.Unwind(h.step.unwind)
 	}
 }

@@ -178,8 +178,7 @@ func TestConnectProtocol(t *testing.T) {
 			if got.err != nil || got.p != reactor.Protocol(p) || p.made != 1 {
 				t.Fatalf("EP-9: %v, %v, made %d times", got.p, got.err, p.made)
 			}
-			half, _ := reactor.As[reactor.HalfCloser](served.built[0].T)
-			half.CloseWrite()
+			served.built[0].T.CloseWrite()
 			until(t, r, func() bool { return p.readLost > 0 || p.lost != nil })
 			if p.readLost != 1 || p.lost != nil {
 				t.Fatalf("EP-7: end of one direction: told %d times, lost %v", p.readLost, p.lost)

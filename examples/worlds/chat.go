@@ -94,12 +94,10 @@ const leaveEvery = 20
 // meanwhile, nobody tells who sends no more, so the visit has a limit.
 func (v *visit) leave() {
 	v.stop()
-	reading, _ := reactor.As[reactor.Producer](v.T)
-	writing, _ := reactor.As[reactor.HalfCloser](v.T)
-	reading.PauseProducing()
+	v.T.PauseProducing()
 	r := v.T.Reactor()
-	r.CallLater(5*time.Second, func() { writing.CloseWrite() })
-	r.CallLater(7*time.Second, reading.ResumeProducing)
+	r.CallLater(5*time.Second, func() { v.T.CloseWrite() })
+	r.CallLater(7*time.Second, v.T.ResumeProducing)
 	r.CallLater(20*time.Second, v.T.Abort)
 }
 
