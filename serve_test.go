@@ -175,7 +175,7 @@ func TestServeLimitsBuffers(t *testing.T) {
 		c.Close()
 	}
 	v.cancel()
-	if err := <-v.result; err != nil || p.why != reactor.ErrBufferFull {
+	if err := <-v.result; err != nil || !errors.Is(p.why, reactor.ErrBufferFull) {
 		t.Errorf("the result is %v, and writing too much %v", err, p.why)
 	}
 }

@@ -13,13 +13,21 @@ import (
 type Config struct {
 	// Logger gets what happens seldom: ports opened and closed, connections refused,
 	// panics, failures of the kernel. Nothing is logged per message, and what a peer can
-	// cause is logged at a limited rate ([LogLimit]). Nil: no log. Its Handler is called on
-	// the loop's goroutine, so it must not block: a pipe that nobody reads would stop the
-	// loop. Package logqueue makes one of any Handler that cannot.
+	// cause is logged at a limited rate ([LogLimit]). Nil: errors go to slog.Default(), such
+	// as the panics of callbacks and the failures of the kernel, and the rest is not logged.
+	// A Handler is called on the loop's goroutine, so it must not block: a pipe that nobody
+	// reads would stop the loop. Package logqueue makes one of any Handler that cannot.
 	Logger *slog.Logger
 	// Panicked is called on the loop's goroutine with each panic recovered from
-	// a callback, after the panic was logged. Nil: it is only logged.
+	// a callback, after the panic was logged. With a nil Logger, panics are told here and
+	// not logged. Nil: they are only logged.
 	Panicked func(*PanicError)
+	// MaxBufferedTotal is how many bytes of memory the unsent output of all connections
+	// together may take, counted in pieces of 16 KiB. Slices given to WriteShared are the
+	// caller's memory and do not count. If more is needed, the connection that holds the most
+	// ends with [ErrBufferFull], so that one that does not read costs the others nothing. Zero:
+	// 1 GiB; negative: no limit (CORE-52).
+	MaxBufferedTotal int
 	// ReadBuffer is the size in bytes of the buffer that all reads share. One wake-up
 	// reads no more than that from one connection. Zero or negative: 256 KiB.
 	ReadBuffer int
@@ -60,8 +68,8 @@ type StreamConfig struct {
 	HighWater int
 	LowWater  int
 	// MaxBuffered is how many bytes may be buffered and unsent. A write beyond it is
-	// refused, and the connection ends with [ErrBufferFull]. Zero: 1 GiB; negative: no
-	// limit.
+	// refused, and the connection ends with [ErrBufferFull]. Zero: 64 MiB; negative: no
+	// limit. Config.MaxBufferedTotal limits all connections together.
 	MaxBuffered int
 	// CloseTimeout is how long a connection that ends may go without progress in sending
 	// what is buffered. Then it is reset, with [ErrCloseTimeout]. It is also how long
@@ -98,7 +106,8 @@ type DialConfig struct {
 // Defaults of StreamConfig and DialConfig.
 const (
 	defaultHighWater    = 64 << 10
-	defaultMaxBuffered  = 1 << 30
+	defaultMaxBuffered  = 64 << 20
+	defaultTotal        = 1 << 30
 	defaultTimeout      = 30 * time.Second
 	defaultCloseTimeout = 30 * time.Second
 )

@@ -37,7 +37,8 @@ var (
 	// ErrCloseTimeout: the end of a connection made no progress for
 	// StreamConfig.CloseTimeout, and it was reset. It is also kernel.ErrTimeout.
 	ErrCloseTimeout = kernel.Sentinel("closing took too long", ErrLost, kernel.ErrTimeout)
-	// ErrBufferFull: more was written than MaxBuffered allows.
+	// ErrBufferFull: more was written than StreamConfig.MaxBuffered or
+	// Config.MaxBufferedTotal allows. The error that wraps it says which.
 	ErrBufferFull = kernel.Sentinel("write buffer full", ErrLost)
 	// ErrDescriptorGone: a watched descriptor was closed without being removed (FDS-7).
 	ErrDescriptorGone = kernel.Sentinel("descriptor went away", ErrLost)

@@ -38,6 +38,10 @@ func protect[T any](r *Reactor, who any, fn func() (T, error)) (v T, err error) 
 func (r *Reactor) report(e *PanicError) {
 	r.stats.Panics++
 	r.observe(probe.Note{Kind: probe.NotePanic, Err: e})
+	if r.cfg.Logger == nil && r.cfg.Panicked != nil {
+		r.cfg.Panicked(e)
+		return
+	}
 	r.limits.kind("panic in "+e.In).Log(r, r.log, slog.LevelError, "panic",
 		slog.String("in", e.In), slog.String("value", fmt.Sprint(e.Value)), slog.String("stack", string(e.Stack)))
 	if r.cfg.Panicked != nil {

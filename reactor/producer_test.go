@@ -412,12 +412,12 @@ func TestBufferFull(t *testing.T) {
 		if n, err := srv.s.Write(make([]byte, 1000)); n != 1000 || err != nil {
 			t.Errorf("at the limit: %d, %v", n, err)
 		}
-		if n, err := srv.s.Write([]byte("x")); n != 0 || err != reactor.ErrBufferFull || srv.err != nil {
+		if n, err := srv.s.Write([]byte("x")); n != 0 || !errors.Is(err, reactor.ErrBufferFull) || srv.err != nil {
 			t.Errorf("above the limit: %d, %v, lost %v", n, err, srv.err)
 		}
 		f.Write = nil
 		until(t, r, func() bool { return srv.err != nil })
-		if srv.err != reactor.ErrBufferFull || !errors.Is(srv.err, reactor.ErrLost) {
+		if !errors.Is(srv.err, reactor.ErrBufferFull) || !errors.Is(srv.err, reactor.ErrLost) {
 			t.Errorf("lost %v", srv.err)
 		}
 		cli2.s.Write([]byte("alive"))

@@ -21,7 +21,7 @@ type Protocol interface {
 
 	// ConnectionLost is called last and once. err is never nil. It is io.EOF if the peer
 	// ended the connection and everything that was written has been sent, [ErrClosed] after
-	// Close, [ErrAborted] after Abort, [ErrBufferFull] if too much was written,
+	// Close, [ErrAborted] after Abort, an error that is [ErrBufferFull] if too much was written,
 	// [ErrStopped] if the reactor stopped, [ErrCloseTimeout] in an OpError if the end made
 	// no progress, a [*PanicError] if a callback panicked, and an [*OpError] if an operation
 	// failed. The transport takes no more writes.

@@ -3,6 +3,7 @@ package reactor
 import (
 	"iter"
 	"log/slog"
+	"math"
 	"os"
 	"reflect"
 	"sync/atomic"
@@ -46,6 +47,7 @@ type Reactor struct {
 	hooks
 	buf        []byte // lent to DataReceived
 	chunks     chunks.FreeList
+	maxChunks  int // Config.MaxBufferedTotal
 	vec        [][]byte
 	dirty      []source // their touched is called before the loop waits
 	dirtyBatch []source // the part of dirty that runDirty is working on
@@ -88,7 +90,12 @@ func New(k kernel.Kernel, c Config) *Reactor {
 		stopped:    make(chan struct{}),
 	}
 	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
+		r.log = slog.New(errorsToDefault{})
+	}
+	if r.maxChunks = (c.MaxBufferedTotal + chunks.Size - 1) / chunks.Size; c.MaxBufferedTotal == 0 {
+		r.maxChunks = defaultTotal / chunks.Size
+	} else if c.MaxBufferedTotal < 0 {
+		r.maxChunks = math.MaxInt
 	}
 	if c.ReadBuffer <= 0 {
 		r.cfg.ReadBuffer = defaultReadBuffer

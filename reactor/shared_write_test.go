@@ -2,6 +2,7 @@ package reactor_test
 
 import (
 	"bytes"
+	"errors"
 	"runtime"
 	"slices"
 	"testing"
@@ -173,11 +174,11 @@ func TestSharedLimits(t *testing.T) {
 		if n, err := full.s.WriteShared(message); n != most || err != nil || full.s.Buffered() == 0 {
 			t.Errorf("DESC-42: %d, %v, %d bytes wait", n, err, full.s.Buffered())
 		}
-		if n, err := full.s.WriteShared(message); n != 0 || err != reactor.ErrBufferFull {
+		if n, err := full.s.WriteShared(message); n != 0 || !errors.Is(err, reactor.ErrBufferFull) {
 			t.Errorf("DESC-42: with too much: %d, %v", n, err)
 		}
 		read(t, r, readers, func() bool { return e.err != nil && full.err != nil })
-		if e.err != reactor.ErrClosed || full.err != reactor.ErrBufferFull {
+		if e.err != reactor.ErrClosed || !errors.Is(full.err, reactor.ErrBufferFull) {
 			t.Errorf("lost for %v and %v", e.err, full.err)
 		}
 	})

@@ -118,9 +118,11 @@ func (s *Stream) refusal(n int) error {
 		return ErrWriteClosed
 	}
 	if limit := s.cfg.MaxBuffered; limit >= 0 && s.out.Len()+n > limit {
-		s.end(ErrBufferFull)
+		err := fmt.Errorf("%w: %d bytes are unsent, and %d more are above StreamConfig.MaxBuffered, which is %d",
+			ErrBufferFull, s.out.Len(), n, limit)
+		s.end(err)
 		s.stopProducer()
-		return ErrBufferFull
+		return err
 	}
 	return nil
 }
@@ -135,6 +137,12 @@ func (s *Stream) buffer(p []byte, shared bool) {
 		s.out.Share(&s.r.chunks, p)
 	} else {
 		s.out.Append(&s.r.chunks, p)
+	}
+	if s.r.chunks.Held > s.r.maxChunks {
+		s.r.relieve()
+		if s.state > streamClosing {
+			return
+		}
 	}
 	if !s.blocked && (s.out.Len() >= chunks.Size || s.r.forcer != nil) && s.direct < maxDirect && s.flushAt(s.out.Len()) {
 		s.flushDirect(nil)

@@ -41,6 +41,9 @@ type FreeList struct {
 	// sent or dropped. It costs a checksum at both ends of that time.
 	Changed func()
 
+	// Held is how many chunks are in lists. Shared slices do not count.
+	Held int
+
 	first *chunk
 	n     int
 	ids   int32             // given out so far
@@ -58,6 +61,7 @@ func (f *FreeList) take() *chunk {
 
 // copyOf returns a chunk with a copy of p, which has at most Size bytes.
 func (f *FreeList) copyOf(p []byte) *chunk {
+	f.Held++
 	if len(p) == Size && f.first == nil {
 		return &chunk{buf: append([]byte(nil), p...)} // unlike make, this clears no memory first
 	}
@@ -68,7 +72,10 @@ func (f *FreeList) copyOf(p []byte) *chunk {
 
 // give takes c back. The caller has noted it.
 func (f *FreeList) give(c *chunk) {
-	if c.shared || f.n >= freeMax {
+	if c.shared {
+		return
+	}
+	if f.Held--; f.n >= freeMax {
 		return
 	}
 	c.buf, c.off, c.next = c.buf[:0], 0, f.first
@@ -115,6 +122,21 @@ type List struct {
 
 // Len is the number of bytes in the list.
 func (l *List) Len() int { return l.size }
+
+// Held is how many chunks the list holds, without shared slices. It takes a look at each.
+func (l *List) Held() (n int) {
+	if l.tail == nil {
+		return 0
+	}
+	for c := l.tail.next; ; c = c.next {
+		if !c.shared {
+			n++
+		}
+		if c == l.tail {
+			return n
+		}
+	}
+}
 
 // Append copies p to the end.
 func (l *List) Append(f *FreeList, p []byte) {

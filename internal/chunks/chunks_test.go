@@ -80,6 +80,9 @@ func TestAgainstSlices(t *testing.T) {
 				want[i] = want[i][n:]
 			}
 			holds(t, l, want[i])
+			if f.Held != lists[0].Held()+lists[1].Held() {
+				t.Fatalf("Held is %d, and %d and %d of the lists", f.Held, lists[0].Held(), lists[1].Held())
+			}
 			if most := len(want[0]) + len(want[1]) + 4*chunks.Size; inUse*chunks.Size > most {
 				t.Fatalf("%d chunks are in use for %d and %d bytes", inUse, len(want[0]), len(want[1]))
 			}

@@ -1,0 +1,92 @@
+package reactor_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// CORE-52: when the unsent output of all connections together is too much, the connection that
+// has the most of it ends, whoever writes, and the others go on.
+func TestBufferedTotal(t *testing.T) {
+	const piece, total = 64 << 10, 4 << 20
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{MaxBufferedTotal: total})
+		writers, _ := stuck(t, r, 5, reactor.StreamConfig{MaxBuffered: -1}, nil)
+		hog := writers[2]
+		fill := func(e *end, n int) {
+			for e.s.Buffered() < n && e.err == nil {
+				e.s.Write(make([]byte, piece))
+				r.Turn(0)
+			}
+		}
+		fill(hog, total*5/8)
+		for i, e := range writers {
+			if i != 2 {
+				fill(e, total/8)
+			}
+		}
+		until(t, r, func() bool { return hog.err != nil })
+		if !errors.Is(hog.err, reactor.ErrBufferFull) || !strings.Contains(hog.err.Error(), "Config.MaxBufferedTotal") {
+			t.Errorf("the connection with the most ended with: %v", hog.err)
+		}
+		for i, e := range writers {
+			if i != 2 && e.err != nil {
+				t.Errorf("connection %d, which had less, ended too: %v", i, e.err)
+			}
+		}
+		// There is room again: what the one had is given back.
+		fill(writers[0], total/2)
+		if writers[0].err != nil {
+			t.Errorf("with room again: %v", writers[0].err)
+		}
+	})
+}
+
+// One write beyond the total ends the connection that made it, if that has the most, and stops
+// its producer.
+func TestBufferedTotalOfOne(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{MaxBufferedTotal: 1})
+		writers, _ := stuck(t, r, 1, reactor.StreamConfig{}, nil)
+		e, p := writers[0], new(neverProduces)
+		e.s.RegisterProducer(p)
+		r.Post(func() { e.s.WriteVec([][]byte{make([]byte, 6<<20), make([]byte, 6<<20)}) })
+		until(t, r, func() bool { return e.err != nil })
+		if !errors.Is(e.err, reactor.ErrBufferFull) || p.stopped != 1 {
+			t.Errorf("ended with %v, the producer stopped %d times", e.err, p.stopped)
+		}
+	})
+}
+
+// A panic is told even if nobody has thought of the log.
+func TestPanicWithoutLogger(t *testing.T) {
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	for _, told := range []bool{false, true} {
+		var out bytes.Buffer
+		slog.SetDefault(slog.New(slog.NewTextHandler(&out, nil)))
+		var c reactor.Config
+		n := 0
+		if told {
+			c.Panicked = func(*reactor.PanicError) { n++ }
+		}
+		for _, w := range testworld.Worlds() {
+			k := w.Open(t)
+			r := reactor.New(k, c)
+			listen(t, r, one(new(end)), nil) // which a Logger would be told of
+			r.Post(func() { panic("lost words") })
+			r.Turn(0)
+			r.Close()
+			break
+		}
+		if logged := strings.Count(out.String(), "\n"); logged != 1-n || strings.Contains(out.String(), "lost words") == told {
+			t.Errorf("Panicked is set: %v, called %d times; the default log:\n%s", told, n, out.String())
+		}
+	}
+}
