@@ -30,6 +30,7 @@ func call(t *testing.T, w testworld.World, c Config, place string, f reactor.Fac
 	t.Helper()
 	v := &called{t: t, place: place, log: new(record)}
 	c.Logger = v.log.logger()
+	c.Reactor.Logger = c.Logger
 	to, err := c.schemes().Client(place)
 	if err != nil {
 		t.Fatal(err)

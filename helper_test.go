@@ -39,6 +39,7 @@ func serve(t *testing.T, w testworld.World, c Config, f reactor.Factory, places 
 	t.Helper()
 	v := &served{t: t, w: w, log: new(record)}
 	c.Logger = v.log.logger()
+	c.Reactor.Logger = c.Logger
 	at, err := c.places(f, places)
 	if err != nil {
 		t.Fatal(err)

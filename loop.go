@@ -45,7 +45,7 @@ const restOfShutdown = 30 * time.Second
 // loopOn makes a loop of r and takes the signals. Until r runs, signals wait.
 func (c *Config) loopOn(r *reactor.Reactor) *loop {
 	l := &loop{r: r, log: c.logger(), release: func() {}}
-	l.drain.init(r, l.log, c.grace())
+	l.drain.init(r, c.grace())
 	sigs := c.signals()
 	if n, ok := kernel.As[kernel.Signals](r.Kernel()); ok && len(sigs) > 0 {
 		l.release = n.Notify(func(sig os.Signal) {
@@ -68,7 +68,7 @@ func (l *loop) signalled(sig os.Signal) {
 	}
 	l.hurried = true
 	l.drain.cutShort(because)
-	if l.drain.state == drainOver {
+	if l.drain.over {
 		l.r.StopWaiting()
 	}
 	l.release()

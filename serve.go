@@ -118,7 +118,7 @@ func (s *server) end(done func()) {
 	}
 	s.r.Post(func() {
 		s.log.Info("stopping: no longer listening",
-			slog.Int("connections", s.drain.count()), slog.Duration("grace", s.drain.grace))
+			slog.Int("connections", s.r.Stats().Connections), slog.Duration("grace", s.drain.grace))
 		s.drain.begin(s.drained(done))
 	})
 }

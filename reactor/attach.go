@@ -39,6 +39,7 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 // connect calls the protocol's ConnectionMade. The stream must have a token. If
 // ConnectionMade panics, connect returns the PanicError, and the stream is about to end.
 func (s *Stream) connect() error {
+	s.r.streamMade(s)
 	err := s.callback(s.connectionMade)
 	if err != nil {
 		s.end(err)

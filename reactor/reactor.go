@@ -52,6 +52,8 @@ type Reactor struct {
 	dirty      []source // their touched is called before the loop waits
 	dirtyBatch []source // the part of dirty that runDirty is working on
 	lingerers  lingerers
+	streams    int               // connections that are not lost
+	drains     []*Drain          // in progress
 	endReasons map[*Stream]error // why streams end, from end to lose; a Stream has no field for it
 
 	events    map[string]*phases.Event
@@ -301,6 +303,7 @@ type Stats struct {
 	Refused      uint64 // of these, refused by the factory or because no descriptor was left
 	Panics       uint64 // panics recovered
 	Lingered     uint64 // connections closed before the peer had ended: their input was discarded for a while
+	Connections  int    // connections that are not lost, now
 	Sources      int    // ports, connectors, connections and descriptors now
 	Pending      int    // delayed calls now
 }
@@ -308,6 +311,7 @@ type Stats struct {
 // Stats returns a copy of the counters.
 func (r *Reactor) Stats() Stats {
 	s := r.stats
+	s.Connections = r.streams
 	s.Sources = len(r.slots) - len(r.free) - len(r.freed)
 	s.Pending = r.timers.Len()
 	return s

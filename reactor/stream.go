@@ -372,6 +372,7 @@ func (s *Stream) lose() {
 	s.note(probe.NoteLost, 0, reason)
 	s.callback(func() { s.proto.ConnectionLost(reason) })
 	s.owner.streamLost(s, reason)
+	s.r.streamGone()
 	s.proto = lostProtocol{}
 }
 

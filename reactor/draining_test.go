@@ -1,0 +1,165 @@
+package reactor_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// company is n servers' ends, each connected to a client's.
+func company(t *testing.T, r *reactor.Reactor, n int) (port *reactor.Port, srv, cli []*end) {
+	t.Helper()
+	port = listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+		srv = append(srv, new(end))
+		return srv[len(srv)-1]
+	}), nil)
+	for range n {
+		e := new(end)
+		cli = append(cli, e)
+		r.Dial(port.Addr(), one(e), nil, nil)
+	}
+	until(t, r, func() bool { return r.Stats().Connections == 2*n })
+	return port, srv, cli
+}
+
+// Drain asks every connection once, those that are made meanwhile too, and is done when none
+// is left.
+func TestDrain(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		port, srv, cli := company(t, r, 20)
+		asked := map[*reactor.Stream]int{}
+		aborted, calls := -1, 0
+		r.Drain(reactor.DrainConfig{
+			Ask: func(s *reactor.Stream) {
+				if asked[s]++; s != srv[0].s && s != cli[0].s {
+					s.Write([]byte("bye"))
+					s.Close()
+				}
+			},
+			Done: func(n int) { aborted = n; calls++ },
+		})
+		if len(asked) != 0 {
+			t.Error("Ask was called inside Drain")
+		}
+		late := new(end)
+		r.Dial(port.Addr(), one(late), nil, nil)
+		until(t, r, func() bool { return late.err != nil })
+		srv[0].s.Close()
+		until(t, r, func() bool { return calls > 0 })
+		for range 10 {
+			r.Turn(0)
+		}
+		if aborted != 0 || calls != 1 || r.Stats().Connections != 0 {
+			t.Errorf("%d aborted, done %d times, %d connections are left", aborted, calls, r.Stats().Connections)
+		}
+		if len(asked) != 42 {
+			t.Errorf("%d connections were asked", len(asked))
+		}
+		for _, n := range asked {
+			if n != 1 {
+				t.Errorf("one was asked %d times", n)
+			}
+		}
+		for _, e := range cli {
+			if e.err == nil {
+				t.Error("one was not lost")
+			}
+		}
+	})
+}
+
+// What has not ended when the limit is over is aborted. One that panics when it is asked ends
+// with the panic.
+func TestDrainLimit(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+		_, srv, cli := company(t, r, 3)
+		const limit = 50 * time.Millisecond
+		began, aborted := r.Now(), -1
+		d := r.Drain(reactor.DrainConfig{Limit: limit, Done: func(n int) { aborted = n }, Ask: func(s *reactor.Stream) {
+			if s == srv[0].s {
+				panic("not now")
+			}
+		}})
+		until(t, r, func() bool { return d.Left() == 4 })
+		var e *reactor.PanicError
+		if !errors.As(srv[0].err, &e) || r.Now()-began > limit {
+			t.Errorf("the one that panicked was lost with %v after %v", srv[0].err, r.Now()-began)
+		}
+		until(t, r, func() bool { return aborted >= 0 })
+		if took := r.Now() - began; took < limit || w.Simulated() && took > limit+10*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		if aborted != 4 || srv[1].err != reactor.ErrAborted && cli[1].err != reactor.ErrAborted {
+			t.Errorf("%d aborted; the ends of one were lost with %v and %v", aborted, srv[1].err, cli[1].err)
+		}
+		d.Cut("too late") // does nothing
+	})
+}
+
+// PerSecond spreads the asking over time.
+func TestDrainRate(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		company(t, r, 25)
+		began, done := r.Now(), false
+		var at []time.Duration
+		r.Drain(reactor.DrainConfig{PerSecond: 10, Limit: -1, Done: func(int) { done = true }, Ask: func(s *reactor.Stream) {
+			at = append(at, r.Now()-began)
+		}})
+		until(t, r, func() bool { return len(at) == 50 })
+		for i, when := range at {
+			if due := time.Duration(i) * 100 * time.Millisecond; when < due-10*time.Millisecond || when > due+20*time.Millisecond {
+				t.Fatalf("number %d was asked after %v, not %v", i, when, due)
+			}
+		}
+		// Nobody has ended, and there is no limit.
+		end := r.Now() + time.Hour
+		for r.Now() < end {
+			r.Turn(end - r.Now())
+		}
+		if done {
+			t.Error("it is done though connections are left")
+		}
+	})
+}
+
+// Without connections it is done in a later turn, and by default connections are closed.
+func TestDrainDefaults(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		calls := 0
+		done := func(n int) { calls++ }
+		r.Drain(reactor.DrainConfig{Done: done})
+		if calls != 0 {
+			t.Error("Done was called inside Drain")
+		}
+		until(t, r, func() bool { return calls == 1 })
+		_, srv, _ := company(t, r, 1)
+		r.Drain(reactor.DrainConfig{Done: done})
+		r.Drain(reactor.DrainConfig{})
+		until(t, r, func() bool { return calls == 2 })
+		if err := srv[0].err; err != reactor.ErrClosed && err.Error() != "EOF" {
+			t.Errorf("lost with %v", err)
+		}
+	})
+}
+
+// A reactor that stops ends a Drain with its connections.
+func TestDrainAndStop(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		company(t, r, 2)
+		calls := 0
+		r.Drain(reactor.DrainConfig{Ask: func(*reactor.Stream) {}, Done: func(int) { calls++ }})
+		r.Close()
+		if calls != 1 {
+			t.Errorf("done %d times", calls)
+		}
+	})
+}
