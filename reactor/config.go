@@ -31,6 +31,12 @@ type Config struct {
 	// ReadBuffer is the size in bytes of the buffer that all reads share. One wake-up
 	// reads no more than that from one connection. Zero or negative: 256 KiB.
 	ReadBuffer int
+	// Slow is how long a callback may take before it counts as slow: while it runs, all other
+	// connections wait. Each slow one is counted in Stats.Slow, and the log has its name, one
+	// record a second at most. Stats.Slowest and Stats.TurnTimes then have the longest
+	// callback and a histogram. It costs two readings of the clock a turn, and one more for
+	// each further callback of the turn. Zero or negative: nothing is measured (CORE-53).
+	Slow time.Duration
 	// PoolSize is how many goroutines may run the program's blocking work at a time
 	// (InThread, CallInThread). Zero or negative: 10 (THR-10).
 	PoolSize int

@@ -37,6 +37,7 @@ func protect[T any](r *Reactor, who any, fn func() (T, error)) (v T, err error) 
 // here, because a Handler may look at it later, when the program has changed it.
 func (r *Reactor) report(e *PanicError) {
 	r.stats.Panics++
+	r.slow.returned(r, e.In)
 	r.observe(probe.Note{Kind: probe.NotePanic, Err: e})
 	if r.cfg.Logger == nil && r.cfg.Panicked != nil {
 		r.cfg.Panicked(e)

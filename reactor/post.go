@@ -116,5 +116,6 @@ func (r *Reactor) runBatch() {
 			r.observe(probe.Note{Kind: probe.NotePosted})
 		}
 		fn()
+		r.slow.returned(r, fn)
 	}
 }

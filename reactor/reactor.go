@@ -65,6 +65,7 @@ type Reactor struct {
 	questions questions
 	shutdown  shutdown
 	limits    logLimits
+	slow      slow
 
 	waitErr    error // the error of the kernel that ended the run
 	waitFailed int   // failures of Kernel.Wait in a row
@@ -102,6 +103,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	if c.ReadBuffer <= 0 {
 		r.cfg.ReadBuffer = defaultReadBuffer
 	}
+	r.slow.limit = max(c.Slow, 0)
 	r.buf = make([]byte, r.cfg.ReadBuffer)
 	r.caps.find(k)
 	r.hooks.init(k)
@@ -165,6 +167,9 @@ const (
 func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	r.inTurn = true
 	defer func() { r.inTurn = false }()
+	if p == waitIfIdle {
+		r.slow.resumes(r)
+	}
 	r.stats.Turns++
 	called := r.stats.Posted + r.stats.DelayedCalls
 	if r.timers.Unsettled() {
@@ -199,6 +204,9 @@ func (r *Reactor) turn(timeout time.Duration, p waitPolicy) {
 	r.dispatch()
 	r.runDirty()
 	r.recycle()
+	if p == waitIfIdle {
+		r.slow.suspends(r)
+	}
 }
 
 // waitDeadline is the time until which the kernel may wait, on its clock. Zero means that it
@@ -227,7 +235,9 @@ func (r *Reactor) wait(until time.Duration) {
 			until = 0
 		}
 	}
+	r.slow.ends(r)
 	n, err := r.k.Wait(r.ready, until)
+	r.slow.begins(r)
 	p.sleep.Store(awake)
 	r.next, r.batch = 0, n
 	r.stats.Events += uint64(n)
@@ -278,6 +288,9 @@ func (r *Reactor) dispatchRest() {
 			} else {
 				src.ready(ev.Ready)
 			}
+			if r.slow.limit > 0 {
+				r.slow.returned(r, src)
+			}
 		}
 	}
 }
@@ -302,10 +315,16 @@ type Stats struct {
 	Accepted     uint64 // connections accepted
 	Refused      uint64 // of these, refused by the factory or because no descriptor was left
 	Panics       uint64 // panics recovered
+	Slow         uint64 // callbacks that took longer than Config.Slow
 	Lingered     uint64 // connections closed before the peer had ended: their input was discarded for a while
 	Connections  int    // connections that are not lost, now
 	Sources      int    // ports, connectors, connections and descriptors now
 	Pending      int    // delayed calls now
+
+	// Only if Config.Slow is set:
+	Slowest     time.Duration // the longest callback
+	SlowestName string        // whose it was: a function, or LogPrefix of a protocol
+	TurnTimes   TurnTimes     // how long turns took, without waiting
 }
 
 // Stats returns a copy of the counters.

@@ -79,6 +79,7 @@ func (r *Reactor) runDirty() {
 	for i, src := range r.dirtyBatch {
 		r.dirtyBatch[i] = nil
 		r.guardSource(src, src.touched)
+		r.slow.returned(r, src)
 	}
 }
 

@@ -172,6 +172,7 @@ func (r *Reactor) runDueUpTo(last uint64) {
 			r.observe(probe.Note{Kind: probe.NoteDelayed, Due: n.When()})
 		}
 		d.fn()
+		r.slow.returned(r, d.fn)
 		if r.forcer != nil && r.forcer.Force(probe.SiteTimersOne) {
 			return // the other calls wait for the next turn
 		}

@@ -1,0 +1,155 @@
+package reactor_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// holdUp lets d pass.
+func holdUp(w testworld.World, r *reactor.Reactor, d time.Duration) {
+	if !w.Simulated() {
+		time.Sleep(d)
+		return
+	}
+	w.Net().Host("localhost").SetClock(r.Now()-w.Net().Now()+d, 0)
+}
+
+// CORE-53: with Config.Slow the longest callback is known by name and time, slow ones are counted
+// and logged at a bounded rate, and turns are counted by how long they took.
+func TestSlow(t *testing.T) {
+	const limit = 20 * time.Millisecond
+	for _, x := range []struct {
+		name string
+		in   string // of what is slow
+		do   func(w testworld.World, r *reactor.Reactor, srv, cli *end)
+	}{
+		{"posted", "TestSlow", func(w testworld.World, r *reactor.Reactor, _, _ *end) {
+			r.Post(func() { holdUp(w, r, 2*limit) })
+		}},
+		{"delayed", "TestSlow", func(w testworld.World, r *reactor.Reactor, _, _ *end) {
+			r.CallLater(0, func() { holdUp(w, r, 2*limit) })
+		}},
+		{"protocol", "end", func(w testworld.World, r *reactor.Reactor, srv, cli *end) {
+			srv.onData = func([]byte) { holdUp(w, r, 2*limit) }
+			cli.s.Write([]byte("x"))
+		}},
+		{"panic", "posted function", func(w testworld.World, r *reactor.Reactor, _, _ *end) {
+			r.Post(func() { holdUp(w, r, 2*limit); panic("late") })
+		}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			worlds(t, func(t *testing.T, w testworld.World) {
+				var out bytes.Buffer
+				log := slog.New(slog.NewTextHandler(&out, nil))
+				r := w.New(t, reactor.Config{Slow: limit, Logger: log, Panicked: func(*reactor.PanicError) {}})
+				srv, cli := new(end), new(end)
+				connect(t, r, srv, cli)
+				x.do(w, r, srv, cli)
+				until(t, r, func() bool { return r.Stats().Slow > 0 })
+				r.Turn(0) // which ends the turn that was slow
+				s := r.Stats()
+				if s.Slowest < 2*limit || !strings.Contains(s.SlowestName, x.in) {
+					t.Errorf("the slowest is %q with %v", s.SlowestName, s.Slowest)
+				}
+				if text := out.String(); strings.Count(text, "held up the loop") != 1 || !strings.Contains(text, x.in) {
+					t.Errorf("logged\n%s", text)
+				}
+				turns := uint64(0)
+				for _, n := range s.TurnTimes {
+					turns += n
+				}
+				if turns == 0 || turns > s.Turns || s.TurnTimes.Quantile(1) < 2*limit || s.TurnTimes.Quantile(0) > 2*limit {
+					t.Errorf("%d of %d turns counted, the longest below %v", turns, s.Turns, s.TurnTimes.Quantile(1))
+				}
+			})
+		})
+	}
+}
+
+// What the caller of Turn does between two turns is not the loop's, and without Config.Slow
+// nothing is measured.
+func TestNotSlow(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for _, limit := range []time.Duration{0, -1, 20 * time.Millisecond} {
+			r := w.New(t, reactor.Config{Slow: limit})
+			for range 3 {
+				r.Post(func() {})
+				r.Turn(0)
+				holdUp(w, r, 25*time.Millisecond)
+			}
+			s := r.Stats()
+			if s.Slow != 0 || s.Slowest >= 20*time.Millisecond || limit <= 0 && (s.Slowest != 0 || s.TurnTimes != reactor.TurnTimes{}) {
+				t.Errorf("Slow %v: %d slow, the slowest %v in %s, %v", limit, s.Slow, s.Slowest, s.SlowestName, s.TurnTimes)
+			}
+		}
+	})
+}
+
+// Slow callbacks make one record a second at most.
+func TestSlowLogIsBounded(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w testworld.World) {
+		var out bytes.Buffer
+		r := w.New(t, reactor.Config{Slow: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		n := 0
+		var again func()
+		again = func() {
+			holdUp(w, r, 2*time.Millisecond)
+			if n++; n < 100 {
+				r.Post(again)
+			}
+		}
+		r.Post(again)
+		until(t, r, func() bool { return n == 100 })
+		if lines := strings.Count(out.String(), "held up the loop"); lines != 1 {
+			t.Errorf("%d records in a fifth of a second", lines)
+		}
+		over := false
+		r.CallLater(2*time.Second, func() { over = true })
+		until(t, r, func() bool { return over })
+		if text := out.String(); strings.Count(text, "held up the loop") != 2 || !strings.Contains(text, "unlogged=98") {
+			t.Errorf("logged\n%s", text)
+		}
+	})
+}
+
+func TestTurnTimesQuantile(t *testing.T) {
+	var h reactor.TurnTimes
+	if h.Quantile(0.5) != 0 {
+		t.Error("without turns")
+	}
+	h[3], h[10] = 98, 2
+	for _, x := range []struct {
+		q    float64
+		want time.Duration
+	}{{0, 8}, {0.5, 8}, {0.97, 8}, {0.98, 1024}, {0.99, 1024}, {1, 1024}} {
+		if got := h.Quantile(x.q); got != x.want*time.Microsecond {
+			t.Errorf("Quantile(%v) is %v, want %v µs", x.q, got, int(x.want))
+		}
+	}
+}
+
+// Measuring allocates nothing.
+func TestSlowAllocs(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		if w.Simulated() {
+			return
+		}
+		r := w.New(t, reactor.Config{Slow: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+		fn := func() {}
+		var d reactor.DelayedCall
+		d.Init(r, fn)
+		each := func() { r.Post(fn); d.Reset(0); r.Turn(0) }
+		for range 10 {
+			each() // a longer one than any before has its name made
+		}
+		if n := testing.AllocsPerRun(100, each); n >= 1 {
+			t.Errorf("%v allocations a turn", n)
+		}
+	})
+}
