@@ -285,6 +285,7 @@ func (p *Port) pause() {
 
 // resume accepts again after a pause.
 func (p *Port) resume() {
+	_ = p.r.reserve.hold() // it may have been lost when no descriptor was left
 	if p.state == portListening && !p.arm(kernel.Readable) {
 		p.resumeTimer.Reset(acceptPause)
 	}

@@ -104,3 +104,36 @@ func TestAcceptFailureLogIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A reserve that could not be taken back is taken later, when descriptors are there again, and
+// the log is told of it at a limited rate.
+func TestReserveComesBack(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		g := newGate(t, w)
+		gone := true
+		g.faults.Reserve = func() error {
+			if gone {
+				return kernel.ErrTooManyFiles
+			}
+			return nil
+		}
+		full := 5
+		g.faults.Accept = func() error {
+			if full--; full >= 0 {
+				return kernel.ErrTooManyFiles
+			}
+			return nil
+		}
+		g.log.lines = nil
+		g.crowd(t, 1)
+		until(t, g.r, func() bool { return full <= 0 })
+		if n := len(g.log.with("reserve")); n != 1 {
+			t.Errorf("%d records about the reserve: %q", n, g.log.lines)
+		}
+		gone = false
+		until(t, g.r, func() bool { return len(g.ends) == 1 })
+		full = 1
+		g.crowd(t, 1)
+		until(t, g.r, func() bool { return g.port.Stats().Refused == 1 }) // which takes the reserve
+	})
+}

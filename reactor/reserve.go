@@ -13,6 +13,7 @@ type reserve struct {
 	r    *Reactor
 	k    kernel.Reserver
 	held bool
+	lost LogLimit // it cannot be taken
 }
 
 func (v *reserve) init(r *Reactor) {
@@ -28,7 +29,7 @@ func (v *reserve) hold() error {
 	}
 	err := v.k.Reserve()
 	if errors.Is(err, kernel.ErrTooManyFiles) {
-		v.r.log.Warn("no descriptor left to hold in reserve", slog.Any("err", err))
+		v.lost.Log(v.r, v.r.log, slog.LevelWarn, "no descriptor left to hold in reserve", slog.Any("err", err))
 		return nil
 	}
 	v.held = err == nil
@@ -57,7 +58,7 @@ func (p *Port) overflow() {
 	err := v.k.Reserve()
 	v.held = err == nil
 	if err != nil {
-		p.r.log.Error("could not take the reserve descriptor back", slog.Any("err", err))
+		v.lost.Log(p.r, p.r.log, slog.LevelError, "could not take the reserve descriptor back", slog.Any("err", err))
 	}
 	for _, a := range closed {
 		p.stats.Accepted++
