@@ -44,6 +44,12 @@ type Decoder interface {
 	Next() (frame []byte, ok bool, err error)
 	// Keep copies the bytes that are still lent. See [Lines.Keep].
 	Keep()
+	// Rest drops the bytes that were fed and not yet returned, and returns them. They begin
+	// with the first byte of an unfinished frame, its length included. Decoding goes on
+	// with the bytes that are fed later. The result is valid until the next call of Next,
+	// and no longer than the chunk that was fed. It is nil after Stop, and after an error
+	// that was not dealt with.
+	Rest() []byte
 }
 
 var (

@@ -1,6 +1,9 @@
 package frame
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // flow says whether a decoder returns frames.
 type flow uint8
@@ -98,6 +101,25 @@ func (b *input) Stop() {
 // decoded is not counted.
 func (b *input) Buffered() int { return len(b.own) + len(b.chunk) }
 
+// Rest drops the bytes that were fed and not yet returned, and returns them, as [Decoder]
+// says.
+func (b *input) Rest() []byte {
+	if len(b.own) > 0 {
+		b.copyLent() // one piece
+	}
+	p, _ := b.rest()
+	return p
+}
+
+// restBehind is Rest of a decoder that has taken head of an unfinished frame already.
+func (b *input) restBehind(head []byte) []byte {
+	p := b.Rest()
+	if len(head) == 0 || b.flow == failed || b.flow == stopped {
+		return p
+	}
+	return slices.Concat(head, p)
+}
+
 // drop drops all bytes.
 func (b *input) drop() { b.own, b.chunk, b.last = nil, nil, nil }
 
@@ -159,30 +181,31 @@ func (b *input) rest() (p []byte, ok bool) {
 	b.lastOwn = len(b.own) > 0
 	switch {
 	case b.lastOwn:
-		p = b.cutOwn(len(b.own))
+		b.last = b.own // with the room behind it
+		return b.cutOwn(len(b.own)), true
 	case len(b.chunk) > 0:
-		p = b.cutChunk(len(b.chunk))
-	default:
-		return nil, false
+		b.last = b.chunk
+		return b.cutChunk(len(b.chunk)), true
 	}
-	b.last = p
-	return p, true
+	return nil, false
 }
 
-// unread puts p before all other bytes. If p is the end of what rest returned last, and
-// nothing was fed since, it copies nothing. So the work is not quadratic if a caller
-// takes a chunk in small bites.
+// unread puts p before all other bytes. If p is the end of what rest returned last, or a copy
+// of that end, the bytes are put back where they are, and p is neither copied nor kept. What
+// was fed since, if anything, is appended. So a caller may take a chunk in small bites and
+// give back each rest, and the bytes that are copied do not grow with the rests. Two slices
+// in different memory are compared, which costs less than the copy that the caller has made.
 func (b *input) unread(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	n := len(b.last)
-	end := len(p) <= n && &p[len(p)-1] == &b.last[n-1]
+	at := len(b.last) - len(p)
+	back := at >= 0 && bytes.Equal(b.last[at:], p)
 	switch {
-	case end && b.lastOwn && len(b.own) == 0:
-		b.own = p[:len(p):len(p)]
-	case end && !b.lastOwn: // the chunk is empty: a Feed since would have cleared last
-		b.chunk = p
+	case back && b.lastOwn:
+		b.own = append(b.last[at:], b.own...)
+	case back: // own and the chunk are empty: a Feed since would have cleared last
+		b.chunk = b.last[at:]
 	default:
 		b.own = slices.Concat(p, b.own)
 	}

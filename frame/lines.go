@@ -3,6 +3,7 @@ package frame
 import (
 	"bytes"
 	"math"
+	"strconv"
 )
 
 // Defaults of [Lines].
@@ -40,7 +41,10 @@ type Lines struct {
 	// delim is the delimiter that was searched for.
 	searched int
 	delim    string
-	err      *TooLongError
+	// exactly is how many bytes the next frame has, if exact is true.
+	exactly int
+	exact   bool
+	err     *TooLongError
 }
 
 // Next returns the next line without its delimiter; it may be empty (LINE-2). In raw mode
@@ -65,6 +69,9 @@ func (d *Lines) next() (frame []byte, ok bool, err error) {
 	case failed:
 		return nil, false, d.err
 	}
+	if d.exact && d.mode != skip {
+		return d.takeExactly()
+	}
 	if d.mode == raw {
 		frame, ok = d.rest()
 		return frame, ok, nil
@@ -79,7 +86,34 @@ func (d *Lines) next() (frame []byte, ok bool, err error) {
 	if d.mode == skip && !d.skipped() {
 		return nil, false, nil
 	}
+	if d.exact {
+		return d.takeExactly()
+	}
 	return d.line()
+}
+
+// Exactly makes the next frame exactly n bytes, whatever they are and however they are cut
+// into chunks, empty if n is zero. Then the mode goes on: lines or raw bytes. Changing the
+// mode meanwhile changes what comes behind the n bytes; a line that Skip drops comes before
+// them. The n bytes are kept until all have come, and nothing else limits them. Another call
+// before that replaces n. Negative values panic.
+func (d *Lines) Exactly(n int) {
+	if n < 0 {
+		panic("frame: a frame of " + strconv.Itoa(n) + " bytes")
+	}
+	d.recover()
+	d.exact, d.exactly, d.searched = true, n, 0
+}
+
+func (d *Lines) takeExactly() (frame []byte, ok bool, err error) {
+	d.searched = 0
+	p, ok := d.take(d.exactly)
+	if !ok {
+		d.copyLent()
+		return nil, false, nil
+	}
+	d.exact = false
+	return p, true, nil
 }
 
 // SetRaw makes Next return all following bytes as they are, including the rest of this
@@ -87,8 +121,9 @@ func (d *Lines) next() (frame []byte, ok bool, err error) {
 func (d *Lines) SetRaw() { d.enter(raw) }
 
 // SetLines makes Next return lines again. It puts extra, which may be empty, before the
-// bytes that are still to be decoded (LINE-4). If extra is the end of the frame that Next
-// returned last, as it usually is, it is not copied. Otherwise it is.
+// bytes that are still to be decoded (LINE-4). It does not keep extra. If extra is the end
+// of the raw frame that Next returned last, or a copy of that end, nothing is copied
+// (LINE-15). Otherwise extra is.
 func (d *Lines) SetLines(extra []byte) {
 	d.enter(lines)
 	if d.flow != stopped {
@@ -110,12 +145,11 @@ func (d *Lines) Raw() bool { return d.mode == raw }
 func (d *Lines) Clear() []byte {
 	d.recover()
 	d.searched = 0
-	if len(d.own) > 0 {
-		d.copyLent() // one piece
-	}
-	p, _ := d.rest()
-	return p
+	return d.input.Rest()
 }
+
+// Rest is Clear.
+func (d *Lines) Rest() []byte { return d.Clear() }
 
 // enter changes the mode. A decoder that has failed goes on.
 func (d *Lines) enter(m mode) {

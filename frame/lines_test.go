@@ -440,6 +440,7 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("aaabRaab"), "aab", 3, []byte{1})
 	f.Add([]byte("R;x;;;--"), ";", 0, []byte{0, 7})
 	f.Add([]byte("123456--1---"), "--", 2, []byte{2})
+	f.Add([]byte("E\r\n\r\nE1\r\nabEEE\r\n"), "\r\n", 5, []byte{1, 3})
 	f.Fuzz(func(t *testing.T, stream []byte, delimiter string, limit int, cuts []byte) {
 		run := func(cut bool) (got []string) {
 			d := frame.Lines{Delimiter: delimiter, MaxLength: limit}
@@ -462,7 +463,7 @@ func FuzzLines(f *testing.F) {
 
 // linesEvents runs a small protocol over d. After a line that begins with R, one raw byte
 // follows. A line that begins with D changes the delimiter. A line that is too long is
-// skipped.
+// skipped. Behind a line that begins with E, two bytes are one frame.
 func linesEvents(d *frame.Lines, got []string) []string {
 	for {
 		f, ok, err := d.Next()
@@ -472,6 +473,11 @@ func linesEvents(d *frame.Lines, got []string) []string {
 			d.Skip()
 		case !ok:
 			return got
+		case len(got) > 0 && strings.HasPrefix(got[len(got)-1], "line E"):
+			if len(f) != 2 {
+				panic("LINE-14: a frame of other than two bytes")
+			}
+			got = append(got, "exactly "+string(f))
 		case d.Raw():
 			got = append(got, "raw "+string(f[:1]))
 			d.SetLines(f[1:])
@@ -480,6 +486,8 @@ func linesEvents(d *frame.Lines, got []string) []string {
 			switch {
 			case bytes.HasPrefix(f, []byte("R")):
 				d.SetRaw()
+			case bytes.HasPrefix(f, []byte("E")):
+				d.Exactly(2)
 			case bytes.HasPrefix(f, []byte("D")):
 				d.Delimiter = strings.ToUpper(d.Delimiter) + "D"
 			}

@@ -86,6 +86,20 @@ func (d *Netstrings) next() (frame []byte, ok bool, err error) {
 	return frame, true, nil
 }
 
+// Rest drops the bytes that were fed and not yet returned, and returns them, as [Decoder]
+// says.
+func (d *Netstrings) Rest() []byte {
+	var head []byte
+	if d.state != firstDigit {
+		head = strconv.AppendInt(nil, int64(d.length), 10)
+	}
+	if d.state == payload {
+		head = append(head, ':')
+	}
+	d.state, d.length = firstDigit, 0
+	return d.restBehind(head)
+}
+
 // header reads one byte of the length.
 func (d *Netstrings) header(c byte) error {
 	digit := c >= '0' && c <= '9'

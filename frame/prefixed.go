@@ -89,6 +89,18 @@ func (d *Prefixed) next() (frame []byte, ok bool, err error) {
 	return p, true, nil
 }
 
+// Rest drops the bytes that were fed and not yet returned, and returns them, as [Decoder]
+// says.
+func (d *Prefixed) Rest() []byte {
+	var head [Width32]byte
+	for i := range d.read {
+		head[i] = byte(d.length >> (8 * (d.read - 1 - i)))
+	}
+	n := d.read
+	d.read, d.length = 0, 0
+	return d.restBehind(head[:n])
+}
+
 // AppendPrefixed appends the length of p and p to dst, and returns the result. If the
 // length does not fit into the prefix, it returns dst unchanged and a [*TooLongError]
 // (STR-5).

@@ -1,6 +1,9 @@
 package receiver
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/whorl-go/whorl/frame"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -37,7 +40,14 @@ type Line struct {
 	MaxLength int
 
 	dec   frame.Lines
-	delim []byte // the Delimiter that SendLine used last
+	delim []byte    // the Delimiter that SendLine used last
+	reads []reading // of ReadExactly, the first in progress
+}
+
+// reading is a call of ReadExactly.
+type reading struct {
+	n  int
+	fn func(p []byte)
 }
 
 var (
@@ -49,7 +59,10 @@ var (
 func (l *Line) ConnectionMade(t reactor.Transport) { l.made(t, l, &l.Base, l.Made) }
 
 // ConnectionLost drops what was not delivered and calls Lost.
-func (l *Line) ConnectionLost(err error) { l.lost(err, l.Lost) }
+func (l *Line) ConnectionLost(err error) {
+	l.reads = nil
+	l.lost(err, l.Lost)
+}
 
 // SendLine writes line and the delimiter (LINE-11). The error is that of the transport's
 // Write.
@@ -72,11 +85,38 @@ func (l *Line) SetRawMode() {
 }
 
 // SetLineMode goes back to lines. It takes extra, which may be empty, as if it had
-// arrived before everything else (LINE-4). Usually extra is the end of what RawReceived
-// was given; then it is not copied. If SetLineMode is called outside of this receiver's
+// arrived before everything else (LINE-4). extra is not kept, so the caller may change it.
+// Usually extra is the end of what RawReceived was given, or a copy of that end; then
+// nothing is copied (LINE-15). If SetLineMode is called outside of this receiver's
 // callbacks, it delivers lines before it returns.
 func (l *Line) SetLineMode(extra []byte) {
 	l.dec.SetLines(extra)
+	l.deliver()
+}
+
+// ReadExactly has fn called once, with exactly the next n bytes, however they are cut into
+// chunks. Then lines go on, or raw bytes in raw mode (LINE-14). It is for bodies whose length
+// a line has said, as in HTTP, IMAP and RESP. In a callback of this receiver, the n bytes
+// begin behind the line in progress. Outside of one, bytes that are there already are
+// delivered before ReadExactly returns. If n is zero, fn gets an empty slice. If fn is nil,
+// the bytes are dropped. Negative n panics. ReadExactly may be called from Made on.
+//
+// The slice is lent until fn returns. All n bytes are kept until the last one has come. So
+// if the peer says what n is, compare it with a limit first, and limit the time with a
+// DelayedCall: nothing else does.
+//
+// Calls made before the bytes of an earlier one have come take their turns. SetRawMode and
+// SetLineMode meanwhile set what comes behind all of them; extra of SetLineMode counts as
+// arrived before. Pausing holds fn back as it does lines. After T.Close or T.Abort, and if the
+// connection is lost before the last byte has come, fn is not called: ConnectionLost is.
+func (l *Line) ReadExactly(n int, fn func(p []byte)) {
+	if n < 0 {
+		panic(fmt.Sprintf("receiver: ReadExactly of %d bytes", n))
+	}
+	l.reads = append(l.reads, reading{n, fn})
+	if len(l.reads) == 1 {
+		l.dec.Exactly(n)
+	}
 	l.deliver()
 }
 
@@ -90,7 +130,7 @@ func (l *Line) SkipLine(rest []byte) {
 }
 
 // ClearLineBuffer drops the bytes that have arrived and were not delivered, and returns
-// them (LINE-7). The slice is lent until the current callback returns.
+// them (LINE-7). It is Rest, under Twisted's name.
 func (l *Line) ClearLineBuffer() []byte { return l.dec.Clear() }
 
 func (l *Line) decoder() decoder {
@@ -99,11 +139,25 @@ func (l *Line) decoder() decoder {
 }
 
 func (l *Line) received(p []byte) {
-	if l.dec.Raw() {
+	switch {
+	case len(l.reads) > 0:
+		call(l.nextRead(), p)
+	case l.dec.Raw():
 		call(l.RawReceived, p)
-		return
+	default:
+		call(l.LineReceived, p)
 	}
-	call(l.LineReceived, p)
+}
+
+// nextRead ends the first of reads, and begins the next one. It returns the function of the
+// first.
+func (l *Line) nextRead() func(p []byte) {
+	fn := l.reads[0].fn
+	l.reads = slices.Delete(l.reads, 0, 1)
+	if len(l.reads) > 0 {
+		l.dec.Exactly(l.reads[0].n)
+	}
+	return fn
 }
 
 func (l *Line) failed(error) {

@@ -37,6 +37,13 @@ type decoder interface {
 	Stop()
 }
 
+var (
+	_ decoder = (*frame.Lines)(nil)
+	_ decoder = (*frame.Netstrings)(nil)
+	_ decoder = (*frame.Prefixed)(nil)
+	_ decoder = (*frame.Exact)(nil)
+)
+
 // user is a receiver, as conn uses it.
 type user interface {
 	// decoder returns the receiver's decoder, with the current settings.
@@ -119,6 +126,15 @@ func (c *conn) ResumeProducing() {
 
 // StopProducing closes the transport.
 func (c *conn) StopProducing() { c.link.Close() }
+
+// Rest returns the bytes that have arrived and were not delivered, and drops them (STR-11).
+// They begin with the first byte of an unfinished line or string, its length included. The
+// slice is lent until the callback in progress returns; outside of a callback it is the
+// caller's. Bytes that arrive later are delivered as usual.
+//
+// Rest is for giving the connection to somebody else: to another protocol by
+// [reactor.Switcher], to [reactor.Join], or to TLS, whose StartServer takes it as its rest.
+func (c *conn) Rest() []byte { return c.user.decoder().Rest() }
 
 // made is ConnectionMade of the receiver u. base belongs to u; made sets its T.
 func (c *conn) made(t reactor.Transport, u user, base *reactor.Base, then func()) {

@@ -44,15 +44,17 @@ type Stateful struct {
 	conn
 
 	// First is the first step. It is set before the connection is made, or in Made. If a
-	// step returns the zero Step, the connection is closed.
+	// step returns the zero Step, the connection is closed, unless the step has called
+	// Rest.
 	First Step
 	// Made is called once, when T is set, and Lost once and last. They are for users
 	// without ConnectionMade and ConnectionLost of their own. Nil: nothing is called.
 	Made func()
 	Lost func(err error)
 
-	dec  frame.Exact
-	step Step
+	dec    frame.Exact
+	step   Step
+	handed bool // the step in progress has called Rest
 }
 
 var (
@@ -69,9 +71,24 @@ func (s *Stateful) ConnectionMade(t reactor.Transport) {
 // ConnectionLost drops what was not delivered and calls Lost.
 func (s *Stateful) ConnectionLost(err error) { s.lost(err, s.Lost) }
 
+// Rest returns the bytes that have arrived and belong to no step that has taken them, and
+// drops them (STR-11). The slice is lent until the callback in progress returns; outside of a
+// callback it is the caller's.
+//
+// A step calls Rest to give the connection to another protocol. If that step returns the zero
+// Step, the connection is not closed, and this Stateful takes no more bytes. If it returns
+// another Step, that gets the bytes that arrive later, as when the same protocol goes on over
+// TLS.
+func (s *Stateful) Rest() []byte {
+	s.handed = true
+	return s.conn.Rest()
+}
+
 func (s *Stateful) enter(next Step) {
 	s.step = next
 	switch {
+	case next.Received == nil && s.handed:
+		s.dec.Stop()
 	case next.Received == nil:
 		s.T.Close()
 	case next.Size <= 0:
@@ -84,7 +101,10 @@ func (s *Stateful) decoder() decoder {
 	return &s.dec
 }
 
-func (s *Stateful) received(p []byte) { s.enter(s.step.Received(p)) }
+func (s *Stateful) received(p []byte) {
+	s.handed = false
+	s.enter(s.step.Received(p))
+}
 
 // failed is never called: an Exact has no errors.
 func (s *Stateful) failed(error) {}
