@@ -10,19 +10,34 @@ import (
 )
 
 // DelayedCall is a function to be called later on the loop's goroutine. It may be used on
-// that goroutine only (TIME-26). The zero value needs [DelayedCall.Init]. A DelayedCall can
-// be a field of its owner and be reset any number of times; it then never allocates. It must
-// not be copied while it is pending.
+// that goroutine only (TIME-26). The zero value needs [DelayedCall.Init]: without it Reset
+// panics, and the other methods say that no call is pending (TIME-28). A DelayedCall can be a
+// field of its owner and be reset any number of times; it then never allocates. It must not be
+// copied: go vet finds a copy, and changing a copy of a pending call panics (TIME-29).
 type DelayedCall struct {
+	_    noCopy
 	node timerheap.Node[*DelayedCall]
 	r    *Reactor
 	fn   func()
 }
 
-// Init makes d a call of fn by r. It does not schedule it. It panics if d is pending.
+// noCopy is a field of what must not be copied. go vet (copylocks) reports a copy, because
+// noCopy has the methods of a lock.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
+
+// Init makes d a call of fn by r. It does not schedule it. It panics if d is pending, or if r
+// or fn is nil (TIME-28).
 func (d *DelayedCall) Init(r *Reactor, fn func()) {
-	if d.Active() {
+	switch {
+	case d.Active():
 		panic("reactor: Init of a pending DelayedCall")
+	case r == nil:
+		panic("reactor: Init of a DelayedCall without a Reactor")
+	case fn == nil:
+		panic("reactor: Init of a DelayedCall without a function")
 	}
 	d.node.Init(d)
 	d.r, d.fn = r, fn
@@ -42,9 +57,14 @@ func (r *Reactor) CallLater(delay time.Duration, fn func()) *DelayedCall {
 
 // Reset schedules d for delay from now. d may be pending, or have been called or cancelled. A
 // delay of zero or less means the next round of delayed calls. Inside a turn, postponing a
-// pending call costs one store; everything else costs O(log n).
+// pending call costs one store; everything else costs O(log n). Reset panics if Init was not
+// called (TIME-28).
 func (d *DelayedCall) Reset(delay time.Duration) {
 	r := d.r
+	if r == nil {
+		panic("reactor: Reset of a DelayedCall without Init")
+	}
+	d.own()
 	delay = max(delay, 0)
 	order := r.timers.next()
 	// In a turn, a call that can only move later is postponed. The end of the turn gives
@@ -53,6 +73,13 @@ func (d *DelayedCall) Reset(delay time.Duration) {
 	if !r.inTurn || !r.timers.Postpone(&d.node, r.turnTime, delay, order) {
 		d.node.Value = d // d may be a copy of the DelayedCall that Init was called on
 		r.timers.Set(&d.node, after(r.k.Now(), delay), order)
+	}
+}
+
+// own panics if d is a copy of a call that was pending: the queue has the original.
+func (d *DelayedCall) own() {
+	if d.node.Value != d && d.Active() {
+		panic("reactor: this DelayedCall is a copy of a pending one")
 	}
 }
 
@@ -70,6 +97,7 @@ func (d *DelayedCall) Delay(by time.Duration) bool {
 	if !d.Active() {
 		return false
 	}
+	d.own()
 	due := d.Due()
 	if by > 0 {
 		due = after(due, by)
@@ -87,6 +115,7 @@ func (d *DelayedCall) Cancel() bool {
 	if !d.Active() {
 		return false
 	}
+	d.own()
 	d.r.timers.Remove(&d.node)
 	return true
 }
