@@ -65,19 +65,24 @@ type watch struct {
 }
 
 // AddReader has d.DoRead called in every turn in which there may be something to read,
-// until d is removed (FDS-1). Adding d twice has the effect of once (FDS-3). If another
-// reader has the same number, its descriptor was closed without being removed. That reader
-// then ends with ErrDescriptorGone (FDS-30). AddReader is for the loop's goroutine.
+// until d is removed (FDS-1). Adding d twice has the effect of once (FDS-3). A number has one
+// reader. If another reader has the number of d, and its Fileno still says so, d is refused
+// with a [*WatchedError], and nothing changes (DESC-43). If the number refers to another file
+// since, or Fileno says otherwise, the descriptor of that reader was closed without being
+// removed. That reader then ends with ErrDescriptorGone (FDS-30). AddReader is for the loop's
+// goroutine.
 //
-// An error is an [*OpError]. Its cause is kernel.ErrBadDescriptor, kernel.ErrUnsupported,
-// another error of the kernel, or ErrStopped if the reactor is ending.
+// An error is an [*OpError]. Its cause is a WatchedError, kernel.ErrBadDescriptor,
+// kernel.ErrUnsupported, another error of the kernel, or ErrStopped if the reactor is ending.
 func (r *Reactor) AddReader(d ReadDescriptor) error {
 	w, err := r.watchOf(d)
 	if err != nil {
 		return err
 	}
 	if w.reader != nil && w.reader != d {
-		r.replaced(w.reader)
+		if err := w.makeWay(w.reader, d, "reader"); err != nil {
+			return err
+		}
 		if w, err = r.watchOf(d); err != nil {
 			return err
 		}
@@ -95,7 +100,9 @@ func (r *Reactor) AddWriter(d WriteDescriptor) error {
 		return err
 	}
 	if w.writer != nil && w.writer != d {
-		r.replaced(w.writer)
+		if err := w.makeWay(w.writer, d, "writer"); err != nil {
+			return err
+		}
 		if w, err = r.watchOf(d); err != nil {
 			return err
 		}
@@ -262,12 +269,19 @@ func (w *watch) forget() {
 	}
 }
 
-// replaced ends d, because another object has the same number.
-func (r *Reactor) replaced(d FileDescriptor) {
-	w := r.watches.byDescriptor[d]
-	w.leave(d)
-	w.changed(d)
-	w.lost(d, ErrDescriptorGone)
+// makeWay is called when d is to be in the place of old, which has the same number. If old
+// still has it, d is refused. Otherwise old has closed it, and ends.
+func (w *watch) makeWay(old, d FileDescriptor, role string) error {
+	fd := -1
+	if w.r.guard("descriptor", func() { fd = old.Fileno() }) == nil && fd == w.fd {
+		return &OpError{Op: "watch", Err: &WatchedError{FD: fd, Role: role, Watched: old, Refused: d}}
+	}
+	if w.r.watches.byDescriptor[old] == w {
+		w.leave(old)
+		w.changed(old)
+		w.lost(old, ErrDescriptorGone)
+	}
+	return nil
 }
 
 // gone ends the reader and the writer if the kernel has given the number to something else. It

@@ -40,6 +40,8 @@ var (
 	// ErrBufferFull: more was written than StreamConfig.MaxBuffered or
 	// Config.MaxBufferedTotal allows. The error that wraps it says which.
 	ErrBufferFull = kernel.Sentinel("write buffer full", ErrLost)
+	// ErrWatched: a number has another reader or writer; remove that one first.
+	ErrWatched = kernel.Sentinel("the descriptor is watched already")
 	// ErrDescriptorGone: a watched descriptor was closed without being removed (FDS-7).
 	ErrDescriptorGone = kernel.Sentinel("descriptor went away", ErrLost)
 
@@ -71,6 +73,28 @@ var (
 	// ErrProducerRegistered: the consumer has a producer; unregister that one first.
 	ErrProducerRegistered = kernel.Sentinel("a producer is registered already")
 )
+
+// WatchedError says that a descriptor was not added, because another object reads or writes
+// the same number. errors.Is finds [ErrWatched] in it.
+type WatchedError struct {
+	// FD is the number.
+	FD int
+	// Role is "reader" or "writer": both were to be that.
+	Role string
+	// Watched is the object that is watched, and stays so.
+	Watched FileDescriptor
+	// Refused is the object that was not added. It is not called.
+	Refused FileDescriptor
+}
+
+// Error is a line such as "descriptor 7 has a reader already, a *main.console; a *main.log
+// was not added".
+func (e *WatchedError) Error() string {
+	return fmt.Sprintf("descriptor %d has a %s already, a %T; a %T was not added", e.FD, e.Role, e.Watched, e.Refused)
+}
+
+// Is tells whether target is [ErrWatched].
+func (e *WatchedError) Is(target error) bool { return target == ErrWatched }
 
 // OpError is a failed operation, with its addresses and the cause.
 type OpError struct {

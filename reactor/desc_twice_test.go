@@ -1,0 +1,73 @@
+//go:build unix
+
+package reactor_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// second is another type with a descriptor.
+type second struct{ thing }
+
+// DESC-43: a second reader or writer of a number is refused, in words that name both, and the
+// first one goes on.
+func TestDescriptorWatchedTwice(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		r, p := w.New(t, reactor.Config{}), newPair(t)
+		a, b := &thing{fd: p.r}, &second{thing{fd: p.r}}
+		add(t, r, a, a)
+		for role, err := range map[string]error{"reader": r.AddReader(b), "writer": r.AddWriter(b)} {
+			e, ok := errors.AsType[*reactor.WatchedError](err)
+			if !ok || !errors.Is(err, reactor.ErrWatched) || errors.Is(err, reactor.ErrLost) {
+				t.Fatalf("DESC-43: a second %s: %v", role, err)
+			}
+			if e.FD != p.r || e.Role != role || e.Watched != reactor.FileDescriptor(a) || e.Refused != reactor.FileDescriptor(b) {
+				t.Errorf("DESC-43: a second %s: %+v", role, e)
+			}
+			for _, word := range []string{role, "*reactor_test.thing", "*reactor_test.second"} {
+				if !strings.Contains(err.Error(), word) {
+					t.Errorf("DESC-43: %q does not name %s", err, word)
+				}
+			}
+		}
+		p.put(t, "x")
+		until(t, r, func() bool { return a.reads > 0 && a.writes > 0 })
+		if b.reads+b.writes != 0 || a.lost != nil || b.lost != nil {
+			t.Errorf("DESC-43: the refused one is called %d times; lost %v, %v", b.reads+b.writes, a.lost, b.lost)
+		}
+		r.RemoveReader(a)
+		if err := r.AddReader(b); err != nil {
+			t.Errorf("DESC-43: after the first was removed: %v", err)
+		}
+		until(t, r, func() bool { return b.reads > 0 })
+	})
+}
+
+// DESC-43: an object whose Fileno says that it is closed, or panics, makes way.
+func TestDescriptorMakesWay(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		for name, gone := range map[string]func(*thing){
+			"closed": func(d *thing) { d.fd = -1 },
+			"panics": func(d *thing) { d.onFileno = func() { panic("closed") } },
+		} {
+			r, p := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) {}}), newPair(t)
+			a, b := &thing{fd: p.r}, &second{thing{fd: p.r}}
+			add(t, r, a, nil)
+			gone(a)
+			if err := r.AddReader(b); err != nil {
+				t.Errorf("DESC-43: %s: %v", name, err)
+			}
+			p.put(t, "x")
+			until(t, r, func() bool { return b.reads > 0 })
+			if !slices.Equal(a.lost, []error{reactor.ErrDescriptorGone}) || a.reads != 0 || b.lost != nil {
+				t.Errorf("DESC-43: %s: the old one lost %v after %d reads, the new one %v", name, a.lost, a.reads, b.lost)
+			}
+		}
+	})
+}
