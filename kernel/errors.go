@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"strconv"
@@ -20,6 +21,42 @@ type sentinel struct {
 
 func (s *sentinel) Error() string   { return s.text }
 func (s *sentinel) Unwrap() []error { return s.parents }
+
+// Timeout is for os.IsTimeout. A sentinel is no net.Error, because whether to try again depends
+// on the operation, which it does not know.
+func (s *sentinel) Timeout() bool { return errors.Is(s, os.ErrDeadlineExceeded) }
+
+// IsTimeout tells whether err, or an error in it, is a timeout: os.ErrDeadlineExceeded, or an
+// error whose Timeout method says so, as those of package net have it. Nil is none.
+func IsTimeout(err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && t.Timeout()
+}
+
+// IsTemporary tells whether the operation that failed with err may succeed when it is tried
+// again without a change: after a timeout, an interruption, or a shortage of descriptors or
+// memory, and if a Temporary method in err says so. Nil is not temporary.
+func IsTemporary(err error) bool {
+	for _, kind := range []error{ErrAgain, ErrTooManyFiles, ErrNoResources, ErrAccept} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	if IsTimeout(err) {
+		return true
+	}
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && t.Temporary()
+}
 
 // The kinds of a kernel's errors. They do not depend on how a system names or numbers its
 // own. ErrAgain and ErrClosed are returned bare. The others are the Kind of a [*SysError]
@@ -102,9 +139,14 @@ func (e *SysError) Unwrap() []error {
 	return []error{e.Errno}
 }
 
-// Timeout tells whether the network gave up. Package net's Error interface has this
-// method.
+// Timeout tells whether the network gave up. A SysError is a net.Error (DESC-44).
 func (e *SysError) Timeout() bool { return e.Kind == ErrTimeout || e.Errno.Timeout() }
+
+// Temporary is [IsTemporary] of what Unwrap returns.
+func (e *SysError) Temporary() bool { return IsTemporary(e.Kind) || e.Errno.Temporary() }
+
+// Is tells whether target is os.ErrDeadlineExceeded and the error a timeout.
+func (e *SysError) Is(target error) bool { return target == os.ErrDeadlineExceeded && e.Timeout() }
 
 // AddrError says why an address cannot be used, before the system was asked. errors.Is finds
 // Kind in it.

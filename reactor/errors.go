@@ -3,6 +3,7 @@ package reactor
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -124,6 +125,17 @@ func (e *OpError) Error() string {
 	fmt.Fprintf(&b, ": %v", e.Err)
 	return b.String()
 }
+
+// Timeout tells whether the cause is a timeout, of the network, of a limit such as
+// [DialConfig].Timeout, or of a look-up. An OpError is a net.Error (DESC-44).
+func (e *OpError) Timeout() bool { return kernel.IsTimeout(e.Err) }
+
+// Temporary tells whether the same operation may succeed when it is tried again, as
+// [kernel.IsTemporary] says. A connection that is lost stays lost.
+func (e *OpError) Temporary() bool { return kernel.IsTemporary(e.Err) }
+
+// Is tells whether target is os.ErrDeadlineExceeded and the error a timeout.
+func (e *OpError) Is(target error) bool { return target == os.ErrDeadlineExceeded && e.Timeout() }
 
 // Unwrap returns the cause, and the class of the operation if it has one.
 func (e *OpError) Unwrap() []error {

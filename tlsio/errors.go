@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"reflect"
 	"strings"
 
@@ -72,6 +73,19 @@ func (e *Error) Error() string {
 	fmt.Fprintf(&b, ": %v", e.Err)
 	return b.String()
 }
+
+// Timeout tells whether the cause is a timeout: ErrHandshakeTimeout, ErrCloseTimeout, or one of
+// the network. An Error is a net.Error (DESC-44).
+func (e *Error) Timeout() bool { return kernel.IsTimeout(e.Err) }
+
+// Temporary tells whether another connection may succeed where this one has failed, as
+// [kernel.IsTemporary] says. So it is for handshakes that were too many.
+func (e *Error) Temporary() bool {
+	return kernel.IsTemporary(e.Err) || errors.Is(e.Err, ErrHandshakesBusy)
+}
+
+// Is tells whether target is os.ErrDeadlineExceeded and the error a timeout.
+func (e *Error) Is(target error) bool { return target == os.ErrDeadlineExceeded && e.Timeout() }
 
 // Unwrap is the cause, the alert in it if there is one, and the classes.
 func (e *Error) Unwrap() []error {
