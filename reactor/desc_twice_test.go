@@ -4,6 +4,7 @@ package reactor_test
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +69,30 @@ func TestDescriptorMakesWay(t *testing.T) {
 			if !slices.Equal(a.lost, []error{reactor.ErrDescriptorGone}) || a.reads != 0 || b.lost != nil {
 				t.Errorf("DESC-43: %s: the old one lost %v after %d reads, the new one %v", name, a.lost, a.reads, b.lost)
 			}
+		}
+	})
+}
+
+// wrongHalf is no HalfCloseDescriptor, though it looks like one.
+type wrongHalf struct{ thing }
+
+func (*wrongHalf) ReadConnectionLost() {}
+
+// DESC-45: a descriptor whose ReadConnectionLost would not be called.
+func TestOptionalDescriptorMethods(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		var log journal
+		r, p := w.New(t, reactor.Config{Logger: slog.New(&log)}), newPair(t)
+		d := &wrongHalf{thing{fd: p.r}}
+		for range 2 {
+			if err := r.AddReader(d); err != nil {
+				t.Fatal(err)
+			}
+			r.RemoveReader(d)
+		}
+		want := "has ReadConnectionLost(), not ReadConnectionLost(error)"
+		if n := len(log.with("WARN", "*reactor_test.wrongHalf", "reactor.HalfCloseDescriptor", want)); n != 1 {
+			t.Errorf("DESC-45: %d records: %q", n, log.lines)
 		}
 	})
 }

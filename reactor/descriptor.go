@@ -184,6 +184,7 @@ func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
 	if err != nil {
 		return nil, &OpError{Op: "watch", Err: err}
 	}
+	r.optionals.descriptors.Check(r, d)
 	w := &watch{r: r, conn: conn, fd: fd}
 	w.seen, _ = kernel.ConnAs[kernel.Watched](conn)
 	w.token = r.assignToken(w)

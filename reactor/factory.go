@@ -26,6 +26,7 @@ func (r *Reactor) startFactory(f Factory) error {
 }
 
 func (r *Reactor) startOne(f Factory) error {
+	r.optionals.factories.Check(r, f)
 	s, ok := f.(StartStopper)
 	if !ok || !reflect.TypeOf(f).Comparable() {
 		return nil

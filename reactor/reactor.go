@@ -66,6 +66,7 @@ type Reactor struct {
 	shutdown  shutdown
 	limits    logLimits
 	slow      slow
+	optionals optionals
 
 	waitErr    error // the error of the kernel that ended the run
 	waitFailed int   // failures of Kernel.Wait in a row
@@ -115,6 +116,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	r.reserve.init(r)
 	r.shutdown.init(r)
 	r.limits.init(r)
+	r.optionals.init()
 	r.event(Startup).Builtin = r.started
 	e := r.event(Shutdown)
 	e.Builtin = r.ending

@@ -78,6 +78,7 @@ const (
 
 func (s *Stream) connectionMade() {
 	s.note(probe.NoteMade, 0, nil)
+	s.r.optionals.protocol(s.r, s.proto)
 	s.proto.ConnectionMade(s)
 }
 

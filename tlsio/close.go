@@ -226,6 +226,7 @@ func (b *below) ConnectionMade(t reactor.Transport) {
 	c := (*Conn)(b)
 	c.enter()
 	c.attach(t)
+	c.checkGuest()
 	c.proto.ConnectionMade(c)
 	if c.life == handshaking {
 		c.feed(nil)

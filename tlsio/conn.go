@@ -3,6 +3,7 @@ package tlsio
 import (
 	"crypto/tls"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -134,6 +135,35 @@ var (
 // verification failed (TLS-4, TLS-43). It is found behind wrappers (TLS-5).
 type HandshakeListener interface {
 	HandshakeCompleted(tls.ConnectionState)
+}
+
+// guests is the check of the protocols above, one for each reactor: whether their
+// HandshakeCompleted is that of a HandshakeListener.
+type guests struct{ reactor.MethodCheck }
+
+func newGuests() *guests {
+	return &guests{reactor.MethodCheck{Optional: func() []reactor.OptionalMethod {
+		return []reactor.OptionalMethod{{
+			Interface: "tlsio.HandshakeListener",
+			Name:      "HandshakeCompleted",
+			Find:      func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("HandshakeCompleted") },
+			Want:      reflect.TypeFor[func(tls.ConnectionState)](),
+		}}
+	}}}
+}
+
+// checkGuest warns if the protocol above, or one that it wraps, has a HandshakeCompleted that
+// nobody calls.
+func (c *Conn) checkGuest() {
+	g := reactor.Shared(c.Reactor(), newGuests)
+	for p := c.proto; p != nil; {
+		g.Check(c.Reactor(), p)
+		u, ok := p.(interface{ Unwrap() reactor.Protocol })
+		if !ok {
+			return
+		}
+		p = u.Unwrap()
+	}
 }
 
 // ConnectionState is what the handshake has agreed on: version, ALPN protocol, the

@@ -170,6 +170,7 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 		c.holds = holdApp
 	}
 	c.attach(t)
+	c.checkGuest()
 	if was.Producer != nil {
 		c.adopt(was.Producer, was.ProducerPaused)
 	}
