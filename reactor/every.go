@@ -17,7 +17,7 @@ type Ticker struct {
 // Every calls fn every period, first when one period has passed, on the loop's goroutine. Calls
 // stay on the grid of the start and whole periods, however long fn or the loop takes: a call
 // that is late does not delay the next one, and places that have been missed altogether are
-// skipped (TIME-30). A panic in fn is logged, and the calls go on. A period of zero or less
+// skipped (TIME-31). A panic in fn is logged, and the calls go on. A period of zero or less
 // panics.
 func (r *Reactor) Every(period time.Duration, fn func()) *Ticker {
 	if fn == nil {

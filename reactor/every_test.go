@@ -20,7 +20,7 @@ func inVirtualTime(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	})
 }
 
-// TIME-30: calls stay on the grid of the start and whole periods. A call that takes its time does
+// TIME-31: calls stay on the grid of the start and whole periods. A call that takes its time does
 // not move the later ones, and places that were missed are skipped.
 func TestEvery(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w testworld.World) {

@@ -16,7 +16,9 @@ type base struct {
 	signals
 	name     string
 	origin   time.Time
-	last     time.Duration // the newest reading of the clock
+	boot     func() time.Duration // ClockBoottime since the kernel was opened; nil: the other clock
+	last     time.Duration        // the newest reading of the clock
+	longest  time.Duration        // with boot: how long poll and select wait before they look at it
 	closed   bool
 	reserved int // the descriptor of Reserve, or -1
 	limit    int // all its descriptors are below that number; 0: it has no limit
@@ -51,9 +53,20 @@ type set interface {
 	unwatch(s *sock, closing bool)
 }
 
-func (b *base) init(name string, set set) error {
+func (b *base) init(name string, set set, o Options) error {
 	b.name, b.set, b.reserved = name, set, -1
 	b.origin, b.last = time.Now(), 1
+	if o.Clock == ClockBoottime {
+		origin, err := bootTime()
+		if err != nil {
+			return err
+		}
+		b.longest = 10 * time.Second
+		b.boot = func() time.Duration {
+			now, _ := bootTime() // it has worked once
+			return now - origin + 1
+		}
+	}
 	return b.waker.open()
 }
 
@@ -62,6 +75,10 @@ func (b *base) Name() string { return b.name }
 
 // Now is the time since the kernel was opened, at least 1 ns.
 func (b *base) Now() time.Duration {
+	if b.boot != nil {
+		b.last = b.boot()
+		return b.last
+	}
 	b.last = time.Since(b.origin) + 1
 	return b.last
 }

@@ -34,7 +34,7 @@ const staleTurns = 16
 func openEpoll(o Options) (kernel.Kernel, error) {
 	k := &epoll{ep: -1}
 	k.timer.fd, k.wait.outer = -1, -1
-	if err := k.base.init("epoll", k); err != nil {
+	if err := k.base.init("epoll", k, o); err != nil {
 		return nil, err
 	}
 	err := k.open(o)
@@ -242,7 +242,7 @@ type timer struct {
 	at time.Duration // deadline it is armed for, 0 for none
 	// seen is the last deadline that was too far away to arm the timer for.
 	seen time.Duration
-	// offset is CLOCK_MONOTONIC minus Now. It may be a moment too great, never too small,
+	// offset is the timer's clock minus Now. It may be a moment too great, never too small,
 	// so that the timer is never early.
 	offset time.Duration
 	spec   unix.ItimerSpec
@@ -253,7 +253,11 @@ type timer struct {
 const near = 50 * time.Millisecond
 
 func (t *timer) open(b *base) error {
-	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	clock := int32(unix.CLOCK_MONOTONIC)
+	if b.boot != nil {
+		clock = unix.CLOCK_BOOTTIME
+	}
+	fd, err := unix.TimerfdCreate(int(clock), unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
 		return opError("timerfd_create", err)
 	}
@@ -261,7 +265,7 @@ func (t *timer) open(b *base) error {
 	for i := range 4 {
 		var ts unix.Timespec
 		now := b.Now() // before the other clock
-		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		if err := unix.ClockGettime(clock, &ts); err != nil {
 			return opError("clock_gettime", err)
 		}
 		if d := time.Duration(ts.Nano()) - now; i == 0 || d < t.offset {

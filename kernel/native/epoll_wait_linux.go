@@ -162,7 +162,8 @@ func (k *epoll) pause(max int, until time.Duration) (int, syscall.Errno) {
 
 // limit returns the timeout in milliseconds with which epoll_wait ends at until. It is -1
 // if the timer ends the wait, or nothing does. If until is far away, epoll_wait may end
-// before it.
+// before it. With ClockBoottime the timer ends every wait, because a timeout stands still while
+// the machine is suspended.
 func (k *epoll) limit(until time.Duration) int {
 	if until >= distant {
 		return -1
@@ -174,7 +175,7 @@ func (k *epoll) limit(until time.Duration) int {
 	if d >= near {
 		d = until - k.Now()
 	}
-	if d < near || k.timer.seen == until {
+	if d < near || k.timer.seen == until || k.boot != nil {
 		if k.timer.arm(until) {
 			return -1
 		}

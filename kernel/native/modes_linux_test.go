@@ -20,3 +20,10 @@ func TestWaitModes(t *testing.T) {
 		}
 	}
 }
+
+// TIME-30: every kernel passes the suite on CLOCK_BOOTTIME.
+func TestBoottime(t *testing.T) {
+	for _, name := range native.Names() {
+		t.Run(name, func(t *testing.T) { suite(t, name, native.Options{Clock: native.ClockBoottime}) })
+	}
+}

@@ -63,6 +63,34 @@ func (m WaitMode) String() string {
 	return fmt.Sprintf("WaitMode(%d)", uint8(m))
 }
 
+// Clock is the clock of a kernel: of its Now, and so of all delayed calls. Both clocks never
+// step back, and no change of the time of day moves them.
+type Clock uint8
+
+// The clocks.
+const (
+	// ClockMonotonic, the default, stands still while the machine is suspended, on Linux. So
+	// a delayed call comes later by the time of the suspend. Other systems differ.
+	ClockMonotonic Clock = iota
+	// ClockBoottime counts suspends too. What became due in one is called after the machine
+	// has resumed: with epoll at once, with poll and select within 10 s, because their
+	// timeouts stand still. For that they look at the clock every 10 s while a call is
+	// pending. Reading it is a system call. It is for Linux; elsewhere OpenWith fails with
+	// kernel.ErrUnsupported.
+	ClockBoottime
+)
+
+// String is "monotonic" or "boottime".
+func (c Clock) String() string {
+	switch c {
+	case ClockMonotonic:
+		return "monotonic"
+	case ClockBoottime:
+		return "boottime"
+	}
+	return fmt.Sprintf("Clock(%d)", uint8(c))
+}
+
 // Options are the options of OpenWith. The zero value is the defaults.
 type Options struct {
 	// Wait forces a wait mode, for measurement and tests.
@@ -70,6 +98,8 @@ type Options struct {
 	// Loops is how many loops, including this one, share the Ps of the process. Zero or
 	// negative means 1. WaitAuto holds a P only if there are more Ps than loops.
 	Loops int
+	// Clock chooses the clock of Now and of delayed calls.
+	Clock Clock
 }
 
 // Open opens the kernel of that name. If name is "" it opens the best one that works
@@ -86,6 +116,9 @@ func OpenWith(name string, o Options) (kernel.Kernel, error) {
 	}
 	if o.Wait > WaitPark {
 		return nil, fmt.Errorf("native: unknown wait mode %d", o.Wait)
+	}
+	if o.Clock > ClockBoottime || o.Clock == ClockBoottime && !hasBoottime {
+		return nil, fmt.Errorf("native: %w: clock %v", kernel.ErrUnsupported, o.Clock)
 	}
 	var failed []error
 	for _, c := range candidates() {

@@ -29,6 +29,9 @@ func (b *base) turn(k scanner, ev []kernel.Event, until time.Duration) (int, err
 	}
 	for {
 		d := b.remaining(until)
+		if b.boot != nil {
+			d = min(d, b.longest) // the system's timeout stands still in a suspend
+		}
 		if d != 0 {
 			// Let runnable goroutines run first: the runtime retakes a P from a blocked
 			// system call only after 20 us or more.

@@ -19,9 +19,9 @@ type poll struct {
 // unwatchedFD is a number that poll skips.
 const unwatchedFD = -1
 
-func openPoll(Options) (kernel.Kernel, error) {
+func openPoll(o Options) (kernel.Kernel, error) {
 	k := new(poll)
-	if err := k.base.init("poll", k); err != nil {
+	if err := k.base.init("poll", k, o); err != nil {
 		return nil, err
 	}
 	k.fds = []unix.PollFd{{Fd: int32(k.waker.r), Events: unix.POLLIN}}

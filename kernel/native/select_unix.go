@@ -24,9 +24,9 @@ type selector struct {
 	top                 int // at least the highest number in the sets
 }
 
-func openSelect(Options) (kernel.Kernel, error) {
+func openSelect(o Options) (kernel.Kernel, error) {
 	k := new(selector)
-	if err := k.base.init("select", k); err != nil {
+	if err := k.base.init("select", k, o); err != nil {
 		return nil, err
 	}
 	k.limit = setSize
