@@ -124,6 +124,14 @@ func (c *conn) ResumeProducing() {
 	}
 }
 
+// Producing tells whether more may come: whether the transport says so of itself. A consumer
+// that is closing asks ([reactor.Produces]), so that it does not wait for a receiver whose
+// connection has ended (LINE-16).
+func (c *conn) Producing() bool {
+	t, ok := reactor.As[interface{ Producing() bool }](c.link.Transport)
+	return !ok || t.Producing()
+}
+
 // StopProducing closes the transport.
 func (c *conn) StopProducing() { c.link.Close() }
 
