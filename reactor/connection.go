@@ -46,6 +46,9 @@ type connection struct {
 	HalfCloser
 }
 
+// Producing tells whether the read side may produce more.
+func (c *connection) Producing() bool { return Produces(c.Producer) }
+
 // Unwrap is the transport itself, for As.
 func (c *connection) Unwrap() Transport { return c.Transport }
 

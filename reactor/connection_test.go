@@ -67,10 +67,14 @@ func TestBaseConnection(t *testing.T) {
 				t.Errorf("a second producer: %v", err)
 			}
 			base.T.UnregisterProducer()
+			if !reactor.Produces(base.T) {
+				t.Errorf("wrapped %v: an open connection produces nothing", wrapped)
+			}
 			if err := base.T.CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
 			until(t, r, func() bool { return b.err != nil })
+			until(t, r, func() bool { return !reactor.Produces(base.T) })
 		}
 	})
 }

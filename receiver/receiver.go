@@ -89,6 +89,9 @@ func (k *link) PauseProducing() { k.conn.PauseProducing() }
 // ResumeProducing is that of the receiver.
 func (k *link) ResumeProducing() { k.conn.ResumeProducing() }
 
+// Producing is that of the receiver.
+func (k *link) Producing() bool { return k.conn.Producing() }
+
 // StopProducing is Close.
 func (k *link) StopProducing() { k.Close() }
 
@@ -127,10 +130,7 @@ func (c *conn) ResumeProducing() {
 // Producing tells whether more may come: whether the transport says so of itself. A consumer
 // that is closing asks ([reactor.Produces]), so that it does not wait for a receiver whose
 // connection has ended (LINE-16).
-func (c *conn) Producing() bool {
-	t, ok := reactor.As[interface{ Producing() bool }](c.link.Transport)
-	return !ok || t.Producing()
-}
+func (c *conn) Producing() bool { return reactor.Produces(c.link.Connection) }
 
 // StopProducing closes the transport.
 func (c *conn) StopProducing() { c.link.Close() }
