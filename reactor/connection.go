@@ -49,6 +49,9 @@ type connection struct {
 // Producing tells whether the read side may produce more.
 func (c *connection) Producing() bool { return Produces(c.Producer) }
 
+// Retire retires the transport itself.
+func (c *connection) Retire() Transport { return Retire(c.Transport) }
+
 // Unwrap is the transport itself, for As.
 func (c *connection) Unwrap() Transport { return c.Transport }
 

@@ -357,6 +357,7 @@ func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
 		"Reactor":            func() bool { return s.Reactor() == r },
 		"Protocol":           func() bool { return s.Protocol() == nil },
 		"SwitchProtocol":     func() bool { _, err := s.SwitchProtocol(new(end)); return err == reactor.ErrClosed },
+		"Retire":             func() bool { return s.Retire() == reactor.Transport(s) },
 		"SetNoDelay":         func() bool { return s.SetNoDelay(true) == reactor.ErrClosed },
 		"NoDelay":            func() bool { _, err := s.NoDelay(); return err == reactor.ErrClosed },
 		"SetKeepAlive":       func() bool { return s.SetKeepAlive(true) == reactor.ErrClosed },

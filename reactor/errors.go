@@ -29,6 +29,9 @@ var (
 	ErrClosed = kernel.Sentinel("connection closed", net.ErrClosed)
 	// ErrWriteClosed: CloseWrite has ended our direction. It is also net.ErrClosed.
 	ErrWriteClosed = kernel.Sentinel("write side closed", net.ErrClosed)
+	// ErrSwitched: the transport was retired, because a layer such as TLS has taken the
+	// connection over; see Retirer. Nothing was sent.
+	ErrSwitched = kernel.Sentinel("transport was replaced when a layer took the connection over")
 	// ErrLost: the connection did not end cleanly.
 	ErrLost = kernel.Sentinel("connection lost")
 	// ErrAborted: the connection was aborted by our side.

@@ -20,6 +20,9 @@ var (
 // Write takes all of p, as [Transport] says. Small writes are gathered and sent together when
 // the callback returns. 16 KiB or more go to the socket at once.
 func (s *Stream) Write(p []byte) (int, error) {
+	if s.retired {
+		return 0, ErrSwitched
+	}
 	if err := s.writable(len(p)); err != nil {
 		return 0, err
 	}
@@ -41,17 +44,32 @@ func (s *Stream) Write(p []byte) (int, error) {
 // the socket at once. If less than 4 KiB are left of p, or if they fit behind what is buffered
 // already, they are copied; otherwise the stream keeps p itself.
 func (s *Stream) WriteShared(p []byte) (int, error) {
+	if s.retired {
+		return 0, ErrSwitched
+	}
+	return s.put(p, true)
+}
+
+// put is Write, or WriteShared, also of a stream that is retired.
+func (s *Stream) put(p []byte, shared bool) (int, error) {
 	if err := s.writable(len(p)); err != nil {
 		return 0, err
 	}
 	s.note(probe.NoteWritten, len(p), nil)
-	s.buffer(s.sendLarge(p), true)
+	s.buffer(s.sendLarge(p), shared)
 	s.checkHighWater()
 	return len(p), nil
 }
 
 // WriteVec takes all of bufs in one write, as [Vectored] says.
 func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
+	if s.retired {
+		return 0, ErrSwitched
+	}
+	return s.putVec(bufs)
+}
+
+func (s *Stream) putVec(bufs [][]byte) (int, error) {
 	total := 0
 	for _, p := range bufs {
 		total += len(p)
@@ -154,6 +172,14 @@ func (s *Stream) buffer(p []byte, shared bool) {
 
 // Close ends the connection when everything has been sent, as [Transport] says.
 func (s *Stream) Close() error {
+	if top := s.upper(); top != nil {
+		return top.Close()
+	}
+	s.close()
+	return nil
+}
+
+func (s *Stream) close() {
 	switch s.state {
 	case streamOpen:
 		s.state = streamClosing
@@ -162,25 +188,47 @@ func (s *Stream) Close() error {
 	case streamBroken: // it can no longer be closed in order
 		s.end(s.cfg.ending.reason)
 	}
-	return nil
 }
 
 // Abort resets the connection, as [Transport] says.
-func (s *Stream) Abort() { s.end(ErrAborted) }
+func (s *Stream) Abort() {
+	if top := s.upper(); top != nil {
+		top.Abort()
+		return
+	}
+	s.end(ErrAborted)
+}
 
 // CloseWrite ends our direction when everything has been sent, as [HalfCloser] says.
 func (s *Stream) CloseWrite() error {
+	if s.retired {
+		return ErrSwitched
+	}
+	s.closeWrite()
+	return nil
+}
+
+func (s *Stream) closeWrite() {
 	if s.state == streamOpen && s.write == writeOn {
 		s.write = writeClosing
 		s.touch()
 	}
-	return nil
 }
 
 // PauseProducing stops delivery. After it returns, DataReceived is not called until
 // ResumeProducing (TCP-64). While paused, the stream does not notice that the peer closes
 // (TCP-66), but it does notice a reset (TCP-83).
 func (s *Stream) PauseProducing() {
+	if s.retired {
+		if p, ok := topAs[Producer](s); ok {
+			p.PauseProducing()
+		}
+		return
+	}
+	s.pause()
+}
+
+func (s *Stream) pause() {
 	if s.reading() {
 		s.read = readPaused
 		s.note(probe.NotePaused, 0, nil)
@@ -191,6 +239,16 @@ func (s *Stream) PauseProducing() {
 // ResumeProducing starts delivery again. It does nothing on a stream that is closing or lost
 // (TCP-65).
 func (s *Stream) ResumeProducing() {
+	if s.retired {
+		if p, ok := topAs[Producer](s); ok {
+			p.ResumeProducing()
+		}
+		return
+	}
+	s.resume()
+}
+
+func (s *Stream) resume() {
 	if s.read == readPaused && (s.state == streamOpen || s.state == streamBroken) {
 		s.read = readOn
 		s.note(probe.NoteResumed, 0, nil)
@@ -203,6 +261,13 @@ func (s *Stream) StopProducing() { s.Close() }
 
 // RegisterProducer makes p the producer, as [Consumer] says.
 func (s *Stream) RegisterProducer(p Producer) error {
+	if s.retired {
+		return ErrSwitched
+	}
+	return s.register(p)
+}
+
+func (s *Stream) register(p Producer) error {
 	if s.state > streamClosing {
 		s.r.observe(probe.Note{Kind: probe.NoteStopProducer})
 		p.StopProducing()
@@ -218,6 +283,16 @@ func (s *Stream) RegisterProducer(p Producer) error {
 
 // UnregisterProducer removes the producer, as [Consumer] says.
 func (s *Stream) UnregisterProducer() {
+	if s.retired {
+		if c, ok := topAs[Consumer](s); ok {
+			c.UnregisterProducer()
+		}
+		return
+	}
+	s.unregister()
+}
+
+func (s *Stream) unregister() {
 	if s.producer != nil {
 		s.producer, s.paused = nil, false
 		s.touch()

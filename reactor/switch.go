@@ -13,7 +13,9 @@ type Switcher interface {
 	// its ConnectionMade is not called. SwitchProtocol removes the producer, resumes
 	// reading if it was paused, and returns what there was before. It fails with ErrClosed
 	// after Close, Abort or the loss, with ErrWriteClosed after CloseWrite, and with io.EOF
-	// if the peer has ended its direction.
+	// if the peer has ended its direction, and with ErrSwitched if the transport is retired,
+	// see [Retirer]. The former protocol can go on writing, unless the caller retires the
+	// transport.
 	SwitchProtocol(p Protocol) (Switched, error)
 }
 
@@ -33,6 +35,13 @@ var _ Switcher = (*Stream)(nil)
 
 // SwitchProtocol replaces the protocol, as [Switcher] says.
 func (s *Stream) SwitchProtocol(p Protocol) (Switched, error) {
+	if s.retired {
+		return Switched{}, ErrSwitched
+	}
+	return s.switchTo(p)
+}
+
+func (s *Stream) switchTo(p Protocol) (Switched, error) {
 	switch {
 	case s.state != streamOpen:
 		return Switched{}, ErrClosed

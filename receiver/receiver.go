@@ -69,7 +69,10 @@ type link struct {
 	conn *conn
 }
 
-var _ reactor.Connection = (*link)(nil)
+var (
+	_ reactor.Connection = (*link)(nil)
+	_ reactor.Retirer    = (*link)(nil)
+)
 
 // Close stops delivery and closes the transport.
 func (k *link) Close() error {
@@ -97,6 +100,10 @@ func (k *link) StopProducing() { k.Close() }
 
 // Unwrap returns the transport itself, for reactor.As.
 func (k *link) Unwrap() reactor.Transport { return k.Connection }
+
+// Retire retires the transport itself: what the receiver still sends by it fails with
+// reactor.ErrSwitched.
+func (k *link) Retire() reactor.Transport { return reactor.Retire(k.Connection) }
 
 // DataReceived decodes p and delivers the complete lines or strings. A call inside a
 // callback only queues p (LINE-10).

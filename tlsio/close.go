@@ -15,19 +15,26 @@ import (
 // comes later (TLS-16, TLS-20). Before the handshake is over, if nothing is to be sent,
 // Close is Abort (TLS-21). A second call does nothing (TLS-19). The error is always nil.
 func (c *Conn) Close() error {
+	if top := c.upper(); top != nil {
+		return top.Close()
+	}
+	c.closeInOrder()
+	return nil
+}
+
+func (c *Conn) closeInOrder() {
 	switch c.life {
 	case handshaking:
 		switch {
 		case c.reason != nil:
 		case len(c.plain) == 0 && c.producer == nil && c.write == on:
-			c.Abort()
+			c.end(reactor.ErrAborted, true)
 		default:
 			c.reason = reactor.ErrClosed
 		}
 	case open:
 		c.close(reactor.ErrClosed)
 	}
-	return nil
 }
 
 // close ends the connection when everything is sent.
@@ -41,13 +48,20 @@ func (c *Conn) close(reason error) {
 // and ends our direction with close_notify. Reading continues (TLS-27). A second call
 // does nothing. The error is always nil.
 func (c *Conn) CloseWrite() error {
+	if c.retired {
+		return reactor.ErrSwitched
+	}
+	c.closeWrite()
+	return nil
+}
+
+func (c *Conn) closeWrite() {
 	if c.life <= open && c.write == on {
 		c.write = ending
 		if c.handshake == nil {
 			c.settleLater()
 		}
 	}
-	return nil
 }
 
 // StopConsuming is UnregisterProducer and Close.
@@ -58,7 +72,13 @@ func (c *Conn) StopConsuming() {
 
 // Abort drops what is buffered and resets the connection, without an alert:
 // ConnectionLost(reactor.ErrAborted) comes later, and nothing else before it (TLS-25).
-func (c *Conn) Abort() { c.end(reactor.ErrAborted, true) }
+func (c *Conn) Abort() {
+	if top := c.upper(); top != nil {
+		top.Abort()
+		return
+	}
+	c.end(reactor.ErrAborted, true)
+}
 
 // notify sends close_notify, once.
 func (c *Conn) notify() {

@@ -117,6 +117,7 @@ type Conn struct {
 	inside   uint8    // callbacks in progress that settle when they return
 	activity activity // for the loop, which shrinks idle connections
 	dirty    bool     // stands in loop.dirty
+	retired  bool     // a layer has the connection, by another transport
 	watching bool     // throttle is the producer of the transport below
 }
 
@@ -128,6 +129,7 @@ var (
 	_ reactor.Vectored     = (*Conn)(nil)
 	_ reactor.SharedWriter = (*Conn)(nil)
 	_ reactor.Switcher     = (*Conn)(nil)
+	_ reactor.Retirer      = (*Conn)(nil)
 )
 
 // HandshakeListener is implemented by a protocol that wants to hear when its connection

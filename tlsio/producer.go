@@ -10,6 +10,13 @@ import (
 // the high-water mark of the transport below, and resumed at its low-water mark. While
 // the handshake goes on, it is paused when 64 KiB wait.
 func (c *Conn) RegisterProducer(p reactor.Producer) error {
+	if c.retired {
+		return reactor.ErrSwitched
+	}
+	return c.register(p)
+}
+
+func (c *Conn) register(p reactor.Producer) error {
 	if c.life >= finishing {
 		p.StopProducing()
 		return nil
@@ -35,6 +42,16 @@ func (c *Conn) adopt(p reactor.Producer, wasPaused bool) {
 
 // UnregisterProducer forgets the producer, as reactor.Consumer says.
 func (c *Conn) UnregisterProducer() {
+	if c.retired {
+		if k, ok := topAs[reactor.Consumer](c); ok {
+			k.UnregisterProducer()
+		}
+		return
+	}
+	c.unregister()
+}
+
+func (c *Conn) unregister() {
 	if c.producer != nil {
 		c.producer = nil
 		c.unwatch()

@@ -81,7 +81,7 @@ func (c *Conn) drain(lent bool) {
 	c.holds &^= holdRecords
 	c.send()
 	if c.echoes() && c.producerHeld() {
-		c.PauseProducing()
+		c.pause()
 	}
 	c.share = 0
 	if len(c.in.data) == 0 || c.read == ended || c.life >= finishing {
@@ -176,6 +176,16 @@ func (c *Conn) peerEnded() {
 // PauseProducing stops delivery: DataReceived is not called after it returns, until
 // ResumeProducing (TCP-64). While paused, the peer's closing is not noticed.
 func (c *Conn) PauseProducing() {
+	if c.retired {
+		if p, ok := topAs[reactor.Producer](c); ok {
+			p.PauseProducing()
+		}
+		return
+	}
+	c.pause()
+}
+
+func (c *Conn) pause() {
 	if c.read != ended && c.life <= open {
 		c.hold(holdApp)
 	}
@@ -184,6 +194,16 @@ func (c *Conn) PauseProducing() {
 // ResumeProducing takes delivery up again, later, unless the connection is closing or
 // lost.
 func (c *Conn) ResumeProducing() {
+	if c.retired {
+		if p, ok := topAs[reactor.Producer](c); ok {
+			p.ResumeProducing()
+		}
+		return
+	}
+	c.resume()
+}
+
+func (c *Conn) resume() {
 	if c.life <= open {
 		c.release(holdApp)
 	}

@@ -124,7 +124,9 @@ func (c *Conn) attach(t reactor.Transport) {
 
 // StartServer puts TLS between a connection in progress and its protocol, as the
 // server (TLS-33). Either side may begin (TLS-36). What was written to t before is sent
-// first, in clear (TLS-34). From now on the protocol uses the Conn in place of t.
+// first, in clear (TLS-34). From now on the protocol uses the Conn in place of t, which is
+// retired: what is written to it fails with reactor.ErrSwitched, and nothing is sent (TLS-63;
+// reactor.Retirer says the rest). A wrapper that is no Retirer is not retired.
 //
 // p is the protocol above. If p is nil, or the protocol of t, or one that this leads to
 // by Unwrap, then the protocol of t stays, without a second ConnectionMade (TLS-35). Any
@@ -169,7 +171,7 @@ func start(t reactor.Transport, cfg *tls.Config, p reactor.Protocol, rest []byte
 	if was.Paused {
 		c.holds = holdApp
 	}
-	c.attach(t)
+	c.attach(reactor.Retire(t))
 	c.checkGuest()
 	if was.Producer != nil {
 		c.adopt(was.Producer, was.ProducerPaused)
@@ -222,6 +224,13 @@ func leadsTo(from, p reactor.Protocol) bool {
 
 // SwitchProtocol exchanges the protocol, as reactor.Switcher says: for TLS in TLS.
 func (c *Conn) SwitchProtocol(p reactor.Protocol) (reactor.Switched, error) {
+	if c.retired {
+		return reactor.Switched{}, reactor.ErrSwitched
+	}
+	return c.switchTo(p)
+}
+
+func (c *Conn) switchTo(p reactor.Protocol) (reactor.Switched, error) {
 	switch {
 	case c.life > open || c.reason != nil:
 		return reactor.Switched{}, reactor.ErrClosed
@@ -235,6 +244,6 @@ func (c *Conn) SwitchProtocol(p reactor.Protocol) (reactor.Switched, error) {
 		ProducerPaused: c.producer != nil && c.producerHeld(), Paused: c.holds&holdApp != 0,
 	}
 	c.proto, c.producer = p, nil
-	c.ResumeProducing()
+	c.resume()
 	return was, nil
 }

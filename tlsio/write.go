@@ -13,6 +13,14 @@ const queueHigh = 64 << 10
 // goes out when it returns, as one record if it fits (TLS-10). A write of the size of a
 // record or more goes out at once. Before the handshake is over, everything is kept.
 func (c *Conn) Write(p []byte) (int, error) {
+	if c.retired {
+		return 0, reactor.ErrSwitched
+	}
+	return c.put(p)
+}
+
+// put is Write, also of a Conn that is retired.
+func (c *Conn) put(p []byte) (int, error) {
 	if err := c.writable(); err != nil {
 		return 0, err
 	}
@@ -22,6 +30,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // WriteVec is Write of the concatenation of bufs.
 func (c *Conn) WriteVec(bufs [][]byte) (int, error) {
+	if c.retired {
+		return 0, reactor.ErrSwitched
+	}
+	return c.putVec(bufs)
+}
+
+func (c *Conn) putVec(bufs [][]byte) (int, error) {
 	if err := c.writable(); err != nil {
 		return 0, err
 	}

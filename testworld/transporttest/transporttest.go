@@ -74,7 +74,7 @@ const (
 func Run(t *testing.T, pair Pair) {
 	shared := new(pattern)
 	for _, group := range [][]promise{writePromises(), readPromises(), closePromises(), abortPromises(),
-		halfClosePromises(), producerPromises(), panicPromises(), switchPromises()} {
+		halfClosePromises(), producerPromises(), panicPromises(), switchPromises(), retirePromises()} {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) {
 				g := newRig(t, pair, shared)
