@@ -1,0 +1,292 @@
+package whorl_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/receiver"
+)
+
+// The code of docs/howto.md. The tests of it are in howto_test.go.
+
+// atMost refuses connections beyond max. The client of a refused one sees its end at once.
+type atMost struct {
+	inner reactor.Factory
+	max   int
+	open  int
+}
+
+func (f *atMost) BuildProtocol(peer kernel.Addr) reactor.Protocol {
+	if f.open == f.max {
+		return nil
+	}
+	p := f.inner.BuildProtocol(peer)
+	if p == nil {
+		return nil
+	}
+	f.open++
+	return &counted{p, f}
+}
+
+func (f *atMost) Unwrap() reactor.Factory { return f.inner }
+
+// counted is one of the connections.
+type counted struct {
+	reactor.Protocol
+	of *atMost
+}
+
+func (c *counted) ConnectionLost(err error) {
+	c.of.open--
+	c.Protocol.ConnectionLost(err)
+}
+
+func (c *counted) Unwrap() reactor.Protocol { return c.Protocol }
+
+// upload takes a megabyte from its client and no more.
+type upload struct {
+	reactor.Base
+	got int
+}
+
+func (u *upload) DataReceived(p []byte) {
+	if u.got += len(p); u.got > 1<<20 {
+		u.T.Abort()
+	}
+}
+
+// punctual ends a connection whose next request is not complete in time. A client that sends a
+// byte now and then gets no more time by that.
+type punctual struct {
+	receiver.Line
+	limit reactor.DelayedCall
+}
+
+const requestTime = 10 * time.Second
+
+func (p *punctual) ConnectionMade(t reactor.Transport) {
+	p.limit.Init(t.Reactor(), t.Abort)
+	p.limit.Reset(requestTime)
+	p.LineReceived = func(line []byte) {
+		p.SendLine(line)
+		p.limit.Reset(requestTime)
+	}
+	p.Line.ConnectionMade(t)
+}
+
+func (p *punctual) ConnectionLost(err error) {
+	p.limit.Cancel()
+	p.Line.ConnectionLost(err)
+}
+
+// worker answers one request at a time. When the server ends, it finishes that one.
+type worker struct {
+	receiver.Line
+	work   func(line string) (string, error) // may block
+	busy   bool
+	ending bool
+}
+
+func (w *worker) ConnectionMade(t reactor.Transport) {
+	w.LineReceived = func(line []byte) {
+		w.busy = true
+		w.PauseProducing() // the next request waits
+		request := string(line)
+		reactor.InThread(t.Reactor(), func() (string, error) { return w.work(request) }, w.answer)
+	}
+	w.Line.ConnectionMade(t)
+}
+
+func (w *worker) answer(text string, err error) {
+	if err != nil {
+		text = "error"
+	}
+	w.SendLine([]byte(text))
+	w.busy = false
+	if w.ending {
+		w.T.Close() // the answer is sent before
+		return
+	}
+	w.ResumeProducing()
+}
+
+func (w *worker) Drain() {
+	w.ending = true
+	if !w.busy {
+		w.T.Close()
+	}
+}
+
+// hub sends each message to all of its members. It drops those that do not keep up.
+type hub struct{ members []*member }
+
+const tooSlow = 1 << 20 // bytes
+
+func (h *hub) BuildProtocol(kernel.Addr) reactor.Protocol { return &member{hub: h} }
+
+func (h *hub) send(message []byte) { // nobody changes message any more
+	for _, m := range h.members {
+		if m.counts.Stats().Buffered > tooSlow {
+			m.T.Abort() // ConnectionLost comes later
+			continue
+		}
+		reactor.WriteShared(m.T, message)
+	}
+}
+
+type member struct {
+	reactor.Base
+	hub    *hub
+	counts interface{ Stats() reactor.StreamStats }
+}
+
+func (m *member) ConnectionMade(t reactor.Transport) {
+	m.Base.ConnectionMade(t)
+	m.counts, _ = reactor.As[interface{ Stats() reactor.StreamStats }](t)
+	m.hub.members = append(m.hub.members, m)
+}
+
+func (m *member) DataReceived(p []byte) { m.hub.send(slices.Clone(p)) }
+
+func (m *member) ConnectionLost(error) {
+	m.hub.members = slices.DeleteFunc(m.hub.members, func(o *member) bool { return o == m })
+}
+
+// front passes its connection on to a backend, in both directions.
+type front struct {
+	reactor.Base
+	backend kernel.Addr
+	dialing *reactor.Connector
+}
+
+func (f *front) ConnectionMade(t reactor.Transport) {
+	f.Base.ConnectionMade(t)
+	source, _ := reactor.As[reactor.Producer](t)
+	source.PauseProducing() // what the client sends waits for the backend
+	back := new(back)
+	f.dialing = t.Reactor().Dial(f.backend, reactor.One(back), nil, func(_ reactor.Protocol, err error) {
+		if err != nil {
+			t.Abort()
+			return
+		}
+		reactor.Join(t, back.T, nil) // if it fails, both are aborted
+	})
+}
+
+func (f *front) DataReceived([]byte) {} // never: paused, and then joined
+
+func (f *front) ConnectionLost(error) { f.dialing.StopConnecting() }
+
+// back is the other side, until it is joined.
+type back struct{ reactor.Base }
+
+func (*back) DataReceived([]byte) {}
+
+// asker sends requests on one connection. Each gets its answer, in order, or the reason why
+// there is none.
+type asker struct {
+	receiver.Line
+	waiting []func(answer string, err error)
+	limit   reactor.DelayedCall
+	lost    error
+}
+
+const answerTime = 5 * time.Second
+
+func (a *asker) ConnectionMade(t reactor.Transport) {
+	a.limit.Init(t.Reactor(), t.Abort)
+	a.LineReceived = func(line []byte) {
+		if len(a.waiting) == 0 {
+			a.T.Abort() // an answer that nobody has asked for
+			return
+		}
+		done := a.waiting[0]
+		a.waiting = a.waiting[1:]
+		if a.limit.Cancel(); len(a.waiting) > 0 {
+			a.limit.Reset(answerTime)
+		}
+		done(string(line), nil)
+	}
+	a.Line.ConnectionMade(t)
+}
+
+// ask has done called with the answer, never before ask returns.
+func (a *asker) ask(request string, done func(answer string, err error)) {
+	if a.lost != nil {
+		a.T.Reactor().Post(func() { done("", a.lost) })
+		return
+	}
+	if len(a.waiting) == 0 {
+		a.limit.Reset(answerTime)
+	}
+	a.waiting = append(a.waiting, done)
+	a.SendLine([]byte(request)) // if it fails, ConnectionLost tells
+}
+
+func (a *asker) ConnectionLost(err error) {
+	a.Line.ConnectionLost(err)
+	a.limit.Cancel()
+	a.lost = err
+	for _, done := range a.waiting {
+		done("", err)
+	}
+	a.waiting = nil
+}
+
+// heldBack does not read on while its client does not read the answers.
+type heldBack struct{ receiver.Line }
+
+func (h *heldBack) ConnectionMade(t reactor.Transport) {
+	h.LineReceived = func(line []byte) { h.SendLine(line) }
+	h.Line.ConnectionMade(t)
+	out, _ := reactor.As[reactor.Consumer](t)
+	out.RegisterProducer(h) // more than HighWater buffered pauses h, which stops reading
+}
+
+// onAllCores runs a loop for each core, each on a goroutine of its own, until ctx ends or one
+// fails. setUp makes the ports of a loop, which must not share anything with another.
+func onAllCores(ctx context.Context, setUp func(loop int, r *reactor.Reactor) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	loops := runtime.GOMAXPROCS(0)
+	ended := make(chan error, loops)
+	for i := range loops {
+		go func() { ended <- runLoop(ctx, loops, func(r *reactor.Reactor) error { return setUp(i, r) }) }()
+	}
+	var all error
+	for range loops {
+		err := <-ended
+		if err != nil {
+			stop()
+		}
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+func runLoop(ctx context.Context, loops int, setUp func(*reactor.Reactor) error) error {
+	k, err := native.OpenWith("", native.Options{Loops: loops})
+	if err != nil {
+		return err
+	}
+	r := reactor.New(k, reactor.Config{})
+	if err := setUp(r); err != nil {
+		r.Close()
+		return err
+	}
+	return r.Run(ctx)
+}
+
+// askFrom asks from any goroutine but the loop's.
+func askFrom(r *reactor.Reactor, a *asker) error {
+	answer, err := reactor.AskLater(r, func(done func(string, error)) { a.ask("time", done) })
+	fmt.Println("it is", answer, err)
+	return err
+}

@@ -1,0 +1,328 @@
+package whorl_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// The tests of the code of docs/howto.md.
+
+// everywhere runs body on every kernel of this machine and on the simulated one.
+func everywhere(t *testing.T, body func(t *testing.T, w testworld.World, r *reactor.Reactor)) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) { body(t, w, w.New(t, reactor.Config{})) })
+	}
+}
+
+// listen listens on a free port, and returns its address.
+func listen(t *testing.T, r *reactor.Reactor, f reactor.Factory, o *reactor.ListenConfig) kernel.Addr {
+	t.Helper()
+	port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port.Addr()
+}
+
+func TestHowtoAtMost(t *testing.T) {
+	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {
+		f := &atMost{inner: reactor.Each[Upper](), max: 2}
+		addr := listen(t, r, f, nil)
+		a, b := w.Peer(t, addr, r), w.Peer(t, addr, r)
+		a.Send("a")
+		a.Expect("A")
+		b.Send("b")
+		b.Expect("B")
+		if got, err := w.Peer(t, addr, r).Rest(); len(got) > 0 || err != io.EOF {
+			t.Errorf("the third got %q and %v", got, err)
+		}
+		a.Close()
+		testworld.Until(t, func() bool { return f.open == 1 }, r)
+		c := w.Peer(t, addr, r)
+		c.Send("c")
+		c.Expect("C")
+	})
+}
+
+func TestHowtoUpload(t *testing.T) {
+	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {
+		u := new(upload)
+		p := w.Peer(t, listen(t, r, reactor.One(u), nil), r)
+		p.Send(strings.Repeat("x", 1<<20))
+		testworld.Until(t, func() bool { return u.got == 1<<20 }, r)
+		p.Send("x")
+		if _, err := p.Rest(); !errors.Is(err, kernel.ErrReset) {
+			t.Errorf("a byte more: %v", err)
+		}
+	})
+}
+
+func TestHowtoPunctual(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		if !w.Simulated() {
+			continue // there ten seconds take no time
+		}
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			p := w.Peer(t, listen(t, r, reactor.Each[punctual](), nil), r)
+			began := r.Now()
+			for range 3 {
+				wait(r, 9*time.Second)
+				p.Send("ping\r\n")
+				p.Expect("ping\r\n")
+			}
+			var err error // a byte now and then does not help
+			for err == nil && r.Now()-began < time.Minute {
+				wait(r, time.Second)
+				_, err = p.TryWrite([]byte("x"))
+			}
+			if after := r.Now() - began; !errors.Is(err, kernel.ErrReset) || after < 37*time.Second || after > 39*time.Second {
+				t.Errorf("after %v: %v", after, err)
+			}
+		})
+	}
+}
+
+// wait lets time pass.
+func wait(r *reactor.Reactor, d time.Duration) {
+	over := false
+	r.CallLater(d, func() { over = true })
+	for !over {
+		r.Turn(-1)
+	}
+}
+
+func TestHowtoDrain(t *testing.T) {
+	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {
+		finish := make(chan struct{}, 1)
+		var all []*worker
+		addr := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			v := &worker{work: func(line string) (string, error) { <-finish; return strings.ToUpper(line), nil }}
+			all = append(all, v)
+			return v
+		}), nil)
+		busy, idle := w.Peer(t, addr, r), w.Peer(t, addr, r)
+		finish <- struct{}{}
+		busy.Send("first\r\n")
+		busy.Expect("FIRST\r\n")
+		testworld.Until(t, func() bool { return len(all) == 2 }, r)
+		if !w.Simulated() { // there the work is done in InThread, and would wait for the test
+			busy.Send("second\r\nthird\r\n")
+			testworld.Until(t, func() bool { return all[0].busy }, r)
+		}
+		for _, v := range all {
+			v.Drain()
+		}
+		if got, err := idle.Rest(); len(got) > 0 || err != io.EOF {
+			t.Errorf("the idle one got %q and %v", got, err)
+		}
+		finish <- struct{}{}
+		want := map[bool]string{false: "SECOND\r\n", true: ""}[w.Simulated()]
+		if got, err := busy.Rest(); string(got) != want || err != io.EOF {
+			t.Errorf("the busy one got %q and %v", got, err)
+		}
+	})
+}
+
+func TestHowtoBroadcast(t *testing.T) {
+	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {
+		h := new(hub)
+		addr := listen(t, r, h, nil)
+		var peers []*testworld.Peer
+		for range 3 {
+			peers = append(peers, w.Peer(t, addr, r))
+		}
+		testworld.Until(t, func() bool { return len(h.members) == 3 }, r)
+		peers[0].Send("hello")
+		for _, p := range peers {
+			p.Expect("hello")
+		}
+		// peers[2] does not read any more. It must not grow without bound, nor stop the others.
+		message := make([]byte, 256<<10)
+		slow := h.members[2]
+		sent := 0
+		for ; slices.Contains(h.members, slow) && sent < 1000; sent++ {
+			h.send(message)
+			for _, p := range peers[:2] {
+				p.Expect(string(message))
+			}
+		}
+		if len(h.members) != 2 || sent == 1000 {
+			t.Errorf("%d members after %d messages", len(h.members), sent)
+		}
+		peers[0].Close()
+		testworld.Until(t, func() bool { return len(h.members) == 1 }, r)
+	})
+}
+
+func TestHowtoRelay(t *testing.T) {
+	for name, w := range testworld.Chunked() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			backend := w.Listener(t, r)
+			to := backend.Addr()
+			addr := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return &front{backend: to} }), nil)
+			client := w.Peer(t, addr, r)
+			client.Send("question")
+			server := backend.Accept()
+			server.Expect("question")
+			server.Send("answer")
+			client.Expect("answer")
+			client.CloseWrite()
+			if got, err := server.Rest(); len(got) > 0 || err != io.EOF {
+				t.Errorf("the end became %q and %v", got, err)
+			}
+			server.Send("bye")
+			server.Close()
+			if got, err := client.Rest(); string(got) != "bye" || err != io.EOF {
+				t.Errorf("the answer's end became %q and %v", got, err)
+			}
+			backend.Close()
+			if _, err := w.Peer(t, addr, r).Rest(); !errors.Is(err, kernel.ErrReset) {
+				t.Errorf("without a backend: %v", err)
+			}
+		})
+	}
+}
+
+func TestHowtoAsker(t *testing.T) {
+	for name, w := range testworld.Chunked() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			backend := w.Listener(t, r)
+			a := new(asker)
+			r.Dial(backend.Addr(), reactor.One(a), nil, nil)
+			server := backend.Accept()
+			testworld.Until(t, func() bool { return a.T != nil }, r)
+			var got []string
+			done := func(answer string, err error) { got = append(got, fmt.Sprint(answer, err)) }
+			a.ask("one", done)
+			a.ask("two", done)
+			server.Expect("one\r\ntwo\r\n")
+			server.Send("1\r\n2\r\n")
+			testworld.Until(t, func() bool { return len(got) == 2 }, r)
+			a.ask("three", done)
+			server.Expect("three\r\n")
+			server.Close()
+			testworld.Until(t, func() bool { return a.lost != nil }, r)
+			a.ask("four", done)
+			if len(got) != 3 {
+				t.Errorf("%q: done was called inside ask", got)
+			}
+			testworld.Until(t, func() bool { return len(got) == 4 }, r)
+			if want := []string{"1<nil>", "2<nil>", "EOF", "EOF"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// An answer that does not come, from another goroutine's view.
+func TestHowtoAskerLimit(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		if !w.Simulated() {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			backend, a := w.Listener(t, r), new(asker)
+			r.Dial(backend.Addr(), reactor.One(a), nil, nil)
+			server := backend.Accept()
+			testworld.Until(t, func() bool { return a.T != nil }, r)
+			began := r.Now()
+			result := make(chan error, 1)
+			go func() { result <- askFrom(r, a) }()
+			server.Expect("time\r\n")
+			wait(r, answerTime)
+			testworld.Until(t, func() bool { return len(result) > 0 }, r)
+			if err := <-result; !errors.Is(err, reactor.ErrAborted) || r.Now()-began < answerTime {
+				t.Errorf("after %v: %v", r.Now()-began, err)
+			}
+		})
+	}
+}
+
+func TestHowtoHeldBack(t *testing.T) {
+	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {
+		h := new(heldBack)
+		marks := reactor.StreamConfig{HighWater: 16 << 10}
+		p := w.Peer(t, listen(t, r, reactor.One(h), &reactor.ListenConfig{StreamConfig: marks}), r)
+		line := []byte(strings.Repeat("x", 1000) + "\r\n")
+		sent, most, full := 0, 0, 0
+		for ; full < 100 && sent < 64<<20; testworld.Turns(t, r, 3) {
+			n, err := p.TryWrite(line[sent%len(line):])
+			if sent += n; err != nil {
+				full++ // nothing has moved for a while if this goes on
+			} else {
+				full = 0
+			}
+			if h.T != nil {
+				s, _ := reactor.As[*reactor.Stream](h.T)
+				most = max(most, s.Stats().Buffered)
+			}
+		}
+		if full < 100 || most > 16<<10+2*len(line)+16<<10 {
+			t.Errorf("%d bytes were taken, and %d buffered, for a client that reads nothing", sent, most)
+		}
+		p.CloseWrite()
+		if got, err := p.Rest(); len(got) != sent/len(line)*len(line) || err != io.EOF {
+			t.Errorf("%d of %d bytes of answers, and %v", len(got), sent, err)
+		}
+	})
+}
+
+func TestHowtoAllCores(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	addrs, result := make(chan kernel.Addr, runtime.GOMAXPROCS(0)), make(chan error, 1)
+	go func() {
+		result <- onAllCores(ctx, func(_ int, r *reactor.Reactor) error {
+			port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), reactor.Each[Upper](), nil)
+			if err == nil {
+				addrs <- port.Addr()
+			}
+			return err
+		})
+	}()
+	for range runtime.GOMAXPROCS(0) {
+		c, err := net.Dial("tcp", (<-addrs).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(c, "a")
+		if got := make([]byte, 1); mustRead(c, got) != nil || got[0] != 'A' {
+			t.Errorf("got %q", got)
+		}
+		c.Close()
+	}
+	stop()
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	failed := errors.New("failed")
+	if err := onAllCores(context.Background(), func(loop int, _ *reactor.Reactor) error {
+		if loop == 0 {
+			return failed
+		}
+		return nil
+	}); !errors.Is(err, failed) {
+		t.Errorf("one loop fails: %v", err)
+	}
+}
+
+func mustRead(c net.Conn, p []byte) error {
+	_, err := io.ReadFull(c, p)
+	return err
+}
