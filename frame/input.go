@@ -200,7 +200,7 @@ func (b *input) unread(p []byte) {
 		return
 	}
 	at := len(b.last) - len(p)
-	back := at >= 0 && bytes.Equal(b.last[at:], p)
+	back := at >= 0 && (&b.last[at] == &p[0] || bytes.Equal(b.last[at:], p))
 	switch {
 	case back && b.lastOwn:
 		b.own = append(b.last[at:], b.own...)
