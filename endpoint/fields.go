@@ -22,6 +22,7 @@ type field struct {
 	index    []int  // for reflect.Value.FieldByIndex
 	place    int    // by position, from 0; -1: only by keyword
 	optional bool
+	inverted bool // the field is true when the argument is no
 	help     string
 }
 
@@ -103,9 +104,12 @@ func replace(of reflect.Type, promoted []field, tag string) {
 	}
 }
 
-// readTag reads the tags of a field, `ep:"name[,position[,optional]]" help:"text"`.
+// readTag reads the tags of a field, `ep:"[!]name[,position[,optional]]" help:"text"`.
 func readTag(tag string, sf reflect.StructField) field {
-	a, ok := parseTag(tag)
+	straight, inverted := strings.CutPrefix(tag, "!")
+	a, ok := parseTag(straight)
+	a.inverted = inverted
+	ok = ok && (!inverted || kindOf(sf.Type) == kindBool)
 	if !ok || !sf.IsExported() || kindOf(sf.Type) == kindNone {
 		panic(fmt.Sprintf("endpoint: field %s %v cannot be the argument %q", sf.Name, sf.Type, tag))
 	}
@@ -185,7 +189,7 @@ func fill(scheme string, args []Argument, e any) error {
 			}
 			continue
 		}
-		if err := set(v.FieldByIndex(a.index), values[i]); err != nil {
+		if err := a.set(v, values[i]); err != nil {
 			return &ArgumentError{Scheme: scheme, Argument: a.name, Value: values[i], Err: err}
 		}
 	}
@@ -197,4 +201,26 @@ func list(names []string) string {
 		return "nothing"
 	}
 	return strings.Join(names, ", ")
+}
+
+// set gives the field of e the value of text.
+func (a *field) set(e reflect.Value, text string) error {
+	v := e.FieldByIndex(a.index)
+	if err := set(v, text); err != nil {
+		return err
+	}
+	if a.inverted {
+		v.SetBool(!v.Bool())
+	}
+	return nil
+}
+
+// text returns the text from which set makes the value that the field of e has, and whether
+// that is the zero value.
+func (a *field) text(e reflect.Value) (text string, zero bool) {
+	v := e.FieldByIndex(a.index)
+	if a.inverted {
+		return format(reflect.ValueOf(!v.Bool())), v.IsZero()
+	}
+	return format(v), v.IsZero()
 }

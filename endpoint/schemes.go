@@ -79,6 +79,7 @@ type Checker interface {
 //   - `ep:"name"` may be given by its keyword.
 //   - `ep:"name,0"` must be given, by its position, counted from 0, or by its keyword.
 //   - `ep:"name,0,optional"` may be given, by either.
+//   - `ep:"!name"` is a bool that is true when the argument is no: its zero value is yes.
 //
 // A tag `help:"..."` is the argument's line in the help text. The tag of a field called _
 // is the line of the type. The Go type of a field decides how it is written:
@@ -178,12 +179,12 @@ func Arguments(e any) []Argument {
 	f, v := formOf(e)
 	var args []Argument
 	for _, a := range f.fields {
-		text := v.FieldByIndex(a.index)
+		text, zero := a.text(v)
 		switch {
 		case !a.optional:
-			args = append(args, Argument{Value: format(text)})
-		case !text.IsZero():
-			args = append(args, Argument{Name: a.name, Value: format(text)})
+			args = append(args, Argument{Value: text})
+		case !zero:
+			args = append(args, Argument{Name: a.name, Value: text})
 		}
 	}
 	return args
@@ -228,8 +229,8 @@ func help[T any](b *strings.Builder, known map[string]func() T) {
 		}
 		for _, a := range f.fields {
 			line := fmt.Sprintf("      %-*s  %s", width, a.name, a.help)
-			if x := v.FieldByIndex(a.index); !x.IsZero() {
-				line += " (default " + format(x) + ")"
+			if text, zero := a.text(v); !zero {
+				line += " (default " + text + ")"
 			}
 			b.WriteString(strings.TrimRight(line, " ") + "\n")
 		}
