@@ -164,10 +164,7 @@ func whorlOn(kernelName string, shrink time.Duration) func(*serverParams) error 
 		if s.tls != nil {
 			f = tlsio.Server(s.tls, f, &tlsio.Options{Workers: s.workers, ShrinkIdle: shrink, MaxPendingPerPeer: -1}) // all clients have one address
 		}
-		// net and netpoll set TCP_NODELAY by default.
-		o := &reactor.ListenConfig{}
-		o.NoDelay = true
-		port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), f, o)
+		port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), f, nil)
 		if err != nil {
 			return err
 		}

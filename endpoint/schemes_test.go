@@ -283,7 +283,7 @@ func TestHelp(t *testing.T) {
 
 Places to connect to:
 
-  tcp4:host:port[:timeout=][:bindAddress=][:attemptDelay=][:nodelay=][:keepalive=]
+  tcp4:host:port[:timeout=][:bindAddress=][:attemptDelay=][:nodelay=][:keepalive=][:keepidle=][:keepinterval=][:keepcount=][:usertimeout=][:sndbuf=][:rcvbuf=]
 `
 	got := s.Help()
 	if !strings.HasPrefix(got, want) {
@@ -291,9 +291,9 @@ Places to connect to:
 	}
 	std := std.Schemes(nil).Help()
 	for _, line := range []string{
-		"\n  tcp:port[:interface[:backlog]][:nodelay=][:keepalive=]\n",  // GRAM-10
-		"\n  tcp6:port[:backlog[:interface]][:nodelay=][:keepalive=]\n", // GRAM-11
-		"\n      port       port number or service name; 0 takes a free one\n",
+		"\n  tcp:port[:interface[:backlog]][:nodelay=][:keepalive=][:keepidle=][:keepinterval=][:keepcount=][:usertimeout=][:sndbuf=][:rcvbuf=][:reuseport=]\n",  // GRAM-10
+		"\n  tcp6:port[:backlog[:interface]][:nodelay=][:keepalive=][:keepidle=][:keepinterval=][:keepcount=][:usertimeout=][:sndbuf=][:rcvbuf=][:reuseport=]\n", // GRAM-11
+		"\n      port          port number or service name; 0 takes a free one\n",
 	} {
 		if !strings.Contains(std, line) {
 			t.Errorf("no %q in\n%s", line, std)
@@ -351,6 +351,10 @@ func TestBadStructsPanic(t *testing.T) {
 		inName
 		a int `ep:"a"`
 	}
+	type turned struct {
+		inName
+		A int `ep:"!a"`
+	}
 	// Embedded structs.
 	type again struct {
 		inName
@@ -366,12 +370,13 @@ func TestBadStructsPanic(t *testing.T) {
 		kernel.StreamOptions `ep:"nodelay,0,maybe"`
 	}
 	for want, e := range map[string]endpoint.Server{
-		`again: two arguments "nodelay": StreamOptions.NoDelay and Other`:                   &again{},
+		`again: two arguments "nodelay": StreamOptions.Nagle and Other`:                     &again{},
 		`unknown: "nodelai" is not the place of an argument of the embedded struct`:         &unknown{},
 		`strange: "nodelay,0,maybe" is not the place of an argument of the embedded struct`: &strange{},
 		"two arguments \"a\"":                        &twice{},
 		"two arguments at position 0":                &place{},
 		"no argument at position 0":                  &gap{},
+		`field A int cannot be the argument "!a"`:    &turned{},
 		"\"b\" must not follow an optional argument": &late{},
 		`the argument "a,0,maybe"`:                   &option{},
 		`the argument "a,first"`:                     &number{},
@@ -475,7 +480,7 @@ func TestBadClientPanics(t *testing.T) {
 		Quick bool `ep:"nodelay"`
 	}
 	defer func() {
-		want := `two arguments "nodelay": TCPClient.StreamOptions.NoDelay and Quick`
+		want := `two arguments "nodelay": TCPClient.StreamOptions.Nagle and Quick`
 		if v := recover(); !strings.Contains(fmt.Sprint(v), want) {
 			t.Errorf("panic %v; want %s", v, want)
 		}

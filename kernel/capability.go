@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // Vectors is a Conn that can write several slices at once.
@@ -13,13 +14,32 @@ type Vectors interface {
 	Writev(bufs [][]byte) (int, error)
 }
 
-// TCPConn is a Conn with TCP's options. A setter takes effect at once. A getter asks the
-// system.
+// TCPConn is a Conn with TCP's options: those of [StreamOptions], while the connection lives.
+// A setter takes effect at once. A getter asks the system. After Close both fail with
+// ErrClosed. A value that is refused, or that the system lacks, is an [*OptionError].
 type TCPConn interface {
+	// SetNoDelay sets TCP_NODELAY: on, small segments are sent at once. It is the reverse of
+	// Nagle.
 	SetNoDelay(on bool) error
 	NoDelay() (bool, error)
+	// SetKeepAlive turns KeepAlive on, with the default [Probes], or off. KeepAlive tells
+	// whether it is on.
 	SetKeepAlive(on bool) error
 	KeepAlive() (bool, error)
+	// SetProbes turns KeepAlive on, with these Probes. Zero fields are the defaults. Probes
+	// returns what the system has, also when KeepAlive is off.
+	SetProbes(p Probes) error
+	Probes() (Probes, error)
+	// SetUserTimeout sets UserTimeout. Zero leaves it to the system again.
+	SetUserTimeout(d time.Duration) error
+	UserTimeout() (time.Duration, error)
+	// SetSendBuffer and SetRecvBuffer set the sizes of the buffers, in bytes. Zero is
+	// refused: a system cannot go back to a size of its own. The getters return what the
+	// system gave, which may be less or more: Linux gives twice as much, for its own needs.
+	SetSendBuffer(size int) error
+	SendBuffer() (int, error)
+	SetRecvBuffer(size int) error
+	RecvBuffer() (int, error)
 }
 
 // Watcher is a Kernel that reports the readiness of descriptors that somebody else

@@ -83,6 +83,8 @@ var (
 	// ErrInvalidAddr: that value is no address for the operation. It is the Kind of an
 	// [*AddrError].
 	ErrInvalidAddr = Sentinel("invalid address")
+	// ErrInvalidOption: that value is none for the option. It is in an [*OptionError].
+	ErrInvalidOption = Sentinel("invalid option")
 	// ErrPermission: not allowed. It is also fs.ErrPermission.
 	ErrPermission = Sentinel("permission denied", fs.ErrPermission)
 	// ErrTooManyFiles: this process has no descriptor left (EMFILE), or none that this kernel
@@ -106,6 +108,7 @@ const (
 	OpBind     = "bind"     // Kernel.Listen and Kernel.Dial: the local address
 	OpConnect  = "connect"  // Kernel.Dial and Conn.Connected
 	OpListen   = "listen"   // Kernel.Listen: all but the address
+	OpOption   = "option"   // the setters of TCPConn
 	OpRead     = "read"     // Conn.Read
 	OpReserve  = "reserve"  // Reserver.Reserve
 	OpShutdown = "shutdown" // Conn.CloseWrite

@@ -48,7 +48,7 @@ func TestSentinels(t *testing.T) {
 	}
 	all := []error{
 		kernel.ErrAgain, kernel.ErrClosed, kernel.ErrRefused, kernel.ErrReset, kernel.ErrBroken, kernel.ErrTimeout,
-		kernel.ErrNoRoute, kernel.ErrAddrInUse, kernel.ErrAddrUnavailable, kernel.ErrInvalidAddr, kernel.ErrPermission, kernel.ErrTooManyFiles,
+		kernel.ErrNoRoute, kernel.ErrAddrInUse, kernel.ErrAddrUnavailable, kernel.ErrInvalidAddr, kernel.ErrInvalidOption, kernel.ErrPermission, kernel.ErrTooManyFiles,
 		kernel.ErrNoResources, kernel.ErrAccept, kernel.ErrBadDescriptor, kernel.ErrUnsupported,
 	}
 	for i, a := range all {

@@ -177,34 +177,3 @@ type Event struct {
 	Token uint32
 	Ready Ready
 }
-
-// StreamOptions are the socket options of a stream, dialled or accepted. [ListenOptions]
-// and [DialOptions] embed them. The types of package endpoint do too: the tags hold the
-// name of each option in an endpoint's description, and its help.
-type StreamOptions struct {
-	// NoDelay sends small segments at once (TCP_NODELAY). Off by default
-	// (TCP-63).
-	NoDelay bool `ep:"nodelay" help:"send small segments at once"`
-	// KeepAlive probes an idle peer (SO_KEEPALIVE). Off by default (TCP-63).
-	KeepAlive bool `ep:"keepalive" help:"probe an idle peer"`
-}
-
-// ListenOptions are the options of Listen. Nil and the zero value are the defaults. A
-// kernel neither keeps nor changes the struct.
-type ListenOptions struct {
-	// StreamOptions apply to each accepted conn.
-	StreamOptions
-	// Backlog is how many connections may wait to be accepted. Zero or negative means as
-	// many as the system allows.
-	Backlog int `ep:"backlog" help:"connections that may wait; without it, as many as the system allows"`
-}
-
-// DialOptions are the options of Dial. Nil and the zero value are the defaults. A kernel
-// neither keeps nor changes the struct.
-type DialOptions struct {
-	StreamOptions
-	// Bind is the local address. If it is the zero Addr the system chooses. If only its
-	// port is zero the system chooses the port: on Linux one that is free for that
-	// destination, elsewhere one that is free for all.
-	Bind Addr
-}

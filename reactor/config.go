@@ -87,14 +87,14 @@ type StreamConfig struct {
 // ListenConfig configures a port. Nil and the zero value are the defaults.
 type ListenConfig struct {
 	StreamConfig
-	// ListenOptions are for the kernel: NoDelay, KeepAlive and Backlog.
+	// ListenOptions are for the kernel: the options of sockets, Backlog and ReusePort.
 	kernel.ListenOptions
 }
 
 // DialConfig configures a connector. Nil and the zero value are the defaults.
 type DialConfig struct {
 	StreamConfig
-	// DialOptions are for the kernel: NoDelay, KeepAlive and Bind, the local address
+	// DialOptions are for the kernel: the options of sockets, and Bind, the local address
 	// (TCP-32).
 	kernel.DialOptions
 	// Timeout limits the look-up of a name and the connecting to its addresses, both

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/testworld/transporttest"
@@ -32,7 +31,6 @@ func streams(w testworld.World, aDials bool) transporttest.Pair {
 	return func(t *testing.T, c reactor.Config, a, b reactor.Protocol) transporttest.Link {
 		link := transporttest.Link{Moment: time.Millisecond}
 		var marks reactor.StreamConfig
-		small := kernel.StreamOptions{NoDelay: w.Chunk() > 0} // the system is not to wait for more
 		k := w.Open(t)
 		switch {
 		case w.Chunk() > 0:
@@ -50,8 +48,8 @@ func streams(w testworld.World, aDials bool) transporttest.Pair {
 		if !aDials {
 			srv, cli = a, b
 		}
-		port := listen(t, r, one(srv), &reactor.ListenConfig{StreamConfig: marks, ListenOptions: kernel.ListenOptions{StreamOptions: small}})
-		r.Dial(port.Addr(), one(cli), &reactor.DialConfig{StreamConfig: marks, DialOptions: kernel.DialOptions{StreamOptions: small}}, func(_ reactor.Protocol, err error) {
+		port := listen(t, r, one(srv), &reactor.ListenConfig{StreamConfig: marks})
+		r.Dial(port.Addr(), one(cli), &reactor.DialConfig{StreamConfig: marks}, func(_ reactor.Protocol, err error) {
 			if _, panicked := errors.AsType[*reactor.PanicError](err); err != nil && !panicked {
 				t.Errorf("dial: %v", err)
 			}

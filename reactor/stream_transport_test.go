@@ -395,13 +395,13 @@ func TestWriteNothing(t *testing.T) {
 	})
 }
 
-// TCP-63: both options are off, unless the configuration turns them on, and can
+// TCP-63: TCP_NODELAY is on and SO_KEEPALIVE off, unless the configuration says otherwise, and both can
 // be set and asked for at any time.
 func TestSocketOptions(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, on := range []bool{false, true} {
 			r := w.New(t, reactor.Config{})
-			opts := kernel.StreamOptions{NoDelay: on, KeepAlive: on}
+			opts := kernel.StreamOptions{Nagle: !on, KeepAlive: on}
 			var srv, cli end
 			p := listen(t, r, one(&srv), &reactor.ListenConfig{ListenOptions: kernel.ListenOptions{StreamOptions: opts}})
 			r.Dial(p.Addr(), one(&cli), &reactor.DialConfig{DialOptions: kernel.DialOptions{StreamOptions: opts}}, nil)

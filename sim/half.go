@@ -99,11 +99,16 @@ func (f *half) read(p []byte) int {
 	if f.head += len(p); f.head >= len(f.ring) {
 		f.head -= len(f.ring)
 	}
-	if back := f.to.out; !f.dead && !back.dead && f.owed >= max(f.to.h.n.recvBuffer()/4, 1) {
+	f.acknowledge()
+	return len(p)
+}
+
+// acknowledge tells the sender what was read, when that is worth a segment.
+func (f *half) acknowledge() {
+	if back := f.to.out; !f.dead && !back.dead && f.owed >= max(f.to.recvBuffer()/4, 1) {
 		back.send(ACK, f.owed)
 		f.owed = 0
 	}
-	return len(p)
 }
 
 // push sends what the peer has room for, and then the end.
@@ -117,6 +122,7 @@ func (f *half) push() {
 		f.credit -= m
 		f.send(DATA, m)
 	}
+	f.from.starve()
 	if f.fin == finWanted && f.unsent == 0 {
 		f.fin = finSent
 		f.send(FIN, 0)
@@ -210,6 +216,7 @@ func (f *half) arrive() {
 		return
 	}
 	f.lost, f.tries = 0, 0
+	f.from.heard, f.to.heard = n.now, n.now
 	if f.first++; f.first == len(f.queue) {
 		f.queue, f.first = f.queue[:0], 0
 	}
@@ -250,14 +257,14 @@ func (f *half) lose(d time.Duration) {
 	if f.lost == 0 {
 		f.lost = n.now
 	}
-	if n.now-f.lost >= n.retryTimeout() {
+	if n.now-f.lost >= f.from.patience() {
 		f.giveUp()
 		return
 	}
 	d <<= min(f.tries, 7)
 	f.tries++
 	f.queue[f.first].left = 0
-	f.retry(min(d, f.lost+n.retryTimeout()-n.now))
+	f.retry(min(d, f.lost+f.from.patience()-n.now))
 }
 
 // retry has everything sent again after d.
@@ -277,8 +284,8 @@ func (f *half) block() {
 		f.queue[f.first+i].left = 0 // all are lost
 	}
 	n.parked = append(n.parked, f)
-	if !f.link.held() {
-		n.schedule(n.now+n.retryTimeout(), n.tieBreak(), event{flow: f, epoch: f.epoch, what: giveUp})
+	if !f.link.held() || f.from.options.UserTimeout > 0 {
+		n.schedule(n.now+f.from.patience(), n.tieBreak(), event{flow: f, epoch: f.epoch, what: giveUp})
 	}
 }
 
@@ -301,6 +308,7 @@ func (f *half) deliver(p packet) {
 			return
 		}
 		s.state = open
+		s.keepAlive()
 		s.notify()
 	case DATA:
 		if s.state != open {
@@ -319,6 +327,7 @@ func (f *half) deliver(p packet) {
 		s.notify()
 	case ACK:
 		s.out.credit += p.n
+		s.starved = s.h.n.now
 		s.out.push()
 		s.notify()
 	case RST:
@@ -348,7 +357,7 @@ func (f *half) refuse() {
 // refuses it. It returns false if there is no room for it now.
 func (s *sock) born(f *half) bool {
 	c := f.from
-	l := s.h.listening(c.remote.IP)
+	l := s.h.listener(c.remote.IP)
 	if l == nil {
 		s.out.send(RST, 0)
 		return true
@@ -358,8 +367,10 @@ func (s *sock) born(f *half) bool {
 	}
 	s.local, s.remote = c.remote, c.local
 	s.state = open
-	s.noDelay, s.keepAlive = l.noDelay, l.keepAlive
+	s.options, s.heard = l.options, s.h.n.now
 	l.k.own(s)
+	s.in.credit = s.recvBuffer()
+	s.keepAlive()
 	l.l.queue = append(l.l.queue, s)
 	s.out.send(SYNACK, 0)
 	l.notify()

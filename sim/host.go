@@ -3,6 +3,7 @@ package sim
 import (
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -37,8 +38,9 @@ type Host struct {
 
 // port tells which sockets use an address and port of a host.
 type port struct {
-	listener *sock
-	dialled  int
+	listeners []*sock // several if all of them share the port
+	dialled   int
+	reusing   int // of those dialled
 }
 
 // Host is the host of that name. It is made when it is first asked for. The simulated
@@ -107,6 +109,7 @@ func (h *Host) crash() {
 	h.k.vanish(false)
 	h.up, h.paused, h.signals = false, false, nil
 	h.n.probe(h)
+	h.n.keepAlive()
 }
 
 // probe has the peers of h, which has crashed, ask for room in its buffers if they wait for
@@ -165,15 +168,28 @@ func (h *Host) source(ip netip.Addr) netip.Addr {
 	return h.ip6
 }
 
-// listening is the socket that listens on a: on that address, or on the unspecified one.
-func (h *Host) listening(a netip.AddrPort) *sock {
-	if p := h.ports[a]; p != nil && p.listener != nil {
-		return p.listener
+// listening are the sockets that listen on a: on that address, or on the unspecified one.
+func (h *Host) listening(a netip.AddrPort) []*sock {
+	if p := h.ports[a]; p != nil && len(p.listeners) > 0 {
+		return p.listeners
 	}
 	if p := h.ports[netip.AddrPortFrom(unspecified(a.Addr()), a.Port())]; p != nil {
-		return p.listener
+		return p.listeners
 	}
 	return nil
+}
+
+// listener is the socket that gets a connection to a, nil if there is none. Several share
+// what comes by chance.
+func (h *Host) listener(a netip.AddrPort) *sock {
+	switch ls := h.listening(a); len(ls) {
+	case 0:
+		return nil
+	case 1:
+		return ls[0]
+	default:
+		return ls[h.n.random.below(len(ls))]
+	}
 }
 
 func unspecified(ip netip.Addr) netip.Addr {
@@ -208,15 +224,13 @@ func (h *Host) freePort(ip netip.Addr) uint16 {
 
 // taken tells whether a cannot be bound. A listener on a, or on its port of the unspecified
 // address, takes it, and so does a dialled socket on a. For a listener on the unspecified
-// address, any socket on that port of the host takes it.
-func (h *Host) taken(a netip.AddrPort, dialled bool) bool {
-	if h.listening(a) != nil {
+// address, any socket on that port of the host takes it. Sockets that share do not take it
+// from each other.
+func (h *Host) taken(a netip.AddrPort, u use) bool {
+	if h.ports[a].refuses(u) || h.ports[netip.AddrPortFrom(unspecified(a.Addr()), a.Port())].refuses(u) {
 		return true
 	}
-	if p := h.ports[a]; p != nil && p.dialled > 0 {
-		return true
-	}
-	if dialled || !a.Addr().IsUnspecified() {
+	if !u.listens || !a.Addr().IsUnspecified() {
 		return false
 	}
 	ips := []netip.Addr{h.ip4, netip.AddrFrom4([4]byte{127, 0, 0, 1})}
@@ -224,8 +238,34 @@ func (h *Host) taken(a netip.AddrPort, dialled bool) bool {
 		ips = []netip.Addr{h.ip6, netip.IPv6Loopback()}
 	}
 	for _, ip := range ips {
-		if h.ports[netip.AddrPortFrom(ip, a.Port())] != nil {
+		if h.ports[netip.AddrPortFrom(ip, a.Port())].refuses(u) {
 			return true
+		}
+	}
+	return false
+}
+
+// refuses tells whether the sockets of p, which may be nil, have it for themselves.
+func (p *port) refuses(u use) bool {
+	if p == nil {
+		return false
+	}
+	for _, s := range p.listeners {
+		if !u.listens || !u.shares || !s.l.shares {
+			return true
+		}
+	}
+	return p.dialled > 0 && (u.listens || !u.shares || p.reusing < p.dialled)
+}
+
+// connected tells whether a socket of the host is connected, or connects, from one address to
+// another.
+func (h *Host) connected(from, to netip.AddrPort) bool {
+	for _, k := range append([]*simKernel{h.k}, h.alone...) {
+		for _, s := range k.socks {
+			if s.dialled && s.local.IP == from && s.remote.IP == to {
+				return true
+			}
 		}
 	}
 	return false
@@ -248,12 +288,15 @@ func (h *Host) leave(s *sock) {
 		return
 	}
 	switch {
-	case p.listener == s:
-		p.listener = nil
-	case s.l == nil && s.dialled:
+	case s.l != nil:
+		p.listeners = slices.DeleteFunc(p.listeners, func(x *sock) bool { return x == s })
+	case s.dialled:
 		p.dialled--
+		if s.reuses {
+			p.reusing--
+		}
 	}
-	if p.listener == nil && p.dialled == 0 {
+	if len(p.listeners) == 0 && p.dialled == 0 {
 		delete(h.ports, a)
 	}
 }

@@ -219,10 +219,16 @@ func (k *simKernel) file(op string) error {
 	return nil
 }
 
+// use is what a socket wants an address for.
+type use struct {
+	listens bool // otherwise it dials
+	shares  bool // with others of its kind that do: ReusePort, ReuseAddr
+}
+
 // bind finds the local address for a socket.
-func (k *simKernel) bind(a netip.AddrPort, dialled bool) (netip.AddrPort, error) {
+func (k *simKernel) bind(a netip.AddrPort, u use) (netip.AddrPort, error) {
 	ip := a.Addr()
-	if !k.h.local(ip) && (dialled || !ip.IsUnspecified()) {
+	if !k.h.local(ip) && (!u.listens || !ip.IsUnspecified()) {
 		return a, fail(kernel.OpBind, kernel.ErrAddrUnavailable)
 	}
 	if a.Port() == 0 {
@@ -232,7 +238,7 @@ func (k *simKernel) bind(a netip.AddrPort, dialled bool) (netip.AddrPort, error)
 		}
 		return netip.AddrPortFrom(ip, p), nil
 	}
-	if k.h.taken(a, dialled) {
+	if k.h.taken(a, u) {
 		return a, fail(kernel.OpBind, kernel.ErrAddrInUse)
 	}
 	return a, nil
@@ -242,9 +248,15 @@ func (k *simKernel) bind(a netip.AddrPort, dialled bool) (netip.AddrPort, error)
 func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
+	if o == nil {
+		o = &kernel.ListenOptions{}
+	}
 	at, err := check(kernel.OpListen, a)
 	if err == nil {
-		at, err = k.bind(at, false)
+		err = checkOptions(kernel.OpListen, &o.StreamOptions)
+	}
+	if err == nil {
+		at, err = k.bind(at, use{listens: true, shares: o.ReusePort})
 	}
 	if err == nil {
 		err = k.file(kernel.OpSocket)
@@ -252,18 +264,16 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Liste
 	if err != nil {
 		return nil, err
 	}
-	if o == nil {
-		o = &kernel.ListenOptions{}
-	}
 	limit := or(k.n.Options.Backlog, defaultBacklog)
 	if o.Backlog > 0 {
 		limit = min(limit, o.Backlog)
 	}
 	s := &sock{state: open, l: &listener{limit: limit}, local: kernel.Addr{Net: kernel.TCP, IP: at},
-		noDelay: o.NoDelay, keepAlive: o.KeepAlive}
-	s.l.sock = s
+		options: optionsOf(o.StreamOptions)}
+	s.l.sock, s.l.shares = s, o.ReusePort
 	k.own(s)
-	k.h.port(at).listener = s
+	p := k.h.port(at)
+	p.listeners = append(p.listeners, s)
 	k.n.note(OpListen, s, 0)
 	return s.l, nil
 }
@@ -278,6 +288,9 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 	}
 	if o == nil {
 		o = &kernel.DialOptions{}
+	}
+	if err := checkOptions(kernel.OpConnect, &o.StreamOptions); err != nil {
+		return nil, err
 	}
 	if to.Addr().IsUnspecified() { // as systems have it
 		ip := netip.IPv6Loopback()
@@ -295,8 +308,11 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 			from = netip.AddrPortFrom(k.h.source(to.Addr()), from.Port())
 		}
 	}
-	if from, err = k.bind(from, true); err != nil {
+	if from, err = k.bind(from, use{shares: o.ReuseAddr}); err != nil {
 		return nil, err
+	}
+	if o.ReuseAddr && k.h.connected(from, to) {
+		return nil, fail(kernel.OpConnect, kernel.ErrAddrUnavailable)
 	}
 	h := k.h
 	if !h.local(to.Addr()) {
@@ -308,13 +324,16 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 	if err = k.file(kernel.OpSocket); err != nil {
 		return nil, err
 	}
-	p := k.n.newPair(k.h, h)
-	s := &p.end[0]
+	s := &k.n.newPair(k.h, h).end[0]
 	s.state, s.dialled, s.connects = connecting, true, true
 	s.local, s.remote = kernel.Addr{Net: kernel.TCP, IP: from}, kernel.Addr{Net: kernel.TCP, IP: to}
-	s.noDelay, s.keepAlive = o.NoDelay, o.KeepAlive
+	s.options, s.reuses = optionsOf(o.StreamOptions), o.ReuseAddr
 	k.own(s)
-	k.h.port(from).dialled++
+	s.in.credit = s.recvBuffer()
+	p := k.h.port(from)
+	if p.dialled++; s.reuses {
+		p.reusing++
+	}
 	k.n.note(OpDial, s, 0)
 	s.out.send(SYN, 0)
 	return s, nil

@@ -120,6 +120,7 @@ func (n *Net) stop(from, to string, held bool, reason func(*link) *int) (start f
 	count := reason(n.link(a, b))
 	*count++
 	n.noteLink(a, b, line{op: OpCut, held: held})
+	n.keepAlive()
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()

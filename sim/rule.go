@@ -38,11 +38,17 @@ func (n *Net) AddRuleFor(d time.Duration, judge Rule) (remove func()) {
 	}
 	n.rules = slices.DeleteFunc(n.rules, func(old *rule) bool { return old.until <= n.now })
 	n.rules = append(n.rules, r)
+	n.keepAlive()
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.rules = slices.DeleteFunc(n.rules, func(x *rule) bool { return x == r })
 	}
+}
+
+// ruled tells whether there are rules that are asked.
+func (n *Net) ruled() bool {
+	return slices.ContainsFunc(n.rules, func(r *rule) bool { return n.now < r.until })
 }
 
 // judge asks the rules about a segment.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"io"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -35,9 +36,14 @@ type sock struct {
 	queued        bool // it is in k.ready
 	reported      bool // an event told of it since its last read
 	dialled       bool // it holds a port
+	reuses        bool // together with others that do: ReuseAddr
 	connects      bool // dialled, and Connected has not told yet how that ended
-	noDelay       bool
-	keepAlive     bool
+	options       kernel.StreamOptions
+	heard         time.Duration // when something last came from the peer, or was acknowledged by it
+	starved       time.Duration // since when output waits for room at the peer
+	starving      bool          // that is looked at
+	probing       bool          // keepalive looks at the peer
+	probes        int           // of keepalive, without answer
 }
 
 // listener is a listening socket.
@@ -46,6 +52,8 @@ type listener struct {
 	queue []*sock // not accepted yet, the first first
 	limit int
 	rests uint64 // it accepts nothing before the kernel's Wait of this number
+
+	shares bool // its port with others that do: ReusePort
 }
 
 var (
@@ -79,7 +87,7 @@ func (s *sock) readiness() (r kernel.Ready) {
 	if s.in.unread > 0 || s.in.fin == finArrived {
 		r = kernel.Readable
 	}
-	if s.out.fin != finNone || s.out.unsent < s.h.n.sendBuffer() {
+	if s.out.fin != finNone || s.out.unsent < s.sendBuffer() {
 		r |= kernel.Writable
 	}
 	return r
@@ -175,7 +183,7 @@ func (s *sock) mayWrite() (int, error) {
 	case s.state == dead || s.out.fin != finNone:
 		return 0, fail(kernel.OpWrite, kernel.ErrBroken)
 	}
-	room := n.sendBuffer() - s.out.unsent
+	room := s.sendBuffer() - s.out.unsent
 	if room <= 0 {
 		n.note(OpWrite, s, -1)
 		return 0, kernel.ErrAgain
@@ -416,34 +424,3 @@ func (s *sock) Local() kernel.Addr { return s.local }
 
 // Remote is kernel.Conn.
 func (s *sock) Remote() kernel.Addr { return s.remote }
-
-// SetNoDelay is kernel.TCPConn; it is remembered and changes nothing.
-func (s *sock) SetNoDelay(on bool) error { return s.set(&s.noDelay, on) }
-
-// NoDelay is kernel.TCPConn.
-func (s *sock) NoDelay() (bool, error) { return s.get(&s.noDelay) }
-
-// SetKeepAlive is kernel.TCPConn; it is remembered and changes nothing.
-func (s *sock) SetKeepAlive(on bool) error { return s.set(&s.keepAlive, on) }
-
-// KeepAlive is kernel.TCPConn.
-func (s *sock) KeepAlive() (bool, error) { return s.get(&s.keepAlive) }
-
-func (s *sock) set(option *bool, on bool) error {
-	n := s.lock()
-	defer n.mu.Unlock()
-	if s.state == shut {
-		return kernel.ErrClosed
-	}
-	*option = on
-	return nil
-}
-
-func (s *sock) get(option *bool) (bool, error) {
-	n := s.lock()
-	defer n.mu.Unlock()
-	if s.state == shut {
-		return false, kernel.ErrClosed
-	}
-	return *option, nil
-}

@@ -198,12 +198,11 @@ func one(p reactor.Protocol) reactor.Factory {
 // plain connects two protocols, or factories of TLS around them, without waiting.
 func (s *stage) connect(srv, cli reactor.Factory) (*reactor.Port, *reactor.Connector) {
 	s.t.Helper()
-	small := kernel.StreamOptions{NoDelay: s.chunk > 0}
-	p, err := s.srv.Listen(s.addr, srv, &reactor.ListenConfig{ListenOptions: kernel.ListenOptions{StreamOptions: small}})
+	p, err := s.srv.Listen(s.addr, srv, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c := s.cli.Dial(p.Addr(), cli, &reactor.DialConfig{DialOptions: kernel.DialOptions{StreamOptions: small}}, func(_ reactor.Protocol, err error) {
+	c := s.cli.Dial(p.Addr(), cli, nil, func(_ reactor.Protocol, err error) {
 		if err != nil && !errors.Is(err, reactor.ErrNoProtocol) && !is[*reactor.PanicError](err) {
 			s.t.Errorf("dial: %v", err)
 		}

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/testworld/transporttest"
@@ -48,7 +47,6 @@ func conns(w testworld.World, version uint16, aIsClient bool) transporttest.Pair
 		// What is written in a callback becomes one record when that returns (TLS-10).
 		link := transporttest.Link{Moment: time.Millisecond, Gathers: true}
 		var marks reactor.StreamConfig
-		small := kernel.StreamOptions{NoDelay: w.Chunk() > 0} // the system is not to wait for more
 		k := w.Open(t)
 		switch {
 		case w.Chunk() > 0:
@@ -69,11 +67,11 @@ func conns(w testworld.World, version uint16, aIsClient bool) transporttest.Pair
 		if !aIsClient {
 			srv, cli = a, b
 		}
-		port, err := r.Listen(loopback(), tlsio.Server(sc, one(srv), nil), &reactor.ListenConfig{StreamConfig: marks, ListenOptions: kernel.ListenOptions{StreamOptions: small}})
+		port, err := r.Listen(loopback(), tlsio.Server(sc, one(srv), nil), &reactor.ListenConfig{StreamConfig: marks})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Dial(port.Addr(), tlsio.Client(cc, one(cli), nil), &reactor.DialConfig{StreamConfig: marks, DialOptions: kernel.DialOptions{StreamOptions: small}}, func(_ reactor.Protocol, err error) {
+		r.Dial(port.Addr(), tlsio.Client(cc, one(cli), nil), &reactor.DialConfig{StreamConfig: marks}, func(_ reactor.Protocol, err error) {
 			if _, panicked := errors.AsType[*reactor.PanicError](err); err != nil && !panicked {
 				t.Errorf("dial: %v", err)
 			}

@@ -93,13 +93,8 @@ func linkUp(p *child) error {
 			return err
 		}
 	}
-	// Both belong to the namespace: a peer that is silent is given up within seconds.
-	for name, value := range map[string]string{"tcp_keepalive_time": "1", "tcp_keepalive_intvl": "1", "tcp_keepalive_probes": "2", "tcp_retries2": "3"} {
-		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0); err != nil {
-			return err
-		}
-	}
-	return nil
+	// It belongs to the namespace: what is not acknowledged is given up within seconds.
+	return os.WriteFile("/proc/sys/net/ipv4/tcp_retries2", []byte("3"), 0)
 }
 
 // overLink starts the peer, the links and the server, and then runs one of both scenarios.

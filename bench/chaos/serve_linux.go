@@ -81,7 +81,7 @@ func serve(text string) error {
 	}
 	place := "tcp:0:interface=" + s.spec.Address
 	if s.spec.KeepAlive {
-		place += ":keepalive=yes"
+		place += ":keepalive=yes:keepidle=1:keepinterval=1:keepcount=2" // a silent peer is given up within seconds
 	}
 	c := whorl.Config{
 		Kernel: s.spec.Kernel, Grace: grace, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
@@ -126,7 +126,7 @@ func (s *service) started(r *reactor.Reactor, open []endpoint.Listener) {
 
 func (s *service) listen(f reactor.Factory) (string, error) {
 	at := kernel.TCPAddr(netip.MustParseAddr(s.spec.Address), 0)
-	p, err := s.r.Listen(at, f, &reactor.ListenConfig{ListenOptions: kernel.ListenOptions{StreamOptions: kernel.StreamOptions{NoDelay: true}}})
+	p, err := s.r.Listen(at, f, nil)
 	if err != nil {
 		return "", err
 	}

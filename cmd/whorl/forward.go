@@ -22,8 +22,7 @@ type forwardCommand struct {
 // Help is shown by --help.
 func (*forwardCommand) Help() string {
 	return `Each connection to LISTEN is joined with a new one to CONNECT. A side that does not read holds the other back; the end
-of one direction is passed on as such; a side that breaks off is passed on as a reset. Nodelay is yes on both unless a
-description says nodelay=no. A pair on which nothing passes for --idle is reset.
+of one direction is passed on as such; a side that breaks off is passed on as a reset. A pair on which nothing passes for --idle is reset.
 
 Examples, the second of which ends TLS and the third begins it:
 
@@ -34,7 +33,7 @@ Examples, the second of which ends TLS and the third begins it:
 
 // Run serves the forwarder.
 func (c *forwardCommand) Run(g *globals, t terminal) error {
-	known := g.schemes(t, kernel.StreamOptions{NoDelay: true})
+	known := g.schemes(t, kernel.StreamOptions{})
 	to, err := known.Client(c.Connect)
 	if err != nil {
 		return misplaced(c.Connect, err)

@@ -367,7 +367,7 @@ func TestForwardNoDelay(t *testing.T) {
 	}{{"", true}, {":nodelay=no", false}} {
 		worlds(t, func(t *testing.T, w testworld.World) {
 			r := w.New(t, reactor.Config{})
-			known := new(globals).schemes(terminal{err: io.Discard}, kernel.StreamOptions{NoDelay: true})
+			known := new(globals).schemes(terminal{err: io.Discard}, kernel.StreamOptions{})
 			far := &peers{}
 			to, err := known.Client(fmt.Sprintf("tcp:127.0.0.1:%d%s", listen(t, r, far).Port(), x.suffix))
 			if err != nil {

@@ -18,7 +18,7 @@ func (*endpointsCommand) Help() string { return "Example:\n\n    whorl endpoints
 func (*endpointsCommand) Run(t terminal) error {
 	_, err := fmt.Fprint(t.out, std.Schemes(nil).Help(), `
 A ':' ends a field and the first '=' in one makes it keyword=value; '\' makes the next character an ordinary one; a
-value in brackets, such as [::1], may hold both. Under "whorl forward", nodelay is yes unless it is said to be no.
+value in brackets, such as [::1], may hold both.
 `)
 	return err
 }

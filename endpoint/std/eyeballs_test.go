@@ -340,18 +340,18 @@ func TestConnectChecks(t *testing.T) {
 // that address.
 func TestArgumentsReachTheKernel(t *testing.T) {
 	for description, want := range map[string]string{
-		"tcp:80":                            "0.0.0.0:80 {Backlog:0 Bind: NoDelay:false KeepAlive:false}",
-		"tcp:http":                          "0.0.0.0:80 {Backlog:0 Bind: NoDelay:false KeepAlive:false}",
-		"tcp:80:127.0.0.1:5":                "127.0.0.1:80 {Backlog:5 Bind: NoDelay:false KeepAlive:false}",
-		"tcp:80::5":                         "0.0.0.0:80 {Backlog:5 Bind: NoDelay:false KeepAlive:false}",
-		"tcp:backlog=5:port=80":             "0.0.0.0:80 {Backlog:5 Bind: NoDelay:false KeepAlive:false}",
-		"tcp:80:interface=[fe80::1%eth0]":   "[fe80::1%eth0]:80 {Backlog:0 Bind: NoDelay:false KeepAlive:false}",
-		`tcp:80:\:\:1:nodelay=yes`:          "[::1]:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
-		"tcp4:80:interface=127.0.0.1":       "127.0.0.1:80 {Backlog:0 Bind: NoDelay:false KeepAlive:false}",
-		"tcp4:80:[::ffff:127.0.0.1]":        "127.0.0.1:80 {Backlog:0 Bind: NoDelay:false KeepAlive:false}",
-		"tcp6:80":                           "[::]:80 {Backlog:0 Bind: NoDelay:false KeepAlive:false}",
-		"tcp6:80:5":                         "[::]:80 {Backlog:5 Bind: NoDelay:false KeepAlive:false}",
-		"tcp6:80:5:[::1]:keepalive=1":       "[::1]:80 {Backlog:5 Bind: NoDelay:false KeepAlive:true}",
+		"tcp:80":                            "0.0.0.0:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
+		"tcp:http":                          "0.0.0.0:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
+		"tcp:80:127.0.0.1:5":                "127.0.0.1:80 {Backlog:5 Bind: NoDelay:true KeepAlive:false}",
+		"tcp:80::5":                         "0.0.0.0:80 {Backlog:5 Bind: NoDelay:true KeepAlive:false}",
+		"tcp:backlog=5:port=80":             "0.0.0.0:80 {Backlog:5 Bind: NoDelay:true KeepAlive:false}",
+		"tcp:80:interface=[fe80::1%eth0]":   "[fe80::1%eth0]:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
+		`tcp:80:\:\:1:nodelay=no`:           "[::1]:80 {Backlog:0 Bind: NoDelay:false KeepAlive:false}",
+		"tcp4:80:interface=127.0.0.1":       "127.0.0.1:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
+		"tcp4:80:[::ffff:127.0.0.1]":        "127.0.0.1:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
+		"tcp6:80":                           "[::]:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
+		"tcp6:80:5":                         "[::]:80 {Backlog:5 Bind: NoDelay:true KeepAlive:false}",
+		"tcp6:80:5:[::1]:keepalive=1":       "[::1]:80 {Backlog:5 Bind: NoDelay:true KeepAlive:true}",
 		"tcp6:80:interface=[::1]:nodelay=1": "[::1]:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
 	} {
 		p := newPlan(t, nil, nil)
@@ -363,11 +363,11 @@ func TestArgumentsReachTheKernel(t *testing.T) {
 		}
 	}
 	for description, want := range map[string]string{
-		"tcp:10.0.0.1:80": "10.0.0.1:80 {Backlog:0 Bind: NoDelay:false KeepAlive:false}",
-		"tcp:10.0.0.1:port=80:bindAddress=10.9.9.9":                   "10.0.0.1:80 {Backlog:0 Bind:10.9.9.9:0 NoDelay:false KeepAlive:false}",
+		"tcp:10.0.0.1:80": "10.0.0.1:80 {Backlog:0 Bind: NoDelay:true KeepAlive:false}",
+		"tcp:10.0.0.1:port=80:bindAddress=10.9.9.9":                   "10.0.0.1:80 {Backlog:0 Bind:10.9.9.9:0 NoDelay:true KeepAlive:false}",
 		"tcp:port=80:host=10.0.0.1:nodelay=true:keepalive=yes":        "10.0.0.1:80 {Backlog:0 Bind: NoDelay:true KeepAlive:true}",
-		"tcp6:[fe80::1%eth0]:80:bindAddress=[fe80::2%eth0]:timeout=5": "[fe80::1%eth0]:80 {Backlog:0 Bind:[fe80::2%eth0]:0 NoDelay:false KeepAlive:false}",
-		"tcp:a.example:80:bindAddress=[fd00::9]":                      "[fd00::1]:80 {Backlog:0 Bind:[fd00::9]:0 NoDelay:false KeepAlive:false}",
+		"tcp6:[fe80::1%eth0]:80:bindAddress=[fe80::2%eth0]:timeout=5": "[fe80::1%eth0]:80 {Backlog:0 Bind:[fe80::2%eth0]:0 NoDelay:true KeepAlive:false}",
+		"tcp:a.example:80:bindAddress=[fd00::9]":                      "[fd00::1]:80 {Backlog:0 Bind:[fd00::9]:0 NoDelay:true KeepAlive:false}",
 	} {
 		p := newPlan(t, map[string]string{"a.example": "10.0.0.1 fd00::1"}, nil)
 		p.result(t, description)
@@ -377,19 +377,26 @@ func TestArgumentsReachTheKernel(t *testing.T) {
 	}
 }
 
-// GRAM-7, GRAM-18: what the TCP types refuse.
+// GRAM-7, GRAM-18: what the TCP types refuse. TCP-91: so they do an option that cannot be.
 func TestTCPArgumentErrors(t *testing.T) {
 	for description, want := range map[string]string{
 		"tcp":                                       "endpoint tcp: port: missing: it is required",
 		"tcp:80:127.0.0.1:5:6":                      `endpoint tcp: surplus argument "6"; by position it takes port, interface, backlog`,
 		"tcp:80:interface=localhost":                `endpoint tcp: interface: "localhost" is not an IP address`,
-		"tcp:80:interfase=127.0.0.1":                `endpoint tcp: interfase: no such argument (value "127.0.0.1"); did you mean "interface"?; it takes port, interface, backlog, nodelay, keepalive`,
+		"tcp:80:interfase=127.0.0.1":                `endpoint tcp: interfase: no such argument (value "127.0.0.1"); did you mean "interface"?; it takes port, interface, backlog, nodelay, keepalive, keepidle, keepinterval, keepcount, usertimeout, sndbuf, rcvbuf, reuseport`,
 		"tcp:80:backlog=many":                       `endpoint tcp: backlog: "many" is not a number`,
 		"tcp:70000":                                 `endpoint tcp: port: "70000" is out of range 0..65535`,
 		"tcp:no-such-service":                       `endpoint tcp: port: "no-such-service" is neither a port number nor a name: unknown service`,
 		"tcp4:80:interface=[::1]":                   `endpoint tcp4: interface: "::1" is not an IPv4 address`,
 		"tcp6:80:interface=127.0.0.1":               `endpoint tcp6: interface: "127.0.0.1" is not an IPv6 address`,
-		"tcp:80:family=6":                           `endpoint tcp: family: no such argument (value "6"); it takes port, interface, backlog, nodelay, keepalive`,
+		"tcp:80:family=6":                           `endpoint tcp: family: no such argument (value "6"); it takes port, interface, backlog, nodelay, keepalive, keepidle, keepinterval, keepcount, usertimeout, sndbuf, rcvbuf, reuseport`,
+		"tcp:80:keepidle=30":                        `endpoint tcp: keepidle: 30s: invalid option: it needs KeepAlive`,
+		"tcp4:80:keepalive=1:keepcount=128":         `endpoint tcp4: keepcount: 128: invalid option: it is greater than 127`,
+		"tcp6:80:keepalive=1:keepinterval=-1":       `endpoint tcp6: keepinterval: -1s: invalid option: it is negative`,
+		"tcp:80:usertimeout=-1ms":                   `endpoint tcp: usertimeout: -1ms: invalid option: it is negative`,
+		"tcp:80:rcvbuf=-1":                          `endpoint tcp: rcvbuf: -1: invalid option: it is negative`,
+		"tcp:80:reuseport=maybe":                    `endpoint tcp: reuseport: "maybe" is not yes, no, true, false, 1 or 0`,
+		"client tcp:a.example:80:sndbuf=2000000000": `endpoint tcp: sndbuf: 2000000000: invalid option: it is greater than 1073741824`,
 		"client tcp:a.example:80:30":                `endpoint tcp: surplus argument "30"; by position it takes host, port`, // GRAM-18
 		"client tcp:a.example":                      "endpoint tcp: port: missing: it is required",
 		"client tcp:port=80":                        "endpoint tcp: host: missing: it is required",
@@ -414,7 +421,8 @@ func TestTCPArgumentErrors(t *testing.T) {
 func TestDescriptions(t *testing.T) {
 	for in, want := range map[string]string{
 		"TCP:http":                          "tcp:80",
-		`tcp:80:\:\:1:5:nodelay=1`:          "tcp:80:interface=[::1]:backlog=5:nodelay=yes",
+		`tcp:80:\:\:1:5:nodelay=0`:          "tcp:80:interface=[::1]:backlog=5:nodelay=no",
+		"tcp:80:nodelay=yes":                "tcp:80",
 		"tcp4:80:127.0.0.1":                 "tcp4:80:interface=127.0.0.1",
 		"tcp6:80:5:[fe80::1%eth0]":          "tcp6:80:backlog=5:interface=[fe80::1%eth0]",
 		`tcp6:80:interface=fe80\:\:1%a]\\b`: `tcp6:80:interface=\[fe80\:\:1%a]\\b]`,

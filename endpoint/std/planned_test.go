@@ -123,7 +123,7 @@ func (k *planned) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 // ask keeps what Listen or Dial was asked for.
 func (k *planned) ask(a kernel.Addr, backlog int, bind kernel.Addr, o kernel.StreamOptions) {
 	k.asked, k.stream = append(k.asked, a), append(k.stream, o)
-	k.options = append(k.options, fmt.Sprintf("{Backlog:%d Bind:%v NoDelay:%v KeepAlive:%v}", backlog, bind, o.NoDelay, o.KeepAlive))
+	k.options = append(k.options, fmt.Sprintf("{Backlog:%d Bind:%v NoDelay:%v KeepAlive:%v}", backlog, bind, !o.Nagle, o.KeepAlive))
 }
 
 func (k *planned) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
@@ -33,30 +34,29 @@ func TestStreamOptionsAreArgumentsOfEveryScheme(t *testing.T) {
 		known[i] = e.Known
 	}
 	help := std.Schemes(nil).Help()
-	options := reflect.TypeFor[kernel.StreamOptions]()
-	for i := range options.NumField() {
-		f := options.Field(i)
-		name := f.Tag.Get("ep")
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[kernel.StreamOptions]()) {
+		if f.Name == "Control" || f.Anonymous {
+			continue
+		}
+		name, inverted := strings.CutPrefix(f.Tag.Get("ep"), "!")
 		if name == "" {
 			t.Fatalf("%s is no argument", f.Name)
 		}
-		var want kernel.StreamOptions
-		reflect.ValueOf(&want).Elem().Field(i).SetBool(true)
-		given := endpoint.Argument{Name: name, Value: "yes"}
+		want, given, more := valueOf(f, name, inverted)
 		for _, scheme := range known[0] {
 			p := newPlan(t, nil, nil)
-			e := server(t, describe(scheme, append(slices.Clone(listen[scheme]), name+"=yes")...))
-			if _, err := e.Listen(p.Reactor, new(site)); err != nil || p.stream[0] != want || !slices.Contains(endpoint.Arguments(e), given) {
+			e := server(t, describe(scheme, append(slices.Clone(listen[scheme]), more...)...))
+			if _, err := e.Listen(p.Reactor, new(site)); err != nil || !reflect.DeepEqual(p.stream[0], want) || !slices.Contains(endpoint.Arguments(e), given) {
 				t.Errorf("%v: %v, the kernel was asked for %+v", e, err, p.stream)
 			}
 		}
 		for _, scheme := range known[1] {
 			p := newPlan(t, nil, nil)
-			e := client(t, describe(scheme, append(slices.Clone(connect[scheme]), name+"=yes")...))
+			e := client(t, describe(scheme, append(slices.Clone(connect[scheme]), more...)...))
 			var got result
 			e.Connect(p.Reactor, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return nil }), got.done)
 			p.until(t, &got)
-			if len(p.stream) != 1 || p.stream[0] != want || !slices.Contains(endpoint.Arguments(e), given) {
+			if len(p.stream) != 1 || !reflect.DeepEqual(p.stream[0], want) || !slices.Contains(endpoint.Arguments(e), given) {
 				t.Errorf("%v: the kernel was asked for %+v", e, p.stream)
 			}
 		}
@@ -64,6 +64,60 @@ func TestStreamOptionsAreArgumentsOfEveryScheme(t *testing.T) {
 		if a, b := strings.Count(help, "[:"+name+"=]"), strings.Count(help, "  "+f.Tag.Get("help")+"\n"); a != schemes || b != schemes {
 			t.Errorf("%s stands in the grammar of %d schemes and in the help of %d; want %d", name, a, b, schemes)
 		}
+	}
+}
+
+// valueOf is a value of the option f that is not its default: as an option, as an argument, and
+// what a description has for it.
+func valueOf(f reflect.StructField, name string, inverted bool) (want kernel.StreamOptions, given endpoint.Argument, more []string) {
+	v := reflect.ValueOf(&want).Elem().FieldByIndex(f.Index)
+	given = endpoint.Argument{Name: name, Value: "7"}
+	switch {
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+		given.Value = "yes"
+		if inverted {
+			given.Value = "no"
+		}
+	case v.Type() == reflect.TypeFor[time.Duration]():
+		v.SetInt(int64(7 * time.Second))
+	default:
+		v.SetInt(7)
+	}
+	more = []string{name + "=" + given.Value}
+	if want.Probes != (kernel.Probes{}) {
+		want.KeepAlive = true
+		more = append(more, "keepalive=yes")
+	}
+	return want, given, more
+}
+
+// Control reaches the kernel from a set, for every scheme.
+func TestControlReachesEveryScheme(t *testing.T) {
+	calls := 0
+	control := func(uintptr) error { calls++; return nil }
+	known := std.Schemes(&std.Options{StreamOptions: kernel.StreamOptions{Control: control}})
+	e, err := known.Server("tcp:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPlan(t, nil, nil)
+	if _, err := e.Listen(p.Reactor, new(site)); err != nil || p.stream[0].Control == nil {
+		t.Fatalf("listening: %v", err)
+	}
+	c, err := known.Client("tcp:10.0.0.1:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := newPlan(t, nil, nil)
+	var got result
+	c.Connect(q.Reactor, new(site), got.done)
+	q.until(t, &got)
+	if len(q.stream) != 1 || q.stream[0].Control == nil {
+		t.Fatalf("connecting: %v", got.err)
+	}
+	if err := errors.Join(p.stream[0].Control(1), q.stream[0].Control(2)); err != nil || calls != 2 {
+		t.Errorf("%d calls, %v", calls, err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // defaults.
 type Options struct {
 	// StreamOptions are the values of these arguments when a description does not
-	// give them.
+	// give them. Control is none; all places of the set have it.
 	kernel.StreamOptions
 	// StreamConfig configures the buffers of all connections, which for TLS are those
 	// below TLS. Descriptions cannot change it.
@@ -46,7 +46,9 @@ func Schemes(o *Options) *endpoint.Schemes {
 	s.AddClient("tcp", func() endpoint.Client { e := client; return &e })
 	s.AddClient("tcp4", func() endpoint.Client { e := client4; return &e })
 	s.AddClient("tcp6", func() endpoint.Client { e := client6; return &e })
-	s.AddClient("tls", func() endpoint.Client { return &TLSClient{TCPClient: client, TLSSettings: tls, Known: s} })
+	s.AddClient("tls", func() endpoint.Client {
+		return &TLSClient{TCPClient: client, TLSSettings: tls, Known: s, defaults: o.StreamOptions}
+	})
 	s.AddClient("ssl", func() endpoint.Client { return &SSLClient{TCPClient: client, TLSSettings: tls} })
 	return s
 }

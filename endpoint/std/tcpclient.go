@@ -34,7 +34,7 @@ type TCPClient struct {
 	// AttemptDelay is the time between the starts of two attempts. Zero: 300 ms;
 	// negative: one address at a time.
 	AttemptDelay time.Duration `ep:"attemptDelay" help:"before the next address is tried as well; without it, 0.3 s; negative: one address at a time"`
-	// StreamOptions are NoDelay and KeepAlive.
+	// StreamOptions are the options of sockets. Control is no argument.
 	kernel.StreamOptions
 	// StreamConfig configures the buffers of the connection. It is no argument.
 	reactor.StreamConfig
@@ -42,8 +42,8 @@ type TCPClient struct {
 	Family reactor.Family
 }
 
-// Check fails if Host is not a host, if Host or BindAddress is of the wrong family, or if Port
-// is zero.
+// Check fails if Host is not a host, if Host or BindAddress is of the wrong family, if Port is
+// zero, or if an option of sockets has a value that it cannot have.
 func (e *TCPClient) Check() error {
 	fail := func(argument, value string, err error) error {
 		return &endpoint.ArgumentError{Scheme: schemeOf(e.Family), Argument: argument, Value: value, Err: err}
@@ -64,7 +64,7 @@ func (e *TCPClient) Check() error {
 	case e.Port == 0:
 		return fail("port", "0", errors.New("there is no port 0 to connect to"))
 	}
-	return nil
+	return checkOptions(schemeOf(e.Family), &e.StreamOptions)
 }
 
 // Connect starts connecting; see [endpoint.Client]. The connector of the reactor does it;

@@ -20,7 +20,7 @@ type TCPServer struct {
 	// alone. The zero Addr is every IPv4 address, or, in the family of that name,
 	// every IPv6 address.
 	Interface netip.Addr `ep:"interface,1,optional" help:"local IP address; without it, every IPv4 address"`
-	// ListenOptions are Backlog, NoDelay and KeepAlive.
+	// ListenOptions are Backlog, ReusePort and the options of sockets. Control is no argument.
 	kernel.ListenOptions `ep:"backlog,2,optional"`
 	// StreamConfig configures the buffers of the connections. It is no argument.
 	reactor.StreamConfig
@@ -28,11 +28,12 @@ type TCPServer struct {
 	Family reactor.Family
 }
 
-// Check fails if Interface is not of the Family.
+// Check fails if Interface is not of the Family, or if an option of sockets has a value that
+// it cannot have.
 func (e *TCPServer) Check() error {
 	ip := e.Interface.Unmap()
 	if !ip.IsValid() || e.Family.Has(ip) {
-		return nil
+		return checkOptions(schemeOf(e.Family), &e.StreamOptions)
 	}
 	err := fmt.Errorf("%q is not an %v address", ip, e.Family)
 	return &endpoint.ArgumentError{Scheme: schemeOf(e.Family), Argument: "interface", Value: ip.String(), Err: err}
@@ -74,7 +75,7 @@ type TCP6Server struct {
 
 	// Port is the port number. Zero takes a free one.
 	Port uint16 `ep:"port,0" help:"port number or service name; 0 takes a free one"`
-	// ListenOptions are Backlog, NoDelay and KeepAlive.
+	// ListenOptions are Backlog, ReusePort and the options of sockets. Control is no argument.
 	kernel.ListenOptions `ep:"backlog,1,optional"`
 	// Interface is the local address, with its scope. The zero Addr is "::",
 	// every IPv6 address.
@@ -83,7 +84,7 @@ type TCP6Server struct {
 	reactor.StreamConfig
 }
 
-// Check fails if Interface is not an IPv6 address.
+// Check fails as that of a [TCPServer], for the family IPv6.
 func (e *TCP6Server) Check() error { return e.plain().Check() }
 
 // Listen opens the port; see [endpoint.Server].

@@ -11,6 +11,7 @@ import (
 	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -68,6 +69,9 @@ func TestTLSArgumentErrors(t *testing.T) {
 		{describe("client tls", "localhost", "443", "privateKey="+key), "privateKey", std.ErrContradiction, "without a certificate"},
 		{describe("client tls", "localhost", "443", "endpoint=tpc:x:1"), "endpoint", endpoint.ErrUnknownScheme, `did you mean "tcp"?`},
 		{describe("client tls", "localhost", "443", "endpoint=tcp:x:1", "timeout=3"), "timeout", std.ErrContradiction, "description of the endpoint"},
+		{describe("client tls", "localhost", "443", "endpoint=tcp:x:1", "keepalive=yes"), "keepalive", std.ErrContradiction, "description of the endpoint"},
+		{describe("client tls", "localhost", "443", "keepidle=1"), "keepidle", kernel.ErrInvalidOption, "it needs KeepAlive"}, // TCP-91
+		{describe("tls", "0", both, "keepalive=yes", "keepcount=-1"), "keepcount", kernel.ErrInvalidOption, "it is negative"}, // TCP-91
 		{describe("client tls", "127.0.0.1", "443", "bindAddress=[::1]"), "bindAddress", endpoint.ErrArgument, "is not of the family"},
 	} {
 		var err error
@@ -123,10 +127,10 @@ func TestTLSDescriptions(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	both, cert, key := ca.issue("srv", "localhost")
 	for in, want := range map[string]string{
-		describe("TLS", "8443", both):                                          describe("tls", "8443", both),
-		describe("tls", "0", cert, "127.0.0.1", "5", "privateKey="+key):        describe("tls", "0", cert, "interface=127.0.0.1", "backlog=5", "privateKey="+key),
-		describe("tls", "0", both, "alpn=h2,echo", "reload=-1", "nodelay=yes"): describe("tls", "0", both, "alpn=h2,echo", "reload=-1", "nodelay=yes"),
-		describe("SSL", "443", key, cert, "TLSv1_2_METHOD"):                    describe("ssl", "443", "privateKey="+key, "certKey="+cert, "sslmethod=TLSv1_2_METHOD"),
+		describe("TLS", "8443", both):                                         describe("tls", "8443", both),
+		describe("tls", "0", cert, "127.0.0.1", "5", "privateKey="+key):       describe("tls", "0", cert, "interface=127.0.0.1", "backlog=5", "privateKey="+key),
+		describe("tls", "0", both, "alpn=h2,echo", "reload=-1", "nodelay=no"): describe("tls", "0", both, "alpn=h2,echo", "reload=-1", "nodelay=no"),
+		describe("SSL", "443", key, cert, "TLSv1_2_METHOD"):                   describe("ssl", "443", "privateKey="+key, "certKey="+cert, "sslmethod=TLSv1_2_METHOD"),
 	} {
 		e := server(t, in)
 		if e.String() != want || server(t, want).String() != want {
@@ -204,5 +208,16 @@ func TestTLSExtraCertChain(t *testing.T) {
 		if !errors.Is(p.lost, certs.ErrUntrusted) || !strings.Contains(p.lost.Error(), "the peer sent no other certificate") {
 			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)
 		}
+	}
+}
+
+// Options of sockets that are defaults of the set do not contradict an endpoint below TLS.
+func TestDefaultsBelowTLS(t *testing.T) {
+	known := std.Schemes(&std.Options{StreamOptions: kernel.StreamOptions{Nagle: true, KeepAlive: true, RecvBuffer: 9999}})
+	if _, err := known.Client(`tls:localhost:443:endpoint=tcp\:x\:1`); err != nil {
+		t.Error(err)
+	}
+	if _, err := known.Client(`tls:localhost:443:rcvbuf=1234:endpoint=tcp\:x\:1`); !errors.Is(err, std.ErrContradiction) {
+		t.Errorf("rcvbuf: %v", err)
 	}
 }

@@ -2,8 +2,10 @@ package std
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -44,6 +46,7 @@ type TLSClient struct {
 	// TLSSettings are Logger and Options. They are no arguments.
 	TLSSettings
 
+	defaults kernel.StreamOptions // of the set
 	preparation
 }
 
@@ -89,9 +92,10 @@ func (e *TLSClient) below(p *prepared) (endpoint.Client, error) {
 	if e.Over == nil && e.Endpoint == "" {
 		return &e.TCPClient, nil
 	}
+	defaults := endpoint.Arguments(&TCPClient{StreamOptions: e.defaults})
 	for _, a := range endpoint.Arguments(&e.TCPClient) {
-		// Host and Port have no name here. NoDelay may be a default of the set.
-		if a.Name != "" && a.Name != "nodelay" {
+		// Host and Port have no name here.
+		if a.Name != "" && !slices.Contains(defaults, a) {
 			return nil, p.fail(a.Name, a.Value, fmt.Errorf("%w: it is not for TLS: say it in the description of the endpoint", ErrContradiction))
 		}
 	}

@@ -109,18 +109,9 @@ func TestFailedUntilAsked(t *testing.T) {
 // TestFailedByTimeout: a conn that waits for nothing hears that keepalive has given up, or
 // that the peer took no data for the user timeout.
 func TestFailedByTimeout(t *testing.T) {
-	set := func(t *testing.T, c *conn, level, option, value int) {
-		t.Helper()
-		if err := unix.SetsockoptInt(int(c.fd), level, option, value); err != nil {
-			t.Skip(err)
-		}
-	}
 	for what, prepare := range map[string]func(*testing.T, *conn, *conn){
 		"keepalive": func(t *testing.T, c, s *conn) {
-			set(t, s, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 1)
-			set(t, s, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 1)
-			set(t, s, unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 1)
-			if err := s.SetKeepAlive(true); err != nil {
+			if err := s.SetProbes(kernel.Probes{KeepIdle: time.Second, KeepInterval: time.Second, KeepCount: 1}); err != nil {
 				t.Fatal(err)
 			}
 			// The peer drops all that comes, as if it had lost its power.
@@ -130,7 +121,9 @@ func TestFailedByTimeout(t *testing.T) {
 			}
 		},
 		"user timeout": func(t *testing.T, c, s *conn) {
-			set(t, s, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 300)
+			if err := s.SetUserTimeout(300 * time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
 			for {
 				if _, err := s.Write(make([]byte, maxSend)); err != nil { // and nobody reads
 					break

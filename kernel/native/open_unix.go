@@ -30,17 +30,24 @@ func (s *listener) listen(p *shortAddr, o *kernel.ListenOptions) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return opError("setsockopt", err)
 	}
+	var none kernel.ListenOptions
+	if o == nil {
+		o = &none
+	}
+	if o.ReusePort {
+		if err := s.setOption(kernel.OpListen, "ReusePort", unix.SOL_SOCKET, reusePort, 1); err != nil {
+			return err
+		}
+	}
+	if err := s.options(kernel.OpListen, &o.StreamOptions); err != nil {
+		return err
+	}
 	if err := unix.Bind(fd, p.sockaddr()); err != nil {
 		return opError(kernel.OpBind, err)
 	}
 	backlog := maxBacklog
-	if o != nil {
-		if o.Backlog > 0 {
-			backlog = min(o.Backlog, maxBacklog)
-		}
-		if err := s.options(&o.StreamOptions); err != nil {
-			return err
-		}
+	if o.Backlog > 0 {
+		backlog = min(o.Backlog, maxBacklog)
 	}
 	if err := unix.Listen(fd, backlog); err != nil {
 		return opError(kernel.OpListen, err)
@@ -65,13 +72,20 @@ func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 }
 
 func (s *conn) dial(p *shortAddr, o *kernel.DialOptions) error {
-	if o != nil {
-		if err := s.options(&o.StreamOptions); err != nil {
+	var none kernel.DialOptions
+	if o == nil {
+		o = &none
+	}
+	if o.ReuseAddr {
+		if err := s.setOption(kernel.OpConnect, "ReuseAddr", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return err
 		}
-		if err := s.bind(o.Bind); err != nil {
-			return err
-		}
+	}
+	if err := s.options(kernel.OpConnect, &o.StreamOptions); err != nil {
+		return err
+	}
+	if err := s.bind(o.Bind); err != nil {
+		return err
 	}
 	s.local.more = dialling
 	switch err := unix.Connect(int(s.fd), p.sockaddr()); err {
@@ -131,17 +145,4 @@ func (b *base) openFor(op string, a kernel.Addr) (p shortAddr, s sock, err error
 		}
 	}
 	return p, sock{b: b, fd: int32(fd)}, nil
-}
-
-// options sets the options that o asks for. The others are off by default (TCP-63).
-func (s *sock) options(o *kernel.StreamOptions) error {
-	if o.NoDelay {
-		if err := s.setOption(unix.IPPROTO_TCP, unix.TCP_NODELAY, true); err != nil {
-			return err
-		}
-	}
-	if o.KeepAlive {
-		return s.setOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, true)
-	}
-	return nil
 }

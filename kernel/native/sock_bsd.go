@@ -132,10 +132,16 @@ func (s *conn) inherit(from *listener) error {
 	if unix.SetNonblock(int(s.fd), true) != nil {
 		return lost
 	}
-	if on, err := from.option(unix.IPPROTO_TCP, unix.TCP_NODELAY); err == nil && on && s.SetNoDelay(true) != nil {
+	if v, err := from.option("Nagle", unix.IPPROTO_TCP, unix.TCP_NODELAY); err == nil && v != 0 && s.SetNoDelay(true) != nil {
 		return lost
 	}
-	if on, err := from.option(unix.SOL_SOCKET, unix.SO_KEEPALIVE); err == nil && on && s.SetKeepAlive(true) != nil {
+	if v, err := from.option("KeepAlive", unix.SOL_SOCKET, unix.SO_KEEPALIVE); err != nil || v == 0 {
+		return nil
+	}
+	if p, err := (&conn{from.sock}).Probes(); err == nil && s.SetProbes(p) == nil {
+		return nil
+	}
+	if s.setOption(kernel.OpOption, "KeepAlive", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1) != nil {
 		return lost
 	}
 	return nil

@@ -240,41 +240,6 @@ func (s *sock) Local() kernel.Addr {
 // Remote is known from the beginning: dialled, or returned by accept.
 func (s *conn) Remote() kernel.Addr { return s.remote.addr(s.b, s.fd) }
 
-// SetNoDelay sets TCP_NODELAY.
-func (s *conn) SetNoDelay(on bool) error {
-	return s.setOption(unix.IPPROTO_TCP, unix.TCP_NODELAY, on)
-}
-
-// NoDelay asks the system for TCP_NODELAY.
-func (s *conn) NoDelay() (bool, error) { return s.option(unix.IPPROTO_TCP, unix.TCP_NODELAY) }
-
-// SetKeepAlive sets SO_KEEPALIVE.
-func (s *conn) SetKeepAlive(on bool) error {
-	return s.setOption(unix.SOL_SOCKET, unix.SO_KEEPALIVE, on)
-}
-
-// KeepAlive asks the system for SO_KEEPALIVE.
-func (s *conn) KeepAlive() (bool, error) { return s.option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) }
-
-func (s *sock) setOption(level, name int, on bool) error {
-	v := 0
-	if on {
-		v = 1
-	}
-	if err := unix.SetsockoptInt(int(s.fd), level, name, v); err != nil {
-		return s.opError("setsockopt", errnoOf(err))
-	}
-	return nil
-}
-
-func (s *sock) option(level, name int) (bool, error) {
-	v, err := unix.GetsockoptInt(int(s.fd), level, name)
-	if err != nil {
-		return false, s.opError("getsockopt", errnoOf(err))
-	}
-	return v != 0, nil
-}
-
 // received returns the result of a read of n bytes: none is the end.
 func received(n int) (int, error) {
 	if n == 0 {
@@ -285,7 +250,6 @@ func received(n int) (int, error) {
 
 var (
 	_ kernel.Conn     = (*conn)(nil)
-	_ kernel.TCPConn  = (*conn)(nil)
 	_ kernel.Vectors  = (*conn)(nil)
 	_ kernel.Listener = (*listener)(nil)
 )

@@ -1,0 +1,13 @@
+package native
+
+import "golang.org/x/sys/unix"
+
+// The numbers of options that not every system has. SO_REUSEPORT lets several listeners have
+// a port here, but does not share the connections out.
+const (
+	keepIdle     = unix.TCP_KEEPALIVE
+	keepInterval = unix.TCP_KEEPINTVL
+	keepCount    = unix.TCP_KEEPCNT
+	userTimeout  = lacking
+	reusePort    = lacking
+)

@@ -1,0 +1,109 @@
+package sim_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/kerneltest"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/sim"
+)
+
+// TestSilentPeers: the simulated kernel notices peers that are gone, as the others do.
+func TestSilentPeers(t *testing.T) {
+	for name, silence := range map[string]func(n *sim.Net){
+		"partition": func(n *sim.Net) { n.Partition("localhost", "localhost") },
+		"hold":      func(n *sim.Net) { n.Hold("localhost", "localhost") },
+		"rule":      func(n *sim.Net) { n.AddRule(func(*sim.Segment) sim.Verdict { return sim.Verdict{Drop: true} }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			kerneltest.RunSilent(t, func(t *testing.T) (kernel.Kernel, func(kernel.Conn)) {
+				n := sim.New(uint64(len(t.Name())))
+				return n.Kernel(), func(kernel.Conn) { silence(n) }
+			})
+		})
+	}
+}
+
+// probed connects a client with these options, on which nothing happens after its first echo
+// at the time last.
+func probed(t *testing.T, seed uint64, o kernel.StreamOptions) (n *sim.Net, p *recorder, last time.Duration) {
+	t.Helper()
+	n, srv, cli := two(t, seed, echoes())
+	p = new(recorder)
+	cli.Reactor.Dial(srv.Addr(7), reactor.One(p), &reactor.DialConfig{DialOptions: kernel.DialOptions{StreamOptions: o}}, nil)
+	must(t, n, func() bool { return p.T != nil })
+	p.T.Write([]byte("x"))
+	must(t, n, func() bool { return p.got.Len() == 1 })
+	return n, p, n.Now()
+}
+
+// TCP-85: a peer that is gone is noticed idle + interval * count after it was last heard, which
+// may be by an answer to a probe. If it answers in time, nothing happens. A host that has
+// crashed and is there again answers with a reset.
+func TestKeepAlive(t *testing.T) {
+	const never = time.Duration(-1)
+	own := kernel.Probes{KeepIdle: 10 * time.Second, KeepInterval: 2 * time.Second, KeepCount: 3}
+	for name, x := range map[string]struct {
+		options kernel.StreamOptions
+		cut     func(n *sim.Net) (mend func())
+		at      time.Duration // since the last byte
+		mended  time.Duration // since the last byte; 0: never
+		want    time.Duration // since the last byte
+		err     error
+	}{
+		"off":             {kernel.StreamOptions{}, severed, time.Second, 0, never, nil},
+		"default":         {kernel.StreamOptions{KeepAlive: true}, severed, time.Second, 0, 150 * time.Second, kernel.ErrTimeout},
+		"answered twice":  {kernel.StreamOptions{KeepAlive: true}, severed, 40 * time.Second, 0, 180 * time.Second, kernel.ErrTimeout},
+		"crash":           {kernel.StreamOptions{KeepAlive: true}, crashed, time.Second, 0, 150 * time.Second, kernel.ErrTimeout},
+		"own probes":      {kernel.StreamOptions{KeepAlive: true, Probes: own}, severed, 25 * time.Second, 0, 36 * time.Second, kernel.ErrTimeout},
+		"half severed":    {kernel.StreamOptions{KeepAlive: true, Probes: own}, half, time.Second, 0, 16 * time.Second, kernel.ErrTimeout},
+		"healed in time":  {kernel.StreamOptions{KeepAlive: true, Probes: own}, severed, time.Second, 13 * time.Second, never, nil},
+		"healed too late": {kernel.StreamOptions{KeepAlive: true, Probes: own}, severed, time.Second, 17 * time.Second, 16 * time.Second, kernel.ErrTimeout},
+		"restarted":       {kernel.StreamOptions{KeepAlive: true, Probes: own}, crashed, time.Second, 3 * time.Second, 10 * time.Second, kernel.ErrReset},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, p, last := probed(t, 1, x.options)
+			n.At(last+x.at, func() {
+				mend := x.cut(n)
+				if x.mended > 0 {
+					n.At(last+x.mended, mend)
+				}
+			})
+			if err := n.RunUntil(func() bool { return p.lost != nil }, time.Hour); x.want == never {
+				if p.lost != nil {
+					t.Errorf("lost at %v: %v", n.Now()-last, p.lost)
+				}
+				return
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if took := n.Now() - last; !errors.Is(p.lost, x.err) || took < x.want-20*time.Millisecond || took > x.want+20*time.Millisecond {
+				t.Errorf("lost after %v: %v; want %v after %v", took, p.lost, x.err, x.want)
+			}
+		})
+	}
+}
+
+func severed(n *sim.Net) (mend func()) { return n.Partition("srv", "cli") }
+
+func half(n *sim.Net) (mend func()) { return n.PartitionOneWay("srv", "cli") }
+
+func crashed(n *sim.Net) (mend func()) {
+	n.Host("srv").Crash()
+	return n.Host("srv").Restart
+}
+
+// A network on which all answer has nothing to do, though there is keepalive.
+func TestKeepAliveIsQuiet(t *testing.T) {
+	n, p, last := probed(t, 1, kernel.StreamOptions{KeepAlive: true})
+	heal := n.Partition("srv", "cli")
+	n.At(last+30*time.Second, heal)
+	if err := n.RunUntil(func() bool { return false }, time.Hour); !errors.Is(err, sim.ErrDeadlock) || n.Now()-last > time.Minute {
+		t.Errorf("at %v: %v", n.Now()-last, err)
+	}
+	p.T.Write([]byte("y"))
+	must(t, n, func() bool { return p.got.Len() == 2 })
+}
