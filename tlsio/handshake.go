@@ -41,10 +41,10 @@ type handshake struct {
 	l       *loop
 	onLoop  bool
 	state   handshakeState
-	cut     bool       // nothing more will arrive
-	refused error      // why it must not begin
-	arrived []byte     // no step was given it yet
-	peer    netip.Addr // as it is counted in loop.pending; of servers
+	cut     bool         // nothing more will arrive
+	refused error        // why it must not begin
+	arrived []byte       // no step was given it yet
+	peer    netip.Prefix // as it is counted in loop.pending; of servers
 	step    step
 	cancel  context.CancelCauseFunc // of the context that callbacks of the tls.Config get
 
@@ -91,7 +91,7 @@ func (h *handshake) begin(l *loop) {
 	c.become(handshaking)
 	h.limit.Init(r, h.timedOut)
 	if !h.step.client {
-		h.peer = peerOf(h.step.remote)
+		h.peer = reactor.PeerOf(h.step.remote)
 		if h.refused = l.pending.admit(h.peer); h.refused != nil {
 			return
 		}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/netip"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -43,13 +42,13 @@ func StatsOf(r *reactor.Reactor) (s Stats) {
 type pending struct {
 	most, mostOfPeer int
 	in               [over]int // by state
-	ofPeer           map[netip.Addr]int
+	ofPeer           map[netip.Prefix]int
 	refused          uint64
 	timedOut         uint64
 }
 
 func newPending(o Options) pending {
-	p := pending{most: withDefault(o.MaxPendingHandshakes, defaultPending, math.MaxInt), ofPeer: make(map[netip.Addr]int)}
+	p := pending{most: withDefault(o.MaxPendingHandshakes, defaultPending, math.MaxInt), ofPeer: make(map[netip.Prefix]int)}
 	p.mostOfPeer = withDefault(o.MaxPendingPerPeer, max(1, min(p.most, defaultPending)/4), math.MaxInt)
 	return p
 }
@@ -63,7 +62,7 @@ func (p *pending) total() (n int) {
 
 // admit counts one more handshake with peer, in the state waiting. It fails if there are
 // too many.
-func (p *pending) admit(peer netip.Addr) error {
+func (p *pending) admit(peer netip.Prefix) error {
 	total, ofPeer := p.total(), p.ofPeer[peer]
 	var why string
 	switch {
@@ -83,7 +82,7 @@ func (p *pending) admit(peer netip.Addr) error {
 }
 
 // moved counts a handshake of peer that goes from one state to another.
-func (p *pending) moved(peer netip.Addr, from, to handshakeState) {
+func (p *pending) moved(peer netip.Prefix, from, to handshakeState) {
 	p.in[from]--
 	switch {
 	case to != over:
@@ -93,15 +92,4 @@ func (p *pending) moved(peer netip.Addr, from, to handshakeState) {
 	default:
 		delete(p.ofPeer, peer)
 	}
-}
-
-// peerOf is what counts as one peer: an IPv4 address, or an IPv6 network of 64 bits, which
-// is what one customer has. It is not valid if a has no IP.
-func peerOf(a kernel.Addr) netip.Addr {
-	ip := a.IP.Addr().Unmap()
-	if ip.Is6() {
-		p, _ := ip.Prefix(64) // which has no zone
-		return p.Addr()
-	}
-	return ip
 }
