@@ -89,6 +89,8 @@ type ListenConfig struct {
 	StreamConfig
 	// ListenOptions are for the kernel: the options of sockets, Backlog and ReusePort.
 	kernel.ListenOptions
+	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate. By default nothing is limited.
+	PortLimits
 }
 
 // DialConfig configures a connector. Nil and the zero value are the defaults.

@@ -71,6 +71,10 @@ var (
 	ErrListen = kernel.Sentinel("cannot listen")
 	// ErrAlreadyListening: StartListening of a port that is not stopped.
 	ErrAlreadyListening = kernel.Sentinel("already listening")
+	// ErrTooManyConnections: a port has refused a connection, because MaxConnections were open.
+	ErrTooManyConnections = kernel.Sentinel("too many connections")
+	// ErrTooManyOfPeer: a port has refused a connection, because its peer had MaxPerPeer.
+	ErrTooManyOfPeer = kernel.Sentinel("too many connections of this peer")
 
 	// ErrMarks: LowWater is negative or not below HighWater.
 	ErrMarks = kernel.Sentinel("LowWater must be at least 0 and below HighWater")
@@ -102,7 +106,7 @@ func (e *WatchedError) Is(target error) bool { return target == ErrWatched }
 
 // OpError is a failed operation, with its addresses and the cause.
 type OpError struct {
-	// Op is "listen", "dial", "attach", "resolve", "read", "write", "wait" (the
+	// Op is "listen", "accept", "dial", "attach", "resolve", "read", "write", "wait" (the
 	// connection failed while nothing was asked of it), "close", "arm" or "watch".
 	Op string
 	// Local is our address and Remote the peer's. Each is zero if it is not known.
@@ -147,7 +151,7 @@ func (e *OpError) Unwrap() []error {
 		return []error{e.Err, ErrListen}
 	case "dial", "resolve":
 		return []error{e.Err, ErrConnect}
-	case "watch", "attach":
+	case "watch", "attach", "accept":
 		return []error{e.Err} // there was no connection, so it is not ErrLost
 	}
 	return []error{e.Err, ErrLost}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -24,12 +25,17 @@ type Port struct {
 	sessions    uint32
 	allowance   int // accepts per wake-up
 	state       portState
-	stopDone    []func(error) // of StopListening
-	resumeTimer DelayedCall   // accepts again after a failure
-	failures    int           // accepts that failed, since the last one that did not
+	armed       bool                 // the kernel reports clients that wait
+	paused      bool                 // by PauseAccepting
+	stopDone    []func(error)        // of StopListening
+	resumeTimer DelayedCall          // accepts again after a failure
+	rateTimer   DelayedCall          // accepts again when AcceptRate has room
+	rate        rateLimit            // of AcceptRate
+	ofPeer      map[netip.Prefix]int // connections, if MaxPerPeer limits them
+	failures    int                  // accepts that failed, since the last one that did not
 	stats       PortStats
 
-	failureLog, refusalLog, armLog LogLimit
+	failureLog, refusalLog, manyLog, peerLog, armLog LogLimit
 }
 
 type portState uint8
@@ -66,7 +72,9 @@ func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, erro
 	}
 	p := &Port{r: r, factory: f, cfg: cfg, requested: a, addr: a, allowance: firstAllowance}
 	p.params.StreamConfig = cfg.StreamConfig
+	p.rate = newRateLimit(cfg.AcceptRate, cfg.AcceptBurst)
 	p.resumeTimer.Init(r, p.resume)
+	p.rateTimer.Init(r, p.goOn)
 	if err := p.StartListening(); err != nil {
 		return nil, err
 	}
@@ -103,7 +111,7 @@ func (p *Port) StartListening() error {
 		r.releaseToken(p.token)
 		return opError(err)
 	}
-	p.state = portListening
+	p.state, p.armed = portListening, true
 	return nil
 }
 
@@ -113,8 +121,9 @@ func (p *Port) StartListening() error {
 // once with the error of StopFactory, or nil (TCP-8, TCP-10). Connections go on.
 //
 // A client is reset if its handshake is not complete when the socket is closed, if it is beyond
-// the 4096, or if accepting fails. If the reactor shuts down before the next turn, no
-// connection is accepted, because it would be ended at once.
+// the 4096, or if accepting fails. It is also reset if it would have to wait for a limit of
+// [PortLimits] or for ResumeAccepting: limits hold here too (TCP-101). If the reactor shuts down
+// before the next turn, no connection is accepted, because it would be ended at once.
 //
 // On a port that is being stopped, done is called at the same end; on a stopped one, later with
 // nil (TCP-9). After the reactor has stopped, done is not called.
@@ -123,8 +132,7 @@ func (p *Port) StopListening(done func(error)) {
 		p.stopDone = append(p.stopDone, done)
 	}
 	if p.state == portListening {
-		p.state = portStopping
-		p.resumeTimer.Cancel()
+		p.stop()
 		p.arm(0)
 	}
 	p.r.Post(func() {
@@ -133,20 +141,29 @@ func (p *Port) StopListening(done func(error)) {
 	})
 }
 
+// stop makes a port that listens one that is being stopped.
+func (p *Port) stop() {
+	p.state = portStopping
+	p.resumeTimer.Cancel()
+	p.rateTimer.Cancel()
+}
+
 // arm tells the kernel whether the port accepts. A failure is logged.
 func (p *Port) arm(ready kernel.Ready) (ok bool) {
 	err := p.r.k.Arm(p.listener, p.token, ready)
-	if err != nil {
+	if err == nil {
+		p.armed = ready != 0
+	} else {
 		p.armLog.Log(p.r, p.r.log, slog.LevelError, "arming a port", slog.Any("on", p.addr), slog.Any("err", err))
 	}
 	return err == nil
 }
 
 // acceptRest accepts the connections that wait in the queue of a port that is being stopped.
-// It stops at the first failure that is not about one client, because the port has no time to
-// pause.
+// It stops at the first failure that is not about one client, and where a limit would have it
+// wait, because the port has no time to do so.
 func (p *Port) acceptRest() {
-	for tries := 0; tries < lastAccepts && p.state == portStopping; tries++ {
+	for tries := 0; tries < lastAccepts && p.state == portStopping && p.room(); tries++ {
 		conn, err := p.listener.Accept()
 		switch {
 		case err == nil:
@@ -192,7 +209,8 @@ func portKind(a kernel.Addr) string {
 // a stopped port it is the last such address.
 func (p *Port) Addr() kernel.Addr { return p.addr }
 
-// Listening tells whether the port accepts connections.
+// Listening tells whether the port is open. It is also while limits or PauseAccepting let
+// clients wait.
 func (p *Port) Listening() bool { return p.state == portListening }
 
 // Reactor is the loop the port belongs to.
@@ -209,19 +227,34 @@ func (p *Port) String() string {
 // PortStats are counters of a port.
 type PortStats struct {
 	Accepted uint64 // connections accepted
-	Refused  uint64 // of these, refused by the factory or because no descriptor was left
+	Refused  uint64 // of these, refused by the factory or by a limit, or because no descriptor was left
 	Failed   uint64 // accepts that failed
 	Open     int    // connections that are not lost yet
+	Peers    int    // peers that these belong to, if MaxPerPeer limits them; otherwise 0
+
+	TooMany       uint64 // of Refused, by MaxConnections, with RefuseExcess
+	TooManyOfPeer uint64 // of Refused, by MaxPerPeer
+
+	WaitedFull   uint64 // how often clients had to wait because MaxConnections were open,
+	WaitedRate   uint64 // because of AcceptRate,
+	WaitedPaused uint64 // and because of PauseAccepting
 }
 
 // Stats returns a copy of the counters.
-func (p *Port) Stats() PortStats { return p.stats }
+func (p *Port) Stats() PortStats {
+	s := p.stats
+	s.Peers = len(p.ofPeer)
+	return s
+}
 
-// ready accepts as many connections as the allowance permits. If there were that many, the
-// allowance grows; otherwise it falls to the number that there were (TCP-15).
+// ready accepts as many connections as the allowance and the limits permit. If there were as many
+// as the allowance, it grows; otherwise it falls to the number that there were (TCP-15).
 func (p *Port) ready(kernel.Ready) {
+	if p.state != portListening || p.waits() {
+		return
+	}
 	accepted := 0
-	for tries := 0; tries < p.allowance && p.state == portListening; tries++ {
+	for tries := 0; tries < p.allowance && p.state == portListening && p.room(); tries++ {
 		conn, err := p.listener.Accept()
 		if err == nil || err == kernel.ErrAgain {
 			p.failures = 0 // those before have taken something off the queue
@@ -278,24 +311,27 @@ func (p *Port) logFailure(err error) {
 
 // pause stops accepting for acceptPause.
 func (p *Port) pause() {
-	if p.arm(0) {
-		p.resumeTimer.Reset(acceptPause)
-	}
+	p.resumeTimer.Reset(acceptPause)
+	p.arm(0)
 }
 
 // resume accepts again after a pause.
 func (p *Port) resume() {
 	_ = p.r.reserve.hold() // it may have been lost when no descriptor was left
-	if p.state == portListening && !p.arm(kernel.Readable) {
-		p.resumeTimer.Reset(acceptPause)
-	}
+	p.goOn()
 }
 
-// accept gives a connection its protocol.
+// accept gives a connection its protocol, unless a limit refuses it.
 func (p *Port) accept(conn kernel.Conn) {
 	r := p.r
 	p.stats.Accepted++
 	r.stats.Accepted++
+	peer := p.peer(conn)
+	if limit := p.refusal(peer); limit != nil {
+		p.refuse(conn, limit)
+		return
+	}
+	p.rate.take(r)
 	proto, err := r.build(p.factory, conn)
 	if proto == nil || err != nil {
 		p.stats.Refused++
@@ -307,7 +343,7 @@ func (p *Port) accept(conn kernel.Conn) {
 	s := &Stream{r: r, conn: conn, proto: proto, owner: p, cfg: &p.params, session: p.sessions}
 	s.token = r.assignToken(s)
 	p.sessions++
-	p.stats.Open++
+	p.opened(peer)
 	_ = s.connect() // ConnectionLost tells the protocol
 	r.settleOne(s)
 }
@@ -319,8 +355,6 @@ func (r *Reactor) build(f Factory, conn kernel.Conn) (Protocol, error) {
 		return f.BuildProtocol(conn.Remote()), nil
 	})
 }
-
-func (p *Port) streamLost(*Stream, error) { p.stats.Open-- }
 
 func (p *Port) logPrefix(s *Stream) string {
 	return fmt.Sprintf("%s,%d,%s", LogPrefixOf(s.proto), s.session, s.Remote().Host())
@@ -340,8 +374,7 @@ func (p *Port) drop() { p.listener.Close() }
 
 func (p *Port) shutdown() {
 	if p.state == portListening {
-		p.resumeTimer.Cancel()
-		p.state = portStopping
+		p.stop()
 	}
 	p.finish()
 }

@@ -315,7 +315,7 @@ type Stats struct {
 	Posted       uint64 // posted functions called
 	DelayedCalls uint64 // delayed calls made
 	Accepted     uint64 // connections accepted
-	Refused      uint64 // of these, refused by the factory or because no descriptor was left
+	Refused      uint64 // of these, refused by the factory or by a limit, or because no descriptor was left
 	Panics       uint64 // panics recovered
 	Slow         uint64 // callbacks that took longer than Config.Slow
 	Lingered     uint64 // connections closed before the peer had ended: their input was discarded for a while

@@ -1,0 +1,215 @@
+package reactor
+
+import (
+	"log/slog"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// PortLimits bound what clients may take of one port. [ListenConfig] embeds them. The types of
+// package endpoint do too: the tags hold the name of each limit in an endpoint's description, and
+// its help.
+//
+// In each of them zero or negative means no limit. That is the default, because only the
+// program knows how many connections are too many. What no program can exceed is bounded
+// without them: when no descriptor is left, a port refuses its clients and goes on (TCP-21).
+//
+// A connection counts from its accept until its ConnectionLost has returned, so a handshake of
+// TLS counts too. One that the factory refuses does not count, nor does one that lingers after
+// its end: the reactor bounds these, and closes them when descriptors are short. Connections
+// of a port that was stopped go on counting when it listens again.
+type PortLimits struct {
+	// MaxConnections is how many connections of the port may be open at a time. At the limit the
+	// port stops accepting. Clients then wait in the system's queue, which Backlog bounds, and
+	// nothing is lost. When a connection ends, the port goes on (TCP-95).
+	MaxConnections int `ep:"maxconnections" help:"connections that may be open at a time; others wait; without it, any number"`
+	// RefuseExcess has connections beyond MaxConnections accepted and reset at once, with
+	// ErrTooManyConnections, instead of letting them wait (TCP-96).
+	RefuseExcess bool `ep:"refuseexcess" help:"reset connections beyond maxconnections instead of letting them wait"`
+	// MaxPerPeer is how many connections one peer may have, which is what [PeerOf] says. More of
+	// it are accepted and reset at once, with ErrTooManyOfPeer, so that they keep no other
+	// peer waiting (TCP-97). A peer without an IP address is not limited.
+	MaxPerPeer int `ep:"maxperpeer" help:"connections that one IPv4 address or IPv6 /64 may have; more are reset; without it, any number"`
+	// AcceptRate is how many connections a second the factory gets. If there are more, the
+	// port stops accepting until the next is due, and clients wait as at MaxConnections
+	// (TCP-98). Connections that a limit refuses do not count.
+	AcceptRate int `ep:"acceptrate" help:"connections a second; more wait; without it, any number"`
+	// AcceptBurst is how many of them may come at once after a quiet time. Zero or negative: as
+	// many as AcceptRate, which is those of one second.
+	AcceptBurst int `ep:"acceptburst" help:"connections that may come at once within acceptrate; without it, those of one second"`
+}
+
+// RefusalListener is implemented by a server's Factory that wants to know of the connections
+// that a limit of [PortLimits] has refused. It is found through wrappers, by [FactoryAs].
+type RefusalListener interface {
+	// ConnectionRefused is called on the loop's goroutine, after the connection was reset,
+	// and once for each of them: a flood makes many calls, so it should only count, or log by
+	// a [LogLimit]. err is an [*OpError] with both ends, which is ErrTooManyConnections or
+	// ErrTooManyOfPeer. A panic in it is logged and ends nothing (TCP-99).
+	ConnectionRefused(p *Port, err error)
+}
+
+// PauseAccepting has the port accept nobody until ResumeAccepting. The socket goes on
+// listening, so clients wait in the system's queue. Connections that were accepted go on.
+// Pausing twice is pausing once. The pause outlasts StopListening and StartListening, and may
+// begin before either: a port that is paused right after Listen accepts nobody at all. One that is
+// stopped while it is paused resets those who wait (TCP-100).
+func (p *Port) PauseAccepting() { p.paused = true }
+
+// ResumeAccepting ends the pause. The port accepts in the next turn, unless a limit or a failure
+// still makes it wait. Without a pause it does nothing; on a port that is stopped it only
+// ends the pause.
+func (p *Port) ResumeAccepting() {
+	p.paused = false
+	p.goOn()
+}
+
+// full tells whether clients must wait for the end of a connection.
+func (p *Port) full() bool { return p.crowded() && !p.cfg.RefuseExcess }
+
+// crowded tells whether MaxConnections are open.
+func (p *Port) crowded() bool {
+	most := p.cfg.MaxConnections
+	return most > 0 && p.stats.Open >= most
+}
+
+// room tells whether the port may accept one more connection.
+func (p *Port) room() bool { return !p.paused && !p.full() && p.rate.wait(p.r) <= 0 }
+
+// waits is called when clients wait. It tells whether the port must not accept now. Then it
+// counts that and disarms the port, which goOn arms again. So a port that has reached a limit
+// costs nothing until somebody waits.
+func (p *Port) waits() bool {
+	switch {
+	case p.resumeTimer.Active(): // the port could not be disarmed
+	case p.paused:
+		p.stats.WaitedPaused++
+	case p.full():
+		p.stats.WaitedFull++
+	default:
+		d := p.rate.wait(p.r)
+		if d <= 0 {
+			return false
+		}
+		p.stats.WaitedRate++
+		p.rateTimer.Reset(d)
+	}
+	p.arm(0)
+	return true
+}
+
+// goOn arms a port that was disarmed, if nothing keeps it from accepting any more.
+func (p *Port) goOn() {
+	if p.armed || p.state != portListening || p.paused || p.full() || p.resumeTimer.Active() || p.rateTimer.Active() {
+		return
+	}
+	if !p.arm(kernel.Readable) {
+		p.resumeTimer.Reset(acceptPause)
+	}
+}
+
+// refusal returns which limit an accepted connection of peer exceeds, or nil.
+func (p *Port) refusal(peer netip.Prefix) error {
+	switch {
+	case p.cfg.MaxPerPeer > 0 && p.ofPeer[peer] >= p.cfg.MaxPerPeer:
+		return ErrTooManyOfPeer
+	case p.crowded():
+		return ErrTooManyConnections
+	}
+	return nil
+}
+
+// refuse resets an accepted connection that exceeds a limit, and tells of it. A reset, and not
+// an end, because a client must not take it for an empty answer, and because it leaves no
+// state behind in the system.
+func (p *Port) refuse(conn kernel.Conn, limit error) {
+	r := p.r
+	p.stats.Refused++
+	r.stats.Refused++
+	log, count := &p.manyLog, &p.stats.TooMany
+	if limit == ErrTooManyOfPeer {
+		log, count = &p.peerLog, &p.stats.TooManyOfPeer
+	}
+	*count++
+	err := &OpError{Op: "accept", Local: p.addr, Remote: conn.Remote(), Err: limit}
+	conn.Abort()
+	log.Log(r, r.log, slog.LevelWarn, "refused a connection",
+		slog.Any("on", p.addr), slog.Any("peer", err.Remote), slog.Any("err", limit))
+	if l, ok := FactoryAs[RefusalListener](p.factory); ok {
+		_ = r.guard(p.factory, func() { l.ConnectionRefused(p, err) })
+	}
+}
+
+// opened counts a connection of peer.
+func (p *Port) opened(peer netip.Prefix) {
+	p.stats.Open++
+	if peer.IsValid() {
+		if p.ofPeer == nil {
+			p.ofPeer = make(map[netip.Prefix]int)
+		}
+		p.ofPeer[peer]++
+	}
+}
+
+// peer returns what counts as the peer of c. It is not valid if nothing counts peers.
+func (p *Port) peer(c kernel.Conn) netip.Prefix {
+	if p.cfg.MaxPerPeer <= 0 {
+		return netip.Prefix{}
+	}
+	return PeerOf(c.Remote())
+}
+
+// streamLost counts a connection no more. A port that has waited for that goes on.
+func (p *Port) streamLost(s *Stream, _ error) {
+	p.stats.Open--
+	switch peer := p.peer(s.conn); {
+	case !peer.IsValid():
+	case p.ofPeer[peer] > 1:
+		p.ofPeer[peer]--
+	default:
+		delete(p.ofPeer, peer)
+	}
+	p.goOn()
+}
+
+// rateLimit is a bucket of tokens. It does not count them, but keeps when the bucket is full
+// again. The zero value limits nothing.
+type rateLimit struct {
+	every time.Duration // between two tokens
+	slack time.Duration // how far ahead full may lie if there is a token
+	full  time.Duration // by the reactor's clock
+}
+
+// newRateLimit makes a full bucket that holds burst tokens and gets perSecond.
+func newRateLimit(perSecond, burst int) (l rateLimit) {
+	if perSecond <= 0 {
+		return l
+	}
+	if burst <= 0 {
+		burst = perSecond
+	}
+	l.every = time.Second / time.Duration(perSecond)
+	l.slack = math.MaxInt64 / 2
+	if more := time.Duration(burst - 1); l.every == 0 || more <= l.slack/l.every {
+		l.slack = more * l.every
+	}
+	return l
+}
+
+// wait returns how long it is until there is a token; zero or less if there is one.
+func (l *rateLimit) wait(r *Reactor) time.Duration {
+	if l.every == 0 {
+		return 0
+	}
+	return l.full - r.Now() - l.slack
+}
+
+// take takes a token.
+func (l *rateLimit) take(r *Reactor) {
+	if l.every > 0 {
+		l.full = max(l.full, r.Now()) + l.every
+	}
+}
