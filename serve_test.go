@@ -255,6 +255,8 @@ func TestServeMistakes(t *testing.T) {
 		{"reactor's signals", Config{Reactor: reactor.Config{Signals: []os.Signal{}}}.Serve(ctx, f, anywhere), ErrConfig, "use Signals"},
 		{"limits of another's", Config{Schemes: std.Schemes(nil), Stream: reactor.StreamConfig{HighWater: 1}}.Serve(ctx, f, anywhere),
 			ErrConfig, "std.Options"},
+		{"limits of another's ports", Config{Schemes: std.Schemes(nil), Limits: reactor.PortLimits{MaxPerPeer: 1}}.Serve(ctx, f, anywhere),
+			ErrConfig, "Limits must be zero"},
 		{"unknown kernel", Config{Kernel: "abacus"}.Serve(ctx, f, anywhere), kernel.ErrUnsupported, `"abacus"`},
 		{"limits", Config{Stream: reactor.StreamConfig{HighWater: 1, LowWater: 2}}.Serve(ctx, f, anywhere), reactor.ErrMarks, anywhere},
 		{"syntax", Serve(ctx, f, anywhere, "tcp:[::1"), endpoint.ErrSyntax, `endpoint description "tcp:[::1"`},

@@ -16,8 +16,8 @@
 // A server ends when the context ends, when a signal of [Config.Signals] arrives, or when
 // [reactor.Reactor.Stop] is called in a callback. It then drains:
 //
-//  1. It accepts the connections that wait in the queues of its ports, 4096 of each at most,
-//     and stops listening. Every protocol that is a [Drainer] is told so once.
+//  1. It accepts the connections that wait in the queues of its ports, 4096 of each at most and
+//     within [Config.Limits], and stops listening. Every protocol that is a [Drainer] is told so once.
 //  2. Connections may go on until they end by themselves, for [Config.Grace] at most.
 //  3. Connections that are left are aborted, and the log says how many.
 //
@@ -71,7 +71,13 @@ type Config struct {
 	// Stream limits what each connection may buffer. It is for the places of this package;
 	// if there are Schemes, their maker has to say it, and it must be zero here.
 	Stream reactor.StreamConfig
-	// Schemes are the types of places. Nil: those of package std, with Stream and Logger.
+	// Limits limit the connections of each place of this package that does not say otherwise
+	// in its description: how many may be open, how many of one peer, and how many are
+	// accepted in a second. The zero value: no limits. Like Stream it must be zero if there are
+	// Schemes.
+	Limits reactor.PortLimits
+	// Schemes are the types of places. Nil: those of package std, with Stream, Limits and
+	// Logger.
 	Schemes *endpoint.Schemes
 	// Reactor is what else the reactor is told. If its Logger is nil, it is Logger;
 	// otherwise it has the same queue. Its Signals must be nil: they would end the reactor
@@ -106,6 +112,8 @@ func (c *Config) check(f reactor.Factory) error {
 		return &ConfigError{"Loops", "must be 0 or 1: there are no groups of loops yet"}
 	case c.Schemes != nil && c.Stream != (reactor.StreamConfig{}):
 		return &ConfigError{"Stream", "must be zero if Schemes is set: give it to the maker of the set, as in std.Options"}
+	case c.Schemes != nil && c.Limits != (reactor.PortLimits{}):
+		return &ConfigError{"Limits", "must be zero if Schemes is set: give them to the maker of the set, as in std.Options"}
 	case c.Reactor.Signals != nil:
 		return &ConfigError{"Reactor.Signals", "must be nil: use Signals"}
 	}
@@ -117,7 +125,7 @@ func (c *Config) schemes() *endpoint.Schemes {
 	if c.Schemes != nil {
 		return c.Schemes
 	}
-	return std.Schemes(&std.Options{StreamConfig: c.Stream, TLSSettings: std.TLSSettings{Logger: c.Logger}})
+	return std.Schemes(&std.Options{PortLimits: c.Limits, StreamConfig: c.Stream, TLSSettings: std.TLSSettings{Logger: c.Logger}})
 }
 
 // grace returns the limit on draining, zero for none at all.

@@ -291,9 +291,9 @@ Places to connect to:
 	}
 	std := std.Schemes(nil).Help()
 	for _, line := range []string{
-		"\n  tcp:port[:interface[:backlog]][:nodelay=][:keepalive=][:keepidle=][:keepinterval=][:keepcount=][:usertimeout=][:sndbuf=][:rcvbuf=][:reuseport=]\n",  // GRAM-10
-		"\n  tcp6:port[:backlog[:interface]][:nodelay=][:keepalive=][:keepidle=][:keepinterval=][:keepcount=][:usertimeout=][:sndbuf=][:rcvbuf=][:reuseport=]\n", // GRAM-11
-		"\n      port          port number or service name; 0 takes a free one\n",
+		"\n  tcp:port[:interface[:backlog]][:nodelay=][:keepalive=][:keepidle=][:keepinterval=][:keepcount=][:usertimeout=][:sndbuf=][:rcvbuf=][:reuseport=][:maxconnections=][:refuseexcess=][:maxperpeer=][:acceptrate=][:acceptburst=]\n",  // GRAM-10
+		"\n  tcp6:port[:backlog[:interface]][:nodelay=][:keepalive=][:keepidle=][:keepinterval=][:keepcount=][:usertimeout=][:sndbuf=][:rcvbuf=][:reuseport=][:maxconnections=][:refuseexcess=][:maxperpeer=][:acceptrate=][:acceptburst=]\n", // GRAM-11
+		"\n      port            port number or service name; 0 takes a free one\n",
 	} {
 		if !strings.Contains(std, line) {
 			t.Errorf("no %q in\n%s", line, std)

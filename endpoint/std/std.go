@@ -16,6 +16,9 @@ type Options struct {
 	// StreamOptions are the values of these arguments when a description does not
 	// give them. Control is none; all places of the set have it.
 	kernel.StreamOptions
+	// PortLimits are the values of these arguments of servers when a description does not
+	// give them. They hold for each port by itself.
+	reactor.PortLimits
 	// StreamConfig configures the buffers of all connections, which for TLS are those
 	// below TLS. Descriptions cannot change it.
 	reactor.StreamConfig
@@ -33,14 +36,16 @@ func Schemes(o *Options) *endpoint.Schemes {
 	}
 	tls := o.TLSSettings
 	listen := kernel.ListenOptions{StreamOptions: o.StreamOptions}
-	server := TCPServer{ListenOptions: listen, StreamConfig: o.StreamConfig}
+	server := TCPServer{ListenOptions: listen, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
 	client := TCPClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
 	server4, client4, client6 := server, client, client
 	server4.Family, client4.Family, client6.Family = reactor.IPv4, reactor.IPv4, reactor.IPv6
 	s := new(endpoint.Schemes)
 	s.AddServer("tcp", func() endpoint.Server { e := server; return &e })
 	s.AddServer("tcp4", func() endpoint.Server { e := server4; return &e })
-	s.AddServer("tcp6", func() endpoint.Server { return &TCP6Server{ListenOptions: listen, StreamConfig: o.StreamConfig} })
+	s.AddServer("tcp6", func() endpoint.Server {
+		return &TCP6Server{ListenOptions: listen, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
+	})
 	s.AddServer("tls", func() endpoint.Server { return &TLSServer{TCPServer: server, TLSSettings: tls} })
 	s.AddServer("ssl", func() endpoint.Server { return &SSLServer{TCPServer: server, TLSSettings: tls} })
 	s.AddClient("tcp", func() endpoint.Client { e := client; return &e })

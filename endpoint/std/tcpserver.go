@@ -22,6 +22,8 @@ type TCPServer struct {
 	Interface netip.Addr `ep:"interface,1,optional" help:"local IP address; without it, every IPv4 address"`
 	// ListenOptions are Backlog, ReusePort and the options of sockets. Control is no argument.
 	kernel.ListenOptions `ep:"backlog,2,optional"`
+	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate.
+	reactor.PortLimits
 	// StreamConfig configures the buffers of the connections. It is no argument.
 	reactor.StreamConfig
 	// Family is the family of Interface. It is no argument.
@@ -45,7 +47,7 @@ func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 	if err := e.Check(); err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
 	}
-	port, err := r.Listen(at, f, &reactor.ListenConfig{StreamConfig: e.StreamConfig, ListenOptions: e.ListenOptions})
+	port, err := r.Listen(at, f, &reactor.ListenConfig{StreamConfig: e.StreamConfig, ListenOptions: e.ListenOptions, PortLimits: e.PortLimits})
 	if err != nil {
 		return nil, err // not an endpoint.Listener that holds a nil *reactor.Port
 	}
@@ -77,6 +79,8 @@ type TCP6Server struct {
 	Port uint16 `ep:"port,0" help:"port number or service name; 0 takes a free one"`
 	// ListenOptions are Backlog, ReusePort and the options of sockets. Control is no argument.
 	kernel.ListenOptions `ep:"backlog,1,optional"`
+	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate.
+	reactor.PortLimits
 	// Interface is the local address, with its scope. The zero Addr is "::",
 	// every IPv6 address.
 	Interface netip.Addr `ep:"interface,2,optional" help:"local IPv6 address; without it, every one"`
@@ -97,5 +101,8 @@ func (e *TCP6Server) String() string { return endpoint.Describe("tcp6", e) }
 
 // plain returns the TCPServer that listens.
 func (e *TCP6Server) plain() *TCPServer {
-	return &TCPServer{Port: e.Port, Interface: e.Interface, ListenOptions: e.ListenOptions, StreamConfig: e.StreamConfig, Family: reactor.IPv6}
+	return &TCPServer{
+		Port: e.Port, Interface: e.Interface, Family: reactor.IPv6,
+		ListenOptions: e.ListenOptions, PortLimits: e.PortLimits, StreamConfig: e.StreamConfig,
+	}
 }
