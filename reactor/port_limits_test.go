@@ -186,6 +186,16 @@ func TestRefusalIsTold(t *testing.T) {
 		if len(many) != 1 || len(ofPeer) != 1 {
 			t.Errorf("log %q", g.log.lines)
 		}
+		if n := len(g.log.with("ERROR panic", "limited", "not now")); n != 4 {
+			t.Errorf("%d records name the factory: %q", n, g.log.lines)
+		}
+		// The port, which is stopped meanwhile, is closed all the same.
+		g.k.next = []string{"192.0.2.1", "192.0.2.1"}
+		g.crowd(t, 2)
+		stopped(t, g.port)
+		if len(g.refusals) != 6 {
+			t.Errorf("%d refusals", len(g.refusals))
+		}
 		if !w.Simulated() {
 			return // the rest is a matter of time
 		}

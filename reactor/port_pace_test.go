@@ -180,17 +180,66 @@ func TestReasonsToWait(t *testing.T) {
 		g.crowd(t, 3)
 		g.comes(t, 1)
 		until(t, g.r, func() bool { return g.port.Stats().WaitedFull == 1 })
+		arms := g.faults.Calls["Arm"]
 		g.port.PauseAccepting()
 		g.end(t, 0)
 		g.stays(t)
+		if n := g.faults.Calls["Arm"] - arms; n != 0 {
+			t.Errorf("%d arms while paused", n)
+		}
 		g.port.ResumeAccepting()
 		g.comes(t, 2)
 		until(t, g.r, func() bool { return g.port.Stats().WaitedFull == 2 })
+		arms = g.faults.Calls["Arm"]
 		g.port.PauseAccepting()
 		g.port.ResumeAccepting()
-		g.stays(t) // still full
+		g.stays(t)
+		if n := g.faults.Calls["Arm"] - arms; n != 0 {
+			t.Errorf("%d arms while full", n)
+		}
 		g.end(t, 1)
 		g.comes(t, 3)
+	})
+}
+
+// TCP-102: neither a pause nor the end of a connection cuts the wait for the rate short.
+func TestReasonsToWaitForTheRate(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		g := newLimited(t, w, reactor.PortLimits{AcceptRate: 10, AcceptBurst: 1})
+		g.crowd(t, 2)
+		g.comes(t, 1)
+		until(t, g.r, func() bool { return g.port.Stats().WaitedRate == 1 })
+		arms := g.faults.Calls["Arm"]
+		g.port.PauseAccepting()
+		g.port.ResumeAccepting()
+		g.end(t, 0)
+		if n := g.faults.Calls["Arm"] - arms; n != 0 {
+			t.Errorf("%d arms before the next is due", n)
+		}
+		g.comes(t, 2)
+		g.crowd(t, 1)
+		until(t, g.r, func() bool { return g.port.Stats().WaitedRate == 2 })
+		stopped(t, g.port)
+		if n := len(g.r.DelayedCalls()); n != 0 {
+			t.Errorf("%d delayed calls of a stopped port", n)
+		}
+	})
+}
+
+// A port that was stopped by the callback before its own event waits for nothing more.
+func TestStopListeningBeforeTheWait(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		g := newLimited(t, w, reactor.PortLimits{AcceptRate: 1, AcceptBurst: 1})
+		c := g.crowd(t, 1)[0]
+		g.comes(t, 1)
+		done := false
+		g.ends[0].onData = func([]byte) { g.port.StopListening(func(error) { done = true }) }
+		c.Write([]byte("stop"))
+		g.crowd(t, 1)
+		until(t, g.r, func() bool { return done })
+		if n := len(g.r.DelayedCalls()); n != 0 {
+			t.Errorf("%d delayed calls of a stopped port", n)
+		}
 	})
 }
 
@@ -205,10 +254,13 @@ func TestLimitsAndRest(t *testing.T) {
 		g.faults.Accept = func() error { return kernel.ErrNoResources }
 		g.wake(t)
 		g.faults.Accept = nil
-		start := g.r.Now()
+		start, arms := g.r.Now(), g.faults.Calls["Arm"]
 		g.port.PauseAccepting()
 		g.port.ResumeAccepting()
 		g.end(t, 0)
+		if n := g.faults.Calls["Arm"] - arms; n != 0 {
+			t.Errorf("%d arms in the rest", n)
+		}
 		g.comes(t, 2)
 		if d := g.r.Now() - start; d < 40*time.Millisecond {
 			t.Errorf("rested %v", d)
