@@ -73,7 +73,7 @@ func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, erro
 	p := &Port{r: r, factory: f, cfg: cfg, requested: a, addr: a, allowance: firstAllowance}
 	p.params.StreamConfig = cfg.StreamConfig
 	p.rate = newRateLimit(cfg.AcceptRate, cfg.AcceptBurst)
-	p.resumeTimer.Init(r, p.resume)
+	p.resumeTimer.Init(r, p.goOn)
 	p.rateTimer.Init(r, p.goOn)
 	if err := p.StartListening(); err != nil {
 		return nil, err
@@ -318,7 +318,9 @@ func (p *Port) pause() {
 // resume accepts again after a pause.
 func (p *Port) resume() {
 	_ = p.r.reserve.hold() // it may have been lost when no descriptor was left
-	p.goOn()
+	if p.state == portListening && !p.arm(kernel.Readable) {
+		p.resumeTimer.Reset(acceptPause)
+	}
 }
 
 // accept gives a connection its protocol, unless a limit refuses it.

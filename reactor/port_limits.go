@@ -103,11 +103,8 @@ func (p *Port) waits() bool {
 
 // goOn arms a port that was disarmed, if nothing keeps it from accepting any more.
 func (p *Port) goOn() {
-	if p.armed || p.state != portListening || p.paused || p.full() || p.resumeTimer.Active() || p.rateTimer.Active() {
-		return
-	}
-	if !p.arm(kernel.Readable) {
-		p.resumeTimer.Reset(acceptPause)
+	if p.state == portListening && !p.armed && !p.paused && !p.full() && !p.resumeTimer.Active() && !p.rateTimer.Active() {
+		p.resume()
 	}
 }
 
