@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -237,6 +238,32 @@ func TestServeAfterTheContext(t *testing.T) {
 	if err := Serve(ctx, reactor.Each[echo](), "tcp:x"); !errors.Is(err, endpoint.ErrArgument) {
 		t.Errorf("a malformed place: %v", err)
 	}
+}
+
+// Limits hold for each place that does not say otherwise.
+func TestServeLimits(t *testing.T) {
+	kernels(t, func(t *testing.T, name string) {
+		c := Config{Kernel: name, Limits: reactor.PortLimits{MaxPerPeer: 1}}
+		v := start(t, c, reactor.Each[polite](), anywhere, anywhere+":maxperpeer=2")
+		for place := range v.open {
+			for range place + 1 {
+				echoed(t, v.dial(place))
+			}
+			c, err := net.Dial("tcp", v.open[place].Addr().String())
+			if err == nil { // the reset may also come before Dial has returned
+				defer c.Close()
+				c.SetDeadline(time.Now().Add(30 * time.Second))
+				_, err = io.ReadAll(c)
+			}
+			if !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("place %d: one more of the same peer sees %v, want a reset", place, err)
+			}
+		}
+		v.cancel()
+		if err := <-v.result; err != nil {
+			t.Errorf("the result is %v", err)
+		}
+	})
 }
 
 // Mistakes are errors that say what to do, before anything is opened.

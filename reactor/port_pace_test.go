@@ -275,7 +275,12 @@ func TestFloodOfOneHost(t *testing.T) {
 		n := sim.New(seed)
 		n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: 5 * time.Millisecond}
 		srv, flood, other := n.Host("srv"), n.Host("flood"), n.Host("other")
-		p, err := srv.Reactor.Listen(srv.Addr(7), reactor.Each[echo](), &reactor.ListenConfig{
+		echoes := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			e := new(end)
+			e.onData = func(p []byte) { e.s.Write(p) }
+			return e
+		})
+		p, err := srv.Reactor.Listen(srv.Addr(7), echoes, &reactor.ListenConfig{
 			PortLimits: reactor.PortLimits{MaxConnections: 20, MaxPerPeer: 10, AcceptRate: 1000},
 		})
 		if err != nil {
