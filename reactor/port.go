@@ -122,7 +122,7 @@ func (p *Port) StartListening() error {
 //
 // A client is reset if its handshake is not complete when the socket is closed, if it is beyond
 // the 4096, or if accepting fails. It is also reset if it would have to wait for a limit of
-// [PortLimits] or for ResumeAccepting: limits hold here too (TCP-101). If the reactor shuts down
+// [PortLimits] or for ResumeAccepting: limits hold here too (TCP-98). If the reactor shuts down
 // before the next turn, no connection is accepted, because it would be ended at once.
 //
 // On a port that is being stopped, done is called at the same end; on a stopped one, later with

@@ -24,18 +24,18 @@ import (
 type PortLimits struct {
 	// MaxConnections is how many connections of the port may be open at a time. At the limit the
 	// port stops accepting. Clients then wait in the system's queue, which Backlog bounds, and
-	// nothing is lost. When a connection ends, the port goes on (TCP-95).
+	// nothing is lost. When a connection ends, the port goes on (TCP-92).
 	MaxConnections int `ep:"maxconnections" help:"connections that may be open at a time; others wait; without it, any number"`
 	// RefuseExcess has connections beyond MaxConnections accepted and reset at once, with
-	// ErrTooManyConnections, instead of letting them wait (TCP-96).
+	// ErrTooManyConnections, instead of letting them wait (TCP-93).
 	RefuseExcess bool `ep:"refuseexcess" help:"reset connections beyond maxconnections instead of letting them wait"`
 	// MaxPerPeer is how many connections one peer may have, which is what [PeerOf] says. More of
 	// it are accepted and reset at once, with ErrTooManyOfPeer, so that they keep no other
-	// peer waiting (TCP-97). A peer without an IP address is not limited.
+	// peer waiting (TCP-94). A peer without an IP address is not limited.
 	MaxPerPeer int `ep:"maxperpeer" help:"connections that one IPv4 address or IPv6 /64 may have; more are reset; without it, any number"`
 	// AcceptRate is how many connections a second the factory gets. If there are more, the
 	// port stops accepting until the next is due, and clients wait as at MaxConnections
-	// (TCP-98). Connections that a limit refuses do not count.
+	// (TCP-95). Connections that a limit refuses do not count.
 	AcceptRate int `ep:"acceptrate" help:"connections a second; more wait; without it, any number"`
 	// AcceptBurst is how many of them may come at once after a quiet time. Zero or negative: as
 	// many as AcceptRate, which is those of one second.
@@ -48,7 +48,7 @@ type RefusalListener interface {
 	// ConnectionRefused is called on the loop's goroutine, after the connection was reset,
 	// and once for each of them: a flood makes many calls, so it should only count, or log by
 	// a [LogLimit]. err is an [*OpError] with both ends, which is ErrTooManyConnections or
-	// ErrTooManyOfPeer. A panic in it is logged and ends nothing (TCP-99).
+	// ErrTooManyOfPeer. A panic in it is logged and ends nothing (TCP-96).
 	ConnectionRefused(p *Port, err error)
 }
 
@@ -56,7 +56,7 @@ type RefusalListener interface {
 // listening, so clients wait in the system's queue. Connections that were accepted go on.
 // Pausing twice is pausing once. The pause outlasts StopListening and StartListening, and may
 // begin before either: a port that is paused right after Listen accepts nobody at all. One that is
-// stopped while it is paused resets those who wait (TCP-100).
+// stopped while it is paused resets those who wait (TCP-97).
 func (p *Port) PauseAccepting() { p.paused = true }
 
 // ResumeAccepting ends the pause. The port accepts in the next turn, unless a limit or a failure

@@ -102,7 +102,7 @@ func (g *limited) comes(t *testing.T, n int) {
 }
 
 // stays makes some turns, and fails the test if they accept somebody, or if the kernel goes on
-// reporting those who wait (TCP-102).
+// reporting those who wait (TCP-99).
 func (g *limited) stays(t *testing.T) {
 	t.Helper()
 	accepts := g.faults.Calls["Accept"]

@@ -10,7 +10,7 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// TCP-95: at MaxConnections clients wait, nothing is lost, and each end lets the next in.
+// TCP-92: at MaxConnections clients wait, nothing is lost, and each end lets the next in.
 func TestMaxConnections(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newLimited(t, w, reactor.PortLimits{MaxConnections: 3})
@@ -26,7 +26,7 @@ func TestMaxConnections(t *testing.T) {
 			}
 			g.end(t, i)
 			g.comes(t, 4+i)
-			g.stays(t) // TCP-102, and the counter above
+			g.stays(t) // TCP-99, and the counter above
 		}
 		for i, e := range g.ends {
 			if want := fmt.Sprintf("client %d", i); i >= 5 {
@@ -39,7 +39,7 @@ func TestMaxConnections(t *testing.T) {
 	})
 }
 
-// TCP-95: a connection counts until its ConnectionLost has returned, and not while it
+// TCP-92: a connection counts until its ConnectionLost has returned, and not while it
 // lingers. What the factory refused, or failed to build, does not count.
 func TestMaxConnectionsCountsUntilLost(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -80,7 +80,7 @@ func TestMaxConnectionsCountsUntilLost(t *testing.T) {
 	})
 }
 
-// TCP-96: with RefuseExcess those beyond MaxConnections are reset at once, and the next one is let
+// TCP-93: with RefuseExcess those beyond MaxConnections are reset at once, and the next one is let
 // in when there is room.
 func TestRefuseExcess(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -94,7 +94,7 @@ func TestRefuseExcess(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		sameEvents(t, g.events, "start", "build", "build") // the factory builds nothing for them
-		// TCP-99: the factory hears of each, by its error.
+		// TCP-96: the factory hears of each, by its error.
 		if len(g.refusals) != 3 {
 			t.Fatalf("%d refusals", len(g.refusals))
 		}
@@ -109,7 +109,7 @@ func TestRefuseExcess(t *testing.T) {
 	})
 }
 
-// TCP-97: a peer that floods has MaxPerPeer connections, and the others get in.
+// TCP-94: a peer that floods has MaxPerPeer connections, and the others get in.
 func TestMaxPerPeer(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newLimited(t, w, reactor.PortLimits{MaxPerPeer: 2, MaxConnections: 5})
@@ -145,7 +145,7 @@ func TestMaxPerPeer(t *testing.T) {
 	})
 }
 
-// TCP-97: a peer is an IPv4 address, however it is written, or an IPv6 network of 64 bits.
+// TCP-94: a peer is an IPv4 address, however it is written, or an IPv6 network of 64 bits.
 func TestMaxPerPeerCountsNetworks(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newLimited(t, w, reactor.PortLimits{MaxPerPeer: 1})
@@ -167,7 +167,7 @@ func TestMaxPerPeerCountsNetworks(t *testing.T) {
 	})
 }
 
-// TCP-99: refusals are logged once a second, and a panic in ConnectionRefused ends nothing.
+// TCP-96: refusals are logged once a second, and a panic in ConnectionRefused ends nothing.
 func TestRefusalIsTold(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newLimited(t, w, reactor.PortLimits{MaxPerPeer: 1, MaxConnections: 2, RefuseExcess: true})
@@ -203,7 +203,7 @@ func TestRefusalIsTold(t *testing.T) {
 	})
 }
 
-// TCP-101: the connections of a stopped port count when it listens again, and their ends do
+// TCP-98: the connections of a stopped port count when it listens again, and their ends do
 // not touch a port that is stopped.
 func TestLimitsOfStoppedPort(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -228,7 +228,7 @@ func TestLimitsOfStoppedPort(t *testing.T) {
 	})
 }
 
-// TCP-101: a port that is stopped takes off its queue what its limits allow. The rest is
+// TCP-98: a port that is stopped takes off its queue what its limits allow. The rest is
 // reset.
 func TestStopListeningKeepsLimits(t *testing.T) {
 	limits := map[string]reactor.PortLimits{

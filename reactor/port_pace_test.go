@@ -13,7 +13,7 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// TCP-98: after a burst connections are accepted at AcceptRate, never earlier, and the port sleeps
+// TCP-95: after a burst connections are accepted at AcceptRate, never earlier, and the port sleeps
 // meanwhile. After a quiet time there is a burst again.
 func TestAcceptRate(t *testing.T) {
 	const every = 50 * time.Millisecond
@@ -61,7 +61,7 @@ func TestAcceptRate(t *testing.T) {
 	})
 }
 
-// TCP-98: what a limit refuses takes nothing from the rate, so one peer's flood does not slow the
+// TCP-95: what a limit refuses takes nothing from the rate, so one peer's flood does not slow the
 // others down.
 func TestAcceptRateWithoutRefused(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -97,7 +97,7 @@ func TestAcceptRateExtremes(t *testing.T) {
 	})
 }
 
-// TCP-100: while the port is paused clients connect and wait, the others are served, and nothing is
+// TCP-97: while the port is paused clients connect and wait, the others are served, and nothing is
 // lost.
 func TestPauseAccepting(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -136,7 +136,7 @@ func TestPauseAccepting(t *testing.T) {
 	})
 }
 
-// TCP-100: a pause outlasts stopping and starting. One who waits in a port that is stopped
+// TCP-97: a pause outlasts stopping and starting. One who waits in a port that is stopped
 // then is reset.
 func TestPauseAcceptingOutlastsStop(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -172,7 +172,7 @@ func TestPauseAcceptingOutlastsStop(t *testing.T) {
 	})
 }
 
-// TCP-102: reasons to wait do not cut each other short: the port goes on when none is left, and
+// TCP-99: reasons to wait do not cut each other short: the port goes on when none is left, and
 // costs no turn until then.
 func TestReasonsToWait(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -202,7 +202,7 @@ func TestReasonsToWait(t *testing.T) {
 	})
 }
 
-// TCP-102: neither a pause nor the end of a connection cuts the wait for the rate short.
+// TCP-99: neither a pause nor the end of a connection cuts the wait for the rate short.
 func TestReasonsToWaitForTheRate(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newLimited(t, w, reactor.PortLimits{AcceptRate: 10, AcceptBurst: 1})
@@ -268,7 +268,7 @@ func TestLimitsAndRest(t *testing.T) {
 	})
 }
 
-// TCP-97: in a simulated network one host floods a port, and others are served in the same
+// TCP-94: in a simulated network one host floods a port, and others are served in the same
 // virtual time as without the flood.
 func TestFloodOfOneHost(t *testing.T) {
 	for seed := range simSeeds() {

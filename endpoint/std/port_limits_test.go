@@ -33,7 +33,7 @@ func limitCases() []limitCase {
 	}
 }
 
-// TCP-95 to TCP-98: the limits of ports are arguments of every scheme to listen, and may be set for
+// TCP-92 to TCP-95: the limits of ports are arguments of every scheme to listen, and may be set for
 // a whole set of schemes. A connection whose TLS handshake has not begun counts.
 func TestPortLimitsAreArgumentsOfEveryScheme(t *testing.T) {
 	ca := newAuthority(t, "ca")
@@ -101,7 +101,7 @@ func TestPortLimitsCases(t *testing.T) {
 	}
 }
 
-// TCP-99: a factory behind TLS hears of what its port refuses.
+// TCP-96: a factory behind TLS hears of what its port refuses.
 func TestRefusalListenerBehindTLS(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	both, _, _ := ca.issue("srv", "localhost")
