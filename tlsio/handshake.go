@@ -87,7 +87,7 @@ func (h *handshake) begin(l *loop) {
 	r := c.Reactor()
 	h.l, h.onLoop = l, l.o.Stack == StackLoop
 	h.step.local, h.step.remote = c.Local(), c.Remote()
-	h.step.maxRead = withDefault(l.o.HandshakeBytes, defaultHandshakeBytes, math.MaxInt)
+	h.step.maxRead = l.o.maxRead(h.step.cfg, h.step.client)
 	c.become(handshaking)
 	h.limit.Init(r, h.timedOut)
 	if !h.step.client {

@@ -1,6 +1,8 @@
 package tlsio
 
 import (
+	"crypto/tls"
+	"math"
 	"runtime"
 	"time"
 )
@@ -18,9 +20,10 @@ type Options struct {
 	// of the tls.Config that is running then sees the context of its ClientHelloInfo or
 	// CertificateRequestInfo end, and should return.
 	HandshakeTimeout time.Duration
-	// HandshakeBytes is the most bytes that the peer may send in a handshake. Zero:
-	// 128 KiB; negative: no limit. If it sends more, the connection is reset, with
-	// ErrHandshakeTooLong.
+	// HandshakeBytes is the most bytes that the peer may send in a handshake. Negative: no
+	// limit. Zero: 1 MiB, but 192 KiB for a server that asks for no client certificate. That
+	// is more than the longest messages that crypto/tls takes, in records of 64 bytes or
+	// more. If the peer sends more, the connection is reset, with ErrHandshakeTooLong.
 	HandshakeBytes int
 	// CloseTimeout is how long a Close waits without progress for the peer to take what
 	// was written and to answer close_notify (TLS-26). Zero: 5 s; negative: no limit.
@@ -82,10 +85,27 @@ const (
 
 const (
 	defaultHandshakeTimeout = 10 * time.Second
-	defaultHandshakeBytes   = 128 << 10
 	defaultPending          = 1024 // the most that are blocked, too
 	defaultCloseTimeout     = 5 * time.Second
 )
+
+// What a peer may send in a handshake, unless Options.HandshakeBytes says otherwise. A message
+// has at most 64 KiB in crypto/tls, and a Certificate 256 KiB. A server of TLS 1.2 sends the
+// most: a Certificate and seven others. A client without a certificate sends two hellos and two
+// short messages. In records of 64 bytes half as much comes on top.
+const (
+	handshakeBytes            = 1 << 20
+	handshakeBytesOfAnonymous = 192 << 10
+)
+
+// maxRead is how many bytes the peer may send in a handshake with cfg.
+func (o Options) maxRead(cfg *tls.Config, client bool) int {
+	zero := handshakeBytes
+	if !client && cfg.ClientAuth == tls.NoClientCert && cfg.GetConfigForClient == nil {
+		zero = handshakeBytesOfAnonymous
+	}
+	return withDefault(o.HandshakeBytes, zero, math.MaxInt)
+}
 
 // orDefault is *o, or the defaults if o is nil.
 func (o *Options) orDefault() Options {
