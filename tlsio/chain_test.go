@@ -40,6 +40,7 @@ func TestLongChain(t *testing.T) {
 	versions(t, func(t *testing.T, v uint16) {
 		for _, o := range []*tlsio.Options{nil, {Stack: tlsio.StackLoop}, {HandshakeBytes: 250 << 10}} {
 			stages(t, []int{0}, func(s *stage) {
+				t := s.t
 				sc, cc := configs(v)
 				sc.Certificates = []tls.Certificate{padded(t, ca, sc.Certificates[0], size)}
 				sc.ClientAuth, sc.ClientCAs = tls.RequireAndVerifyClientCert, ca.Pool()

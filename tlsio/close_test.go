@@ -119,7 +119,13 @@ func TestCloseAtOnce(t *testing.T) {
 	stages(t, []int{0}, func(s *stage) {
 		t := s.t
 		srv, cli := new(end), new(end)
-		cli.onMade = func() { cli.c.Write([]byte("bye")); cli.c.Close() }
+		cli.onMade = func() {
+			cli.c.Write([]byte("bye"))
+			cli.c.Close()
+			if _, err := cli.c.Write([]byte("late")); err != reactor.ErrClosed {
+				t.Errorf("TLS-19: write after a Close in the handshake: %v", err)
+			}
+		}
 		s.secure(tls.VersionTLS13, srv, cli)
 		s.until(func() bool { return srv.lost() && cli.lost() })
 		if string(srv.got) != "bye" || srv.err != io.EOF || cli.err != reactor.ErrClosed {

@@ -218,3 +218,67 @@ func TestCloseTimeoutIsExact(t *testing.T) {
 	}
 	srv.is(t, "TLS-26", tlsio.ErrCloseTimeout)
 }
+
+// TLS-16, TLS-20: a Close says that all went well only if everything was sent, close_notify included.
+// A failure to write tells that something was not; one to read tells nothing about it.
+func TestCloseReason(t *testing.T) {
+	op := func(op string) error { return &reactor.OpError{Op: op, Err: kernel.ErrReset} }
+	truncated := func(err error) bool {
+		e, ok := errors.AsType[*tlsio.Error](err)
+		return ok && e.Op == "close" && errors.Is(err, tlsio.ErrTruncated) && !errors.Is(err, io.EOF) && !errors.Is(err, reactor.ErrClosed)
+	}
+	closed := func(err error) bool { return err == reactor.ErrClosed }
+	reset := func(err error) bool { return errors.Is(err, kernel.ErrReset) }
+	for what, c := range map[string]struct {
+		sent bool // close_notify, and all that stands before it
+		err  error
+		want func(err error) bool
+	}{
+		"a read fails, all sent":   {true, op("read"), closed},
+		"a read fails, unsent":     {false, op("read"), reset},
+		"a write fails, all sent":  {true, op("write"), reset},
+		"a write fails, unsent":    {false, op("write"), reset},
+		"arming fails, all sent":   {true, op("arm"), reset},
+		"the peer ends, all sent":  {true, io.EOF, closed},
+		"the peer ends, unsent":    {false, io.EOF, truncated},
+		"closed below, all sent":   {true, reactor.ErrClosed, closed},
+		"closed below, unsent":     {false, reactor.ErrClosed, truncated},
+		"buffer full, all sent":    {true, reactor.ErrBufferFull, func(err error) bool { return err == reactor.ErrBufferFull }},
+		"aborted below, unsent":    {false, reactor.ErrAborted, func(err error) bool { return err == reactor.ErrAborted }},
+		"the reactor stops, sent":  {true, reactor.ErrStopped, func(err error) bool { return err == reactor.ErrStopped }},
+		"the reactor stops before": {false, reactor.ErrStopped, func(err error) bool { return err == reactor.ErrStopped }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			top := new(end)
+			g := newRig(t, tls.VersionTLS13, top, nil)
+			g.pump()
+			top.c.Write([]byte("data"))
+			top.c.Close()
+			if g.n.Run(0); !c.sent {
+				g.u.full = 1
+			}
+			b, _ := g.u.Stream.Protocol().(*near)
+			b.ConnectionLost(c.err)
+			if !c.want(top.err) {
+				t.Errorf("TLS-20: lost for %v", top.err)
+			}
+			if _, err := top.c.SwitchProtocol(new(end)); err != reactor.ErrClosed {
+				t.Errorf("TLS-33: SwitchProtocol after the loss: %v", err)
+			}
+			g.u.Stream.Abort()
+		})
+	}
+}
+
+// TLS-33: a connection that was lost though nobody has ended it is not switched.
+func TestSwitchAfterLoss(t *testing.T) {
+	top := new(end)
+	g := newRig(t, tls.VersionTLS13, top, nil)
+	g.pump()
+	g.u.far.Abort()
+	g.flow(top.lost)
+	if _, err := top.c.SwitchProtocol(new(end)); err != reactor.ErrClosed {
+		t.Errorf("TLS-33: %v", err)
+	}
+	top.is(t, "TLS-22: it", kernel.ErrReset)
+}

@@ -386,8 +386,13 @@ func TestTransport(t *testing.T) {
 						t.Fatal("TLS-7: no options of TCP")
 					}
 					err := errors.Join(o.SetNoDelay(set), o.SetKeepAlive(set))
-					if is, _ := o.NoDelay(); is != set && !errors.Is(err, kernel.ErrUnsupported) {
-						t.Errorf("TLS-7: %v, %v", is, err)
+					for of, get := range map[string]func() (bool, error){
+						"NoDelay": o.NoDelay, "KeepAlive": o.KeepAlive, "NoDelay below": lower.NoDelay, "KeepAlive below": lower.KeepAlive,
+					} {
+						is, getErr := get()
+						if err = errors.Join(err, getErr); is != set || err != nil {
+							t.Errorf("TLS-7: %s is %v, want %v: %v", of, is, set, err)
+						}
 					}
 				}
 				if h, ok := reactor.As[reactor.HalfCloser](cli.c); !ok || h != reactor.HalfCloser(cli.c) {

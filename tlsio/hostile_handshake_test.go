@@ -178,7 +178,12 @@ func manglings() []mangling {
 		{"left out", edit(func([]byte) []byte { return nil })},
 		{"duplicated", edit(func(p []byte) []byte { return append(p, p...) })},
 		{"reordered", func(p []byte) (now, afterNext []byte) { return nil, slices.Clone(p) }},
-		{"truncated", edit(func(p []byte) []byte { return p[:len(p)-1] })},
+		{"truncated", edit(func(p []byte) []byte {
+			if len(p) < 10 {
+				return p[:len(p)-1] // the 1 of a ChangeCipherSpec, which begins no record
+			}
+			return p[:len(p)-3] // not by one byte, because that may by chance be the next record's first
+		})},
 		{"lengthened", edit(func(p []byte) []byte { p[4]++; return append(p, 0) })},
 		{"oversized", edit(func(p []byte) []byte { p[3], p[4] = 0xff, 0xff; return p })},
 		{"emptied", edit(func(p []byte) []byte { p[3], p[4] = 0, 0; return p[:5] })},

@@ -119,6 +119,7 @@ func TestPendingDefaults(t *testing.T) {
 		{tlsio.Options{}, 256},
 		{tlsio.Options{MaxPendingPerPeer: -1}, 1024},
 		{tlsio.Options{MaxPendingHandshakes: 40}, 10},
+		{tlsio.Options{MaxPendingHandshakes: 3}, 1},
 		{tlsio.Options{MaxPendingHandshakes: -1}, 256},
 		{tlsio.Options{MaxPendingHandshakes: -1, MaxPendingPerPeer: -1}, 1100},
 	} {
@@ -174,4 +175,40 @@ func TestBlockedIsPending(t *testing.T) {
 			s.until(func() bool { return tlsio.StatsOf(s.srv) == tlsio.Stats{Refused: 1} })
 		})
 	}
+}
+
+// TLS-57: when one of a peer's handshakes ends, there is room for one more, not for as many as at first.
+func TestPendingPerPeerIsCounted(t *testing.T) {
+	n := sim.New(1)
+	defer n.Close()
+	srvHost, cli := n.Host("srv"), n.Host("cli").Reactor
+	sc, _ := configs(0)
+	var srv crowd
+	p, err := srvHost.Reactor.Listen(srvHost.Addr(443), tlsio.Server(sc, &srv, &tlsio.Options{MaxPendingPerPeer: 3, HandshakeTimeout: time.Hour}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(many, refused int) {
+		t.Helper()
+		want := len(srv) + many
+		for range many {
+			cli.Dial(p.Addr(), one(new(end)), nil, nil)
+		}
+		if err := n.RunUntil(func() bool { return len(srv) == want }, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		n.Run(time.Second)
+		if got := srv.refused(); got != refused {
+			t.Errorf("TLS-57: %d were refused, want %d", got, refused)
+		}
+	}
+	dial(3, 0)
+	srv[0].c.Abort()
+	n.Run(time.Second)
+	dial(3, 2)
+	for _, e := range srv {
+		e.c.Abort()
+	}
+	n.Run(time.Second)
+	dial(4, 3)
 }
