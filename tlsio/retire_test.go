@@ -105,6 +105,7 @@ func TestStartRetiresReceiver(t *testing.T) {
 		srv, cli := new(receiver.Line), new(end)
 		above := new(end)
 		srv.LineReceived = func([]byte) {
+			srv.SendLine([]byte("go"))
 			c, err := tlsio.StartServer(srv.T, sc, above, nil, nil)
 			if err != nil {
 				s.t.Error(err)
@@ -115,9 +116,12 @@ func TestStartRetiresReceiver(t *testing.T) {
 			}
 			c.Write([]byte("protected"))
 		}
-		cli.onMade = func() {
-			cli.tr.Write([]byte("STARTTLS\r\n"))
-			cli.c, _ = tlsio.StartClient(cli.tr, cc, cli, nil, nil)
+		cli.onMade = func() { cli.tr.Write([]byte("STARTTLS\r\n")) }
+		cli.onData = func([]byte) {
+			if cli.c == nil && string(cli.got) == "go\r\n" {
+				cli.got = nil
+				cli.c, _ = tlsio.StartClient(cli.tr, cc, cli, nil, nil)
+			}
 		}
 		s.connect(one(srv), one(cli))
 		s.until(func() bool { return string(cli.got) == "protected" || cli.lost() })
