@@ -109,7 +109,8 @@ func TestConnectorMisused(t *testing.T) {
 	})
 }
 
-// TCP-40: Disconnect gives up the attempt, closes the connection, or does nothing.
+// TCP-40: Disconnect gives up the attempt, closes the connection, or does nothing. RECON-6:
+// between two attempts the factory is not in use.
 func TestDisconnect(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

@@ -197,7 +197,10 @@ func TestProducerRegistration(t *testing.T) {
 		if err := srv.s.RegisterProducer(&p); err != nil || !p.heard("stop", "stop") {
 			t.Errorf("DESC-11: it was registered after all: %v, told %v", err, p.told)
 		}
-		srv.s.UnregisterProducer() // DESC-19: after the loss too
+		srv.s.UnregisterProducer()
+		if !p.heard("stop", "stop") {
+			t.Errorf("DESC-19: taken away after the loss, it was told %v", p.told)
+		}
 	})
 }
 
@@ -259,7 +262,7 @@ func TestStopConsuming(t *testing.T) {
 		srv.s.StopConsuming()
 		until(t, r, func() bool { return cli.err != nil })
 		if srv.err != reactor.ErrClosed || string(cli.got) != "x" || !p.heard() {
-			t.Errorf("DESC-20: lost %v, told %v", srv.err, p.told)
+			t.Errorf("DESC-20, PROD-10: lost %v, told %v", srv.err, p.told)
 		}
 	})
 }

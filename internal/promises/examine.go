@@ -13,9 +13,6 @@ import (
 // differences lists the promises that Whorl deliberately keeps in another way.
 const differences = "docs/differences.md"
 
-// suite is a directory whose ordinary files count as tests.
-const suite = "kernel/kerneltest"
-
 // own has this program's tests. They cite numbers only as examples.
 const own = "internal/promises"
 
@@ -64,17 +61,18 @@ func examine(fsys fs.FS) (*report, error) {
 	}
 	rep := &report{Areas: areas, Unknown: []citation{}, Unmarked: []citation{}, Marked: []citation{}}
 	pattern := citationOf(areas)
+	counts, err := countedLines(fsys)
+	if err != nil {
+		return nil, err
+	}
 	err = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
-			if name == own || name != "." && strings.HasPrefix(d.Name(), ".") {
-				return fs.SkipDir
-			}
-			return nil
+			return enter(name)
 		}
-		in := listOf(name)
+		in := listOf(name, counts[name])
 		if in == nil {
 			return nil
 		}
@@ -92,9 +90,63 @@ func examine(fsys fs.FS) (*report, error) {
 	return rep, nil
 }
 
+// enter returns fs.SkipDir if the directory called name is not read.
+func enter(name string) error {
+	if name == own || name != "." && strings.HasPrefix(path.Base(name), ".") {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// countedLines returns the lines of each test file on which a number cites.
+func countedLines(fsys fs.FS) (map[string]map[int]bool, error) {
+	folders := map[string][]*file{}
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return enter(name)
+		}
+		if !isTest(name) {
+			return nil
+		}
+		f, err := parse(fsys, name)
+		if err == nil {
+			folders[path.Dir(name)] = append(folders[path.Dir(name)], f)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]map[int]bool{}
+	for dir, files := range folders {
+		if slices.Contains(suites, dir) && !isRun(folders, dir) {
+			continue
+		}
+		d := folderOf(files)
+		for _, f := range files {
+			counts[f.name] = d.counted(f)
+		}
+	}
+	return counts, nil
+}
+
+// isRun reports whether a test outside of dir runs the suite in dir.
+func isRun(folders map[string][]*file, dir string) bool {
+	for other, files := range folders {
+		if other != dir && slices.ContainsFunc(files, func(f *file) bool { return f.runs(dir) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // listOf returns a function that says which list of an area takes a mention in the file
-// called name. It returns nil if the file is not read.
-func listOf(name string) func(*area, citation) *[]int {
+// called name. In a test only the mentions on the lines in counted are taken. It returns
+// nil if the file is not read.
+func listOf(name string, counted map[int]bool) func(*area, citation) *[]int {
 	switch {
 	case name == differences:
 		return func(a *area, c citation) *[]int {
@@ -104,7 +156,12 @@ func listOf(name string) func(*area, citation) *[]int {
 			return nil
 		}
 	case isTest(name):
-		return func(a *area, _ citation) *[]int { return &a.Cited }
+		return func(a *area, c citation) *[]int {
+			if counted[c.Line] {
+				return &a.Cited
+			}
+			return nil
+		}
 	case strings.HasSuffix(name, ".go"), strings.HasSuffix(name, ".md"):
 		return func(*area, citation) *[]int { return nil }
 	}
@@ -126,7 +183,7 @@ func (r *report) compare(entries []entry) {
 }
 
 func isTest(name string) bool {
-	return strings.HasSuffix(name, "_test.go") || path.Dir(name) == suite && strings.HasSuffix(name, ".go")
+	return strings.HasSuffix(name, "_test.go") || slices.Contains(suites, path.Dir(name)) && strings.HasSuffix(name, ".go")
 }
 
 // citationOf returns an expression for an area of areas and a number. Its last group

@@ -1,10 +1,18 @@
 // Command promises finds the numbered promises that no test cites.
 //
 // docs/promises lists the promises, by area. A test that asserts promise 59 of area TCP
-// says "TCP-59" in its name or in a comment. This program counts such citations in the
-// test files of the tree. It also counts the numbers that have a line in
-// docs/differences.md. For each area it prints which numbers are missing: neither cited
-// nor listed there.
+// says "TCP-59". This program counts such citations in the test files of the tree, and in
+// the suites kerneltest and transporttest if a test runs them. A number counts
+//
+//   - in the comment of a function that can fail the test: it calls Error, Fatal and the
+//     like, or another such function, or hands on its t; an Example counts too;
+//   - in such a function, in a comment with an assertion beside it, or below it before the
+//     next empty line;
+//   - in a text that such a call is given, or in the name of a subtest;
+//   - in a row of a table that such a function uses.
+//
+// It also counts the numbers that have a line in docs/differences.md. For each area it
+// prints which numbers are missing: neither cited nor listed there.
 //
 //	go run ./internal/promises [-json] [-require AREA,AREA,...] [-root dir]
 //

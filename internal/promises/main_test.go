@@ -54,17 +54,20 @@ func TestScan(t *testing.T) {
 func TestExamine(t *testing.T) {
 	tree := listed("TCP: tcp", 10, "ERR: errors", 4)
 	for name, text := range map[string]string{
-		"reactor/a_test.go":             "// TCP-2 TCP-1\n// TCP-2\n",
-		"bench/b_test.go":               "// ERR-4\n",
-		"kernel/kerneltest/suite.go":    "// TCP-5\n",
-		"kernel/kernel.go":              "// TCP-6: not a test\n// TCP-11\n",
-		"docs/loop.md":                  "TCP-7: not a test either. TCP-12 (ERR-1)\n",
-		"docs/loop.txt":                 "TCP-13\n",
-		"kernel/kerneltest/sub/x.go":    "// TCP-6: not the suite\n",
-		".hidden/c_test.go":             "// TCP-7\n",
-		"internal/promises/own_test.go": "// TCP-8 TCP-1000\n",
-		"docs/differences.md":           "TCP-9: no item.\n- TCP-10: otherwise than TCP-9.\n* TCP-1: too.\n- ERR-5: what?\n",
-		"sim/d_test.go":                 "\n// ERR-0 ERR-04\n",
+		"reactor/a_test.go":           "package p\n\n// TCP-2 TCP-1\n// TCP-2\nfunc TestA(t *testing.T) { t.FailNow() }\n// TCP-4\nfunc TestB(t *testing.T) {}\n",
+		"bench/b_test.go":             "package p\n\n// ERR-4\nfunc TestA(t *testing.T) { t.Error(4) }\n",
+		"kernel/kerneltest/suite.go":  "package p\n\n// TCP-5\nfunc check(g *rig) { g.Errorf(\"\") }\n",
+		"kernel/native/suite_test.go": "package p\n\nfunc TestSuite(t *testing.T) { kerneltest.Run(t, open) }\n",
+		// Nobody runs this suite.
+		"testworld/transporttest/suite.go": "package p\n\n// TCP-6\nfunc check(g *rig) { g.Errorf(\"\") }\n",
+		"kernel/kernel.go":                 "// TCP-6: not a test\n// TCP-11\n",
+		"docs/loop.md":                     "TCP-7: not a test either. TCP-12 (ERR-1)\n",
+		"docs/loop.txt":                    "TCP-13\n",
+		"kernel/kerneltest/sub/x.go":       "// TCP-6: not the suite\n",
+		".hidden/c_test.go":                "// TCP-7\n",
+		"internal/promises/own_test.go":    "// TCP-8 TCP-1000\n",
+		"docs/differences.md":              "TCP-9: no item.\n- TCP-10: otherwise than TCP-9.\n* TCP-1: too.\n- ERR-5: what?\n",
+		"sim/d_test.go":                    "package p\n// ERR-0 ERR-04\n",
 	} {
 		tree[name] = &fstest.MapFile{Data: []byte(text)}
 	}
@@ -140,19 +143,24 @@ func tree(t *testing.T, text string) string {
 	return dir
 }
 
+// cited is a test that cites numbers.
+func cited(numbers string) string {
+	return "package p\n\n// " + numbers + "\nfunc TestA(t *testing.T) { t.Error(1) }\n"
+}
+
 // The program fails for numbers that do not exist, and for missing numbers of a required
 // area.
 func TestRun(t *testing.T) {
-	all := "// ERR-1 ERR-2 ERR-3 ERR-4\n"
+	all := cited("ERR-1 ERR-2 ERR-3 ERR-4")
 	for _, c := range []struct {
 		text, require, want string
 	}{
-		{"// ERR-1\n", "", ""},
-		{"// ERR-1 ERR-9\n", "", "a_test.go:1: ERR-9: docs/promises has no such promise"},
+		{cited("ERR-1"), "", ""},
+		{cited("ERR-1 ERR-9"), "", "a_test.go:3: ERR-9: docs/promises has no such promise"},
 		{all, "ERR", ""},
-		{"// ERR-1\n", "ERR", "ERR: no test cites 2-4"},
+		{cited("ERR-1"), "ERR", "ERR: no test cites 2-4"},
 		{all, "ERR,ADDR", "ADDR: no test cites 1-7"},
-		{all + "// ADDR-8\n", "ERR", "a_test.go:2: ADDR-8: docs/promises has no such promise"},
+		{all + "// ADDR-8\n", "ERR", "a_test.go:5: ADDR-8: docs/promises has no such promise"},
 		{all, "ERRR", `there is no area "ERRR"`},
 	} {
 		var out bytes.Buffer
@@ -160,6 +168,9 @@ func TestRun(t *testing.T) {
 		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
 			t.Errorf("%+v: got %v", c, err)
 		}
+	}
+	if err := run([]string{"-root", tree(t, "no Go"), "-require", "ERR"}, new(bytes.Buffer)); err == nil {
+		t.Error("a test that cannot be parsed is accepted")
 	}
 }
 
@@ -191,7 +202,7 @@ func TestMarks(t *testing.T) {
 
 func TestPrint(t *testing.T) {
 	var out bytes.Buffer
-	if err := run([]string{"-root", tree(t, "// ERR-2\n")}, &out); err != nil {
+	if err := run([]string{"-root", tree(t, cited("ERR-2"))}, &out); err != nil {
 		t.Fatal(err)
 	}
 	squeezed := strings.Join(strings.Fields(out.String()), " ")
@@ -207,14 +218,14 @@ func TestPrint(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	var out bytes.Buffer
-	if err := run([]string{"-json", "-root", tree(t, "// ERR-2 ERR-9\n")}, &out); err == nil {
+	if err := run([]string{"-json", "-root", tree(t, cited("ERR-2 ERR-9"))}, &out); err == nil {
 		t.Error("an unknown number is no failure")
 	}
 	var rep report
 	if err := json.Unmarshal(out.Bytes(), &rep); err != nil {
 		t.Fatal(err)
 	}
-	want := []citation{{File: "a_test.go", Line: 1, Area: "ERR", Number: "9"}}
+	want := []citation{{File: "a_test.go", Line: 3, Area: "ERR", Number: "9"}}
 	if len(rep.Areas) != 2 || !reflect.DeepEqual(rep.Unknown, want) {
 		t.Errorf("%d areas, unknown %v", len(rep.Areas), rep.Unknown)
 	}
