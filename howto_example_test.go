@@ -16,39 +16,55 @@ import (
 
 // The code of docs/howto.md. The tests of it are in howto_test.go.
 
-// atMost refuses connections beyond max. The client of a refused one sees its end at once.
-type atMost struct {
-	inner reactor.Factory
-	max   int
-	open  int
-}
-
-func (f *atMost) BuildProtocol(peer kernel.Addr) reactor.Protocol {
-	if f.open == f.max {
-		return nil
+// limited listens with limits.
+func limited(r *reactor.Reactor, addr kernel.Addr, f reactor.Factory) *reactor.Port {
+	port, err := r.Listen(addr, f, &reactor.ListenConfig{PortLimits: reactor.PortLimits{
+		MaxConnections: 10_000, // more wait until one ends
+		MaxPerPeer:     100,    // more of one address are reset
+		AcceptRate:     1_000,  // a second; more wait
+	}})
+	if err != nil {
+		panic(err)
 	}
-	p := f.inner.BuildProtocol(peer)
-	if p == nil {
-		return nil
-	}
-	f.open++
-	return &counted{p, f}
+	return port
 }
 
-func (f *atMost) Unwrap() reactor.Factory { return f.inner }
-
-// counted is one of the connections.
-type counted struct {
-	reactor.Protocol
-	of *atMost
+// drained has workers end in order when r stops.
+func drained(r *reactor.Reactor, port *reactor.Port) {
+	r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
+		port.StopListening(nil)
+		r.Post(func() { // those who waited in the port's queue have been accepted by then
+			r.Drain(reactor.DrainConfig{
+				Limit:     30 * time.Second,
+				PerSecond: 1000, // so that clients do not all come back at once
+				Done:      func(aborted int) { done() },
+				Ask: func(s *reactor.Stream) {
+					if w, ok := reactor.ProtocolAs[*worker](s.Protocol()); ok {
+						w.Drain()
+					}
+				},
+			})
+		})
+	})
 }
 
-func (c *counted) ConnectionLost(err error) {
-	c.of.open--
-	c.Protocol.ConnectionLost(err)
+// clock tells its client the seconds since it connected.
+type clock struct {
+	reactor.Base
+	tick    *reactor.Ticker
+	seconds int
 }
 
-func (c *counted) Unwrap() reactor.Protocol { return c.Protocol }
+func (c *clock) ConnectionMade(t reactor.Transport) {
+	c.Base.ConnectionMade(t)
+	c.tick = t.Reactor().Every(time.Second, func() {
+		c.seconds++
+		fmt.Fprintln(c.T, c.seconds)
+	})
+}
+
+func (c *clock) DataReceived([]byte)  {}
+func (c *clock) ConnectionLost(error) { c.tick.Stop() }
 
 // upload takes a megabyte from its client and no more.
 type upload struct {
@@ -133,7 +149,7 @@ func (h *hub) BuildProtocol(kernel.Addr) reactor.Protocol { return &member{hub: 
 
 func (h *hub) send(message []byte) { // nobody changes message any more
 	for _, m := range h.members {
-		if m.counts.Stats().Buffered > tooSlow {
+		if m.T.Buffered() > tooSlow {
 			m.T.Abort() // ConnectionLost comes later
 			continue
 		}
@@ -143,13 +159,11 @@ func (h *hub) send(message []byte) { // nobody changes message any more
 
 type member struct {
 	reactor.Base
-	hub    *hub
-	counts interface{ Stats() reactor.StreamStats }
+	hub *hub
 }
 
 func (m *member) ConnectionMade(t reactor.Transport) {
 	m.Base.ConnectionMade(t)
-	m.counts, _ = reactor.As[interface{ Stats() reactor.StreamStats }](t)
 	m.hub.members = append(m.hub.members, m)
 }
 
@@ -168,8 +182,7 @@ type front struct {
 
 func (f *front) ConnectionMade(t reactor.Transport) {
 	f.Base.ConnectionMade(t)
-	source, _ := reactor.As[reactor.Producer](t)
-	source.PauseProducing() // what the client sends waits for the backend
+	f.T.PauseProducing() // what the client sends waits for the backend
 	back := new(back)
 	f.dialing = t.Reactor().Dial(f.backend, reactor.One(back), nil, func(_ reactor.Protocol, err error) {
 		if err != nil {
@@ -246,8 +259,7 @@ type heldBack struct{ receiver.Line }
 func (h *heldBack) ConnectionMade(t reactor.Transport) {
 	h.LineReceived = func(line []byte) { h.SendLine(line) }
 	h.Line.ConnectionMade(t)
-	out, _ := reactor.As[reactor.Consumer](t)
-	out.RegisterProducer(h) // more than HighWater buffered pauses h, which stops reading
+	h.T.RegisterProducer(h) // more than HighWater buffered pauses h, which stops reading
 }
 
 // onAllCores runs a loop for each core, each on a goroutine of its own, until ctx ends or one

@@ -37,24 +37,66 @@ func listen(t *testing.T, r *reactor.Reactor, f reactor.Factory, o *reactor.List
 	return port.Addr()
 }
 
-func TestHowtoAtMost(t *testing.T) {
+func TestHowtoLimits(t *testing.T) {
 	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {
-		f := &atMost{inner: reactor.Each[Upper](), max: 2}
-		addr := listen(t, r, f, nil)
-		a, b := w.Peer(t, addr, r), w.Peer(t, addr, r)
+		port := limited(r, kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), reactor.Each[Upper]())
+		a, b := w.Peer(t, port.Addr(), r), w.Peer(t, port.Addr(), r)
 		a.Send("a")
 		a.Expect("A")
 		b.Send("b")
 		b.Expect("B")
-		if got, err := w.Peer(t, addr, r).Rest(); len(got) > 0 || err != io.EOF {
-			t.Errorf("the third got %q and %v", got, err)
+		if s := port.Stats(); s.Open != 2 || s.Refused != 0 {
+			t.Errorf("%+v", s)
 		}
-		a.Close()
-		testworld.Until(t, func() bool { return f.open == 1 }, r)
-		c := w.Peer(t, addr, r)
-		c.Send("c")
-		c.Expect("C")
 	})
+}
+
+func TestHowtoDrained(t *testing.T) {
+	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {
+		port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			return &worker{work: func(line string) (string, error) { return strings.ToUpper(line), nil }}
+		}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		drained(r, port)
+		if err := r.Start(); err != nil {
+			t.Fatal(err)
+		}
+		p := w.Peer(t, port.Addr(), r)
+		p.Send("one\r\n")
+		p.Expect("ONE\r\n")
+		r.Stop()
+		if got, err := p.Rest(); len(got) > 0 || err != io.EOF {
+			t.Errorf("the idle client got %q and %v", got, err)
+		}
+		for i := 0; i < 100 && r.Turn(0) == nil; i++ {
+		}
+		select {
+		case <-r.Done():
+		default:
+			t.Error("the reactor has not stopped")
+		}
+	})
+}
+
+func TestHowtoClock(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		if !w.Simulated() {
+			continue // there seconds take no time
+		}
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			p := w.Peer(t, listen(t, r, reactor.Each[clock](), nil), r)
+			wait(r, 3500*time.Millisecond)
+			p.Expect("1\n2\n3\n")
+			p.Close()
+			wait(r, time.Minute)
+			if n := r.Stats().Pending; n != 0 {
+				t.Errorf("%d delayed calls are left", n)
+			}
+		})
+	}
 }
 
 func TestHowtoUpload(t *testing.T) {

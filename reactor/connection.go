@@ -10,6 +10,10 @@ type Connection interface {
 	Producer
 	Consumer
 	HalfCloser
+
+	// Buffered is how many bytes were written that the socket has not taken yet, also in layers
+	// such as TLS.
+	Buffered() int
 }
 
 var _ Connection = (*Stream)(nil)
@@ -19,8 +23,8 @@ var _ Connection = (*Stream)(nil)
 // methods of t stay those of t.
 //
 // A transport without a capability is not given one: RegisterProducer and CloseWrite then
-// return errors.ErrUnsupported, pausing does nothing, so that input goes on, and StopProducing
-// is Close.
+// return errors.ErrUnsupported, pausing does nothing, so that input goes on, StopProducing is
+// Close, and Buffered is 0.
 func ConnectionOf(t Transport) Connection {
 	if c, ok := t.(Connection); ok {
 		return c
@@ -44,6 +48,14 @@ type connection struct {
 	Producer
 	Consumer
 	HalfCloser
+}
+
+// Buffered is that of the first transport below that counts.
+func (c *connection) Buffered() int {
+	if b, ok := As[interface{ Buffered() int }](c.Transport); ok {
+		return b.Buffered()
+	}
+	return 0
 }
 
 // Producing tells whether the read side may produce more.

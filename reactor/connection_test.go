@@ -67,6 +67,10 @@ func TestBaseConnection(t *testing.T) {
 				t.Errorf("a second producer: %v", err)
 			}
 			base.T.UnregisterProducer()
+			base.T.Write([]byte("seven b"))
+			if n := base.T.Buffered(); n != 7 {
+				t.Errorf("wrapped %v: %d bytes are buffered", wrapped, n)
+			}
 			if !reactor.Produces(base.T) {
 				t.Errorf("wrapped %v: an open connection produces nothing", wrapped)
 			}
@@ -89,6 +93,9 @@ func TestConnectionOfWithout(t *testing.T) {
 		t.Errorf("RegisterProducer: %v", err)
 	}
 	c.UnregisterProducer()
+	if n := c.Buffered(); n != 0 {
+		t.Errorf("Buffered is %d", n)
+	}
 	if err := c.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("CloseWrite: %v", err)
 	}
