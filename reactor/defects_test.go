@@ -358,6 +358,7 @@ func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
 		"Protocol":           func() bool { return s.Protocol() == nil },
 		"SwitchProtocol":     func() bool { _, err := s.SwitchProtocol(new(end)); return err == reactor.ErrClosed },
 		"Retire":             func() bool { return s.Retire() == reactor.Transport(s) },
+		"Config":             func() bool { return s.Config().MaxBuffered == 64<<20 },
 		"SetNoDelay":         func() bool { return s.SetNoDelay(true) == reactor.ErrClosed },
 		"NoDelay":            func() bool { _, err := s.NoDelay(); return err == reactor.ErrClosed },
 		"SetKeepAlive":       func() bool { return s.SetKeepAlive(true) == reactor.ErrClosed },

@@ -395,6 +395,9 @@ type StreamStats struct {
 	Buffered int    // bytes written that the socket has not taken yet
 }
 
+// Config is the configuration of the stream, with the defaults filled in.
+func (s *Stream) Config() StreamConfig { return s.cfg.StreamConfig }
+
 // Stats returns a copy of the counters.
 func (s *Stream) Stats() StreamStats { return StreamStats{s.in, s.sent, s.out.Len()} }
 

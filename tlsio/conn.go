@@ -122,7 +122,7 @@ type Conn struct {
 }
 
 var (
-	_ reactor.Transport    = (*Conn)(nil)
+	_ reactor.Connection   = (*Conn)(nil)
 	_ reactor.HalfCloser   = (*Conn)(nil)
 	_ reactor.Producer     = (*Conn)(nil)
 	_ reactor.Consumer     = (*Conn)(nil)

@@ -261,3 +261,33 @@ func TestBatch(t *testing.T) {
 		t.Errorf("%d bytes arrived", len(g.p.got))
 	}
 }
+
+// What waits for the handshake is bounded as what waits for the socket is: a peer that never
+// answers the hello does not make the program's writes grow without end.
+func TestWritesBeforeTheHandshakeAreBounded(t *testing.T) {
+	const limit = 100_000
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			s := realStage(t, w)
+			silent := w.Listener(t, s.cli)
+			_, cc := configs(0)
+			cli := new(end)
+			c := &reactor.DialConfig{StreamConfig: reactor.StreamConfig{MaxBuffered: limit}}
+			s.cli.Dial(silent.Addr(), tlsio.Client(cc, one(cli), nil), c, nil)
+			silent.Accept()
+			s.until(func() bool { return cli.c != nil })
+			for range 10 {
+				if n, err := cli.c.Write(make([]byte, limit/10)); n != limit/10 || err != nil {
+					t.Fatalf("within the limit: %d, %v", n, err)
+				}
+			}
+			if n, err := cli.c.WriteVec([][]byte{nil, {1}}); n != 0 || !errors.Is(err, reactor.ErrBufferFull) {
+				t.Errorf("beyond it: %d, %v", n, err)
+			}
+			s.until(cli.lost)
+			if !errors.Is(cli.err, reactor.ErrBufferFull) {
+				t.Errorf("lost with %v", cli.err)
+			}
+		})
+	}
+}

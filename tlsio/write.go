@@ -1,6 +1,8 @@
 package tlsio
 
 import (
+	"errors"
+	"fmt"
 	"io"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -21,7 +23,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // put is Write, also of a Conn that is retired.
 func (c *Conn) put(p []byte) (int, error) {
-	if err := c.writable(); err != nil {
+	if err := c.writable(len(p)); err != nil {
 		return 0, err
 	}
 	c.keep(p)
@@ -37,13 +39,15 @@ func (c *Conn) WriteVec(bufs [][]byte) (int, error) {
 }
 
 func (c *Conn) putVec(bufs [][]byte) (int, error) {
-	if err := c.writable(); err != nil {
-		return 0, err
-	}
 	n := 0
 	for _, p := range bufs {
-		c.keep(p)
 		n += len(p)
+	}
+	if err := c.writable(n); err != nil {
+		return 0, err
+	}
+	for _, p := range bufs {
+		c.keep(p)
 	}
 	return n, nil
 }
@@ -53,13 +57,33 @@ func (c *Conn) putVec(bufs [][]byte) (int, error) {
 // know what the transport is must not count on that.
 func (c *Conn) WriteShared(p []byte) (int, error) { return c.Write(p) }
 
-// writable tells why nothing can be written. A producer that can write no more is stopped inside
-// its write (PROD-14).
-func (c *Conn) writable() error {
+// writable tells why n more bytes cannot be written. A producer that can write no more is stopped
+// inside its write (PROD-14).
+func (c *Conn) writable(n int) error {
 	err := c.refusal()
-	if err == reactor.ErrClosed {
+	if err == nil && c.handshake != nil {
+		err = c.tooMuch(n)
+	}
+	if err == reactor.ErrClosed || errors.Is(err, reactor.ErrBufferFull) {
 		c.stopProducer()
 	}
+	return err
+}
+
+// tooMuch ends the connection if more would wait for the handshake than the transport below may
+// buffer. Afterwards that limit is its own to keep.
+func (c *Conn) tooMuch(n int) error {
+	s, ok := reactor.As[interface{ Config() reactor.StreamConfig }](c.inner)
+	if !ok {
+		return nil
+	}
+	limit := s.Config().MaxBuffered
+	if limit < 0 || len(c.plain)+n <= limit {
+		return nil
+	}
+	err := fmt.Errorf("%w: %d bytes wait for the handshake, and %d more are above StreamConfig.MaxBuffered, which is %d",
+		reactor.ErrBufferFull, len(c.plain), n, limit)
+	c.end(err, true)
 	return err
 }
 
