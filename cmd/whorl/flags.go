@@ -61,7 +61,7 @@ type cli struct {
 
 // globals are the flags of every command.
 type globals struct {
-	Kernel    string           `placeholder:"NAME" env:"REACTOR" help:"Kernel to run on, one of \"whorl kernels\". Without it, the best."`
+	Kernel    string           `placeholder:"NAME" env:"WHORL_KERNEL" help:"Kernel to run on, one of \"whorl kernels\". Without it, the best."`
 	LogFormat string           `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log as text or json, on standard error (${default})."`
 	LogLevel  string           `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error (${default})."`
 	Quiet     bool             `short:"q" help:"Log errors alone."`
@@ -75,7 +75,7 @@ func (g *globals) check() error {
 		return usage(fmt.Errorf("--grace=%v: must not be negative", g.Grace))
 	}
 	if names := native.Names(); g.Kernel != "" && !slices.Contains(names, g.Kernel) {
-		return usage(fmt.Errorf("--kernel or REACTOR: no kernel %q here, there are: %s", g.Kernel, strings.Join(names, ", ")))
+		return usage(fmt.Errorf("--kernel or WHORL_KERNEL: no kernel %q here, there are: %s", g.Kernel, strings.Join(names, ", ")))
 	}
 	return nil
 }

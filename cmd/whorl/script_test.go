@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 		files := scripts(t, "testdata/script", meet...)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			runScripts(t, files, "REACTOR="+name)
+			runScripts(t, files, "WHORL_KERNEL="+name)
 		})
 	}
 }
