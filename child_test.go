@@ -46,6 +46,7 @@ type program struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	out  *bufio.Scanner
+	pipe io.Closer // what out reads
 	conn net.Conn
 }
 
@@ -62,7 +63,7 @@ func run(t *testing.T, kernel, how string) *program {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.cmd.Process.Kill(); p.cmd.Wait() })
-	p.out = bufio.NewScanner(out)
+	p.out, p.pipe = bufio.NewScanner(out), out
 	addr := p.until(`listening on tcp ([^" ]+)"`)
 	if p.conn, err = net.Dial("tcp", addr[1]); err != nil {
 		t.Fatal(err)
@@ -118,11 +119,13 @@ func TestServeOnSignals(t *testing.T) {
 				}
 			})
 		}
+		t.Run(name+"/pipe", func(t *testing.T) { noReader(t, name) })
 		t.Run(name+"/stuck", func(t *testing.T) {
 			p := run(t, name, "stuck")
 			for range 2 {
 				p.signal(syscall.SIGTERM)
 				p.until("caught a signal")
+				time.Sleep(signalTwins) // the next one within it would count as this one
 			}
 			p.until("gave up waiting: for the blocking work .*child")
 			err := p.cmd.Wait()
@@ -130,5 +133,27 @@ func TestServeOnSignals(t *testing.T) {
 				t.Errorf("it ended with %v, want status 1", err)
 			}
 		})
+	}
+}
+
+// noReader ends the pipe to which a program logs. The program serves on, and ends in order.
+func noReader(t *testing.T, name string) {
+	p := run(t, name, "")
+	p.pipe.Close()
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGHUP} { // both are logged
+		p.signal(s)
+		if _, err := io.WriteString(p.conn, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if got, err := io.ReadAll(p.conn); string(got) != "bye" || err != nil {
+		t.Errorf("got %q and %v, want bye", got, err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
 	}
 }

@@ -33,7 +33,8 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 	if err := c.check(f); err != nil {
 		return err
 	}
-	defer c.queueLogs()()
+	finish := c.queueLogs()
+	defer finish()
 	to, err := c.schemes().Client(place)
 	if err == nil {
 		err = context.Cause(ctx)
@@ -45,7 +46,7 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.close(finish)
 	x := &client{loop: l}
 	x.connect(to, f, c.Started)
 	if err := x.run(ctx); err != nil {

@@ -182,10 +182,15 @@ func TestDrainIsHurried(t *testing.T) {
 				testworld.Turns(t, v.r, 3)
 				v.has("connections=1 grace=1h0m0s", `msg="caught a signal" signal=terminated`)
 				v.lacks("aborting")
+				v.apart()
 				v.r.Post(func() { v.signalled(os.Interrupt) })
 			}, "a second signal"},
 			"before draining": {func(v *served) {
-				v.r.Post(func() { v.signalled(syscall.SIGTERM); v.signalled(syscall.SIGTERM) })
+				v.r.Post(func() {
+					v.signalled(syscall.SIGTERM)
+					v.last -= signalTwins
+					v.signalled(syscall.SIGTERM)
+				})
 			}, "a second signal"},
 			"after Stop": {func(v *served) {
 				v.r.Stop()
@@ -222,7 +227,8 @@ func TestDrainOnSimulatedSignals(t *testing.T) {
 			v := serve(t, w, Config{Grace: time.Hour}, reactor.Each[echo](), anywhere)
 			p := v.peer()
 			host := w.Net().Host("localhost")
-			host.Signal(syscall.SIGHUP)
+			host.Signal(syscall.SIGUSR1)
+			host.Signal(syscall.SIGPIPE)
 			v.echoed(p)
 			v.lacks("signal")
 			host.Signal(syscall.SIGTERM)
@@ -230,6 +236,7 @@ func TestDrainOnSimulatedSignals(t *testing.T) {
 			testworld.Turns(t, v.r, 1)
 			v.has("no longer listening")
 			v.lacks("aborting")
+			v.apart()
 			host.Signal(os.Interrupt)
 			v.ended()
 			v.has(`because="a second signal"`)
@@ -243,6 +250,67 @@ func TestDrainOnSimulatedSignals(t *testing.T) {
 			v.ended()
 		})
 	}
+}
+
+// Two signals within 300 ms count as one, also of two kinds; a third one after that is the second
+// that counts.
+func TestDrainSignalTwins(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		v := serve(t, w, Config{Grace: time.Hour}, reactor.Each[echo](), anywhere)
+		p := v.peer()
+		v.r.Post(func() { v.signalled(os.Interrupt) })
+		v.echoed(p)
+		v.r.Post(func() { v.signalled(os.Interrupt); v.signalled(syscall.SIGTERM) })
+		v.echoed(p)
+		testworld.Turns(t, v.r, 3)
+		v.has("no longer listening", `msg="caught a signal again, which counts as the one before" signal=terminated`)
+		v.lacks("aborting")
+		v.apart()
+		v.r.Post(func() { v.signalled(syscall.SIGTERM) })
+		v.ended()
+		v.has(`because="a second signal"`)
+	})
+}
+
+// dialler is an echo that has a connection of its own for each client, as a forwarder has.
+type dialler struct {
+	echo
+	to  kernel.Addr
+	own *echo
+}
+
+func (p *dialler) ConnectionMade(t reactor.Transport) {
+	p.echo.ConnectionMade(t)
+	p.own = new(echo)
+	t.Reactor().Dial(p.to, reactor.One(p.own), nil, nil)
+}
+
+// The log counts clients, not the connections that the program has made for them. The drain waits
+// for these all the same, and says so if no client is left.
+func TestDrainCountsClients(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		far := w.New(t, reactor.Config{})
+		port, err := far.Listen(kernel.TCPAddr(loopback(), 0), reactor.Each[echo](), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, gone := range []bool{false, true} {
+			p := &dialler{to: port.Addr()}
+			v := serve(t, w, Config{Grace: 100 * time.Millisecond}, &list{all: []reactor.Protocol{p}}, anywhere)
+			peer := v.peer()
+			testworld.Until(t, func() bool { return p.own.T != nil }, far, v.r)
+			v.r.Stop()
+			testworld.Turns(t, v.r, 3)
+			v.has(`no longer listening" connections=1 `)
+			want := `msg="aborting connections that have not finished" connections=1 because="the time for it is over"`
+			if gone {
+				peer.Close()
+				want = `msg="aborting connections that have not finished" connections=0 because="the time for it is over" outgoing=1`
+			}
+			testworld.Until(t, func() bool { return v.stopped }, far, v.r)
+			v.has(want)
+		}
+	})
 }
 
 // redial connects again when its connection is lost, while the reactor lets it.

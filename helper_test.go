@@ -45,11 +45,11 @@ func serve(t *testing.T, w testworld.World, c Config, f reactor.Factory, places 
 		t.Fatal(err)
 	}
 	v.server = &server{loop: c.loopOn(w.New(t, c.Reactor)), at: at}
-	t.Cleanup(v.release)
+	t.Cleanup(v.giveBack)
 	if err := v.listen(f); err != nil {
 		t.Fatal(err)
 	}
-	v.arm(c.Started)
+	v.arm(&c)
 	v.r.AddTrigger(reactor.After, reactor.Shutdown, func() { v.stopped = true })
 	if err := v.r.Start(); err != nil {
 		t.Fatal(err)
@@ -69,6 +69,14 @@ func (v *served) echoed(p *testworld.Peer) {
 	v.t.Helper()
 	p.Send("hello\n")
 	p.Expect("hello\n")
+}
+
+// apart lets time pass, so that the next signal is not the twin of the last one.
+func (v *served) apart() {
+	v.t.Helper()
+	over := false
+	v.r.CallLater(signalTwins, func() { over = true })
+	v.until(func() bool { return over })
 }
 
 // until turns the server until done.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 // loop is what a server and a client have in common: a reactor, the signals and the drain.
@@ -17,9 +20,11 @@ type loop struct {
 	r       *reactor.Reactor
 	log     *slog.Logger
 	drain   drain
-	caught  int    // signals so far
-	hurried bool   // a signal has come during the shutdown
-	release func() // gives the signals their default action back; may be called again
+	caught  int           // signals so far, those that count
+	last    time.Duration // when the last of them came
+	hurried bool          // a signal has come during the shutdown
+	release func()        // gives the signals that end the program their default action back; may be called again
+	others  []func()      // the same for the other signals
 }
 
 // open opens the kernel and makes a reactor on it. The caller closes the loop.
@@ -47,17 +52,50 @@ func (c *Config) loopOn(r *reactor.Reactor) *loop {
 	l := &loop{r: r, log: c.logger(), release: func() {}}
 	l.drain.init(r, c.grace())
 	sigs := c.signals()
-	if n, ok := kernel.As[kernel.Signals](r.Kernel()); ok && len(sigs) > 0 {
-		l.release = n.Notify(func(sig os.Signal) {
-			r.Post(func() { l.signalled(sig) })
-		}, sigs...)
+	n, ok := kernel.As[kernel.Signals](r.Kernel())
+	if !ok || len(sigs) == 0 {
+		return l
+	}
+	l.release = n.Notify(func(sig os.Signal) {
+		r.Post(func() { l.signalled(sig) })
+	}, sigs...)
+	if !slices.Contains(sigs, os.Signal(syscall.SIGPIPE)) {
+		// Go ends a program that writes to standard output or standard error when nobody can
+		// read that any more, unless the program takes SIGPIPE. A log is no reason to end.
+		l.others = append(l.others, n.Notify(func(os.Signal) {}, syscall.SIGPIPE))
 	}
 	return l
 }
 
+// onHangup has the server read its certificates again on SIGHUP, unless SIGHUP is one of sigs,
+// which end it, or no signals are taken.
+func (l *loop) onHangup(sigs []os.Signal) {
+	n, ok := kernel.As[kernel.Signals](l.r.Kernel())
+	if !ok || len(sigs) == 0 || slices.Contains(sigs, os.Signal(syscall.SIGHUP)) {
+		return
+	}
+	l.others = append(l.others, n.Notify(func(sig os.Signal) {
+		l.r.Post(func() {
+			l.log.Info("caught a signal: looking at the certificates", slog.String("signal", sig.String()),
+				slog.Int("places", tlsio.CheckAll(l.r)))
+		})
+	}, syscall.SIGHUP))
+}
+
+// signalTwins is the time in which a second signal counts as the first. A program often gets one
+// order twice: a terminal sends Ctrl-C to every process in the foreground, and a parent that has
+// got it too, such as a service manager's wrapper, passes it on.
+const signalTwins = 300 * time.Millisecond
+
 // signalled ends the program in order, or at once if it is ending already.
 func (l *loop) signalled(sig os.Signal) {
+	now := l.r.Now()
+	if l.caught > 0 && now-l.last < signalTwins {
+		l.log.Info("caught a signal again, which counts as the one before", slog.String("signal", sig.String()))
+		return
+	}
 	l.caught++
+	l.last = now
 	l.log.Info("caught a signal", slog.String("signal", sig.String()))
 	if l.r.Stop() == nil {
 		return
@@ -88,8 +126,19 @@ func (l *loop) drained(done func()) func() {
 // run runs the reactor until it has stopped.
 func (l *loop) run(ctx context.Context) error { return l.r.Run(ctx) }
 
-// close gives everything back, however far things have come.
-func (l *loop) close() {
+// close gives everything back, however far things have come. Before SIGPIPE is given back, it has
+// finish write the rest of the log.
+func (l *loop) close(finish func()) {
 	l.release()
 	l.r.Close()
+	finish()
+	l.giveBack()
+}
+
+// giveBack gives all signals their default action back.
+func (l *loop) giveBack() {
+	l.release()
+	for _, stop := range l.others {
+		stop()
+	}
 }

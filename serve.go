@@ -27,7 +27,8 @@ import (
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
 //     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
-	defer c.queueLogs()()
+	finish := c.queueLogs()
+	defer finish()
 	at, err := c.places(f, places)
 	if err != nil || ctx.Err() != nil {
 		return err
@@ -36,12 +37,12 @@ func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) 
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.close(finish)
 	s := &server{loop: l, at: at}
 	if err := s.listen(f); err != nil {
 		return err
 	}
-	s.arm(c.Started)
+	s.arm(&c)
 	return s.result(s.run(ctx))
 }
 
@@ -97,11 +98,13 @@ func (s *server) listen(f reactor.Factory) error {
 	return nil
 }
 
-// arm has started called when the reactor runs, and the server drained before it stops.
-func (s *server) arm(started func(*reactor.Reactor, []endpoint.Listener)) {
-	if started != nil {
-		s.r.CallWhenRunning(func() { started(s.r, s.open) })
+// arm has Started called when the reactor runs, and the server drained before it stops. From now
+// on SIGHUP is taken.
+func (s *server) arm(c *Config) {
+	if c.Started != nil {
+		s.r.CallWhenRunning(func() { c.Started(s.r, s.open) })
 	}
+	s.onHangup(c.signals())
 	s.r.AddWaitTrigger(reactor.Shutdown, s.end)
 }
 
@@ -118,9 +121,20 @@ func (s *server) end(done func()) {
 	}
 	s.r.Post(func() {
 		s.log.Info("stopping: no longer listening",
-			slog.Int("connections", s.r.Stats().Connections), slog.Duration("grace", s.drain.grace))
+			slog.Int("connections", s.clients()), slog.Duration("grace", s.drain.grace))
 		s.drain.begin(s.drained(done))
 	})
+}
+
+// clients counts the connections that ports have accepted, not those that the program has made
+// for them: a forwarder has two for each client.
+func (s *server) clients() (n int) {
+	for c := range s.r.Streams() {
+		if c.Accepted() {
+			n++
+		}
+	}
+	return n
 }
 
 // result is what Serve returns; err is what ended the reactor.

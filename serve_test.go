@@ -22,6 +22,8 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 // kernels runs body for every kernel that Serve can open.
@@ -309,4 +311,52 @@ func certificate(t *testing.T) (string, *x509.CertPool) {
 		t.Fatal(err)
 	}
 	return file, ca.Pool()
+}
+
+// SIGHUP has the certificates read again, also those of a place that never looks by itself.
+func TestServeHangup(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		if !w.Simulated() {
+			continue // TestServeOnSignals sends real signals
+		}
+		t.Run(name, func(t *testing.T) {
+			file, _ := certificate(t)
+			v := serve(t, w, Config{}, reactor.Each[echo](), "tls:0:"+endpoint.Quote(file)+":interface=127.0.0.1:reload=-1")
+			next := tlstest.NewAuthorityAt("ca", time.Now()).Renewed("localhost")
+			if err := os.WriteFile(file, tlstest.BothPEM(next), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			pause := func(d time.Duration) {
+				over := false
+				v.r.CallLater(d, func() { over = true })
+				v.until(func() bool { return over })
+			}
+			pause(3 * time.Second)
+			v.lacks("certificate loaded")
+			w.Net().Host("localhost").Signal(syscall.SIGHUP)
+			pause(2 * time.Second)
+			v.has(`msg="caught a signal: looking at the certificates" signal=hangup places=1`, "certificate loaded")
+			v.r.Stop()
+			v.ended()
+			if n := tlsio.CheckAll(v.r); n != 0 {
+				t.Errorf("%d reloaders are left", n)
+			}
+		})
+	}
+}
+
+// A SIGHUP that Config.Signals names ends the server.
+func TestServeHangupEnds(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		if !w.Simulated() {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			v := serve(t, w, Config{Signals: []os.Signal{syscall.SIGHUP}}, reactor.Each[echo](), anywhere)
+			w.Net().Host("localhost").Signal(syscall.SIGHUP)
+			v.ended()
+			v.has(`msg="caught a signal" signal=hangup`)
+			v.lacks("certificates")
+		})
+	}
 }

@@ -22,7 +22,16 @@
 //  3. Connections that are left are aborted, and the log says how many.
 //
 // A signal while it drains skips the rest of the grace, and then nothing else is waited for
-// either. After that the signals have their default action again.
+// either. After that the signals have their default action again. Two signals within 300 ms
+// count as one, because a program often gets the same order twice: from the terminal, and from
+// a parent that passes it on.
+//
+// # Other signals
+//
+// SIGHUP has a server look at the files of its certificates, as [tlsio.CheckAll] says. SIGPIPE
+// does not end a program whose log goes to a pipe that nobody can read any more: the write
+// fails, and the program goes on. Neither is taken if Config.Signals is empty but not nil; one
+// that stands in Config.Signals ends the program instead.
 package whorl
 
 import (
@@ -66,7 +75,7 @@ type Config struct {
 	// end. Zero: 10 s; negative: no time at all.
 	Grace time.Duration
 	// Signals tell the server or client to end. Nil: [reactor.StopSignals]. Empty but not
-	// nil: none are taken.
+	// nil: none are taken, SIGHUP and SIGPIPE included.
 	Signals []os.Signal
 	// Stream limits what each connection may buffer. It is for the places of this package;
 	// if there are Schemes, their maker has to say it, and it must be zero here.

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"context"
 	"log/slog"
 	"time"
 )
@@ -91,10 +92,18 @@ func (d *Drain) Cut(because string) {
 	d.state, d.unasked = drainAborting, nil
 	d.pace.Cancel()
 	d.limit.Cancel()
-	d.r.log.Warn("aborting connections that have not finished", slog.Int("connections", d.r.streams), slog.String("because", because))
+	dialled := 0 // counted apart: a forwarder has one for each client
 	for s := range d.r.Streams() {
+		if _, ok := s.owner.(*Connector); ok {
+			dialled++
+		}
 		d.abort(s)
 	}
+	attrs := []slog.Attr{slog.Int("connections", d.r.streams-dialled), slog.String("because", because)}
+	if dialled > 0 {
+		attrs = append(attrs, slog.Int("outgoing", dialled))
+	}
+	d.r.log.LogAttrs(context.Background(), slog.LevelWarn, "aborting connections that have not finished", attrs...)
 }
 
 // Left is how many connections have not ended.

@@ -401,6 +401,13 @@ func (s *Stream) Config() StreamConfig { return s.cfg.StreamConfig }
 // Stats returns a copy of the counters.
 func (s *Stream) Stats() StreamStats { return StreamStats{s.in, s.sent, s.out.Len()} }
 
+// Accepted tells whether a port has accepted the connection, so that its peer is a client of
+// ours. It is false for connections of a connector and of Attach. It is for the loop's goroutine.
+func (s *Stream) Accepted() bool {
+	_, ok := s.owner.(*Port)
+	return ok
+}
+
 // LogPrefix is "protocol,session,peer" for a connection of a port, "protocol,client" for one
 // of a connector (TCP-50), and "protocol,attached" for one of Attach.
 func (s *Stream) LogPrefix() string { return s.owner.logPrefix(s) }

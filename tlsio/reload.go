@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/certs"
@@ -13,7 +14,7 @@ import (
 // ReloadConfig configures a [Reloader]. Nil and the zero value are the defaults.
 type ReloadConfig struct {
 	// Every is the time between two looks at the files. Zero: 30 s; negative: only
-	// when Check is called.
+	// when Check or CheckAll is called.
 	Every time.Duration
 	// Settle is how long a changed file must stay the same before it is used: a file that
 	// is being written must not be. Zero: 1 s; negative: it is used at once.
@@ -78,7 +79,26 @@ func NewReloader(r *reactor.Reactor, s *certs.Store, c *ReloadConfig) *Reloader 
 	l.watch = certs.Watch(s, cmp.Or(c.Settle, defaultSettle))
 	l.next.Init(r, l.look)
 	l.waitForNext()
+	all := reloadersOf(r)
+	all.list = append(all.list, l)
 	return l
+}
+
+// reloaders are those of a reactor that have not been stopped, in the order of their making.
+type reloaders struct{ list []*Reloader }
+
+func reloadersOf(r *reactor.Reactor) *reloaders {
+	return reactor.Shared(r, func() *reloaders { return new(reloaders) })
+}
+
+// CheckAll calls Check of every Reloader on r that has not been stopped, and returns how many
+// there are. A server does so on SIGHUP, as package whorl does. It is for the loop's goroutine.
+func CheckAll(r *reactor.Reactor) int {
+	all := reloadersOf(r).list
+	for _, l := range all {
+		l.Check()
+	}
+	return len(all)
 }
 
 // Check looks at the files now, as on a signal; what has changed is used after
@@ -97,6 +117,8 @@ func (l *Reloader) Check() {
 func (l *Reloader) Stop() {
 	l.state = reloadStopped
 	l.next.Cancel()
+	all := reloadersOf(l.r)
+	all.list = slices.DeleteFunc(all.list, func(x *Reloader) bool { return x == l })
 }
 
 // Stats is what has been counted so far.

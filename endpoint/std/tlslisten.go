@@ -71,16 +71,14 @@ func (l *tlsListen) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
 	}
 	g := &explainFactory{Factory: f, r: r, log: l.Logger}
-	if l.every >= 0 {
-		var reloader *tlsio.Reloader
-		g.start = func() {
-			c := &tlsio.ReloadConfig{Every: l.every, Logger: l.Logger}
-			if l.every > 0 {
-				c.Settle = min(l.every, time.Second)
-			}
-			reloader = tlsio.NewReloader(r, store, c)
+	var reloader *tlsio.Reloader
+	g.start = func() {
+		c := &tlsio.ReloadConfig{Every: l.every, Logger: l.Logger}
+		if l.every > 0 {
+			c.Settle = min(l.every, time.Second)
 		}
-		g.stop = func() { reloader.Stop() }
+		reloader = tlsio.NewReloader(r, store, c)
 	}
+	g.stop = func() { reloader.Stop() }
 	return l.tcp.Listen(r, tlsio.Server(cfg, g, l.Options))
 }

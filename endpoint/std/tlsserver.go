@@ -35,8 +35,9 @@ type TLSServer struct {
 	TLSParameters
 	// Reload is the time between two looks at the certificates' files. A changed file
 	// is used once it has stayed the same for that time, at most 1 s. Zero: 30 s;
-	// negative: the files are read once.
-	Reload time.Duration `ep:"reload" help:"time between two looks at the certificates' files; without it, 30 s; negative: never"`
+	// negative: they are looked at only when tlsio.CheckAll is called, as package whorl
+	// does on SIGHUP.
+	Reload time.Duration `ep:"reload" help:"time between two looks at the certificates' files; without it, 30 s; negative: only when the program is told to, as by SIGHUP"`
 	// TCPServer is where it listens.
 	TCPServer `ep:"interface,2,optional backlog,3,optional"`
 	// TLSSettings are Logger and Options. They are no arguments.
