@@ -34,7 +34,7 @@ const maxAhead = 64 << 10
 // holds neither.
 //
 // Two limits of time have one timer: Options.HandshakeTimeout while it is waiting or
-// running, and as much again while it is queued.
+// running, and as much again while it is queued. A deadline may end both earlier.
 type handshake struct {
 	c       *Conn
 	o       Options // until l is known
@@ -49,6 +49,7 @@ type handshake struct {
 	cancel  context.CancelCauseFunc // of the context that callbacks of the tls.Config get
 
 	limit     reactor.DelayedCall
+	deadline  time.Duration // for both limits, by LimitHandshake; zero: none
 	otherLeft time.Duration // what is left of the limit that does not count now
 	since     time.Duration // when it was queued, or began to run
 }
@@ -118,8 +119,40 @@ func (h *handshake) timedOut() {
 func (h *handshake) swapLimits() {
 	if h.limit.Active() {
 		left := h.limit.Due() - h.l.r.Now()
-		h.limit.Reset(h.otherLeft)
+		h.limit.Reset(h.untilDeadline(h.otherLeft))
 		h.otherLeft = left
+	}
+}
+
+// untilDeadline returns d, but no more than what is left until the deadline.
+func (h *handshake) untilDeadline(d time.Duration) time.Duration {
+	if h.deadline == 0 {
+		return d
+	}
+	return max(0, min(d, h.deadline-h.l.r.Now()))
+}
+
+// LimitHandshake ends the handshake with ErrHandshakeTimeout if it is not over after d, the time
+// included in which it waits for a worker. It cannot make the limits of Options.HandshakeTimeout
+// longer. Zero and negative end it soon. After the handshake, or after another call of
+// LimitHandshake with a shorter d, it does nothing. A client calls it in ConnectionMade, for what
+// connecting has left of a limit on both. It is for the loop's goroutine.
+func (c *Conn) LimitHandshake(d time.Duration) {
+	h := c.handshake
+	if h == nil || h.l == nil || c.life != handshaking || h.state >= abandoned {
+		return
+	}
+	now := h.l.r.Now()
+	deadline := max(now+max(d, 0), 1) // zero is none
+	if h.deadline != 0 && h.deadline <= deadline {
+		return
+	}
+	h.deadline = deadline
+	if !h.limit.Active() {
+		h.otherLeft = math.MaxInt64
+		h.limit.Reset(h.untilDeadline(math.MaxInt64))
+	} else if h.limit.Due() > deadline {
+		h.limit.Reset(h.untilDeadline(math.MaxInt64))
 	}
 }
 

@@ -3,6 +3,7 @@ package std
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -19,6 +20,9 @@ type explainFactory struct {
 	r     *reactor.Reactor
 	start func() // called before the first use; may be nil
 	stop  func() // called after the last use; may be nil
+	// due is when the handshake of a client must be over, on the clock of r. Zero: only
+	// Options.HandshakeTimeout limits it.
+	due time.Duration
 }
 
 // BuildProtocol wraps a protocol of the application's factory.
@@ -63,6 +67,14 @@ func (g *explainProtocol) Unwrap() reactor.Protocol { return g.Protocol }
 
 // LogPrefix keeps the name of the application's protocol in the log.
 func (g *explainProtocol) LogPrefix() string { return reactor.LogPrefixOf(g.Protocol) }
+
+// ConnectionMade limits the handshake of a client to what connecting has left of its time.
+func (g *explainProtocol) ConnectionMade(t reactor.Transport) {
+	if c, ok := reactor.As[*tlsio.Conn](t); ok && g.of.due > 0 {
+		c.LimitHandshake(g.of.due - g.of.r.Now())
+	}
+	g.Protocol.ConnectionMade(t)
+}
 
 // ConnectionLost passes the end on. An error of TLS is explained first, and logged if
 // the handshake has failed.

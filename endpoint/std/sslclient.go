@@ -78,6 +78,7 @@ func (e *SSLClient) prepare() (*prepared, error) {
 			return p.renamed(err)
 		}
 		p.over = &e.TCPClient
+		p.within(e.Timeout)
 		switch e.Verify {
 		case "", "name":
 		case "chain":

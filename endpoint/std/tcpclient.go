@@ -27,8 +27,9 @@ type TCPClient struct {
 	// Port is the port number.
 	Port uint16 `ep:"port,1" help:"port number or service name"`
 	// Timeout is how long the look-up and the attempts may take together; each address
-	// gets its share of it. Zero: 30 s; negative: no limit.
-	Timeout time.Duration `ep:"timeout" help:"for the look-up and all attempts together; without it, 30 s; negative: no limit"`
+	// gets its share of it. Under TLS it limits the handshake too. Zero: 30 s; negative: no
+	// limit.
+	Timeout time.Duration `ep:"timeout" help:"for the look-up, all attempts and the handshake of TLS together; without it, 30 s; negative: no limit"`
 	// BindAddress is the local address. The zero Addr leaves it to the system.
 	BindAddress netip.Addr `ep:"bindAddress" help:"local IP address"`
 	// AttemptDelay is the time between the starts of two attempts. Zero: 300 ms;

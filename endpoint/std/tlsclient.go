@@ -19,6 +19,10 @@ import (
 // ConnectionLost gets a [*tlsio.Error] that names the certificate, the name and the
 // rule, and nothing that was written before is sent.
 //
+// Timeout limits connecting and the handshake together. If the handshake is not over then,
+// ConnectionLost gets a [*tlsio.Error] that is tlsio.ErrHandshakeTimeout. The handshake alone is
+// also limited by Options.HandshakeTimeout, and over another place by that alone.
+//
 // The files are read once: with the description, or else by the first Connect. Fields
 // must not be changed after that.
 type TLSClient struct {
@@ -79,6 +83,9 @@ func (e *TLSClient) prepare() (*prepared, error) {
 		}
 		if p.over, err = e.below(p); err != nil {
 			return err
+		}
+		if p.over == endpoint.Client(&e.TCPClient) {
+			p.within(e.Timeout)
 		}
 		return p.certificate(e.Certificate, e.PrivateKey)
 	})

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
@@ -30,7 +31,19 @@ type tlsDial struct {
 	roots    string        // file or directory of trusted authorities; "": the platform's
 	rootsArg string        // the name of the argument for roots
 	verify   verification
+	timeout  time.Duration // for connecting and the handshake together; zero: none of its own
 }
+
+// within sets the limit for connecting and the handshake together: the Timeout of a TCPClient.
+func (d *tlsDial) within(timeout time.Duration) {
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	d.timeout = max(timeout, 0)
+}
+
+// defaultTimeout is that of reactor.DialConfig.
+const defaultTimeout = 30 * time.Second
 
 // certificate sets the certificate for servers that ask for one.
 func (d *tlsDial) certificate(file, key string) error {
@@ -99,6 +112,9 @@ func trusted(certs []*x509.Certificate, roots *x509.CertPool) error {
 // connect connects to over and begins TLS there.
 func (d *tlsDial) connect(r *reactor.Reactor, over endpoint.Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	g := &explainFactory{Factory: f, r: r, host: d.host}
+	if d.timeout > 0 {
+		g.due = r.Now() + d.timeout
+	}
 	return over.Connect(r, tlsio.Client(cfg, g, d.Options), func(p reactor.Protocol, err error) { done(application(p), err) })
 }
 
