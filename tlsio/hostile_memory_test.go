@@ -135,3 +135,20 @@ func TestHostileMemoryProtected(t *testing.T) {
 		})
 	}
 }
+
+// A connection that is lost keeps nothing of what was written to it or had come, though somebody
+// keeps the Conn.
+func TestLostMemory(t *testing.T) {
+	v := newVictims(t, false)
+	v.each(func(g *rig) {
+		g.top.(*end).c.Write(make([]byte, 60_000))
+		g.alone()
+	})
+	v.each(func(g *rig) {
+		g.u.far.Abort()
+		g.flow(g.top.(*end).lost)
+		g.u = nil
+	})
+	v.most("lost in a handshake, and the Conn kept", 6<<10+below)
+	v.forgotten()
+}
