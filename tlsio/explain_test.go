@@ -174,3 +174,17 @@ func TestExplainOthers(t *testing.T) {
 		}
 	}
 }
+
+// Each alert that a peer may send about certificates and parameters has its own words.
+func TestExplainEachAlert(t *testing.T) {
+	for number, words := range map[tls.AlertError]string{
+		40: "shares no parameters", 42: "could not use", 43: "of our kind", 44: "revoked", 45: "expired",
+		46: "did not accept", 48: "authority", 49: "not let in", 51: "a key was wrong", 70: "no version",
+		71: "stronger parameters", 80: "inside of it", 112: "no such name", 116: "wants a certificate", 120: "ALPN",
+	} {
+		err := tlsio.Explain(&net.OpError{Op: "remote error", Err: number}, "")
+		if !errors.Is(err, tlsio.ErrPeerRefused) || !strings.Contains(err.Error(), words) {
+			t.Errorf("alert %d is told as %q, want %q in it", number, err, words)
+		}
+	}
+}
