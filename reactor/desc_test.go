@@ -19,8 +19,14 @@ import (
 // faulty is a reactor whose kernel fails on demand.
 func faulty(t *testing.T, w testworld.World) (*reactor.Reactor, *testworld.Faults) {
 	t.Helper()
+	return faultyWith(t, w, reactor.Config{})
+}
+
+// faultyWith is faulty with a configuration.
+func faultyWith(t *testing.T, w testworld.World, c reactor.Config) (*reactor.Reactor, *testworld.Faults) {
+	t.Helper()
 	f := new(testworld.Faults)
-	return testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{}), f
+	return testworld.New(t, f.Wrap(w.Open(t)), c), f
 }
 
 // full is a Write that finds no room.
