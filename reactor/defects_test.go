@@ -334,7 +334,7 @@ func TestD10AcceptKeepsFailing(t *testing.T) {
 }
 
 // everything calls each method of a stream that is lost.
-func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
+func everything(t *testing.T, s *reactor.Stream, accepted bool, r *reactor.Reactor) {
 	t.Helper()
 	var p source
 	calls := map[string]func() bool{
@@ -358,6 +358,7 @@ func everything(t *testing.T, s *reactor.Stream, r *reactor.Reactor) {
 		"Protocol":           func() bool { return s.Protocol() == nil },
 		"SwitchProtocol":     func() bool { _, err := s.SwitchProtocol(new(end)); return err == reactor.ErrClosed },
 		"Retire":             func() bool { return s.Retire() == reactor.Transport(s) },
+		"Accepted":           func() bool { return s.Accepted() == accepted },
 		"Config":             func() bool { return s.Config().MaxBuffered == 64<<20 },
 		"SetNoDelay":         func() bool { return s.SetNoDelay(true) == reactor.ErrClosed },
 		"NoDelay":            func() bool { _, err := s.NoDelay(); return err == reactor.ErrClosed },
@@ -404,8 +405,8 @@ func testLostStream(t *testing.T, w testworld.World, over func(s *reactor.Stream
 	local, remote := srv.s.Local(), srv.s.Remote()
 	over(cli.s)
 	until(t, r, func() bool { return srv.err != nil && cli.err != nil })
-	everything(t, srv.s, r)
-	everything(t, cli.s, r)
+	everything(t, srv.s, true, r)
+	everything(t, cli.s, false, r)
 	if srv.s.Local() != local || srv.s.Remote() != remote || cli.s.Local() != remote || cli.s.Remote() != local {
 		t.Errorf("D12: the addresses are %v, %v, %v, %v", srv.s.Local(), srv.s.Remote(), cli.s.Local(), cli.s.Remote())
 	}

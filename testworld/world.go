@@ -3,6 +3,7 @@ package testworld
 import (
 	"fmt"
 	"iter"
+	"log/slog"
 	"runtime"
 	"testing"
 	"time"
@@ -177,6 +178,9 @@ func (w World) New(t testing.TB, c reactor.Config) *reactor.Reactor {
 // New is like World.New, with a kernel of the caller.
 func New(t testing.TB, k kernel.Kernel, c reactor.Config) *reactor.Reactor {
 	t.Helper()
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler) // what a test provokes is no news
+	}
 	if c.Panicked == nil {
 		c.Panicked = func(e *reactor.PanicError) { t.Errorf("%v\n%s", e, e.Stack) }
 	}
