@@ -91,9 +91,10 @@ func (s *server) listen(f reactor.Factory) error {
 		s.open = append(s.open, l)
 	}
 	for i, l := range s.open {
-		a := l.Addr()
-		s.log.Info(fmt.Sprintf("listening on %s %s", a.Network(), a),
-			slog.String("net", a.Network()), slog.String("addr", a.String()), slog.String("endpoint", s.at[i].text))
+		for _, a := range endpoint.Addrs(l) {
+			s.log.Info(fmt.Sprintf("listening on %s %s", a.Network(), a),
+				slog.String("net", a.Network()), slog.String("addr", a.String()), slog.String("endpoint", s.at[i].text))
+		}
 	}
 	return nil
 }

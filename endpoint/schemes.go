@@ -35,6 +35,15 @@ type Listener interface {
 	StopListening(done func(error))
 }
 
+// Addrs returns every address of l: what its method Addrs returns, if it has one, else Addr alone.
+// A place that listens on more than one address has such a method. It is for the loop's goroutine.
+func Addrs(l Listener) []kernel.Addr {
+	if all, ok := l.(interface{ Addrs() []kernel.Addr }); ok {
+		return all.Addrs()
+	}
+	return []kernel.Addr{l.Addr()}
+}
+
 // Client is a place to connect to. Its String is a description of it, for the Schemes
 // it came from; [Describe] writes it.
 type Client interface {

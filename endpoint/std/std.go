@@ -24,6 +24,9 @@ type Options struct {
 	reactor.StreamConfig
 	// TLSSettings are those of the places of TLS.
 	TLSSettings
+	// Loopback has places to listen without an interface listen on loopback alone, on both
+	// families where the scheme has both; see [TCPServer].
+	Loopback bool
 }
 
 // Schemes is a new set of the types of this package: tcp, tcp4 and tcp6, each for
@@ -36,7 +39,7 @@ func Schemes(o *Options) *endpoint.Schemes {
 	}
 	tls := o.TLSSettings
 	listen := kernel.ListenOptions{StreamOptions: o.StreamOptions}
-	server := TCPServer{ListenOptions: listen, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
+	server := TCPServer{ListenOptions: listen, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig, Loopback: o.Loopback}
 	client := TCPClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
 	server4, client4, client6 := server, client, client
 	server4.Family, client4.Family, client6.Family = reactor.IPv4, reactor.IPv4, reactor.IPv6
@@ -44,7 +47,7 @@ func Schemes(o *Options) *endpoint.Schemes {
 	s.AddServer("tcp", func() endpoint.Server { e := server; return &e })
 	s.AddServer("tcp4", func() endpoint.Server { e := server4; return &e })
 	s.AddServer("tcp6", func() endpoint.Server {
-		return &TCP6Server{ListenOptions: listen, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
+		return &TCP6Server{ListenOptions: listen, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig, Loopback: o.Loopback}
 	})
 	s.AddServer("tls", func() endpoint.Server { return &TLSServer{TCPServer: server, TLSSettings: tls} })
 	s.AddServer("ssl", func() endpoint.Server { return &SSLServer{TCPServer: server, TLSSettings: tls} })

@@ -18,8 +18,8 @@ type TCPServer struct {
 	Port uint16 `ep:"port,0" help:"port number or service name; 0 takes a free one"`
 	// Interface is the local address, with its scope; an IPv6 socket is for IPv6
 	// alone. The zero Addr is every IPv4 address, or, in the family of that name,
-	// every IPv6 address.
-	Interface netip.Addr `ep:"interface,1,optional" help:"local IP address; without it, every IPv4 address"`
+	// every IPv6 address; see Loopback.
+	Interface netip.Addr `ep:"interface,1,optional" help:"local IP address, 0.0.0.0 or [::] for every one of a family; without it, every IPv4 address, or what the program says"`
 	// ListenOptions are Backlog, ReusePort and the options of sockets. Control is no argument.
 	kernel.ListenOptions `ep:"backlog,2,optional"`
 	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate.
@@ -28,6 +28,10 @@ type TCPServer struct {
 	reactor.StreamConfig
 	// Family is the family of Interface. It is no argument.
 	Family reactor.Family
+	// Loopback makes the zero Interface 127.0.0.1 and ::1, both on the same port, or in a
+	// Family the one of it. If this machine has no IPv6, or no IPv4, the other serves alone.
+	// It is no argument.
+	Loopback bool
 }
 
 // Check fails if Interface is not of the Family, or if an option of sockets has a value that
@@ -47,7 +51,11 @@ func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 	if err := e.Check(); err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
 	}
-	port, err := r.Listen(at, f, &reactor.ListenConfig{StreamConfig: e.StreamConfig, ListenOptions: e.ListenOptions, PortLimits: e.PortLimits})
+	cfg := &reactor.ListenConfig{StreamConfig: e.StreamConfig, ListenOptions: e.ListenOptions, PortLimits: e.PortLimits}
+	if e.Loopback && e.Family == reactor.AnyFamily && !e.Interface.IsValid() {
+		return e.listenLoopback(r, f, cfg)
+	}
+	port, err := r.Listen(at, f, cfg)
 	if err != nil {
 		return nil, err // not an endpoint.Listener that holds a nil *reactor.Port
 	}
@@ -59,6 +67,10 @@ func (e *TCPServer) local() kernel.Addr {
 	ip := e.Interface.Unmap()
 	switch {
 	case ip.IsValid():
+	case e.Loopback && e.Family == reactor.IPv6:
+		ip = netip.IPv6Loopback()
+	case e.Loopback:
+		ip = loopback4()
 	case e.Family == reactor.IPv6:
 		ip = netip.IPv6Unspecified()
 	default:
@@ -83,9 +95,11 @@ type TCP6Server struct {
 	reactor.PortLimits
 	// Interface is the local address, with its scope. The zero Addr is "::",
 	// every IPv6 address.
-	Interface netip.Addr `ep:"interface,2,optional" help:"local IPv6 address; without it, every one"`
+	Interface netip.Addr `ep:"interface,2,optional" help:"local IPv6 address, [::] for every one; without it, every one, or what the program says"`
 	// StreamConfig configures the buffers of the connections. It is no argument.
 	reactor.StreamConfig
+	// Loopback makes the zero Interface ::1. It is no argument.
+	Loopback bool
 }
 
 // Check fails as that of a [TCPServer], for the family IPv6.
@@ -102,7 +116,7 @@ func (e *TCP6Server) String() string { return endpoint.Describe("tcp6", e) }
 // plain returns the TCPServer that listens.
 func (e *TCP6Server) plain() *TCPServer {
 	return &TCPServer{
-		Port: e.Port, Interface: e.Interface, Family: reactor.IPv6,
+		Port: e.Port, Interface: e.Interface, Family: reactor.IPv6, Loopback: e.Loopback,
 		ListenOptions: e.ListenOptions, PortLimits: e.PortLimits, StreamConfig: e.StreamConfig,
 	}
 }

@@ -1,0 +1,73 @@
+package std
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// loopbackTries is how many ports the system may choose for IPv4 before one is free for IPv6 too.
+const loopbackTries = 16
+
+// listenLoopback listens on the loopback addresses of both families, on one port. If this machine
+// has no address of one family, the other serves alone.
+func (e *TCPServer) listenLoopback(r *reactor.Reactor, f reactor.Factory, cfg *reactor.ListenConfig) (endpoint.Listener, error) {
+	for try := 1; ; try++ {
+		four, err := r.Listen(kernel.TCPAddr(loopback4(), e.Port), f, cfg)
+		if err != nil && !noFamily(err) {
+			return nil, err
+		}
+		at := e.Port
+		if err == nil {
+			at = four.Addr().Port()
+		}
+		six, err6 := r.Listen(kernel.TCPAddr(netip.IPv6Loopback(), at), f, cfg)
+		switch {
+		case err6 == nil && err == nil:
+			return &listeners{four, six}, nil
+		case err6 == nil:
+			return six, nil
+		case err != nil:
+			return nil, err
+		case noFamily(err6):
+			return four, nil
+		}
+		four.StopListening(nil)
+		if e.Port != 0 || try == loopbackTries || !errors.Is(err6, kernel.ErrAddrInUse) {
+			return nil, err6
+		}
+	}
+}
+
+func loopback4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
+
+// noFamily tells whether err says that this machine has no address of a family.
+func noFamily(err error) bool {
+	return errors.Is(err, kernel.ErrAddrUnavailable) || errors.Is(err, kernel.ErrUnsupported)
+}
+
+// listeners are two ports that are one place.
+type listeners struct{ first, second *reactor.Port }
+
+// Addr is the address of the first.
+func (l *listeners) Addr() kernel.Addr { return l.first.Addr() }
+
+// Addrs are both addresses; see [endpoint.Addrs].
+func (l *listeners) Addrs() []kernel.Addr { return []kernel.Addr{l.first.Addr(), l.second.Addr()} }
+
+// StopListening stops both. done gets the errors of both.
+func (l *listeners) StopListening(done func(error)) {
+	var errs []error
+	left := 2
+	one := func(err error) {
+		errs = append(errs, err)
+		if left--; left == 0 && done != nil {
+			done(errors.Join(errs...))
+		}
+	}
+	l.first.StopListening(one)
+	l.second.StopListening(one)
+}
