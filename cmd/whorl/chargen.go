@@ -22,7 +22,7 @@ Example:
 
 // Run serves chargen.
 func (c *chargenCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, NewChargens())
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, NewChargens()))
 }
 
 // The lines of RFC 864 have 72 of the 95 printing characters of ASCII. Each line

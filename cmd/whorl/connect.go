@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os/signal"
 	"syscall"
 
 	"github.com/whorl-go/whorl/endpoint"
@@ -17,7 +16,8 @@ import (
 )
 
 type connectCommand struct {
-	Endpoint string `arg:"" help:"Where to connect."`
+	Endpoint   string `arg:"" help:"Where to connect."`
+	NoShutdown bool   `help:"Leave our direction open at the end of standard input: some servers take its end for the end of the connection, and do not answer."`
 }
 
 // Help is shown by --help.
@@ -26,9 +26,13 @@ func (*connectCommand) Help() string {
 peer ends; then the rest of it is written, and the status is 0. It is 1 if there is no connection, if it is cut, or if
 standard output is closed first. SIGINT and SIGTERM end it at once.
 
+Some servers take the end of our direction for the end of the connection, and send no answer. If the answer is missing,
+say --no-shutdown; then the connection lasts until the server ends it.
+
 Examples:
 
     whorl connect tcp:localhost:8007 <request >answer
+    whorl connect --no-shutdown tcp:example.com:80 <request >answer
     whorl connect tls:example.com:443 <request >answer`
 }
 
@@ -42,8 +46,9 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	if err != nil {
 		return err
 	}
-	signal.Ignore(syscall.SIGPIPE) // a closed output is an error of Write instead
+	outliveReaders() // a closed output is an error of Write instead
 	u := newTunnel(r, t.in, t.out)
+	u.stayOpen, u.access = c.NoShutdown, g.access(t)
 	var failed error
 	u.over = func(err error) {
 		if errors.Is(err, tlsio.ErrHandshake) {
@@ -84,6 +89,10 @@ type tunnel struct {
 	sink reactor.Consumer
 	half reactor.HalfCloser
 	err  error // why it failed
+
+	stayOpen bool // our direction does not end with the input
+	access   *accessLog
+	visit    visit
 }
 
 func newTunnel(r *reactor.Reactor, from io.Reader, to io.Writer) *tunnel {
@@ -95,7 +104,7 @@ func newTunnel(r *reactor.Reactor, from io.Reader, to io.Writer) *tunnel {
 
 // ConnectionMade begins to read the input.
 func (u *tunnel) ConnectionMade(t reactor.Transport) {
-	u.t = t
+	u.t, u.visit = t, begin(t)
 	u.sink, _ = reactor.As[reactor.Consumer](t)
 	u.half, _ = reactor.As[reactor.HalfCloser](t)
 	u.out.source, _ = reactor.As[reactor.Producer](t)
@@ -109,10 +118,13 @@ func (u *tunnel) send(p []byte) { u.t.Write(p) }
 // DataReceived hands p to the output.
 func (u *tunnel) DataReceived(p []byte) { u.out.write(p) }
 
-// inputEnded ends our direction. If reading failed, it ends the connection.
+// inputEnded ends our direction, unless it is to stay open. If reading failed, it ends the connection.
 func (u *tunnel) inputEnded(err error) {
 	u.sink.UnregisterProducer()
-	if err == io.EOF {
+	switch {
+	case err == io.EOF && u.stayOpen:
+		return
+	case err == io.EOF:
 		u.half.CloseWrite()
 		return
 	}
@@ -155,6 +167,7 @@ func (u *tunnel) WriteConnectionLost() {}
 
 // ConnectionLost ends the tunnel when the output has written everything.
 func (u *tunnel) ConnectionLost(err error) {
+	u.access.ended(u.visit, "", err)
 	if u.err == nil && err != reactor.ErrClosed {
 		u.err = err
 	}

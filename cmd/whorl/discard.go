@@ -13,12 +13,12 @@ type discardCommand struct {
 func (*discardCommand) Help() string {
 	return `Example:
 
-    whorl discard tcp:8009 tcp6:8009`
+    whorl discard tcp:8009 tcp6:8010:interface=[::]`
 }
 
 // Run serves discard.
 func (c *discardCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, reactor.Each[Discard]())
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, reactor.Each[Discard]()))
 }
 
 // Discard throws away what arrives (RFC 863), and closes when the peer ends.

@@ -16,13 +16,14 @@ direction, the rest is sent and the connection closed.
 
 Examples:
 
+    whorl echo tcp:8007
     whorl echo tcp:8007:interface=127.0.0.1
     whorl echo tls:8443:/etc/ssl/site.pem`
 }
 
 // Run serves echo.
 func (c *echoCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, reactor.Each[Echo]())
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, reactor.Each[Echo]()))
 }
 
 // Echo sends back what arrives (RFC 862). It reads no more while the peer does

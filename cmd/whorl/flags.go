@@ -18,18 +18,26 @@ ENDPOINT, LISTEN and CONNECT are descriptions of places, which "whorl endpoints"
 
 Servers run until SIGINT (Ctrl-C) or SIGTERM. Then they accept no more, let the connections they have finish for
 --grace, and abort those that are left; a second signal aborts them at once. Either way the status is 0: what was
-aborted is in the log.
+aborted is in the log. Two signals within 300 ms count as one. SIGHUP has the files of certificates read again.
+
+Servers listen on loopback, 127.0.0.1 and ::1, unless a description says otherwise: interface=0.0.0.0 is every IPv4
+address, interface=[::] every IPv6 address.
+
+If a server sends no answer to "connect", it may take the end of standard input for the end of the connection: say
+--no-shutdown.
 
 Exit status: 0 after a clean end, 1 when something failed, 2 when the command line is wrong.
 
 Examples:
 
-    whorl echo tcp:8007:interface=127.0.0.1
-    whorl discard tcp:8009 tcp6:8009
+    whorl echo tcp:8007
+    whorl echo tcp:8007:interface=0.0.0.0
+    whorl discard tcp:8009 tcp6:8010:interface=[::]
     whorl chargen tcp:8019
     whorl forward tcp:8080 tcp:example.com:80
     whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
     whorl connect tcp:localhost:8007 <request >answer
+    whorl connect --no-shutdown tcp:example.com:80 <request >answer
     whorl sim lease --seeds 1000
     whorl help endpoints
     whorl endpoints
@@ -66,6 +74,7 @@ type globals struct {
 	LogLevel  string           `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error (${default})."`
 	Quiet     bool             `short:"q" help:"Log errors alone."`
 	Grace     time.Duration    `default:"10s" placeholder:"DURATION" help:"How long connections may take to finish after a signal (${default})."`
+	AccessLog bool             `help:"Log the end of each connection, with peer, backend, bytes, time and reason, at level info; without it, at level debug."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 

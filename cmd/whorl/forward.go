@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,13 +23,15 @@ type forwardCommand struct {
 // Help is shown by --help.
 func (*forwardCommand) Help() string {
 	return `Each connection to LISTEN is joined with a new one to CONNECT. A side that does not read holds the other back; the end
-of one direction is passed on as such; a side that breaks off is passed on as a reset. A pair on which nothing passes for --idle is reset.
+of one direction is passed on as such; a side that breaks off is passed on as a reset. A client for whom there is no
+connection to CONNECT is reset. A client of TLS gets a connection when its handshake is over, so when it has shown the
+certificate that clientCAs asks for. A pair on which nothing passes for --idle is reset.
 
 Examples, the second of which ends TLS and the third begins it:
 
     whorl forward tcp:8080 tcp:example.com:80
     whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
-    whorl forward tcp:8080:interface=127.0.0.1 tls:example.com:443`
+    whorl forward tcp:8080 tls:example.com:443`
 }
 
 // Run serves the forwarder.
@@ -42,7 +45,7 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 		return usage(fmt.Errorf("--idle=%v, --half-closed=%v: must not be negative", c.Idle, c.HalfClosed))
 	}
 	log, _ := g.logger(t)
-	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(c.Idle), HalfClosed: limit(c.HalfClosed)}
+	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(c.Idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t)}
 	return g.serve(t, known, []string{c.Listen}, f)
 }
 
@@ -56,18 +59,22 @@ func limit(d time.Duration) time.Duration {
 
 // Forwarder is the factory that passes each connection on to another place.
 //
-// The accepted side is paused until the outgoing side is connected. If connecting
-// fails, the accepted side is closed (RECON-9). After that the two are joined, as
+// The outgoing side is connected when the accepted side is made, or, with TLS, when its
+// handshake is over: who shows no certificate causes no connection. The accepted side is
+// paused until then. If connecting fails, the accepted side is reset (RECON-9), because
+// nothing of what its client has sent was passed on. Otherwise the two are joined, as
 // [reactor.Join] says. The outgoing side is joined before its TLS handshake. If that
-// fails, the accepted side is reset.
+// fails, the accepted side is reset too.
 type Forwarder struct {
 	To   endpoint.Client
 	Name string // of To, for the log
 	Log  *slog.Logger
 	// Idle and HalfClosed are the limits of a pair, as in reactor.JoinConfig.
 	Idle, HalfClosed time.Duration
+	// Access has a line for each client. Nil: nothing is written.
+	Access *accessLog
 
-	unables, losses, ends reactor.LogLimit // clients can cause as many as they like
+	unables reactor.LogLimit // clients can cause as many as they like
 }
 
 // BuildProtocol makes the accepted side of a pair.
@@ -83,6 +90,8 @@ type pair struct {
 	in     accepted
 	out    outgoing
 	joined *reactor.Joined // nil before
+	visit  visit           // of the accepted side
+	failed error           // why the two were not joined
 }
 
 // accepted is the protocol of the accepted side until it is joined.
@@ -93,13 +102,23 @@ type accepted struct {
 	gone   bool
 }
 
-// ConnectionMade connects the outgoing side.
+// ConnectionMade connects the outgoing side, unless there is a handshake first.
 func (s *accepted) ConnectionMade(t reactor.Transport) {
 	s.Base.ConnectionMade(t)
+	s.pair.visit = begin(t)
 	source, _ := reactor.As[reactor.Producer](t)
 	source.PauseProducing()
+	if _, ok := reactor.As[*tlsio.Conn](t); !ok {
+		s.connect()
+	}
+}
+
+// HandshakeCompleted connects the outgoing side: the client is verified.
+func (s *accepted) HandshakeCompleted(tls.ConnectionState) { s.connect() }
+
+func (s *accepted) connect() {
 	p := s.pair
-	s.cancel = endpoint.ConnectProtocol(p.f.To, t.Reactor(), &p.out, s.connected)
+	s.cancel = endpoint.ConnectProtocol(p.f.To, s.T.Reactor(), &p.out, s.connected)
 }
 
 // connected takes the result of connecting the outgoing side.
@@ -107,7 +126,7 @@ func (s *accepted) connected(_ reactor.Protocol, err error) {
 	s.cancel = nil
 	if err != nil && !s.gone {
 		s.pair.unable(err)
-		s.T.Close()
+		s.T.Abort()
 	}
 }
 
@@ -115,8 +134,14 @@ func (s *accepted) connected(_ reactor.Protocol, err error) {
 func (s *accepted) DataReceived([]byte) {}
 
 // ConnectionLost gives connecting up.
-func (s *accepted) ConnectionLost(error) {
+func (s *accepted) ConnectionLost(err error) {
 	s.gone = true
+	if p := s.pair; p.joined == nil {
+		if p.failed != nil {
+			err = p.failed
+		}
+		p.f.Access.ended(p.visit, p.backend(), err)
+	}
 	if cancel := s.cancel; cancel != nil {
 		s.cancel = nil
 		cancel()
@@ -131,10 +156,11 @@ type outgoing struct {
 
 // ConnectionMade joins the two sides.
 func (s *outgoing) ConnectionMade(t reactor.Transport) {
+	s.Base.ConnectionMade(t)
 	p := s.pair
 	j, err := reactor.Join(p.in.T, t, &reactor.JoinConfig{Idle: p.f.Idle, HalfClosed: p.f.HalfClosed, Done: p.ended})
 	if err != nil { // the accepted side is closing; Join has ended this one
-		p.f.losses.Log(t.Reactor(), p.f.Log, slog.LevelDebug, "a connection was lost", slog.String("to", p.f.Name), slog.Any("err", err))
+		p.failed = err
 		return
 	}
 	p.joined = j
@@ -150,17 +176,26 @@ func (s *outgoing) ConnectionLost(err error) {
 	}
 }
 
+// unable logs why a client cannot be passed on.
 func (p *pair) unable(err error) {
+	p.failed = err
 	p.f.unables.Log(p.in.T.Reactor(), p.f.Log, slog.LevelWarn, "cannot pass a connection on", slog.String("to", p.f.Name),
 		slog.String("peer", p.in.T.Remote().String()), slog.Any("err", err))
 }
 
-// ended logs the result.
+// ended writes the line of the client. If a handshake has failed, that is the reason, and not the
+// reset that followed.
 func (p *pair) ended(res reactor.JoinResult) {
-	attrs := []slog.Attr{slog.String("to", p.f.Name), slog.Uint64("there", res.AToB), slog.Uint64("back", res.BToA)}
-	if res.Err == nil {
-		p.f.ends.Log(p.in.T.Reactor(), p.f.Log, slog.LevelDebug, "a connection has ended", attrs...)
-		return
+	if p.failed != nil {
+		res.Err = p.failed
 	}
-	p.f.losses.Log(p.in.T.Reactor(), p.f.Log, slog.LevelDebug, "a connection was lost", append(attrs, slog.Any("err", res.Err))...)
+	p.f.Access.ended(p.visit, p.backend(), res.Err)
+}
+
+// backend is the address of the outgoing side, or where it should have been.
+func (p *pair) backend() string {
+	if p.out.T == nil {
+		return p.f.Name
+	}
+	return p.out.T.Remote().String()
 }

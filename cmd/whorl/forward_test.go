@@ -186,8 +186,8 @@ func TestForwardPausedUntilConnected(t *testing.T) {
 	})
 }
 
-// If the outgoing connection fails the accepted one is closed (RECON-9), and the
-// log says where to it was.
+// RECON-9: if the outgoing connection fails the accepted one is reset, and the log says
+// where to it was.
 func TestForwardRefused(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
@@ -202,7 +202,9 @@ func TestForwardRefused(t *testing.T) {
 		to := clientOf(p.Addr())
 		near := dial(t, r, listen(t, r, u.forwarder(to)), &peer{})
 		until(t, r, func() bool { return near.ended || near.err != nil })
-		near.s.Close()
+		if near.ended || !errors.Is(near.err, kernel.ErrReset) {
+			t.Errorf("RECON-9: the client was lost with %v, want a reset", near.err)
+		}
 		u.empty(t)
 		for _, want := range []string{"level=WARN", "to=" + to.String(), "connection refused"} {
 			if !strings.Contains(u.log.String(), want) {
@@ -306,7 +308,7 @@ func TestForwardIdle(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			u := &route{r: r, far: &peers{}}
 			f := u.forwarder(clientOf(listen(t, r, u.far)))
-			f.Log = slog.New(slog.NewTextHandler(&u.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			f.Access = &accessLog{to: f.Log, level: slog.LevelInfo}
 			want := "nothing passed for too long\""
 			if f.Idle = 40 * time.Millisecond; half {
 				f.Idle, f.HalfClosed = limit(0), 40*time.Millisecond
@@ -325,7 +327,7 @@ func TestForwardIdle(t *testing.T) {
 				t.Errorf("PROD-19: got %q, lost with %v and %v", far.got, near.err, far.err)
 			}
 			u.empty(t)
-			for _, part := range []string{"a connection was lost", "there=5 back=0", want} {
+			for _, part := range []string{`msg="connection ended" peer=127.0.0.1:`, " backend=127.0.0.1:", " in=5 out=0 duration=", want} {
 				if !strings.Contains(u.log.String(), part) {
 					t.Errorf("the log lacks %q: %s", part, u.log.String())
 				}

@@ -5,15 +5,25 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/whorl-go/whorl/logqueue"
 )
 
 func main() {
+	if err := checkFiles(); err != nil {
+		fmt.Fprintln(os.Stderr, "whorl:", err)
+		os.Exit(statusFailed)
+	}
+	// The first timer has the runtime open its descriptors, as long as there are some. Whoever
+	// finds none later gets an error; the runtime would end the program.
+	_, cancel := context.WithTimeout(context.Background(), time.Hour)
+	cancel()
 	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}, builtIn()))
 }
 

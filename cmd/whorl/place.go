@@ -30,8 +30,10 @@ func misplaced(text string, err error) error {
 }
 
 // schemes are the standard types of places. o are the defaults of streams; a
-// description may change them. TLS writes its messages to the log.
+// description may change them. TLS writes its messages to the log. Servers listen on loopback
+// unless their description has an interface: they are for trying things out, and none of them asks
+// who a client is.
 func (g *globals) schemes(t terminal, o kernel.StreamOptions) *endpoint.Schemes {
 	log, _ := g.logger(t)
-	return std.Schemes(&std.Options{StreamOptions: o, TLSSettings: std.TLSSettings{Logger: log}})
+	return std.Schemes(&std.Options{StreamOptions: o, Loopback: true, TLSSettings: std.TLSSettings{Logger: log}})
 }

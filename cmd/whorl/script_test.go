@@ -26,10 +26,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs the tool as its users do, on every kernel.
 func TestScripts(t *testing.T) {
 	// Where goroutines meet: standard input and output, signals, and last handshakes.
-	meet := []string{"forward", "connect", "terminal", "grace", "twosignals", "tls"}
+	meet := []string{"forward", "connect", "terminal", "grace", "twosignals", "logreader", "tls"}
 	for i, name := range native.Names() {
 		if i == 1 {
-			meet = meet[:5] // handshakes are slow, and have their goroutines whatever the kernel
+			meet = meet[:6] // handshakes are slow, and have their goroutines whatever the kernel
 		}
 		files := scripts(t, "testdata/script", meet...)
 		t.Run(name, func(t *testing.T) {
@@ -81,6 +81,9 @@ func runScripts(t *testing.T, files []string, variable string) {
 			"aborted": aborted,
 			"many":    many,
 			"issue":   issue,
+			"silent":  silent,
+			"hasty":   hasty,
+			"refused": refused,
 
 			"jsonlines": jsonLines,
 			"samehash":  sameHash,
@@ -88,10 +91,16 @@ func runScripts(t *testing.T, files []string, variable string) {
 	})
 }
 
-// condition knows root, for a script that may drop its rights, and restricted,
-// for a system where port 900 is not for everyone.
+// condition knows ipv6, for a machine that has ::1; root, for a script that may drop its
+// rights; and restricted, for a system where port 900 is not for everyone.
 func condition(name string) (bool, error) {
 	switch name {
+	case "ipv6":
+		l, err := net.Listen("tcp", "[::1]:0")
+		if err == nil {
+			l.Close()
+		}
+		return err == nil, nil
 	case "root":
 		return os.Geteuid() == 0, nil
 	case "restricted":
@@ -219,11 +228,13 @@ func aborted(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: aborted")
 	}
-	for _, c := range holdingOf(ts).conns {
+	h := holdingOf(ts)
+	for _, c := range h.conns {
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			ts.Fatalf("read: %v, want a reset", err)
 		}
 	}
+	h.conns = nil
 }
 
 // many is many ADDR COUNT: so many connections at a time are echoed to.

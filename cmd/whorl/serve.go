@@ -10,6 +10,7 @@ import (
 
 // serve runs a server at the places texts name until a signal ends it.
 func (g *globals) serve(t terminal, known *endpoint.Schemes, texts []string, f reactor.Factory) error {
+	outliveReaders()
 	log, engine := g.logger(t)
 	c := whorl.Config{Kernel: g.Kernel, Logger: log, Grace: g.Grace, Schemes: known, Reactor: reactor.Config{Logger: engine}}
 	if g.Grace == 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"os"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 
 // issue is issue NAME: it writes ca.pem, the certificate of a new authority, and
 // NAME.pem, a certificate of the name, and of 127.0.0.1 if it is localhost, with its
-// key.
+// key, for servers and clients. No two are the same.
 func issue(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: issue NAME")
@@ -22,5 +23,9 @@ func issue(ts *testscript.TestScript, neg bool, args []string) {
 		names = []string{"localhost", "127.0.0.1"}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), ca.PEM(), 0o600))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), tlstest.BothPEM(ca.Leaf(names...)), 0o600))
+	leaf := ca.Issue(func(c *x509.Certificate) {
+		c.SerialNumber.SetInt64(time.Now().UnixNano())
+		c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	}, names...)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), tlstest.BothPEM(leaf), 0o600))
 }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// accessLog writes a line at the end of each connection. Nil writes nothing. Its rate has no
+// limit, because the user has asked for every line; the queue of the terminal bounds what waits.
+type accessLog struct {
+	to    *slog.Logger
+	level slog.Level
+}
+
+// access returns the log of connections, nil if the level of the log is higher.
+func (g *globals) access(t terminal) *accessLog {
+	log, _ := g.logger(t)
+	a := &accessLog{to: log, level: slog.LevelDebug}
+	if g.AccessLog {
+		a.level = slog.LevelInfo
+	}
+	if !log.Enabled(context.Background(), a.level) {
+		return nil
+	}
+	return a
+}
+
+// visit is a connection from its ConnectionMade to its ConnectionLost.
+type visit struct {
+	t     reactor.Transport
+	began time.Duration
+}
+
+func begin(t reactor.Transport) visit { return visit{t, t.Reactor().Now()} }
+
+// ended writes the line of v. The bytes are those on the connection of v, TLS's own included.
+// backend is "" for a service that has none. reason is nil if both sides have ended.
+func (a *accessLog) ended(v visit, backend string, reason error) {
+	if a == nil {
+		return
+	}
+	attrs := []slog.Attr{slog.String("peer", v.t.Remote().String())}
+	if backend != "" {
+		attrs = append(attrs, slog.String("backend", backend))
+	}
+	if s, ok := reactor.As[interface{ Stats() reactor.StreamStats }](v.t); ok {
+		st := s.Stats()
+		attrs = append(attrs, slog.Uint64("in", st.In), slog.Uint64("out", st.Sent))
+	}
+	attrs = append(attrs, slog.Duration("duration", v.t.Reactor().Now()-v.began), slog.String("reason", reasonText(reason)))
+	a.to.LogAttrs(context.Background(), a.level, "connection ended", attrs...)
+}
+
+func reasonText(reason error) string {
+	switch reason {
+	case nil:
+		return "both sides have ended"
+	case io.EOF:
+		return "the peer has ended"
+	}
+	return reason.Error()
+}
+
+// watched returns f, whose connections have their lines in the access log, if there is one.
+func (g *globals) watched(t terminal, f reactor.Factory) reactor.Factory {
+	if a := g.access(t); a != nil {
+		return &watchedFactory{f, a}
+	}
+	return f
+}
+
+// watchedFactory wraps the factory of a service for the access log.
+type watchedFactory struct {
+	reactor.Factory
+	a *accessLog
+}
+
+// Unwrap is the factory of the service, which the reactor starts and stops.
+func (f *watchedFactory) Unwrap() reactor.Factory { return f.Factory }
+
+// LogPrefix keeps the name of the factory in the log.
+func (f *watchedFactory) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
+
+// BuildProtocol wraps the protocol.
+func (f *watchedFactory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
+	p := f.Factory.BuildProtocol(peer)
+	if p == nil {
+		return nil
+	}
+	return &watchedProtocol{Protocol: p, a: f.a}
+}
+
+// watchedProtocol wraps a protocol of a service.
+type watchedProtocol struct {
+	reactor.Protocol
+	a     *accessLog
+	visit visit
+}
+
+// Unwrap is the protocol of the service.
+func (p *watchedProtocol) Unwrap() reactor.Protocol { return p.Protocol }
+
+// LogPrefix keeps the name of the protocol in the log.
+func (p *watchedProtocol) LogPrefix() string { return reactor.LogPrefixOf(p.Protocol) }
+
+// ConnectionMade begins to count the time.
+func (p *watchedProtocol) ConnectionMade(t reactor.Transport) {
+	p.visit = begin(t)
+	p.Protocol.ConnectionMade(t)
+}
+
+// ConnectionLost writes the line.
+func (p *watchedProtocol) ConnectionLost(err error) {
+	p.a.ended(p.visit, "", err)
+	p.Protocol.ConnectionLost(err)
+}
