@@ -6,18 +6,20 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
-// hooks connect the reactor to a simulated kernel. On other kernels observer and forcer are
-// nil, and each use costs one comparison.
+// hooks connect the reactor to a simulated kernel. On other kernels observer, forcer and
+// explorer are nil, and each use costs one comparison.
 type hooks struct {
 	observer probe.Observer
 	forcer   probe.Forcer
-	hooked   bool // observer or forcer is set
-	lent     bool // the read buffer is lent to a protocol; only set if hooked
+	explorer probe.Explorer // for Rare and Sometimes
+	hooked   bool           // observer or forcer is set
+	lent     bool           // the read buffer is lent to a protocol; only set if hooked
 }
 
 func (h *hooks) init(k kernel.Kernel) {
 	h.observer, _ = kernel.As[probe.Observer](k)
 	h.forcer, _ = kernel.As[probe.Forcer](k)
+	h.explorer, _ = kernel.As[probe.Explorer](k)
 	h.hooked = h.observer != nil || h.forcer != nil
 }
 

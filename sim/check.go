@@ -40,7 +40,7 @@ func (w World) Check(seed uint64, o Options) Result {
 		return first
 	}
 	a, b := w.run(seed, o, true), w.run(seed, o, true)
-	first.Err = &RunError{World: w.Name, Seed: seed, Phase: InCheck, What: "hash", At: first.Now,
+	first.Err = &RunError{World: w.Name, Seed: seed, Phase: InCheck, What: "hash", Rule: ErrDiverged.Error(), At: first.Now,
 		Err: part(a.Net.Trace(), b.Net.Trace())}
 	return first
 }

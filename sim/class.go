@@ -16,6 +16,7 @@ type class struct {
 	set     func(o *Options, v string) bool
 	take    func(to, from *Options)     // copies the class
 	draw    func(o *Options, r *random) // nil: Swarm does not draw it
+	weaken  func(o *Options) bool       // makes it half as strong; false: it is as weak as can be. May be nil.
 }
 
 // off turns the class off.
@@ -45,7 +46,9 @@ var classes = []class{
 	probability("resolve", 10, 500, func(o *Options) *float64 { return &o.Resolve }),
 	latencyClass("work", "1ms-40ms or work=longtail:1ms-2s:20ms", func(o *Options) *Latency { return &o.Work }),
 	fraction("sites", "a factor from 0 to 4", "0.5", 100, 2000, 1000, upTo4, func(o *Options) *float64 { return &o.Sites }),
+	fraction("rare", "a factor from 0 to 4", "0.5", 100, 2000, 1000, upTo4, func(o *Options) *float64 { return &o.Rare }),
 	probability("resets", 1, 10, func(o *Options) *float64 { return &o.Resets }),
+	timeClass("length", 0, 0, func(o *Options) *time.Duration { return &o.Length }),
 }
 
 // classOf is the class of that name, nil if there is none.
@@ -113,6 +116,10 @@ func intClass(name string, low, high int, field func(*Options) *int) class {
 		},
 		take: takes(field),
 		draw: func(o *Options, r *random) { *field(o) = between(r, low, high) },
+		weaken: func(o *Options) bool { // these are limits
+			*field(o) *= 2
+			return *field(o) <= high
+		},
 	}
 }
 
@@ -146,6 +153,11 @@ func fraction(name, want, example string, low, high, parts int, ok func(float64)
 		},
 		take: takes(field),
 		draw: func(o *Options, r *random) { *field(o) = float64(between(r, low, high)) / float64(parts) },
+		weaken: func(o *Options) bool {
+			v := int(*field(o) * float64(parts) / 2)
+			*field(o) = float64(v) / float64(parts)
+			return v >= low
+		},
 	}
 }
 
@@ -168,6 +180,10 @@ func timeClass(name string, low, high time.Duration, field func(*Options) *time.
 	}
 	if high > 0 {
 		c.draw = func(o *Options, r *random) { *field(o) = span(r, low, high) }
+		c.weaken = func(o *Options) bool {
+			*field(o) = (*field(o) / 2).Round(time.Microsecond)
+			return *field(o) >= low
+		}
 	}
 	return c
 }
@@ -200,6 +216,10 @@ func buffersClass() class {
 		draw: func(o *Options, r *random) {
 			size := between(r, 64, 16<<10)
 			o.SendBuffer, o.RecvBuffer = size, size
+		},
+		weaken: func(o *Options) bool {
+			o.SendBuffer, o.RecvBuffer = 2*o.SendBuffer, 2*o.RecvBuffer
+			return max(o.SendBuffer, o.RecvBuffer) <= 16<<10
 		},
 	}
 }

@@ -16,6 +16,13 @@ func latencyClass(name, example string, field func(*Options) *Latency) class {
 		},
 		take: takes(field),
 		draw: func(o *Options, r *random) { *field(o) = drawLatency(r) },
+		weaken: func(o *Options) bool {
+			l := field(o)
+			for _, d := range []*time.Duration{&l.Min, &l.Max, &l.Mean} {
+				*d = (*d / 2).Round(time.Microsecond)
+			}
+			return l.Max >= time.Millisecond && (l.Kind == Uniform || l.Mean > 0)
+		},
 	}
 }
 

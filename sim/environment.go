@@ -22,6 +22,7 @@ type plan struct {
 	first, count uint64
 	fixed        bool // every seed has options; else Swarm draws them
 	options      Options
+	chosen       bool // by the environment
 }
 
 // faults are the options of a seed.
@@ -35,6 +36,7 @@ func (p *plan) faults(seed uint64) Options {
 // planFrom is the plan for so many seeds, or another one that s asks for.
 func planFrom(s settings, seeds int) (p plan, err error) {
 	p.count = uint64(max(seeds, 0))
+	p.chosen = s != settings{}
 	switch {
 	case s.seed != "":
 		p.count = 1

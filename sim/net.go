@@ -72,6 +72,10 @@ type Net struct {
 	nemesis  *nemesis        // the faults of Apply; nil in calm
 	lookups  random          // for Options.Resolve
 	works    random          // for Options.Work
+	branches []*branch       // of Reactor.Rare, in the order in which they became known
+	branchOf map[string]*branch
+	states   []State        // of Sometimes, in the order in which they became known
+	stateOf  map[string]int // where each stands in states
 }
 
 const (
@@ -86,7 +90,7 @@ const (
 func New(seed uint64) *Net {
 	n := &Net{
 		seed: seed, random: random{seed}, now: 1, lookups: stream(seed, "nemesis resolve"), works: stream(seed, "work"),
-		byName: map[string]*Host{}, byIP: map[netip.Addr]*Host{}, links: map[[2]int]*link{},
+		byName: map[string]*Host{}, byIP: map[netip.Addr]*Host{}, links: map[[2]int]*link{}, stateOf: map[string]int{}, branchOf: map[string]*branch{},
 	}
 	n.moved.L = &n.mu
 	return n

@@ -82,12 +82,19 @@ type Options struct {
 	// probability Sites/4, and then taken one time in four. 1 is a good mix, 4 is all of
 	// them. A correct program works as ever.
 	Sites float64
+	// Rare is how many rare branches of programs are forced, those of Reactor.Rare. Each
+	// name is enabled in a run with probability Rare/4, and then taken one time in four, as
+	// with Sites.
+	Rare float64
 	// Resets is the probability, from 0 to 1, that a read, a write or an accept finds the
 	// connection reset.
 	Resets float64
+	// Length is how long the phase with faults of a World lasts, in place of World.Length.
+	// Swarm does not draw it. [World.Minimise] shortens it.
+	Length time.Duration
 }
 
-// Swarm draws Options from seed. Each class but "retry" is on with probability 1/2; its
+// Swarm draws Options from seed. Each class but "retry" and "length" is on with probability 1/2; its
 // value is drawn too. Each class has a random stream of its own, so that what others draw
 // does not change it.
 func Swarm(seed uint64) Options {

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"runtime"
 	"runtime/debug"
@@ -25,8 +27,11 @@ const fewFailures = 3
 
 // Test checks the world ([World.Check]) under seeds 0 to seeds-1, each with the options that
 // [Swarm] draws from it. As many seeds run at a time as there are Ps. Test stops after the
-// third seed that fails. Of each failure it tells what failed, which fault classes matter,
-// and the command that replays it.
+// third seed that fails. Of each failure it tells what failed in the minimised run, which rule
+// that is, which fault classes matter, and the command that replays it.
+//
+// A state of [Net.Sometimes] that no seed has reached fails the test, if it ran at least a
+// hundred seeds, and the environment did not choose the runs.
 //
 // The environment can choose other runs: WHORL_SEED=17 is that seed alone, WHORL_SEEDS=5000
 // is seeds 0 to 4999, WHORL_SEEDS=100..200 is a range with both ends, and
@@ -38,7 +43,7 @@ func Test(t TB, w World, seeds int) {
 		t.Errorf("%v", err)
 		return
 	}
-	b := &batch{World: w, plan: plan, drawn: make([]int, len(classes))}
+	b := &batch{World: w, plan: plan, drawn: make([]int, len(classes)), states: map[string]int{}, asked: seeds}
 	began := time.Now()
 	b.run()
 	b.report(t, time.Since(began))
@@ -48,12 +53,14 @@ func Test(t TB, w World, seeds int) {
 type batch struct {
 	World
 	plan
-	next atomic.Uint64 // seeds begun
+	asked int           // seeds that the caller of Test asked for
+	next  atomic.Uint64 // seeds begun
 
 	mu     sync.Mutex
 	ran    int
-	now    time.Duration // simulated, of all of them
-	drawn  []int         // how often each class was on
+	now    time.Duration  // simulated, of all of them
+	drawn  []int          // how often each class was on
+	states map[string]int // in how many seeds each state of Sometimes was reached
 	failed []Result
 }
 
@@ -103,6 +110,13 @@ func (b *batch) note(r Result) {
 			b.drawn[i]++
 		}
 	}
+	for _, s := range r.Sometimes {
+		count := b.states[s.Name] // a state that is known has an entry
+		if s.Reached {
+			count++
+		}
+		b.states[s.Name] = count
+	}
 	if r.Err != nil {
 		b.failed = append(b.failed, r)
 	}
@@ -121,20 +135,63 @@ func (b *batch) report(t TB, took time.Duration) {
 		drawn = append(drawn, fmt.Sprintf("%s %d", c.name, b.drawn[i]))
 	}
 	t.Logf("%s: seeds with each fault: %s", b.Name, strings.Join(drawn, ", "))
+	b.reportStates(t)
 	for _, r := range b.failed[:min(len(b.failed), fewFailures)] {
 		t.Errorf("%s", b.explain(t.Name(), r))
 	}
 }
 
-// explain describes a run that failed in a test.
+// ruleName is the name of the rule that a run's error says is broken.
+func ruleName(err error) string {
+	if e, ok := errors.AsType[*RunError](err); ok {
+		return e.Rule
+	}
+	return ""
+}
+
+// enoughSeeds is with how many seeds a state that none has reached fails a test.
+const enoughSeeds = 100
+
+// reportStates tells how many seeds have reached each state of Sometimes. One that none has
+// reached fails the test, unless the environment chose the runs, or there were few of them.
+func (b *batch) reportStates(t TB) {
+	t.Helper()
+	var reached, never []string
+	for _, name := range slices.Sorted(maps.Keys(b.states)) {
+		if count := b.states[name]; count > 0 {
+			reached = append(reached, fmt.Sprintf("%s %d", name, count))
+		} else {
+			never = append(never, name)
+		}
+	}
+	if reached != nil {
+		t.Logf("%s: seeds that reached each state: %s", b.Name, strings.Join(reached, ", "))
+	}
+	for _, name := range never {
+		text := fmt.Sprintf("%s: no seed of %d reached %q: what is checked there was never checked", b.Name, b.ran, name)
+		if b.chosen || b.ran < max(enoughSeeds, b.asked) {
+			t.Logf("%s", text)
+		} else {
+			t.Errorf("%s", text)
+		}
+	}
+}
+
+// explain describes a run that failed in a test: first how the minimised run fails, which is
+// the one that the last line replays.
 func (b *batch) explain(test string, r Result) string {
-	o, matter := b.Minimise(r)
+	least, matter := b.Minimise(r)
 	which := "none: it fails on the perfect network too"
 	if matter != nil {
 		which = strings.Join(matter, ", ")
 	}
-	return fmt.Sprintf("%v\nworld:   %s\nseed:    %d\nfaults:  %v\nmatter:  %s\nreplay:  %s",
-		r.Err, r.World.Name, r.Seed, r.Options, which, replayLine(testPackage(), test, r.Seed, o))
+	found := ""
+	if r.Err.Error() != least.Err.Error() {
+		first, _, _ := strings.Cut(r.Err.Error(), "\n")
+		found = "\nfound:   " + first
+	}
+	return fmt.Sprintf("%v%s\nworld:   %s\nrule:    %s\nseed:    %d\nfaults:  %v\nmatter:  %s\nreplay:  %s",
+		least.Err, found, r.World.Name, ruleName(r.Err), r.Seed, r.Options, which, replayLine(testPackage(), test, r.Seed, least.Options))
 }
 
 // testPackage is the import path of the package that is being tested, "." if the go command

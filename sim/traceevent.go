@@ -43,6 +43,7 @@ const (
 	OpArm                  // a socket is armed (a kernel.Ready)
 	OpConnected            // a socket is asked whether it is connected (-1: an error)
 	OpWork                 // blocking work is done: its number on that host
+	OpReached              // a state of Net.Sometimes is reached for the first time
 )
 
 // String is the operation in a word or two: "write", "give up", "arrive again" for
@@ -51,7 +52,7 @@ func (o Op) String() string {
 	names := [...]string{"call", "wait", "listen", "dial", "accept", "read", "write", "closewrite", "close", "abort",
 		"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal",
 		"clog", "drop", "arrive again", "pause", "resume", "clock", "start",
-		"on", "rare", "mark", "arm", "connected", "work"}
+		"on", "rare", "mark", "arm", "connected", "work", "reached"}
 	if int(o) < len(names) {
 		return names[o]
 	}
@@ -80,7 +81,7 @@ type TraceEvent struct {
 	Op Op
 	// Note is what the reactor told, for OpNote.
 	Note probe.NoteKind
-	// Site is where, for OpRare.
+	// Site is where, for OpRare. It is Sites for a branch of a program, which Text names.
 	Site Site
 	// Kind is the kind of a segment, 0 for anything else.
 	Kind Kind
@@ -97,7 +98,8 @@ type TraceEvent struct {
 	Held bool
 	// Lasts is how long an OpClog lasts, unless Calm ends it.
 	Lasts time.Duration
-	// Text is what Mark was given, or the reason that a callback was given. Of a held link
+	// Text is what Mark was given, the name of a state that is reached or of a program's
+	// branch, or the reason that a callback was given. Of a held link
 	// it is "hold", of a clog it is Lasts.
 	Text string
 }
@@ -109,7 +111,9 @@ func (e TraceEvent) What() string {
 	case OpNote:
 		return "on " + e.Note.String()
 	case OpRare:
-		return "rare " + e.Site.String()
+		if e.Site < Sites {
+			return "rare " + e.Site.String()
+		}
 	}
 	return e.Op.String()
 }

@@ -32,9 +32,16 @@ type World struct {
 type Checks struct {
 	// Always is safety: it is called after every step of both phases.
 	Always func() error
-	// Done is liveness: it must become true once the faults are off.
-	Done func() bool
-	// End is called last, when Done was true.
+	// Eventually and Done are liveness: once the faults are off, there must be a moment at
+	// which all conditions hold and Done is true. If there is none, a [WaitError] names the
+	// conditions that do not hold. Conditions behind one that does not hold are not asked.
+	Eventually []Condition
+	Done       func() bool
+	// Sometimes are states that should be reached in some run, though not in each, as with
+	// [Net.Sometimes]. They are asked after every step until they hold. One without Holds
+	// is only made known: Net.Sometimes tells when it is reached.
+	Sometimes []Condition
+	// End is called last, when the world has become what Eventually and Done demand.
 	End func() error
 }
 
@@ -53,8 +60,16 @@ type Result struct {
 	// Now is how long the run took in simulated time, and Steps in steps.
 	Now   time.Duration
 	Steps int
+	// Sometimes are the states that should be reached in some run, and whether this one was.
+	Sometimes []State
 	// Net is the network, closed, for its trace.
 	Net *Net
+}
+
+// Length is how long the phase with faults lasts in this run: Options.Length, or else
+// World.Length.
+func (r *Result) Length() time.Duration {
+	return or(r.Options.Length, or(r.World.Length, time.Minute))
 }
 
 // Phase is a part of a run.
@@ -80,6 +95,11 @@ type RunError struct {
 	// What says who found it: "always", "done" or "end" of the Checks, "invariant" of the
 	// network, "run" for a livelock, "hash" for runs that diverge, or "panic".
 	What string
+	// Rule is the name of the rule that is broken: that of a [BreachError] or
+	// [InvariantError], or the first unmet condition of a [WaitError]. An error without a
+	// name has one made of its first line, with "#" for numbers and quoted texts. It is
+	// never empty.
+	Rule string
 	// At is when it was.
 	At time.Duration
 	// Err is what was found.
@@ -97,11 +117,12 @@ func (e *RunError) Unwrap() error { return e.Err }
 // run is a World under way.
 type run struct {
 	World
-	n      *Net
-	checks Checks
-	phase  Phase
-	steps  int
-	broken error // what Always said
+	n       *Net
+	checks  Checks
+	phase   Phase
+	steps   int
+	reached []bool // of Checks.Sometimes
+	broken  error  // what Always said
 }
 
 // Run runs the world once: Setup, the faults for Length, Calm, the wait for Done, End, and
@@ -120,7 +141,7 @@ func (w World) run(seed uint64, o Options, keep bool) Result {
 	if shut := x.guard(x.close); err == nil {
 		err = shut
 	}
-	return Result{World: w, Seed: seed, Options: o, Hash: x.n.Hash(), Err: err, Now: now, Steps: x.steps, Net: x.n}
+	return Result{World: w, Seed: seed, Options: o, Hash: x.n.Hash(), Err: err, Now: now, Steps: x.steps, Sometimes: x.n.States(), Net: x.n}
 }
 
 // guard calls part, and turns a panic into an error.
@@ -137,16 +158,20 @@ func (x *run) guard(part func() error) (err error) {
 }
 
 func (x *run) fail(what string, err error) error {
-	return &RunError{World: x.Name, Seed: x.n.seed, Phase: x.phase, What: what, At: x.n.Now(), Err: err}
+	return &RunError{World: x.Name, Seed: x.n.seed, Phase: x.phase, What: what, Rule: ruleOf(err), At: x.n.Now(), Err: err}
 }
 
 // live is a run without its close.
 func (x *run) live(o Options) error {
 	x.phase = InSetup
 	x.checks = x.Setup(x.n)
+	x.reached = make([]bool, len(x.checks.Sometimes))
+	for _, c := range x.checks.Sometimes {
+		x.n.Sometimes(c.Name, false)
+	}
 	x.n.Apply(o)
 	x.phase = InFaults
-	end := x.n.Now() + or(x.Length, time.Minute)
+	end := x.n.Now() + or(o.Length, or(x.Length, time.Minute))
 	if _, err := x.until(func() bool { return false }, end); err != nil {
 		return err
 	}
@@ -154,12 +179,15 @@ func (x *run) live(o Options) error {
 	if err := x.n.Run(end - x.n.Now()); err != nil {
 		return x.fail("run", err)
 	}
+	x.watch()
 	x.phase = InLiveness
 	x.n.Calm()
-	if x.checks.Done != nil {
-		late, err := x.until(x.checks.Done, x.n.Now()+or(x.Settle, 2*time.Minute))
-		if err == nil && late != nil {
-			err = x.fail("done", late)
+	if x.checks.waits() {
+		late, err := x.until(x.checks.met, x.n.Now()+or(x.Settle, 2*time.Minute))
+		if late != nil {
+			if unmet := x.checks.unmet(); len(unmet) > 0 {
+				err = x.fail("done", &WaitError{unmet, late})
+			}
 		}
 		if err != nil {
 			return err
@@ -179,6 +207,7 @@ func (x *run) live(o Options) error {
 func (x *run) until(done func() bool, end time.Duration) (late, err error) {
 	over := func() bool {
 		x.steps++
+		x.watch()
 		if x.checks.Always != nil {
 			x.broken = x.checks.Always()
 		}

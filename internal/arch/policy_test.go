@@ -177,7 +177,7 @@ var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory
 // kernel.ConnAs, reactor.As, reactor.ProtocolAs and reactor.FactoryAs.
 var capabilities = []string{
 	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Reserver", "kernel.Signals", "kernel.Worker", "kernel.Named",
-	"kernel/probe.Observer", "kernel/probe.Forcer",
+	"kernel/probe.Observer", "kernel/probe.Forcer", "kernel/probe.Explorer",
 	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",
 }

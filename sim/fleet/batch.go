@@ -5,9 +5,11 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/sim"
 )
 
 // few is how many failures a Summary explains.
@@ -52,9 +54,41 @@ type Summary struct {
 	Interrupted bool
 	// Simulated is the simulated time of all seeds, and Took the real time.
 	Simulated, Took time.Duration
+	// Sometimes are the states that should be reached in some run, by name, and how many
+	// seeds reached each.
+	Sometimes []Reach
 	// Explained are the failures of the lowest seeds, at most three, in order. Unless the
 	// batch was interrupted, they say which faults matter, except those without a phase.
 	Explained []Verdict
+}
+
+// Reach tells how many seeds reached a state of sim.Net.Sometimes.
+type Reach struct {
+	Name  string `json:"name"`
+	Seeds uint64 `json:"seeds"`
+}
+
+// Never are the names of the states that no seed reached.
+func (s *Summary) Never() (names []string) {
+	for _, x := range s.Sometimes {
+		if x.Seeds == 0 {
+			names = append(names, x.Name)
+		}
+	}
+	return names
+}
+
+// reach counts the states that a seed reached.
+func (s *Summary) reach(states []sim.State) {
+	for _, x := range states {
+		i, known := slices.BinarySearchFunc(s.Sometimes, x.Name, func(r Reach, name string) int { return strings.Compare(r.Name, name) })
+		if !known {
+			s.Sometimes = slices.Insert(s.Sometimes, i, Reach{Name: x.Name})
+		}
+		if x.Reached {
+			s.Sometimes[i].Seeds++
+		}
+	}
 }
 
 // Rate is how many seeds were run in a second of real time.
@@ -104,6 +138,7 @@ func (b *Batch) done(v Verdict) {
 	s := &b.sum
 	s.Ran++
 	s.Simulated += v.Now
+	s.reach(v.Sometimes)
 	if v.Error == "" {
 		return
 	}
@@ -153,6 +188,7 @@ func (b *Batch) explain(err error) {
 		for j := range list {
 			if v := &list[j]; v.Seed == m.Seed {
 				v.Least, v.Matter = m.Least, m.Matter
+				v.LeastError, v.LeastPhase, v.LeastAt = m.LeastError, m.LeastPhase, m.LeastAt
 			}
 		}
 	}
@@ -163,6 +199,6 @@ func (b *Batch) explain(err error) {
 		over(nil)
 		return
 	}
-	const runs = 50 // more than a few classes take
+	const runs = 170 // at least as many as the minimiser makes, and those before it
 	b.fleet(b.Timeout*runs, next, done, over)
 }

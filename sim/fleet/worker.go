@@ -38,15 +38,22 @@ type Verdict struct {
 	Steps int           `json:"steps"`
 	// Error is what did not hold, "" if everything held.
 	Error string `json:"error,omitempty"`
-	// Phase, What and At are those of sim.RunError. Without a phase, What is "process" or
+	// Phase, What, Rule and At are those of sim.RunError. Without a phase, What is "process" or
 	// "timeout": the process ended early, or was killed.
 	Phase string        `json:"phase,omitempty"`
 	What  string        `json:"what,omitempty"`
+	Rule  string        `json:"rule,omitempty"`
 	At    time.Duration `json:"at_ns,omitempty"`
-	// Least are the faults with which it still fails, and Matter their classes, if the job
-	// was to find out.
-	Least  string   `json:"least,omitempty"`
-	Matter []string `json:"matter,omitempty"`
+	// Sometimes are the states that should be reached in some run.
+	Sometimes []sim.State `json:"sometimes,omitempty"`
+	// Least are the faults with which the same rule is still broken, and Matter their
+	// classes, if the job was to find out. LeastError, LeastPhase and LeastAt are Error,
+	// Phase and At of the run with Least.
+	Least      string        `json:"least,omitempty"`
+	Matter     []string      `json:"matter,omitempty"`
+	LeastError string        `json:"least_error,omitempty"`
+	LeastPhase string        `json:"least_phase,omitempty"`
+	LeastAt    time.Duration `json:"least_at_ns,omitempty"`
 }
 
 // Work makes this process a worker: it reads jobs from in and writes verdicts to out, an
@@ -98,7 +105,9 @@ func (j Job) run(w sim.World) (Verdict, error) {
 	v := Judge(r)
 	if j.Minimise {
 		least, matter := w.Minimise(r)
-		v.Least, v.Matter = least.String(), matter
+		found := Judge(least)
+		v.Least, v.Matter = found.Faults, matter
+		v.LeastError, v.LeastPhase, v.LeastAt = found.Error, found.Phase, found.At
 	}
 	return v, nil
 }
@@ -122,13 +131,13 @@ func Run(w sim.World, seed uint64, o sim.Options, once bool) sim.Result {
 
 // Judge is a result as a verdict.
 func Judge(r sim.Result) Verdict {
-	v := Verdict{World: r.World.Name, Seed: r.Seed, Faults: r.Options.String(), Hash: fmt.Sprintf("%016x", r.Hash), Now: r.Now, Steps: r.Steps}
+	v := Verdict{World: r.World.Name, Seed: r.Seed, Faults: r.Options.String(), Hash: fmt.Sprintf("%016x", r.Hash), Now: r.Now, Steps: r.Steps, Sometimes: r.Sometimes}
 	if r.Err == nil {
 		return v
 	}
 	v.Error = r.Err.Error()
 	if e, ok := errors.AsType[*sim.RunError](r.Err); ok {
-		v.Error, v.Phase, v.What, v.At = e.Err.Error(), string(e.Phase), e.What, e.At
+		v.Error, v.Phase, v.What, v.Rule, v.At = e.Err.Error(), string(e.Phase), e.What, e.Rule, e.At
 	}
 	return v
 }

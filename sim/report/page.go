@@ -56,6 +56,8 @@ func (p Page) Write(w io.Writer) error {
 // page has the fields that the template reads.
 type page struct {
 	World, About, Faults, How, Error, Hash, Replay string
+	Rule                                           string
+	States                                         []string
 	Seed                                           uint64
 	Failed                                         bool
 	Notice                                         string // what is not shown
@@ -122,7 +124,10 @@ func (in *Page) layOut() *page {
 	p := &page{
 		World: r.World.Name, About: r.World.About, Seed: r.Seed, Faults: r.Options.String(), Hash: fmt.Sprintf("%016x", r.Hash),
 		Replay: in.Replay, How: Outcome(r), Failed: r.Err != nil, Width: pageWidth, Took: Moment(r.Now),
-		Events: strconv.Itoa(len(all)),
+		Events: strconv.Itoa(len(all)), Rule: Rule(r),
+	}
+	for _, s := range r.Sometimes {
+		p.States = append(p.States, State(s))
 	}
 	end := r.Now
 	if len(all) > 0 {
@@ -139,10 +144,7 @@ func (in *Page) layOut() *page {
 	if in.Until > 0 {
 		v.until = min(in.Until, end)
 	}
-	calm := r.World.Length
-	if calm == 0 {
-		calm = time.Minute
-	}
+	calm := r.Length()
 	s := build(all, end, calm)
 	v.lane("") // what concerns no host in particular
 	for _, name := range Hosts(r) {

@@ -226,12 +226,23 @@ func TestPageSpans(t *testing.T) {
 // The top says how it ended and how to see it again, the moment it failed is marked, and
 // what programs say is no markup.
 func TestPageTop(t *testing.T) {
-	err := &sim.RunError{World: "by-hand", Seed: 9, Phase: sim.InFaults, What: "always", At: 300 * ms, Err: fmt.Errorf("a </pre><script>x</script>")}
+	err := &sim.RunError{World: "by-hand", Seed: 9, Phase: sim.InFaults, What: "always", Rule: "no <script>", At: 300 * ms, Err: fmt.Errorf("a </pre><script>x</script>")}
 	list := append(events(), sim.TraceEvent{At: 310 * ms, Host: "a", Op: sim.OpMark, Text: "</title><script>alert(1)</script>"})
-	text, all := render(t, page(result(err), list, 0, 0))
+	r := result(err)
+	r.Sometimes = []sim.State{{Name: "stale", Reached: true, At: 20 * ms}, {Name: "away"}}
+	text, all := render(t, page(r, list, 0, 0))
+	var states []string
+	for _, e := range all {
+		if e.class("state") {
+			states = append(states, e.text)
+		}
+	}
+	if strings.Join(states, "|") != "stale at 0.020000s|no: away" {
+		t.Errorf("states %q", states)
+	}
 	for id, want := range map[string]string{
 		"seed": "9", "faults": "none", "hash": "0000000000000abc", "replay": "replay it",
-		"outcome": "always, in phase faults at 0.300000s",
+		"rule": "no <script>", "outcome": "always, in phase faults at 0.300000s",
 	} {
 		if e := byID(t, all, id); e.text != want {
 			t.Errorf("%s is %q, want %q", id, e.text, want)

@@ -170,6 +170,8 @@ func (t *builder) event(e *sim.TraceEvent) {
 	switch e.Op {
 	case sim.OpMark:
 		t.point(e, "mark", e.Text)
+	case sim.OpReached:
+		t.point(e, "mark", describe(e))
 	case sim.OpCut:
 		what := "cut"
 		if e.Held {

@@ -23,6 +23,23 @@ func Outcome(r sim.Result) string {
 	return fmt.Sprintf("%s, in phase %s at %s", e.What, e.Phase, Moment(e.At))
 }
 
+// Rule is the name of the rule that a run broke, "" if everything held. See [sim.RunError].
+func Rule(r sim.Result) string {
+	if e, ok := errors.AsType[*sim.RunError](r.Err); ok {
+		return Printable(e.Rule)
+	}
+	return ""
+}
+
+// State says of a state that should be reached in some run when this run was in it first:
+// "stale read at 3.500000s", or "no: stale read".
+func State(s sim.State) string {
+	if !s.Reached {
+		return "no: " + Printable(s.Name)
+	}
+	return Printable(s.Name) + " at " + Moment(s.At)
+}
+
 // Hosts are the names of the hosts of a run, in the order in which they were made.
 func Hosts(r sim.Result) (names []string) {
 	for _, h := range r.Net.Hosts() {

@@ -151,7 +151,7 @@ func shown(e *sim.TraceEvent) bool {
 			return e.Text != "" // without an error, NoteMade says the same
 		}
 		return true
-	case sim.OpListen, sim.OpStart, sim.OpMark:
+	case sim.OpListen, sim.OpStart, sim.OpMark, sim.OpReached:
 		return true
 	}
 	return e.Op.Fault()
@@ -167,6 +167,8 @@ func describe(e *sim.TraceEvent) string {
 	switch e.Op {
 	case sim.OpMark:
 		return text
+	case sim.OpReached:
+		return "= reached: " + text
 	case sim.OpListen:
 		return "listens" + sock
 	case sim.OpStart:

@@ -90,7 +90,14 @@ func (c *Command) printSummary(out *printer, b *fleet.Batch, s *fleet.Summary) {
 				out.printf("    ... %s more: replay it to see them\n", report.Count(uint64(len(rest)-1), "line"))
 			}
 		}
-		out.printf("  faults: %s\n  matter: %s\n  replay: %s --timeline\n", v.Faults, matters(v), c.replayLine(v))
+		if v.Rule != "" {
+			out.printf("  rule:   %s\n", report.Printable(v.Rule))
+		}
+		out.printf("  faults: %s\n  matter: %s\n", v.Faults, matters(v))
+		if v.LeastError != "" {
+			out.printf("  least:  %s, in phase %s at %s: %s\n", v.What, v.LeastPhase, report.Moment(v.LeastAt), report.FirstLine(v.LeastError))
+		}
+		out.printf("  replay: %s --timeline\n", c.replayLine(v))
 	}
 	if len(s.Explained) > 0 {
 		out.printf("\n")
@@ -98,6 +105,7 @@ func (c *Command) printSummary(out *printer, b *fleet.Batch, s *fleet.Summary) {
 	if more := s.Failed - uint64(len(s.Explained)); more > 0 {
 		out.printf("%s: %s failed; each is a line above\n", b.World, report.Count(more, "more seed"))
 	}
+	c.printStates(out, b, s)
 	of := ""
 	if s.Ran < b.Count {
 		of = fmt.Sprintf(" of %d", b.Count)
@@ -115,6 +123,21 @@ func reason(v *fleet.Verdict) string {
 		return v.What + ": " + report.FirstLine(v.Error)
 	}
 	return fmt.Sprintf("%s, in phase %s at %s: %s", v.What, v.Phase, report.Moment(v.At), report.FirstLine(v.Error))
+}
+
+// printStates prints how many seeds reached each state of sim.Net.Sometimes.
+func (c *Command) printStates(out *printer, b *fleet.Batch, s *fleet.Summary) {
+	var reached []string
+	for _, x := range s.Sometimes {
+		if x.Seeds == 0 {
+			out.printf("%s: NEVER reached: %s\n", b.World, report.Printable(x.Name))
+		} else {
+			reached = append(reached, fmt.Sprintf("%s %d", report.Printable(x.Name), x.Seeds))
+		}
+	}
+	if reached != nil {
+		out.printf("%s: seeds that reached each state: %s\n", b.World, strings.Join(reached, ", "))
+	}
 }
 
 // matters says which faults matter.
@@ -144,6 +167,9 @@ type summaryObject struct {
 	Interrupted bool          `json:"interrupted"`
 	Simulated   time.Duration `json:"simulated_ns"`
 	Took        time.Duration `json:"took_ns"`
+	// Sometimes are the states that should be reached, and Never those that were not.
+	Sometimes []fleet.Reach `json:"sometimes"`
+	Never     []string      `json:"never"`
 	// Explained are the first few failures, with the faults that matter.
 	Explained []explanation `json:"explained"`
 }
@@ -152,14 +178,22 @@ type explanation struct {
 	Seed   uint64   `json:"seed"`
 	Least  string   `json:"least"` // "" if it is not known
 	Matter []string `json:"matter"`
-	Replay string   `json:"replay"`
+	// Rule is the one that is broken, and Error, Phase and At are those of the run with
+	// Least; "" and 0 if that is not known.
+	Rule   string        `json:"rule"`
+	Error  string        `json:"least_error"`
+	Phase  string        `json:"least_phase"`
+	At     time.Duration `json:"least_at_ns"`
+	Replay string        `json:"replay"`
 }
 
 func (c *Command) summaryObject(b *fleet.Batch, sum *fleet.Summary) summaryObject {
-	s := summaryObject{"summary", b.World, b.Count, sum.Ran, sum.Failed, sum.Interrupted, sum.Simulated, sum.Took, []explanation{}}
+	s := summaryObject{"summary", b.World, b.Count, sum.Ran, sum.Failed, sum.Interrupted, sum.Simulated, sum.Took,
+		append([]fleet.Reach{}, sum.Sometimes...), append([]string{}, sum.Never()...), []explanation{}}
 	for i := range sum.Explained {
 		v := &sum.Explained[i]
-		s.Explained = append(s.Explained, explanation{v.Seed, v.Least, append([]string{}, v.Matter...), c.replayLine(v)})
+		s.Explained = append(s.Explained, explanation{v.Seed, v.Least, append([]string{}, v.Matter...),
+			v.Rule, v.LeastError, v.LeastPhase, v.LeastAt, c.replayLine(v)})
 	}
 	return s
 }

@@ -124,7 +124,7 @@ func TestReplayOfTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, status := sh(t, filepath.Join(dir, "below"), m[2])
-	if status != 1 || strings.Count(again, "a link is cut") != 1 {
+	if status != 1 || strings.Count(again, ": a link is cut") != 1 {
 		t.Errorf("%s: status %d\n%s", m[2], status, again)
 	}
 	wants(t, m[2], again, `^ +seed: +`+m[1]+`$`, `^ +matter: +(partition|oneway|hold)$`)

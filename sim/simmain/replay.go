@@ -68,6 +68,12 @@ func (c *Command) outcome(out *printer, r sim.Result, v *fleet.Verdict, events i
 			out.printf("         %s\n", line)
 		}
 	}
+	if v.Rule != "" {
+		out.printf("rule:    %s\n", report.Printable(v.Rule))
+	}
+	for _, s := range r.Sometimes {
+		out.printf("reached: %s\n", report.State(s))
+	}
 	out.printf("took:    %s of simulated time, %s, %d events\nhash:    %s\nreplay:  %s\n",
 		report.Moment(r.Now), report.Count(uint64(r.Steps), "step"), events, v.Hash, c.replayLine(v))
 	if c.Page != "" {
