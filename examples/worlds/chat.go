@@ -24,7 +24,7 @@ func Chat() sim.World {
 			w := &chat{srv: n.Host("srv"), next: map[string]string{}, said: map[string]bool{}}
 			w.srv.Start(func(h *sim.Host) {
 				if _, err := h.Reactor.Listen(h.Addr(8008), new(room.Room), nil); err != nil {
-					w.fail("opening the room: %w", err)
+					w.fail("starts", "opening the room: %w", err)
 				}
 			})
 			for _, name := range []string{"ann", "bob", "cid"} {
@@ -32,7 +32,11 @@ func Chat() sim.World {
 				w.users = append(w.users, u)
 				n.Host(name).Start(u.enter)
 			}
-			return sim.Checks{Always: w.err, Done: w.done}
+			c := sim.Checks{Always: w.err, Sometimes: []sim.Condition{{Name: "a user leaves"}, {Name: "a user loses patience"}}}
+			for _, u := range w.users {
+				c.Eventually = append(c.Eventually, sim.Condition{Name: u.name + " hears everybody", Holds: func() bool { return w.hears(u) }})
+			}
+			return c
 		},
 	}
 }
@@ -94,6 +98,7 @@ const leaveEvery = 20
 // meanwhile, nobody tells who sends no more, so the visit has a limit.
 func (v *visit) leave() {
 	v.stop()
+	v.T.Reactor().Sometimes("a user leaves", true)
 	v.T.PauseProducing()
 	r := v.T.Reactor()
 	r.CallLater(5*time.Second, func() { v.T.CloseWrite() })
@@ -107,6 +112,7 @@ const impatient = 5
 func (v *visit) say() {
 	w := v.u.w
 	if len(v.own) >= impatient {
+		v.T.Reactor().Sometimes("a user loses patience", true)
 		v.T.Abort()
 		return
 	}
@@ -127,15 +133,15 @@ func (v *visit) hear(line string) {
 	w := v.u.w
 	switch {
 	case !w.said[line]:
-		w.fail("%s heard %q, which nobody said", v.name, line)
+		w.fail("nothing made up", "%s heard %q, which nobody said", v.name, line)
 	case v.heard[line]:
-		w.fail("%s heard %q twice", v.name, line)
+		w.fail("once", "%s heard %q twice", v.name, line)
 	case v.last == "" && line != "* "+v.name+" joined":
-		w.fail("%s heard %q before it was in the room", v.name, line)
+		w.fail("joined first", "%s heard %q before it was in the room", v.name, line)
 	case v.last != "" && w.next[v.last] == "":
 		w.next[v.last] = line
 	case v.last != "" && w.next[v.last] != line:
-		w.fail("%s heard %q after %q, where another heard %q", v.name, line, v.last, w.next[v.last])
+		w.fail("one order", "%s heard %q after %q, where another heard %q", v.name, line, v.last, w.next[v.last])
 	}
 	v.heard[line], v.last = true, line
 	var name string
@@ -146,23 +152,21 @@ func (v *visit) hear(line string) {
 	v.latest[name] = number
 	if name == v.name+":" {
 		if len(v.own) == 0 || v.own[0] != line {
-			w.fail("%s heard %q of itself, and waited for %q", v.name, line, v.own)
+			w.fail("own lines in order", "%s heard %q of itself, and waited for %q", v.name, line, v.own)
 		}
 		v.own = slices.Delete(v.own, 0, min(1, len(v.own)))
 	}
 }
 
-// done tells whether every user has got, from every user, a line that was said after the
-// faults ended.
-func (w *chat) done() bool {
+// hears tells whether u has got, from every user, a line that was said after the faults
+// ended.
+func (w *chat) hears(u *user) bool {
 	if w.calm == 0 {
 		w.calm = w.count + 1
 	}
-	for _, u := range w.users {
-		for _, v := range w.users {
-			if u.now.latest[v.now.name+":"] <= w.calm {
-				return false
-			}
+	for _, v := range w.users {
+		if u.now.latest[v.now.name+":"] <= w.calm {
+			return false
 		}
 	}
 	return true

@@ -46,12 +46,20 @@ func leaseWorld(prepare func(h *sim.Host, node *lease.Node)) sim.World {
 					x.r, x.checked = h.Reactor, 0
 					prepare(h, x.Node)
 					if err := x.Start(h.Reactor); err != nil {
-						w.fail("starting %s: %w", h.Name(), err)
+						w.fail("starts", "starting %s: %w", h.Name(), err)
 					}
 				})
 			}
 			n.Host("cli").Start(func(h *sim.Host) { w.ask(h.Reactor, addrs, 0) })
-			return sim.Checks{Always: w.always, Done: w.done, End: w.end}
+			return sim.Checks{Always: w.always, End: w.end, Eventually: []sim.Condition{
+				{Name: "the client adds", Holds: w.adds},
+				{Name: "logs are level", Holds: w.level},
+				{Name: "one holds the lease", Holds: func() bool { return w.holders() == 1 }},
+			}, Sometimes: []sim.Condition{
+				{Name: "nobody holds the lease", Holds: func() bool { return w.holder > 0 && w.holders() == 0 }},
+				{Name: "two lead in different terms", Holds: func() bool { return w.leading() > 1 }},
+				{Name: "a node is behind", Holds: func() bool { return w.holder > 0 && !w.level() }},
+			}}
 		},
 	}
 }
@@ -107,18 +115,18 @@ func (w *leases) always() error {
 			w.leaders[term] = x.ID
 			w.n.Mark(x.h.Name(), fmt.Sprintf("leads in term %d", term))
 		} else if id != x.ID {
-			w.fail("n%d and n%d both lead in term %d", id, x.ID, term)
+			w.fail("one leader", "n%d and n%d both lead in term %d", id, x.ID, term)
 		}
 		if x.Holds() {
 			if holder != nil {
-				w.fail("n%d and n%d both hold the lease", holder.ID, x.ID)
+				w.fail("one holder", "n%d and n%d both hold the lease", holder.ID, x.ID)
 			}
 			holder = x
 			w.holds(x)
 		}
 	}
 	if holder != nil && holder.Committed() < len(w.agreed) {
-		w.fail("n%d holds the lease, and knows of %d entries where %d are committed", holder.ID, holder.Committed(), len(w.agreed))
+		w.fail("holder knows all", "n%d holds the lease, and knows of %d entries where %d are committed", holder.ID, holder.Committed(), len(w.agreed))
 	}
 	return w.first
 }
@@ -136,7 +144,7 @@ func (w *leases) commit(x *node, i int) {
 	e := x.disk.Log[i]
 	if i < len(w.agreed) {
 		if e != w.agreed[i] {
-			w.fail("n%d has %v committed as number %d, and another has %v", x.ID, e, i+1, w.agreed[i])
+			w.fail("logs agree", "n%d has %v committed as number %d, and another has %v", x.ID, e, i+1, w.agreed[i])
 		}
 		return
 	}
@@ -148,7 +156,7 @@ func (w *leases) commit(x *node, i int) {
 		}
 	}
 	if copies <= len(w.nodes)/2 {
-		w.fail("n%d committed %v as number %d, which is on %d disks", x.ID, e, i+1, copies)
+		w.fail("on most disks", "n%d committed %v as number %d, which is on %d disks", x.ID, e, i+1, copies)
 	}
 }
 
@@ -157,38 +165,61 @@ func (w *leases) commit(x *node, i int) {
 func (w *leases) told(text string, index, known int) {
 	switch {
 	case index < known || text != "" && index == known:
-		w.fail("the client was told %d, and knew of %d before it asked", index, known)
+		w.fail("fresh answers", "the client was told %d, and knew of %d before it asked", index, known)
 	case index > len(w.agreed) || text != "" && w.agreed[index-1].Text != text:
-		w.fail("the client was told that %q is number %d, which is not committed", text, index)
+		w.fail("true answers", "the client was told that %q is number %d, which is not committed", text, index)
 	case text != "":
 		w.added++
 	}
 	w.known = max(w.known, index)
 }
 
-// done tells whether, since the faults ended, one leader holds the lease, all nodes have
-// committed the same entries, and the client has added some.
-func (w *leases) done() bool {
+// adds tells whether the client has added some entries since the faults ended.
+func (w *leases) adds() bool {
 	if w.calm == 0 {
 		w.calm = w.added + 1
 	}
-	holders := 0
+	return w.added > w.calm+2
+}
+
+// level tells whether all nodes are up and have committed the same entries.
+func (w *leases) level() bool {
 	for _, x := range w.nodes {
 		if !x.alive() || x.Committed() != len(w.agreed) {
 			return false
 		}
-		if x.Holds() {
-			holders++
+	}
+	return true
+}
+
+// holders is how many nodes hold the lease.
+func (w *leases) holders() (count int) {
+	for _, x := range w.nodes {
+		if x.alive() && x.Holds() {
+			count++
 		}
 	}
-	return holders == 1 && w.added > w.calm+2
+	return count
+}
+
+// leading is how many nodes believe that they lead.
+func (w *leases) leading() (count int) {
+	for _, x := range w.nodes {
+		if !x.alive() {
+			continue
+		}
+		if _, leads := x.Leads(); leads {
+			count++
+		}
+	}
+	return count
 }
 
 // end checks that every committed entry is on all disks.
 func (w *leases) end() error {
 	for _, x := range w.nodes {
 		if len(x.disk.Log) < len(w.agreed) || !slices.Equal(x.disk.Log[:len(w.agreed)], w.agreed) {
-			return fmt.Errorf("n%d has lost committed entries: %v, want %v", x.ID, x.disk.Log, w.agreed)
+			return sim.Breach("nothing lost", "n%d has lost committed entries: %v, want %v", x.ID, x.disk.Log, w.agreed)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package worlds
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,11 +26,17 @@ func Reconnect() sim.World {
 			w := &reconnect{srv: n.Host("srv"), cli: n.Host("cli"), random: chance{n.Seed()}}
 			w.srv.Start(func(h *sim.Host) {
 				if _, err := h.Reactor.Listen(h.Addr(8009), reactor.Each[ticker](), nil); err != nil {
-					w.fail("opening the feed: %w", err)
+					w.fail("starts", "opening the feed: %w", err)
 				}
 			})
 			w.cli.Start(w.follow)
-			return sim.Checks{Always: w.always, Done: w.done}
+			return sim.Checks{Always: w.always, Eventually: []sim.Condition{
+				{Name: "ticks come", Holds: w.done},
+				{Name: "connected", Holds: func() bool { return w.w.State() == watch.Connected }},
+			}, Sometimes: []sim.Condition{
+				{Name: "connected again", Holds: func() bool { return w.connected > 1 }},
+				{Name: "silence", Holds: func() bool { return w.silent }},
+			}}
 		},
 	}
 }
@@ -65,6 +72,9 @@ type reconnect struct {
 	ticks    int // on this connection
 	total    int
 	calm     int // the total when the faults ended
+
+	connected int  // how often
+	silent    bool // a connection ended because no tick came
 }
 
 // follow is the client's program.
@@ -86,7 +96,7 @@ func (w *reconnect) line(line string) {
 	w.ticks++
 	w.total++
 	if want := fmt.Sprintf("tick %d", w.ticks); line != want || w.state != watch.Connected {
-		w.fail("%s: heard %q, want %q", w.state, line, want)
+		w.fail("ticks in order", "%s: heard %q, want %q", w.state, line, want)
 	}
 }
 
@@ -100,9 +110,13 @@ var paths = map[watch.State][]watch.State{
 
 func (w *reconnect) changed(s watch.State, err error) {
 	if !slices.Contains(paths[w.state], s) || (err != nil) != (s == watch.Waiting) {
-		w.fail("from %s to %s with %v", w.state, s, err)
+		w.fail("paths", "from %s to %s with %v", w.state, s, err)
 	}
 	w.state, w.ticks = s, 0
+	if s == watch.Connected {
+		w.connected++
+	}
+	w.silent = w.silent || errors.Is(err, reactor.ErrAborted)
 }
 
 // always compares the client's state with what its reactor has.
@@ -122,7 +136,7 @@ func (w *reconnect) always() error {
 		least, most = 0, 2
 	}
 	if calls := w.cli.Reactor.Stats().Pending; streams != want || calls < least || calls > most {
-		w.fail("%s with %d connections and %d delayed calls", w.w.State(), streams, calls)
+		w.fail("state is true", "%s with %d connections and %d delayed calls", w.w.State(), streams, calls)
 	}
 	return w.first
 }
@@ -132,5 +146,5 @@ func (w *reconnect) done() bool {
 	if w.calm == 0 {
 		w.calm = w.total + 1
 	}
-	return w.total > w.calm+2 && w.w.State() == watch.Connected
+	return w.total > w.calm+2
 }

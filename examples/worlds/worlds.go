@@ -3,7 +3,6 @@
 package worlds
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -19,9 +18,10 @@ type verdict struct{ first error }
 
 func (v *verdict) err() error { return v.first }
 
-func (v *verdict) fail(format string, args ...any) {
+// fail says that the rule of that name is broken.
+func (v *verdict) fail(rule, format string, args ...any) {
 	if v.first == nil {
-		v.first = fmt.Errorf(format, args...)
+		v.first = sim.Breach(rule, format, args...)
 	}
 }
 
