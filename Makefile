@@ -1,11 +1,13 @@
 # The usual commands of this project. Plain `go test ./...` needs none of them.
 
 FUZZTIME ?= 10s
+PACKAGES ?= ./retry ./internal/timerheap ./receiver
+MUTANTS  ?= -n 40 -seed 1
 SYSTEMS   = darwin freebsd openbsd netbsd windows
 STATIC    = go tool -modfile=tools/go.mod staticcheck
 
 .DEFAULT_GOAL = help
-.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench chaos promises cover
+.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench chaos promises mutants cover
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -33,12 +35,8 @@ race: ## run all tests under the race detector
 cross: ## vet for every other system
 	@for os in $(SYSTEMS); do echo "$$os"; GOOS=$$os go vet ./... || exit 1; done
 
-fuzz: ## run each fuzz target for FUZZTIME
-	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed 's/:func / /' | \
-	while read -r file name; do \
-		echo "$$name in $${file%/*}"; \
-		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "$${file%/*}" </dev/null || exit 1; \
-	done
+fuzz: ## run each fuzz target for FUZZTIME, two at a time
+	@.ci/fuzz $(FUZZTIME)
 
 bench: ## measure Whorl against other ways to serve
 	cd bench && go run .
@@ -48,6 +46,9 @@ chaos: ## put servers under loads that hurt, and see what is lost
 
 promises: ## list the numbered promises that no test cites
 	@go run ./internal/promises
+
+mutants: ## plant defects in PACKAGES, drawn by MUTANTS, and list those that no test notices
+	@cd tools && go run ./mutants $(MUTANTS) $(PACKAGES)
 
 cover: ## measure how much of the code the tests reach
 	go test -coverprofile=cover.out ./...
