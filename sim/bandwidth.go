@@ -51,11 +51,16 @@ func (n *Net) rate(l *link) uint64 {
 // direction, instead of Options.Bandwidth. Zero or negative: no limit. It holds for what is
 // sent from now on. Within a host, where a is b, it changes nothing.
 func (n *Net) SetBandwidth(a, b string, bytesPerSecond int) {
-	x, y := n.Host(a), n.Host(b)
+	n.SetBandwidthOneWay(a, b, bytesPerSecond)
+	n.SetBandwidthOneWay(b, a, bytesPerSecond)
+}
+
+// SetBandwidthOneWay is SetBandwidth for what from sends to to.
+func (n *Net) SetBandwidthOneWay(from, to string, bytesPerSecond int) {
+	a, b := n.Host(from), n.Host(to)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, l := range [...]*link{n.link(x, y), n.link(y, x)} {
-		l.limited, l.bandwidth = true, bytesPerSecond
-		l.wire.rest = 0
-	}
+	l := n.link(a, b)
+	l.limited, l.bandwidth = true, bytesPerSecond
+	l.wire.rest = 0
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 )
 
@@ -21,7 +22,8 @@ func (x *nemesis) clocks(o Options) {
 // that is set back stands still until it is right, which is a fault too.
 func (x *nemesis) rightClocks() {
 	n := x.n
-	for _, h := range x.clocked {
+	slices.SortFunc(x.clocked, func(a, b *Host) int { return a.id - b.id })
+	for _, h := range slices.Compact(x.clocked) {
 		n.mu.Lock()
 		ahead := h.clock.at(n.now) - n.now
 		n.mu.Unlock()

@@ -14,9 +14,9 @@ import (
 // waits for a time of the host's clock is made at the first nanosecond at which the clock
 // shows that time.
 type clock struct {
-	wrong bool   // it differs from true time
-	rate  uint64 // in billionths
-	skew  time.Duration
+	wrong bool          // it differs from true time
+	rate  uint64        // in billionths
+	skew  time.Duration // what it would have shown at the beginning, had the rate been the same
 	least time.Duration // what it has shown already: it never shows less
 }
 
@@ -31,11 +31,19 @@ func (c *clock) at(t time.Duration) time.Duration {
 	if !c.wrong {
 		return t
 	}
+	return max(c.unheld(t), c.least)
+}
+
+// unheld is what the clock would show at t if it could go back.
+func (c *clock) unheld(t time.Duration) time.Duration {
+	if !c.wrong {
+		return t
+	}
 	t = scale(t, c.rate, perfect, false)
 	if c.skew > endOfTime-t {
 		return endOfTime
 	}
-	return max(t+c.skew, c.least)
+	return t + c.skew
 }
 
 // truth is the first true time at which the clock shows at least d; 0 if it always did, or
@@ -68,24 +76,62 @@ func scale(t time.Duration, by, of uint64, up bool) time.Duration {
 	return time.Duration(q)
 }
 
-// SetClock sets the host's clock, which is Now of its kernels. It then shows true time
-// (Net.Now) times 1+drift, plus skew. SetClock(0, 0) is true time. A drift of 0.01 gains ten
-// milliseconds a second; it must be above -1 and at most 1000, and is rounded to billionths.
+// SetClock sets the host's clock, which is Now of its kernels. It now shows true time
+// (Net.Now) plus skew, and from now on runs 1+drift times as fast as true time. SetClock(0, 0)
+// is true time. A drift of 0.01 gains ten milliseconds a second; it must be above -1 and at
+// most 1000, and is rounded to billionths.
 //
 // A clock is always positive and never goes back: if it is set back, it stands still until
 // it is right. Delayed calls follow the host's clock: a call is due at the first moment at
 // which the clock shows its time, and at once if the clock jumps over it. The network runs in
 // true time. Crash, Kill and Restart leave the clock as it is.
 func (h *Host) SetClock(skew time.Duration, drift float64) {
-	if !(drift > -1 && drift <= 1000) {
-		panic(fmt.Sprintf("sim: SetClock: a drift of %v; it must be above -1 and at most 1000", drift))
+	rate := rateOf("SetClock", drift)
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	h.setClock(h.n.now+skew, rate)
+}
+
+// SetDrift has the host's clock run 1+drift times as fast as true time from now on. It does
+// not jump: it goes on from what it shows. drift is as in SetClock.
+func (h *Host) SetDrift(drift float64) {
+	rate := rateOf("SetDrift", drift)
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	h.setClock(h.clock.at(h.n.now), rate)
+}
+
+// JumpClock sets the host's clock forward by d, or back if d is negative, as an operator or a
+// time service does. The clock goes on at the rate that it had. A clock that is set back stands
+// still for as long, because it never goes back.
+func (h *Host) JumpClock(d time.Duration) {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	rate := perfect
+	if h.clock.wrong {
+		rate = h.clock.rate
 	}
-	rate := max(uint64(math.Round((1+drift)*float64(perfect))), 1)
+	h.setClock(h.clock.unheld(h.n.now)+d, rate)
+}
+
+// rateOf is the rate of a clock that drifts.
+func rateOf(method string, drift float64) uint64 {
+	if !(drift > -1 && drift <= 1000) {
+		panic(fmt.Sprintf("sim: %s: a drift of %v; it must be above -1 and at most 1000", method, drift))
+	}
+	return max(uint64(math.Round((1+drift)*float64(perfect))), 1)
+}
+
+// setClock has the clock show the given time now, and run at rate from now on.
+func (h *Host) setClock(shows time.Duration, rate uint64) {
 	n := h.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.noteHost(OpClock, h)
-	h.clock = clock{wrong: true, rate: rate, skew: skew, least: max(h.clock.at(n.now), 1)}
+	// The clock is reckoned from the beginning of time, so what the rate would have gained
+	// before now is taken off. What it shows is right to the nanosecond.
+	hi, lo := bits.Mul64(uint64(n.now), rate)
+	lo, carry := bits.Add64(lo, perfect/2, 0)
+	gone, _ := bits.Div64(hi+carry, lo, perfect)
+	h.clock = clock{wrong: true, rate: rate, skew: shows - time.Duration(gone), least: max(h.clock.at(n.now), 1)}
 	h.k.deadline = h.clock.truth(h.k.until)
 	n.rouse()
 }

@@ -17,12 +17,16 @@ import (
 	"github.com/whorl-go/whorl/sim"
 )
 
-// shows is what a clock shows at t, reckoned without a limit of size.
-func shows(t, skew time.Duration, drift float64) time.Duration {
-	v := big.NewInt(int64(math.Round((1 + drift) * 1e9)))
-	v.Mul(v, big.NewInt(int64(t)))
-	v.Div(v, big.NewInt(1e9))
-	return time.Duration(v.Int64()) + skew
+// shows is what a clock shows at t that was set at the time set, reckoned without a limit of
+// size. What it would have gained until then is rounded to the nearest nanosecond.
+func shows(t, set, skew time.Duration, drift float64) time.Duration {
+	gained := func(t time.Duration, more int64) time.Duration {
+		v := big.NewInt(int64(math.Round((1 + drift) * 1e9)))
+		v.Mul(v, big.NewInt(int64(t)))
+		v.Div(v.Add(v, big.NewInt(more)), big.NewInt(1e9))
+		return time.Duration(v.Int64())
+	}
+	return gained(t, 0) - gained(set, 5e8) + set + skew
 }
 
 // A delayed call is made at the first nanosecond of true time at which its host's clock
@@ -34,9 +38,10 @@ func TestClock(t *testing.T) {
 				n, srv, cli := two(t, 1, nil)
 				n.Run(10 * time.Second)
 				srv.SetClock(skew, drift)
+				set := n.Now()
 				// A clock that was set back stands still until it is right.
 				n.Run(20_000 * time.Second)
-				if got, want := srv.Reactor.Now(), shows(n.Now(), skew, drift); got != want || cli.Reactor.Now() != n.Now() {
+				if got, want := srv.Reactor.Now(), shows(n.Now(), set, skew, drift); got != want || cli.Reactor.Now() != n.Now() {
 					t.Fatalf("skew %v, drift %v: the clock shows %v, want %v", skew, drift, got, want)
 				}
 				due := srv.Reactor.Now() + delay
@@ -45,7 +50,7 @@ func TestClock(t *testing.T) {
 				if err := n.RunUntil(func() bool { return called > 0 }, math.MaxInt64/4); err != nil {
 					t.Fatal(err)
 				}
-				if shows(called, skew, drift) < due || shows(called-1, skew, drift) >= due {
+				if shows(called, set, skew, drift) < due || shows(called-1, set, skew, drift) >= due {
 					t.Errorf("skew %v, drift %v, delay %v: called at %v", skew, drift, delay, called)
 				}
 			}
@@ -141,6 +146,68 @@ func TestClockDoesNotSpin(t *testing.T) {
 		if passed := int(srv.Reactor.Now() - before); calls > passed || calls < want-1 {
 			t.Errorf("drift %v: %d calls in %d ns of the clock", drift, calls, passed)
 		}
+	}
+}
+
+// A change of the rate does not make the clock jump: it goes on from what it shows, at the new
+// rate. SetClock sets it to true time and the skew, whatever the rate was and is.
+func TestClockDriftRestarts(t *testing.T) {
+	n, srv, _ := two(t, 1, nil)
+	n.Run(1000 * time.Second)
+	near := func(what string, want time.Duration) {
+		t.Helper()
+		if off := srv.Kernel.Now() - n.Now() - want; off < -2 || off > 2 {
+			t.Errorf("%s: the clock is %v ahead, want %v", what, srv.Kernel.Now()-n.Now(), want)
+		}
+	}
+	srv.SetDrift(.1)
+	near("at once", 0)
+	n.Run(100 * time.Second)
+	near("after 100 s at 0.1", 10*time.Second)
+	srv.SetDrift(-.05)
+	near("changed", 10*time.Second)
+	n.Run(100 * time.Second)
+	near("after 100 s at -0.05", 5*time.Second)
+	srv.SetDrift(0)
+	n.Run(100 * time.Second)
+	near("without drift", 5*time.Second)
+	srv.SetClock(time.Second, .1)
+	near("set", 5*time.Second) // it stands still until it is right
+	n.Run(10 * time.Second)
+	near("right again", 2*time.Second)
+	n.Run(90 * time.Second)
+	near("set, and right", 11*time.Second)
+}
+
+// A clock jumps forward and goes on at its rate. Set back, it stands still for as long, and
+// what is due meanwhile is late.
+func TestClockJumps(t *testing.T) {
+	n, srv, _ := two(t, 1, nil)
+	n.Run(10 * time.Second)
+	srv.SetDrift(.1)
+	var called [2]time.Duration
+	for i, d := range []time.Duration{time.Minute, 2 * time.Minute} {
+		srv.Reactor.CallLater(d, func() { called[i] = n.Now() })
+	}
+	n.At(20*time.Second, func() { srv.JumpClock(time.Minute) })
+	n.At(30*time.Second, func() { srv.JumpClock(-30 * time.Second) })
+	n.Run(20 * time.Second)
+	// At 20 s it shows 21 s, then 81 s; at 30 s 92 s, then 62 s were it not held.
+	stood := srv.Kernel.Now()
+	if stood < 92*time.Second-3 || stood > 92*time.Second+3 {
+		t.Errorf("at 30 s it shows %v", stood)
+	}
+	n.Run(20 * time.Second) // 50 s: 62 + 22 is less than 92
+	if now := srv.Kernel.Now(); now != stood {
+		t.Errorf("at 50 s it has gone on from %v to %v", stood, now)
+	}
+	n.Run(time.Hour)
+	if called[0] != 20*time.Second {
+		t.Errorf("what the jump passed is called at %v", called[0])
+	}
+	// Due at 130 s of the clock, which shows 62 s at 30 s and gains 1.1 s a second.
+	if want := 30*time.Second + 68*time.Second*10/11; called[1] < want-5 || called[1] > want+5 {
+		t.Errorf("what the jump back delayed is called at %v, want %v", called[1], want)
 	}
 }
 

@@ -101,7 +101,7 @@ func (n *Net) stepTo(end time.Duration) bool {
 			}
 			still := n.still
 			for _, h := range n.hosts {
-				if h.runs() {
+				if h.runs() && h.busy <= n.now {
 					n.turnHost(h)
 				}
 			}
@@ -121,7 +121,7 @@ func (n *Net) nextOfAll() time.Duration {
 	next := n.next()
 	for _, h := range n.hosts {
 		if h.runs() {
-			next = min(next, h.k.deadline)
+			next = min(next, max(h.k.due(), h.busy))
 		}
 	}
 	return next
@@ -133,7 +133,7 @@ func (n *Net) readyHost() *Host {
 		if n.turn++; n.turn >= len(n.hosts) {
 			n.turn = 0
 		}
-		if h := n.hosts[n.turn]; h.runs() && h.k.pending() {
+		if h := n.hosts[n.turn]; h.runs() && h.busy <= n.now && h.k.pending() {
 			return h
 		}
 	}
@@ -153,7 +153,12 @@ func (n *Net) turnHost(h *Host) {
 	if (!h.begun || h.starting) && !h.begin() {
 		return
 	}
+	n.turning = h
 	if err := r.Turn(-1); err != nil {
 		k.ended = true // the reactor was closed
+	}
+	n.turning = nil
+	if k.ended {
+		h.renew(k)
 	}
 }

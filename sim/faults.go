@@ -179,6 +179,71 @@ func (x *nemesis) pause(r *random) fault {
 	}}
 }
 
+func (x *nemesis) stop(r *random) fault {
+	hosts := x.n.everyHost()
+	h := hosts[r.below(len(hosts))]
+	return fault{0, func() (end func()) {
+		x.restart(h, func() {})
+		return nil
+	}}
+}
+
+// restart has h's program stop in order and start again, if it is up and not busy. Then it
+// calls then.
+func (x *nemesis) restart(h *Host, then func()) {
+	taken := x.take(x.programs([]*Host{h}))
+	over := func() {
+		x.release(taken)
+		if x.n.nemesis == x {
+			then()
+		}
+	}
+	if taken == nil || !h.gracefulRestart(over) {
+		over()
+	}
+}
+
+// rolling restarts all hosts, one after another.
+func (x *nemesis) rolling(r *random) fault {
+	hosts := x.n.everyHost()
+	gaps := make([]time.Duration, len(hosts))
+	var lasts time.Duration
+	for i := range hosts {
+		j := i + r.below(len(hosts)-i)
+		hosts[i], hosts[j] = hosts[j], hosts[i]
+		gaps[i] = span(r, 10*time.Millisecond, 5*time.Second)
+		lasts += gaps[i]
+	}
+	return fault{lasts, func() (end func()) {
+		if x.rolls {
+			return nil // a program takes long to stop
+		}
+		x.rolls = true
+		var next func(i int)
+		next = func(i int) {
+			if x.rolls = i < len(hosts); x.rolls {
+				x.restart(hosts[i], func() { x.after(gaps[i], func() { next(i + 1) }) })
+			}
+		}
+		next(0)
+		return nil
+	}}
+}
+
+func (x *nemesis) jump(r *random) fault {
+	hosts := x.n.everyHost()
+	h := hosts[r.below(len(hosts))]
+	d := span(r, time.Millisecond, 30*time.Second)
+	if r.next()&1 == 0 {
+		d = -d
+	}
+	return fault{0, func() (end func()) {
+		h.JumpClock(d)
+		x.clocked = append(x.clocked, h)
+		return nil
+	}}
+}
+
 // programs are those of hosts that have a program, and can come back.
 func (x *nemesis) programs(hosts []*Host) (list []*Host) {
 	x.n.mu.Lock()

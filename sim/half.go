@@ -168,6 +168,9 @@ func (f *half) send(kind Kind, m int) {
 func (f *half) launch(p *packet) {
 	n := f.from.h.n
 	at := n.now
+	if n.turning == f.from.h {
+		at = max(at, f.from.h.busy)
+	}
 	if rate := n.rate(f.link); rate > 0 {
 		if p.left == 0 {
 			p.left = f.link.wire.transmit(at, rate, p.size())
@@ -231,7 +234,7 @@ func (f *half) arrive() {
 func (f *half) judge(p packet) Verdict {
 	n := f.from.h.n
 	switch {
-	case f.tries == 0 && !f.link.loop && n.random.chance(n.Options.Drop):
+	case f.tries == 0 && n.random.chance(n.loss(f.link)):
 		return Verdict{Drop: true}
 	case len(n.rules) > 0:
 		return f.ask(p)

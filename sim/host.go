@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -32,8 +33,12 @@ type Host struct {
 	paused   bool
 	signals  []os.Signal // that came meanwhile
 	program  func(*Host)
-	begun    bool // the reactor has been started
-	starting bool // the program is called in the next turn
+	begun    bool          // the reactor has been started
+	starting bool          // the program is called in the next turn
+	stopping bool          // the program ends in order, and is to start again
+	renewed  []func()      // called when it does
+	busy     time.Duration // until when a slow callback keeps the program
+	slow     slowness
 }
 
 // port tells which sockets use an address and port of a host.

@@ -34,8 +34,8 @@ const (
 	RuleShared = "shared"
 	// RuleEarly: no delayed call is made before its time by the host's clock.
 	RuleEarly = "early"
-	// RuleLeft: when the Net is closed, no host has a connection, descriptor, port or buffer
-	// in use.
+	// RuleLeft: when the Net is closed, and at the end of a program that was to stop in
+	// order, no host has a connection, descriptor, port or buffer in use.
 	RuleLeft = "left"
 )
 
@@ -279,24 +279,22 @@ func broke(why error) bool {
 	return errors.Is(why, kernel.ErrReset) || errors.Is(why, kernel.ErrBroken)
 }
 
-// leftovers checks a network whose hosts were closed.
-func (n *Net) leftovers() {
-	for _, h := range n.hosts {
-		k := h.k
-		files := k.files
-		if k.reserve {
-			files--
+// leftovers checks a host whose reactor has ended.
+func (h *Host) leftovers() {
+	n, k := h.n, h.k
+	files := k.files
+	if k.reserve {
+		files--
+	}
+	if h.up && !k.gone {
+		if sources := h.Reactor.Stats().Sources; sources+files+len(k.socks) > 0 {
+			n.violate(RuleLeft, "%s: %d sources, %d descriptors and %d sockets are in use at the end", h.name, sources, files, len(k.socks))
 		}
-		if h.up && !k.gone {
-			if sources := h.Reactor.Stats().Sources; sources+files+len(k.socks) > 0 {
-				n.violate(RuleLeft, "%s: %d sources, %d descriptors and %d sockets are in use at the end", h.name, sources, files, len(k.socks))
-			}
-			if k.chunksOut > 0 || k.lent {
-				n.violate(RuleLeft, "%s: %d chunks are in use at the end; the read buffer is lent: %v", h.name, k.chunksOut, k.lent)
-			}
+		if k.chunksOut > 0 || k.lent {
+			n.violate(RuleLeft, "%s: %d chunks are in use at the end; the read buffer is lent: %v", h.name, k.chunksOut, k.lent)
 		}
-		if !h.shared && len(h.ports) > 0 {
-			n.violate(RuleLeft, "%s: %d ports are in use at the end", h.name, len(h.ports))
-		}
+	}
+	if !h.shared && len(h.ports) > 0 {
+		n.violate(RuleLeft, "%s: %d ports are in use at the end", h.name, len(h.ports))
 	}
 }

@@ -153,6 +153,14 @@ func (k *simKernel) pending() bool {
 	return k.touched || k.deadline <= k.n.now || k.woken.Load() || k.anyReady()
 }
 
+// due is when the program has something to do, as far as is known.
+func (k *simKernel) due() time.Duration {
+	if k.h.busy > k.n.now && k.pending() {
+		return k.n.now
+	}
+	return k.deadline
+}
+
 func (k *simKernel) anyReady() bool {
 	for i, s := range k.ready {
 		if s.armed&s.readiness() != 0 {

@@ -131,10 +131,15 @@ func (n *Net) SetLatency(a, b string, low, high time.Duration) {
 
 // SetLinkLatency is SetLatency with a distribution.
 func (n *Net) SetLinkLatency(a, b string, l Latency) {
-	x, y := n.Host(a), n.Host(b)
+	n.SetLatencyOneWay(a, b, l)
+	n.SetLatencyOneWay(b, a, l)
+}
+
+// SetLatencyOneWay is SetLinkLatency for segments that from sends to to.
+func (n *Net) SetLatencyOneWay(from, to string, l Latency) {
+	a, b := n.Host(from), n.Host(to)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, w := range [...]*link{n.link(x, y), n.link(y, x)} {
-		w.set, w.latency = true, l
-	}
+	w := n.link(a, b)
+	w.set, w.latency = true, l
 }

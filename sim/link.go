@@ -65,6 +65,8 @@ type link struct {
 	limited   bool // bandwidth is set
 	bandwidth int
 	wire      wire
+	lossy     bool // drop is set
+	drop      float64
 }
 
 // link is the link from a to b; it is made if there is none.
@@ -148,6 +150,34 @@ func (n *Net) ClogOneWay(from, to string, d time.Duration) {
 	n.noteLink(a, b, line{op: OpClog, lasts: d})
 	l := n.link(a, b)
 	l.clogged = max(l.clogged, n.now+d)
+}
+
+// SetDrop sets the probability, from 0 to 1, that a segment between a and b is lost at the
+// first try, both ways, in place of Options.Drop. It holds for what arrives from now on. Within
+// a host, where a is b, it changes nothing.
+func (n *Net) SetDrop(a, b string, probability float64) {
+	n.SetDropOneWay(a, b, probability)
+	n.SetDropOneWay(b, a, probability)
+}
+
+// SetDropOneWay is SetDrop for segments that from sends to to.
+func (n *Net) SetDropOneWay(from, to string, probability float64) {
+	a, b := n.Host(from), n.Host(to)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l := n.link(a, b)
+	l.lossy, l.drop = true, probability
+}
+
+// loss is the probability that l loses a segment at the first try.
+func (n *Net) loss(l *link) float64 {
+	switch {
+	case l.loop:
+		return 0
+	case l.lossy:
+		return l.drop
+	}
+	return n.Options.Drop
 }
 
 // unpark sends again what waited for a link or a host, if that is there now.

@@ -385,3 +385,84 @@ func TestRules(t *testing.T) {
 	remove()
 	ask("first", 0)
 }
+
+// A clog within another does not shorten it, and a later end makes it longer.
+func TestClogIsNotShortened(t *testing.T) {
+	for _, c := range []struct{ first, second, want time.Duration }{
+		{10 * time.Second, time.Second, 10 * time.Second},
+		{time.Second, 10 * time.Second, 10 * time.Second},
+	} {
+		n, _, p := connected(t, 4)
+		start := n.Now()
+		n.ClogOneWay("cli", "srv", c.first)
+		n.ClogOneWay("cli", "srv", c.second)
+		say(n, p, "x")
+		must(t, n, func() bool { return p.got.Len() == 1 })
+		if took := n.Now() - start; took < c.want || took > c.want+20*time.Millisecond {
+			t.Errorf("clogged for %v and then for %v: an answer after %v", c.first, c.second, took)
+		}
+	}
+}
+
+// Latency, bandwidth and loss can be set for one direction of a link; the other keeps its own.
+func TestOneDirection(t *testing.T) {
+	both := map[string]string{"cli": "srv", "srv": "cli"}
+	for from, to := range both {
+		n, srv, cli := two(t, 6, echoes())
+		n.SetLatency("cli", "srv", 2*time.Millisecond, 2*time.Millisecond)
+		p := new(recorder)
+		dial(cli, srv.Addr(7), p)
+		must(t, n, func() bool { return p.T != nil })
+		way := func(text string) (there, back time.Duration) {
+			start, at := n.Now(), map[string]time.Duration{}
+			remove := n.AddRule(func(s *sim.Segment) (v sim.Verdict) {
+				if s.Kind == sim.DATA {
+					at[s.FromHost] = s.At
+				}
+				return v
+			})
+			defer remove()
+			p.got.Reset()
+			say(n, p, text)
+			must(t, n, func() bool { return p.got.Len() == len(text) })
+			there, back = at["cli"]-start, at["srv"]-at["cli"]
+			n.Run(time.Minute)
+			if from == "srv" {
+				there, back = back, there
+			}
+			return there, back
+		}
+		near := func(what string, got, want time.Duration) {
+			t.Helper()
+			if got < want || got > want+5*time.Millisecond {
+				t.Errorf("%s, %s > %s: %v, want %v", what, from, to, got, want)
+			}
+		}
+		const normal = 2 * time.Millisecond
+		there, back := way("x")
+		near("before", there, normal)
+		near("before, back", back, normal)
+
+		n.SetLatencyOneWay(from, to, sim.Latency{Min: time.Second, Max: time.Second})
+		there, back = way("x")
+		near("latency", there, time.Second)
+		near("latency, back", back, normal)
+		n.SetLatencyOneWay(from, to, sim.Latency{Min: normal, Max: normal})
+
+		n.SetBandwidthOneWay(from, to, 41) // a byte with its header in a second
+		there, back = way("x")
+		near("bandwidth", there, time.Second+normal)
+		near("bandwidth, back", back, normal)
+		n.SetBandwidthOneWay(from, to, 0)
+
+		n.SetDropOneWay(from, to, 1)
+		there, back = way("x")
+		near("loss", there, 200*time.Millisecond+2*normal)
+		near("loss, back", back, normal)
+		n.SetDrop(from, to, 0)
+		n.Options.Drop = 1
+		there, back = way("x")
+		near("no loss", there, normal)
+		near("no loss, back", back, normal)
+	}
+}

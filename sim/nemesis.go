@@ -12,6 +12,7 @@ type nemesis struct {
 	clocked []*Host   // whose clocks were set
 	busy    []*Host   // with a fault in force
 	ends    []*ending // of the faults in force, the oldest first
+	rolls   bool      // hosts are restarted one after another
 }
 
 // ending ends one fault. It is a pointer in nemesis.ends, because functions have no ==.
@@ -26,8 +27,8 @@ type fault struct {
 
 // Apply puts n.Options to work, with o laid over them: a class that is on in o replaces
 // that of n.Options until [Net.Calm]. Clocks are set now; faults that come at a rate are
-// scheduled, and choose among the hosts there are when they begin. Crash and Kill choose
-// only hosts with a program, because only those can come back.
+// scheduled, and choose among the hosts there are when they begin. Crash, Kill,
+// Stop and Rolling choose only hosts with a program, because only those can come back.
 //
 // Each class draws from a random stream of its own, made from the network's seed. So a
 // class does the same with and without the others. A second Apply calls Calm first.
@@ -57,7 +58,10 @@ func (n *Net) Apply(o Options) {
 		{"hold", o.Hold, x.hold},
 		{"crash", o.Crash, x.crash},
 		{"kill", o.Kill, x.kill},
+		{"stop", o.Stop, x.stop},
+		{"rolling", o.Rolling, x.rolling},
 		{"pause", o.Pause, x.pause},
+		{"jump", o.Jump, x.jump},
 	} {
 		if c.rate > 0 {
 			x.recur(c.name, c.rate, c.draw)

@@ -233,7 +233,7 @@ func TestEveryClassStrikes(t *testing.T) {
 	seen := map[uint64]string{none: "none"}
 	for _, c := range strings.Fields("chunk=3 latency=1ms-5ms latency=exponential:1ms-0s:5ms latency=longtail:1ms-1s:5ms " +
 		"bandwidth=10000 buffers=100 backlog=1 descriptors=8 spurious=0.1 drop=0.01 clog=1 partition=1 oneway=1 " +
-		"swizzle=1 hold=1 crash=1 kill=1 pause=1 skew=1s drift=0.01 resolve=0.1 sites=4 resets=0.01") {
+		"swizzle=1 hold=1 crash=1 kill=1 stop=1 rolling=1 pause=1 skew=1s jump=1 drift=0.01 resolve=0.1 slow=50ms sites=4 resets=0.01") {
 		o, err := sim.ParseOptions(c)
 		if err != nil || o.String() != c {
 			t.Fatalf("%s: %v, %v", c, o, err)

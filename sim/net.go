@@ -70,6 +70,7 @@ type Net struct {
 	broken   *InvariantError // the first
 	segments uint64          // sent so far
 	nemesis  *nemesis        // the faults of Apply; nil in calm
+	turning  *Host           // whose reactor makes a turn
 	lookups  random          // for Options.Resolve
 	works    random          // for Options.Work
 	branches []*branch       // of Reactor.Rare, in the order in which they became known
@@ -224,6 +225,8 @@ func (n *Net) Close() error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.leftovers()
+	for _, h := range n.hosts {
+		h.leftovers()
+	}
 	return n.failed()
 }

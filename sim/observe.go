@@ -36,6 +36,9 @@ func (k *simKernel) Observe(note probe.Note) {
 	if !k.gone {
 		k.witness(s, &note)
 	}
+	if note.Kind.Callback() {
+		k.spend()
+	}
 }
 
 // traced are the notes besides callbacks that tell something about the program.

@@ -65,10 +65,20 @@ type Options struct {
 	Crash float64
 	// Kill is the rate at which a host's program is killed.
 	Kill float64
+	// Stop is the rate at which a host's program is stopped in order and started again. See
+	// Host.GracefulRestart.
+	Stop float64
+	// Rolling is the rate at which all hosts' programs are so restarted one after another, in
+	// an order that is drawn: each when the one before has started again, up to five seconds
+	// later.
+	Rolling float64
 	// Pause is the rate at which a host's program is paused, for up to ten seconds.
 	Pause float64
 	// Skew is how far a host's clock is ahead at most.
 	Skew time.Duration
+	// Jump is the rate at which a host's clock jumps, forward or back, by up to half a
+	// minute. See Host.JumpClock.
+	Jump float64
 	// Drift is how much faster or slower a host's clock runs at most: 0.01 is one percent.
 	Drift float64
 	// Resolve is the probability that a look-up of a name takes up to five seconds more;
@@ -78,6 +88,11 @@ type Options struct {
 	// look-ups by the system, handshakes of TLS. It is drawn for each. Zero: from 10 us to
 	// 1 ms. In text it is as Latency.
 	Work Latency
+	// Slow is how long a callback takes at most. Half of the hosts are slow; one callback in
+	// four of those takes time, which is drawn. The host's program is not turned meanwhile,
+	// and what it writes in that turn leaves when the callbacks before it are over. Its
+	// reactor sees the time pass from the next turn on.
+	Slow time.Duration
 	// Sites is how many rare branches are forced, see [Site]. Each is enabled in a run with
 	// probability Sites/4, and then taken one time in four. 1 is a good mix, 4 is all of
 	// them. A correct program works as ever.

@@ -128,7 +128,7 @@ func TestSwarmDrawsHalf(t *testing.T) {
 	}
 	names := sim.ClassNames()
 	if want := strings.Fields("chunk latency bandwidth buffers backlog descriptors spurious drop clog partition " +
-		"oneway swizzle hold crash kill pause skew drift resolve work sites rare resets"); !slices.Equal(names, want) {
+		"oneway swizzle hold crash kill stop rolling pause skew jump drift resolve work slow sites rare resets"); !slices.Equal(names, want) {
 		t.Errorf("classes are %v", names)
 	}
 	for i, a := range names {

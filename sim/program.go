@@ -42,6 +42,47 @@ func (h *Host) begin() bool {
 	return true
 }
 
+// GracefulRestart ends the host's program in order, as a deployment does, and starts it again:
+// it calls Stop of the reactor. When that has ended, after the triggers of its shutdown, Kernel
+// and Reactor are replaced, and the program given to Start is called again. Nothing of the old
+// program may be in use by then: that is [RuleLeft]. It does nothing on a host whose reactor has
+// not begun, has ended, or is being restarted. Kill, Crash and Restart override it.
+func (h *Host) GracefulRestart() { h.gracefulRestart(nil) }
+
+// gracefulRestart calls then when the program is to start again. It returns false, and
+// calls nothing, if it does nothing.
+func (h *Host) gracefulRestart(then func()) bool {
+	n := h.n
+	n.mu.Lock()
+	if !h.driven() || !h.begun || h.stopping {
+		n.mu.Unlock()
+		return false
+	}
+	n.noteHost(OpStop, h)
+	h.stopping = true
+	if then != nil {
+		h.renewed = append(h.renewed, then)
+	}
+	h.touch()
+	r := h.Reactor
+	n.mu.Unlock()
+	_ = r.Stop() // it fails if the program has called it, which is as good
+	return true
+}
+
+// renew replaces a program that has stopped in order.
+func (h *Host) renew(k *simKernel) {
+	n := h.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !h.stopping || h.k != k || !k.ended {
+		return
+	}
+	h.leftovers()
+	k.vanish(false)
+	h.boot()
+}
+
 // Pause stops the host's program until Resume, as SIGSTOP does: nothing of it is called. Its
 // kernel goes on: it accepts connections until the backlog is full, and data until buffers
 // are full, and answers. Its clock goes on too. In a callback of the host itself, the turn
@@ -126,6 +167,12 @@ func (h *Host) boot() {
 	h.k = n.newKernel(h, false)
 	h.begun, h.starting = false, h.program != nil
 	h.paused, h.signals = false, nil
+	h.stopping, h.busy = false, 0
+	for _, fn := range h.renewed {
+		n.order++
+		n.schedule(n.now, n.order, event{what: call, fn: fn})
+	}
+	h.renewed = nil
 	k := h.k
 	n.mu.Unlock()
 	defer n.mu.Lock()

@@ -43,6 +43,8 @@ const (
 	OpArm                  // a socket is armed (a kernel.Ready)
 	OpConnected            // a socket is asked whether it is connected (-1: an error)
 	OpWork                 // blocking work is done: its number on that host
+	OpStop                 // Host.GracefulRestart
+	OpSlow                 // a callback takes time
 	OpReached              // a state of Net.Sometimes is reached for the first time
 )
 
@@ -52,7 +54,7 @@ func (o Op) String() string {
 	names := [...]string{"call", "wait", "listen", "dial", "accept", "read", "write", "closewrite", "close", "abort",
 		"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal",
 		"clog", "drop", "arrive again", "pause", "resume", "clock", "start",
-		"on", "rare", "mark", "arm", "connected", "work", "reached"}
+		"on", "rare", "mark", "arm", "connected", "work", "stop", "slow", "reached"}
 	if int(o) < len(names) {
 		return names[o]
 	}
@@ -62,7 +64,7 @@ func (o Op) String() string {
 // Fault tells whether the operation is a fault of a host or a link, or the end of one.
 func (o Op) Fault() bool {
 	switch o {
-	case OpCrash, OpKill, OpRestart, OpCut, OpHeal, OpClog, OpPause, OpResume, OpClock:
+	case OpCrash, OpKill, OpRestart, OpCut, OpHeal, OpClog, OpPause, OpResume, OpClock, OpStop:
 		return true
 	}
 	return false
@@ -96,11 +98,12 @@ type TraceEvent struct {
 	// Held is true for OpCut and OpHeal if the link is cut by Hold, and nothing on it times
 	// out.
 	Held bool
-	// Lasts is how long an OpClog lasts, unless Calm ends it.
+	// Lasts is how long an OpClog lasts, unless Calm ends it, and the callback of an OpSlow.
 	Lasts time.Duration
 	// Text is what Mark was given, the name of a state that is reached or of a program's
 	// branch, or the reason that a callback was given. Of a held link
-	// it is "hold", of a clog it is Lasts.
+	// it is "hold", of a clog and a slow callback it
+	// is Lasts.
 	Text string
 }
 

@@ -92,7 +92,7 @@ func TestOps(t *testing.T) {
 			faults = append(faults, o.String())
 		}
 	}
-	if got := strings.Join(faults, " "); got != "crash kill restart cut heal clog pause resume clock" {
+	if got := strings.Join(faults, " "); got != "crash kill restart cut heal clog pause resume clock stop" {
 		t.Errorf("faults are %s", got)
 	}
 	if o := sim.OpReached + 1; o.String() != "unknown" || o.Fault() {
