@@ -13,9 +13,9 @@ import (
 )
 
 // cause is why a dial fails, as an object of which a test can see whether it is still kept.
-type cause struct{ text [64]byte }
+type cause struct{ text string }
 
-func (*cause) Error() string { return "no way" }
+func (c *cause) Error() string { return c.text }
 
 // TCP-43: a connector that is used again begins anew. The error of an attempt tells of this attempt
 // alone, and in the end nothing is kept of those that came before.
@@ -40,7 +40,7 @@ func TestConnectAgainForgets(t *testing.T) {
 		}
 		var kept []weak.Pointer[cause]
 		attempt(func(kernel.Addr) error {
-			why := new(cause)
+			why := &cause{"no way"}
 			kept = append(kept, weak.Make(why))
 			return why
 		})
@@ -78,7 +78,7 @@ func TestConnectAgainForgets(t *testing.T) {
 			if a.IP.Addr() != answer[0] {
 				return nil
 			}
-			why := new(cause)
+			why := &cause{"no way"}
 			kept = append(kept, weak.Make(why))
 			return why
 		})
