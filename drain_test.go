@@ -227,7 +227,7 @@ func TestDrainOnSimulatedSignals(t *testing.T) {
 			v := serve(t, w, Config{Grace: time.Hour}, reactor.Each[echo](), anywhere)
 			p := v.peer()
 			host := w.Net().Host("localhost")
-			host.Signal(syscall.SIGUSR1)
+			host.Signal(syscall.SIGALRM)
 			host.Signal(syscall.SIGPIPE)
 			v.echoed(p)
 			v.lacks("signal")
