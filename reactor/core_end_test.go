@@ -285,6 +285,30 @@ func TestPanicInCallback(t *testing.T) {
 		{"done of InThread", func(t *testing.T, r *reactor.Reactor) {
 			reactor.InThread(r, func() (int, error) { return 0, nil }, func(int, error) { oh() })
 		}},
+		{"work", func(t *testing.T, r *reactor.Reactor) {
+			if err := r.CallInThread(oh); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"posted function", func(t *testing.T, r *reactor.Reactor) { r.Post(oh) }},
+		{"delayed call", func(t *testing.T, r *reactor.Reactor) { r.CallLater(0, oh) }},
+		{"trigger", func(t *testing.T, r *reactor.Reactor) {
+			r.AddTrigger(reactor.During, "an event", oh)
+			r.CallLater(0, func() { r.FireEvent("an event") })
+		}},
+		{"ReadConnectionLost", func(t *testing.T, r *reactor.Reactor) {
+			cli := &end{}
+			dial(t, r, one(&halfEnd{onReadLost: oh}), cli, nil)
+			cli.onMade = func() { cli.s.CloseWrite() }
+		}},
+		{"ResumeProducing", func(t *testing.T, r *reactor.Reactor) {
+			srv := &end{}
+			srv.onMade = func() {
+				srv.s.RegisterProducer(&source{onResume: oh})
+				srv.s.Write(make([]byte, 64<<10+1)) // more than HighWater, in one callback
+			}
+			dial(t, r, one(srv), &end{}, nil)
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			chunked(t, func(t *testing.T, w testworld.World) { survives(t, w, c.do) })

@@ -57,6 +57,51 @@ func wakerOf(k kernel.Kernel) *waker {
 	return ownWaker(k)
 }
 
+// TestWakeWhenFull: if the waker can hold no more, Wake neither blocks nor fails, and the loop is
+// woken all the same (WAKE-3).
+func TestWakeWhenFull(t *testing.T) {
+	for _, name := range Names() {
+		k := testKernel(t, name, Options{})
+		w := wakerOf(k)
+		most := [8]byte{0: 0xfe, 1: 0xff, 2: 0xff, 3: 0xff, 4: 0xff, 5: 0xff, 6: 0xff, 7: 0xff} // of an eventfd
+		for i := 0; ; i++ {
+			if _, err := unix.Write(w.w, most[:]); err == unix.EAGAIN && i > 0 {
+				break
+			} else if err != nil || i > 1<<20 {
+				t.Fatalf("%s: write %d: %v", name, i, err)
+			}
+		}
+		// As if a wait were in progress, when Wake has something to write.
+		if !w.sleep() {
+			t.Fatalf("%s: it is awake", name)
+		}
+		returned := make(chan bool)
+		go func() {
+			k.Wake()
+			close(returned)
+		}()
+		select {
+		case <-returned:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("WAKE-3: %s: Wake blocks", name)
+		}
+		var ev [8]kernel.Event
+		start := time.Now()
+		if n, err := k.Wait(ev[:], k.Now()+time.Minute); n != 0 || err != nil || time.Since(start) > 30*time.Second {
+			t.Errorf("WAKE-3: %s: after Wake the wait returned %d, %v after %v", name, n, err, time.Since(start))
+		}
+		// It is emptied, and works on.
+		if n, err := k.Wait(ev[:], k.Now()+10*time.Millisecond); n != 0 || err != nil {
+			t.Errorf("WAKE-3: %s: the next wait returned %d, %v", name, n, err)
+		}
+		start = time.Now()
+		go k.Wake()
+		if n, err := k.Wait(ev[:], k.Now()+time.Minute); n != 0 || err != nil || time.Since(start) > 30*time.Second {
+			t.Errorf("WAKE-3: %s: the wait after it returned %d, %v after %v", name, n, err, time.Since(start))
+		}
+	}
+}
+
 // TestWakeWritesOnce: waking a loop that does not sleep takes no system call. Waking one
 // that sleeps takes one (WAKE-4).
 func TestWakeWritesOnce(t *testing.T) {
