@@ -226,36 +226,9 @@ func bindFails(g *rig) {
 
 // ipv6: an IPv6 listener is for IPv6 alone (TCP-6).
 func ipv6(g *rig) {
-	l, err := g.k.Listen(kernel.TCPAddr(netip.IPv6Unspecified(), 0), nil)
-	if errors.Is(err, kernel.ErrAddrUnavailable) || errors.Is(err, kernel.ErrUnsupported) {
-		g.Skipf("no IPv6 here: %v", err)
-	}
-	if err != nil {
-		g.Fatal(err)
-	}
-	keep(g, l)
+	l, l4, alone := g.bothFamilies()
+	g.isOne("Dial by IPv4 to an IPv6 listener (TCP-6)", alone, kernel.ErrRefused)
 	port := l.Local().Port()
-	c, err := g.k.Dial(kernel.TCPAddr(local4(), port), nil)
-	g.isOne("Dial by IPv4 to an IPv6 listener (TCP-6)", g.outcome(c, err), kernel.ErrRefused)
-
-	// An IPv4 and an IPv6 listener may have the same port (TCP-6). Somebody else may
-	// hold it in IPv4. Then try other ports.
-	l4, err := g.k.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), port), nil)
-	for range 20 {
-		if !errors.Is(err, kernel.ErrAddrInUse) {
-			break
-		}
-		if l, err = g.k.Listen(kernel.TCPAddr(netip.IPv6Unspecified(), 0), nil); err != nil {
-			g.Fatal(err)
-		}
-		keep(g, l)
-		port = l.Local().Port()
-		l4, err = g.k.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), port), nil)
-	}
-	if err != nil {
-		g.Fatalf("Listen on the same port by IPv4 (TCP-6): %v", err)
-	}
-	keep(g, l4)
 	for _, way := range []struct {
 		ip netip.Addr
 		l  kernel.Listener
@@ -270,5 +243,32 @@ func ipv6(g *rig) {
 		}
 		g.send(c, []byte("x"))
 		g.receive(s, 1)
+	}
+}
+
+// bothFamilies returns an IPv6 and an IPv4 listener on one port number, and what a dial by IPv4 came
+// to before the second was there. Another process may hold that number in IPv4. Then another number
+// is tried, because that dial may have reached the other process.
+func (g *rig) bothFamilies() (six, four kernel.Listener, alone error) {
+	g.Helper()
+	for tries := 0; ; tries++ {
+		l, err := g.k.Listen(kernel.TCPAddr(netip.IPv6Unspecified(), 0), nil)
+		if errors.Is(err, kernel.ErrAddrUnavailable) || errors.Is(err, kernel.ErrUnsupported) {
+			g.Skipf("no IPv6 here: %v", err)
+		}
+		if err != nil {
+			g.Fatal(err)
+		}
+		keep(g, l)
+		port := l.Local().Port()
+		c, err := g.k.Dial(kernel.TCPAddr(local4(), port), nil)
+		alone := g.outcome(c, err)
+		l4, err := g.k.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), port), nil)
+		switch {
+		case err == nil:
+			return l, keep(g, l4), alone
+		case !errors.Is(err, kernel.ErrAddrInUse) || tries == 20:
+			g.Fatalf("Listen on the same port by IPv4 (TCP-6): %v", err)
+		}
 	}
 }
