@@ -53,6 +53,8 @@ func TestDisconnectAll(t *testing.T) {
 		lost := func(name string) func(error) {
 			return func(err error) { s.add(fmt.Sprintf("%s %v", name, err == reactor.ErrStopped)) }
 		}
+		idle := listen(t, r, one(&end{}), nil)
+		stopped(t, idle)
 		srv, cli := &end{onLost: lost("srv")}, &end{}
 		p, _ := connect(t, r, srv, cli)
 		again := false
@@ -61,7 +63,10 @@ func TestDisconnectAll(t *testing.T) {
 			if !again {
 				again = true
 				if _, err := r.Listen(loopback, one(&end{}), nil); !errors.Is(err, reactor.ErrStopped) {
-					t.Errorf("Listen while everything ends: %v", err)
+					t.Errorf("CORE-26: Listen while everything ends: %v", err)
+				}
+				if err := idle.StartListening(); !errors.Is(err, reactor.ErrStopped) || idle.Listening() {
+					t.Errorf("CORE-26: StartListening while everything ends: %v", err)
 				}
 			}
 		}
@@ -103,7 +108,10 @@ func TestDisconnectDescriptors(t *testing.T) {
 			if !again {
 				again = true
 				if err := r.AddReader(newPipeReader(t)); !errors.Is(err, reactor.ErrStopped) {
-					t.Errorf("AddReader while everything ends: %v", err)
+					t.Errorf("CORE-26: AddReader while everything ends: %v", err)
+				}
+				if err := r.AddWriter(readWriter{newPipeReader(t)}); !errors.Is(err, reactor.ErrStopped) {
+					t.Errorf("CORE-26: AddWriter while everything ends: %v", err)
 				}
 			}
 		}
