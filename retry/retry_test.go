@@ -118,6 +118,13 @@ func TestRECON3MaxRetries(t *testing.T) {
 	if d, ok := e.Delay(0, nil); !ok || d != time.Second {
 		t.Errorf("after a success: %v, %v", d, ok)
 	}
+	one := retry.Exponential{MaxRetries: 1}
+	if d, ok := one.Delay(0, nil); !ok || d != time.Second {
+		t.Errorf("the one retry: %v, %v", d, ok)
+	}
+	if d, ok := one.Delay(1, nil); ok || d != 0 {
+		t.Errorf("a second retry: %v, %v", d, ok)
+	}
 	for _, e := range []retry.Exponential{{}, {MaxRetries: -1}} {
 		if _, ok := e.Delay(1_000_000, nil); !ok {
 			t.Errorf("%+v gives up", e)
@@ -138,9 +145,47 @@ func TestFields(t *testing.T) {
 		{"no maximum", retry.Exponential{Max: -1, Factor: 10, Jitter: -1}, 4, 10000},
 		{"shrinking", retry.Exponential{Factor: 0.5, Jitter: -1}, 2, 0.25},
 		{"jitter", retry.Exponential{Jitter: 4 * time.Second}, 0, 3},
+		{"the first wait does not grow", retry.Exponential{Factor: -2, Jitter: -1}, 0, 1},
 	} {
 		if got := seconds(t, c.e, c.n, fixed{even: 0.5, normal: 7}); got != c.want {
 			t.Errorf("%s: %v s, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// The shortest and the longest waits are exact.
+func TestEnds(t *testing.T) {
+	for _, c := range []struct {
+		e    retry.Exponential
+		want time.Duration
+	}{
+		{retry.Exponential{Initial: 1, Jitter: -1}, 1},
+		{retry.Exponential{Initial: 1, Jitter: 1}, 2},
+		{retry.Exponential{Initial: math.MaxInt64, Max: -1, Jitter: -1}, math.MaxInt64},
+	} {
+		if d, ok := c.e.Delay(0, fixed{even: 1}); !ok || d != c.want {
+			t.Errorf("%+v: %d ns, want %d", c.e, d, c.want)
+		}
+	}
+}
+
+// counter counts what is taken from it.
+type counter struct{ even, normal int }
+
+func (c *counter) Float64() float64     { c.even++; return 0 }
+func (c *counter) NormFloat64() float64 { c.normal++; return 0 }
+
+// Without Spread or Jitter nothing is taken from the source, whose other users get the same.
+func TestSourceIsLeftAlone(t *testing.T) {
+	for want, e := range map[counter]retry.Exponential{
+		{}:                   {Jitter: -1},
+		{even: 1}:            {},
+		{normal: 1}:          {Spread: 1, Jitter: -1},
+		{even: 1, normal: 1}: {Spread: 1},
+	} {
+		var c counter
+		if e.Delay(0, &c); c != want {
+			t.Errorf("%+v took %+v, want %+v", e, c, want)
 		}
 	}
 }

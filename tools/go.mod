@@ -1,5 +1,6 @@
-// The tools that check this project. They have a module file of their own, so
-// that who uses the library does not get them: go tool -modfile=tools/go.mod.
+// The tools that check this project: some of others, go tool -modfile=tools/go.mod, and
+// mutants, which is ours. They have a module file of their own, so that who uses the
+// library does not get them.
 module github.com/whorl-go/whorl/tools
 
 go 1.26.0

@@ -176,6 +176,9 @@ func TestPostpone(t *testing.T) {
 	}{
 		{1, 98, false, "it is due sooner"},
 		{1, 99, true, "it is due no sooner"},
+		{0, 99, true, "again, with an older reading of the clock"},
+		{1, 500, true, "again, later"},
+		{1, 99, true, "again, sooner, at the place of its entry"},
 		{1, 500, true, "again, later"},
 		{1, 300, true, "again, sooner, but not before the place of its entry"},
 		{1, 50, false, "again, before the place of its entry"},

@@ -139,9 +139,19 @@ func (v *finder) code(n ast.Node) string {
 	return string(v.src[v.set.Position(n.Pos()).Offset:v.set.Position(n.End()).Offset])
 }
 
+// around returns the line of n, in which a number or a truth value tells more.
+func (v *finder) around(n ast.Node) string {
+	at := v.set.Position(n.Pos())
+	line, _, _ := bytes.Cut(v.src[at.Offset-at.Column+1:], []byte("\n"))
+	return cut(string(line))
+}
+
 // short returns the source of n in one line of bounded length.
-func (v *finder) short(n ast.Node) string {
-	text := strings.Join(strings.Fields(v.code(n)), " ")
+func (v *finder) short(n ast.Node) string { return cut(v.code(n)) }
+
+// cut returns text in one line of at most 70 characters.
+func cut(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
 	if runes := []rune(text); len(runes) > 70 {
 		text = string(runes[:67]) + "..."
 	}

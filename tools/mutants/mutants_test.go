@@ -100,11 +100,11 @@ func TestFind(t *testing.T) {
 		"small.go:12: Min: a < b -> negated", "small.go:12: Min: a < b -> <=", "small.go:13: Min: return a -> its zero value",
 		"small.go:15: Min: return b -> its zero value",
 		"small.go:21: list.Add: drop l.items = append(l.items, s)",
-		"small.go:23: list.Add: 0 -> 0+1", "small.go:23: list.Add: i < 3 -> negated", "small.go:23: list.Add: i < 3 -> <=",
-		"small.go:23: list.Add: 3 -> 3+1", "small.go:23: list.Add: i++ -> --",
-		"small.go:24: list.Add: i == 7 -> !=", "small.go:24: list.Add: 7 -> 7+1", "small.go:25: list.Add: drop break",
+		"small.go:23: list.Add: 0 -> 0+1 in for i := 0; i < 3; i++ {", "small.go:23: list.Add: i < 3 -> negated", "small.go:23: list.Add: i < 3 -> <=",
+		"small.go:23: list.Add: 3 -> 3+1 in for i := 0; i < 3; i++ {", "small.go:23: list.Add: i++ -> --",
+		"small.go:24: list.Add: i == 7 -> !=", "small.go:24: list.Add: 7 -> 7+1 in if i == 7 {", "small.go:25: list.Add: drop break",
 		`small.go:28: list.Add: return len(l.items) > 0 && s != "" -> its zero value`,
-		"small.go:28: list.Add: len(l.items) > 0 -> >=", "small.go:28: list.Add: 0 -> 0+1",
+		"small.go:28: list.Add: len(l.items) > 0 -> >=", `small.go:28: list.Add: 0 -> 0+1 in return len(l.items) > 0 && s != "", nil`,
 		`small.go:28: list.Add: len(l.items) > 0 && s != "" -> ||`, `small.go:28: list.Add: s != "" -> ==`,
 	}
 	if !slices.Equal(got, want) {
@@ -139,9 +139,9 @@ func f(c chan int) (int, bool) {
 		got = append(got, m.change)
 	}
 	want := []string{
-		"4 -> 4+1", "true -> false", "1 -> 1+1", "drop x += 2", "x += 2 -> -=", "2 -> 2+1", "drop c <- x - x", "x - x -> +",
-		"drop defer f(c)", "drop go f(c)", "on || x <= 1 -> &&", "x <= 1 -> <", "1 -> 1+1", "drop f(c)", "x >= 1 -> >", "1 -> 1+1",
-		"drop func() error { return nil }()", "0 -> 0+1", "false -> true",
+		"4 -> 4+1 in const limit, on = 4, true", "true -> false in const limit, on = 4, true", "1 -> 1+1 in x := 1", "drop x += 2", "x += 2 -> -=", "2 -> 2+1 in x += 2", "drop c <- x - x", "x - x -> +",
+		"drop defer f(c)", "drop go f(c)", "on || x <= 1 -> &&", "x <= 1 -> <", "1 -> 1+1 in case on || x <= 1:", "drop f(c)", "x >= 1 -> >", "1 -> 1+1 in case x >= 1:",
+		"drop func() error { return nil }()", "0 -> 0+1 in return 0, false", "false -> true in return 0, false",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

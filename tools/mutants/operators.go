@@ -102,7 +102,7 @@ func (v *finder) node(n ast.Node, in *ast.FuncType) {
 			v.operator(n, n.TokPos, n.Tok)
 		case *ast.BasicLit:
 			if n.Kind == token.INT {
-				v.replace(n.Pos(), n.End(), "("+n.Value+"+1)", fmt.Sprintf("%s -> %s+1", n.Value, n.Value))
+				v.replace(n.Pos(), n.End(), "("+n.Value+"+1)", fmt.Sprintf("%s -> %s+1 in %s", n.Value, n.Value, v.around(n)))
 			}
 		case *ast.Ident:
 			v.boolean(n)
@@ -140,7 +140,7 @@ func (v *finder) operator(n ast.Node, at token.Pos, op token.Token) {
 func (v *finder) boolean(id *ast.Ident) {
 	with := map[string]string{"true": "false", "false": "true"}[id.Name]
 	if with != "" {
-		v.replace(id.Pos(), id.End(), with, fmt.Sprintf("%s -> %s", id.Name, with))
+		v.replace(id.Pos(), id.End(), with, fmt.Sprintf("%s -> %s in %s", id.Name, with, v.around(id)))
 	}
 }
 
