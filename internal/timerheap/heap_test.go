@@ -179,6 +179,7 @@ func TestPostpone(t *testing.T) {
 		{0, 99, true, "again, with an older reading of the clock"},
 		{1, 500, true, "again, later"},
 		{1, 99, true, "again, sooner, at the place of its entry"},
+		{1, timerheap.Never/2 - 1, true, "again, as late as may be"},
 		{1, 500, true, "again, later"},
 		{1, 300, true, "again, sooner, but not before the place of its entry"},
 		{1, 50, false, "again, before the place of its entry"},

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -255,11 +256,11 @@ func TestLimits(t *testing.T) {
 		"hang":   "select {}",
 		"spin":   "for {}",
 		"print":  "for { println(\"so it goes\") }",
-		"child":  "exec.Command(\"sleep\", \"1000\").Run()",
+		"child":  "c := exec.Command(\"sleep\", \"60\"); c.Stdout, _ = os.OpenFile(\"alive\", os.O_WRONLY, 0); c.Run()",
 		"memory": "for b := []byte{1}; ; b = append(b, b...) {}",
 	} {
 		t.Run(what, func(t *testing.T) {
-			dir := module(t, map[string]string{"go.mod": small["go.mod"], "a_test.go": "package small\n\nimport (\n\t\"os/exec\"\n\t\"testing\"\n)\n\nvar _ = exec.Command\n\nfunc TestA(t *testing.T) { " + body + " }\n"})
+			dir := module(t, map[string]string{"go.mod": small["go.mod"], "a_test.go": "package small\n\nimport (\n\t\"os\"\n\t\"os/exec\"\n\t\"testing\"\n)\n\nvar _, _ = os.Args, exec.Command\n\nfunc TestA(t *testing.T) { " + body + " }\n"})
 			packages, err := list(dir, []string{"."})
 			if err != nil {
 				t.Fatal(err)
@@ -269,6 +270,19 @@ func TestLimits(t *testing.T) {
 			if out, err := x.build(packages[0], program, ""); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
+			alive := filepath.Join(dir, "alive") // a pipe that the child writes to
+			if err := syscall.Mkfifo(alive, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			if what == "child" {
+				go func() {
+					_, err := os.ReadFile(alive)
+					ended <- err
+				}()
+			} else {
+				ended <- nil
+			}
 			began := time.Now()
 			out, err := x.exec(packages[0], program, 3*time.Second)
 			if err == nil || time.Since(began) > 20*time.Second || len(out) > 4096 {
@@ -277,9 +291,17 @@ func TestLimits(t *testing.T) {
 			if what == "memory" && err == errTime {
 				t.Error("its memory has no limit")
 			}
-			ended, cancel := context.WithCancel(t.Context())
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(20 * time.Second):
+				t.Error("the child lives")
+			}
+			over, cancel := context.WithCancel(t.Context())
 			cancel()
-			x.ctx = ended
+			x.ctx = over
 			if _, err := x.build(packages[0], program, ""); err == nil {
 				t.Error("a program that ends builds on")
 			}
