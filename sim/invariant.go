@@ -27,7 +27,8 @@ const (
 	RuleOrder = "order"
 	// RulePaused: nothing is delivered to a protocol that paused or closed.
 	RulePaused = "paused"
-	// RuleBuffers: a buffer that was taken comes back once.
+	// RuleBuffers: a buffer that was taken comes back once. A new one is made only if none is
+	// free, and no more than 64 free ones are kept.
 	RuleBuffers = "buffers"
 	// RuleShared: a slice given to WriteShared is not changed before it was sent or the
 	// connection is lost. It is the protocol that keeps this rule or breaks it.
@@ -171,24 +172,6 @@ func (k *simKernel) witness(s *sock, note *probe.Note) {
 	}
 }
 
-// chunk counts the pieces of memory that hold output.
-func (k *simKernel) chunk(number int, taken bool) {
-	for number >= len(k.chunks) {
-		k.chunks = append(k.chunks, false)
-	}
-	switch {
-	case k.chunks[number] && taken:
-		k.n.violate(RuleBuffers, "%s: chunk %d was taken twice", k.h.name, number)
-	case !k.chunks[number] && !taken:
-		k.n.violate(RuleBuffers, "%s: chunk %d came back twice", k.h.name, number)
-	case taken:
-		k.chunksOut++
-	default:
-		k.chunksOut--
-	}
-	k.chunks[number] = taken
-}
-
 // witness compares what the reactor said about s with what s did.
 func (s *sock) witness(note *probe.Note) {
 	c := &s.seen
@@ -290,8 +273,8 @@ func (h *Host) leftovers() {
 		if sources := h.Reactor.Stats().Sources; sources+files+len(k.socks) > 0 {
 			n.violate(RuleLeft, "%s: %d sources, %d descriptors and %d sockets are in use at the end", h.name, sources, files, len(k.socks))
 		}
-		if k.chunksOut > 0 || k.lent {
-			n.violate(RuleLeft, "%s: %d chunks are in use at the end; the read buffer is lent: %v", h.name, k.chunksOut, k.lent)
+		if k.chunks.out > 0 || k.lent {
+			n.violate(RuleLeft, "%s: %d chunks are in use at the end; the read buffer is lent: %v", h.name, k.chunks.out, k.lent)
 		}
 	}
 	if !h.shared && len(h.ports) > 0 {

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,96 @@ func TestInvariants(t *testing.T) {
 				t.Error("the note never came")
 			}
 		})
+	}
+}
+
+// Chunks that are given back are used again before new ones are made, and after a burst no more
+// of them are kept than the free list may have. The simulation notices both: here it is told of
+// a reactor that loses a free chunk, of one that keeps too many, and of one that never gives a
+// chunk back.
+func TestInvariantChunks(t *testing.T) {
+	const most = 64
+	for _, c := range []struct {
+		name, rule string
+		note       func(take, give func(number int))
+	}{
+		{"used again", "", func(take, give func(int)) {
+			take(1)
+			give(1)
+			take(1)
+			take(2)
+			give(1)
+			give(2)
+		}},
+		{"lost from the free list", sim.RuleBuffers, func(take, give func(int)) { take(1); give(1); take(2); give(2) }},
+		{"a burst", "", func(take, give func(int)) {
+			for i := range most + 10 {
+				take(i + 1)
+			}
+			for i := range most + 10 {
+				give(i + 1)
+			}
+			for i := range most {
+				take(i + 1)
+			}
+			take(most + 11)
+			give(most + 11)
+			for i := range most {
+				give(i + 1)
+			}
+		}},
+		{"kept after a burst", sim.RuleBuffers, func(take, give func(int)) {
+			for i := range most + 1 {
+				take(i + 1)
+			}
+			for i := range most + 1 {
+				give(i + 1)
+			}
+			take(most + 1)
+			give(most + 1)
+		}},
+		{"never given back", sim.RuleLeft, func(take, give func(int)) { take(1); take(2); give(1) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := sim.New(1)
+			to := n.Host("a").Kernel.(probe.Observer)
+			c.note(func(i int) { to.Observe(probe.Note{Kind: probe.NoteChunk, N: i}) },
+				func(i int) { to.Observe(probe.Note{Kind: probe.NoteChunkDone, N: i}) })
+			if err := n.Run(time.Second); c.rule == sim.RuleLeft && err != nil {
+				t.Error(err)
+			}
+			broken(t, n.Close(), c.rule)
+		})
+	}
+}
+
+// A reactor that buffers two megabytes and more, and loses some of them with their connection, gives
+// all chunks back, keeps no more than it may, and uses them again.
+func TestBurstOfChunks(t *testing.T) {
+	for seed := range uint64(10) {
+		n, srv, p := connected(t, seed)
+		n.Options.SendBuffer, n.Options.RecvBuffer = 20_000, 20_000
+		q := new(recorder)
+		dial(n.Host("cli"), srv.Addr(7), q)
+		must(t, n, func() bool { return q.T != nil })
+		const size = 40_000
+		for range 2 {
+			p.got.Reset()
+			for range 50 { // more than a write that is sent at once, in many pieces
+				say(n, p, strings.Repeat("p", size))
+			}
+			must(t, n, func() bool { return p.got.Len() == 50*size })
+		}
+		for range 50 {
+			say(n, q, strings.Repeat("q", size))
+		}
+		n.At(n.Now(), func() { q.T.Abort() })
+		must(t, n, func() bool { return q.lost != nil })
+		say(n, p, strings.Repeat("p", 10*size))
+		n.Run(time.Minute)
+		if err := n.Close(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
 	}
 }
 

@@ -29,9 +29,8 @@ type simKernel struct {
 	jobsMade int
 
 	// What its reactor has, by its own account:
-	lent      bool   // the read buffer, to a protocol
-	chunks    []bool // the chunks taken, by number
-	chunksOut int
+	lent   bool // the read buffer, to a protocol
+	chunks pieces
 
 	// Of one that does not drive itself:
 	touched  bool          // turn it, whatever it waits for
