@@ -115,12 +115,14 @@ var sums = sim.World{
 			Always: func() error { // safety, after every step
 				for i := 0; c != nil && i < len(c.answers); i++ {
 					if c.answers[i] != byte(i+1) {
-						return fmt.Errorf("answer %d is %d", i+1, c.answers[i])
+						return sim.Breach("right sums", "answer %d is %d", i+1, c.answers[i])
 					}
 				}
 				return nil
 			},
-			Done: func() bool { return len(c.answers) > 3 }, // liveness, once the faults are off
+			Eventually: []sim.Condition{ // liveness, once the faults are off
+				{Name: "answers come", Holds: func() bool { return len(c.answers) > 3 }},
+			},
 		}
 	},
 }
