@@ -69,8 +69,10 @@ func visits(failing bool) sim.World {
 			h.Reactor.Sometimes("in the program", true)
 			h.Reactor.Sometimes("never in the program", false)
 		})
+		n.At(time.Second/2, func() {})
 		c := sim.Checks{Sometimes: []sim.Condition{
 			{Name: "a second passed", Holds: func() bool { return n.Now() >= time.Second }},
+			{Name: "for a moment", Holds: func() bool { return n.Now() == time.Second/2 }},
 			{Name: "stale read", Holds: func() bool { return false }},
 			{Name: "call never reached"},
 		}}
@@ -95,7 +97,7 @@ func TestSometimes(t *testing.T) {
 		for _, s := range r.Sometimes {
 			got = append(got, fmt.Sprint(s.Name, " ", s.Reached))
 		}
-		want := fmt.Sprintf("a second passed true|stale read false|call never reached false|even %v|in the program true|never in the program false", seed == 0)
+		want := fmt.Sprintf("a second passed true|for a moment true|stale read false|call never reached false|even %v|in the program true|never in the program false", seed == 0)
 		if strings.Join(got, "|") != want || r.Err != nil {
 			t.Errorf("seed %d: %v, %v", seed, got, r.Err)
 		}
@@ -129,7 +131,7 @@ func TestSometimes(t *testing.T) {
 				t.Errorf("nothing of %s in\n%s", name, said)
 			}
 		}
-		if c.failed == 3 && c.seeds == 100 && strings.Contains(said, `"never in the program"`) && !strings.Contains(said, "even 50, in the program 100") {
+		if c.failed == 3 && c.seeds == 100 && strings.Contains(said, `"never in the program"`) && !strings.Contains(said, "even 50, for a moment 100, in the program 100") {
 			t.Errorf("counts in\n%s", said)
 		}
 	}
