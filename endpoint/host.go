@@ -21,12 +21,11 @@ func (h Host) IP() (netip.Addr, bool) {
 	return ip.Unmap(), err == nil
 }
 
-// ParseHost returns the Host that text stands for: a literal without its brackets, or a
-// name in ASCII. The error names text and says why it is no host.
+// ParseHost returns the Host that text stands for: a literal in its shortest form and
+// without brackets, or a name in ASCII. The error names text and says why it is no host.
 func ParseHost(text string) (Host, error) {
-	h := Host(text)
-	if _, ok := h.IP(); ok {
-		return Host(unbracket(text)), nil
+	if ip, err := netip.ParseAddr(unbracket(text)); err == nil {
+		return Host(ip.String()), nil
 	}
 	name := text
 	if strings.ContainsFunc(text, func(c rune) bool { return c >= 0x80 }) {
