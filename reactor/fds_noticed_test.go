@@ -3,10 +3,12 @@
 package reactor_test
 
 import (
+	"errors"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
@@ -84,6 +86,68 @@ func TestDescriptorRemovesItself(t *testing.T) {
 		}
 		if in.lost != nil || out.lost != nil {
 			t.Errorf("FDS-3: a removal is no loss: %v, %v", in.lost, out.lost)
+		}
+	})
+}
+
+// watcher is a Watcher that counts the conns that it has given out and that are not closed.
+type watcher struct {
+	kernel.Kernel
+	kernel.Watcher
+	open int
+}
+
+func (k *watcher) Unwrap() kernel.Kernel { return k.Kernel }
+
+func (k *watcher) Watch(in, out int) (kernel.Conn, error) {
+	c, err := k.Watcher.Watch(in, out)
+	if err != nil {
+		return nil, err
+	}
+	k.open++
+	return &watchedConn{c, k}, nil
+}
+
+func (k *watcher) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
+	if c, ok := h.(*watchedConn); ok {
+		h = c.Conn
+	}
+	return k.Kernel.Arm(h, token, r)
+}
+
+type watchedConn struct {
+	kernel.Conn
+	k *watcher
+}
+
+func (c *watchedConn) Unwrap() kernel.Conn { return c.Conn }
+
+func (c *watchedConn) Close() error { c.k.open--; return c.Conn.Close() }
+
+// However a descriptor comes to be watched no longer, the kernel hears that its conn is closed, once.
+func TestDescriptorConnIsClosed(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		for name, end := range map[string]func(r *reactor.Reactor, d *thing){
+			"RemoveReader and RemoveWriter": func(r *reactor.Reactor, d *thing) { r.RemoveReader(d); r.RemoveWriter(d) },
+			"RemoveAll":                     func(r *reactor.Reactor, d *thing) { r.RemoveAll() },
+			"an error of DoWrite": func(r *reactor.Reactor, d *thing) {
+				d.onWrite = func() error { return errors.New("no more") }
+				testworld.Turns(t, r, 1)
+			},
+			"the end of the reactor": func(r *reactor.Reactor, d *thing) { r.Close() },
+		} {
+			below := w.Open(t)
+			k := &watcher{Kernel: below, Watcher: must(kernel.As[kernel.Watcher](below))}
+			r := testworld.New(t, k, reactor.Config{})
+			d := &thing{fd: newPair(t).r}
+			add(t, r, d, d)
+			testworld.Turns(t, r, 1)
+			if k.open != 1 {
+				t.Fatalf("%s: %d conns for a descriptor", name, k.open)
+			}
+			if end(r, d); k.open != 0 {
+				t.Errorf("%s: %d conns are not closed", name, k.open)
+			}
 		}
 	})
 }
