@@ -60,7 +60,7 @@ func busyWorld() (*world, error) {
 type rally struct{ echo }
 
 func (p *rally) ConnectionMade(t reactor.Transport) {
-	p.T = t
+	p.echo.ConnectionMade(t)
 	_, _ = t.Write([]byte("0123456789"))
 }
 
