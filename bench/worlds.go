@@ -85,7 +85,8 @@ type ticker struct {
 }
 
 func (p *ticker) ConnectionMade(t reactor.Transport) {
-	p.T, p.message = t, []byte("tick")
+	p.Base.ConnectionMade(t)
+	p.message = []byte("tick")
 	p.call.Init(t.Reactor(), p.tick)
 	p.tick()
 }
