@@ -132,7 +132,7 @@ func stopHanging(w *world) error {
 		return err
 	}
 	w.server.signal(syscall.SIGTERM)
-	if status, ended := w.server.wait(300 * time.Millisecond); ended {
+	if status, ended := w.server.wait(600 * time.Millisecond); ended {
 		return fmt.Errorf("it ended at the first signal, with status %d; it says: %s", status, w.server.stderr.String())
 	}
 	second := time.Now()
