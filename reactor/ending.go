@@ -11,10 +11,11 @@ import (
 // that was written was sent, and otherwise with a reset.
 
 // streamParams are what streams of one owner have in common. A stream that takes long to
-// end has a copy of its own, so that an open one needs no memory for its ending.
+// end has a copy of its own, and so has one that is retired, so that others need no memory for it.
 type streamParams struct {
 	StreamConfig // complete
 	ending       *ending
+	retired      bool // a layer has the connection, by another transport; of one stream
 }
 
 // ending is of a stream that waits for its end.
@@ -32,7 +33,7 @@ func (s *Stream) limitEnd() {
 	e, moved := s.cfg.ending, s.in+s.sent
 	if e == nil {
 		e = &ending{moved: moved}
-		s.cfg = &streamParams{s.cfg.StreamConfig, e}
+		s.cfg = &streamParams{s.cfg.StreamConfig, e, s.cfg.retired}
 		e.limit.Init(s.r, s.endTimeout)
 	} else if moved == e.moved {
 		return

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
+	"unsafe"
 	"weak"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -181,5 +182,12 @@ func childIdle(t *testing.T, addr string) {
 	<-parentGone()
 	for _, fd := range fds {
 		unix.Close(fd)
+	}
+}
+
+// A Stream fills a size class of the allocator: one word more would cost each connection 16 bytes.
+func TestStreamSize(t *testing.T) {
+	if n := unsafe.Sizeof(reactor.Stream{}); n > 128 {
+		t.Errorf("a Stream has %d bytes", n)
 	}
 }

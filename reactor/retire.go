@@ -36,17 +36,19 @@ func Retire(t Transport) Transport {
 
 // Retire retires s, as [Retirer] says.
 func (s *Stream) Retire() Transport {
-	if s.retired || s.state == streamLost {
+	if s.cfg.retired || s.state == streamLost {
 		return s // a successor belongs to somebody else
 	}
-	s.retired = true
+	own := *s.cfg
+	own.retired = true
+	s.cfg = &own
 	return &successor{s: s}
 }
 
 // upper is the transport of the application, if s is retired and a Layer has taken over.
 // Otherwise it is nil.
 func (s *Stream) upper() Transport {
-	if !s.retired {
+	if !s.cfg.retired {
 		return nil
 	}
 	if top := Top(s); top != Transport(s) {

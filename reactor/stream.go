@@ -31,7 +31,6 @@ type Stream struct {
 	blocked bool  // the socket was full: wait for Writable before sending
 	dirty   bool  // is in Reactor.dirty
 	direct  uint8 // chunks that writes have sent themselves since settle
-	retired bool  // a layer has the connection, by another transport
 
 	cfg      *streamParams // of the owner; a stream that takes long to end has its own
 	in       uint64        // bytes read

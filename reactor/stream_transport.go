@@ -20,7 +20,7 @@ var (
 // Write takes all of p, as [Transport] says. Small writes are gathered and sent together when
 // the callback returns. 16 KiB or more go to the socket at once.
 func (s *Stream) Write(p []byte) (int, error) {
-	if s.retired {
+	if s.cfg.retired {
 		return 0, ErrSwitched
 	}
 	if err := s.writable(len(p)); err != nil {
@@ -44,7 +44,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 // the socket at once. If less than 4 KiB are left of p, or if they fit behind what is buffered
 // already, they are copied; otherwise the stream keeps p itself.
 func (s *Stream) WriteShared(p []byte) (int, error) {
-	if s.retired {
+	if s.cfg.retired {
 		return 0, ErrSwitched
 	}
 	return s.put(p, true)
@@ -63,7 +63,7 @@ func (s *Stream) put(p []byte, shared bool) (int, error) {
 
 // WriteVec takes all of bufs in one write, as [Vectored] says.
 func (s *Stream) WriteVec(bufs [][]byte) (int, error) {
-	if s.retired {
+	if s.cfg.retired {
 		return 0, ErrSwitched
 	}
 	return s.putVec(bufs)
@@ -201,7 +201,7 @@ func (s *Stream) Abort() {
 
 // CloseWrite ends our direction when everything has been sent, as [HalfCloser] says.
 func (s *Stream) CloseWrite() error {
-	if s.retired {
+	if s.cfg.retired {
 		return ErrSwitched
 	}
 	s.closeWrite()
@@ -219,7 +219,7 @@ func (s *Stream) closeWrite() {
 // ResumeProducing (TCP-64). While paused, the stream does not notice that the peer closes
 // (TCP-66), but it does notice a reset (TCP-83).
 func (s *Stream) PauseProducing() {
-	if s.retired {
+	if s.cfg.retired {
 		if p, ok := topAs[Producer](s); ok {
 			p.PauseProducing()
 		}
@@ -239,7 +239,7 @@ func (s *Stream) pause() {
 // ResumeProducing starts delivery again. It does nothing on a stream that is closing or lost
 // (TCP-65).
 func (s *Stream) ResumeProducing() {
-	if s.retired {
+	if s.cfg.retired {
 		if p, ok := topAs[Producer](s); ok {
 			p.ResumeProducing()
 		}
@@ -261,7 +261,7 @@ func (s *Stream) StopProducing() { s.Close() }
 
 // RegisterProducer makes p the producer, as [Consumer] says.
 func (s *Stream) RegisterProducer(p Producer) error {
-	if s.retired {
+	if s.cfg.retired {
 		return ErrSwitched
 	}
 	return s.register(p)
@@ -283,7 +283,7 @@ func (s *Stream) register(p Producer) error {
 
 // UnregisterProducer removes the producer, as [Consumer] says.
 func (s *Stream) UnregisterProducer() {
-	if s.retired {
+	if s.cfg.retired {
 		if c, ok := topAs[Consumer](s); ok {
 			c.UnregisterProducer()
 		}

@@ -35,7 +35,7 @@ var _ Switcher = (*Stream)(nil)
 
 // SwitchProtocol replaces the protocol, as [Switcher] says.
 func (s *Stream) SwitchProtocol(p Protocol) (Switched, error) {
-	if s.retired {
+	if s.cfg.retired {
 		return Switched{}, ErrSwitched
 	}
 	return s.switchTo(p)
