@@ -32,11 +32,28 @@ func IsTimeout(err error) bool {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return true
 	}
-	t, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	return ok && t.Timeout()
+	return anyIn(err, func(e error) bool {
+		t, ok := e.(interface{ Timeout() bool })
+		return ok && t.Timeout()
+	})
+}
+
+// anyIn tells whether is is true for err or any error in it.
+func anyIn(err error, is func(error) bool) bool {
+	if err == nil || is(err) {
+		return err != nil
+	}
+	switch u := err.(type) {
+	case interface{ Unwrap() error }:
+		return anyIn(u.Unwrap(), is)
+	case interface{ Unwrap() []error }:
+		for _, e := range u.Unwrap() {
+			if anyIn(e, is) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // IsTemporary tells whether the operation that failed with err may succeed when it is tried
@@ -51,11 +68,10 @@ func IsTemporary(err error) bool {
 	if IsTimeout(err) {
 		return true
 	}
-	t, ok := errors.AsType[interface {
-		error
-		Temporary() bool
-	}](err)
-	return ok && t.Temporary()
+	return anyIn(err, func(e error) bool {
+		t, ok := e.(interface{ Temporary() bool })
+		return ok && t.Temporary()
+	})
 }
 
 // The kinds of a kernel's errors. They do not depend on how a system names or numbers its

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"testing"
 
@@ -60,5 +61,22 @@ func TestSentinels(t *testing.T) {
 				t.Errorf("ERR-1: errors.Is(%v, %v) is %v", a, b, i != j)
 			}
 		}
+	}
+}
+
+// DESC-44: a timeout is found behind errors that have the method and are none.
+func TestIsTimeoutBehindOthers(t *testing.T) {
+	late := &net.DNSError{Err: "late", IsTimeout: true, IsTemporary: true}
+	for _, err := range []error{
+		fmt.Errorf("%w: %w", kernel.ErrRefused, late),
+		errors.Join(kernel.ErrRefused, late),
+		fmt.Errorf("looking up: %w", errors.Join(kernel.ErrRefused, fmt.Errorf("name: %w", late))),
+	} {
+		if !kernel.IsTimeout(err) || !kernel.IsTemporary(err) {
+			t.Errorf("%v is no timeout", err)
+		}
+	}
+	if kernel.IsTimeout(nil) || kernel.IsTemporary(errors.Join(kernel.ErrRefused)) {
+		t.Error("what is no timeout is one")
 	}
 }

@@ -23,7 +23,8 @@ func (e *ParseError) Unwrap() error { return ErrInvalidAddr }
 
 // ParseAddr returns the address that text stands for. It asks neither the system nor a
 // resolver. It is the inverse of [Addr.String] for each TCP address that can be dialled: if
-// a.IP has an IP, or a.Name is a host name, ParseAddr(a.String()) is a.
+// a.IP has an IP, or a.Name is a host name other than "unix" and "unixgram", ParseAddr(a.String())
+// is a. Those two are written with the network before them, as "tcp:unix:80".
 //
 //	127.0.0.1:80        TCP, an IPv4 address
 //	[::1]:80            TCP, an IPv6 address, always in brackets

@@ -24,9 +24,9 @@ type Config struct {
 	Panicked func(*PanicError)
 	// MaxBufferedTotal is how many bytes of memory the unsent output of all connections
 	// together may take, counted in pieces of 16 KiB. Slices given to WriteShared are the
-	// caller's memory and do not count. If more is needed, the connection that holds the most
-	// ends with [ErrBufferFull], so that one that does not read costs the others nothing. Zero:
-	// 1 GiB; negative: no limit (CORE-52).
+	// caller's memory and do not count. If more is needed, the connections that hold the most
+	// end with [ErrBufferFull], one after the other until a sixteenth is free. So one that does
+	// not read costs the others nothing. Zero: 1 GiB; negative: no limit (CORE-52).
 	MaxBufferedTotal int
 	// ReadBuffer is the size in bytes of the buffer that all reads share. One wake-up
 	// reads no more than that from one connection. Zero or negative: 256 KiB.

@@ -171,9 +171,10 @@ type addressAttempt struct {
 
 func (a *addressAttempt) dial() error {
 	c := a.n.c
-	conn, err := c.r.k.Dial(a.to, &c.cfg.DialOptions)
+	dial := func() (kernel.Conn, error) { return c.r.k.Dial(a.to, &c.cfg.DialOptions) } // Control may panic
+	conn, err := protect(c.r, "Control", dial)
 	if c.r.lingerers.makeRoom(err) {
-		conn, err = c.r.k.Dial(a.to, &c.cfg.DialOptions)
+		conn, err = protect(c.r, "Control", dial)
 	}
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (s *joinSide) DataReceived(p []byte) {
 func (s *joinSide) pass(p []byte) {
 	n, err := s.to.t.Write(p)
 	s.passed += uint64(n)
-	if err == ErrWriteClosed { // only that direction has ended, and nobody would be told of the gap
+	if err == ErrWriteClosed || err == ErrSwitched { // only that direction has ended, and nobody would be told of the gap
 		s.j.abort(err)
 	}
 }

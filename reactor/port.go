@@ -96,7 +96,7 @@ func (p *Port) StartListening() error {
 	if err := r.reserve.hold(); err != nil {
 		return opError(err)
 	}
-	l, err := r.k.Listen(p.requested, &p.cfg.ListenOptions)
+	l, err := protect(r, "Control", func() (kernel.Listener, error) { return r.k.Listen(p.requested, &p.cfg.ListenOptions) })
 	if err != nil {
 		return opError(err)
 	}

@@ -96,7 +96,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	if r.log == nil {
 		r.log = slog.New(errorsToDefault{})
 	}
-	if r.maxChunks = (c.MaxBufferedTotal + chunks.Size - 1) / chunks.Size; c.MaxBufferedTotal == 0 {
+	if r.maxChunks = (c.MaxBufferedTotal-1)/chunks.Size + 1; c.MaxBufferedTotal == 0 {
 		r.maxChunks = defaultTotal / chunks.Size
 	} else if c.MaxBufferedTotal < 0 {
 		r.maxChunks = math.MaxInt

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 
@@ -89,4 +90,52 @@ func TestPanicWithoutLogger(t *testing.T) {
 			t.Errorf("Panicked is set: %v, called %d times; the default log:\n%s", told, n, out.String())
 		}
 	}
+}
+
+// CORE-52: a connection that was ended in this callback, and had the most, costs no other one its
+// life.
+func TestBufferedTotalOfThoseThatEnd(t *testing.T) {
+	const total = 4 << 20
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{MaxBufferedTotal: total})
+		all, _ := stuck(t, r, 5, reactor.StreamConfig{MaxBuffered: total}, nil)
+		hog := all[0]
+		for hog.s.Buffered() == 0 {
+			hog.s.Write(make([]byte, 64<<10))
+			r.Turn(0)
+		}
+		r.Post(func() {
+			for hog.s.Buffered()+16<<10 <= total {
+				hog.s.Write(make([]byte, 16<<10))
+			}
+			hog.s.Abort()
+			for _, e := range all[1:] {
+				e.s.Write([]byte("x"))
+			}
+		})
+		until(t, r, func() bool { return hog.err != nil })
+		for range 10 {
+			r.Turn(0)
+		}
+		for i, e := range all[1:] {
+			if e.err != nil {
+				t.Errorf("connection %d, with one byte, ended: %v", i+1, e.err)
+			}
+		}
+	})
+}
+
+// The greatest total is as good as none.
+func TestBufferedTotalGreatest(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{MaxBufferedTotal: math.MaxInt})
+		all, _ := stuck(t, r, 1, reactor.StreamConfig{}, nil)
+		r.Post(func() { all[0].s.Write([]byte("x")) })
+		for range 10 {
+			r.Turn(0)
+		}
+		if err := all[0].err; err != nil {
+			t.Error(err)
+		}
+	})
 }

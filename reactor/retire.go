@@ -6,7 +6,9 @@ import "github.com/whorl-go/whorl/kernel"
 // that takes a connection over, such as TLS that begins midstream, replaces it by the function
 // [Retire]: then nobody who has kept the former transport can put bytes between those of the
 // layer (TLS-63). A wrapper must implement it if it implements or changes Write, because Retire does not
-// look behind wrappers: those who write by a wrapper, the layer included, would be cut off.
+// look behind wrappers: those who write by a wrapper, the layer included, would be cut off. A
+// wrapper that embeds a [*Stream], or another Retirer, has its Retire by that: one that changes
+// Write too must have a Retire of its own, which may return the wrapper itself.
 //
 // What is asked of the retired transport goes to the transport of the application, which [Top]
 // returns; never to the connection that belongs to the layer.
@@ -157,6 +159,9 @@ func (t *successor) ResumeProducing() {
 }
 
 func (t *successor) StopProducing() { t.Close() }
+
+// Producing tells whether the stream may still deliver something.
+func (t *successor) Producing() bool { return t.s.Producing() }
 
 func (t *successor) RegisterProducer(p Producer) error {
 	if t.retired {

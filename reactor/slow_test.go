@@ -153,3 +153,26 @@ func TestSlowAllocs(t *testing.T) {
 		}
 	})
 }
+
+// slowToEnd is a protocol that holds up the loop and then ends.
+type slowToEnd struct {
+	reactor.Base
+	hold func()
+}
+
+func (p *slowToEnd) DataReceived([]byte) { p.hold(); p.T.Abort() }
+func (p *slowToEnd) LogPrefix() string   { return "the slow protocol" }
+
+// CORE-53: also a callback that ends its connection has the name of its protocol.
+func TestSlowEnd(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{Slow: 20 * time.Millisecond})
+		cli := new(end)
+		connect(t, r, &slowToEnd{hold: func() { holdUp(w, r, 30*time.Millisecond) }}, cli)
+		cli.s.Write([]byte("x"))
+		until(t, r, func() bool { return r.Stats().Slow > 0 })
+		if name := r.Stats().SlowestName; name != "the slow protocol" {
+			t.Errorf("it is called %q", name)
+		}
+	})
+}

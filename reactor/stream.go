@@ -293,8 +293,7 @@ func (s *Stream) wrote(n int, short bool, err error) int {
 	switch {
 	case err == kernel.ErrAgain:
 		s.blocked = true
-	case err != nil:
-		s.breakOff(s.opError("write", err))
+	case err != nil: // below, because it calls the producer
 	default:
 		s.blocked = short
 	}
@@ -307,6 +306,9 @@ func (s *Stream) wrote(n int, short bool, err error) int {
 	}
 	own := min(n, s.out.Len())
 	s.out.Advance(&s.r.chunks, own)
+	if err != nil && err != kernel.ErrAgain {
+		s.breakOff(s.opError("write", err))
+	}
 	return n - own
 }
 
@@ -374,6 +376,7 @@ func (s *Stream) lose() {
 	s.callback(func() { s.proto.ConnectionLost(reason) })
 	s.owner.streamLost(s, reason)
 	s.r.streamGone()
+	s.r.slow.returned(s.r, s) // while the protocol has its name
 	s.proto = lostProtocol{}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math"
 	"testing"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -290,4 +291,50 @@ func TestWritesBeforeTheHandshakeAreBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// aborter is a producer that aborts its connection when it is paused.
+type aborter struct{ e *end }
+
+func (a *aborter) PauseProducing()  { a.e.c.Abort() }
+func (a *aborter) ResumeProducing() {}
+func (a *aborter) StopProducing()   {}
+
+// An Abort while the server's flight is being written ends the handshake, whose coroutine then
+// belongs to another goroutine.
+func TestAbortInTheFlight(t *testing.T) {
+	stages(t, []int{0}, func(s *stage) {
+		t := s.t
+		for range 10 {
+			sc, cc := configs(tls.VersionTLS13)
+			srv, cli := new(end), new(end)
+			srv.onMade = func() { srv.c.RegisterProducer(&aborter{srv}) }
+			marks := reactor.StreamConfig{HighWater: 100}
+			p, err := s.srv.Listen(s.addr, tlsio.Server(sc, one(srv), nil), &reactor.ListenConfig{StreamConfig: marks})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.cli.Dial(p.Addr(), tlsio.Client(cc, one(cli), nil), nil, nil)
+			s.until(srv.lost)
+			if srv.err != reactor.ErrAborted {
+				t.Errorf("lost with %v", srv.err)
+			}
+			stopped := false
+			p.StopListening(func(error) { stopped = true })
+			s.until(func() bool { return stopped })
+		}
+	})
+}
+
+// The greatest limit of a handshake is as good as none.
+func TestLimitHandshakeGreatest(t *testing.T) {
+	stages(t, []int{0}, func(s *stage) {
+		srv, cli := new(end), new(end)
+		cli.onMade = func() { cli.c.LimitHandshake(math.MaxInt64) }
+		s.secure(tls.VersionTLS13, srv, cli)
+		s.until(func() bool { return cli.lost() || cli.saw("shaken") })
+		if cli.lost() {
+			s.t.Error(cli.err)
+		}
+	})
 }

@@ -143,7 +143,7 @@ func (c *Conn) LimitHandshake(d time.Duration) {
 		return
 	}
 	now := h.l.r.Now()
-	deadline := max(now+max(d, 0), 1) // zero is none
+	deadline := max(now+min(max(d, 0), math.MaxInt64-now), 1) // zero is none
 	if h.deadline != 0 && h.deadline <= deadline {
 		return
 	}
@@ -272,8 +272,9 @@ func (h *handshake) returned() {
 // afterStep sends what a step has written, and continues, hands over or fails.
 func (h *handshake) afterStep() {
 	c := h.c
-	c.pass(h.step.out)
-	h.step.out = nil
+	out := h.step.out
+	h.step.out = nil // before the write: a producer that this pauses may abort, and then the step is unwound elsewhere
+	c.pass(out)
 	switch {
 	case h.state == over || c.life != handshaking:
 		return // a write below has ended it

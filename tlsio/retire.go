@@ -122,6 +122,9 @@ func (t *successor) ResumeProducing() {
 
 func (t *successor) StopProducing() { t.Close() }
 
+// Producing tells whether the Conn may still deliver something.
+func (t *successor) Producing() bool { return t.c.Producing() }
+
 func (t *successor) RegisterProducer(p reactor.Producer) error {
 	if t.retired {
 		return reactor.ErrSwitched

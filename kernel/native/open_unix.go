@@ -16,10 +16,16 @@ func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, 
 	l := &listener{s}
 	b.own(&l.sock)
 	l.remote.kind = noAddr
+	listening := false
+	defer func() { // also if Control panics
+		if !listening {
+			l.Close()
+		}
+	}()
 	if err := l.listen(&p, o); err != nil {
-		l.Close()
 		return nil, err
 	}
+	listening = true
 	return l, nil
 }
 
@@ -64,10 +70,16 @@ func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 	c := &conn{s}
 	b.own(&c.sock)
 	c.remote.set(p)
+	dialled := false
+	defer func() { // also if Control panics
+		if !dialled {
+			c.Close()
+		}
+	}()
 	if err := c.dial(&p, o); err != nil {
-		c.Close()
 		return nil, err
 	}
+	dialled = true
 	return c, nil
 }
 
