@@ -14,7 +14,7 @@ var floors = []string{
 	"sim/report sim/fleet testworld testworld/transporttest tlsio netconn",
 	"dns endpoint sim/simmain",
 	"endpoint/std service",
-	". examples/chat/room examples/reconnect/watch examples/lease/lease examples/resp/kv examples/socks5/socks",
+	". examples/chat/room examples/reconnect/watch examples/lease/lease examples/resp/kv examples/smtp/mail examples/socks5/socks",
 	"examples/worlds",
 	"cmd/whorl examples/...",
 }
