@@ -113,7 +113,7 @@ type worker struct {
 func (w *worker) ConnectionMade(t reactor.Transport) {
 	w.LineReceived = func(line []byte) {
 		w.busy = true
-		w.PauseProducing() // the next request waits
+		w.Hold() // the next request waits
 		request := string(line)
 		reactor.InThread(t.Reactor(), func() (string, error) { return w.work(request) }, w.answer)
 	}
@@ -130,7 +130,7 @@ func (w *worker) answer(text string, err error) {
 		w.T.Close() // the answer is sent before
 		return
 	}
-	w.ResumeProducing()
+	w.Release()
 }
 
 func (w *worker) Drain() {

@@ -59,6 +59,8 @@ type conn struct {
 	link    link
 	user    user
 	busy    bool     // delivering
+	paused  bool     // PauseProducing was called
+	held    bool     // Hold was called
 	scratch [12]byte // for the bytes before and behind a string that is sent
 }
 
@@ -116,6 +118,11 @@ func (c *conn) DataReceived(p []byte) {
 // transport (LINE-5, STR-6). A receiver is a [reactor.Producer], and can be registered in
 // place of its transport.
 func (c *conn) PauseProducing() {
+	c.paused = true
+	c.pause()
+}
+
+func (c *conn) pause() {
 	c.user.decoder().Pause()
 	if c.link.Connection != nil {
 		c.link.Connection.PauseProducing()
@@ -124,8 +131,36 @@ func (c *conn) PauseProducing() {
 
 // ResumeProducing delivers what was kept: at once, or after the current callback of this
 // receiver. Then it resumes the transport, unless the receiver was paused again (LINE-5,
-// STR-6).
+// STR-6). While the receiver is held, it does nothing but note that Release may deliver.
 func (c *conn) ResumeProducing() {
+	c.paused = false
+	c.resume()
+}
+
+// Hold is a second pause, for the program, beside that of PauseProducing, which belongs to the
+// consumer with which the receiver is registered. Nothing is delivered until Release was
+// called and the receiver is not paused (LINE-17). A program that answers a request later holds
+// its receiver until then. With PauseProducing and ResumeProducing it would resume what the
+// consumer has paused, and the consumer would resume it before its time. Further calls do nothing.
+func (c *conn) Hold() {
+	c.held = true
+	c.pause()
+}
+
+// Release ends Hold, as ResumeProducing ends PauseProducing: what was kept is delivered at once,
+// or after the current callback of this receiver. If the receiver is paused, it waits for
+// ResumeProducing (LINE-17). Without Hold, and after the loss, Release does nothing.
+func (c *conn) Release() {
+	if c.held {
+		c.held = false
+		c.resume()
+	}
+}
+
+func (c *conn) resume() {
+	if c.held || c.paused {
+		return
+	}
 	d := c.user.decoder()
 	d.Resume()
 	c.deliver()

@@ -140,7 +140,7 @@ func (x *session) dataEnd() {
 	m.Peer, m.Helo, m.TLS = x.T.Remote(), x.helo, x.secure
 	x.limit.Cancel()
 	x.busy = true
-	x.PauseProducing() // the commands behind it wait
+	x.Hold() // the commands behind it wait
 	reactor.InThread(x.T.Reactor(), func() (struct{}, error) { return struct{}{}, x.server.Deliver(m) }, x.delivered)
 }
 
@@ -154,5 +154,5 @@ func (x *session) delivered(_ struct{}, err error) {
 		x.reply("250 2.0.0 taken")
 	}
 	x.next()
-	x.ResumeProducing()
+	x.Release()
 }
