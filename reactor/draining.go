@@ -10,8 +10,8 @@ import (
 type DrainConfig struct {
 	// Ask is called once with each connection, also with those that are made while the
 	// Drain goes on. It has the connection end soon: a server that is in the middle of an
-	// answer notes that it is to close afterwards. The protocol is s.Protocol(), behind
-	// TLS the one of Top(s). If Ask panics, the connection ends with a *PanicError. Nil:
+	// answer notes that it is to close afterwards. [ProtocolAs] finds the program's protocol in
+	// s.Protocol(), also above TLS. If Ask panics, the connection ends with a *PanicError. Nil:
 	// Top(s).Close().
 	Ask func(s *Stream)
 	// PerSecond limits how many connections are asked in a second, so that their peers do not

@@ -184,6 +184,8 @@ func (c *conn) StopProducing() { c.link.Close() }
 //
 // Rest is for giving the connection to somebody else: to another protocol by
 // [reactor.Switcher], to [reactor.Join], or to TLS, whose StartServer takes it as its rest.
+// A receiver that goes on over TLS is given the new transport by its ConnectionMade, which calls
+// Made again.
 func (c *conn) Rest() []byte { return c.user.decoder().Rest() }
 
 // made is ConnectionMade of the receiver u. base belongs to u; made sets its T.

@@ -133,6 +133,9 @@ func (c *Conn) attach(t reactor.Transport) {
 // other p gets its ConnectionMade before StartServer returns. A producer registered with
 // t is registered with the Conn (TLS-29), and reading that was paused stays paused.
 //
+// A receiver of package receiver that stays is told of the Conn by its own ConnectionMade:
+// with T alone set, SendLine would write to t, and Close would not stop delivery.
+//
 // rest is input that the protocol has received behind the command that starts TLS, and
 // has not used. Nobody has protected it, so it must not be handled as if it had come
 // later. Unless it is empty, Options.Pipelined says what to do with it. By default the
