@@ -204,12 +204,16 @@ func TestBlockingCallback(t *testing.T) {
 				<-release
 				return &cert, nil
 			}
-			o := &tlsio.Options{Stack: tlsio.StackPool, HandshakeTimeout: 20 * time.Millisecond}
+			o := &tlsio.Options{Stack: tlsio.StackPool, HandshakeTimeout: 200 * time.Millisecond}
 			srv, cli := new(end), new(end)
 			s.connect(tlsio.Server(sc, one(srv), o), tlsio.Client(cc, one(cli), o))
 			s.until(func() bool { return srv.lost() && cli.lost() })
 			srv.is(t, "server", tlsio.ErrHandshakeTimeout)
-			<-blocked
+			select {
+			case <-blocked:
+			default: // on a busy machine the time may be over before the callback
+				t.Log("the callback was not reached")
+			}
 			close(release)
 			plain, other := new(end), new(end) // the loop goes on
 			other.onMade = func() { other.tr.Close() }
