@@ -11,7 +11,7 @@ import (
 )
 
 // All returns all worlds but DemoBug.
-func All() []sim.World { return []sim.World{Chat(), Reconnect(), Lease()} }
+func All() []sim.World { return []sim.World{Chat(), Reconnect(), Lease(), RPC()} }
 
 // verdict keeps the first failed check. Its err is for Checks.Always.
 type verdict struct{ first error }
