@@ -183,9 +183,10 @@ func (s *Stream) close() {
 	switch s.state {
 	case streamOpen:
 		s.state = streamClosing
-		s.note(probe.NoteClosing, 0, nil)
+		s.note(probe.NoteClosing, 0, ErrClosed)
 		s.touch()
 	case streamBroken: // it can no longer be closed in order
+		s.note(probe.NoteClosing, 0, ErrClosed)
 		s.end(s.cfg.ending.reason)
 	}
 }
@@ -217,7 +218,7 @@ func (s *Stream) closeWrite() {
 
 // PauseProducing stops delivery. After it returns, DataReceived is not called until
 // ResumeProducing (TCP-64). While paused, the stream does not notice that the peer closes
-// (TCP-66), but it does notice a reset (TCP-83).
+// (TCP-66), but it does notice a reset, unless the kernel is select (TCP-83).
 func (s *Stream) PauseProducing() {
 	if s.cfg.retired {
 		if p, ok := topAs[Producer](s); ok {

@@ -93,6 +93,7 @@ type observed struct {
 	took, read int // bytes that went in and out of the socket
 
 	made, lost, closing, paused, ended bool
+	closed                             bool // by the program, which wants no more
 
 	written, sent, given int // bytes, as the reactor said
 	unread               int // bytes when the socket was closed
@@ -189,6 +190,7 @@ func (s *sock) witness(note *probe.Note) {
 		c.paused = note.Kind == probe.NotePaused
 	case probe.NoteClosing:
 		c.closing = true
+		c.closed = c.closed || note.Err != nil
 	case probe.NoteWritten:
 		c.written += note.N
 	case probe.NoteSent:
@@ -249,7 +251,7 @@ func (s *sock) isLost(why error) {
 	if c.given != c.read {
 		s.violate(RuleDelivered, "%d bytes were read and %d delivered or discarded at the end", c.read, c.given)
 	}
-	if broke(why) && c.unread > 0 && !c.paused {
+	if broke(why) && c.unread > 0 && !c.paused && !c.closed {
 		s.violate(RuleDelivered, "lost with %d bytes that came before it and were not delivered: %v", c.unread, why)
 	}
 	if errors.Is(why, reactor.ErrClosed) && (c.sent != c.written || c.took != c.written) {

@@ -97,7 +97,7 @@ const (
 	// NoteResumed: the protocol resumed delivery.
 	NoteResumed
 	// NoteClosing: the stream was closed, was aborted or has failed. Nothing more is
-	// delivered.
+	// delivered. If the program has closed it, Err is not nil.
 	NoteClosing
 	// NoteWritten: the protocol wrote N bytes, and the stream took them.
 	NoteWritten
