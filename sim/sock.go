@@ -129,7 +129,7 @@ func (s *sock) Read(p []byte) (int, error) {
 	reported := s.reported
 	s.reported = false
 	switch {
-	case reported && s.k.forced(SiteReadAgain):
+	case reported && s.state != dead && s.k.forced(SiteReadAgain): // a dead one has an answer to every read
 		n.note(OpRead, s, -1)
 		return 0, kernel.ErrAgain
 	case s.state == open && s.k.forced(SiteReadReset):
