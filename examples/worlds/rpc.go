@@ -52,7 +52,9 @@ type outcome struct {
 func (w *calls) serve(h *sim.Host, each time.Duration) {
 	port, err := h.Reactor.Listen(h.Addr(7), &rpc.Server{Handlers: map[string]rpc.Handler{"do": w.do}, Beat: time.Second}, nil)
 	if err != nil {
-		w.fail("starts", "listening: %w", err)
+		if !errors.Is(err, reactor.ErrStopped) { // the drain has ended with its reactor
+			w.fail("starts", "listening: %w", err)
+		}
 		return
 	}
 	h.Reactor.CallLater(each, func() {
