@@ -37,7 +37,8 @@ func TestAcceptRate(t *testing.T) {
 				t.Errorf("connection %d came after %v, want %v", i, d, due)
 			}
 		}
-		if s := g.port.Stats(); s.WaitedRate != 5 || s.Accepted != 8 || s.Open != 4 {
+		waited := g.port.Stats().WaitedRate // a loop that is late has two due at once
+		if s := g.port.Stats(); waited > 5 || waited < 5 && (w.Simulated() || waited == 0) || s.Accepted != 8 || s.Open != 4 {
 			t.Errorf("%+v", s)
 		}
 		for _, i := range []int{1, 7} {
@@ -55,7 +56,7 @@ func TestAcceptRate(t *testing.T) {
 		g.crowd(t, 3)
 		start = g.r.Now()
 		until(t, g.r, func() bool { return len(at) == 11 })
-		if d := at[10] - start; w.Simulated() && d > time.Millisecond || g.port.Stats().WaitedRate != 5 {
+		if d := at[10] - start; w.Simulated() && d > time.Millisecond || g.port.Stats().WaitedRate != waited {
 			t.Errorf("the burst took %v, %+v", d, g.port.Stats())
 		}
 	})
