@@ -48,6 +48,13 @@ type connection struct {
 	Producer
 	Consumer
 	HalfCloser
+	stopped bool // StopProducing was called
+}
+
+// StopProducing is that of the read side.
+func (c *connection) StopProducing() {
+	c.stopped = true
+	c.Producer.StopProducing()
 }
 
 // Buffered is that of the first transport below that counts.
@@ -58,8 +65,14 @@ func (c *connection) Buffered() int {
 	return 0
 }
 
-// Producing tells whether the read side may produce more.
-func (c *connection) Producing() bool { return Produces(c.Producer) }
+// Producing tells whether the read side may produce more. One that does not say so itself may
+// until StopProducing.
+func (c *connection) Producing() bool {
+	if q, ok := c.Producer.(finite); ok {
+		return q.Producing()
+	}
+	return !c.stopped
+}
 
 // Retire retires the transport itself.
 func (c *connection) Retire() Transport { return Retire(c.Transport) }

@@ -129,9 +129,12 @@ func (s *Stream) stopProducer() {
 // so. A consumer that is closing asks, to know whether it must wait. Of a p without such a method
 // more may always come. It is for the loop's goroutine.
 func Produces(p Producer) bool {
-	q, ok := p.(interface{ Producing() bool })
+	q, ok := p.(finite)
 	return !ok || q.Producing()
 }
+
+// finite is the method by which a Producer says whether more may come of it.
+type finite interface{ Producing() bool }
 
 // closeConn gives the conn and the token back, for a reason.
 func (s *Stream) closeConn(reason error) {

@@ -22,7 +22,7 @@ type joinSide struct {
 	source   Producer
 	sink     Consumer
 	half     HalfCloser
-	live     interface{ Producing() bool }
+	live     finite
 	counted  interface{ Stats() StreamStats }
 }
 
@@ -50,7 +50,7 @@ func (s *joinSide) find() error {
 		}
 	}
 	s.half, _ = As[HalfCloser](t)
-	s.live, _ = As[interface{ Producing() bool }](t)
+	s.live, _ = As[finite](t)
 	s.counted, _ = As[interface{ Stats() StreamStats }](t)
 	// Only a registration tells whether there is a producer.
 	if err := s.sink.RegisterProducer(noProducer{}); err != nil {

@@ -158,7 +158,13 @@ func (t *successor) ResumeProducing() {
 	t.s.resume()
 }
 
-func (t *successor) StopProducing() { t.Close() }
+func (t *successor) StopProducing() {
+	if t.retired {
+		t.s.StopProducing()
+	} else if !t.s.resumeBroken() {
+		t.s.close()
+	}
+}
 
 // Producing tells whether the stream may still deliver something.
 func (t *successor) Producing() bool { return t.s.Producing() }

@@ -123,9 +123,11 @@ func (s *Stream) reading() bool {
 func (s *Stream) peerGone() bool { return s.read >= readEnded }
 
 // Producing tells whether the stream may still deliver something: it is open, and the peer
-// has not ended. A stream that waits for a registered producer waits no longer when that
-// produces no more (PROD-11).
-func (s *Stream) Producing() bool { return s.state == streamOpen && !s.peerGone() }
+// has not ended; or writing has failed, and what came before is delivered. A stream that waits
+// for a registered producer waits no longer when that produces no more (PROD-11).
+func (s *Stream) Producing() bool {
+	return (s.state == streamOpen || s.state == streamBroken) && !s.peerGone()
+}
 
 func (s *Stream) readSome() {
 	r := s.r

@@ -257,8 +257,25 @@ func (s *Stream) resume() {
 	}
 }
 
-// StopProducing is Close (PROD-11).
-func (s *Stream) StopProducing() { s.Close() }
+// StopProducing is Close (PROD-11). If writing has failed, it is ResumeProducing: the stream ends
+// by itself when what the peer sent before was delivered (TCP-67). So a stream may be the
+// producer of itself.
+func (s *Stream) StopProducing() {
+	if p, ok := topAs[Producer](s); ok {
+		p.StopProducing()
+	} else if !s.resumeBroken() {
+		s.Close()
+	}
+}
+
+// resumeBroken has what is unread delivered if writing has failed, and tells whether it has.
+func (s *Stream) resumeBroken() bool {
+	if s.state != streamBroken {
+		return false
+	}
+	s.resume()
+	return true
+}
 
 // RegisterProducer makes p the producer, as [Consumer] says.
 func (s *Stream) RegisterProducer(p Producer) error {

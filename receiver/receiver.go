@@ -24,6 +24,8 @@
 package receiver
 
 import (
+	"errors"
+
 	"github.com/whorl-go/whorl/frame"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -61,6 +63,7 @@ type conn struct {
 	busy    bool     // delivering
 	paused  bool     // PauseProducing was called
 	held    bool     // Hold was called
+	late    bool     // StopProducing has ended a pause, so there may be something to deliver
 	scratch [12]byte // for the bytes before and behind a string that is sent
 }
 
@@ -97,8 +100,8 @@ func (k *link) ResumeProducing() { k.conn.ResumeProducing() }
 // Producing is that of the receiver.
 func (k *link) Producing() bool { return k.conn.Producing() }
 
-// StopProducing is Close.
-func (k *link) StopProducing() { k.Close() }
+// StopProducing is that of the receiver.
+func (k *link) StopProducing() { k.conn.StopProducing() }
 
 // Unwrap returns the transport itself, for reactor.As.
 func (k *link) Unwrap() reactor.Transport { return k.Connection }
@@ -174,8 +177,21 @@ func (c *conn) resume() {
 // connection has ended (LINE-16).
 func (c *conn) Producing() bool { return reactor.Produces(c.link.Connection) }
 
-// StopProducing closes the transport.
-func (c *conn) StopProducing() { c.link.Close() }
+// StopProducing is that of the transport: Close, after which nothing is delivered. If writing has
+// failed, it ends PauseProducing instead. What the peer sent before is delivered, by the end of
+// the receiver's ConnectionLost at the latest, which then comes by itself (PROD-11, TCP-67).
+func (c *conn) StopProducing() {
+	c.link.Connection.StopProducing()
+	d := c.user.decoder()
+	if !reactor.Produces(c.link.Connection) {
+		d.Stop()
+		return
+	}
+	if c.paused = false; !c.held {
+		d.Resume()
+		c.late = true
+	}
+}
 
 // Rest returns the bytes that have arrived and were not delivered, and drops them (STR-11).
 // They begin with the first byte of an unfinished line or string, its length included. The
@@ -199,9 +215,14 @@ func (c *conn) made(t reactor.Transport, u user, base *reactor.Base, then func()
 }
 
 func (c *conn) lost(err error, then func(error)) {
-	c.user.decoder().Stop()
-	if then != nil {
-		then(err)
+	defer func() { // also if the delivery panics
+		c.user.decoder().Stop()
+		if then != nil {
+			then(err)
+		}
+	}()
+	if p := (*reactor.PanicError)(nil); c.late && !errors.As(err, &p) {
+		c.deliver()
 	}
 }
 

@@ -60,6 +60,7 @@ const (
 	on     side = iota
 	ending      // reading: the transport below has ended, what it gave is still to be read; writing: CloseWrite was called
 	ended       // by close_notify
+	failed      // writing: the transport below can send no more; what it has received is still read
 )
 
 // hold is a set of reasons to hold back.
@@ -197,8 +198,7 @@ func (c *Conn) Protocol() reactor.Protocol {
 	return c.proto
 }
 
-// become is the one place where the life changes. It never goes back. Only
-// throttle.StopProducing sets it otherwise, to lost while the producer is stopped.
+// become is the one place where the life changes. It never goes back.
 func (c *Conn) become(l life) { c.life = max(c.life, l) }
 
 // hold adds a reason for the input or the producer to wait.

@@ -111,11 +111,14 @@ func (t *throttle) ResumeProducing() {
 	}
 }
 
-// StopProducing says that the transport below is lost; ConnectionLost follows. What the
-// producer writes in its own StopProducing is not taken any more (DESC-21).
+// StopProducing says that the transport below can send no more. It is lost, or will be when
+// what came before was read. What the producer writes in its own StopProducing is not taken any
+// more (DESC-21).
 func (t *throttle) StopProducing() {
 	c := (*Conn)(t)
-	defer func(was life) { c.life = was }(c.life)
-	c.life = lost
+	if c.write != ended {
+		c.write = failed
+	}
 	c.stopProducer()
+	c.release(holdAnswers)
 }

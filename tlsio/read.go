@@ -209,8 +209,25 @@ func (c *Conn) resume() {
 	}
 }
 
-// StopProducing is Close.
-func (c *Conn) StopProducing() { c.Close() }
+// StopProducing is Close (PROD-11). If the transport below can send no more, it is
+// ResumeProducing: the connection ends by itself when what came before was delivered (TCP-67).
+func (c *Conn) StopProducing() {
+	if p, ok := topAs[reactor.Producer](c); ok {
+		p.StopProducing()
+	} else if !c.resumeFailed() {
+		c.Close()
+	}
+}
+
+// resumeFailed has what is unread delivered if nothing more can be sent, and tells whether that
+// is so.
+func (c *Conn) resumeFailed() bool {
+	if c.write != failed {
+		return false
+	}
+	c.resume()
+	return true
+}
 
 func (c *Conn) pauseBelow() {
 	if p, ok := reactor.As[reactor.Producer](c.inner); ok {

@@ -120,7 +120,13 @@ func (t *successor) ResumeProducing() {
 	t.c.resume()
 }
 
-func (t *successor) StopProducing() { t.Close() }
+func (t *successor) StopProducing() {
+	if t.retired {
+		t.c.StopProducing()
+	} else if !t.c.resumeFailed() {
+		t.c.closeInOrder()
+	}
+}
 
 // Producing tells whether the Conn may still deliver something.
 func (t *successor) Producing() bool { return t.c.Producing() }

@@ -92,7 +92,7 @@ func (c *Conn) tooMuch(n int) error {
 func (c *Conn) refusal() error {
 	waits := c.producer != nil && c.reason == reactor.ErrClosed
 	switch {
-	case c.life > closing, c.life == closing && !waits:
+	case c.life > closing, c.life == closing && !waits, c.write == failed:
 		return reactor.ErrClosed
 	case c.write == ended, c.write == ending && c.producer == nil:
 		return reactor.ErrWriteClosed

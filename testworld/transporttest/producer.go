@@ -21,6 +21,7 @@ func producerPromises() []promise {
 		{"ProducerOfTheAborted", producerOfTheAborted},
 		{"StopProducing", stopProducing},
 		{"Relay", relay},
+		{"OwnProducer", ownProducer},
 	}
 }
 
@@ -314,4 +315,38 @@ func relay(g *rig) {
 	a.resume()
 	g.until("all that was relayed", func() bool { return p.left == 0 && a.got == a.sent })
 	b.unregister()
+}
+
+// ownProducer: a transport that is its own producer delivers what came before the peer's reset,
+// though it was paused, as by its write side when that is full, and though a write that failed
+// stops the producer (PROD-11, TCP-67).
+func ownProducer(g *rig) {
+	g.connect()
+	if g.link.NoReset {
+		g.Skip("the peer of Abort cannot tell it from Close")
+	}
+	own := ability[reactor.Producer](g.b, "Producer")
+	if err := g.b.register(own); err != nil {
+		g.Fatal(err)
+	}
+	own.PauseProducing()
+	g.a.write(10)
+	g.until("the data's leaving", func() bool { return reactor.ConnectionOf(g.a.t).Buffered() == 0 })
+	for range 2 { // what b sends acknowledges: until then the system may keep some of it, and Abort would drop that
+		g.b.write(1)
+		g.until("an answer", func() bool { return g.a.got == g.b.sent })
+	}
+	if g.b.got != 0 {
+		g.Fatalf("TCP-64: %d bytes came though paused", g.b.got)
+	}
+	g.a.abort()
+	g.until("the loss of b", func() bool {
+		if !g.b.lost() {
+			g.b.t.Write([]byte("x"))
+		}
+		return g.b.lost()
+	})
+	if g.b.got != 10 || g.b.err == reactor.ErrClosed {
+		g.Errorf("PROD-11, TCP-67: %d bytes of 10 were delivered, lost with %v", g.b.got, g.b.err)
+	}
 }

@@ -158,7 +158,7 @@ func retiredBelowLayer(g *rig) {
 	kept.close()
 	kept.do("StopProducing", ability[reactor.Producer](kept, "Producer").StopProducing)
 	kept.abort()
-	if want := []string{"pause", "resume", "unregister", "close", "close", "abort"}; !slices.Equal(c.above.calls, want) {
+	if want := []string{"pause", "resume", "unregister", "close", "stop", "abort"}; !slices.Equal(c.above.calls, want) {
 		g.Errorf("TLS-63: the top was asked to %q, want %q", c.above.calls, want)
 	}
 	n.write(10)

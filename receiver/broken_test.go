@@ -1,0 +1,75 @@
+package receiver_test
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/receiver"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// A receiver that is the producer of its own connection is paused, with lines undelivered, when a
+// write fails. All that the peer sent is delivered, and then the connection is lost with the error
+// of the write (PROD-11, TCP-67). A line that panics is the last one, and a receiver that is held
+// delivers nothing.
+func TestOwnProducerBroken(t *testing.T) {
+	broken := kernel.Sentinel("broken by the test", kernel.ErrReset)
+	for name, w := range testworld.Worlds() {
+		for _, c := range []struct {
+			name  string
+			late  string // arrives while the receiver is paused
+			panic string // the line that panics
+			hold  bool
+			want  string
+		}{
+			{"kept", "", "", false, "1 2 3 lost"},
+			{"kept and unread", "4\r\n5\r\n", "", false, "1 2 3 4 5 lost"},
+			{"panic", "4\r\n", "2", false, "1 2 lost"},
+			{"panic at the end", "", "2", false, "1 2 lost"},
+			{"held", "", "", true, "1 lost"},
+		} {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				f := &testworld.Faults{}
+				f.Write = func() error { return kernel.ErrAgain }
+				r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{Panicked: func(*reactor.PanicError) {}})
+				var got []string
+				var lost error
+				l := &receiver.Line{Lost: func(err error) { lost = err; got = append(got, "lost") }}
+				l.Made = func() { l.T.RegisterProducer(l) }
+				send := func() { l.SendLine([]byte(strings.Repeat("x", 200))) }
+				l.LineReceived = func(line []byte) {
+					if got = append(got, string(line)); string(line) == c.panic {
+						panic("planted")
+					}
+					if send(); c.hold {
+						l.Hold()
+					}
+				}
+				port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), reactor.One(l),
+					&reactor.ListenConfig{StreamConfig: reactor.StreamConfig{HighWater: 100, LowWater: 10}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := w.Peer(t, port.Addr(), r)
+				p.Send("1\r\n2\r\n3\r\n")
+				testworld.Until(t, func() bool { return len(got) == 1 }, r)
+				p.Send(c.late)
+				testworld.Turns(t, r, 5) // it arrives, and is not read
+				f.Write = func() error { return broken }
+				r.CallLater(0, send)
+				testworld.Until(t, func() bool { return lost != nil }, r)
+				if want := strings.Fields(c.want); !slices.Equal(got, want) {
+					t.Errorf("PROD-11, TCP-67: got %q, want %q", got, want)
+				}
+				if pe := (*reactor.PanicError)(nil); !errors.Is(lost, broken) && !(c.panic != "" && errors.As(lost, &pe)) {
+					t.Errorf("lost with %v", lost)
+				}
+			})
+		}
+	}
+}
