@@ -22,7 +22,8 @@ import (
 )
 
 // childEnv makes the test binary a server: its value is the kernel's name, and, after a
-// blank, "stuck" if work that never ends shall hold its shutdown up.
+// blank, "stuck" if work that never ends shall hold its shutdown up, or "blocked" if a trigger
+// shall block its loop, after the shutdown has waited for all else.
 const childEnv = "WHORL_TEST_CHILD"
 
 // child serves with the usual signals. It prints its address, and then its log.
@@ -31,8 +32,15 @@ func child() {
 	fmt.Sscan(os.Getenv(childEnv), &name, &how)
 	c := Config{Kernel: name, Grace: time.Hour, Logger: slog.New(slog.NewTextHandler(os.Stdout, nil))}
 	c.Started = func(r *reactor.Reactor, _ []endpoint.Listener) {
-		if how == "stuck" {
+		switch how {
+		case "stuck":
 			r.CallInThread(func() { time.Sleep(time.Hour) })
+		case "blocked":
+			r.CallInThread(func() { time.Sleep(time.Hour) })
+			r.AddTrigger(reactor.After, reactor.Shutdown, func() {
+				fmt.Println("blocked")
+				time.Sleep(time.Hour)
+			})
 		}
 	}
 	if err := c.Serve(context.Background(), reactor.Each[polite](), anywhere); err != nil {
@@ -119,6 +127,7 @@ func TestServeOnSignals(t *testing.T) {
 				}
 			})
 		}
+		t.Run(name+"/blocked", func(t *testing.T) { killed(t, name) })
 		t.Run(name+"/pipe", func(t *testing.T) { noReader(t, name) })
 		t.Run(name+"/stuck", func(t *testing.T) {
 			p := run(t, name, "stuck")
@@ -133,6 +142,76 @@ func TestServeOnSignals(t *testing.T) {
 				t.Errorf("it ended with %v, want status 1", err)
 			}
 		})
+	}
+}
+
+// killed ends a program whose loop is blocked after the second signal: the third one has its
+// default action, once it cannot be the second one's twin.
+func killed(t *testing.T, name string) {
+	p := run(t, name, "blocked")
+	p.signal(syscall.SIGTERM)
+	p.until("caught a signal")
+	time.Sleep(signalTwins) // the next one within it would count as this one
+	p.signal(syscall.SIGTERM)
+	p.until("^blocked$") // it may come before what the log says of the second signal
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	deadline := time.After(30 * time.Second)
+	for {
+		p.cmd.Process.Signal(syscall.SIGTERM) // nobody can see whether the child still takes it
+		select {
+		case err := <-ended:
+			e, ok := errors.AsType[*exec.ExitError](err)
+			if s, _ := e.Sys().(syscall.WaitStatus); !ok || s.Signal() != syscall.SIGTERM {
+				t.Errorf("it ended with %v, want SIGTERM", err)
+			}
+			return
+		case <-deadline:
+			t.Fatal("a third signal does not end it")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Signals are given back when a twin of the last one can no longer come, not before: neither at
+// the second one nor at the end.
+func TestSignalsAreGivenBackLate(t *testing.T) {
+	for _, name := range native.Names() {
+		for signals := range 3 {
+			t.Run(fmt.Sprint(name, "/", signals), func(t *testing.T) {
+				c := Config{Kernel: name, Logger: slog.New(slog.DiscardHandler)}
+				l, err := c.open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				var later []func()
+				l.after = func(d time.Duration, f func()) {
+					if later = append(later, f); d != signalTwins {
+						t.Errorf("after %v, want %v", d, signalTwins)
+					}
+				}
+				stop, taken := l.release, true
+				l.release = func() { stop(); taken = false }
+				l.r.CallWhenRunning(func() {
+					for range signals {
+						l.signalled(os.Interrupt)
+						l.last -= signalTwins
+					}
+					l.r.Stop()
+				})
+				l.run(context.Background())
+				l.close(func() {})
+				if taken != (signals > 0) || len(later) != signals {
+					t.Errorf("at the end signals are taken: %v; %d will be given back later", taken, len(later))
+				}
+				for _, f := range later {
+					f()
+				}
+				if taken {
+					t.Error("they are never given back")
+				}
+			})
+		}
 	}
 }
 

@@ -24,7 +24,10 @@ type loop struct {
 	last    time.Duration // when the last of them came
 	hurried bool          // a signal has come during the shutdown
 	release func()        // gives the signals that end the program their default action back; may be called again
-	others  []func()      // the same for the other signals
+	// after calls a function when a time has passed: on the loop's clock in a test, on the
+	// system's in a program, which must hear a signal also if a callback blocks the loop.
+	after  func(time.Duration, func())
+	others []func() // the same for the other signals
 }
 
 // open opens the kernel and makes a reactor on it. The caller closes the loop.
@@ -40,7 +43,9 @@ func (c *Config) open() (*loop, error) {
 	if o.ShutdownTimeout == 0 {
 		o.ShutdownTimeout = c.grace() + restOfShutdown
 	}
-	return c.loopOn(reactor.New(k, o)), nil
+	l := c.loopOn(reactor.New(k, o))
+	l.after = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
+	return l, nil
 }
 
 // restOfShutdown is how long a shutdown may wait besides draining: for the program's own
@@ -50,6 +55,7 @@ const restOfShutdown = 30 * time.Second
 // loopOn makes a loop of r and takes the signals. Until r runs, signals wait.
 func (c *Config) loopOn(r *reactor.Reactor) *loop {
 	l := &loop{r: r, log: c.logger(), release: func() {}}
+	l.after = func(d time.Duration, f func()) { r.CallLater(d, f) }
 	l.drain.init(r, c.grace())
 	sigs := c.signals()
 	n, ok := kernel.As[kernel.Signals](r.Kernel())
@@ -87,7 +93,8 @@ func (l *loop) onHangup(sigs []os.Signal) {
 // got it too, such as a service manager's wrapper, passes it on.
 const signalTwins = 300 * time.Millisecond
 
-// signalled ends the program in order, or at once if it is ending already.
+// signalled ends the program in order, or at once if it is ending already. Then signals get
+// their default action back, but not before a twin of this one would have come.
 func (l *loop) signalled(sig os.Signal) {
 	now := l.r.Now()
 	if l.caught > 0 && now-l.last < signalTwins {
@@ -109,7 +116,7 @@ func (l *loop) signalled(sig os.Signal) {
 	if l.drain.over {
 		l.r.StopWaiting()
 	}
-	l.release()
+	l.after(signalTwins, l.release)
 }
 
 // drained returns what the drain calls at its end. After a second signal the reactor waits for
@@ -127,15 +134,19 @@ func (l *loop) drained(done func()) func() {
 func (l *loop) run(ctx context.Context) error { return l.r.Run(ctx) }
 
 // close gives everything back, however far things have come. Before SIGPIPE is given back, it has
-// finish write the rest of the log.
+// finish write the rest of the log. After a signal, all of them are taken for a while longer: a twin
+// of it would end the program with the status of a signal, although it has ended in order.
 func (l *loop) close(finish func()) {
-	l.release()
 	l.r.Close()
 	finish()
-	l.giveBack()
+	if l.caught > 0 {
+		l.after(signalTwins, l.giveBack)
+	} else {
+		l.giveBack()
+	}
 }
 
-// giveBack gives all signals their default action back.
+// giveBack gives all signals their default action back. It may be called on any goroutine.
 func (l *loop) giveBack() {
 	l.release()
 	for _, stop := range l.others {
