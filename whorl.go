@@ -95,8 +95,9 @@ type Config struct {
 	Reactor reactor.Config
 	// Started is called once on the loop's goroutine, when the loop runs and before the
 	// first connection. For a server it gets what was opened, in the order of the places;
-	// with port 0 it learns here which port the system chose. For a client open is empty,
-	// and connecting has not begun. Nil: nothing is called.
+	// with port 0 it learns here which port the system chose. [endpoint.Addrs] has all addresses
+	// of a place, and [endpoint.Ports] its ports, with their counters and pauses. For a client
+	// open is empty, and connecting has not begun. Nil: nothing is called.
 	Started func(r *reactor.Reactor, open []endpoint.Listener)
 }
 

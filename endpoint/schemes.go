@@ -44,6 +44,19 @@ func Addrs(l Listener) []kernel.Addr {
 	return []kernel.Addr{l.Addr()}
 }
 
+// Ports returns the ports of l, for their limits, counters and pauses: l itself if it is a
+// [*reactor.Port], or what its method Ports returns. A place that listens at several addresses has such
+// a method. Nil: the place has no ports that it shows. It is for the loop's goroutine.
+func Ports(l Listener) []*reactor.Port {
+	switch l := l.(type) {
+	case *reactor.Port:
+		return []*reactor.Port{l}
+	case interface{ Ports() []*reactor.Port }:
+		return l.Ports()
+	}
+	return nil
+}
+
 // Client is a place to connect to. Its String is a description of it, for the Schemes
 // it came from; [Describe] writes it.
 type Client interface {

@@ -91,6 +91,11 @@ type ListenConfig struct {
 	kernel.ListenOptions
 	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate. By default nothing is limited.
 	PortLimits
+	// ShareLimits has the limits of that port, of the same reactor, hold for both together: their
+	// connections are counted in one place. PortLimits is then ignored. When a connection ends,
+	// clients that wait at the other ports go first. It is for places that listen at several
+	// addresses. Nil: the port has limits of its own (TCP-92).
+	ShareLimits *Port
 }
 
 // DialConfig configures a connector. Nil and the zero value are the defaults.

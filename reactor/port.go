@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -25,14 +24,13 @@ type Port struct {
 	sessions    uint32
 	allowance   int // accepts per wake-up
 	state       portState
-	armed       bool                 // the kernel reports clients that wait
-	paused      bool                 // by PauseAccepting
-	stopDone    []func(error)        // of StopListening
-	resumeTimer DelayedCall          // accepts again after a failure
-	rateTimer   DelayedCall          // accepts again when AcceptRate has room
-	rate        rateLimit            // of AcceptRate
-	ofPeer      map[netip.Prefix]int // connections, if MaxPerPeer limits them
-	failures    int                  // accepts that failed, since the last one that did not
+	armed       bool          // the kernel reports clients that wait
+	paused      bool          // by PauseAccepting
+	stopDone    []func(error) // of StopListening
+	resumeTimer DelayedCall   // accepts again after a failure
+	rateTimer   DelayedCall   // accepts again when AcceptRate has room
+	limits      *portLimiter
+	failures    int // accepts that failed, since the last one that did not
 	stats       PortStats
 
 	failureLog, refusalLog, manyLog, peerLog, armLog LogLimit
@@ -72,9 +70,12 @@ func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, erro
 	}
 	p := &Port{r: r, factory: f, cfg: cfg, requested: a, addr: a, allowance: firstAllowance}
 	p.params.StreamConfig = cfg.StreamConfig
-	p.rate = newRateLimit(cfg.AcceptRate, cfg.AcceptBurst)
-	p.resumeTimer.Init(r, p.goOn)
-	p.rateTimer.Init(r, p.goOn)
+	if p.limits = cfg.sharedLimits(r); p.limits == nil {
+		p.limits = &portLimiter{PortLimits: cfg.PortLimits, rate: newRateLimit(cfg.AcceptRate, cfg.AcceptBurst)}
+	}
+	goOn := func() { p.goOn() }
+	p.resumeTimer.Init(r, goOn)
+	p.rateTimer.Init(r, goOn)
 	if err := p.StartListening(); err != nil {
 		return nil, err
 	}
@@ -112,6 +113,7 @@ func (p *Port) StartListening() error {
 		return opError(err)
 	}
 	p.state, p.armed = portListening, true
+	p.limits.ports = append(p.limits.ports, p)
 	return nil
 }
 
@@ -187,6 +189,7 @@ func (p *Port) finish() {
 	var err error
 	if p.state == portStopping {
 		p.state = portStopped
+		p.limits.forget(p)
 		p.listener.Close()
 		p.r.releaseToken(p.token)
 		p.r.log.Info(fmt.Sprintf("(%s Port %d Closed)", portKind(p.addr), p.addr.Port()), slog.Any("addr", p.addr))
@@ -230,7 +233,7 @@ type PortStats struct {
 	Refused  uint64 // of these, refused by the factory or by a limit, or because no descriptor was left
 	Failed   uint64 // accepts that failed
 	Open     int    // connections that are not lost yet
-	Peers    int    // peers that these belong to, if MaxPerPeer limits them; otherwise 0
+	Peers    int    // peers that these belong to, and those of ShareLimits, if MaxPerPeer limits them; otherwise 0
 
 	TooMany       uint64 // of Refused, by MaxConnections, with RefuseExcess
 	TooManyOfPeer uint64 // of Refused, by MaxPerPeer
@@ -243,7 +246,7 @@ type PortStats struct {
 // Stats returns a copy of the counters.
 func (p *Port) Stats() PortStats {
 	s := p.stats
-	s.Peers = len(p.ofPeer)
+	s.Peers = len(p.limits.ofPeer)
 	return s
 }
 
@@ -333,7 +336,7 @@ func (p *Port) accept(conn kernel.Conn) {
 		p.refuse(conn, limit)
 		return
 	}
-	p.rate.take(r)
+	p.limits.rate.take(r)
 	proto, err := r.build(p.factory, conn)
 	if proto == nil || err != nil {
 		p.stats.Refused++

@@ -4,12 +4,14 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// PortLimits bound what clients may take of one port. [ListenConfig] embeds them. The types of
+// PortLimits bound what clients may take of one port, or of those that share them by
+// [ListenConfig].ShareLimits. [ListenConfig] embeds them. The types of
 // package endpoint do too: the tags hold the name of each limit in an endpoint's description, and
 // its help.
 //
@@ -67,17 +69,43 @@ func (p *Port) ResumeAccepting() {
 	p.goOn()
 }
 
+// portLimiter has the limits of a port, or of those that share them, and counts for them.
+type portLimiter struct {
+	PortLimits
+	open   int                  // connections that are not lost yet
+	ofPeer map[netip.Prefix]int // those of each peer, if MaxPerPeer limits them
+	rate   rateLimit            // of AcceptRate
+	ports  []*Port              // those that listen
+}
+
+// sharedLimits returns those of ShareLimits, or nil.
+func (c *ListenConfig) sharedLimits(r *Reactor) *portLimiter {
+	switch with := c.ShareLimits; {
+	case with == nil:
+		return nil
+	case with.r != r:
+		panic("reactor: ShareLimits is a port of another reactor")
+	default:
+		return with.limits
+	}
+}
+
+// forget removes a port that listens no more.
+func (l *portLimiter) forget(p *Port) {
+	l.ports = slices.DeleteFunc(l.ports, func(q *Port) bool { return q == p })
+}
+
 // full tells whether clients must wait for the end of a connection.
-func (p *Port) full() bool { return p.crowded() && !p.cfg.RefuseExcess }
+func (p *Port) full() bool { return p.crowded() && !p.limits.RefuseExcess }
 
 // crowded tells whether MaxConnections are open.
 func (p *Port) crowded() bool {
-	most := p.cfg.MaxConnections
-	return most > 0 && p.stats.Open >= most
+	most := p.limits.MaxConnections
+	return most > 0 && p.limits.open >= most
 }
 
 // room tells whether the port may accept one more connection.
-func (p *Port) room() bool { return !p.paused && !p.full() && p.rate.wait(p.r) <= 0 }
+func (p *Port) room() bool { return !p.paused && !p.full() && p.limits.rate.wait(p.r) <= 0 }
 
 // waits is called when clients wait. It tells whether the port must not accept now. Then it
 // counts that and disarms the port, which goOn arms again. So a port that has reached a limit
@@ -90,7 +118,7 @@ func (p *Port) waits() bool {
 	case p.full():
 		p.stats.WaitedFull++
 	default:
-		d := p.rate.wait(p.r)
+		d := p.limits.rate.wait(p.r)
 		if d <= 0 {
 			return false
 		}
@@ -101,17 +129,20 @@ func (p *Port) waits() bool {
 	return true
 }
 
-// goOn arms a port that was disarmed, if nothing keeps it from accepting any more.
-func (p *Port) goOn() {
-	if p.state == portListening && !p.armed && !p.paused && !p.full() && !p.resumeTimer.Active() && !p.rateTimer.Active() {
+// goOn arms a port that was disarmed, if nothing keeps it from accepting any more. It tells
+// whether it did.
+func (p *Port) goOn() bool {
+	ok := p.state == portListening && !p.armed && !p.paused && !p.full() && !p.resumeTimer.Active() && !p.rateTimer.Active()
+	if ok {
 		p.resume()
 	}
+	return ok
 }
 
 // refusal returns which limit an accepted connection of peer exceeds, or nil.
 func (p *Port) refusal(peer netip.Prefix) error {
 	switch {
-	case p.cfg.MaxPerPeer > 0 && p.ofPeer[peer] >= p.cfg.MaxPerPeer:
+	case p.limits.MaxPerPeer > 0 && p.limits.ofPeer[peer] >= p.limits.MaxPerPeer:
 		return ErrTooManyOfPeer
 	case p.crowded():
 		return ErrTooManyConnections
@@ -143,31 +174,46 @@ func (p *Port) refuse(conn kernel.Conn, limit error) {
 // opened counts a connection of peer.
 func (p *Port) opened(peer netip.Prefix) {
 	p.stats.Open++
+	p.limits.open++
 	if peer.IsValid() {
-		if p.ofPeer == nil {
-			p.ofPeer = make(map[netip.Prefix]int)
+		if p.limits.ofPeer == nil {
+			p.limits.ofPeer = make(map[netip.Prefix]int)
 		}
-		p.ofPeer[peer]++
+		p.limits.ofPeer[peer]++
 	}
 }
 
 // peer returns what counts as the peer of c. It is not valid if nothing counts peers.
 func (p *Port) peer(c kernel.Conn) netip.Prefix {
-	if p.cfg.MaxPerPeer <= 0 {
+	if p.limits.MaxPerPeer <= 0 {
 		return netip.Prefix{}
 	}
 	return PeerOf(c.Remote())
 }
 
-// streamLost counts a connection no more. A port that has waited for that goes on.
+// streamLost counts a connection no more. Ports that have waited for that go on. Those that share
+// the limits go first, and this one follows when the kernel has told once who waits there. So a port
+// whose clients come and go does not keep the others waiting, in whatever order the kernel tells.
 func (p *Port) streamLost(s *Stream, _ error) {
 	p.stats.Open--
+	l := p.limits
+	l.open--
 	switch peer := p.peer(s.conn); {
 	case !peer.IsValid():
-	case p.ofPeer[peer] > 1:
-		p.ofPeer[peer]--
+	case l.ofPeer[peer] > 1:
+		l.ofPeer[peer]--
 	default:
-		delete(p.ofPeer, peer)
+		delete(l.ofPeer, peer)
+	}
+	others := false
+	for _, q := range l.ports {
+		if q != p && q.goOn() {
+			others = true
+		}
+	}
+	if others {
+		p.r.Post(func() { p.r.Post(func() { p.goOn() }) })
+		return
 	}
 	p.goOn()
 }

@@ -13,7 +13,7 @@ import (
 const loopbackTries = 16
 
 // listenLoopback listens on the loopback addresses of both families, on one port. If this machine
-// has no address of one family, the other serves alone.
+// has no address of one family, the other serves alone. Limits hold for both together (EP-21).
 func (e *TCPServer) listenLoopback(r *reactor.Reactor, f reactor.Factory, cfg *reactor.ListenConfig) (endpoint.Listener, error) {
 	for try := 1; ; try++ {
 		four, err := r.Listen(kernel.TCPAddr(loopback4(), e.Port), f, cfg)
@@ -24,7 +24,9 @@ func (e *TCPServer) listenLoopback(r *reactor.Reactor, f reactor.Factory, cfg *r
 		if err == nil {
 			at = four.Addr().Port()
 		}
-		six, err6 := r.Listen(kernel.TCPAddr(netip.IPv6Loopback(), at), f, cfg)
+		both := *cfg
+		both.ShareLimits = four
+		six, err6 := r.Listen(kernel.TCPAddr(netip.IPv6Loopback(), at), f, &both)
 		switch {
 		case err6 == nil && err == nil:
 			return &listeners{four, six}, nil
@@ -49,7 +51,7 @@ func noFamily(err error) bool {
 	return errors.Is(err, kernel.ErrAddrUnavailable) || errors.Is(err, kernel.ErrUnsupported)
 }
 
-// listeners are two ports that are one place.
+// listeners are two ports that are one place. They share the limits of the first.
 type listeners struct{ first, second *reactor.Port }
 
 // Addr is the address of the first.
@@ -57,6 +59,9 @@ func (l *listeners) Addr() kernel.Addr { return l.first.Addr() }
 
 // Addrs are both addresses; see [endpoint.Addrs].
 func (l *listeners) Addrs() []kernel.Addr { return []kernel.Addr{l.first.Addr(), l.second.Addr()} }
+
+// Ports are both ports; see [endpoint.Ports].
+func (l *listeners) Ports() []*reactor.Port { return []*reactor.Port{l.first, l.second} }
 
 // StopListening stops both. done gets the errors of both.
 func (l *listeners) StopListening(done func(error)) {

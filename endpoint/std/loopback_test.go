@@ -109,3 +109,49 @@ func TestLoopbackTaken(t *testing.T) {
 		})
 	}
 }
+
+// EP-21: the limits of a place on both families hold for both together, and endpoint.Ports has its
+// ports.
+func TestLoopbackSharesLimits(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			served := new(site)
+			l, err := listenLocal(t, r, "tcp:0:maxconnections=1", served)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ports := endpoint.Ports(l)
+			if len(ports) != 2 {
+				t.Fatalf("EP-21: %d ports", len(ports))
+			}
+			w.Peer(t, ports[0].Addr(), r)
+			until(t, r, func() bool { return len(served.built) == 1 })
+			w.Peer(t, ports[1].Addr(), r)
+			testworld.Turns(t, r, 5)
+			if s := ports[1].Stats(); s.Accepted != 0 || s.WaitedFull != 1 {
+				t.Errorf("EP-21: the second port of a place with one connection has %+v", s)
+			}
+			served.built[0].T.Abort()
+			until(t, r, func() bool { return len(served.built) == 2 })
+			if n := ports[1].Stats().Open; n != 1 {
+				t.Errorf("EP-21: %d connections of the second port", n)
+			}
+		})
+	}
+}
+
+// EP-21: a place with one port has that one, and a place that shows none has none.
+func TestPortsOfOne(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t, w.New(t, reactor.Config{}), "tcp:0:interface=127.0.0.1", new(site))
+			if ports := endpoint.Ports(l); len(ports) != 1 || ports[0] != l {
+				t.Errorf("EP-21: the ports are %v", ports)
+			}
+			if ports := endpoint.Ports(struct{ endpoint.Listener }{l}); ports != nil {
+				t.Errorf("EP-21: the ports of a wrapper are %v", ports)
+			}
+		})
+	}
+}

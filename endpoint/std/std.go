@@ -17,7 +17,7 @@ type Options struct {
 	// give them. Control is none; all places of the set have it.
 	kernel.StreamOptions
 	// PortLimits are the values of these arguments of servers when a description does not
-	// give them. They hold for each port by itself.
+	// give them. They hold for each place by itself, also for one on both families (Loopback).
 	reactor.PortLimits
 	// StreamConfig configures the buffers of all connections, which for TLS are those
 	// below TLS. Descriptions cannot change it.

@@ -22,7 +22,8 @@ type TCPServer struct {
 	Interface netip.Addr `ep:"interface,1,optional" help:"local IP address, 0.0.0.0 or [::] for every one of a family; without it, every IPv4 address, or what the program says"`
 	// ListenOptions are Backlog, ReusePort and the options of sockets. Control is no argument.
 	kernel.ListenOptions `ep:"backlog,2,optional"`
-	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate.
+	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate. With Loopback they hold for both
+	// addresses together.
 	reactor.PortLimits
 	// StreamConfig configures the buffers of the connections. It is no argument.
 	reactor.StreamConfig
@@ -30,7 +31,7 @@ type TCPServer struct {
 	Family reactor.Family
 	// Loopback makes the zero Interface 127.0.0.1 and ::1, both on the same port, or in a
 	// Family the one of it. If this machine has no IPv6, or no IPv4, the other serves alone.
-	// It is no argument.
+	// [endpoint.Ports] of the Listener has the ports. It is no argument.
 	Loopback bool
 }
 
