@@ -16,7 +16,9 @@ import (
 type clock struct {
 	wrong bool          // it differs from true time
 	rate  uint64        // in billionths
-	skew  time.Duration // what it would have shown at the beginning, had the rate been the same
+	since time.Duration // the true time at which it was set last
+	shown time.Duration // what it would have shown then, could it go back, without rest
+	rest  uint64        // billionths of a nanosecond that it had gained besides, reckoned from the beginning of time
 	least time.Duration // what it has shown already: it never shows less
 }
 
@@ -39,41 +41,44 @@ func (c *clock) unheld(t time.Duration) time.Duration {
 	if !c.wrong {
 		return t
 	}
-	t = scale(t, c.rate, perfect, false)
-	if c.skew > endOfTime-t {
-		return endOfTime
-	}
-	return t + c.skew
+	return plus(c.shown, scale(t-c.since, c.rate, perfect, int64(c.rest)))
 }
 
-// truth is the first true time at which the clock shows at least d; 0 if it always did, or
-// has done so already.
+// truth is the first true time at which the clock shows at least d; 0 if it did when it was set,
+// or has done so already.
 func (c *clock) truth(d time.Duration) time.Duration {
 	switch {
 	case !c.wrong || d == kernel.Forever:
 		return d
-	case d <= c.least || d <= c.skew:
+	case d <= c.least || d <= c.shown:
 		return 0
-	case c.skew < 0 && d > endOfTime+c.skew:
+	case c.shown < 0 && d > endOfTime+c.shown:
 		return endOfTime
 	}
-	return scale(d-c.skew, perfect, c.rate, true)
+	return plus(c.since, scale(d-c.shown, perfect, c.rate, int64(c.rate-1)-int64(c.rest)))
 }
 
-// scale is t*by/of, rounded up or down, at most endOfTime; t is not negative.
-func scale(t time.Duration, by, of uint64, up bool) time.Duration {
+// plus is a+b, at most endOfTime and at least its negative.
+func plus(a, b time.Duration) time.Duration {
+	switch {
+	case a > 0 && b > endOfTime-a:
+		return endOfTime
+	case a < 0 && b < -endOfTime-a:
+		return -endOfTime
+	}
+	return a + b
+}
+
+// scale is (t*by+add)/of, rounded down, at most endOfTime. t and the sum are not negative.
+func scale(t time.Duration, by, of uint64, add int64) time.Duration {
 	hi, lo := bits.Mul64(uint64(t), by)
+	lo, carry := bits.Add64(lo, uint64(add), 0)
+	hi += carry + uint64(add>>63)
 	if hi >= of {
 		return endOfTime
 	}
-	q, rest := bits.Div64(hi, lo, of)
-	if q >= uint64(endOfTime) {
-		return endOfTime
-	}
-	if up && rest > 0 {
-		q++
-	}
-	return time.Duration(q)
+	q, _ := bits.Div64(hi, lo, of)
+	return time.Duration(min(q, uint64(endOfTime)))
 }
 
 // SetClock sets the host's clock, which is Now of its kernels. It now shows true time
@@ -89,7 +94,7 @@ func (h *Host) SetClock(skew time.Duration, drift float64) {
 	rate := rateOf("SetClock", drift)
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
-	h.setClock(h.n.now+skew, rate)
+	h.setClock(plus(h.n.now, skew), rate)
 }
 
 // SetDrift has the host's clock run 1+drift times as fast as true time from now on. It does
@@ -111,7 +116,7 @@ func (h *Host) JumpClock(d time.Duration) {
 	if h.clock.wrong {
 		rate = h.clock.rate
 	}
-	h.setClock(h.clock.unheld(h.n.now)+d, rate)
+	h.setClock(plus(h.clock.unheld(h.n.now), d), rate)
 }
 
 // rateOf is the rate of a clock that drifts.
@@ -126,12 +131,14 @@ func rateOf(method string, drift float64) uint64 {
 func (h *Host) setClock(shows time.Duration, rate uint64) {
 	n := h.n
 	n.noteHost(OpClock, h)
-	// The clock is reckoned from the beginning of time, so what the rate would have gained
-	// before now is taken off. What it shows is right to the nanosecond.
+	// What it shows is right to the nanosecond. The fraction is reckoned from the beginning of time,
+	// as ever, so that seeds keep their runs.
 	hi, lo := bits.Mul64(uint64(n.now), rate)
-	lo, carry := bits.Add64(lo, perfect/2, 0)
-	gone, _ := bits.Div64(hi+carry, lo, perfect)
-	h.clock = clock{wrong: true, rate: rate, skew: shows - time.Duration(gone), least: max(h.clock.at(n.now), 1)}
+	rest := bits.Rem64(hi, lo, perfect)
+	if rest >= perfect/2 {
+		shows--
+	}
+	h.clock = clock{wrong: true, rate: rate, since: n.now, shown: shows, rest: rest, least: max(h.clock.at(n.now), 1)}
 	h.k.deadline = h.clock.truth(h.k.until)
 	n.rouse()
 }

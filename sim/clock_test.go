@@ -242,3 +242,31 @@ func TestKernelWithWrongClock(t *testing.T) {
 		})
 	}
 }
+
+// A clock may be set at any time, whatever its rate: what it shows from then on depends on what
+// has passed since. What it cannot show any more is the end of time.
+func TestClockIsSetLate(t *testing.T) {
+	for _, drift := range []float64{1000, -.999, 0} {
+		n, srv, _ := two(t, 1, nil)
+		n.Run(100 * 365 * 24 * time.Hour)
+		set := n.Now()
+		srv.SetClock(time.Hour, drift)
+		n.Run(time.Hour)
+		if off := srv.Kernel.Now() - shows(n.Now(), set, time.Hour, drift); off != 0 {
+			t.Fatalf("drift %v: the clock is off by %v", drift, off)
+		}
+		called := time.Duration(0)
+		n.At(n.Now(), func() { srv.Reactor.CallLater(time.Hour, func() { called = n.Now() }) })
+		due := srv.Kernel.Now() + time.Hour
+		n.Run(1001 * time.Hour)
+		if shows(called, set, time.Hour, drift) < due || shows(called-1, set, time.Hour, drift) >= due {
+			t.Errorf("drift %v: called at %v, %v after it was set", drift, called, called-set)
+		}
+		srv.SetDrift(drift)
+		srv.JumpClock(math.MaxInt64)
+		n.Run(time.Hour)
+		if now := srv.Kernel.Now(); now != kernel.Forever-1 {
+			t.Errorf("drift %v: beyond all time the clock shows %v", drift, now)
+		}
+	}
+}
