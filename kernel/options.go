@@ -124,6 +124,9 @@ type OptionError struct {
 	Option string
 	// Value is its value. It is nil for Control.
 	Value any
+	// Needs is the name of the field that must be set too, such as "KeepAlive"; empty if that is
+	// not what is wrong.
+	Needs string
 	// Err is ErrInvalidOption with the reason, ErrUnsupported if the kernel or the system
 	// lacks the option, the system's [*SysError], or what Control returned.
 	Err error
@@ -147,11 +150,11 @@ func CheckOptions(op string, o *StreamOptions) error {
 	switch {
 	case o.KeepAlive:
 	case o.KeepIdle != 0:
-		return invalid(op, "KeepIdle", o.KeepIdle, "it needs KeepAlive")
+		return needsKeepAlive(op, "KeepIdle", o.KeepIdle)
 	case o.KeepInterval != 0:
-		return invalid(op, "KeepInterval", o.KeepInterval, "it needs KeepAlive")
+		return needsKeepAlive(op, "KeepInterval", o.KeepInterval)
 	case o.KeepCount != 0:
-		return invalid(op, "KeepCount", o.KeepCount, "it needs KeepAlive")
+		return needsKeepAlive(op, "KeepCount", o.KeepCount)
 	}
 	if err := within(op, "KeepIdle", o.KeepIdle, maxKeepTime); err != nil {
 		return err
@@ -191,6 +194,12 @@ func within[T int | time.Duration](op, option string, v, most T) error {
 	return nil
 }
 
-func invalid(op, option string, value any, reason string) error {
+func needsKeepAlive(op, option string, value any) error {
+	err := invalid(op, option, value, "it needs KeepAlive")
+	err.Needs = "KeepAlive"
+	return err
+}
+
+func invalid(op, option string, value any, reason string) *OptionError {
 	return &OptionError{Op: op, Option: option, Value: value, Err: fmt.Errorf("%w: %s", ErrInvalidOption, reason)}
 }

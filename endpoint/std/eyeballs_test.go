@@ -390,7 +390,7 @@ func TestTCPArgumentErrors(t *testing.T) {
 		"tcp4:80:interface=[::1]":                   `endpoint tcp4: interface: "::1" is not an IPv4 address`,
 		"tcp6:80:interface=127.0.0.1":               `endpoint tcp6: interface: "127.0.0.1" is not an IPv6 address`,
 		"tcp:80:family=6":                           `endpoint tcp: family: no such argument (value "6"); it takes port, interface, backlog, nodelay, keepalive, keepidle, keepinterval, keepcount, usertimeout, sndbuf, rcvbuf, reuseport, maxconnections, refuseexcess, maxperpeer, acceptrate, acceptburst`,
-		"tcp:80:keepidle=30":                        `endpoint tcp: keepidle: 30s: invalid option: it needs KeepAlive`,
+		"tcp:80:keepidle=30":                        `endpoint tcp: keepidle: 30s: invalid option: it needs keepalive=yes`,
 		"tcp4:80:keepalive=1:keepcount=128":         `endpoint tcp4: keepcount: 128: invalid option: it is greater than 127`,
 		"tcp6:80:keepalive=1:keepinterval=-1":       `endpoint tcp6: keepinterval: -1s: invalid option: it is negative`,
 		"tcp:80:usertimeout=-1ms":                   `endpoint tcp: usertimeout: -1ms: invalid option: it is negative`,

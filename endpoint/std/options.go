@@ -18,8 +18,11 @@ func checkOptions(scheme string, o *kernel.StreamOptions) error {
 	if !ok {
 		return err
 	}
-	value := fmt.Sprint(e.Value)
-	return &endpoint.ArgumentError{Scheme: scheme, Argument: argumentOf(e.Option), Value: value, Err: fmt.Errorf("%s: %w", value, e.Err)}
+	value, reason := fmt.Sprint(e.Value), e.Err
+	if e.Needs != "" {
+		reason = fmt.Errorf("%w: it needs %s=yes", kernel.ErrInvalidOption, argumentOf(e.Needs))
+	}
+	return &endpoint.ArgumentError{Scheme: scheme, Argument: argumentOf(e.Option), Value: value, Err: fmt.Errorf("%s: %w", value, reason)}
 }
 
 // argumentOf is the name in descriptions of a field of kernel.StreamOptions.

@@ -155,3 +155,43 @@ func TestStreamConfigReachesEveryScheme(t *testing.T) {
 		}
 	}
 }
+
+// TCP-91: an error about an option speaks of arguments, as the description does, and of no field of
+// Go. Each option is given without the others, and with a value that it cannot have.
+func TestOptionErrorsNameArguments(t *testing.T) {
+	var fields, arguments []string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[kernel.StreamOptions]()) {
+		if name := f.Tag.Get("ep"); name != "" {
+			fields, arguments = append(fields, f.Name), append(arguments, strings.TrimPrefix(name, "!"))
+		}
+	}
+	refused := 0
+	for _, argument := range arguments {
+		for _, text := range []string{argument + "=5", argument + "=-5", "keepalive=yes:" + argument + "=-5"} {
+			for _, place := range []string{"tcp:0:", "tcp:localhost:1:"} {
+				var err error
+				if place == "tcp:0:" {
+					_, err = std.Schemes(nil).Server(place + text)
+				} else {
+					_, err = std.Schemes(nil).Client(place + text)
+				}
+				if err == nil {
+					continue
+				}
+				refused++
+				e, ok := errors.AsType[*endpoint.ArgumentError](err)
+				if !ok || e.Argument != argument {
+					t.Errorf("TCP-91: %s: %v, want an error about %s", text, err, argument)
+				}
+				for _, field := range fields {
+					if strings.Contains(err.Error(), field) {
+						t.Errorf("TCP-91: %s: %v: nobody wrote %s", text, err, field)
+					}
+				}
+			}
+		}
+	}
+	if refused < 2*(3+2*3) {
+		t.Errorf("only %d descriptions are refused", refused)
+	}
+}

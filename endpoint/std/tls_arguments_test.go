@@ -70,8 +70,8 @@ func TestTLSArgumentErrors(t *testing.T) {
 		{describe("client tls", "localhost", "443", "endpoint=tpc:x:1"), "endpoint", endpoint.ErrUnknownScheme, `did you mean "tcp"?`},
 		{describe("client tls", "localhost", "443", "endpoint=tcp:x:1", "timeout=3"), "timeout", std.ErrContradiction, "description of the endpoint"},
 		{describe("client tls", "localhost", "443", "endpoint=tcp:x:1", "keepalive=yes"), "keepalive", std.ErrContradiction, "description of the endpoint"},
-		{describe("client tls", "localhost", "443", "keepidle=1"), "keepidle", kernel.ErrInvalidOption, "it needs KeepAlive"}, // TCP-91
-		{describe("tls", "0", both, "keepalive=yes", "keepcount=-1"), "keepcount", kernel.ErrInvalidOption, "it is negative"}, // TCP-91
+		{describe("client tls", "localhost", "443", "keepidle=1"), "keepidle", kernel.ErrInvalidOption, "it needs keepalive=yes"}, // TCP-91
+		{describe("tls", "0", both, "keepalive=yes", "keepcount=-1"), "keepcount", kernel.ErrInvalidOption, "it is negative"},     // TCP-91
 		{describe("client tls", "127.0.0.1", "443", "bindAddress=[::1]"), "bindAddress", endpoint.ErrArgument, "is not of the family"},
 	} {
 		var err error
