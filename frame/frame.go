@@ -47,8 +47,11 @@ type Decoder interface {
 	// Rest drops the bytes that were fed and not yet returned, and returns them. They begin
 	// with the first byte of an unfinished frame, its length included. Decoding goes on
 	// with the bytes that are fed later. The result is valid until the next call of Next,
-	// and no longer than the chunk that was fed. It is nil after Stop, and after an error
-	// that was not dealt with.
+	// and no longer than the chunk that was fed. It is nil after Stop.
+	//
+	// After an error of [Lines] the result is the line that is too long and all that follows,
+	// and decoding goes on: Rest deals with that error, as [Lines.Clear] does. The errors of the
+	// other decoders cannot be dealt with; after one, the result is nil, and the error stays.
 	Rest() []byte
 }
 

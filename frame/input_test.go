@@ -96,3 +96,44 @@ func TestKeepsNoMoreThanTheLimit(t *testing.T) {
 		t.Errorf("a decoder that failed keeps %d bytes", d.Buffered())
 	}
 }
+
+// STR-11: after an error, Rest of Lines returns the line with all behind it and goes on. That of the
+// others returns nothing, and their errors stay. After Stop it is nil with all.
+func TestRestAfterErrorAndStop(t *testing.T) {
+	for _, c := range []struct {
+		d          Decoder
+		bad, good  string
+		rest, next string
+	}{
+		{&Lines{MaxLength: 3}, "four\r\nx", "one\r\n", "four\r\nx", "one"},
+		{new(Netstrings), "3x", "3:one,", "", ""},
+		{&Netstrings{MaxLength: 3}, "4:four,", "3:one,", "", ""},
+		{&Prefixed{Width: Width8, MaxLength: 3}, "\x04four", "\x03one", "", ""},
+	} {
+		var err error
+		for _, e := range All(c.d, []byte(c.bad)) {
+			err = e
+		}
+		if rest := c.d.Rest(); err == nil || string(rest) != c.rest || c.rest == "" && rest != nil {
+			t.Errorf("%T: after %v the rest is %q, want %q", c.d, err, rest, c.rest)
+		}
+		if c.next != "" {
+			err = nil // dealt with
+		}
+		next := ""
+		for frame, e := range All(c.d, []byte(c.good)) {
+			next += string(frame)
+			if e != err {
+				t.Errorf("%T: then the error is %v", c.d, e)
+			}
+		}
+		if next != c.next {
+			t.Errorf("%T: then it returns %q, want %q", c.d, next, c.next)
+		}
+		c.d.Feed([]byte(c.good))
+		c.d.(interface{ Stop() }).Stop()
+		if rest := c.d.Rest(); rest != nil {
+			t.Errorf("%T: after Stop the rest is %q", c.d, rest)
+		}
+	}
+}

@@ -148,7 +148,7 @@ func (d *Lines) Clear() []byte {
 	return d.input.Rest()
 }
 
-// Rest is Clear.
+// Rest is Clear, so it deals with a TooLongError.
 func (d *Lines) Rest() []byte { return d.Clear() }
 
 // enter changes the mode. A decoder that has failed goes on.

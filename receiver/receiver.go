@@ -196,7 +196,9 @@ func (c *conn) StopProducing() {
 // Rest returns the bytes that have arrived and were not delivered, and drops them (STR-11).
 // They begin with the first byte of an unfinished line or string, its length included. The
 // slice is lent until the callback in progress returns; outside of a callback it is the
-// caller's. Bytes that arrive later are delivered as usual.
+// caller's. Bytes that arrive later are delivered as usual. In LineLengthExceeded of a [Line]
+// nothing is left, because its argument has everything. After a string that is malformed or too
+// long nothing is left either, and nothing more is delivered.
 //
 // Rest is for giving the connection to somebody else: to another protocol by
 // [reactor.Switcher], to [reactor.Join], or to TLS, whose StartServer takes it as its rest.
