@@ -30,11 +30,18 @@ func States(first State, done func()) func(p []byte) {
 // Step says how many bytes come next and which function takes them. That function returns
 // the following Step. The zero Step ends the conversation.
 type Step struct {
-	// Size is the number of bytes. It must be greater than 0, or the Step panics.
+	// Size is the number of bytes. Zero: Received is called with an empty slice, without waiting
+	// for anything but the end of a pause. So a length that the peer has sent may be used as it
+	// is, once it was compared with a limit. A thousand such steps in a row are taken for a loop
+	// that would never end: the next one panics, which ends the connection. Negative: the Step
+	// panics.
 	Size int
 	// Received takes exactly Size bytes. Nil ends the conversation.
 	Received func(p []byte) Step
 }
+
+// maxEmpty is how many steps of size zero may come in a row.
+const maxEmpty = 1000
 
 // Stateful receives pieces whose sizes are known before they come. It is for binary
 // protocols, in which headers say how long the bodies are (STR-8).
@@ -43,9 +50,9 @@ type Stateful struct {
 	reactor.Base
 	conn
 
-	// First is the first step. It is set before the connection is made, or in Made. If a
-	// step returns the zero Step, the connection is closed, unless the step has called
-	// Rest.
+	// First is the first step. It is set before the connection is made, or in Made. If its Size is
+	// zero, it is called behind Made, before ConnectionMade returns. If a step returns the zero
+	// Step, the connection is closed, unless the step has called Rest.
 	First Step
 	// Made is called once, when T is set, and Lost once and last. They are for users
 	// without ConnectionMade and ConnectionLost of their own. Nil: nothing is called.
@@ -55,6 +62,7 @@ type Stateful struct {
 	dec    frame.Exact
 	step   Step
 	handed bool // the step in progress has called Rest
+	empty  int  // steps of size zero since the last byte
 }
 
 var (
@@ -66,6 +74,9 @@ var (
 func (s *Stateful) ConnectionMade(t reactor.Transport) {
 	s.made(t, s, &s.Base, s.Made)
 	s.enter(s.First)
+	if s.step.Size == 0 {
+		s.deliver() // nothing has to come for it
+	}
 }
 
 // ConnectionLost drops what was not delivered and calls Lost.
@@ -91,13 +102,19 @@ func (s *Stateful) enter(next Step) {
 		s.dec.Stop()
 	case next.Received == nil:
 		s.T.Close()
-	case next.Size <= 0:
+	case next.Size < 0:
 		panic(fmt.Sprintf("receiver: a step of %d bytes", next.Size))
+	case next.Size > 0:
+		s.empty = 0
+	case s.empty == maxEmpty:
+		panic(fmt.Sprintf("receiver: more than %d steps of 0 bytes in a row", maxEmpty))
+	default:
+		s.empty++
 	}
 }
 
 func (s *Stateful) decoder() decoder {
-	s.dec.Size = s.step.Size
+	s.dec.Size, s.dec.Empty = s.step.Size, s.step.Received != nil
 	return &s.dec
 }
 

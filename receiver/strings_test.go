@@ -272,9 +272,72 @@ func TestSTR8Stateful(t *testing.T) {
 	})
 	w := dial(t, 1, new(receiver.Stateful)) // no first step
 	equal(t, w.log, "close")
-	w = &wire{t: t, proto: &receiver.Stateful{First: receiver.Step{Received: func([]byte) receiver.Step { return receiver.Step{} }}}}
+	w = &wire{t: t, proto: &receiver.Stateful{First: receiver.Step{Size: -1, Received: func([]byte) receiver.Step { return receiver.Step{} }}}}
 	if w.connect(1); w.panics != 1 {
-		t.Error("a step of no bytes is accepted")
+		t.Error("a step of -1 bytes is accepted")
+	}
+}
+
+// STR-8: a step of no bytes is called without waiting for any, the first one before ConnectionMade
+// returns; not while the receiver is paused, and not after a Close.
+func TestSTR8EmptySteps(t *testing.T) {
+	everyChunk(t, func(t *testing.T, size int) {
+		var got events
+		var s *receiver.Stateful
+		var head receiver.Step
+		body := func(p []byte) receiver.Step {
+			got.add("body %q", p)
+			return head
+		}
+		head = receiver.Step{Size: 1, Received: func(p []byte) receiver.Step {
+			switch got.add("head %s", p); p[0] {
+			case 'p':
+				s.T.PauseProducing()
+				return receiver.Step{Received: body}
+			case 'c':
+				s.T.Close()
+				return receiver.Step{Received: body}
+			}
+			return receiver.Step{Size: int(p[0] - '0'), Received: body}
+		}}
+		s = &receiver.Stateful{Made: func() { got.add("made") }}
+		s.First = receiver.Step{Received: body}
+		w := dial(t, size, s)
+		equal(t, got, "made", `body ""`)
+		got = nil
+		w.send("01x0p2")
+		equal(t, got, "head 0", `body ""`, "head 1", `body "x"`, "head 0", `body ""`, "head p")
+		got = nil
+		s.T.ResumeProducing()
+		w.send("yzc0")
+		equal(t, got, `body ""`, "head 2", `body "yz"`, "head c")
+	})
+}
+
+// STR-8: a machine that goes on with steps of no bytes for ever ends with its connection, and holds
+// up nobody. A byte between them is no loop.
+func TestSTR8EmptyStepsForEver(t *testing.T) {
+	for _, endless := range []bool{true, false} {
+		steps := 0
+		var none, one receiver.Step
+		none.Received = func([]byte) receiver.Step {
+			if steps++; steps%900 == 0 && !endless {
+				return one
+			}
+			return none
+		}
+		one = receiver.Step{Size: 1, Received: func([]byte) receiver.Step { return none }}
+		w := &wire{t: t, proto: &receiver.Stateful{First: none}}
+		if endless {
+			if w.connect(1); w.panics != 1 || steps != 1000 {
+				t.Errorf("STR-8: %d panics after %d steps", w.panics, steps)
+			}
+			continue
+		}
+		w.connect(1)
+		if w.send("abc"); w.panics != 0 || steps != 4*900 {
+			t.Errorf("STR-8: %d panics after %d steps", w.panics, steps)
+		}
 	}
 }
 

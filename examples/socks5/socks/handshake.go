@@ -66,14 +66,6 @@ func replyOf(err error) byte {
 	return generalFailure
 }
 
-// read is a step of size bytes, or what follows it if there are none.
-func read(size int, then func(p []byte) receiver.Step) receiver.Step {
-	if size == 0 {
-		return then(nil)
-	}
-	return receiver.Step{Size: size, Received: then}
-}
-
 // refuse ends the conversation. The caller has said why, if the protocol has words for it.
 func (c *client) refuse(why error) receiver.Step {
 	c.why = why
@@ -84,7 +76,7 @@ func (c *client) greeting(p []byte) receiver.Step {
 	if p[0] != 5 {
 		return c.refuse(errVersion)
 	}
-	return read(int(p[1]), c.methods)
+	return receiver.Step{Size: int(p[1]), Received: c.methods}
 }
 
 func (c *client) methods(offered []byte) receiver.Step {
@@ -106,11 +98,11 @@ func (c *client) userLength(p []byte) receiver.Step {
 	if p[0] != 1 {
 		return c.refuse(errVersion)
 	}
-	return read(int(p[1])+1, func(p []byte) receiver.Step { // and the length of the password
+	return receiver.Step{Size: int(p[1]) + 1, Received: func(p []byte) receiver.Step { // and the length of the password
 		last := len(p) - 1
 		c.user = string(p[:last])
-		return read(int(p[last]), c.password)
-	})
+		return receiver.Step{Size: int(p[last]), Received: c.password}
+	}}
 }
 
 func (c *client) password(p []byte) receiver.Step {
@@ -132,11 +124,13 @@ func (c *client) request(p []byte) receiver.Step {
 	}
 	switch p[3] {
 	case ipv4:
-		return read(4+2, c.address)
+		return receiver.Step{Size: 4 + 2, Received: c.address}
 	case ipv6:
-		return read(16+2, c.address)
+		return receiver.Step{Size: 16 + 2, Received: c.address}
 	case domain:
-		return read(1, func(p []byte) receiver.Step { return read(int(p[0])+2, c.name) })
+		return receiver.Step{Size: 1, Received: func(p []byte) receiver.Step {
+			return receiver.Step{Size: int(p[0]) + 2, Received: c.name}
+		}}
 	}
 	c.fail(addressUnknown, errAddress)
 	return receiver.Step{}
