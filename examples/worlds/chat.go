@@ -84,7 +84,7 @@ func (u *user) visit(r *reactor.Reactor) {
 	v.Made = func() {
 		u.w.said["* "+v.name+" joined"], u.w.said["* "+v.name+" left"] = true, true
 		fmt.Fprintln(v.T, v.name)
-		v.stop = every(r, 2*time.Second, v.say)
+		v.stop = r.Every(2*time.Second, v.say).Stop
 	}
 	v.Lost = func(err error) { v.stop(); again(err) }
 	dial(r, u.w.srv.Addr(8008), v, again)

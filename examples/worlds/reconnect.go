@@ -45,13 +45,13 @@ func Reconnect() sim.World {
 type ticker struct {
 	reactor.Base
 	ticks int
-	stop  func()
+	every *reactor.Ticker
 }
 
 // ConnectionMade starts the ticks.
 func (t *ticker) ConnectionMade(tr reactor.Transport) {
 	t.Base.ConnectionMade(tr)
-	t.stop = every(tr.Reactor(), time.Second, func() {
+	t.every = tr.Reactor().Every(time.Second, func() {
 		t.ticks++
 		fmt.Fprintf(tr, "tick %d\n", t.ticks)
 	})
@@ -61,7 +61,7 @@ func (t *ticker) ConnectionMade(tr reactor.Transport) {
 func (t *ticker) DataReceived([]byte) {}
 
 // ConnectionLost ends the ticks.
-func (t *ticker) ConnectionLost(error) { t.stop() }
+func (t *ticker) ConnectionLost(error) { t.every.Stop() }
 
 type reconnect struct {
 	verdict

@@ -3,8 +3,6 @@
 package worlds
 
 import (
-	"time"
-
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
@@ -40,14 +38,6 @@ func dial(r *reactor.Reactor, to kernel.Addr, p reactor.Protocol, failed func(er
 				failed(err)
 			}
 		})
-}
-
-// every calls fn at intervals, until the function that it returns is called.
-func every(r *reactor.Reactor, d time.Duration, fn func()) (stop func()) {
-	call := new(reactor.DelayedCall)
-	call.Init(r, func() { call.Reset(d); fn() })
-	call.Reset(d)
-	return func() { call.Cancel() }
 }
 
 // chance is a retry.Source with a seed: the splitmix64 generator.
