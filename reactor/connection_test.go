@@ -51,9 +51,10 @@ func TestBaseConnection(t *testing.T) {
 			}
 			base.T.PauseProducing()
 			b.s.Write([]byte("late"))
-			for range 10 {
-				r.Turn(0)
-			}
+			c, d := new(end), new(end) // what is sent later, to another one, comes
+			connect(t, r, c, d)
+			d.s.Write([]byte("later"))
+			until(t, r, func() bool { return string(c.got) == "later" })
 			if len(a.got) > 0 {
 				t.Errorf("wrapped %v: %q was delivered while paused", wrapped, a.got)
 			}
