@@ -25,12 +25,18 @@ const (
 )
 
 type chunk struct {
-	next   *chunk
-	buf    []byte // buf[off:] is unsent
-	off    int
-	id     int32 // for FreeList.Note; 0: it has none yet
-	shared bool  // buf is a slice given to Share, which is not written to and not recycled
+	next *chunk
+	buf  []byte // buf[off:] is unsent
+	off  int
+	id   int32 // for FreeList.Note; 0: it has none yet; or sharedID
+	seq  int32 // counts the chunks of the list that are not shared, from any number on; it may wrap
 }
+
+// sharedID is the id of a chunk whose buf is a slice given to Share, which is not written to and
+// not recycled.
+const sharedID = -1
+
+func (c *chunk) shared() bool { return c.id == sharedID }
 
 // FreeList is a supply of chunks. The zero value is ready to use.
 type FreeList struct {
@@ -73,7 +79,7 @@ func (f *FreeList) copyOf(p []byte) *chunk {
 
 // give takes c back. The caller has noted it.
 func (f *FreeList) give(c *chunk) {
-	if c.shared {
+	if c.shared() {
 		return
 	}
 	if f.Held--; f.n >= FreeMax {
@@ -86,7 +92,7 @@ func (f *FreeList) give(c *chunk) {
 
 // note is called, if Note is set, when c has come into a list or has gone from it.
 func (f *FreeList) note(c *chunk, taken bool) {
-	if c.shared {
+	if c.shared() {
 		f.noteShared(c, taken)
 		return
 	}
@@ -124,19 +130,17 @@ type List struct {
 // Len is the number of bytes in the list.
 func (l *List) Len() int { return l.size }
 
-// Held is how many chunks the list holds, without shared slices. It takes a look at each.
-func (l *List) Held() (n int) {
+// Held is how many chunks the list holds, without shared slices.
+func (l *List) Held() int {
 	if l.tail == nil {
 		return 0
 	}
-	for c := l.tail.next; ; c = c.next {
-		if !c.shared {
-			n++
-		}
-		if c == l.tail {
-			return n
-		}
+	first := l.tail.next
+	n := int(l.tail.seq - first.seq)
+	if !first.shared() {
+		n++
 	}
+	return n
 }
 
 // Append copies p to the end.
@@ -168,7 +172,7 @@ func (l *List) Share(f *FreeList, p []byte) {
 		return
 	}
 	l.size += len(p)
-	c := &chunk{buf: p[:len(p):len(p)], shared: true}
+	c := &chunk{buf: p[:len(p):len(p)], id: sharedID}
 	l.link(c)
 	if f.Note != nil {
 		f.note(c, true)
@@ -263,7 +267,7 @@ func (c *chunk) rest() []byte { return c.buf[c.off:] }
 
 // room is how many bytes fit into the last chunk.
 func (l *List) room() int {
-	if t := l.tail; t != nil && !t.shared {
+	if t := l.tail; t != nil && !t.shared() {
 		return Size - len(t.buf)
 	}
 	return 0
@@ -273,7 +277,11 @@ func (l *List) link(c *chunk) {
 	if l.tail == nil {
 		c.next = c
 	} else {
+		c.seq = l.tail.seq
 		c.next, l.tail.next = l.tail.next, c
+	}
+	if !c.shared() {
+		c.seq++
 	}
 	l.tail = c
 }
