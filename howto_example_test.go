@@ -38,11 +38,6 @@ func drained(r *reactor.Reactor, port *reactor.Port) {
 				Limit:     30 * time.Second,
 				PerSecond: 1000, // so that clients do not all come back at once
 				Done:      func(aborted int) { done() },
-				Ask: func(s *reactor.Stream) {
-					if w, ok := reactor.ProtocolAs[*worker](s.Protocol()); ok {
-						w.Drain()
-					}
-				},
 			})
 		})
 	})

@@ -105,14 +105,8 @@ type Config struct {
 const defaultGrace = 10 * time.Second
 
 // Drainer is implemented by a Protocol that ends its connection when the server or client
-// has been told to end. It is found by [reactor.ProtocolAs], in the protocol of the
-// application, above TLS.
-type Drainer interface {
-	// Drain is called once, on the loop's goroutine, when draining begins: the protocol
-	// finishes what it is about and calls Close. The grace is not over then; when it is,
-	// the connection is aborted. If Drain panics, the connection is aborted at once.
-	Drain()
-}
+// has been told to end; when the grace is over, the connection is aborted.
+type Drainer = reactor.Drainer
 
 // check finds mistakes before anything is opened.
 func (c *Config) check(f reactor.Factory) error {

@@ -12,7 +12,7 @@ type DrainConfig struct {
 	// Drain goes on. It has the connection end soon: a server that is in the middle of an
 	// answer notes that it is to close afterwards. [ProtocolAs] finds the program's protocol in
 	// s.Protocol(), also above TLS. If Ask panics, the connection ends with a *PanicError. Nil:
-	// Top(s).Close().
+	// Drain of the program's protocol, if it is a [Drainer]; otherwise Top(s).Close().
 	Ask func(s *Stream)
 	// PerSecond limits how many connections are asked in a second, so that their peers do not
 	// all come back at the same moment. Zero or negative: no limit.
@@ -63,7 +63,7 @@ func (r *Reactor) Drain(c DrainConfig) *Drain {
 		c.Limit = defaultDrainLimit
 	}
 	if c.Ask == nil {
-		c.Ask = func(s *Stream) { Top(s).Close() }
+		c.Ask = askToEnd
 	}
 	d := &Drain{r: r, cfg: c}
 	d.pace.Init(r, d.ask)
@@ -81,6 +81,18 @@ func (r *Reactor) Drain(c DrainConfig) *Drain {
 		d.limit.Reset(c.Limit)
 	}
 	return d
+}
+
+// askToEnd is the Ask of a DrainConfig without one.
+func askToEnd(s *Stream) {
+	t := Top(s)
+	if on, ok := t.(interface{ Protocol() Protocol }); ok {
+		if p, ok := ProtocolAs[Drainer](on.Protocol()); ok {
+			p.Drain()
+			return
+		}
+	}
+	t.Close()
 }
 
 // Cut aborts the connections that have not ended. The log says why, which is because. If no

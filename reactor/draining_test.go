@@ -2,6 +2,7 @@ package reactor_test
 
 import (
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -163,3 +164,47 @@ func TestDrainAndStop(t *testing.T) {
 		}
 	})
 }
+
+// drainer ends its connection when it is asked to, with a word.
+type drainer struct {
+	end
+	asked int
+}
+
+func (d *drainer) Drain() {
+	d.asked++
+	d.s.Write([]byte("bye"))
+	d.s.Close()
+}
+
+// Without Ask, a protocol that is a Drainer is asked, also through a wrapper, and any other is closed.
+func TestDrainAsksDrainers(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		d, other := new(drainer), new(end)
+		servers := []reactor.Protocol{cloaked{d}, other}
+		port := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			p := servers[0]
+			servers = servers[1:]
+			return p
+		}), nil)
+		first := w.Peer(t, port.Addr(), r)
+		until(t, r, func() bool { return d.s != nil })
+		second := w.Peer(t, port.Addr(), r)
+		until(t, r, func() bool { return other.s != nil })
+		aborted := -1
+		r.Drain(reactor.DrainConfig{Limit: -1, Done: func(n int) { aborted = n }})
+		until(t, r, func() bool { return aborted == 0 })
+		if got, err := first.Rest(); string(got) != "bye" || err != io.EOF || d.asked != 1 {
+			t.Errorf("the Drainer was asked %d times, its peer got %q and %v", d.asked, got, err)
+		}
+		if got, err := second.Rest(); len(got) != 0 || err != io.EOF {
+			t.Errorf("the peer of the other one got %q and %v", got, err)
+		}
+	})
+}
+
+// cloaked is a wrapper that has no methods of its own but Unwrap.
+type cloaked struct{ reactor.Protocol }
+
+func (w cloaked) Unwrap() reactor.Protocol { return w.Protocol }

@@ -149,6 +149,7 @@ func protocolMethods() []OptionalMethod {
 	return []OptionalMethod{
 		{"reactor.HalfCloseListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("ReadConnectionLost") }, "ReadConnectionLost", nothing},
 		{"reactor.HalfCloseListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("WriteConnectionLost") }, "WriteConnectionLost", nothing},
+		{"reactor.Drainer", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("Drain") }, "Drain", nothing},
 		{"reactor.Layer", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("Above") }, "Above", reflect.TypeFor[func() Transport]()},
 		logPrefixMethod(),
 	}

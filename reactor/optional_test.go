@@ -23,6 +23,11 @@ type halfHalf struct{ end }
 
 func (*halfHalf) ReadConnectionLost() {}
 
+// wrongDrain takes an argument.
+type wrongDrain struct{ end }
+
+func (*wrongDrain) Drain(context.Context) {}
+
 // wrongLayer is behind a wrapper.
 type wrongLayer struct{ end }
 
@@ -55,6 +60,8 @@ func TestOptionalMethods(t *testing.T) {
 			[]string{"reactor.HalfCloseListener", "has ReadConnectionLost(error), not ReadConnectionLost()"}},
 		{func() reactor.Protocol { return new(halfHalf) }, "*reactor_test.halfHalf",
 			[]string{"reactor.HalfCloseListener", "lacks WriteConnectionLost()"}},
+		{func() reactor.Protocol { return new(wrongDrain) }, "*reactor_test.wrongDrain",
+			[]string{"reactor.Drainer", "has Drain(context.Context), not Drain()"}},
 		{func() reactor.Protocol { return around{new(wrongLayer)} }, "*reactor_test.wrongLayer",
 			[]string{"reactor.Layer", "has Above() *reactor.Stream, not Above() reactor.Transport"}},
 	} {

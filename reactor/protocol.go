@@ -141,6 +141,15 @@ type HalfCloseListener interface {
 	WriteConnectionLost()
 }
 
+// Drainer is implemented by a Protocol that ends its connection itself when it is asked to by a
+// [Drain]. It is found by [ProtocolAs], in the protocol of the application, above TLS.
+type Drainer interface {
+	// Drain is called once, on the loop's goroutine: the protocol finishes what it is about and
+	// calls Close. If it does not, the connection is aborted when the limit of the Drain is over.
+	// If Drain panics, the connection is aborted at once.
+	Drain()
+}
+
 // Layer is implemented by a Protocol that carries another connection on top, such as TLS.
 // Above returns the upper transport. If the application asks to close or abort its
 // connection, the upper transport is closed or aborted, not the one below.

@@ -60,17 +60,10 @@ func (w *calls) serve(h *sim.Host, each time.Duration) {
 	h.Reactor.CallLater(each, func() {
 		port.StopListening(nil)
 		h.Reactor.Drain(reactor.DrainConfig{
-			Ask:   askToLeave,
 			Limit: 5 * time.Second,
 			Done:  func(int) { w.serve(h, each) },
 		})
 	})
-}
-
-func askToLeave(s *reactor.Stream) {
-	if p, ok := reactor.ProtocolAs[interface{ Drain() }](s.Protocol()); ok {
-		p.Drain()
-	}
 }
 
 // do is the handler.

@@ -249,14 +249,7 @@ func TestDrain(t *testing.T) {
 			busy.Expect("+PONG\r\n")
 			testworld.Turns(t, r, 20)
 			aborted := -1
-			r.Drain(reactor.DrainConfig{
-				Ask: func(s *reactor.Stream) {
-					if d, ok := reactor.ProtocolAs[interface{ Drain() }](s.Protocol()); ok {
-						d.Drain()
-					}
-				},
-				Done: func(n int) { aborted = n },
-			})
+			r.Drain(reactor.DrainConfig{Done: func(n int) { aborted = n }})
 			if _, err := idle.Rest(); err != io.EOF {
 				t.Error(err)
 			}

@@ -35,7 +35,7 @@ func TestDrain(t *testing.T) {
 				port := serve()
 				h.Reactor.CallLater(at, func() {
 					port.StopListening(nil)
-					h.Reactor.Drain(reactor.DrainConfig{Ask: ask, Done: func(aborted int) {
+					h.Reactor.Drain(reactor.DrainConfig{Done: func(aborted int) {
 						if serve(); aborted > 0 {
 							t.Errorf("seed %d: %d aborted", seed, aborted)
 						}
@@ -73,11 +73,5 @@ func TestDrain(t *testing.T) {
 		}
 		cli.Kill() // what is under way now is no matter of this test
 		n.Close()
-	}
-}
-
-func ask(s *reactor.Stream) {
-	if x, ok := reactor.ProtocolAs[interface{ Drain() }](s.Protocol()); ok {
-		x.Drain()
 	}
 }

@@ -228,7 +228,7 @@ func TestDrain(t *testing.T) {
 			delivering.Expect(greeting + accepted)
 			testworld.Turns(t, r, 20)
 			aborted := -1
-			r.Drain(reactor.DrainConfig{Ask: drain, Done: func(n int) { aborted = n }})
+			r.Drain(reactor.DrainConfig{Done: func(n int) { aborted = n }})
 			end := "421 4.3.2 closing down\r\n"
 			if got, err := idle.Rest(); string(got) != end || err != io.EOF {
 				t.Errorf("idle: %q, %v", got, err)
@@ -242,11 +242,5 @@ func TestDrain(t *testing.T) {
 			}
 			testworld.Until(t, func() bool { return aborted == 0 }, r)
 		})
-	}
-}
-
-func drain(s *reactor.Stream) {
-	if d, ok := reactor.ProtocolAs[interface{ Drain() }](s.Protocol()); ok {
-		d.Drain()
 	}
 }

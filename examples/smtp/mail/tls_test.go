@@ -74,7 +74,7 @@ func TestStartTLS(t *testing.T) {
 				t.Errorf("got %s, and %d more", got, len(b.got))
 			}
 			c, aborted := start(), -1
-			r.Drain(reactor.DrainConfig{Ask: drain, Done: func(n int) { aborted = n }})
+			r.Drain(reactor.DrainConfig{Done: func(n int) { aborted = n }})
 			expect(t, c, "421 4.3.2 closing down\r\n")
 			c.CloseWrite()
 			testworld.Until(t, func() bool { return aborted == 0 }, r)
