@@ -3,6 +3,7 @@ package std_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/whorl-go/whorl/endpoint"
@@ -11,6 +12,8 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
+
+var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 // listenLocal opens a place of a set whose servers listen on loopback.
 func listenLocal(t *testing.T, r *reactor.Reactor, description string, f reactor.Factory) (endpoint.Listener, error) {
@@ -88,6 +91,38 @@ func TestLoopbackServesBoth(t *testing.T) {
 				until(t, r, func() bool { return got.calls > 0 && (got.err != nil || len(served.built) > i) })
 				if got.err != nil {
 					t.Errorf("EP-20: %s: %v", host, got.err)
+				}
+			}
+		})
+	}
+}
+
+// EP-20: on a machine that lacks a family the other serves alone, and one that lacks both serves nobody.
+func TestLoopbackWithoutAFamily(t *testing.T) {
+	both := []kernel.Addr{kernel.TCPAddr(loopback4, 0), kernel.TCPAddr(netip.IPv6Loopback(), 0)}
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			for _, lacks := range []error{kernel.ErrAddrUnavailable, kernel.ErrUnsupported} {
+				for i, gone := range both {
+					faults := new(testworld.Faults)
+					r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{})
+					faults.Listen = func(a kernel.Addr) error {
+						if a.IP.Addr() == gone.IP.Addr() {
+							return lacks
+						}
+						return nil
+					}
+					l, err := listenLocal(t, r, "tcp:0", new(site))
+					if err != nil {
+						t.Fatalf("EP-20: without %v: %v", gone, err)
+					}
+					if all := endpoint.Addrs(l); len(all) != 1 || all[0].IP.Addr() != both[1-i].IP.Addr() || r.Stats().Sources != 1 {
+						t.Errorf("EP-20: without %v it listens on %v", gone, all)
+					}
+					faults.Listen = func(kernel.Addr) error { return lacks }
+					if l, err := listenLocal(t, r, "tcp:0", new(site)); !errors.Is(err, lacks) || !errors.Is(err, reactor.ErrListen) {
+						t.Errorf("EP-20: without both: %v, %v", l, err)
+					}
 				}
 			}
 		})

@@ -334,6 +334,9 @@ func TestFactoryRefuses(t *testing.T) {
 				if got.p != nil || !errors.Is(got.err, c.want) || got.calls != 1 || asked != 1 {
 					t.Errorf("EP-4: %s: %v, %v after asking %d times", c.name, got.p, got.err, asked)
 				}
+				if e, ok := errors.AsType[*reactor.PanicError](got.err); ok != (c.want == boom) || ok && e.Value != boom {
+					t.Errorf("EP-4: %s: %v", c.name, got.err)
+				}
 			}
 			if panics != 1 {
 				t.Errorf("%d panics were reported", panics)
