@@ -76,6 +76,7 @@ func TestOwnScheme(t *testing.T) {
 		{"all:/tmp:1:n=-0", func(e *all) { e.N = 0 }},
 		{"all:/tmp:1:small=-128", func(e *all) { e.Small = -128 }},
 		{"all:/tmp:1:big=18446744073709551615", func(e *all) { e.Big = math.MaxUint64 }},
+		{"all:/tmp:http", func(e *all) { e.Port = 80 }}, // GRAM-8: the name of a service
 		{"all:/tmp:1:ip=", func(e *all) {}},
 		{"all:/tmp:1:ip=[fe80::1%eth0]", func(e *all) { e.IP = netip.MustParseAddr("fe80::1%eth0") }},
 		{`all:/tmp:1:ip=fe80\:\:1`, func(e *all) { e.IP = netip.MustParseAddr("fe80::1") }},
@@ -117,7 +118,8 @@ func TestOwnScheme(t *testing.T) {
 }
 
 // GRAM-7, GRAM-8: what is wrong with the arguments is known at the parse, and
-// said: which argument, which value, and what would have been right.
+// said: which argument, which value, and what would have been right. TCP-29: so is a service that
+// nobody knows.
 func TestArgumentErrors(t *testing.T) {
 	const known = "path, port, mode, wait, on, n, small, big, ip, host"
 	for _, c := range []struct{ in, argument, value, text string }{
@@ -144,6 +146,7 @@ func TestArgumentErrors(t *testing.T) {
 		{"all:/tmp:1:mode=8", "mode", "8", `endpoint all: mode: "8" is not an octal number`},
 		{"all:/tmp:1:mode=1000", "mode", "1000", `endpoint all: mode: "1000" is out of range 0..777`},
 		{"all:/tmp:1:on=maybe", "on", "maybe", `endpoint all: on: "maybe" is not yes, no, true, false, 1 or 0`},
+		{"all:/tmp:1:on=", "on", "", `endpoint all: on: "" is not yes, no, true, false, 1 or 0`}, // GRAM-3
 		{"all:/tmp:1:wait=soon", "wait", "soon", `endpoint all: wait: "soon" is neither a number of seconds nor a duration such as 1m30s`},
 		{"all:/tmp:1:wait=", "wait", "", `endpoint all: wait: "" is neither a number of seconds nor a duration such as 1m30s`},
 		{"all:/tmp:1:wait=1e300", "wait", "1e300", `endpoint all: wait: "1e300" is neither a number of seconds nor a duration such as 1m30s`},

@@ -368,6 +368,8 @@ func TestArgumentsReachTheKernel(t *testing.T) {
 		"tcp:port=80:host=10.0.0.1:nodelay=true:keepalive=yes":        "10.0.0.1:80 {Backlog:0 Bind: NoDelay:true KeepAlive:true}",
 		"tcp6:[fe80::1%eth0]:80:bindAddress=[fe80::2%eth0]:timeout=5": "[fe80::1%eth0]:80 {Backlog:0 Bind:[fe80::2%eth0]:0 NoDelay:true KeepAlive:false}",
 		"tcp:a.example:80:bindAddress=[fd00::9]":                      "[fd00::1]:80 {Backlog:0 Bind:[fd00::9]:0 NoDelay:true KeepAlive:false}",
+		"ssl:10.0.0.1:443:bindAddress=10.9.9.9":                       "10.0.0.1:443 {Backlog:0 Bind:10.9.9.9:0 NoDelay:true KeepAlive:false}", // GRAM-20
+		"tls:host=10.0.0.1:port=https:bindAddress=10.9.9.9":           "10.0.0.1:443 {Backlog:0 Bind:10.9.9.9:0 NoDelay:true KeepAlive:false}", // GRAM-22
 	} {
 		p := newPlan(t, map[string]string{"a.example": "10.0.0.1 fd00::1"}, nil)
 		p.result(t, description)
@@ -402,6 +404,7 @@ func TestTCPArgumentErrors(t *testing.T) {
 		"client tcp:port=80":                        "endpoint tcp: host: missing: it is required",
 		"client tcp4:[::1]:80":                      `endpoint tcp4: host: "::1" is not an IPv4 address`,
 		"client tcp6:127.0.0.1:80":                  `endpoint tcp6: host: "127.0.0.1" is not an IPv6 address`,
+		"client tcp:a:80:bindAddress=localhost":     `endpoint tcp: bindAddress: "localhost" is not an IP address`, // HOST-2
 		"client tcp4:a:80:bindAddress=[::1]":        `endpoint tcp4: bindAddress: "::1" is not an IPv4 address`,
 		"client tcp:127.0.0.1:80:bindAddress=[::1]": `endpoint tcp: bindAddress: "::1" is not of the family of "127.0.0.1"`,
 	} {

@@ -52,6 +52,10 @@ func TestTLSArgumentErrors(t *testing.T) {
 		// GRAM-14
 		{describe("ssl", "0", both, "extraCertChain="+key), "extraCertChain", certs.ErrNoCertificate, key},
 		{describe("ssl", "0", both, "dhParameters="+text), "dhParameters", std.ErrNotSupported, text},
+		// GRAM-13: the order by position, to its end.
+		{describe("ssl", "0", key, cert, "TLS_METHOD", "[::1]", "many"), "backlog", endpoint.ErrArgument, `"many"`},
+		{describe("ssl", "0", key, cert, "TLS_METHOD", "127.0.0.1", "5", key), "extraCertChain", certs.ErrNoCertificate, key},
+		{describe("ssl", "0", key, cert, "TLS_METHOD", "127.0.0.1", "5", "", text), "dhParameters", std.ErrNotSupported, text},
 		{describe("ssl", "0", both, both, "", "", "", "", "", "x"), "", nil, `surplus argument "x"`},
 		// GRAM-20
 		{describe("client ssl", "localhost", "443", "verify=maybe"), "verify", endpoint.ErrArgument, "is not name, chain or none"},
@@ -101,9 +105,27 @@ func TestTLSSkipsFilesGRAM21(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	useless := t.TempDir()
 	for name, data := range map[string][]byte{"good.pem": own, "bad.pem": []byte("no"), "ignored.txt": []byte("no")} {
 		if err := os.WriteFile(filepath.Join(roots, name), data, 0o600); err != nil {
 			t.Fatal(err)
+		}
+		if name != "good.pem" {
+			if err := os.WriteFile(filepath.Join(useless, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, dir := range []string{roots, useless} { // a file that cannot be read
+		if err := os.Symlink("nowhere", filepath.Join(dir, "gone.pem")); err != nil {
+			t.Skip(err)
+		}
+	}
+	for _, d := range []string{
+		describe("ssl", "127.0.0.1", "443", "caCertsDir="+useless), describe("tls", "127.0.0.1", "443", "trustRoots="+useless),
+	} {
+		if _, err := std.Schemes(nil).Client(d); !errors.Is(err, certs.ErrNoRoots) || !errors.Is(err, endpoint.ErrArgument) {
+			t.Errorf("GRAM-21: %s: %v", d, err)
 		}
 	}
 	r := newTLSReactor(t, reactor.Config{})
@@ -116,7 +138,7 @@ func TestTLSSkipsFilesGRAM21(t *testing.T) {
 			t.Errorf("GRAM-21: %s: %v", d, p.lost)
 		}
 		var said lines
-		if _, err := said.with().Client(d); err != nil || said.count() != 1 || !strings.Contains(said.String(), "bad.pem") {
+		if _, err := said.with().Client(d); err != nil || said.count() != 2 || !strings.Contains(said.String(), "bad.pem") || !strings.Contains(said.String(), "gone.pem") {
 			t.Errorf("GRAM-21: %v, logged %q", err, said.String())
 		}
 	}
@@ -190,7 +212,7 @@ func TestTLSPlacesByHand(t *testing.T) {
 	}
 }
 
-// GRAM-13: extraCertChain is sent along, so that clients find the way to the root; without
+// GRAM-14: extraCertChain is sent along, so that clients find the way to the root; without
 // it they say what is missing.
 func TestTLSExtraCertChain(t *testing.T) {
 	root := newAuthority(t, "root")
@@ -201,12 +223,12 @@ func TestTLSExtraCertChain(t *testing.T) {
 		with := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1", "extraCertChain="+sub.file))
 		p := dialTLS(t, r, describe("tls", "127.0.0.1", portOf(with.Listener), "trustRoots="+root.file))
 		if p.lost != nil || len(p.state[0].PeerCertificates) != 2 {
-			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)
+			t.Errorf("GRAM-14: %s: lost %v", scheme, p.lost)
 		}
 		without := listenTLS(t, r, describe(scheme, "0", both, "interface=127.0.0.1"))
 		p = dialTLS(t, r, describe("tls", "127.0.0.1", portOf(without.Listener), "trustRoots="+root.file))
 		if !errors.Is(p.lost, certs.ErrUntrusted) || !strings.Contains(p.lost.Error(), "the peer sent no other certificate") {
-			t.Errorf("GRAM-13: %s: lost %v", scheme, p.lost)
+			t.Errorf("GRAM-14: %s: lost %v", scheme, p.lost)
 		}
 	}
 }
