@@ -90,7 +90,8 @@ type Checker interface {
 }
 
 // Schemes is a set of types, for listening and for connecting, by name (GRAM-9). The
-// zero Schemes is empty. Several goroutines may use it while nothing is added.
+// zero Schemes is empty, and a copy of a Schemes is another one. Several goroutines may use it while
+// nothing is added.
 //
 //	schemes := std.Schemes(nil)
 //	schemes.AddServer("flaky", func() endpoint.Server { return &Flaky{Every: 3} })
@@ -139,6 +140,7 @@ func (s *Schemes) AddClient(name string, mk func() Client) {
 // added returns known with one more type. It panics if the tags are bad.
 func added[T any](known map[string]func() T, name string, mk func() T) map[string]func() T {
 	formOf(mk())
+	known = maps.Clone(known) // a copy of the Schemes keeps what it has (GRAM-9)
 	if known == nil {
 		known = map[string]func() T{}
 	}

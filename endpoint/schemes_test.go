@@ -264,6 +264,25 @@ func TestStdIsFresh(t *testing.T) {
 	}
 }
 
+// GRAM-9: a copy of a Schemes is another one. What is added to one of them the other does not know.
+func TestCopyOfSchemes(t *testing.T) {
+	s := std.Schemes(nil)
+	mine := *s
+	mine.AddServer("mine", newAll)
+	s.AddClient("other", func() endpoint.Client { return new(std.TCPClient) })
+	_, err1 := mine.Server("mine:80:1")
+	_, err2 := mine.Client("tcp:a:80")
+	_, err3 := s.Client("other:a:80")
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Error(err)
+	}
+	_, err1 = s.Server("mine:80:1")
+	_, err2 = mine.Client("other:a:80")
+	if !errors.Is(err1, endpoint.ErrUnknownScheme) || !errors.Is(err2, endpoint.ErrUnknownScheme) {
+		t.Errorf("GRAM-9: the original says %v, the copy %v", err1, err2)
+	}
+}
+
 // The help text is made from the structs.
 func TestHelp(t *testing.T) {
 	var s endpoint.Schemes
