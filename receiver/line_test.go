@@ -490,14 +490,19 @@ func TestAllocs(t *testing.T) {
 	l := &receiver.Line{LineReceived: take}
 	n := &receiver.Netstring{StringReceived: take}
 	x := &receiver.Prefixed{StringReceived: take}
-	for _, p := range []reactor.Protocol{l, n, x} {
+	raw := new(receiver.Line) // LINE-15: a rest that is given back is not copied
+	raw.LineReceived = func([]byte) { count++; raw.SetRawMode() }
+	raw.RawReceived = func(p []byte) { raw.SetLineMode(p[1:]) }
+	for _, p := range []reactor.Protocol{l, n, x, raw} {
 		(&wire{t: t, proto: p, bare: true}).connect(whole)
 	}
 	lines, strs, prefixed := []byte("one\r\ntwo\r\n"), []byte("3:one,3:two,"), []byte("\x00\x00\x00\x03one\x00\x00\x00\x00")
+	raws := []byte(strings.Repeat("l\r\nr", 2))
 	for name, f := range map[string]func(){
 		"lines":            func() { l.DataReceived(lines) },
 		"netstrings":       func() { n.DataReceived(strs) },
 		"prefixed":         func() { x.DataReceived(prefixed) },
+		"raw and back":     func() { raw.DataReceived(raws) },
 		"send line":        func() { l.SendLine(lines) },
 		"send netstring":   func() { n.SendString(lines) },
 		"send prefixed":    func() { x.SendString(lines) },
@@ -507,7 +512,7 @@ func TestAllocs(t *testing.T) {
 			t.Errorf("%s: %v allocations, want 0", name, got)
 		}
 	}
-	if count != 3*2*101 {
+	if count != 4*2*101 {
 		t.Errorf("%d lines and strings came", count)
 	}
 }

@@ -220,6 +220,45 @@ type pausing interface {
 	reactor.Producer
 }
 
+// STR-7: after Close or Abort no more strings come, also of those that have arrived.
+func TestSTR7Close(t *testing.T) {
+	everyChunk(t, func(t *testing.T, size int) {
+		for _, abort := range []bool{false, true} {
+			var got events
+			take := func(to reactor.Transport, p []byte) {
+				if got.add("%s", p); string(p) != "b" {
+					return
+				}
+				if abort {
+					to.Abort()
+				} else {
+					to.Close()
+				}
+			}
+			n, x, s := new(receiver.Netstring), &receiver.Prefixed{Width: frame.Width8}, new(receiver.Stateful)
+			n.StringReceived = func(p []byte) { take(n.T, p) }
+			x.StringReceived = func(p []byte) { take(x.T, p) }
+			var step receiver.Step
+			step = receiver.Step{Size: 1, Received: func(p []byte) receiver.Step { take(s.T, p); return step }}
+			s.First = step
+			for _, c := range []struct {
+				p            reactor.Protocol
+				stream, late string
+			}{
+				{n, "1:a,1:b,1:c,1:d,", "1:e,"},
+				{x, "\x01a\x01b\x01c\x01d", "\x01e"},
+				{s, "abcd", "e"},
+			} {
+				got = nil
+				w := dial(t, size, c.p)
+				w.late = c.late
+				w.send(c.stream)
+				equal(t, got, "a", "b")
+			}
+		}
+	})
+}
+
 // STR-8: the state handles a string and says which is next; nil is the end.
 func TestSTR8States(t *testing.T) {
 	everyChunk(t, func(t *testing.T, size int) {
