@@ -103,8 +103,8 @@ func TestForwardHalfClose(t *testing.T) {
 	}
 }
 
-// A side that does not read holds the other back: each of the forwarder's streams
-// holds no more than the high-water mark and one read (PROD-13), and nothing is
+// RECON-9: each side is the other's producer. One that does not read holds the other back: each of
+// the forwarder's streams holds no more than the high-water mark and one read (PROD-13), and nothing is
 // lost when it reads again.
 func TestForwardBackpressure(t *testing.T) {
 	const readBuffer = 16 << 10
@@ -128,7 +128,7 @@ func TestForwardBackpressure(t *testing.T) {
 					most = max(most, s.Buffered())
 				}
 				if limit := 64<<10 + readBuffer; most == 0 || most > limit {
-					t.Errorf("the forwarder holds %d bytes, want some and at most %d", most, limit)
+					t.Errorf("RECON-9: the forwarder holds %d bytes, want some and at most %d", most, limit)
 				}
 				if source.s.Buffered() == 0 {
 					t.Error("everything was taken although nobody reads")
