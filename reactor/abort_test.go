@@ -3,6 +3,7 @@ package reactor_test
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"testing"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -141,8 +142,8 @@ func TestAbortWithProducer(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				var e end
-				panics := 0
-				r, f, p := withPeer(t, w, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }}, &e)
+				panics, log := 0, &journal{}
+				r, f, p := withPeer(t, w, reactor.Config{Logger: slog.New(log), Panicked: func(*reactor.PanicError) { panics++ }}, &e)
 				q := &quiet{e: &e}
 				e.s.RegisterProducer(q)
 				if onResume == nil {
@@ -172,8 +173,8 @@ func TestAbortWithProducer(t *testing.T) {
 					return
 				}
 				sameEvents(t, e.events, "made", "pause", "resume", "stop", "lost *pool.PanicError")
-				if v, _ := errors.AsType[*reactor.PanicError](e.err); v.Value != "resumed" || panics != 1 {
-					t.Errorf("lost with %v, %d panics", e.err, panics)
+				if v, _ := errors.AsType[*reactor.PanicError](e.err); v.Value != "resumed" || panics != 1 || len(log.with("ERROR panic", "value=resumed")) != 1 {
+					t.Errorf("TCP-81: lost with %v, %d panics, log %q", e.err, panics, log.lines)
 				}
 			})
 		}
@@ -184,14 +185,14 @@ func TestAbortWithProducer(t *testing.T) {
 func TestAbortAndPanic(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
-		panics := 0
+		panics, log := 0, &journal{}
 		e.onData = func([]byte) { e.s.Abort(); panic("indigestible") }
-		r, _, p := withPeer(t, w, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }}, &e)
+		r, _, p := withPeer(t, w, reactor.Config{Logger: slog.New(log), Panicked: func(*reactor.PanicError) { panics++ }}, &e)
 		p.Write([]byte("x"))
 		until(t, r, func() bool { return e.err != nil })
 		sameEvents(t, e.events, "made", "data", "lost *pool.PanicError")
-		if v, _ := errors.AsType[*reactor.PanicError](e.err); v.Value != "indigestible" || panics != 1 {
-			t.Errorf("lost with %v, %d panics", e.err, panics)
+		if v, _ := errors.AsType[*reactor.PanicError](e.err); v.Value != "indigestible" || panics != 1 || len(log.with("ERROR panic", "value=indigestible")) != 1 {
+			t.Errorf("TCP-81: lost with %v, %d panics, log %q", e.err, panics, log.lines)
 		}
 	})
 }

@@ -309,3 +309,40 @@ func TestCloseIsOrderlyAbortIsNot(t *testing.T) {
 		sameEvents(t, f.Closed, "abort")
 	})
 }
+
+// TCP-59: a Close discards at most 1 MiB of unread input at once, so that it holds nobody up. The rest
+// is discarded while the connection lingers.
+func TestCloseDiscardsInParts(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		if !w.Simulated() {
+			t.Skip("sockets do not hold so much")
+		}
+		const piece, unread = 64 << 10, 3 << 20
+		w.Net().Options.RecvBuffer, w.Net().Options.SendBuffer = 2*unread, 2*unread
+		f := &testworld.Faults{}
+		r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{ReadBuffer: piece})
+		var e end
+		p := w.Peer(t, listen(t, r, reactor.One(&e), nil).Addr(), r)
+		until(t, r, func() bool { return e.s != nil })
+		e.s.PauseProducing()
+		p.Send(string(make([]byte, unread)))
+		testworld.Turns(t, r, 3)
+		e.s.Write([]byte("answer"))
+		e.s.Close()
+		before, reads := f.Calls["Read"], 0
+		e.onLost = func(error) { reads = f.Calls["Read"] - before }
+		until(t, r, func() bool { return e.err != nil })
+		if reads < 2 || reads > 1<<20/piece+1 || e.err != reactor.ErrClosed || len(e.got) > 0 {
+			t.Errorf("TCP-59: %d reads of %d bytes before the loss, lost with %v", reads, piece, e.err)
+		}
+		if n, err := endOf(p); n != len("answer") || err != io.EOF {
+			t.Errorf("TCP-59: the peer got %d bytes, then %v", n, err)
+		}
+		sources := r.Stats().Sources
+		p.Close()
+		until(t, r, func() bool { return r.Stats().Sources < sources })
+		if all := f.Calls["Read"] - before; all*piece < unread {
+			t.Errorf("TCP-59: %d reads of %d bytes discard less than %d", all, piece, unread)
+		}
+	})
+}

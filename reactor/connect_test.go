@@ -131,6 +131,14 @@ func TestDialDestination(t *testing.T) {
 	})
 }
 
+// startsWith is a dialer that does something when it is started.
+type startsWith struct {
+	*dialer
+	do func()
+}
+
+func (f *startsWith) StartFactory() error { f.do(); return f.dialer.StartFactory() }
+
 // TCP-30: what is done before Dial returns; TCP-31: what is not.
 func TestDialOrder(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -145,7 +153,9 @@ func TestDialOrder(t *testing.T) {
 			}
 		}
 		result := 0
-		c := r.Dial(kernel.HostAddr("server", p.Addr().Port()), f, nil, func(p reactor.Protocol, err error) {
+		timers := -1
+		counts := &startsWith{f, func() { timers = len(r.DelayedCalls()) }}
+		c := r.Dial(kernel.HostAddr("server", p.Addr().Port()), counts, nil, func(p reactor.Protocol, err error) {
 			result++
 			f.note("done")
 			if err != nil || p.(*end).s == nil {
@@ -153,6 +163,9 @@ func TestDialOrder(t *testing.T) {
 			}
 		})
 		sameEvents(t, f.events, "start", "started")
+		if timers != 0 {
+			t.Errorf("TCP-30: the timer runs before the factory is started")
+		}
 		if f.c != c || len(n.asked) != 0 || faults.Calls["Dial"] != 0 || result != 0 {
 			t.Errorf("asked %q, %d dials, %d results", n.asked, faults.Calls["Dial"], result)
 		}
@@ -189,6 +202,13 @@ func TestDialBind(t *testing.T) {
 		if op, _ := errors.AsType[*reactor.OpError](f.failure); op.Local != theirs {
 			t.Errorf("local %v", op.Local)
 		}
+		f = &dialer{t: t}
+		taken := listen(t, r, &service{}, nil).Addr()
+		r.Dial(p.Addr(), f, &reactor.DialConfig{DialOptions: kernel.DialOptions{Bind: taken}}, nil)
+		sameEvents(t, f.events, "start", "started")
+		until(t, r, func() bool { return f.has("stop") })
+		sameEvents(t, f.events, "start", "started", "failed", "stop")
+		isConnectError(t, f.failure, kernel.ErrAddrInUse)
 	})
 }
 
@@ -324,10 +344,10 @@ func TestDialIPv6Literal(t *testing.T) {
 	})
 }
 
-// TCP-34: every address of a name is tried, in the resolver's order, before the
+// TCP-34: every address of a name is tried, of both families, in the resolver's order, before the
 // attempt has failed.
 func TestDialEveryAddress(t *testing.T) {
-	ips := []netip.Addr{netip.MustParseAddr("127.0.0.3"), netip.MustParseAddr("127.0.0.2"), loopback.IP.Addr(), netip.MustParseAddr("127.0.0.4")}
+	ips := []netip.Addr{netip.MustParseAddr("127.0.0.3"), netip.MustParseAddr("fd00::1"), netip.MustParseAddr("127.0.0.2"), loopback.IP.Addr(), netip.MustParseAddr("127.0.0.4")}
 	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{answer: func() ([]netip.Addr, error) { return ips, nil }}
 		var tried []netip.Addr
@@ -343,7 +363,7 @@ func TestDialEveryAddress(t *testing.T) {
 		f := &dialer{t: t}
 		c := r.Dial(kernel.HostAddr("server", p.Addr().Port()), f, nil, nil)
 		until(t, r, c.Connected)
-		if fmt.Sprint(tried) != fmt.Sprint(ips[:3]) {
+		if fmt.Sprint(tried) != fmt.Sprint(ips[:4]) {
 			t.Errorf("tried %v", tried)
 		}
 		sameEvents(t, f.events, "start", "started", "build")
@@ -400,7 +420,8 @@ func TestDialRefused(t *testing.T) {
 	})
 }
 
-// TCP-36: addresses are literal and the same on both sides.
+// TCP-36: addresses are literal and the same on both sides. When the protocol is built the timer is
+// off, and the connector is connected before ConnectionMade.
 func TestDialAddresses(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		n := &names{answer: func() ([]netip.Addr, error) { return []netip.Addr{loopback.IP.Addr()}, nil }}
@@ -409,7 +430,13 @@ func TestDialAddresses(t *testing.T) {
 		var seen, peer kernel.Addr
 		p := listen(t, r, reactor.FactoryFunc(func(a kernel.Addr) reactor.Protocol { seen = a; return srv }), nil)
 		var c *reactor.Connector
-		f := reactor.FactoryFunc(func(a kernel.Addr) reactor.Protocol { peer = a; return cli })
+		f := reactor.FactoryFunc(func(a kernel.Addr) reactor.Protocol {
+			if n := len(r.DelayedCalls()); n != 0 || c.Connected() {
+				t.Errorf("TCP-36: %d delayed calls in BuildProtocol, connected %v", n, c.Connected())
+			}
+			peer = a
+			return cli
+		})
 		cli.onMade = func() {
 			if !c.Connected() || c.Connecting() {
 				t.Error("not connected in ConnectionMade")

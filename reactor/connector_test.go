@@ -243,7 +243,7 @@ func TestDialBuildsNothing(t *testing.T) {
 		c := r.Dial(p.Addr(), f, nil, func(_ reactor.Protocol, err error) { told = err })
 		until(t, r, func() bool { return f.has("stop") && len(srv.ends) == 1 && srv.ends[0].err != nil })
 		sameEvents(t, f.events, "start", "started", "build", "ended", "stop")
-		if !errors.Is(f.loss, reactor.ErrClosed) || !errors.Is(told, reactor.ErrNoProtocol) || c.Connected() {
+		if f.loss != reactor.ErrNoProtocol || !errors.Is(told, reactor.ErrNoProtocol) || c.Connected() {
 			t.Errorf("ended with %v, told %v", f.loss, told)
 		}
 		sameEvents(t, srv.ends[0].events, "made", "lost eof")

@@ -122,7 +122,7 @@ func TestPeerEndsFirst(t *testing.T) {
 }
 
 // A registered producer is told at once that the peer has ended: nothing more is wanted of it
-// (PROD-6).
+// (PROD-6, TCP-72).
 func TestPeerEndsProducer(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
@@ -178,25 +178,26 @@ func TestDataBeforeReset(t *testing.T) {
 	})
 }
 
-// A program that does not resume loses the connection all the same, after CloseTimeout.
+// A program that does not resume loses the connection all the same, after CloseTimeout (TCP-67).
 func TestDataBeforeResetNeverRead(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
 		r, f, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: 20 * ms})
-		p.Send("unread")
-		f.Write = func() error { return kernel.ErrReset }
-		testworld.Turns(t, r, 1)
 		e.s.PauseProducing()
+		p.Send("unread")
+		testworld.Turns(t, r, 3)
+		f.Write = func() error { return kernel.ErrReset }
 		e.s.Write([]byte("x"))
+		start := r.Now()
 		until(t, r, func() bool { return e.err != nil })
-		if !errors.Is(e.err, kernel.ErrReset) {
-			t.Errorf("lost with %v", e.err)
+		if took := r.Now() - start; !errors.Is(e.err, kernel.ErrReset) || len(e.got) > 0 || took < 20*ms {
+			t.Errorf("TCP-67: got %q, lost with %v after %v", e.got, e.err, took)
 		}
 	})
 }
 
 // Close has a limit: a peer that reads nothing is reset when nothing was sent for
-// CloseTimeout, and one that reads slowly is not.
+// CloseTimeout, 30 s by default, and one that reads slowly is not (TCP-59).
 func TestCloseTimeout(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, how := range []string{"close", "the peer's end", "producer"} {
@@ -215,11 +216,27 @@ func TestCloseTimeout(t *testing.T) {
 			start := r.Now()
 			until(t, r, func() bool { return e.err != nil })
 			if took := r.Now() - start; !errors.Is(e.err, reactor.ErrCloseTimeout) || !errors.Is(e.err, kernel.ErrTimeout) || took < 40*ms {
-				t.Errorf("%s: lost with %v after %v", how, e.err, took)
+				t.Errorf("TCP-59: %s: lost with %v after %v", how, e.err, took)
 			}
 			if _, err := endOf(p); !errors.Is(err, kernel.ErrReset) {
-				t.Errorf("%s: the peer sees %v", how, err)
+				t.Errorf("TCP-59: %s: the peer sees %v", how, err)
 			}
+		}
+		if !w.Simulated() {
+			return // the rest takes half a minute, which the simulated clock has
+		}
+		var e end
+		r, _, _ := withPeerConfig(t, w, &e, nil)
+		e.s.Write(make([]byte, flood(w)))
+		e.s.Close()
+		start := r.Now()
+		for e.err == nil && r.Now()-start < time.Minute {
+			if err := r.Turn(time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := r.Now() - start; !errors.Is(e.err, reactor.ErrCloseTimeout) || took < 30*time.Second || took > 31*time.Second {
+			t.Errorf("TCP-59: by default: lost with %v after %v", e.err, took)
 		}
 	})
 }
@@ -276,7 +293,7 @@ func TestJoinedPairEnds(t *testing.T) {
 }
 
 // Who was still sending when we closed is not reset: the answer arrives, and what comes is
-// discarded for a while.
+// discarded for a while (TCP-59).
 func TestLinger(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
@@ -304,7 +321,7 @@ func TestLinger(t *testing.T) {
 	})
 }
 
-// The same if nothing was unread at the Close: who uploads may have paused for a moment.
+// The same if nothing was unread at the Close: who uploads may have paused for a moment (TCP-59).
 func TestLingerNothingUnread(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
@@ -347,7 +364,7 @@ func TestLingerMost(t *testing.T) {
 	})
 }
 
-// A peer that goes on sending is cut off after a while.
+// A peer that goes on sending is cut off after two seconds (TCP-59).
 func TestLingerEnds(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		if !w.Simulated() {
@@ -366,8 +383,8 @@ func TestLingerEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if took := r.Now() - start; took < time.Second || took > 5*time.Second {
-			t.Errorf("it lingered for %v", took)
+		if took := r.Now() - start; took < 2*time.Second-ms || took > 2*time.Second+ms {
+			t.Errorf("TCP-59: it lingered for %v", took)
 		}
 	})
 }

@@ -268,6 +268,9 @@ func TestScopes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if a := port.Addr().IP.Addr(); a != ip {
+			t.Errorf("TCP-2: listening at %v, told %v", ip, a)
+		}
 		r.Dial(port.Addr(), one(&cli), nil, nil)
 		until(t, r, func() bool { return srv.s != nil && cli.s != nil })
 		for name, a := range map[string]kernel.Addr{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"testing"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -208,16 +209,16 @@ func TestHalfCloseListenerPanics(t *testing.T) {
 		for name, act := range cases {
 			t.Run(name, func(t *testing.T) {
 				var h halfEnd
-				panics := 0
+				panics, log := 0, &journal{}
 				var r *reactor.Reactor
 				what := act(&h, func() (p *testworld.Peer) {
-					r, _, p = withPeer(t, w, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }}, &h)
+					r, _, p = withPeer(t, w, reactor.Config{Logger: slog.New(log), Panicked: func(*reactor.PanicError) { panics++ }}, &h)
 					return p
 				})
 				until(t, r, func() bool { return h.err != nil })
 				sameEvents(t, h.events, "made", what, "lost *pool.PanicError")
-				if e, _ := errors.AsType[*reactor.PanicError](h.err); e.Value != name || panics != 1 {
-					t.Errorf("lost with %v, %d panics", h.err, panics)
+				if e, _ := errors.AsType[*reactor.PanicError](h.err); e.Value != name || panics != 1 || len(log.with("ERROR panic", "value="+name)) != 1 {
+					t.Errorf("TCP-74: lost with %v, %d panics, log %q", h.err, panics, log.lines)
 				}
 			})
 		}

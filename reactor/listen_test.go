@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -193,7 +194,9 @@ func TestListenFamilies(t *testing.T) {
 			if a := p.Addr(); a.IP.Addr() != netip.IPv4Unspecified() || a.Port() == 0 {
 				t.Errorf("listening at %v", a)
 			}
-			w.Peer(t, kernel.TCPAddr(loopback.IP.Addr(), p.Addr().Port()))
+			for _, ip := range addresses(w) {
+				w.Peer(t, kernel.TCPAddr(ip, p.Addr().Port()))
+			}
 			six := kernel.TCPAddr(netip.IPv6Loopback(), p.Addr().Port())
 			alone := refuses(t, w, six)
 			_, err = r.Listen(six, &service{}, nil)
@@ -206,6 +209,18 @@ func TestListenFamilies(t *testing.T) {
 			return
 		}
 	})
+}
+
+// addresses are IPv4 addresses of the machine.
+func addresses(w testworld.World) []netip.Addr {
+	all := []netip.Addr{loopback.IP.Addr()}
+	switch {
+	case w.Simulated():
+		all = append(all, w.Net().Host("localhost").Addr(0).IP.Addr())
+	case runtime.GOOS == "linux":
+		all = append(all, netip.MustParseAddr("127.0.0.2"))
+	}
+	return all
 }
 
 func TestListenIPv6(t *testing.T) {
@@ -325,6 +340,11 @@ func TestListenFailsElsewhere(t *testing.T) {
 				t.Errorf("%s: %d sources left", what, n)
 			}
 		}
+		noDevice := errors.New("no null device")
+		faults.Reserve = func() error { return noDevice }
+		check("the reserve", noDevice)
+		faults.Reserve = nil
+		sameEvents(t, faults.Closed)
 		faults.Listen = func(kernel.Addr) error { return broken }
 		check("listen", broken)
 		faults.Listen = nil
@@ -344,25 +364,32 @@ func TestListenFailsElsewhere(t *testing.T) {
 	})
 }
 
-// TCP-7: bind, the log with the real port, the factory, then the first accept.
+// TCP-7: bind, arm, the log with the real port, the factory, and in the next turn the first accept,
+// although somebody waits already when the factory is started.
 func TestListenOrder(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var f service
 		log := &journal{heard: func(l string) { f.events = append(f.events, "log") }}
 		faults := &testworld.Faults{
 			Listen: func(kernel.Addr) error { f.events = append(f.events, "bind"); return nil },
+			Arm:    func(kernel.Ready) error { f.events = append(f.events, "arm"); return nil },
 			Accept: func() error { f.events = append(f.events, "accept"); return nil },
 		}
 		r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{Logger: slog.New(log)})
-		p := listen(t, r, &f, nil)
-		sameEvents(t, f.events, "bind", "log", "log", "start")
+		at := nobody(t, r)
+		f.events, log.lines = nil, nil
+		f.onStart = func() { w.Peer(t, at) }
+		p, err := r.Listen(at, &f, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameEvents(t, f.events, "bind", "arm", "log", "log", "start")
 		on := fmt.Sprintf("on=127.0.0.1:%d", p.Addr().Port())
 		if len(log.with("INFO starting factory=service", on)) != 1 || log.lines[0] != log.with(on)[0] {
 			t.Errorf("log %q", log.lines)
 		}
-		w.Peer(t, p.Addr())
 		until(t, r, func() bool { return len(f.ends) == 1 })
-		sameEvents(t, f.events[:6], "bind", "log", "log", "start", "accept", "build")
+		sameEvents(t, f.events[:7], "bind", "arm", "log", "log", "start", "accept", "build")
 	})
 }
 
@@ -471,6 +498,13 @@ func TestStartListeningAgain(t *testing.T) {
 		w.Peer(t, p.Addr())
 		until(t, r, func() bool { return len(f.ends) == 1 })
 		sameEvents(t, f.events, "start", "stop", "start", "build")
+		// The number is the same if it was asked for.
+		at := nobody(t, r)
+		if p, err := r.Listen(at, &service{}, nil); err != nil || p.Addr() != at {
+			t.Fatalf("%v, %v", p, err)
+		} else if stopped(t, p); p.StartListening() != nil || p.Addr() != at {
+			t.Errorf("TCP-11: it listens at %v again, and was at %v", p.Addr(), at)
+		}
 	})
 }
 
@@ -512,7 +546,7 @@ func TestPortInText(t *testing.T) {
 		if s := p.String(); s != "<service (not listening)>" {
 			t.Error(s)
 		}
-		if closed := fmt.Sprintf("(TCP Port %d Closed)", p.Addr().Port()); len(log.with("INFO", closed)) != 1 {
+		if closed := fmt.Sprintf("(TCP Port %d Closed) addr=%v", p.Addr().Port(), p.Addr()); len(log.with("INFO", closed)) != 1 {
 			t.Errorf("no %q in %q", closed, log.lines)
 		}
 	})

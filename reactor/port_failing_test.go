@@ -105,8 +105,8 @@ func TestAcceptFailureLogIsBounded(t *testing.T) {
 	})
 }
 
-// A reserve that could not be taken back is taken later, when descriptors are there again, and
-// the log is told of it at a limited rate.
+// TCP-23: a reserve that could not be taken back is taken when the port goes on after a rest, and
+// descriptors are there again. The log is told of it at a limited rate.
 func TestReserveComesBack(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGate(t, w)

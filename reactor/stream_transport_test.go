@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -150,6 +151,52 @@ func TestCallbackOrder(t *testing.T) {
 			t.Errorf("%d sources", n)
 		}
 	})
+}
+
+// TCP-62: when the loss is told, the stream has given its socket back: it is closed or aborted, or
+// lingers after a Close, and no event of it reaches the protocol any more.
+func TestLossComesBehindTheSocket(t *testing.T) {
+	for how, c := range map[string]struct {
+		end    func(e *end, p *testworld.Peer)
+		closed []string
+	}{
+		"Abort":          {func(e *end, _ *testworld.Peer) { e.s.Abort() }, []string{"abort"}},
+		"the peer's end": {func(_ *end, p *testworld.Peer) { p.Close() }, []string{"close"}},
+		"a reset":        {func(_ *end, p *testworld.Peer) { p.Abort() }, []string{"abort"}},
+		"Close":          {func(e *end, p *testworld.Peer) { e.s.Write([]byte("bye")); e.s.Close(); p.Send("more") }, nil},
+		"both": {func(e *end, p *testworld.Peer) {
+			e.s.PauseProducing()
+			p.CloseWrite()
+			testworld.Turns(t, e.s.Reactor(), 10) // it has come
+			e.s.Close()
+		}, []string{"close"}},
+	} {
+		worlds(t, func(t *testing.T, w testworld.World) {
+			var e end
+			r, f, p := withPeerConfig(t, w, &e, nil)
+			lost := 0
+			e.onLost = func(error) {
+				lost++
+				if !slices.Equal(f.Closed, c.closed) {
+					t.Errorf("TCP-62: %s: the socket was closed by %q, want %q", how, f.Closed, c.closed)
+				}
+				for s := range r.Streams() {
+					if s == e.s {
+						t.Errorf("TCP-62: %s: the reactor knows a stream that is lost", how)
+					}
+				}
+			}
+			c.end(&e, p)
+			until(t, r, func() bool { return lost > 0 })
+			if len(c.closed) == 0 {
+				p.Send("and more") // to a connection that lingers
+			}
+			testworld.Turns(t, r, 5)
+			if lost != 1 || len(e.got) > 0 {
+				t.Errorf("TCP-62: %s: told %d times, then got %q", how, lost, e.got)
+			}
+		})
+	}
 }
 
 // byteCounter is a protocol made by Each.

@@ -107,3 +107,44 @@ func TestKeepAliveIsQuiet(t *testing.T) {
 	p.T.Write([]byte("y"))
 	must(t, n, func() bool { return p.got.Len() == 2 })
 }
+
+// idle is a producer that never writes.
+type idle struct{}
+
+func (idle) PauseProducing()  {}
+func (idle) ResumeProducing() {}
+func (idle) StopProducing()   {}
+
+// TCP-83: a stream that waits for nothing is lost when keepalive has given up, as one that reads.
+// TCP-85: so it is with the probes that SetProbes has set while the connection lives.
+func TestKeepAliveOfQuietStream(t *testing.T) {
+	own := kernel.Probes{KeepIdle: 10 * time.Second, KeepInterval: 2 * time.Second, KeepCount: 3}
+	const want = 16 * time.Second
+	for what, c := range map[string]struct {
+		options kernel.StreamOptions
+		quiet   func(s *reactor.Stream) error
+	}{
+		"paused": {kernel.StreamOptions{KeepAlive: true, Probes: own}, func(s *reactor.Stream) error { s.PauseProducing(); return nil }},
+		"closing": {kernel.StreamOptions{KeepAlive: true, Probes: own}, func(s *reactor.Stream) error {
+			return errors.Join(s.RegisterProducer(idle{}), s.Close())
+		}},
+		"set, reading": {kernel.StreamOptions{}, func(s *reactor.Stream) error { return s.SetProbes(own) }},
+		"set, paused":  {kernel.StreamOptions{KeepAlive: true}, func(s *reactor.Stream) error { s.PauseProducing(); return s.SetProbes(own) }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n, p, _ := probed(t, 1, c.options)
+			s, _ := reactor.As[*reactor.Stream](p.T)
+			if err := c.quiet(s); err != nil {
+				t.Fatal(err)
+			}
+			begin := n.Now()
+			severed(n)
+			if err := n.RunUntil(func() bool { return p.lost != nil }, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			if took := n.Now() - begin; !errors.Is(p.lost, kernel.ErrTimeout) || took < want-50*time.Millisecond || took > want+50*time.Millisecond {
+				t.Errorf("TCP-83, TCP-85: lost after %v: %v; want %v", took, p.lost, want)
+			}
+		})
+	}
+}

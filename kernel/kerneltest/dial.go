@@ -77,7 +77,7 @@ func refused(g *rig) {
 
 // selfConnect: a conn that was dialled from the very port that it dials to is connected to
 // itself or refused, as the system has it. The port is free afterwards. Without Bind no conn is
-// connected to itself.
+// connected to itself (TCP-35).
 func selfConnect(g *rig) {
 	tries := 20 // somebody else may have taken the port
 	for !g.connectsToItself() {

@@ -112,8 +112,9 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// TestWriteBounded: one call sends a bounded amount (TCP-53).
+// TestWriteBounded: one call sends at most 256 KiB (TCP-53).
 func TestWriteBounded(t *testing.T) {
+	const maxSend = 256 << 10
 	k := testKernel(t, "", Options{})
 	_, c, _ := testPair(t, k)
 	if err := unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20); err != nil {
