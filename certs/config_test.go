@@ -346,6 +346,10 @@ func TestOptOut(t *testing.T) {
 	}
 	_, err := certs.ClientConfig("", nil) // TLS-40: a name is not optional
 	tlstest.WantError(t, err, certs.ErrName)
+	for _, verified := range []bool{true, false} {
+		_, err = certs.ClientConfig("a b", &certs.ClientOptions{InsecureSkipVerify: !verified}) // TLS-40: what cannot be a name
+		tlstest.WantError(t, err, certs.ErrName)
+	}
 }
 
 // TestByHand is that a result may be changed, and that options are not kept.
@@ -358,14 +362,24 @@ func TestByHand(t *testing.T) {
 		t.Error("the configuration follows the caller's slice")
 	}
 	srv.CurvePreferences = []tls.CurveID{tls.CurveP384}
-	srv.SessionTicketsDisabled = true // TLS-49: crypto/tls's tickets go off by hand
 	cli := tlstest.Client(t, "example.com", ca, certs.ClientOptions{})
 	o := tlstest.Handshake(t, srv, cli)
 	if o.ClientErr != nil || o.Client.CurveID != tls.CurveP384 {
 		t.Errorf("curve %v, %v", o.Client.CurveID, o.ClientErr)
 	}
 	// TLS-49: what is left to crypto/tls is left alone.
+	if srv.SessionTicketsDisabled || srv.CipherSuites != nil || srv.Renegotiation != tls.RenegotiateNever {
+		t.Errorf("TLS-49: %+v", srv)
+	}
 	if cli.SessionTicketsDisabled || cli.ClientSessionCache != nil || cli.CipherSuites != nil || cli.Renegotiation != tls.RenegotiateNever {
 		t.Errorf("%+v", cli)
+	}
+	// TLS-49: by hand sessions are kept and tickets go off.
+	cli.ClientSessionCache, cli.MaxVersion = tls.NewLRUClientSessionCache(1), tls.VersionTLS12
+	for i, want := range []bool{false, true, false} {
+		srv.SessionTicketsDisabled = i == 2
+		if o := tlstest.Handshake(t, srv, cli); o.ClientErr != nil || o.Client.DidResume != want {
+			t.Errorf("TLS-49: handshake %d resumed %v, want %v; %v", i, o.Client.DidResume, want, o.ClientErr)
+		}
 	}
 }

@@ -89,7 +89,7 @@ func TestRootDirSkips(t *testing.T) {
 	}
 }
 
-// TestNoRoots: trust in nobody, or in the platform by mistake, is never the outcome.
+// TestNoRoots is TLS-45: trust in nobody, or in the platform by mistake, is never the outcome.
 func TestNoRoots(t *testing.T) {
 	ca := tlstest.NewAuthority("ca")
 	dir := t.TempDir()

@@ -47,8 +47,22 @@ func TestLife(t *testing.T) {
 			if cli.state.Version != v || len(cli.state.PeerCertificates) != 1 || len(srv.state.PeerCertificates) != 0 {
 				t.Errorf("TLS-6: %+v and %+v", cli.state, srv.state)
 			}
+			for _, st := range []tls.ConnectionState{cli.c.ConnectionState(), cli.state} {
+				if !st.HandshakeComplete || len(st.PeerCertificates) != 1 || st.PeerCertificates[0].Subject.CommonName != "srv.test" {
+					t.Errorf("TLS-6: the client's state: %+v", st)
+				}
+			}
+			if st := srv.c.ConnectionState(); !st.HandshakeComplete || len(st.PeerCertificates) != 0 {
+				t.Errorf("TLS-6: the server's state: %+v", st)
+			}
 			if _, err := cli.c.Write([]byte("x")); err != reactor.ErrClosed {
 				t.Errorf("TLS-19: write after the loss: %v", err)
+			}
+			for _, e := range []*end{srv, cli} {
+				before := len(e.events)
+				if err := e.c.Close(); err != nil || len(e.events) != before {
+					t.Errorf("TLS-19: Close after the loss: %v, %q", err, e.events)
+				}
 			}
 		})
 	})

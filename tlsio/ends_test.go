@@ -194,7 +194,8 @@ func TestCloseTimeoutFromProgress(t *testing.T) {
 }
 
 // TLS-26: if everything was sent, the period is exact: it is counted from our close_notify,
-// and from the peer's.
+// and from the peer's. Then the connection is reset. TLS-16: so long a Close waits for the peer's
+// close_notify.
 func TestCloseTimeoutIsExact(t *testing.T) {
 	n := sim.New(1)
 	defer n.Close()
@@ -214,9 +215,12 @@ func TestCloseTimeoutIsExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	if took := n.Now() - closed; took != 7*time.Second {
-		t.Errorf("TLS-26: it ended after %v", took)
+		t.Errorf("TLS-16, TLS-26: it ended after %v", took)
 	}
 	srv.is(t, "TLS-26", tlsio.ErrCloseTimeout)
+	if err := n.RunUntil(func() bool { return cli.err != nil }, time.Minute); err != nil || !errors.Is(cli.err, kernel.ErrReset) {
+		t.Errorf("TLS-26: the peer sees %v, want a reset; %v", cli.err, err)
+	}
 }
 
 // TLS-16, TLS-20: a Close says that all went well only if everything was sent, close_notify included.
@@ -281,4 +285,7 @@ func TestSwitchAfterLoss(t *testing.T) {
 		t.Errorf("TLS-33: %v", err)
 	}
 	top.is(t, "TLS-22: it", kernel.ErrReset)
+	if _, ok := top.err.(*reactor.OpError); !ok {
+		t.Errorf("TLS-22: lost for a %T, want the OpError of the transport below", top.err)
+	}
 }

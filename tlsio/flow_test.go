@@ -264,7 +264,8 @@ func TestBatch(t *testing.T) {
 }
 
 // What waits for the handshake is bounded as what waits for the socket is: a peer that never
-// answers the hello does not make the program's writes grow without end.
+// answers the hello does not make the program's writes grow without end. TLS-13: no write waits for
+// the peer.
 func TestWritesBeforeTheHandshakeAreBounded(t *testing.T) {
 	const limit = 100_000
 	for name, w := range testworld.Worlds() {
@@ -279,7 +280,7 @@ func TestWritesBeforeTheHandshakeAreBounded(t *testing.T) {
 			s.until(func() bool { return cli.c != nil })
 			for range 10 {
 				if n, err := cli.c.Write(make([]byte, limit/10)); n != limit/10 || err != nil {
-					t.Fatalf("within the limit: %d, %v", n, err)
+					t.Fatalf("TLS-13: within the limit: %d, %v", n, err)
 				}
 			}
 			if n, err := cli.c.WriteVec([][]byte{nil, {1}}); n != 0 || !errors.Is(err, reactor.ErrBufferFull) {

@@ -1,12 +1,15 @@
 package tlsio_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +64,9 @@ func TestUnverified(t *testing.T) {
 					if _, ok := errors.AsType[tls.AlertError](srv.err); !ok {
 						s.t.Errorf("TLS-23: no alert in %v", srv.err)
 					}
+					if !isTLS(srv.err) || !isTLS(cli.err) {
+						s.t.Errorf("TLS-23: lost for %T and %T", srv.err, cli.err)
+					}
 				})
 			})
 		}
@@ -108,6 +114,13 @@ func TestAgreed(t *testing.T) {
 			cc.Certificates = []tls.Certificate{ca.Client("cli.test")}
 			cc.NextProtos = []string{"b", "a"}
 			srv, cli := new(end), new(end)
+			for _, e := range []*end{srv, cli} {
+				e.onMade = func() {
+					if p := e.c.ConnectionState().NegotiatedProtocol; p != "" {
+						t.Errorf("TLS-50: the protocol is %q before the handshake", p)
+					}
+				}
+			}
 			cli.onShaken = func() { cli.c.Write([]byte("x")); cli.c.Close() }
 			f := &offers{one(srv), []string{"a", "b"}}
 			s.connect(tlsio.Server(sc, f, nil), tlsio.Client(cc, one(cli), nil))
@@ -273,7 +286,11 @@ func TestCallbackFails(t *testing.T) {
 		for name, w := range testworld.Worlds() {
 			t.Run(name, func(t *testing.T) {
 				told := 0
-				r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { told++ }})
+				var log bytes.Buffer
+				r := w.New(t, reactor.Config{
+					Logger:   slog.New(slog.NewTextHandler(&log, nil)),
+					Panicked: func(*reactor.PanicError) { told++ },
+				})
 				s := realStage(t, w)
 				s.srv = r
 				s.until = func(cond func() bool) { t.Helper(); testworld.Until(t, cond, r, s.cli) }
@@ -291,6 +308,9 @@ func TestCallbackFails(t *testing.T) {
 					s.until(func() bool { return told == 1 })
 					if !is[*reactor.PanicError](srv.err) {
 						t.Errorf("TLS-28: %v", srv.err)
+					}
+					if n := strings.Count(log.String(), "msg=panic "); n != 1 || !strings.Contains(log.String(), broken.Error()) {
+						t.Errorf("TLS-28: logged %d times: %s", n, log.String())
 					}
 				} else {
 					cli.is(t, "TLS-28: client", broken, tlsio.ErrHandshake)

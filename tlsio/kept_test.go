@@ -147,6 +147,48 @@ func TestRecordFlood(t *testing.T) {
 	}
 }
 
+// TLS-60: of large records a call reads 512 KiB at most, however much has come at once.
+func TestLargeRecordsAreShared(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			const size, much = 3 << 20, 8 << 20
+			if n := w.Net(); n != nil {
+				n.Options.SendBuffer, n.Options.RecvBuffer = much, much
+			}
+			r := w.New(t, reactor.Config{ReadBuffer: much})
+			s := &stage{t: t, srv: r, cli: r, addr: loopback(), until: func(cond func() bool) { t.Helper(); testworld.Until(t, cond, r) }}
+			sc, cc := configs(tls.VersionTLS13)
+			srv := new(end)
+			inTurn, most := 0, 0
+			srv.onData = func(p []byte) {
+				if inTurn == 0 {
+					r.Post(func() { inTurn = 0 })
+				}
+				inTurn += len(p)
+				most = max(most, inTurn)
+			}
+			cli := newSpeaker(t, cc)
+			want := pattern(size)
+			cli.onReady = func() { cli.p.tls.Write(want); cli.p.tls.CloseWrite() }
+			s.connect(tlsio.Server(sc, one(srv), nil), one(cli))
+			s.until(srv.lost)
+			if !bytes.Equal(srv.got, want) || srv.err != io.EOF {
+				t.Errorf("%d bytes of %d, %v", len(srv.got), size, srv.err)
+			}
+			t.Logf("up to %d bytes in a turn", most)
+			calls := 1
+			if !w.Simulated() {
+				calls = 2 // of a turn: for what was kept, and for what came then
+			}
+			if most > calls*(512<<10) {
+				t.Errorf("TLS-60: %d bytes were read in a turn", most)
+			}
+			cli.t.(*reactor.Stream).Abort()
+			s.until(func() bool { return cli.err != nil })
+		})
+	}
+}
+
 // TLS-60: a turn reads fewer of the records that cost much, such as KeyUpdate.
 func TestKeyUpdateFloodIsShared(t *testing.T) {
 	top := new(end)

@@ -187,6 +187,33 @@ func TestStartLarge(t *testing.T) {
 	})
 }
 
+// TLS-29: a producer may be registered after StartServer and StartClient too. It is slowed down, and a
+// Close waits for it.
+func TestProducerAfterStart(t *testing.T) {
+	stages(t, []int{0}, func(s *stage) {
+		srv, cli := new(end), new(end)
+		begin(s, false, srv, cli, nil)
+		for _, e := range []*end{srv, cli} {
+			p := &source{t: s.t, c: e.c, left: 500}
+			p.finished = e.c.UnregisterProducer
+			if err := e.c.RegisterProducer(p); err != nil {
+				s.t.Errorf("TLS-29: %v", err)
+			}
+			other := cli
+			if e == cli {
+				other = srv
+			}
+			p.produce()
+			s.until(func() bool { return len(other.got) == 5_000_000 })
+			if p.pauses == 0 {
+				s.t.Error("TLS-29: the producer was never paused")
+			}
+		}
+		srv.c.Abort()
+		s.until(func() bool { return srv.lost() && cli.lost() })
+	})
+}
+
 // relay is a protocol around another, as a wrapper is.
 type relay struct{ inner reactor.Protocol }
 
@@ -238,9 +265,12 @@ func TestUnusable(t *testing.T) {
 		if _, err := tlsio.StartClient(cli.tr, &tls.Config{}, cli, nil, nil); !errors.Is(err, tlsio.ErrConfig) {
 			t.Errorf("TLS-2: start: %v", err)
 		}
+		if _, err := tlsio.StartServer(srv.tr, &tls.Config{}, srv, nil, nil); !errors.Is(err, tlsio.ErrConfig) {
+			t.Errorf("TLS-2: start: %v", err)
+		}
 		cli.tr.Close()
 		if _, err := tlsio.StartClient(cli.tr, &tls.Config{ServerName: "x"}, cli, nil, nil); !errors.Is(err, reactor.ErrClosed) {
-			t.Errorf("start after Close: %v", err)
+			t.Errorf("TLS-33: start after Close: %v", err)
 		}
 		s.until(func() bool { return srv.lost() && cli.lost() })
 	})
@@ -256,6 +286,12 @@ func TestNoProtocol(t *testing.T) {
 		s.until(cli.lost)
 		if p.Stats().Open != 0 || p.Stats().Refused != 1 {
 			s.t.Errorf("TLS-52: %+v", p.Stats())
+		}
+		raw := new(end) // that has said nothing
+		s.cli.Dial(p.Addr(), one(raw), nil, nil)
+		s.until(raw.lost)
+		if raw.err != io.EOF || len(raw.got) > 0 {
+			s.t.Errorf("TLS-52: the peer got % x, and then %v", raw.got, raw.err)
 		}
 	})
 }
