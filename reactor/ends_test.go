@@ -41,7 +41,7 @@ func endOf(p *testworld.Peer) (int, error) {
 	return len(got), err
 }
 
-// When the reactor stops, the peer sees an orderly end only if everything was sent (TCP-76,
+// When the reactor stops, the peer sees an orderly end only if everything was sent (TCP-68,
 // CORE-25), also after a Close.
 func TestStopWithOutputUnsent(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {

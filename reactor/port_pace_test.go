@@ -245,7 +245,7 @@ func TestStopListeningBeforeTheWait(t *testing.T) {
 }
 
 // A failure to accept pauses a port with limits as any other, and its rest is not cut short by
-// the end of a connection or of a pause (TCP-20).
+// the end of a connection or of a pause (TCP-19).
 func TestLimitsAndRest(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newLimited(t, w, reactor.PortLimits{MaxConnections: 2})

@@ -182,8 +182,8 @@ func TestReadExactlyMisuse(t *testing.T) {
 	}
 }
 
-// LINE-14: a body that is whole in a chunk is not copied, and nothing is allocated.
-func TestLINE14Allocs(t *testing.T) {
+// A body that is whole in a chunk is not copied, and nothing is allocated.
+func TestReadExactlyAllocs(t *testing.T) {
 	l, n := new(receiver.Line), 0
 	body := func(p []byte) { n += len(p) }
 	l.LineReceived = func([]byte) { l.ReadExactly(1000, body) }

@@ -305,7 +305,7 @@ func TestProducerStopped(t *testing.T) {
 }
 
 // A Close that could not send everything does not say that it did: the reason is why the
-// connection below was lost (TLS-20).
+// connection below was lost (TLS-16).
 func TestCloseUnsent(t *testing.T) {
 	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
@@ -321,7 +321,7 @@ func TestCloseUnsent(t *testing.T) {
 			s.connect(tlsio.Server(sc, one(srv), nil), tlsio.Client(cc, one(cli), nil))
 			s.until(func() bool { return srv.lost() && cli.lost() })
 			if srv.err == reactor.ErrClosed || !errors.Is(srv.err, kernel.ErrReset) && !errors.Is(srv.err, kernel.ErrBroken) {
-				t.Errorf("TLS-20: %d bytes were not sent, and it was lost with %v", size, srv.err)
+				t.Errorf("TLS-16: %d bytes were not sent, and it was lost with %v", size, srv.err)
 			}
 		})
 	}

@@ -228,7 +228,7 @@ func TestAheadIsBounded(t *testing.T) {
 	top.is(t, "it", tlsio.ErrHandshake)
 }
 
-// TLS-9: the limit on what has come ahead ends with the step, and a handshake of which much has
+// The limit on what has come ahead ends with the step, and a handshake of which much has
 // come at once succeeds.
 func TestAheadIsTaken(t *testing.T) {
 	ca := trusted().ca
@@ -254,6 +254,6 @@ func TestAheadIsTaken(t *testing.T) {
 		t.Errorf("%q, paused %v, lost for %v", top.got, g.u.paused, top.err)
 	}
 	if pauses == 0 {
-		t.Error("TLS-9: it was never paused, so nothing was tried")
+		t.Error("it was never paused, so nothing was tried")
 	}
 }

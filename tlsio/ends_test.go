@@ -223,7 +223,7 @@ func TestCloseTimeoutIsExact(t *testing.T) {
 	}
 }
 
-// TLS-16, TLS-20: a Close says that all went well only if everything was sent, close_notify included.
+// TLS-16: a Close says that all went well only if everything was sent, close_notify included.
 // A failure to write tells that something was not; one to read tells nothing about it.
 func TestCloseReason(t *testing.T) {
 	op := func(op string) error { return &reactor.OpError{Op: op, Err: kernel.ErrReset} }
@@ -264,7 +264,7 @@ func TestCloseReason(t *testing.T) {
 			b, _ := g.u.Stream.Protocol().(*near)
 			b.ConnectionLost(c.err)
 			if !c.want(top.err) {
-				t.Errorf("TLS-20: lost for %v", top.err)
+				t.Errorf("TLS-16: lost for %v", top.err)
 			}
 			if _, err := top.c.SwitchProtocol(new(end)); err != reactor.ErrClosed {
 				t.Errorf("TLS-33: SwitchProtocol after the loss: %v", err)

@@ -51,8 +51,7 @@ func echConfig(t *testing.T, public string) (config []byte, key *ecdh.PrivateKey
 	return append(config, body...), key
 }
 
-// Encrypted Client Hello is crypto/tls's own, and both ends learn that it was used
-// (TLS-6).
+// Encrypted Client Hello is crypto/tls's own, and both ends learn that it was used.
 func TestECH(t *testing.T) {
 	stages(t, []int{1, 0}, func(s *stage) {
 		sc, cc := configs(tls.VersionTLS13)
