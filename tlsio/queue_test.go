@@ -86,6 +86,45 @@ func TestLongSteps(t *testing.T) {
 	}
 }
 
+// TLS-54: a step is taken to be blocked when it has run for 10 ms, and then others run beside it, up to
+// 1,024 in all.
+func TestBlockedStepsAreBounded(t *testing.T) {
+	const clients, most = 1100, 1024
+	hello := clientHello(t, tls.VersionTLS13)
+	record := append([]byte{handshakeRecord, 3, 1, byte(len(hello) >> 8), byte(len(hello))}, hello...)
+	n := sim.New(1)
+	defer n.Close()
+	n.Options.Work = sim.Latency{Min: time.Hour, Max: time.Hour}
+	srv, cli := n.Host("srv").Reactor, n.Host("cli").Reactor
+	sc, _ := configs(tls.VersionTLS13)
+	o := &tlsio.Options{HandshakeTimeout: -1, MaxPendingHandshakes: -1, MaxPendingPerPeer: -1}
+	p, err := srv.Listen(n.Hosts()[0].Addr(443), tlsio.Server(sc, reactor.Each[quietEnd](), o), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range clients {
+		e := new(end)
+		e.onMade = func() { e.tr.Write(record) }
+		cli.Dial(p.Addr(), one(e), nil, nil)
+	}
+	stats := func() tlsio.Stats { return tlsio.StatsOf(srv) }
+	if err := n.RunUntil(func() bool { return stats().Queued > 0 }, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for first, i := stats().Running, 1; i < 4; i++ { // as many more every 10 ms
+		before := stats().Running
+		n.Run(9 * time.Millisecond)
+		if got := stats().Running; got != i*first || got != before {
+			t.Errorf("TLS-54: %d steps are running within %d times 10 ms, want %d", got, i, i*first)
+		}
+		n.Run(time.Millisecond)
+	}
+	n.Run(time.Minute)
+	if st := stats(); st != (tlsio.Stats{Pending: clients, Running: most, Queued: clients - most}) {
+		t.Errorf("TLS-54: %+v, want %d running", st, most)
+	}
+}
+
 // TLS-55: the context of a callback ends when the handshake's time is over, when the
 // connection ends, and when the reactor stops, with the reason as its cause.
 func TestCallbackContext(t *testing.T) {
