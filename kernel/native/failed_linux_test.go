@@ -67,7 +67,7 @@ func TestHungUpIsQuiet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := &conn{closed}
+		x := &conn{streamSock{closed}}
 		defer x.Close()
 		for round := range uint32(2) {
 			for i, x := range []*conn{c, s, x} {

@@ -67,7 +67,7 @@ func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{s}
+	c := &conn{streamSock{s}}
 	b.own(&c.sock)
 	c.remote.set(p)
 	dialled := false

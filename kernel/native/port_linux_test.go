@@ -67,7 +67,7 @@ func dialFromOnly(t *testing.T, k kernel.Kernel, a kernel.Addr, port uint16) (*c
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &conn{s}
+	c := &conn{streamSock{s}}
 	c.b.own(&c.sock)
 	c.remote.set(p)
 	if err := unix.SetsockoptInt(int(c.fd), unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, int(port)|int(port)<<16); err != nil {

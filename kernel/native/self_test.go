@@ -45,7 +45,7 @@ func selfConnect(t *testing.T, name string, ip netip.Addr) error {
 	if err != nil {
 		t.Skip(err)
 	}
-	c := &conn{s}
+	c := &conn{streamSock{s}}
 	defer c.Close()
 	c.b.own(&c.sock)
 	// The system chooses a port, and then it is dialled.

@@ -38,7 +38,7 @@ func openSocket(family int) (int, error) {
 func choosePortLater(int) {}
 
 // Read receives.
-func (s *conn) Read(p []byte) (int, error) {
+func (s *streamSock) Read(p []byte) (int, error) {
 	for {
 		n, err := unix.Read(int(s.fd), p)
 		switch err {
@@ -54,7 +54,7 @@ func (s *conn) Read(p []byte) (int, error) {
 }
 
 // Write sends at most maxSend bytes of p. The runtime ignores SIGPIPE.
-func (s *conn) Write(p []byte) (int, error) {
+func (s *streamSock) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -74,7 +74,7 @@ func (s *conn) Write(p []byte) (int, error) {
 
 // Writev writes one of bufs after the other, until the socket is full or maxSend bytes are
 // sent: package unix does not have writev on all of these systems.
-func (s *conn) Writev(bufs [][]byte) (int, error) {
+func (s *streamSock) Writev(bufs [][]byte) (int, error) {
 	total := 0
 	for _, p := range bufs {
 		n, err := s.Write(p)
@@ -103,7 +103,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 		syscall.ForkLock.RUnlock()
 		switch err {
 		case nil:
-			c := &conn{sock{b: s.b, fd: int32(fd)}}
+			c := &conn{streamSock{sock{b: s.b, fd: int32(fd)}}}
 			s.b.own(&c.sock)
 			if err := s.b.fits(kernel.OpAccept, fd); err != nil {
 				c.Abort() // somebody else has taken the room
@@ -138,7 +138,7 @@ func (s *conn) inherit(from *listener) error {
 	if v, err := from.option("KeepAlive", unix.SOL_SOCKET, unix.SO_KEEPALIVE); err != nil || v == 0 {
 		return nil
 	}
-	if p, err := (&conn{from.sock}).Probes(); err == nil && s.SetProbes(p) == nil {
+	if p, err := (&conn{streamSock{from.sock}}).Probes(); err == nil && s.SetProbes(p) == nil {
 		return nil
 	}
 	if s.setOption(kernel.OpOption, "KeepAlive", unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1) != nil {

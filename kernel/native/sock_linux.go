@@ -36,7 +36,7 @@ func choosePortLater(fd int) {
 // scheduler: the sockets do not block.
 
 // Read receives. A read that got less than it asked for has emptied the socket.
-func (s *conn) Read(p []byte) (int, error) {
+func (s *streamSock) Read(p []byte) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd),
 			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
@@ -57,7 +57,7 @@ func (s *conn) Read(p []byte) (int, error) {
 }
 
 // Write sends at most maxSend bytes of p.
-func (s *conn) Write(p []byte) (int, error) {
+func (s *streamSock) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -82,7 +82,7 @@ func (s *conn) Write(p []byte) (int, error) {
 }
 
 // Writev sends at most maxSend bytes of at most maxVectors of bufs.
-func (s *conn) Writev(bufs [][]byte) (int, error) {
+func (s *streamSock) Writev(bufs [][]byte) (int, error) {
 	b := s.b
 	used, room := 0, maxSend
 	for _, p := range bufs {
@@ -135,7 +135,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case 0:
-			c := &conn{sock{b: b, fd: int32(fd)}}
+			c := &conn{streamSock{sock{b: b, fd: int32(fd)}}}
 			b.own(&c.sock)
 			if err := b.fits(kernel.OpAccept, int(fd)); err != nil {
 				c.Abort() // somebody else has taken the room

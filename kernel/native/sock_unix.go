@@ -55,8 +55,11 @@ const (
 // both are the two directions.
 const both = kernel.Readable | kernel.Writable
 
-// conn is one stream socket, connected or being connected.
-type conn struct{ sock }
+// streamSock is one stream socket of any family.
+type streamSock struct{ sock }
+
+// conn is one TCP socket, connected or being connected.
+type conn struct{ streamSock }
 
 // listener is one listening socket.
 type listener struct{ sock }
@@ -148,7 +151,7 @@ func (s *conn) Connected() error {
 }
 
 // failure asks the system why the connection has failed. The system forgets it then.
-func (s *conn) failure() error {
+func (s *streamSock) failure() error {
 	if s.fd < 0 {
 		return s.opError(kernel.OpWait, badFD)
 	}
@@ -183,7 +186,7 @@ func (s *conn) selfConnected(peer shortAddr) bool {
 }
 
 // CloseWrite shuts our direction down.
-func (s *conn) CloseWrite() error {
+func (s *streamSock) CloseWrite() error {
 	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
 		return s.opError(kernel.OpShutdown, errnoOf(err))
 	}
@@ -250,6 +253,6 @@ func received(n int) (int, error) {
 
 var (
 	_ kernel.Conn     = (*conn)(nil)
-	_ kernel.Vectors  = (*conn)(nil)
+	_ kernel.Vectors  = (*streamSock)(nil)
 	_ kernel.Listener = (*listener)(nil)
 )
