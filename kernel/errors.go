@@ -188,10 +188,11 @@ func (e *AddrError) Error() string {
 // Unwrap is Kind.
 func (e *AddrError) Unwrap() error { return e.Kind }
 
-// CheckAddr returns why a kernel that has TCP alone cannot use a for the operation, as an
-// [*AddrError], or nil. An address needs an IP. Port 0 is no port to connect to; for OpListen
-// and OpBind it means that the system chooses one. An IP that is unspecified, such as
-// 0.0.0.0, is an address: any of this host to listen on, and this host to connect to.
+// CheckAddr returns why a kernel cannot use a for a stream and the operation, as an
+// [*AddrError], or nil. A UNIX address needs a name of at most [MaxUNIXName] bytes. A TCP address
+// needs an IP. Port 0 is no port to connect to; for OpListen and OpBind it means that the system
+// chooses one. An IP that is unspecified, such as 0.0.0.0, is an address: any of this host to
+// listen on, and this host to connect to.
 func CheckAddr(op string, a Addr) error {
 	bad := func(reason string) error {
 		return &AddrError{Op: op, Addr: a, Reason: reason, Kind: ErrInvalidAddr}
@@ -199,6 +200,8 @@ func CheckAddr(op string, a Addr) error {
 	switch {
 	case a.IsZero():
 		return bad("it is the zero Addr")
+	case a.Net == UNIX:
+		return checkUNIX(op, a)
 	case a.Net != TCP:
 		return &AddrError{Op: op, Addr: a, Reason: "network " + strconv.Quote(a.Net.String()) + ": " + ErrUnsupported.Error(), Kind: ErrUnsupported}
 	case !a.IP.Addr().IsValid() && a.Name == "":

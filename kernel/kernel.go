@@ -43,7 +43,7 @@ type Kernel interface {
 	// nothing.
 	Wake()
 
-	// Listen binds a stream socket to a and listens. If the port is zero the system takes
+	// Listen binds a stream socket to a, which is a TCP or UNIX address, and listens. If the port is zero the system takes
 	// a free one, which Local returns. An IPv6 socket is for IPv6 alone (TCP-6). The
 	// address is free for use again as soon as the listener is closed (TCP-3).
 	Listen(a Addr, o *ListenOptions) (Listener, error)
@@ -53,6 +53,9 @@ type Kernel interface {
 	// returned by Dial or by Connected. A conn that would be connected to itself, because
 	// the system chose the port that is dialled, is ErrRefused: nobody listens there. If
 	// o.Bind names that port, the system decides.
+	//
+	// A UNIX socket is connected at once or not at all. If the queue of the listener is full,
+	// Dial fails with ErrAgain, bare; nothing tells when there is room.
 	Dial(a Addr, o *DialOptions) (Conn, error)
 
 	// Arm says which readiness of h is reported, and under which token. A later call

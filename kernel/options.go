@@ -99,21 +99,27 @@ type ListenOptions struct {
 	// wait in the queue of a listener are lost when it is closed. Linux, FreeBSD and the
 	// simulated kernel have it.
 	ReusePort bool `ep:"reuseport" help:"share the port with other listeners that say so"`
+	// UNIX has the options of a UNIX address. For others it must be the zero value.
+	UNIX UNIXOptions
 }
 
 // DialOptions are the options of Dial. Nil and the zero value are the defaults. A kernel
 // neither keeps nor changes the struct.
 type DialOptions struct {
 	StreamOptions
-	// Bind is the local address. If it is the zero Addr the system chooses. If only its
-	// port is zero the system chooses the port: on Linux one that is free for that
-	// destination, elsewhere one that is free for all.
+	// Bind is the local address. If it is the zero Addr the system chooses; a UNIX socket then
+	// has no name. The file of a UNIX name must not exist, has the mode that the umask leaves, and
+	// is removed when the conn is closed. If only a TCP address's port is zero the system chooses
+	// the port: on Linux one that is free for that destination, elsewhere one that is free for all.
 	Bind Addr
 	// ReuseAddr lets Bind take a port that has connections already, if they were dialled
 	// with ReuseAddr too or have ended and are in TIME_WAIT (SO_REUSEADDR). So one port can
 	// dial several destinations (TCP-90). A second connection to the same destination is
 	// ErrAddrUnavailable. Without a port in Bind it changes nothing.
 	ReuseAddr bool
+	// CheckLock has the Dial of a UNIX path fail with ErrNotLocked unless a live process holds the
+	// path's lock file (UNIX-13). See [UNIXOptions].
+	CheckLock bool
 }
 
 // OptionError says why an option cannot be set. errors.Is finds Err in it.

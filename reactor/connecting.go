@@ -95,9 +95,7 @@ func (n *connecting) Dial(i int, ip netip.Addr) {
 	}
 	a := &addressAttempt{n: n, i: i, to: to}
 	n.addresses = append(n.addresses, a)
-	if err := a.dial(); err != nil {
-		a.failed(err)
-	}
+	a.begin()
 }
 
 // GiveUp implements eyeballs.Network.
@@ -166,7 +164,26 @@ type addressAttempt struct {
 	to    kernel.Addr
 	conn  kernel.Conn
 	token uint32
-	err   error // why it failed
+	again *DelayedCall // dials anew, because the queue of a UNIX listener was full
+	err   error        // why it failed
+}
+
+// queueFullPause is how long a dial waits for room in the queue of a UNIX listener. Nothing tells
+// when there is room.
+const queueFullPause = 10 * time.Millisecond
+
+func (a *addressAttempt) begin() {
+	switch err := a.dial(); err {
+	case nil:
+	case kernel.ErrAgain: // until DialConfig.Timeout
+		a.token = a.n.c.r.assignToken(a)
+		a.again = a.n.c.r.CallLater(queueFullPause, func() {
+			a.close()
+			a.begin()
+		})
+	default:
+		a.failed(err)
+	}
 }
 
 func (a *addressAttempt) dial() error {
@@ -209,6 +226,11 @@ func (a *addressAttempt) opError(err error) error {
 
 // close closes the conn, if there is one, and releases the token.
 func (a *addressAttempt) close() {
+	if a.again != nil {
+		a.again.Cancel()
+		a.again = nil
+		a.n.c.r.releaseToken(a.token)
+	}
 	if a.conn != nil {
 		a.conn.Close()
 		a.conn = nil
@@ -224,7 +246,11 @@ func (a *addressAttempt) panicked(e *PanicError) { a.n.c.panicked(e) }
 
 func (a *addressAttempt) shutdown() { a.n.c.shutdown() }
 
-func (a *addressAttempt) drop() { a.conn.Close() }
+func (a *addressAttempt) drop() {
+	if a.conn != nil {
+		a.conn.Close()
+	}
+}
 
 // AttemptsError tells why every address of a name failed (HOST-6). errors.Is finds each
 // cause.

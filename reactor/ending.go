@@ -160,8 +160,9 @@ func (s *Stream) closeConn(reason error) {
 // resetsUnread tells whether the close of c is a reset for the peer if there is unread input, or
 // if more comes. Input of other conns, such as pipes, may belong to somebody else.
 func resetsUnread(c kernel.Conn) bool {
-	_, ok := kernel.ConnAs[kernel.TCPConn](c)
-	return ok
+	_, tcp := kernel.ConnAs[kernel.TCPConn](c)
+	_, unix := kernel.ConnAs[kernel.UNIXConn](c)
+	return tcp || unix
 }
 
 func (s *Stream) hasBroken() bool { return s.cfg.ending != nil && s.cfg.ending.reason != nil }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -59,7 +61,9 @@ const (
 // Listen binds a stream socket to a, starts the factory f and accepts connections. Each
 // connection gets a protocol from f. Port 0 means a free port, which Addr returns (TCP-1).
 // The IPv4 zero address means any IPv4 address, and "::" any IPv6 address (TCP-2, TCP-6).
-// Nil and the zero value of o are the defaults.
+// At a [kernel.UNIXAddr] it makes the socket's file, with the permissions that o.UNIX says, and
+// StopListening removes it if it is still this one (UNIX-1, UNIX-6). Nil and the zero value of o
+// are the defaults.
 //
 // An error is an [*OpError] that is ErrListen and its cause. The socket is then closed, and
 // f is not in use (TCP-4, TCP-5).
@@ -192,7 +196,7 @@ func (p *Port) finish() {
 		p.limits.forget(p)
 		p.listener.Close()
 		p.r.releaseToken(p.token)
-		p.r.log.Info(fmt.Sprintf("(%s Port %d Closed)", portKind(p.addr), p.addr.Port()), slog.Any("addr", p.addr))
+		p.r.log.Info(fmt.Sprintf("(%s Port %s Closed)", strings.ToUpper(p.addr.Network()), placeOf(p.addr)), slog.Any("addr", p.addr))
 		err = p.r.stopFactory(p.factory)
 	}
 	for _, done := range dones {
@@ -201,11 +205,12 @@ func (p *Port) finish() {
 	}
 }
 
-func portKind(a kernel.Addr) string {
+// placeOf is the port number of a, or the quoted name of a UNIX address (UNIX-5).
+func placeOf(a kernel.Addr) string {
 	if a.Net == kernel.UNIX {
-		return "UNIX"
+		return strconv.Quote(a.Name)
 	}
-	return "TCP"
+	return strconv.Itoa(int(a.Port()))
 }
 
 // Addr is the address at which the port listens, with the number that the system chose. On
@@ -219,12 +224,12 @@ func (p *Port) Listening() bool { return p.state == portListening }
 // Reactor is the loop the port belongs to.
 func (p *Port) Reactor() *Reactor { return p.r }
 
-// String shows the factory, and the port number while it listens (TCP-49).
+// String shows the factory, and while it listens the port number or the quoted path (TCP-49).
 func (p *Port) String() string {
 	if p.state != portListening {
 		return fmt.Sprintf("<%s (not listening)>", LogPrefixOf(p.factory))
 	}
-	return fmt.Sprintf("<%s on %d>", LogPrefixOf(p.factory), p.addr.Port())
+	return fmt.Sprintf("<%s on %s>", LogPrefixOf(p.factory), placeOf(p.addr))
 }
 
 // PortStats are counters of a port.
@@ -366,7 +371,7 @@ func (p *Port) logPrefix(s *Stream) string {
 }
 
 func (p *Port) describe(s *Stream) string {
-	return fmt.Sprintf("<%s #%d on %d>", LogPrefixOf(s.proto), s.session, p.addr.Port())
+	return fmt.Sprintf("<%s #%d on %s>", LogPrefixOf(s.proto), s.session, placeOf(p.addr))
 }
 
 func (p *Port) logName() string { return "reactor.Port" }

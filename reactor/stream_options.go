@@ -82,4 +82,19 @@ func (s *Stream) RecvBuffer() (int, error) {
 	return o.RecvBuffer()
 }
 
-var _ kernel.TCPConn = (*Stream)(nil)
+// Credentials are those of the process at the other end of a UNIX socket, as [kernel.UNIXConn]
+// says. Other streams are kernel.ErrUnsupported; a lost one is ErrClosed.
+func (s *Stream) Credentials() (kernel.Credentials, error) {
+	if s.state == streamLost {
+		return kernel.Credentials{}, ErrClosed
+	}
+	if u, ok := kernel.ConnAs[kernel.UNIXConn](s.conn); ok {
+		return u.Credentials()
+	}
+	return kernel.Credentials{}, kernel.ErrUnsupported
+}
+
+var (
+	_ kernel.TCPConn  = (*Stream)(nil)
+	_ kernel.UNIXConn = (*Stream)(nil)
+)

@@ -26,6 +26,8 @@ type Host struct {
 	up       bool
 	k        *simKernel
 	ports    map[netip.AddrPort]*port
+	names    map[string]*unixName  // of UNIX sockets
+	locks    map[string]*simKernel // who has made the lock file of which name
 	lastPort uint16
 	shared   bool         // by kernels that drive themselves
 	alone    []*simKernel // those, as long as they are open
@@ -59,6 +61,7 @@ func (n *Net) Host(name string) *Host {
 	id := len(n.hosts) + 1
 	h := &Host{
 		n: n, name: name, id: id, up: true, ports: map[netip.AddrPort]*port{},
+		names: map[string]*unixName{}, locks: map[string]*simKernel{},
 		ip4: netip.AddrFrom4([4]byte{10, byte(id >> 16), byte(id >> 8), byte(id)}),
 		ip6: netip.AddrFrom16([16]byte{0: 0xfd, 13: byte(id >> 16), 14: byte(id >> 8), 15: byte(id)}),
 	}

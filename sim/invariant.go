@@ -282,4 +282,7 @@ func (h *Host) leftovers() {
 	if !h.shared && len(h.ports) > 0 {
 		n.violate(RuleLeft, "%s: %d ports are in use at the end", h.name, len(h.ports))
 	}
+	if !h.shared && h.boundNames() > 0 {
+		n.violate(RuleLeft, "%s: %d UNIX names are in use at the end", h.name, h.boundNames())
+	}
 }

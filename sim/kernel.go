@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,6 +16,7 @@ import (
 type simKernel struct {
 	n       *Net
 	h       *Host
+	pid     int  // the number of its program
 	alone   bool // it drives itself
 	woken   atomic.Bool
 	waits   uint64 // calls of Wait
@@ -58,7 +60,8 @@ var (
 )
 
 func (n *Net) newKernel(h *Host, alone bool) *simKernel {
-	return &simKernel{n: n, h: h, alone: alone}
+	n.programs++
+	return &simKernel{n: n, h: h, pid: n.programs, alone: alone}
 }
 
 // Name is "sim".
@@ -260,7 +263,10 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Liste
 	}
 	at, err := check(kernel.OpListen, a)
 	if err == nil {
-		err = checkOptions(kernel.OpListen, &o.StreamOptions)
+		err = cmp.Or(noControl(kernel.OpListen, &o.StreamOptions), kernel.CheckListen(a, o))
+	}
+	if err == nil && isUNIX(a) {
+		return k.listenUNIX(a, o)
 	}
 	if err == nil {
 		at, err = k.bind(at, use{listens: true, shares: o.ReusePort})
@@ -271,11 +277,7 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Liste
 	if err != nil {
 		return nil, err
 	}
-	limit := or(k.n.Options.Backlog, defaultBacklog)
-	if o.Backlog > 0 {
-		limit = min(limit, o.Backlog)
-	}
-	s := &sock{state: open, l: &listener{limit: limit}, local: kernel.Addr{Net: kernel.TCP, IP: at},
+	s := &sock{state: open, l: &listener{limit: k.backlog(o)}, local: kernel.Addr{Net: kernel.TCP, IP: at},
 		options: optionsOf(o.StreamOptions)}
 	s.l.sock, s.l.shares = s, o.ReusePort
 	k.own(s)
@@ -283,6 +285,15 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Liste
 	p.listeners = append(p.listeners, s)
 	k.n.note(OpListen, s, 0)
 	return s.l, nil
+}
+
+// backlog is how many connections may wait to be accepted.
+func (k *simKernel) backlog(o *kernel.ListenOptions) int {
+	limit := or(k.n.Options.Backlog, defaultBacklog)
+	if o.Backlog > 0 {
+		limit = min(limit, o.Backlog)
+	}
+	return limit
 }
 
 // Dial is kernel.Kernel. An address that no host has is kernel.ErrNoRoute.
@@ -296,8 +307,11 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 	if o == nil {
 		o = &kernel.DialOptions{}
 	}
-	if err := checkOptions(kernel.OpConnect, &o.StreamOptions); err != nil {
+	if err := cmp.Or(noControl(kernel.OpConnect, &o.StreamOptions), kernel.CheckDial(a, o)); err != nil {
 		return nil, err
+	}
+	if isUNIX(a) {
+		return k.dialUNIX(a, o)
 	}
 	if to.Addr().IsUnspecified() { // as systems have it
 		ip := netip.IPv6Loopback()

@@ -63,6 +63,7 @@ type Net struct {
 	turn     int // the host to look at first
 	still    int // turns since time moved
 	socks    int // made so far
+	programs int // begun so far
 	trace    trace
 	rules    []*rule // in the order in which they are asked
 	scratch  Segment

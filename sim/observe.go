@@ -62,6 +62,9 @@ func reason(err error) string {
 
 // inner is the conn of this package that a wrapper leads to, or nil.
 func inner(c kernel.Conn) *sock {
+	if u, ok := kernel.ConnAs[*unixConn](c); ok {
+		return u.s
+	}
 	s, _ := kernel.ConnAs[*sock](c)
 	return s
 }

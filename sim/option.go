@@ -6,12 +6,12 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// checkOptions returns why this kernel cannot use o for an operation.
-func checkOptions(op string, o *kernel.StreamOptions) error {
+// noControl refuses Control: there are no descriptors.
+func noControl(op string, o *kernel.StreamOptions) error {
 	if o.Control != nil {
 		return &kernel.OptionError{Op: op, Option: "Control", Err: kernel.ErrUnsupported}
 	}
-	return kernel.CheckOptions(op, o)
+	return nil
 }
 
 // optionsOf is o as a socket has it: complete, and in the units of systems.

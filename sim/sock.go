@@ -44,6 +44,7 @@ type sock struct {
 	starving      bool          // that is looked at
 	probing       bool          // keepalive looks at the peer
 	probes        int           // of keepalive, without answer
+	peerPID       int           // of a UNIX socket
 }
 
 // listener is a listening socket.
@@ -87,10 +88,18 @@ func (s *sock) readiness() (r kernel.Ready) {
 	if s.in.unread > 0 || s.in.fin == finArrived {
 		r = kernel.Readable
 	}
-	if s.out.fin != finNone || s.out.unsent < s.sendBuffer() {
+	if s.out.fin != finNone || s.room() > 0 || s.out.memory && s.out.dead {
 		r |= kernel.Writable
 	}
 	return r
+}
+
+// room is how many bytes s takes now. What a UNIX socket has sent counts until it is read.
+func (s *sock) room() int {
+	if s.out.memory {
+		return s.sendBuffer() + s.out.to.recvBuffer() - s.out.unread
+	}
+	return s.sendBuffer() - s.out.unsent
 }
 
 // notify enters s among the ready, if it is.
@@ -132,7 +141,7 @@ func (s *sock) Read(p []byte) (int, error) {
 	case reported && s.state != dead && s.k.forced(SiteReadAgain): // a dead one has an answer to every read
 		n.note(OpRead, s, -1)
 		return 0, kernel.ErrAgain
-	case s.state == open && s.k.forced(SiteReadReset):
+	case s.state == open && !s.out.memory && s.k.forced(SiteReadReset):
 		s.cut()
 	case s.k.forced(SiteReadOne):
 		p = p[:1]
@@ -165,11 +174,11 @@ func (s *sock) mayWrite() (int, error) {
 	}
 	one := false
 	switch {
-	case s.state != open || s.out.fin != finNone: // there is an error to tell
+	case s.state != open, s.out.fin != finNone, s.out.memory && s.out.dead: // there is an error to tell
 	case s.k.forced(SiteWriteAgain):
 		n.note(OpWrite, s, -1)
 		return 0, kernel.ErrAgain
-	case s.k.forced(SiteWriteReset):
+	case !s.out.memory && s.k.forced(SiteWriteReset):
 		s.cut()
 	default:
 		one = s.k.forced(SiteWriteOne)
@@ -180,10 +189,10 @@ func (s *sock) mayWrite() (int, error) {
 		s.err = nil
 		n.note(OpWrite, s, -1)
 		return 0, err
-	case s.state == dead || s.out.fin != finNone:
+	case s.state == dead, s.out.fin != finNone, s.out.memory && s.out.dead:
 		return 0, fail(kernel.OpWrite, kernel.ErrBroken)
 	}
-	room := s.sendBuffer() - s.out.unsent
+	room := s.room()
 	if room <= 0 {
 		n.note(OpWrite, s, -1)
 		return 0, kernel.ErrAgain
@@ -273,7 +282,7 @@ func (l *listener) Accept() (kernel.Conn, error) {
 		c.close(OpAbort)
 		return nil, fail(kernel.OpAccept, kernel.ErrAccept)
 	}
-	return c, nil
+	return c.conn(), nil
 }
 
 // Close is kernel.Handle. Whoever waits to be accepted is reset.
@@ -358,6 +367,7 @@ func (s *sock) close(o Op) {
 	s.h.n.note(o, s, 0)
 	s.closes(o == OpClose)
 	s.k.files--
+	s.unname(true)
 	switch {
 	case s.l != nil:
 		for _, c := range s.l.queue {
@@ -367,6 +377,8 @@ func (s *sock) close(o Op) {
 		s.l.queue = nil
 	case s.state == connecting:
 		s.out.kill() // what is at the host already is reset when it answers
+	case s.state == open && s.out.memory:
+		s.hangUp(s.in.unread > 0)
 	case s.state == open && (o == OpAbort || s.in.unread > 0):
 		s.reset()
 	case s.state == open:
@@ -389,6 +401,10 @@ func (s *sock) reset() {
 	if s.state != open {
 		return
 	}
+	if s.out.memory {
+		s.hangUp(true)
+		return
+	}
 	s.out.unsent = 0
 	if s.h.n.random.next()&1 == 0 || s.out.blocked {
 		s.out.kill()
@@ -400,6 +416,7 @@ func (s *sock) reset() {
 // end takes s out of the world of its program.
 func (s *sock) end() {
 	s.state, s.armed = shut, 0
+	s.unname(false)
 	s.h.leave(s)
 	s.k.disown(s)
 }

@@ -1,10 +1,14 @@
 package std
 
-import "github.com/whorl-go/whorl/reactor"
+import (
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
 
 // connecting is one Connect, which a connector of the reactor carries out.
 type connecting struct {
-	client    *TCPClient
+	dest      kernel.Addr
+	cfg       *reactor.DialConfig
 	done      func(reactor.Protocol, error)
 	connector *reactor.Connector // nil if it is refused
 	state     connectState
@@ -19,9 +23,8 @@ const (
 )
 
 // start begins a Connect. The factory hears nothing of the connector (EP-3).
-func (e *TCPClient) start(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
-	dest, cfg := e.dial()
-	c := &connecting{client: e, done: done}
+func start(r *reactor.Reactor, dest kernel.Addr, cfg *reactor.DialConfig, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
+	c := &connecting{dest: dest, cfg: cfg, done: done}
 	if _, ok := reactor.FactoryAs[reactor.ConnectorListener](f); ok {
 		f = plainFactory{f}
 	}
@@ -30,15 +33,14 @@ func (e *TCPClient) start(r *reactor.Reactor, f reactor.Factory, done func(react
 }
 
 // refuse is a Connect that fails with err, later.
-func (e *TCPClient) refuse(r *reactor.Reactor, done func(reactor.Protocol, error), err error) (cancel func()) {
-	c := &connecting{client: e, done: done}
+func refuse(r *reactor.Reactor, dest kernel.Addr, cfg *reactor.DialConfig, done func(reactor.Protocol, error), err error) (cancel func()) {
+	c := &connecting{dest: dest, cfg: cfg, done: done}
 	r.Post(func() { c.ended(nil, c.failure(err)) })
 	return c.cancel
 }
 
 func (c *connecting) failure(err error) error {
-	dest, cfg := c.client.dial()
-	return &reactor.OpError{Op: "dial", Local: cfg.Bind, Remote: dest, Err: err}
+	return &reactor.OpError{Op: "dial", Local: c.cfg.Bind, Remote: c.dest, Err: err}
 }
 
 // ended is called once, with the result. A cancel before it counts, whatever the result is

@@ -1,4 +1,4 @@
-// Package std has the usual places to listen and to connect: TCP and TLS.
+// Package std has the usual places to listen and to connect: TCP, TLS and UNIX sockets.
 //
 // Each place is a struct with the arguments of its scheme. [Schemes] is the set of all
 // of them; the structs may also be used without a description.
@@ -30,9 +30,9 @@ type Options struct {
 }
 
 // Schemes is a new set of the types of this package: tcp, tcp4 and tcp6, each for
-// listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); and tls
-// and ssl, for listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient],
-// [SSLClient]).
+// listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); tls and ssl, for
+// listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); and unix,
+// for listening ([UNIXServer]) and for connecting ([UNIXClient]).
 func Schemes(o *Options) *endpoint.Schemes {
 	if o == nil {
 		o = new(Options)
@@ -51,6 +51,12 @@ func Schemes(o *Options) *endpoint.Schemes {
 	})
 	s.AddServer("tls", func() endpoint.Server { return &TLSServer{TCPServer: server, TLSSettings: tls} })
 	s.AddServer("ssl", func() endpoint.Server { return &SSLServer{TCPServer: server, TLSSettings: tls} })
+	s.AddServer("unix", func() endpoint.Server {
+		return &UNIXServer{SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
+	})
+	s.AddClient("unix", func() endpoint.Client {
+		return &UNIXClient{SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer, StreamConfig: o.StreamConfig}
+	})
 	s.AddClient("tcp", func() endpoint.Client { e := client; return &e })
 	s.AddClient("tcp4", func() endpoint.Client { e := client4; return &e })
 	s.AddClient("tcp6", func() endpoint.Client { e := client6; return &e })

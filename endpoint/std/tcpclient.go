@@ -77,6 +77,16 @@ func (e *TCPClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(rea
 	return e.start(r, f, done)
 }
 
+func (e *TCPClient) start(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
+	dest, cfg := e.dial()
+	return start(r, dest, cfg, f, done)
+}
+
+func (e *TCPClient) refuse(r *reactor.Reactor, done func(reactor.Protocol, error), err error) (cancel func()) {
+	dest, cfg := e.dial()
+	return refuse(r, dest, cfg, done, err)
+}
+
 // dial is where the connection goes, and how. Check may still refuse e.
 func (e *TCPClient) dial() (kernel.Addr, *reactor.DialConfig) {
 	cfg := &reactor.DialConfig{Timeout: e.Timeout, AttemptDelay: e.AttemptDelay, Family: e.family()}

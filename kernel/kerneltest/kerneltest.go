@@ -27,16 +27,25 @@ const moment = 3 * time.Millisecond
 // kernel for each subtest and reports its own failure. Run closes the kernel. A subtest
 // that hangs for two minutes panics with its name.
 func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
-	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(),
-		streamPromises(), dialPromises(), acceptPromises(), failedPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises()} {
+	run := func(name string, p promise, unix bool) {
+		t.Run(name, func(t *testing.T) {
+			dog := time.AfterFunc(2*time.Minute, func() { panic("kerneltest: " + t.Name() + " hangs") })
+			defer dog.Stop()
+			g := newRig(t, open(t))
+			g.unix = unix
+			defer g.end()
+			p.test(g)
+		})
+	}
+	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(), streamPromises(), dialPromises(), acceptPromises(),
+		failedPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises(), unixPromises()} {
 		for _, p := range group {
-			t.Run(p.name, func(t *testing.T) {
-				dog := time.AfterFunc(2*time.Minute, func() { panic("kerneltest: " + t.Name() + " hangs") })
-				defer dog.Stop()
-				g := newRig(t, open(t))
-				defer g.end()
-				p.test(g)
-			})
+			run(p.name, p, false)
+		}
+	}
+	for _, p := range append(readyPromises(), streamPromises()...) {
+		if p.name != "Abort" { // a UNIX socket has no reset
+			run("UNIX/"+p.name, p, true)
 		}
 	}
 }
@@ -56,6 +65,8 @@ type rig struct {
 	handles []kernel.Handle
 	ev      []kernel.Event // the slice that Wait fills
 	last    uint32
+	unix    bool // streams are UNIX sockets, not TCP
+	names   int  // of UNIX sockets, given out
 }
 
 func newRig(t *testing.T, k kernel.Kernel) *rig {
@@ -194,12 +205,20 @@ func (g *rig) quiet(h kernel.Handle, r kernel.Ready) {
 func local4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 func local6() netip.Addr { return netip.IPv6Loopback() }
 
-// listen listens on a free port of ip.
+// listen listens on a free port of ip, or, in a rig of UNIX sockets, on a new name.
 func (g *rig) listen(ip netip.Addr, o *kernel.ListenOptions) kernel.Listener {
 	g.Helper()
-	l, err := g.k.Listen(kernel.TCPAddr(ip, 0), o)
+	if g.unix {
+		return g.listenOn(g.name(), o)
+	}
+	return g.listenOn(kernel.TCPAddr(ip, 0), o)
+}
+
+func (g *rig) listenOn(a kernel.Addr, o *kernel.ListenOptions) kernel.Listener {
+	g.Helper()
+	l, err := g.k.Listen(a, o)
 	if err != nil {
-		g.Fatalf("Listen on %v: %v", ip, err)
+		g.Fatalf("Listen on %v: %v", a, err)
 	}
 	return keep(g, l)
 }

@@ -9,6 +9,15 @@ import (
 
 // Listen opens a listener. If it fails it leaves no descriptor open.
 func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
+	if o == nil {
+		o = new(kernel.ListenOptions)
+	}
+	if err := kernel.CheckListen(a, o); err != nil {
+		return nil, err
+	}
+	if a.Net == kernel.UNIX {
+		return b.listenUNIX(a, o)
+	}
 	p, s, err := b.openFor(kernel.OpListen, a)
 	if err != nil {
 		return nil, err
@@ -36,10 +45,6 @@ func (s *listener) listen(p *shortAddr, o *kernel.ListenOptions) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return opError("setsockopt", err)
 	}
-	var none kernel.ListenOptions
-	if o == nil {
-		o = &none
-	}
 	if o.ReusePort {
 		if err := s.setOption(kernel.OpListen, "ReusePort", unix.SOL_SOCKET, reusePort, 1); err != nil {
 			return err
@@ -51,18 +56,30 @@ func (s *listener) listen(p *shortAddr, o *kernel.ListenOptions) error {
 	if err := unix.Bind(fd, p.sockaddr()); err != nil {
 		return opError(kernel.OpBind, err)
 	}
-	backlog := maxBacklog
-	if o.Backlog > 0 {
-		backlog = min(o.Backlog, maxBacklog)
-	}
-	if err := unix.Listen(fd, backlog); err != nil {
+	if err := unix.Listen(fd, backlogOf(o)); err != nil {
 		return opError(kernel.OpListen, err)
 	}
 	return nil
 }
 
+func backlogOf(o *kernel.ListenOptions) int {
+	if o.Backlog > 0 {
+		return min(o.Backlog, maxBacklog)
+	}
+	return maxBacklog
+}
+
 // Dial begins a connection. If it fails at once it leaves no descriptor open.
 func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
+	if o == nil {
+		o = new(kernel.DialOptions)
+	}
+	if err := kernel.CheckDial(a, o); err != nil {
+		return nil, err
+	}
+	if a.Net == kernel.UNIX {
+		return b.dialUNIX(a, o)
+	}
 	p, s, err := b.openFor(kernel.OpConnect, a)
 	if err != nil {
 		return nil, err
@@ -84,10 +101,6 @@ func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 }
 
 func (s *conn) dial(p *shortAddr, o *kernel.DialOptions) error {
-	var none kernel.DialOptions
-	if o == nil {
-		o = &none
-	}
 	if o.ReuseAddr {
 		if err := s.setOption(kernel.OpConnect, "ReuseAddr", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return err
@@ -136,15 +149,10 @@ func (b *base) openFor(op string, a kernel.Addr) (p shortAddr, s sock, err error
 	if err = kernel.CheckAddr(op, a); err != nil {
 		return p, s, err
 	}
-	fd, err := openSocket(familyOf(a))
-	if err != nil {
-		return p, s, opError(kernel.OpSocket, err)
-	}
-	b.given(int32(fd), nil)
-	if err = b.fits(kernel.OpSocket, fd); err != nil {
-		unix.Close(fd)
+	if s, err = b.openSock(familyOf(a)); err != nil {
 		return p, s, err
 	}
+	fd := int(s.fd)
 	if p, err = shortAddrOf(op, a, fd); err != nil {
 		unix.Close(fd)
 		return p, s, err
@@ -156,5 +164,22 @@ func (b *base) openFor(op string, a kernel.Addr) (p shortAddr, s sock, err error
 			return p, s, opError("setsockopt", err)
 		}
 	}
-	return p, sock{b: b, fd: int32(fd)}, nil
+	return p, s, nil
+}
+
+// openSock opens a socket. The caller makes it the owner of its number.
+func (b *base) openSock(family int) (sock, error) {
+	if b.closed {
+		return sock{}, kernel.ErrClosed
+	}
+	fd, err := openSocket(family)
+	if err != nil {
+		return sock{}, opError(kernel.OpSocket, err)
+	}
+	b.given(int32(fd), nil)
+	if err := b.fits(kernel.OpSocket, fd); err != nil {
+		unix.Close(fd)
+		return sock{}, err
+	}
+	return sock{b: b, fd: int32(fd)}, nil
 }

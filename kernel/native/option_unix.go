@@ -15,13 +15,6 @@ const lacking = -1
 // options sets the options of a new socket for the operation op, before it is bound or
 // connected. Accepted sockets have those of their listener: Linux copies all of them.
 func (s *sock) options(op string, o *kernel.StreamOptions) error {
-	var none kernel.StreamOptions
-	if o == nil {
-		o = &none
-	}
-	if err := kernel.CheckOptions(op, o); err != nil {
-		return err
-	}
 	if !o.Nagle {
 		if err := s.setOption(op, "Nagle", unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 			return err
@@ -37,6 +30,11 @@ func (s *sock) options(op string, o *kernel.StreamOptions) error {
 			return err
 		}
 	}
+	return s.socketOptions(op, o)
+}
+
+// socketOptions sets those that every stream socket has.
+func (s *sock) socketOptions(op string, o *kernel.StreamOptions) error {
 	if o.SendBuffer != 0 {
 		if err := s.setOption(op, "SendBuffer", unix.SOL_SOCKET, unix.SO_SNDBUF, o.SendBuffer); err != nil {
 			return err

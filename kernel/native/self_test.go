@@ -62,7 +62,7 @@ func selfConnect(t *testing.T, name string, ip netip.Addr) error {
 	}
 	p = shortAddrFrom(sa)
 	c.remote.set(p)
-	if err := c.dial(&p, nil); err != nil {
+	if err := c.dial(&p, new(kernel.DialOptions)); err != nil {
 		t.Fatal(err)
 	}
 	testReady(t, k, c, kernel.Writable)

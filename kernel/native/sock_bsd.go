@@ -19,7 +19,7 @@ type scratch struct{}
 //
 func openSocket(family int) (int, error) {
 	syscall.ForkLock.RLock()
-	fd, err := unix.Socket(family, unix.SOCK_STREAM, unix.IPPROTO_TCP)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
 	if err == nil {
 		unix.CloseOnExec(fd)
 	}
@@ -89,18 +89,29 @@ func (s *streamSock) Writev(bufs [][]byte) (int, error) {
 	return total, nil
 }
 
+// accept takes a connection, and makes it close-on-exec before anybody can fork, and non-blocking.
+// A failure of that is about this connection alone.
+func accept(fd int) (int, unix.Sockaddr, error) {
+	syscall.ForkLock.RLock()
+	c, sa, err := unix.Accept(fd)
+	if err == nil {
+		unix.CloseOnExec(c)
+	}
+	syscall.ForkLock.RUnlock()
+	if err == nil && unix.SetNonblock(c, true) != nil {
+		unix.Close(c)
+		return -1, nil, unix.ECONNABORTED
+	}
+	return c, sa, err
+}
+
 // Accept sets the options that some of these systems do not copy from the listener.
 func (s *listener) Accept() (kernel.Conn, error) {
 	if err := s.b.room(kernel.OpAccept); err != nil {
 		return nil, err
 	}
 	for {
-		syscall.ForkLock.RLock()
-		fd, sa, err := unix.Accept(int(s.fd))
-		if err == nil {
-			unix.CloseOnExec(fd)
-		}
-		syscall.ForkLock.RUnlock()
+		fd, sa, err := accept(int(s.fd))
 		switch err {
 		case nil:
 			c := &conn{streamSock{sock{b: s.b, fd: int32(fd)}}}
@@ -124,14 +135,11 @@ func (s *listener) Accept() (kernel.Conn, error) {
 	}
 }
 
-// inherit makes s non-blocking and gives it the options of its listener. If the peer has
+// inherit gives s the options of its listener. If the peer has
 // ended the connection already, that may fail: then the connection is lost, and the
 // listener is fine.
 func (s *conn) inherit(from *listener) error {
 	lost := SysError(kernel.OpAccept, unix.ECONNABORTED)
-	if unix.SetNonblock(int(s.fd), true) != nil {
-		return lost
-	}
 	if v, err := from.option("Nagle", unix.IPPROTO_TCP, unix.TCP_NODELAY); err == nil && v != 0 && s.SetNoDelay(true) != nil {
 		return lost
 	}

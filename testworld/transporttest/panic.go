@@ -34,12 +34,15 @@ func (g *rig) panicked(e, peer *end, where string) {
 		g.Errorf("X-3: %s was lost for %v, want the panic", e.name, e.err)
 	}
 	g.until("the loss of "+peer.name, func() bool {
-		if peer.t != nil && peer.saw("read lost") {
-			peer.t.Write([]byte("x")) // it reads no more, and finds out by writing (TCP-67)
+		if peer.t != nil && peer.saw("read lost") && !peer.closed {
+			_, err := peer.t.Write([]byte("x")) // it reads no more, and finds out by writing (TCP-67)
+			if g.link.NoReset && errors.Is(err, reactor.ErrWriteClosed) {
+				peer.close() // both directions have ended, in order as far as it can tell
+			}
 		}
 		return peer.t == nil || peer.lost()
 	})
-	if peer.lost() {
+	if peer.lost() && !peer.closed {
 		g.broken(peer)
 	}
 }

@@ -1,0 +1,247 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// openFirst opens the default kernel.
+func openFirst(t *testing.T) kernel.Kernel {
+	t.Helper()
+	k, err := Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { k.Close() })
+	return k
+}
+
+func listenAt(t *testing.T, k kernel.Kernel, path string, o kernel.UNIXOptions) (kernel.Listener, error) {
+	t.Helper()
+	l, err := k.Listen(kernel.UNIXAddr(path), &kernel.ListenOptions{UNIX: o})
+	if err == nil {
+		t.Cleanup(func() { l.Close() })
+	}
+	return l, err
+}
+
+// UNIX-1: the file has exactly the mode that was asked for, 0666 without one, whatever the umask.
+func TestUNIXMode(t *testing.T) {
+	k := openFirst(t)
+	for _, umask := range []int{0, 0o022, 0o777} {
+		old := unix.Umask(umask)
+		for _, mode := range []fs.FileMode{0, 0o600, 0o660, 0o777, 0o001} {
+			path := filepath.Join(t.TempDir(), "s")
+			l, err := listenAt(t, k, path, kernel.UNIXOptions{Mode: mode})
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			st, err := os.Stat(path)
+			want := mode
+			if want == 0 {
+				want = 0o666
+			}
+			if err != nil || st.Mode() != want|fs.ModeSocket {
+				t.Errorf("UNIX-1: umask %#o, mode %#o: the file has %v, %v", umask, mode, st.Mode(), err)
+			}
+			l.Close()
+		}
+		unix.Umask(old)
+	}
+}
+
+// The file belongs to whom the options say, by name or by number. Who does not exist is an error,
+// and leaves no file.
+func TestUNIXOwner(t *testing.T) {
+	k := openFirst(t)
+	me, err := user.Current()
+	if err != nil {
+		t.Skip(err)
+	}
+	group, err := user.LookupGroupId(me.Gid)
+	if err != nil {
+		t.Skip(err)
+	}
+	uid, gid := me.Uid, me.Gid
+	if os.Getuid() == 0 {
+		uid, gid = "12345", "23456"
+	}
+	for _, c := range []struct{ owner, group, uid, gid string }{
+		{me.Username, group.Name, me.Uid, me.Gid}, {uid, gid, uid, gid}, {"", gid, me.Uid, gid}, {uid, "", uid, me.Gid},
+	} {
+		path := filepath.Join(t.TempDir(), "s")
+		if _, err := listenAt(t, k, path, kernel.UNIXOptions{Owner: c.owner, Group: c.group}); err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || strconv.Itoa(int(st.Uid)) != c.uid || strconv.Itoa(int(st.Gid)) != c.gid {
+			t.Errorf("%+v: the file is %d's, group %d, %v", c, st.Uid, st.Gid, err)
+		}
+	}
+	for _, o := range []kernel.UNIXOptions{{Owner: "nobody-of-that-name"}, {Group: "no-such-group"}, {Owner: "-1"}} {
+		path := filepath.Join(t.TempDir(), "s")
+		_, err := listenAt(t, k, path, o)
+		if _, ok := errors.AsType[*kernel.OptionError](err); !ok {
+			t.Errorf("%+v: %v", o, err)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%+v: a file is left: %v", o, err)
+		}
+	}
+}
+
+// deadPID is the number of a process that has ended.
+func deadPID(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(cmd.Process.Pid)
+}
+
+// leave makes the socket file that a dead process has left at path, and its lock file.
+func leave(t *testing.T, path, pid string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), os.Symlink(pid, path+".lock")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A lock file exists as long as the listener, and says whose it is (UNIX-8). One of a dead process
+// is taken over, with the socket file that was left (UNIX-10); one of a live process is not
+// touched (UNIX-9). A file that is no socket is never removed.
+func TestUNIXTakeover(t *testing.T) {
+	k := openFirst(t)
+	path := filepath.Join(t.TempDir(), "s")
+	lock := kernel.UNIXOptions{Lock: true}
+	leave(t, path, deadPID(t))
+	if _, err := listenAt(t, k, path, kernel.UNIXOptions{}); !errors.Is(err, kernel.ErrAddrInUse) {
+		t.Errorf("UNIX-3: without a lock: %v", err)
+	}
+	l, err := listenAt(t, k, path, lock)
+	if err != nil {
+		t.Fatalf("UNIX-10: %v", err)
+	}
+	if to, err := os.Readlink(path + ".lock"); to != strconv.Itoa(os.Getpid()) {
+		t.Errorf("UNIX-8: the link is to %q, %v", to, err)
+	}
+	c, err := k.Dial(kernel.UNIXAddr(path), &kernel.DialOptions{CheckLock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	l.Close()
+	if left, _ := filepath.Glob(path + "*"); len(left) != 0 {
+		t.Errorf("UNIX-6, UNIX-8: left behind: %q", left)
+	}
+
+	leave(t, path, strconv.Itoa(os.Getppid()))
+	if _, err := listenAt(t, k, path, lock); !errors.Is(err, kernel.ErrLocked) {
+		t.Errorf("UNIX-9: %v", err)
+	}
+	if left, _ := filepath.Glob(path + "*"); len(left) != 2 {
+		t.Errorf("UNIX-9: there are %q", left)
+	}
+
+	plain := filepath.Join(t.TempDir(), "plain")
+	os.WriteFile(plain, []byte("precious"), 0o600)
+	os.Symlink(deadPID(t), plain+".lock")
+	if _, err := listenAt(t, k, plain, lock); !errors.Is(err, kernel.ErrAddrInUse) {
+		t.Errorf("a plain file: %v", err)
+	}
+	if got, err := os.ReadFile(plain); string(got) != "precious" {
+		t.Errorf("a plain file is lost: %v", err)
+	}
+	if _, err := os.Lstat(plain + ".lock"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a failed Listen has left its lock: %v", err)
+	}
+}
+
+// At its end a listener removes the file only if that is still its own, and nothing is wrong if
+// somebody else has removed it (UNIX-7). A change of the working directory changes nothing.
+func TestUNIXOthersFile(t *testing.T) {
+	k := openFirst(t)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	l, err := listenAt(t, k, "s", kernel.UNIXOptions{Lock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if l.Close(); len(glob(dir)) != 0 {
+		t.Errorf("in another directory: left behind: %q", glob(dir))
+	}
+	t.Chdir(dir)
+
+	gone, err := listenAt(t, k, "gone", kernel.UNIXOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Remove("gone")
+	if err := gone.Close(); err != nil {
+		t.Errorf("UNIX-7: %v", err)
+	}
+
+	old, err := listenAt(t, k, "moved", kernel.UNIXOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Rename("moved", "old")
+	successor, err := listenAt(t, k, "moved", kernel.UNIXOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if old.Close(); len(glob(dir)) != 2 {
+		t.Errorf("another's file was removed: there are %q", glob(dir))
+	}
+	if successor.Close(); len(glob(dir)) != 1 {
+		t.Errorf("its own file was not removed: there are %q", glob(dir))
+	}
+}
+
+func glob(dir string) []string {
+	all, _ := filepath.Glob(filepath.Join(dir, "*"))
+	return all
+}
+
+// A path that the system does not let us use is what the system says.
+func TestUNIXSystemErrors(t *testing.T) {
+	k := openFirst(t)
+	dir := t.TempDir()
+	if _, err := listenAt(t, k, filepath.Join(dir, "none", "s"), kernel.UNIXOptions{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no such directory: %v", err)
+	}
+	if _, err := listenAt(t, k, filepath.Join(dir, "none", "s"), kernel.UNIXOptions{Lock: true}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no such directory, for the lock file: %v", err)
+	}
+	os.WriteFile(filepath.Join(dir, "plain"), nil, 0o600)
+	if _, err := k.Dial(kernel.UNIXAddr(filepath.Join(dir, "plain")), nil); !errors.Is(err, kernel.ErrRefused) {
+		t.Errorf("dialling a plain file: %v", err)
+	}
+	os.Symlink("nobody", filepath.Join(dir, "s.lock"))
+	if _, err := listenAt(t, k, filepath.Join(dir, "s"), kernel.UNIXOptions{Lock: true}); err == nil || errors.Is(err, kernel.ErrLocked) {
+		t.Errorf("a broken lock file: %v", err)
+	}
+	if _, err := k.Dial(kernel.UNIXAddr(filepath.Join(dir, "s")), &kernel.DialOptions{CheckLock: true}); err == nil || errors.Is(err, kernel.ErrNotLocked) {
+		t.Errorf("dialling with a broken lock file: %v", err)
+	}
+}

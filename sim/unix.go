@@ -1,0 +1,173 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// UNIX sockets connect programs of one host. The system moves their bytes at once, in memory: no
+// network delays, loses or repeats them, and there is no reset. Names and lock files belong to
+// the host, so they outlive the program and a crash, as files do.
+
+// unixName is a name of a host.
+type unixName struct {
+	s *sock // which has bound it; nil: its program is gone, and its file is left
+}
+
+// unixConn is a UNIX stream socket. It has none of TCP's options.
+type unixConn struct {
+	streamConn
+	s *sock
+}
+
+// streamConn are the methods that every connected socket has.
+type streamConn interface {
+	kernel.Conn
+	kernel.Vectors
+}
+
+var (
+	_ kernel.UNIXConn = (*unixConn)(nil)
+	_ streamConn      = (*unixConn)(nil)
+)
+
+func isUNIX(a kernel.Addr) bool { return a.Net == kernel.UNIX }
+
+// conn is s as its program has it.
+func (s *sock) conn() kernel.Conn {
+	if isUNIX(s.local) {
+		return &unixConn{s, s}
+	}
+	return s
+}
+
+// Credentials is kernel.UNIXConn. Every program is root, and has a number of its own.
+func (c *unixConn) Credentials() (kernel.Credentials, error) {
+	n := c.s.lock()
+	defer n.mu.Unlock()
+	if c.s.state == shut {
+		return kernel.Credentials{}, kernel.ErrClosed
+	}
+	return kernel.Credentials{PID: c.s.peerPID}, nil
+}
+
+// listenUNIX is Listen for a UNIX address, with the lock held.
+func (k *simKernel) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
+	h, name := k.h, kernel.UNIXAddr(a.Name).Name
+	if o.UNIX.Lock {
+		switch by, held := h.locks[name]; {
+		case held && by.alive():
+			return nil, &kernel.AddrError{Op: kernel.OpListen, Addr: a, Kind: kernel.ErrLocked,
+				Reason: "lock file " + strconv.Quote(name+".lock") + " is held by process " + strconv.Itoa(by.pid)}
+		case held:
+			delete(h.names, name)
+		}
+	}
+	if h.names[name] != nil {
+		return nil, fail(kernel.OpBind, kernel.ErrAddrInUse)
+	}
+	if err := k.file(kernel.OpSocket); err != nil {
+		return nil, err
+	}
+	s := &sock{state: open, l: &listener{limit: k.backlog(o)}, local: kernel.UNIXAddr(name), options: optionsOf(o.StreamOptions)}
+	s.l.sock = s
+	k.own(s)
+	h.names[name] = &unixName{s}
+	if o.UNIX.Lock {
+		h.locks[name] = k
+	}
+	k.n.note(OpListen, s, 0)
+	return s.l, nil
+}
+
+// dialUNIX is Dial for a UNIX address, with the lock held. It is connected at once or not at all.
+func (k *simKernel) dialUNIX(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
+	h, name, from := k.h, kernel.UNIXAddr(a.Name).Name, kernel.UNIXAddr(o.Bind.Name)
+	if by, held := h.locks[name]; o.CheckLock && (!held || !by.alive()) {
+		return nil, &kernel.AddrError{Op: kernel.OpConnect, Addr: a, Kind: kernel.ErrNotLocked,
+			Reason: "no live process holds lock file " + strconv.Quote(name+".lock")}
+	}
+	at := h.names[name]
+	switch {
+	case from.Name != "" && h.names[from.Name] != nil:
+		return nil, fail(kernel.OpBind, kernel.ErrAddrInUse)
+	case at == nil && a.IsAbstract():
+		return nil, fail(kernel.OpConnect, kernel.ErrRefused)
+	case at == nil:
+		return nil, &kernel.SysError{Op: kernel.OpConnect, Errno: syscall.ENOENT}
+	case at.s == nil || at.s.l == nil:
+		return nil, fail(kernel.OpConnect, kernel.ErrRefused)
+	case len(at.s.l.queue) >= at.s.l.limit:
+		return nil, kernel.ErrAgain
+	}
+	if err := k.file(kernel.OpSocket); err != nil {
+		return nil, err
+	}
+	p := k.n.newPair(h, h)
+	p.half[0].memory, p.half[1].memory = true, true
+	c, s, l := &p.end[0], &p.end[1], at.s
+	c.state, s.state = open, open
+	c.local, c.remote = from, kernel.UNIXAddr(name)
+	s.local, s.remote = c.remote, c.local
+	c.options, s.options = optionsOf(o.StreamOptions), l.options
+	c.peerPID, s.peerPID = l.k.pid, k.pid
+	k.own(c)
+	l.k.own(s)
+	if from.Name != "" {
+		h.names[from.Name] = &unixName{s: c}
+	}
+	k.n.note(OpDial, c, 0)
+	l.l.queue = append(l.l.queue, s)
+	l.notify()
+	return c.conn(), nil
+}
+
+// alive tells whether k's program runs.
+func (k *simKernel) alive() bool { return !k.gone && !k.closed }
+
+// unname takes the name away from s. removes says that the program closes s in order and so removes
+// its files; otherwise they are left. Abstract names go with their socket.
+func (s *sock) unname(removes bool) {
+	if !isUNIX(s.local) {
+		return
+	}
+	name := s.local.Name
+	at := s.h.names[name]
+	if at == nil || at.s != s {
+		return
+	}
+	if removes || s.local.IsAbstract() {
+		delete(s.h.names, name)
+	} else {
+		at.s = nil
+	}
+	if removes && s.h.locks[name] == s.k {
+		delete(s.h.locks, name)
+	}
+}
+
+// hangUp ends a UNIX connection for its peer: by a reset, or in order.
+func (s *sock) hangUp(reset bool) {
+	s.in.dead = true // the peer can write no more
+	peer := s.out.to
+	if reset {
+		peer.die(kernel.ErrReset)
+	} else if s.out.fin == finNone {
+		s.out.fin = finArrived
+	}
+	peer.notify()
+}
+
+// boundNames is how many names have a socket.
+func (h *Host) boundNames() (n int) {
+	for _, name := range slices.Sorted(maps.Keys(h.names)) {
+		if h.names[name].s != nil {
+			n++
+		}
+	}
+	return n
+}
