@@ -132,11 +132,14 @@ func (r *Reactor) goOn() {
 	}
 }
 
-// giveUp notes what the shutdown does not wait for.
+// giveUp notes what the shutdown does not wait for. It is called for wait triggers, and after them for
+// blocking work.
 func (r *Reactor) giveUp(what string) {
 	r.log.Warn("the shutdown no longer waits", slog.String("for", what))
-	if r.shutdown.err == nil {
-		r.shutdown.err = fmt.Errorf("%w: for %s", ErrUnfinished, what)
+	if d := &r.shutdown; d.err == nil {
+		d.err = fmt.Errorf("%w: for %s", ErrUnfinished, what)
+	} else {
+		d.err = fmt.Errorf("%w, and for %s", d.err, what)
 	}
 }
 

@@ -65,7 +65,7 @@ func TestShutdownTimeoutByDefault(t *testing.T) {
 		if !w.Simulated() {
 			t.Skip("a minute of real time")
 		}
-		var log coreLog
+		var log journal
 		r := w.New(t, reactor.Config{Logger: slog.New(&log)})
 		r.AddWaitTrigger(reactor.Shutdown, neverDone)
 		began := r.Now()
@@ -74,11 +74,11 @@ func TestShutdownTimeoutByDefault(t *testing.T) {
 		if d := r.Now() - began; d < time.Minute || d > time.Minute+ms {
 			t.Errorf("CORE-50: it waited for %v", d)
 		}
-		if n := log.count(slog.LevelWarn, "the shutdown waits"); n < 11 || n > 12 {
-			t.Errorf("CORE-50: %d records in a minute", n)
+		if n := len(log.with("WARN the shutdown waits", "reactor_test.neverDone")); n < 11 || n > 12 {
+			t.Errorf("CORE-50: %d records in a minute: %q", n, log.lines)
 		}
-		if n := log.count(slog.LevelWarn, "the shutdown no longer waits"); n != 1 {
-			t.Errorf("CORE-50: %d records of the end", n)
+		if n := len(log.with("WARN the shutdown no longer waits", "reactor_test.neverDone")); n != 1 {
+			t.Errorf("CORE-50: %d records of the end: %q", n, log.lines)
 		}
 	})
 }
@@ -114,6 +114,47 @@ func TestShutdownTimeoutOfWork(t *testing.T) {
 		r.Pool().Stop()
 		if !dropped {
 			t.Error("CORE-50: work began after the end")
+		}
+	})
+}
+
+// CORE-50: triggers and work have one limit together. The error names all that was given up, and the log what
+// is awaited.
+func TestShutdownTimeoutOfBoth(t *testing.T) {
+	nativeWorlds(t, "a simulated kernel does the work itself", func(t *testing.T, w testworld.World) {
+		for _, answered := range []bool{true, false} {
+			var log journal
+			k := &aheadKernel{Kernel: w.Open(t), skip: true}
+			r := testworld.New(t, k, reactor.Config{Logger: slog.New(&log)})
+			begun, release := make(chan struct{}), make(chan struct{})
+			names := []string{"reactor_test.TestShutdownTimeoutOfBoth"}
+			if answered {
+				r.AddWaitTrigger(reactor.Shutdown, func(done func()) { r.CallLater(40*time.Second, done) })
+			} else {
+				r.AddWaitTrigger(reactor.Shutdown, neverDone)
+				names = append(names, "reactor_test.neverDone")
+			}
+			began := time.Duration(0)
+			r.CallWhenRunning(func() {
+				r.CallInThread(func() { close(begun); <-release })
+				<-begun
+				began = r.Now()
+				r.Stop()
+			})
+			err := runs(t, r)
+			for _, name := range names {
+				unfinished(t, err, name)
+				if n := len(log.with("WARN the shutdown no longer waits", name)); n != 1 {
+					t.Errorf("CORE-50: %d records of the end with %s: %q", n, name, log.lines)
+				}
+			}
+			if n := len(log.with("WARN the shutdown waits", "blocking work", names[0])); answered && n < 3 {
+				t.Errorf("CORE-50: %d records in 20 s of work: %q", n, log.lines)
+			}
+			if d := r.Now() - began; d < time.Minute || d > time.Minute+10*time.Second {
+				t.Errorf("CORE-50: it waited for %v", d)
+			}
+			close(release)
 		}
 	})
 }
