@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -72,11 +73,16 @@ func TestDisconnectAll(t *testing.T) {
 		}
 		bad, last := &end{onLost: func(error) { panic("in ConnectionLost") }}, &end{onLost: lost("last")}
 		connect(t, r, bad, last)
-		r.Post(func() { r.Stop() })
+		r.Post(func() {
+			r.Dial(p.Addr(), one(&end{}), nil, func(_ reactor.Protocol, err error) {
+				s.add(fmt.Sprintf("connector %v", errors.Is(err, reactor.ErrStopped)))
+			})
+			r.Post(func() { r.Stop() }) // when the connector has begun, and before it can be connected
+		})
 		runToEnd(t, r)
 		// CORE-26: each is told once, whatever the others do.
 		slices.Sort(s)
-		same(t, s, "cli true", "last true", "srv true")
+		same(t, s, "cli true", "connector true", "last true", "srv true")
 		same(t, panics, any("in ConnectionLost"))
 		if p.Listening() || r.Stats().Sources != 0 {
 			t.Errorf("CORE-26: something is left: %+v", r.Stats())
@@ -134,7 +140,9 @@ func TestNoLastPoll(t *testing.T) {
 		p := newPipeReader(t)
 		p.read = func() { t.Error("CORE-27: DoRead after the shutdown") }
 		waits := 0
+		var late *reactor.DelayedCall
 		r.AddTrigger(reactor.After, reactor.Shutdown, func() {
+			late = r.CallLater(0, func() { t.Error("CORE-27: a call that an After trigger has added was made") })
 			if err := r.AddReader(p); !errors.Is(err, reactor.ErrStopped) {
 				t.Errorf("CORE-27: AddReader after the shutdown: %v", err)
 			}
@@ -147,9 +155,10 @@ func TestNoLastPoll(t *testing.T) {
 			t.Errorf("CORE-27: %d waits at the shutdown, %d at the end", waits, len(k.waits))
 		}
 		// CORE-28: neither run nor cancelled.
-		if !distant.Active() {
-			t.Error("CORE-28: the distant call is not active")
+		if !distant.Active() || !late.Active() {
+			t.Error("CORE-28: a call is not active after the end")
 		}
+		late.Cancel()
 		same(t, r.DelayedCalls(), distant)
 	})
 }
@@ -157,7 +166,8 @@ func TestNoLastPoll(t *testing.T) {
 func TestCallWhenRunning(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var s steps
-		r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { s.add(fmt.Sprint("panic ", e.Value)) }})
+		var log coreLog
+		r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { s.add(fmt.Sprint("panic ", e.Value)) }})
 		r.CallWhenRunning(s.adds("one"))
 		gone := r.CallWhenRunning(s.adds("gone"))
 		r.CallWhenRunning(func() { panic("two") }) // CORE-44: the rest runs
@@ -179,6 +189,9 @@ func TestCallWhenRunning(t *testing.T) {
 			r.CallWhenRunning(func() { panic("mine") })
 		})
 		runToEnd(t, r)
+		if n := log.count(slog.LevelError, "panic"); n != 1 {
+			t.Errorf("CORE-44: %d panics logged", n)
+		}
 		if r.CallWhenRunning(s.adds("too late")) == nil {
 			t.Error("CORE-45: not accepted after the end")
 		}
@@ -249,6 +262,9 @@ func TestDefaultKernel(t *testing.T) {
 	}
 	got := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !slices.Contains(rank, n) })
 	same(t, got, want...) // CORE-48
+	if runtime.GOOS == "linux" {
+		same(t, names, "epoll", "poll", "select") // CORE-48
+	}
 	k, err := native.Open("")
 	if err != nil {
 		t.Fatal(err)

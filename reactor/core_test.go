@@ -309,10 +309,12 @@ func TestStopBeforeStartup(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		r.AddTrigger(reactor.After, reactor.Startup, func() { s.add(fmt.Sprint("after startup ", r.Running())) })
+		for _, p := range phases {
+			r.AddTrigger(p, reactor.Startup, func() { s.add(fmt.Sprintf("%v startup %v", p, r.Running())) })
+		}
 		r.AddTrigger(reactor.Before, reactor.Shutdown, func() { s.add(fmt.Sprint("shutdown in turn ", r.Stats().Turns)) })
 		runToEnd(t, r)
-		same(t, s, "after startup true", "shutdown in turn 1") // CORE-12
+		same(t, s, "before startup false", "during startup true", "after startup true", "shutdown in turn 1") // CORE-12
 	})
 }
 
@@ -340,6 +342,7 @@ func TestCrash(t *testing.T) {
 			if r.Stop() != reactor.ErrNotRunning {
 				t.Error("CORE-17: Stop after Crash does not fail")
 			}
+			r.CallLater(0, s.adds("due in the next turn"))
 		})
 		r.CallLater(0, s.adds("due in the same turn"))
 		runToEnd(t, r)
@@ -356,7 +359,7 @@ func TestCrash(t *testing.T) {
 			r.Stop()
 		})
 		runToEnd(t, r) // CORE-17: it can be run again all the same
-		same(t, s, "during startup", "running true", "shutdown")
+		same(t, s, "during startup", "running true", "due in the next turn", "shutdown")
 		if down.Remove() != reactor.ErrTriggerGone {
 			t.Error("the shutdown trigger has not run")
 		}
@@ -423,10 +426,11 @@ func TestTurn(t *testing.T) {
 		if got := k.lastWait(); got < start+time.Millisecond || got >= far.Due() {
 			t.Errorf("CORE-19: Turn(1ms) at %v waits until %v", start, got)
 		}
-		// One that has called something does not wait.
-		r.Post(func() {})
-		if err := r.Turn(-1); err != nil || k.lastWait() != 0 {
-			t.Errorf("Turn(-1) after a post waits until %v, %v", k.lastWait(), err)
+		for what, ask := range map[string]func(){"post": func() { r.Post(func() {}) }, "delayed call": func() { r.CallLater(0, func() {}) }} {
+			ask()
+			if err := r.Turn(-1); err != nil || k.lastWait() != 0 {
+				t.Errorf("CORE-19: Turn(-1) with a %s to call waits until %v, %v", what, k.lastWait(), err)
+			}
 		}
 		var s steps
 		p := newInput(t, w, r)

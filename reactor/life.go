@@ -45,8 +45,8 @@ func (r *Reactor) Running() bool {
 // crash of the program: all sockets are reset, nothing more is called, the reactor has
 // stopped, and who waits for it is told (CORE-49).
 //
-// Run fails with ErrNotRestartable on a reactor that has stopped, and with
-// ErrAlreadyRunning during a run (CORE-4, CORE-5).
+// Run fails with ErrNotRestartable on a reactor that has stopped, or whose shutdown is past its
+// phase Before. During a run until then it fails with ErrAlreadyRunning (CORE-4, CORE-5).
 //
 // The calling goroutine becomes the loop's goroutine. All callbacks run on it.
 func (r *Reactor) Run(ctx context.Context) error {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/chunks"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
@@ -18,7 +20,7 @@ func TestBufferedTotal(t *testing.T) {
 	const piece, total = 64 << 10, 4 << 20
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{MaxBufferedTotal: total})
-		writers, _ := stuck(t, r, 5, reactor.StreamConfig{MaxBuffered: -1}, nil)
+		writers, readers := stuck(t, r, 5, reactor.StreamConfig{MaxBuffered: -1}, make([]byte, 32<<20))
 		hog := writers[2]
 		fill := func(e *end, n int) {
 			for e.s.Buffered() < n && e.err == nil {
@@ -41,10 +43,68 @@ func TestBufferedTotal(t *testing.T) {
 				t.Errorf("connection %d, which had less, ended too: %v", i, e.err)
 			}
 		}
+		if read(t, r, readers[2:3], func() bool { return readers[2].err != nil }); !isReset(readers[2].err) {
+			t.Errorf("its peer was lost with %v, want a reset", readers[2].err)
+		}
 		// There is room again: what the one had is given back.
 		fill(writers[0], total/2)
 		if writers[0].err != nil {
 			t.Errorf("with room again: %v", writers[0].err)
+		}
+	})
+}
+
+// CORE-52: they end one after the other, those that hold the most first, until a sixteenth is free and no longer.
+func TestBufferedTotalFreesASixteenth(t *testing.T) {
+	const many, each, total = 32, 128 << 10, 32 * 128 << 10
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{MaxBufferedTotal: total})
+		writers, _ := stuck(t, r, many, reactor.StreamConfig{MaxBuffered: -1}, nil)
+		for _, e := range writers {
+			for e.s.Buffered() == 0 { // the socket takes no more
+				e.s.Write(make([]byte, 16<<10))
+				r.Turn(0)
+			}
+		}
+		r.Post(func() {
+			for i, e := range writers { // the last has the most, by a chunk
+				e.s.Write(make([]byte, each-e.s.Buffered()-(many-1-i)/(many-1)*(16<<10)))
+			}
+		})
+		lost := func() (n, held int) {
+			for _, e := range writers {
+				if e.err != nil {
+					n++
+				} else {
+					held += e.s.Buffered()
+				}
+			}
+			return n, held
+		}
+		testworld.Turns(t, r, 3)
+		if n, held := lost(); n != 0 {
+			t.Fatalf("CORE-52: %d ended with %d of %d bytes unsent", n, held, total)
+		}
+		r.Post(func() { writers[0].s.Write(make([]byte, 64<<10)) })
+		testworld.Turns(t, r, 3)
+		n, held := lost()
+		if most := total - total/16; n < 2 || held > most || held+each+64<<10 < most {
+			t.Errorf("CORE-52: %d ended, the others have %d bytes; a sixteenth of %d is to be free, and no more", n, held, total)
+		}
+		for _, e := range writers {
+			if e.err != nil && !errors.Is(e.err, reactor.ErrBufferFull) {
+				t.Errorf("CORE-52: lost with %v", e.err)
+			}
+		}
+	})
+}
+
+// CORE-52: the default is 1 GiB.
+func TestBufferedTotalByDefault(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		if n := reflect.ValueOf(r).Elem().FieldByName("maxChunks").Int() * chunks.Size; n != 1<<30 {
+			t.Errorf("CORE-52: %d bytes", n)
 		}
 	})
 }

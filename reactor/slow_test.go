@@ -72,8 +72,23 @@ func TestSlow(t *testing.T) {
 	}
 }
 
-// What the caller of Turn does between two turns is not the loop's, and without Config.Slow
-// nothing is measured.
+// CORE-53: a callback that takes exactly Config.Slow is slow, and one that takes a nanosecond less is not.
+func TestSlowExactly(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w testworld.World) {
+		const limit = 20 * time.Millisecond
+		r := w.New(t, reactor.Config{Slow: limit})
+		for want, d := range []time.Duration{limit - 1, limit} {
+			r.Post(func() { holdUp(w, r, d) })
+			testworld.Turns(t, r, 2)
+			if s := r.Stats(); s.Slow != uint64(want) || s.Slowest != d {
+				t.Errorf("CORE-53: with a callback of %v: %d slow, the slowest %v", d, s.Slow, s.Slowest)
+			}
+		}
+	})
+}
+
+// CORE-53: what the caller of Turn does between two turns is not the loop's, and without
+// Config.Slow nothing is measured.
 func TestNotSlow(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		const slow = 20 * time.Second // longer than any turn takes on a busy machine
@@ -93,7 +108,7 @@ func TestNotSlow(t *testing.T) {
 	})
 }
 
-// Slow callbacks make one record a second at most.
+// CORE-53: slow callbacks make one record a second at most.
 func TestSlowLogIsBounded(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w testworld.World) {
 		var out bytes.Buffer

@@ -299,11 +299,18 @@ func TestCrashStarted(t *testing.T) {
 				ended := 0
 				r.AddTrigger(reactor.During, reactor.Shutdown, func() { ended++ })
 				p := listen(t, r, &service{}, nil)
+				srv, cli := &end{}, &end{}
+				connect(t, r, srv, cli)
 				crash(t, r)
 				if r.Running() || ended != 0 || !p.Listening() || r.Stop() != reactor.ErrNotRunning {
 					t.Errorf("CORE-14: running %v, shutdown %d times, listening %v", r.Running(), ended, p.Listening())
 				}
-				testworld.Turns(t, r, 1) // as one that was never started
+				// CORE-14: nothing is closed. It is turned as one that was never started.
+				cli.s.Write([]byte("still there"))
+				until(t, r, func() bool { return string(srv.got) == "still there" || srv.err != nil })
+				if srv.err != nil || cli.err != nil {
+					t.Errorf("CORE-14: lost with %v and %v", srv.err, cli.err)
+				}
 				var s steps
 				if r.CallWhenRunning(func() { s.add(fmt.Sprint("running ", r.Running())) }) == nil {
 					t.Error("CORE-15: a crashed reactor runs")

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -227,6 +228,10 @@ func TestShutdownByHand(t *testing.T) {
 		if err := r.CallInThread(func() {}); err != pool.ErrStopped {
 			t.Errorf("CORE-42: the pool lives: %v", err)
 		}
+		if _, err := r.Kernel().Wait(make([]kernel.Event, 1), 0); err == nil {
+			t.Error("CORE-42: the kernel is open")
+		}
+		r.AddTrigger(reactor.Before, reactor.Shutdown, func() { t.Error("CORE-42: fired again") })
 		r.FireEvent(reactor.Shutdown) // once
 		if err := r.Turn(0); err != reactor.ErrNotRestartable {
 			t.Errorf("CORE-42: Turn: %v", err)
