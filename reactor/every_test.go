@@ -49,8 +49,8 @@ func TestEvery(t *testing.T) {
 	})
 }
 
-// On every kernel calls are made, none of them early; a panic in one does not end them, and one
-// may stop them.
+// TIME-31: on every kernel calls are made, none of them early; a panic in one does not end them, and
+// one may stop them.
 func TestEveryOnKernels(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		panics := 0

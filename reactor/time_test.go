@@ -110,13 +110,13 @@ func TestDelaysOutOfRange(t *testing.T) {
 		r.CallLater(ms, s.adds("soon")) // TIME-4: the loop is not disturbed
 		until(t, r, func() bool { return len(s) == 4 })
 		for _, d := range []*reactor.DelayedCall{far, farther} {
-			if !d.Active() || d.Due() <= 0 || !slices.Contains(r.DelayedCalls(), d) {
+			if !d.Active() || d.Due() != math.MaxInt64-1 || !slices.Contains(r.DelayedCalls(), d) {
 				t.Errorf("TIME-4: %v is not pending", d)
 			}
 		}
 		r.Post(func() { far.Reset(math.MaxInt64); farther.Reset(math.MaxInt64 - 1) })
 		testworld.Turns(t, r, 2)
-		if !far.Active() || far.Due() <= 0 || farther.Due() <= 0 {
+		if !far.Active() || far.Due() != math.MaxInt64-1 || farther.Due() != math.MaxInt64-1 {
 			t.Errorf("TIME-4: after Reset: %v, %v", far, farther)
 		}
 	})
@@ -363,7 +363,7 @@ func TestDelayedCallStates(t *testing.T) {
 			t.Error("TIME-14: a cancelled call was made")
 		}
 		d.Reset(ms)
-		until(t, r, func() bool { return calls == 3 })
+		until(t, r, func() bool { return calls == 3 }) // TIME-15: it has kept its function
 		func() {
 			defer func() {
 				if recover() == nil {
@@ -539,8 +539,8 @@ func TestCallLaterAroundRun(t *testing.T) {
 		r := w.New(t, reactor.Config{})
 		var s steps
 		r.CallLater(ms, func() {
-			s.add("before run") // TIME-23
-			go r.Post(func() {  // TIME-26: how another goroutine schedules
+			s.add(fmt.Sprint("before run, running ", r.Running())) // TIME-23
+			go r.Post(func() {                                     // TIME-26: how another goroutine schedules
 				r.CallLater(ms, func() {
 					s.add("from a goroutine")
 					r.Stop() // TIME-24
@@ -548,7 +548,7 @@ func TestCallLaterAroundRun(t *testing.T) {
 			})
 		})
 		runToEnd(t, r)
-		same(t, s, "before run", "from a goroutine")
+		same(t, s, "before run, running true", "from a goroutine")
 	})
 }
 
