@@ -230,9 +230,14 @@ func TestAskInCallback(t *testing.T) {
 			}
 		}})
 		one := func() (int, error) { return 1, nil }
+		later := func(func(int, error)) {}
+		limited, release := context.WithTimeout(context.Background(), 5*time.Second)
+		defer release()
 		r.CallLater(0, func() { reactor.Ask(r, one) })
-		r.Post(func() { reactor.AskLater(r, func(func(int, error)) {}) })
-		until(t, r, func() bool { return panics == 2 })
+		r.Post(func() { reactor.AskLater(r, later) })
+		r.CallLater(0, func() { reactor.AskContext(limited, r, one) })
+		r.Post(func() { reactor.AskLaterContext(limited, r, later) })
+		until(t, r, func() bool { return panics == 4 })
 		// Another reactor's loop may be asked in a callback, and this one between two turns.
 		answered := 0
 		ctx, cancel := context.WithCancel(context.Background())

@@ -159,7 +159,7 @@ func TestPostWhileBusy(t *testing.T) {
 			t.Errorf("THR-6: %d calls of %d", n, posts)
 		}
 		if got := k.wakes.Load(); got != 0 {
-			t.Errorf("%d system calls to wake a loop that was not asleep", got)
+			t.Errorf("THR-6: %d system calls to wake a loop that was not asleep", got)
 		}
 	})
 }
@@ -188,7 +188,7 @@ func TestOneWakeUpForManyPosts(t *testing.T) {
 			// All posts while the loop sleeps make one system call. It may come before
 			// the wait, which must not miss it (WAKE-3, WAKE-4).
 			if got := k.wakes.Load() - before; got != 1 {
-				t.Errorf("%d wake-ups for %d posts", got, posters*each)
+				t.Errorf("THR-6: %d wake-ups for %d posts", got, posters*each)
 			}
 			if sleeps == rounds {
 				r.Post(func() { r.Stop() })
@@ -334,6 +334,7 @@ func TestPoolLife(t *testing.T) {
 func TestPoolOfReactorNeverRun(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
+		p := r.Pool()
 		if err := r.CallInThread(func() { t.Error("THR-12: executed without a run") }); err != nil {
 			t.Error(err)
 		}
@@ -341,8 +342,8 @@ func TestPoolOfReactorNeverRun(t *testing.T) {
 		if got := r.Pool().Stats(); got != (pool.Stats{}) {
 			t.Errorf("THR-12: something is left: %+v", got)
 		}
-		if err := r.CallInThread(func() {}); err != pool.ErrStopped {
-			t.Errorf("THR-15: %v", err)
+		if err := r.CallInThread(func() {}); err != pool.ErrStopped || r.Pool() != p {
+			t.Errorf("THR-15: %v, or another pool", err)
 		}
 	})
 }
@@ -503,6 +504,9 @@ func TestInThread(t *testing.T) {
 				t.Error("THR-19: delivered before it was begun")
 			}
 			until(t, r, func() bool { return calls == 1 })
+			if testworld.Turns(t, r, 3); calls != 1 {
+				t.Errorf("THR-19: %s: delivered %d times", c.what, calls)
+			}
 		}
 	})
 }
@@ -518,13 +522,14 @@ func TestCallInThread(t *testing.T) {
 			}
 		}})
 		var who []string
-		note := func() { who = append(who, goroutineName()) } // no lock: one goroutine
-		done := false
-		r.CallInThread(note, note, note, func() { r.Post(func() { done = true }) })
-		until(t, r, func() bool { return done })
-		if len(who) != 3 || who[0] != who[1] || who[1] != who[2] {
-			t.Errorf("THR-20: called by %v", who)
+		note := func(n int) func() {
+			return func() { who = append(who, fmt.Sprint(n, " on ", goroutineName())) } // no lock: one goroutine
 		}
+		done := false
+		r.CallInThread(note(0), note(1), note(2), func() { r.Post(func() { done = true }) })
+		until(t, r, func() bool { return done })
+		_, on, _ := strings.Cut(who[0], " on ")
+		same(t, who, "0 on "+on, "1 on "+on, "2 on "+on) // THR-20
 		r.CallInThread(func() { panic("in the pool") })
 		until(t, r, func() bool { return panics == 1 })
 		if n := log.count(slog.LevelError, "panic"); n != 1 {
