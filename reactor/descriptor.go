@@ -274,7 +274,7 @@ func (w *watch) forget() {
 // still has it, d is refused. Otherwise old has closed it, and ends.
 func (w *watch) makeWay(old, d FileDescriptor, role string) error {
 	fd := -1
-	if w.r.guard("descriptor", func() { fd = old.Fileno() }) == nil && fd == w.fd {
+	if w.r.guard(old, func() { fd = old.Fileno() }) == nil && fd == w.fd {
 		return &OpError{Op: "watch", Err: &WatchedError{FD: fd, Role: role, Watched: old, Refused: d}}
 	}
 	if w.r.watches.byDescriptor[old] == w {
@@ -344,7 +344,7 @@ func (w *watch) disconnect(d FileDescriptor, reason error, reading bool) {
 			w.reader = nil
 			w.changed(d)
 		}
-		w.callback(func() { h.ReadConnectionLost(reason) })
+		_ = w.r.guard(d, func() { h.ReadConnectionLost(reason) })
 		return
 	}
 	w.leave(d)
@@ -353,11 +353,7 @@ func (w *watch) disconnect(d FileDescriptor, reason error, reading bool) {
 }
 
 func (w *watch) lost(d FileDescriptor, reason error) {
-	w.callback(func() { d.ConnectionLost(reason) })
-}
-
-func (w *watch) callback(fn func()) {
-	_ = w.r.guard("descriptor", fn)
+	_ = w.r.guard(d, func() { d.ConnectionLost(reason) })
 }
 
 // panicked ends the descriptor whose handler panicked (FDS-11).

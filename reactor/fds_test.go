@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"testing"
 
@@ -236,6 +237,8 @@ func TestDescriptorRemovedBefore(t *testing.T) {
 func TestDescriptorLists(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		p, q, r := newPair(t), newPipe(t), w.New(t, reactor.Config{})
+		srv, cli := &end{}, &end{}
+		port, _ := connect(t, r, srv, cli)
 		both, in := &thing{fd: p.r}, &thing{fd: q.r}
 		add(t, r, both, both)
 		add(t, r, in, nil)
@@ -250,6 +253,11 @@ func TestDescriptorLists(t *testing.T) {
 			t.Error("FDS-4: the lists do not follow a removal")
 		}
 		add(t, r, both, nil)
+		r.RemoveWriter(both)
+		if len(r.Readers()) != 2 || len(r.Writers()) != 0 {
+			t.Error("FDS-4: the lists do not follow the removal of a writer")
+		}
+		add(t, r, nil, both)
 		p.put(t, "x")
 		q.put(t, "x")
 		all := r.RemoveAll()
@@ -267,10 +275,16 @@ func TestDescriptorLists(t *testing.T) {
 		if len(r.Readers())+len(r.Writers()) != 0 {
 			t.Error("FDS-5: descriptors are still listed")
 		}
-		// FDS-5: what the kernel wakes itself by is not removed.
+		// FDS-5: what the kernel wakes itself by is not removed, nor are connections and ports.
 		woken := false
 		go r.Post(func() { woken = true })
 		until(t, r, func() bool { return woken })
+		cli.s.Write([]byte("still"))
+		w.Peer(t, port.Addr(), r)
+		until(t, r, func() bool { return srv.err != nil || string(srv.got) == "still" && r.Stats().Accepted == 2 })
+		if srv.err != nil || cli.err != nil || !port.Listening() {
+			t.Errorf("FDS-5: after RemoveAll a connection is lost with %v and %v, the port listens: %v", srv.err, cli.err, port.Listening())
+		}
 	})
 }
 
@@ -281,7 +295,8 @@ func TestDescriptorResults(t *testing.T) {
 		r := w.New(t, reactor.Config{})
 		for name, c := range map[string]struct {
 			read, write error
-			gone        bool
+			gone        bool // after DoRead
+			goneWriting bool // after DoWrite
 			lost        error
 		}{
 			"read fails (FDS-8)":              {read: broken, lost: broken},
@@ -289,6 +304,7 @@ func TestDescriptorResults(t *testing.T) {
 			"clean end (FDS-8)":               {read: io.EOF, lost: io.EOF},
 			"end while writing (FDS-8)":       {write: io.EOF, lost: io.EOF},
 			"gone after the handler (FDS-7)":  {gone: true, lost: reactor.ErrDescriptorGone},
+			"gone after DoWrite (FDS-7)":      {goneWriting: true, lost: reactor.ErrDescriptorGone},
 			"nothing happened, twice (FDS-8)": {},
 		} {
 			p := newPair(t)
@@ -299,7 +315,12 @@ func TestDescriptorResults(t *testing.T) {
 				}
 				return c.read
 			}
-			d.onWrite = func() error { return c.write }
+			d.onWrite = func() error {
+				if c.goneWriting {
+					d.fd = -1
+				}
+				return c.write
+			}
 			d.onLost = func() {
 				if len(r.Readers())+len(r.Writers()) != 0 {
 					t.Errorf("%s: told before the reactor had forgotten it", name)
@@ -394,8 +415,9 @@ func TestDescriptorPanics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 				var panics []*reactor.PanicError
+				var log journal
 				p, q := newPair(t), newPair(t)
-				r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics = append(panics, e) }})
+				r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { panics = append(panics, e) }})
 				d, other := &halfThing{thing: thing{fd: p.r}}, &thing{fd: q.r}
 				boom(d)
 				p.put(t, "x")
@@ -405,6 +427,10 @@ func TestDescriptorPanics(t *testing.T) {
 				testworld.Turns(t, r, 3)
 				if len(panics) != 1 || panics[0].Value != "boom" {
 					t.Fatalf("FDS-11: panics %v", panics)
+				}
+				// FDS-12: both the error and the log name what was called.
+				if panics[0].In != "halfThing" || len(log.with("ERROR panic", "in=halfThing", "value=boom")) != 1 {
+					t.Errorf("FDS-11 FDS-12: panic in %q, log %.200q", panics[0].In, log.lines)
 				}
 				if other.reads != 3 || other.lost != nil {
 					t.Errorf("FDS-11: the other descriptor was called %d times in 3 turns", other.reads)
@@ -421,10 +447,6 @@ func TestDescriptorPanics(t *testing.T) {
 				default:
 					if len(d.lost) != 1 || d.lost[0] != error(panics[0]) || len(r.Writers()) != 0 {
 						t.Errorf("FDS-11: lost %v", d.lost)
-					}
-					// FDS-12: the log names what was called.
-					if panics[0].In != "halfThing" {
-						t.Errorf("FDS-12: panic in %q", panics[0].In)
 					}
 				}
 			})
