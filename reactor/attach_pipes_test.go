@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An input and an output descriptor are one stream (FDS-17).
+// An input and an output descriptor are one stream.
 func TestAttachPipes(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})

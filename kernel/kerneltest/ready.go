@@ -230,7 +230,7 @@ func anyToken(g *rig) {
 	}
 }
 
-// moreThanFit: what does not fit comes in a later Wait. No handle is left out.
+// moreThanFit: what does not fit comes in a later Wait (FDS-28). No handle is left out.
 func moreThanFit(g *rig) {
 	const socks = 12
 	l := g.listen(local4(), nil)
