@@ -200,6 +200,7 @@ func TestStopWaiting(t *testing.T) {
 	})
 }
 
+// WAKE-12: a second signal ends the waiting for work too.
 func TestSecondSignalDuringWork(t *testing.T) {
 	nativeWorlds(t, "a simulated kernel does the work itself", func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1}})

@@ -4,11 +4,15 @@ package reactor_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,18 +40,24 @@ func TestWakerDescriptors(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		before := openDescriptors()
 		k := w.Open(t)
-		blocking, found := 0, 0
+		blocking, found, events := 0, 0, 0
 		for _, fd := range openDescriptors() {
 			if slices.Contains(before, fd) {
 				continue
 			}
 			found++
+			if name, err := os.Readlink(fmt.Sprint("/proc/self/fd/", fd)); err == nil && strings.Contains(name, "eventfd") {
+				events++
+			}
 			if f, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); f&unix.FD_CLOEXEC == 0 {
 				t.Errorf("WAKE-2: descriptor %d is left open across exec", fd)
 			}
 			if f, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); f&unix.O_NONBLOCK == 0 {
 				blocking++
 			}
+		}
+		if runtime.GOOS == "linux" && events != 1 {
+			t.Errorf("WAKE-2: %d eventfds among %d new descriptors, want the waker", events, found)
 		}
 		// WAKE-2: all but the poller itself, which is not read.
 		poller := 0
@@ -213,13 +223,21 @@ func TestSecondSignal(t *testing.T) {
 		k.heard = func(s os.Signal) { heard <- s }
 		r := testworld.New(t, k, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2}, Logger: slog.New(&log)})
 		r.CallWhenRunning(func() { raise(t, w, syscall.SIGUSR1) })
-		r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
+		kept := listenFor(t, w, syscall.SIGUSR1, syscall.SIGUSR2) // their default action would end the process
+		r.AddWaitTrigger(reactor.Shutdown, func(func()) {
 			<-heard
 			raise(t, w, syscall.SIGUSR2)
 			<-heard
-			r.Post(done) // after what the second signal posted
 		})
-		runToEnd(t, r)
+		r.AddTrigger(reactor.During, reactor.Shutdown, func() {
+			if k.stops != 1 {
+				t.Errorf("WAKE-12: the signals were given back %d times before the third", k.stops)
+			}
+		})
+		if err := runs(t, r); !errors.Is(err, reactor.ErrUnfinished) {
+			t.Errorf("WAKE-12: it went on waiting, and returned %v", err)
+		}
+		<-kept
 		// WAKE-12: the first stays the exit signal, and the second is told.
 		if r.ExitSignal() != syscall.SIGUSR1 || log.count(slog.LevelError, "panic") != 0 || log.count(slog.LevelInfo, "stopping on a signal") != 1 ||
 			log.count(slog.LevelWarn, "no longer waiting, because of another signal") != 1 {
