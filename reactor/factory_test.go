@@ -68,6 +68,45 @@ func TestFactoryAroundFactory(t *testing.T) {
 	})
 }
 
+// PROTO-4: uses are counted per reactor.
+func TestFactoryOnTwoReactors(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		f := &service{}
+		a, b := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
+		p, q := listen(t, a, f, nil), listen(t, b, f, nil)
+		sameEvents(t, f.events, "start", "start") // PROTO-4
+		stopped(t, p)
+		sameEvents(t, f.events, "start", "start", "stop") // PROTO-4
+		stopped(t, q)
+		sameEvents(t, f.events, "start", "start", "stop", "stop") // PROTO-4
+	})
+}
+
+// loose is a factory whose type is not comparable.
+type loose struct {
+	events *[]string
+	names  []string
+}
+
+func (f loose) BuildProtocol(kernel.Addr) reactor.Protocol { return new(end) }
+func (f loose) StartFactory() error                        { *f.events = append(*f.events, "start"); return nil }
+func (f loose) StopFactory() error                         { *f.events = append(*f.events, "stop"); return nil }
+
+// PROTO-4: a factory of a type that is not comparable works, and is not told.
+func TestFactoryNotComparable(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		var events []string
+		p := listen(t, r, loose{&events, nil}, nil)
+		w.Peer(t, p.Addr(), r)
+		until(t, r, func() bool { return p.Stats().Open == 1 })
+		stopped(t, p)
+		if len(events) != 0 {
+			t.Errorf("PROTO-4: it was told %q", events)
+		}
+	})
+}
+
 // One gives every connection the same protocol, and Each a new one (PROTO-3).
 func TestOneAndEach(t *testing.T) {
 	p := &end{}

@@ -59,7 +59,7 @@ func One(p Protocol) Factory {
 // StartStopper is implemented by a Factory that needs to know when it is in use.
 // StartFactory is called when its first port or connector starts, StopFactory when its last
 // one has ended, both on the loop's goroutine (TCP-14, PROTO-4). The type of the factory
-// must be comparable. Uses are counted per reactor. If StartFactory returns an error, the
+// must be comparable: another one gets neither call. Uses are counted per reactor. If StartFactory returns an error, the
 // listen or dial fails with it. An error of StopFactory goes to the done function of
 // StopListening (TCP-10), or is logged.
 //
