@@ -162,7 +162,7 @@ func TestDialOrder(t *testing.T) {
 				t.Errorf("%v, %v", p, err)
 			}
 		})
-		sameEvents(t, f.events, "start", "started")
+		sameEvents(t, f.events, "start", "started") // that alone comes before Dial returns
 		if timers != 0 {
 			t.Errorf("TCP-30: the timer runs before the factory is started")
 		}

@@ -73,7 +73,7 @@ func ended(c io.Reader) error {
 	return err
 }
 
-// TCP-15: the allowance begins at 100. After a wake-up that used all of it, it grows by
+// TCP-15, X-6: the allowance begins at 100. After a wake-up that used all of it, it grows by
 // 20; otherwise it becomes what was accepted. TCP-16: a refusal by the factory counts as
 // an accept.
 func TestAcceptAllowance(t *testing.T) {
