@@ -76,3 +76,34 @@ func TestAllIsSent(t *testing.T) {
 		})
 	}
 }
+
+// DESC-6: pieces are not merged, and all that is unsent is offered together, up to sixteen pieces a
+// call. Here the socket takes one piece of each call.
+func TestSixteenPiecesACall(t *testing.T) {
+	const pieces, size = 40, 5000
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r, f := faulty(t, w)
+		srv, cli := &end{}, &end{}
+		connect(t, r, srv, cli)
+		f.MaxWrite = size
+		f.Writev = func(bufs [][]byte) {
+			want := min(16, (srv.s.Buffered()+size-1)/size)
+			if len(bufs) != want || want > 1 && len(bufs[want-1]) != size {
+				t.Errorf("DESC-6: the socket is offered %d pieces of %d bytes, want %d", len(bufs), srv.s.Buffered(), want)
+			}
+		}
+		sent := pattern(pieces * size)
+		r.Post(func() {
+			for i := range pieces {
+				srv.s.WriteShared(sent[i*size:][:size])
+			}
+		})
+		until(t, r, func() bool { return len(cli.got) == len(sent) })
+		if n := f.Calls["Write"]; n < pieces {
+			t.Errorf("DESC-6: %d calls for %d pieces", n, pieces)
+		}
+		if !bytes.Equal(cli.got, sent) {
+			t.Error("DESC-6: other bytes came")
+		}
+	})
+}

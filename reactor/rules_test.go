@@ -233,7 +233,7 @@ func open() map[int]bool {
 	return all
 }
 
-// what the reactor opens is close-on-exec, and non-blocking if it is a socket.
+// X-4, DESC-39: what the reactor opens is close-on-exec, and non-blocking if it is a socket.
 func TestDescriptorFlags(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		before := open()

@@ -25,6 +25,8 @@ type Faults struct {
 	Read      func() error
 	Write     func() error
 	Reserve   func() error
+	// Writev, if not nil, is called with the slices of each call of that name, after Write.
+	Writev func(bufs [][]byte)
 	// Calls counts the calls by method name, including those of conns and listeners.
 	Calls map[string]int
 	// Closed lists how conns and listeners were closed: "close" or "abort".
@@ -177,6 +179,9 @@ func (c *faultyConn) Writev(bufs [][]byte) (int, error) {
 	}
 	if err := c.f.ask("Write", c.f.Write); err != nil {
 		return 0, err
+	}
+	if c.f.Writev != nil {
+		c.f.Writev(bufs)
 	}
 	if c.f.MaxWrite > 0 {
 		bufs = prefix(bufs, c.f.MaxWrite)
