@@ -13,6 +13,7 @@ func panicPromises() []promise {
 		{"PanicAfterAbort", panicAfterAbort},
 		{"PanicInReadLost", panicInReadLost},
 		{"PanicInWriteLost", panicInWriteLost},
+		{"PanicInPause", panicInPause},
 		{"PanicInResume", panicInResume},
 		{"PanicInLost", panicInLost},
 	}
@@ -96,6 +97,34 @@ func panicInWriteLost(g *rig) {
 	g.b.onReadLost = nil
 	g.a.closeWrite()
 	g.panicked(g.a, g.b, "write lost")
+}
+
+// panicInPause: it goes through Write to whoever called it, and what was written is sent all the
+// same (PROD-12).
+func panicInPause(g *rig) {
+	g.connect()
+	if g.link.Gathers {
+		g.Skip("a producer may be paused after the Write")
+	}
+	g.b.pause()
+	p := &producer{e: g.a, onPause: func() { panic(mishap{"pause"}) }}
+	p.start()
+	var caught any
+	for range 16 {
+		func() {
+			defer func() { caught = recover() }()
+			g.a.write(g.link.Much / 8)
+		}()
+		if caught != nil {
+			break
+		}
+	}
+	if caught != (mishap{"pause"}) || p.pauses != 1 {
+		g.Errorf("PROD-12: the caller of Write caught %v, the producer was paused %d times", caught, p.pauses)
+	}
+	g.b.resume()
+	g.until("all that was written", func() bool { return g.b.got == g.a.sent })
+	g.a.unregister()
 }
 
 // panicInResume: it ends the connection, and the producer is stopped (PROD-12, PROD-6).

@@ -20,6 +20,7 @@ func producerPromises() []promise {
 		{"ProducerOfTheLost", producerOfTheLost},
 		{"ProducerOfTheAborted", producerOfTheAborted},
 		{"StopProducing", stopProducing},
+		{"StopConsuming", stopConsuming},
 		{"Relay", relay},
 		{"OwnProducer", ownProducer},
 	}
@@ -32,9 +33,10 @@ type producer struct {
 	piece int
 	left  int // pieces
 
-	paused, posted          bool
-	pauses, resumes, stops  int
-	onResume, onStop, onEnd func()
+	paused, posted         bool
+	pauses, resumes, stops int
+	onPause, onResume      func()
+	onStop, onEnd          func()
 }
 
 var _ reactor.Producer = (*producer)(nil)
@@ -50,6 +52,7 @@ func (p *producer) PauseProducing() {
 	}
 	p.paused = true
 	p.pauses++
+	call(p.onPause)
 }
 
 // ResumeProducing is reactor.Producer.
@@ -291,6 +294,24 @@ func stopProducing(g *rig) {
 	g.lostFor(g.b, io.EOF)
 	if g.b.got != 10 {
 		g.Errorf("PROD-11: %d bytes came of 10", g.b.got)
+	}
+}
+
+// stopConsuming: it is UnregisterProducer and Close (PROD-10, DESC-20).
+func stopConsuming(g *rig) {
+	g.connect()
+	p := &producer{e: g.a}
+	p.start()
+	g.a.write(10)
+	c := ability[interface{ StopConsuming() }](g.a, "Connection with StopConsuming")
+	g.a.closed = true
+	g.a.do("StopConsuming", c.StopConsuming)
+	g.a.refuses("after StopConsuming", reactor.ErrClosed)
+	g.bothLost()
+	g.lostFor(g.a, reactor.ErrClosed)
+	g.lostFor(g.b, io.EOF)
+	if g.b.got != 10 || p.stops != 0 {
+		g.Errorf("PROD-10: %d bytes came of 10, the producer was stopped %d times", g.b.got, p.stops)
 	}
 }
 
