@@ -64,6 +64,16 @@ func TestErrorTree(t *testing.T) {
 			t.Errorf("ERR-1 ERR-2: errors.Is(%v, %v) is %v", c.err, c.parent, got)
 		}
 	}
+	// ERR-2: each of these is itself, and none of the others.
+	own := []error{reactor.ErrCancelled, reactor.ErrNotConnecting, reactor.ErrNoProtocol, reactor.ErrAlreadyListening,
+		reactor.ErrUnknownHost, reactor.ErrUnknownService, reactor.ErrDescriptorGone}
+	for i, a := range own {
+		for j, b := range own {
+			if errors.Is(a, b) != (i == j) {
+				t.Errorf("ERR-2: errors.Is(%v, %v) is %v", a, b, i != j)
+			}
+		}
+	}
 	var as *reactor.OpError
 	e := op("listen", kernel.ErrPermission)
 	if !errors.As(e, &as) || as.Op != "listen" || as.Err != kernel.ErrPermission {
@@ -208,7 +218,7 @@ func TestLiterals(t *testing.T) {
 func TestWrongNetwork(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
-		for _, n := range []kernel.Net{0, kernel.UDP, kernel.Pipe, kernel.Process, 99} {
+		for _, n := range []kernel.Net{0, kernel.UDP, kernel.UNIX, kernel.UNIXDatagram, kernel.Pipe, kernel.Process, 99} {
 			a := loopback
 			a.Net = n
 			if p, err := r.Listen(a, one(new(end)), nil); p != nil || !errors.Is(err, reactor.ErrListen) || !errors.Is(err, kernel.ErrUnsupported) {

@@ -77,7 +77,7 @@ func TestZoneWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// TestZoneOnce: the system is asked for a zone once for each connection. What is kept of the
+// TestZoneOnce: the system is asked for a zone once for each connection (ADDR-7). What is kept of the
 // zones is bounded, and more of them are right too.
 func TestZoneOnce(t *testing.T) {
 	k := testKernel(t, "", Options{})
