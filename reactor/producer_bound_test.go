@@ -38,7 +38,7 @@ func (p *eager) produce() {
 }
 
 // A producer is paused though the socket takes all that it writes, so that one callback does
-// not write without end (PROD-15). It is resumed in the next turn, and all arrives.
+// not write without end (PROD-15). It is resumed afterwards, and all arrives.
 func TestEagerProducer(t *testing.T) {
 	for _, size := range []int{1000, 16 << 10, 100_000} {
 		heavy(t, func(t *testing.T, w testworld.World) {
@@ -67,8 +67,41 @@ func TestEagerProducer(t *testing.T) {
 	}
 }
 
-// Without a producer too, a callback sends no more than 256 KiB itself. The rest goes with the
-// next turns.
+// PROD-15: a producer that was paused though all is sent is resumed after the callback, at the end
+// of the turn or in the next one.
+func TestEagerProducerResumed(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		if n := w.Net(); n != nil {
+			n.Options.SendBuffer, n.Options.RecvBuffer = 1<<20, 1<<20 // room for all of it
+		}
+		r := w.New(t, reactor.Config{})
+		srv, cli := &end{}, &end{}
+		connectWith(t, r, &reactor.ListenConfig{StreamConfig: reactor.StreamConfig{HighWater: 20 << 10}}, srv, cli)
+		var p source
+		paused, resumed := uint64(0), uint64(0)
+		p.onPause = func() { paused = r.Stats().Turns }
+		p.onResume = func() { resumed = r.Stats().Turns }
+		register(t, srv.s, &p)
+		r.Post(func() {
+			for !p.heard("pause") {
+				srv.s.Write(make([]byte, 16<<10))
+			}
+			if n := srv.s.Buffered(); n != 0 {
+				t.Skipf("the socket has not taken %d bytes", n)
+			}
+			if resumed != 0 {
+				t.Error("PROD-15: resumed in the callback in which it was paused")
+			}
+		})
+		until(t, r, func() bool { return p.heard("pause", "resume") })
+		if resumed > paused+1 {
+			t.Errorf("PROD-15: paused in turn %d, resumed in turn %d", paused, resumed)
+		}
+		srv.s.UnregisterProducer()
+	})
+}
+
+// Without a producer too, a callback sends no more than 256 KiB itself. The rest goes out after it.
 func TestEagerWriter(t *testing.T) {
 	heavy(t, func(t *testing.T, w testworld.World) {
 		const pieces = 64
