@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/internal/leaktest"
@@ -284,6 +285,8 @@ func TestServeMistakes(t *testing.T) {
 		{"reactor's signals", Config{Reactor: reactor.Config{Signals: []os.Signal{}}}.Serve(ctx, f, anywhere), ErrConfig, "use Signals"},
 		{"limits of another's", Config{Schemes: std.Schemes(nil), Stream: reactor.StreamConfig{HighWater: 1}}.Serve(ctx, f, anywhere),
 			ErrConfig, "std.Options"},
+		{"activation of another's", Config{Schemes: std.Schemes(nil), Activation: new(activation.Sockets)}.Serve(ctx, f, anywhere),
+			ErrConfig, "Activation must be nil"},
 		{"limits of another's ports", Config{Schemes: std.Schemes(nil), Limits: reactor.PortLimits{MaxPerPeer: 1}}.Serve(ctx, f, anywhere),
 			ErrConfig, "Limits must be zero"},
 		{"unknown kernel", Config{Kernel: "abacus"}.Serve(ctx, f, anywhere), kernel.ErrUnsupported, `"abacus"`},

@@ -41,6 +41,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/reactor"
@@ -86,6 +87,10 @@ type Config struct {
 	// accepted in a second. The zero value: no limits. Like Stream it must be zero if there are
 	// Schemes.
 	Limits reactor.PortLimits
+	// Activation are the sockets that a service manager has passed, for places such as
+	// "systemd:name=http". [activation.Take] returns them. Nil: none. Like Stream it must be nil if
+	// there are Schemes.
+	Activation *activation.Sockets
 	// Schemes are the types of places. Nil: those of package std, with Stream, Limits and
 	// Logger.
 	Schemes *endpoint.Schemes
@@ -119,6 +124,8 @@ func (c *Config) check(f reactor.Factory) error {
 		return &ConfigError{"Stream", "must be zero if Schemes is set: give it to the maker of the set, as in std.Options"}
 	case c.Schemes != nil && c.Limits != (reactor.PortLimits{}):
 		return &ConfigError{"Limits", "must be zero if Schemes is set: give them to the maker of the set, as in std.Options"}
+	case c.Schemes != nil && c.Activation != nil:
+		return &ConfigError{"Activation", "must be nil if Schemes is set: give it to the maker of the set, as in std.Options"}
 	case c.Reactor.Signals != nil:
 		return &ConfigError{"Reactor.Signals", "must be nil: use Signals"}
 	}
@@ -130,7 +137,7 @@ func (c *Config) schemes() *endpoint.Schemes {
 	if c.Schemes != nil {
 		return c.Schemes
 	}
-	return std.Schemes(&std.Options{PortLimits: c.Limits, StreamConfig: c.Stream, TLSSettings: std.TLSSettings{Logger: c.Logger}})
+	return std.Schemes(&std.Options{PortLimits: c.Limits, StreamConfig: c.Stream, Activation: c.Activation, TLSSettings: std.TLSSettings{Logger: c.Logger}})
 }
 
 // grace returns the limit on draining, zero for none at all.

@@ -198,11 +198,11 @@ func TestUnknownScheme(t *testing.T) {
 		client bool
 		text   string
 	}{
-		{"gopher:70", false, `unknown endpoint type "gopher"; known for listening: ssl, tcp, tcp4, tcp6, tls, unix`},
-		{"", false, `unknown endpoint type ""; known for listening: ssl, tcp, tcp4, tcp6, tls, unix`},
-		{":80", true, `unknown endpoint type ""; known for connecting: ssl, tcp, tcp4, tcp6, tls, unix`},
-		{"tpc:80", true, `unknown endpoint type "tpc"; did you mean "tcp"?; known for connecting: ssl, tcp, tcp4, tcp6, tls, unix`},
-		{"TCP5:80", false, `unknown endpoint type "TCP5"; did you mean "tcp"?; known for listening: ssl, tcp, tcp4, tcp6, tls, unix`},
+		{"gopher:70", false, `unknown endpoint type "gopher"; known for listening: fd, ssl, systemd, tcp, tcp4, tcp6, tls, unix`},
+		{"", false, `unknown endpoint type ""; known for listening: fd, ssl, systemd, tcp, tcp4, tcp6, tls, unix`},
+		{":80", true, `unknown endpoint type ""; known for connecting: fd, ssl, tcp, tcp4, tcp6, tls, unix`},
+		{"tpc:80", true, `unknown endpoint type "tpc"; did you mean "tcp"?; known for connecting: fd, ssl, tcp, tcp4, tcp6, tls, unix`},
+		{"TCP5:80", false, `unknown endpoint type "TCP5"; did you mean "tcp"?; known for listening: fd, ssl, systemd, tcp, tcp4, tcp6, tls, unix`},
 	} {
 		_, err := std.Schemes(nil).Server(c.in)
 		if c.client {
@@ -214,7 +214,10 @@ func TestUnknownScheme(t *testing.T) {
 			continue
 		}
 		scheme, _, _ := strings.Cut(c.in, ":")
-		if e.Scheme != scheme || e.Client != c.client || !slices.Equal(e.Known, []string{"ssl", "tcp", "tcp4", "tcp6", "tls", "unix"}) || e.Error() != c.text {
+		known := map[bool][]string{
+			false: {"fd", "ssl", "systemd", "tcp", "tcp4", "tcp6", "tls", "unix"}, true: {"fd", "ssl", "tcp", "tcp4", "tcp6", "tls", "unix"},
+		}
+		if e.Scheme != scheme || e.Client != c.client || !slices.Equal(e.Known, known[c.client]) || e.Error() != c.text {
 			t.Errorf("%q: %+v\n got %v\nwant %s", c.in, *e, e, c.text)
 		}
 	}

@@ -29,11 +29,15 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 	if err != nil {
 		return nil, &OpError{Op: "attach", Local: c.Local(), Remote: c.Remote(), Err: err}
 	}
-	s := &Stream{r: r, conn: c, proto: p, owner: attached{}, cfg: &streamParams{StreamConfig: cfg}}
+	return r.attach(c, p, cfg, attached{}), nil
+}
+
+func (r *Reactor) attach(c kernel.Conn, p Protocol, cfg StreamConfig, o owner) *Stream {
+	s := &Stream{r: r, conn: c, proto: p, owner: o, cfg: &streamParams{StreamConfig: cfg}}
 	s.token = r.assignToken(s)
 	_ = s.connect() // ConnectionLost tells p
 	s.touch()
-	return s, nil
+	return s
 }
 
 // connect calls the protocol's ConnectionMade. The stream must have a token. If

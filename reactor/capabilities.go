@@ -9,6 +9,7 @@ type capabilities struct {
 	reserver kernel.Reserver
 	signals  kernel.Signals
 	worker   kernel.Worker
+	adopter  kernel.Adopter
 }
 
 func (c *capabilities) find(k kernel.Kernel) {
@@ -16,4 +17,5 @@ func (c *capabilities) find(k kernel.Kernel) {
 	c.reserver, _ = kernel.As[kernel.Reserver](k)
 	c.signals, _ = kernel.As[kernel.Signals](k)
 	c.worker, _ = kernel.As[kernel.Worker](k)
+	c.adopter, _ = kernel.As[kernel.Adopter](k)
 }

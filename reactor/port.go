@@ -20,8 +20,9 @@ type Port struct {
 	factory     Factory
 	cfg         ListenConfig // complete
 	params      streamParams // of its streams
-	requested   kernel.Addr  // the argument of Listen
-	addr        kernel.Addr  // the address that is bound
+	open        func() (kernel.Listener, error)
+	requested   kernel.Addr // the argument of Listen
+	addr        kernel.Addr // the address that is bound
 	token       uint32
 	sessions    uint32
 	allowance   int // accepts per wake-up
@@ -68,11 +69,17 @@ const (
 // An error is an [*OpError] that is ErrListen and its cause. The socket is then closed, and
 // f is not in use (TCP-4, TCP-5).
 func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, error) {
+	return r.listen(a, f, o, func(c *ListenConfig) (kernel.Listener, error) { return r.k.Listen(a, &c.ListenOptions) })
+}
+
+// listen makes a port of the listener that open opens. a is its address, as far as it is known.
+func (r *Reactor) listen(a kernel.Addr, f Factory, o *ListenConfig, open func(*ListenConfig) (kernel.Listener, error)) (*Port, error) {
 	cfg, err := o.complete()
 	if err != nil {
 		return nil, &OpError{Op: "listen", Local: a, Err: err}
 	}
 	p := &Port{r: r, factory: f, cfg: cfg, requested: a, addr: a, allowance: firstAllowance}
+	p.open = func() (kernel.Listener, error) { return open(&p.cfg) }
 	p.params.StreamConfig = cfg.StreamConfig
 	if p.limits = cfg.sharedLimits(r); p.limits == nil {
 		p.limits = &portLimiter{PortLimits: cfg.PortLimits, rate: newRateLimit(cfg.AcceptRate, cfg.AcceptBurst)}
@@ -88,7 +95,8 @@ func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, erro
 
 // StartListening listens again on a stopped port, at the address that Listen was given. If
 // that had port 0, the number may be another one (TCP-11). It fails with
-// ErrAlreadyListening on a port that is not stopped. Other errors are those of Listen.
+// ErrAlreadyListening on a port that is not stopped, and with ErrAdopted on one of AdoptPort. Other
+// errors are those of Listen.
 func (p *Port) StartListening() error {
 	r := p.r
 	opError := func(err error) error { return &OpError{Op: "listen", Local: p.requested, Err: err} }
@@ -101,7 +109,7 @@ func (p *Port) StartListening() error {
 	if err := r.reserve.hold(); err != nil {
 		return opError(err)
 	}
-	l, err := protect(r, "Control", func() (kernel.Listener, error) { return r.k.Listen(p.requested, &p.cfg.ListenOptions) })
+	l, err := protect(r, "Control", p.open)
 	if err != nil {
 		return opError(err)
 	}

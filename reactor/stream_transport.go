@@ -420,14 +420,19 @@ func (s *Stream) Config() StreamConfig { return s.cfg.StreamConfig }
 func (s *Stream) Stats() StreamStats { return StreamStats{s.in, s.sent, s.out.Len()} }
 
 // Accepted tells whether a port has accepted the connection, so that its peer is a client of
-// ours. It is false for connections of a connector and of Attach. It is for the loop's goroutine.
+// ours. It is true for connections of AdoptConnection too (ADOPT-11), and false for those of a
+// connector and of Attach. It is for the loop's goroutine.
 func (s *Stream) Accepted() bool {
-	_, ok := s.owner.(*Port)
-	return ok
+	switch s.owner.(type) {
+	case *Port, adopted:
+		return true
+	}
+	return false
 }
 
 // LogPrefix is "protocol,session,peer" for a connection of a port, "protocol,client" for one
-// of a connector (TCP-50), and "protocol,attached" for one of Attach.
+// of a connector (TCP-50), "protocol,attached" for one of Attach, and "protocol,adopted" for one
+// of AdoptConnection.
 func (s *Stream) LogPrefix() string { return s.owner.logPrefix(s) }
 
 // String has the protocol, the session and the place: "<Echo #0 on 8007>" or

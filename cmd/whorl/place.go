@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/whorl-go/whorl"
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
@@ -32,8 +33,8 @@ func misplaced(text string, err error) error {
 // schemes are the standard types of places. o are the defaults of streams; a
 // description may change them. TLS writes its messages to the log. Servers listen on loopback
 // unless their description has an interface: they are for trying things out, and none of them asks
-// who a client is.
+// who a client is. They may be sockets that a service manager has passed.
 func (g *globals) schemes(t terminal, o kernel.StreamOptions) *endpoint.Schemes {
 	log, _ := g.logger(t)
-	return std.Schemes(&std.Options{StreamOptions: o, Loopback: true, TLSSettings: std.TLSSettings{Logger: log}})
+	return std.Schemes(&std.Options{StreamOptions: o, Loopback: true, Activation: activation.Take(), TLSSettings: std.TLSSettings{Logger: log}})
 }

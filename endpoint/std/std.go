@@ -5,6 +5,7 @@
 package std
 
 import (
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -24,6 +25,8 @@ type Options struct {
 	reactor.StreamConfig
 	// TLSSettings are those of the places of TLS.
 	TLSSettings
+	// Activation are the sockets that a service manager has passed, for systemd places. Nil: none.
+	Activation *activation.Sockets
 	// Loopback has places to listen without an interface listen on loopback alone, on both
 	// families where the scheme has both; see [TCPServer].
 	Loopback bool
@@ -31,8 +34,9 @@ type Options struct {
 
 // Schemes is a new set of the types of this package: tcp, tcp4 and tcp6, each for
 // listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); tls and ssl, for
-// listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); and unix,
-// for listening ([UNIXServer]) and for connecting ([UNIXClient]).
+// listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); unix, for
+// listening ([UNIXServer]) and for connecting ([UNIXClient]); fd, for a descriptor that listens
+// ([FDServer]) or is connected ([FDClient]); and systemd, for listening ([SystemdServer]).
 func Schemes(o *Options) *endpoint.Schemes {
 	if o == nil {
 		o = new(Options)
@@ -51,6 +55,15 @@ func Schemes(o *Options) *endpoint.Schemes {
 	})
 	s.AddServer("tls", func() endpoint.Server { return &TLSServer{TCPServer: server, TLSSettings: tls} })
 	s.AddServer("ssl", func() endpoint.Server { return &SSLServer{TCPServer: server, TLSSettings: tls} })
+	s.AddServer("fd", func() endpoint.Server {
+		return &FDServer{PortLimits: o.PortLimits, StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
+	})
+	s.AddServer("systemd", func() endpoint.Server {
+		return &SystemdServer{Activation: o.Activation, PortLimits: o.PortLimits, StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
+	})
+	s.AddClient("fd", func() endpoint.Client {
+		return &FDClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
+	})
 	s.AddServer("unix", func() endpoint.Server {
 		return &UNIXServer{SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
 	})

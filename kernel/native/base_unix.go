@@ -107,6 +107,10 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		return b.arm(&x.sock, token, r&both)
 	case *unixConn:
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *sharedConn:
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *sharedUNIX:
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
 	case *unixListener:
 		return b.arm(&x.sock, token, r&both)
 	case *watched:

@@ -302,8 +302,8 @@ func (s *unixListener) Accept() (kernel.Conn, error) {
 				c.Abort() // somebody else has taken the room
 				return nil, err
 			}
-			if sa, ok := peer.(*unix.SockaddrUnix); ok && sa.Name != "@" { // which stands for no name
-				c.to = sa.Name
+			if sa, ok := peer.(*unix.SockaddrUnix); ok {
+				c.to = nameOf(sa)
 			}
 			return c, nil
 		case unix.EAGAIN:

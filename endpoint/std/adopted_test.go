@@ -1,0 +1,188 @@
+//go:build linux
+
+package std_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+	"golang.org/x/sys/unix"
+)
+
+// inherited returns a descriptor of the socket of l or c, which is closed.
+func inherited(t *testing.T, s interface {
+	File() (*os.File, error)
+	Close() error
+}) int {
+	t.Helper()
+	f, err := s.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	s.Close()
+	return fd
+}
+
+func isOpen(fd int) bool {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil
+}
+
+// A server on a descriptor serves, the original is closed, and it works once. A client on the
+// descriptor of a connection has it (EP-17).
+func TestFD(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := l.Addr().String()
+			fd := inherited(t, l.(*net.TCPListener))
+			place := server(t, fmt.Sprintf("fd:%d:maxconnections=3", fd))
+			var served, mine site
+			port, err := place.Listen(r, &served)
+			if err != nil || port.Addr().String() != at || isOpen(fd) {
+				t.Fatalf("EP-17: %v, listening on %v; the original is open: %v", err, port, isOpen(fd))
+			}
+			if _, err := place.Listen(r, &served); !errors.Is(err, std.ErrUsed) || !errors.Is(err, reactor.ErrListen) {
+				t.Errorf("EP-17: a second time: %v", err)
+			}
+			c, err := net.Dial("tcp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own := inherited(t, c.(*net.TCPConn))
+			there := client(t, fmt.Sprintf("fd:%d", own))
+			var got result
+			there.Connect(r, &mine, got.done)
+			if got.calls != 0 {
+				t.Error("EP-1: done was called inside Connect")
+			}
+			until(t, r, func() bool { return got.calls > 0 && len(served.built) == 1 })
+			if got.err != nil || got.p != reactor.Protocol(mine.built[0]) || isOpen(own) {
+				t.Fatalf("EP-2: %v, %v; the original is open: %v", got.p, got.err, isOpen(own))
+			}
+			mine.built[0].T.Write([]byte("hello"))
+			mine.built[0].T.Close()
+			until(t, r, func() bool { return served.built[0].lost != nil })
+			if served.built[0].got != "hello" || served.built[0].lost != io.EOF {
+				t.Errorf("got %q, lost with %v", served.built[0].got, served.built[0].lost)
+			}
+			var again result
+			there.Connect(r, &mine, again.done)
+			until(t, r, func() bool { return again.calls > 0 })
+			if !errors.Is(again.err, std.ErrUsed) || !errors.Is(again.err, reactor.ErrConnect) {
+				t.Errorf("a second time: %v", again.err)
+			}
+		})
+	}
+}
+
+// If the adoption fails, the original stays open, and the place is used up (EP-17). A Connect can be
+// cancelled, also inside ConnectionMade (EP-6).
+func TestFDFails(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fd)
+			place := server(t, "fd:"+strconv.Itoa(fd))
+			for i, want := range []error{kernel.ErrUnsupported, std.ErrUsed} {
+				if _, err := place.Listen(r, new(site)); !errors.Is(err, want) || !errors.Is(err, reactor.ErrListen) || !isOpen(fd) {
+					t.Errorf("EP-17: the %dth time: %v", i+1, err)
+				}
+			}
+			for _, inside := range []bool{false, true} {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				own := inherited(t, c.(*net.TCPConn))
+				var cancel func()
+				var got result
+				p := new(proto)
+				cancel = client(t, fmt.Sprintf("fd:%d", own)).Connect(r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+					cancel()
+					return p
+				}), got.done)
+				if !inside {
+					cancel()
+				}
+				until(t, r, func() bool { return got.calls > 0 })
+				if !errors.Is(got.err, reactor.ErrCancelled) || (p.made > 0) != inside || isOpen(own) == inside {
+					t.Errorf("EP-6: inside %v: %v, made %d times", inside, got.err, p.made)
+				}
+				if inside {
+					until(t, r, func() bool { return p.lost != nil })
+				} else {
+					unix.Close(own)
+				}
+				l.Close()
+			}
+		})
+	}
+	for _, text := range []string{"fd:-1", "fd:x", "fd:"} {
+		if _, err := std.Schemes(nil).Server(text); !isArgument(err, "number") {
+			t.Errorf("%s: %v", text, err)
+		}
+		if _, err := std.Schemes(nil).Client(text); !isArgument(err, "number") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func isArgument(err error, name string) bool {
+	e, ok := errors.AsType[*endpoint.ArgumentError](err)
+	return ok && e.Argument == name
+}
+
+// GRAM-16: exactly one of index and name says which socket it is. One that was not passed, or is of
+// another domain, fails when the description is read.
+func TestSystemdArguments(t *testing.T) {
+	for text, argument := range map[string]string{
+		"systemd:domain=INET":                    "index",
+		"systemd:domain=INET:index=0":            "index",
+		"systemd:domain=INET:index=x":            "index",
+		"systemd:domain=INET:index=-1":           "index",
+		"systemd:domain=INET:name=http":          "name",
+		"systemd:domain=INET:index=0:name=http":  "name",
+		"systemd:domain=INET4:index=0":           "domain",
+		"systemd:domain=UNIX:index=0:colour=red": "colour",
+	} {
+		if _, err := std.Schemes(nil).Server(text); !isArgument(err, argument) {
+			t.Errorf("GRAM-16: %s: %v, want an error about %s", text, err, argument)
+		}
+	}
+	e := &std.SystemdServer{Domain: "INET", Name: "http"}
+	if text := e.String(); text != "systemd:domain=INET:name=http" {
+		t.Error(text)
+	}
+	r := testworld.New(t, newPlanned(nil), reactor.Config{})
+	if _, err := e.Listen(r, new(site)); !errors.Is(err, reactor.ErrListen) {
+		t.Errorf("listening on what was not passed: %v", err)
+	}
+}

@@ -1,0 +1,198 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package native
+
+import (
+	"fmt"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+var (
+	_ kernel.Adopter = (*base)(nil)
+	_ kernel.Adopted = (*sharedConn)(nil)
+	_ kernel.Adopted = (*sharedUNIX)(nil)
+)
+
+// AdoptListener makes a listener of a duplicate of fd.
+func (b *base) AdoptListener(fd int, o *kernel.ListenOptions) (kernel.Listener, error) {
+	if o == nil {
+		o = new(kernel.ListenOptions)
+	}
+	if err := kernel.CheckAdopt(o); err != nil {
+		return nil, err
+	}
+	name, err := streamName(fd)
+	if err != nil {
+		return nil, err
+	}
+	if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || v == 0 {
+		return nil, &kernel.AdoptError{FD: fd, Reason: "it does not listen", Kind: kernel.ErrNotListening}
+	}
+	s, err := b.duplicate(fd)
+	if err != nil {
+		return nil, err
+	}
+	if at, ok := name.(*unix.SockaddrUnix); ok {
+		l := &unixListener{listener: listener{s}, name: nameOf(at)}
+		return finish(b, &l.sock, l, func() error { return l.socketOptions(kernel.OpListen, &o.StreamOptions) })
+	}
+	l := &listener{s}
+	l.remote.kind = noAddr
+	return finish(b, &l.sock, l, func() error { return l.options(kernel.OpListen, &o.StreamOptions) })
+}
+
+// AdoptConn makes a conn of a duplicate of fd.
+func (b *base) AdoptConn(fd int, o *kernel.StreamOptions) (kernel.Conn, error) {
+	if o == nil {
+		o = new(kernel.StreamOptions)
+	}
+	if err := kernel.CheckOptions(kernel.OpConnect, o); err != nil {
+		return nil, err
+	}
+	name, err := streamName(fd)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := unix.Getpeername(fd)
+	if err != nil {
+		return nil, &kernel.AdoptError{FD: fd, Reason: "it is not connected", Kind: kernel.ErrNotConnected}
+	}
+	s, err := b.duplicate(fd)
+	if err != nil {
+		return nil, err
+	}
+	if at, ok := name.(*unix.SockaddrUnix); ok {
+		c := &sharedUNIX{unixConn{streamSock: streamSock{s}, from: nameOf(at)}}
+		if sa, ok := peer.(*unix.SockaddrUnix); ok {
+			c.to = nameOf(sa)
+		}
+		return finish(b, &c.sock, c, func() error { return c.socketOptions(kernel.OpConnect, o) })
+	}
+	c := &sharedConn{conn{streamSock{s}}}
+	c.remote.set(shortAddrFrom(peer))
+	c.mark(stream)
+	return finish(b, &c.sock, c, func() error { return c.options(kernel.OpConnect, o) })
+}
+
+// sharedConn is an adopted conn of TCP. Somebody else may have the socket too. Then a close is only
+// that of a number, and the connection must be ended before (ADOPT-13).
+type sharedConn struct{ conn }
+
+// sharedUNIX is that of a UNIX socket.
+type sharedUNIX struct{ unixConn }
+
+// Close ends the connection, after what was written.
+func (s *sharedConn) Close() error {
+	endBoth(s.fd)
+	return s.conn.Close()
+}
+
+// Abort resets the connection.
+func (s *sharedConn) Abort() error {
+	if s.fd >= 0 && !disconnect(int(s.fd)) {
+		endBoth(s.fd)
+	}
+	return s.conn.Abort()
+}
+
+// GiveBack closes the duplicate alone.
+func (s *sharedConn) GiveBack() error { return s.conn.Close() }
+
+// GiveBack closes the duplicate alone.
+func (s *sharedUNIX) GiveBack() error { return s.unixConn.Close() }
+
+// Close ends the connection, after what was written.
+func (s *sharedUNIX) Close() error {
+	endBoth(s.fd)
+	return s.unixConn.Close()
+}
+
+// Abort is Close.
+func (s *sharedUNIX) Abort() error { return s.Close() }
+
+// endBoth ends both directions. A connection that has ended already refuses that.
+func endBoth(fd int32) {
+	if fd >= 0 {
+		_ = unix.Shutdown(int(fd), unix.SHUT_RDWR)
+	}
+}
+
+// streamName returns the local address of fd, or why it is no stream socket of a family that this
+// kernel has. It changes nothing.
+func streamName(fd int) (unix.Sockaddr, error) {
+	refused := func(kind error, reason string) (unix.Sockaddr, error) {
+		return nil, &kernel.AdoptError{FD: fd, Reason: reason, Kind: kind}
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	switch {
+	case fd < 0, err == unix.EBADF:
+		return refused(kernel.ErrBadDescriptor, "it is not open")
+	case err == unix.ENOTSOCK:
+		return refused(kernel.ErrUnsupported, "it is no socket")
+	case err != nil:
+		return refused(opError("getsockopt", err), err.Error())
+	case kind == unix.SOCK_DGRAM:
+		return refused(kernel.ErrUnsupported, "it is a datagram socket, and not a stream")
+	case kind != unix.SOCK_STREAM:
+		return refused(kernel.ErrUnsupported, fmt.Sprintf("it is a socket of type %d, and not a stream", kind))
+	}
+	name, err := unix.Getsockname(fd)
+	switch name.(type) {
+	case *unix.SockaddrInet4, *unix.SockaddrInet6, *unix.SockaddrUnix:
+		return name, nil
+	}
+	if err != nil && err != unix.EAFNOSUPPORT {
+		return refused(opError("getsockname", err), err.Error())
+	}
+	return refused(kernel.ErrUnsupported, "its family is neither IPv4 nor IPv6 nor UNIX"+familyName(fd))
+}
+
+// duplicate returns a sock on a duplicate of fd, close-on-exec and non-blocking.
+func (b *base) duplicate(fd int) (sock, error) {
+	if b.closed {
+		return sock{}, kernel.ErrClosed
+	}
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return sock{}, opError(kernel.OpSocket, err)
+	}
+	b.given(int32(own), nil)
+	if err = b.fits(kernel.OpSocket, own); err == nil {
+		if err = unix.SetNonblock(own, true); err != nil {
+			err = opError("fcntl", err)
+		}
+	}
+	if err != nil {
+		unix.Close(own)
+		return sock{}, err
+	}
+	return sock{b: b, fd: int32(own)}, nil
+}
+
+// finish makes s the owner of its number and sets the options of h, which is s. If that fails, or
+// Control panics, it closes h.
+func finish[H kernel.Handle](b *base, s *sock, h H, options func() error) (_ H, err error) {
+	b.own(s)
+	adopted := false
+	defer func() {
+		if !adopted {
+			s.Close()
+		}
+	}()
+	if err := options(); err != nil {
+		var none H
+		return none, err
+	}
+	adopted = true
+	return h, nil
+}
+
+// nameOf is the name of a UNIX socket; "" if it has none.
+func nameOf(sa *unix.SockaddrUnix) string {
+	if sa.Name == "@" { // which stands for no name
+		return ""
+	}
+	return sa.Name
+}

@@ -1,0 +1,103 @@
+package reactor
+
+import (
+	"errors"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// ErrAdopted: the port has been stopped, and its duplicate of the adopted socket is closed. Adopt the
+// descriptor again.
+var ErrAdopted = errors.New("an adopted port cannot listen again")
+
+// AdoptPort makes a port of a socket that listens already, which somebody else has made: a parent,
+// a service manager, package net. fd is its descriptor, of TCP or of a UNIX stream. The port works
+// on a duplicate. fd stays the caller's, who may close it at once and has to close it some time
+// (ADOPT-4). The socket becomes non-blocking, for the caller too (ADOPT-14).
+//
+// The port is one like those of Listen (ADOPT-8). Addr is what the socket has (ADOPT-7). At its end
+// only the duplicate is closed, so that others who have the socket may go on accepting (ADOPT-6); the
+// file of a UNIX socket stays (ADOPT-15). It cannot listen again: ErrAdopted. Of o.ListenOptions
+// the StreamOptions are set, for everybody who has the socket; the others must be zero.
+//
+// An error is an [*OpError] that is ErrListen and its cause, such as a [*kernel.AdoptError]. Nothing
+// has been changed then, and f is not in use (ADOPT-16). A kernel without descriptors is
+// kernel.ErrUnsupported. AdoptPort is for the loop's goroutine, or before the reactor runs.
+func (r *Reactor) AdoptPort(fd int, f Factory, o *ListenConfig) (*Port, error) {
+	used := false
+	return r.listen(kernel.Addr{}, f, o, func(c *ListenConfig) (kernel.Listener, error) {
+		if used {
+			return nil, ErrAdopted
+		}
+		used = true
+		a, err := r.adopter()
+		if err != nil {
+			return nil, err
+		}
+		return a.AdoptListener(fd, &c.ListenOptions)
+	})
+}
+
+// AdoptConnection makes a stream of a socket that is connected already. fd is its descriptor, as
+// for AdoptPort. f builds the protocol, for the peer's address (ADOPT-12); it is neither started
+// nor stopped (ADOPT-9). The connection counts as accepted, so that StartServer makes it TLS
+// (ADOPT-11). Its end is the end of the connection, also for others who have the socket (ADOPT-13).
+// The options of o are set; nil and the zero value are the defaults.
+//
+// ConnectionMade has been called when AdoptConnection returns. If f builds nothing, the duplicate is
+// closed, the connection is still the caller's, and the error is ErrNoProtocol (ADOPT-10). Other errors are those of AdoptPort and of
+// Attach; an error is an [*OpError]. AdoptConnection is for the loop's goroutine.
+func (r *Reactor) AdoptConnection(fd int, f Factory, o *AdoptConfig) (*Stream, error) {
+	if o == nil {
+		o = new(AdoptConfig)
+	}
+	failed := func(err error) (*Stream, error) { return nil, &OpError{Op: "attach", Err: err} }
+	cfg := o.StreamConfig
+	if err := cfg.fill(); err != nil {
+		return failed(err)
+	}
+	if r.is(lifeEnding) || r.is(lifeStopped) {
+		return failed(ErrStopped)
+	}
+	a, err := r.adopter()
+	if err != nil {
+		return failed(err)
+	}
+	c, err := protect(r, "Control", func() (kernel.Conn, error) { return a.AdoptConn(fd, &o.StreamOptions) })
+	if err != nil {
+		return failed(err)
+	}
+	p, err := r.build(f, c)
+	if err == nil && p == nil {
+		err = ErrNoProtocol
+	}
+	if err != nil {
+		if a, ok := kernel.ConnAs[kernel.Adopted](c); ok {
+			a.GiveBack() // the connection is still the caller's
+		} else {
+			c.Close()
+		}
+		return failed(err)
+	}
+	return r.attach(c, p, cfg, adopted{}), nil
+}
+
+// AdoptConfig configures an adopted connection.
+type AdoptConfig struct {
+	StreamConfig
+	// StreamOptions are for the kernel: the options of the socket.
+	kernel.StreamOptions
+}
+
+// adopter is the kernel, if it has descriptors.
+func (r *Reactor) adopter() (kernel.Adopter, error) {
+	if r.caps.adopter == nil {
+		return nil, kernel.ErrUnsupported
+	}
+	return r.caps.adopter, nil
+}
+
+// adopted is the owner of a stream that AdoptConnection has made.
+type adopted struct{ attached }
+
+func (adopted) logPrefix(s *Stream) string { return LogPrefixOf(s.proto) + ",adopted" }
