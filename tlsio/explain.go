@@ -140,7 +140,6 @@ func namesOf(c *x509.Certificate) string {
 
 // explainInvalid explains errors about a certificate itself.
 func (e *HandshakeError) explainInvalid() bool {
-	e.Cert = nil
 	if v, ok := errors.AsType[*tls.CertificateVerificationError](e.Err); ok && len(v.UnverifiedCertificates) > 0 {
 		e.Cert = v.UnverifiedCertificates[0]
 	}

@@ -175,6 +175,20 @@ func TestExplainOthers(t *testing.T) {
 	}
 }
 
+// An error that does not say which certificate it is about is about the one that the peer has shown.
+func TestExplainNamesTheShown(t *testing.T) {
+	shown := tlstest.NewAuthority("shown").Cert
+	for _, err := range []error{
+		x509.CertificateInvalidError{}, x509.ConstraintViolationError{}, x509.UnhandledCriticalExtension{}, x509.InsecureAlgorithmError(0),
+	} {
+		err = &tls.CertificateVerificationError{UnverifiedCertificates: []*x509.Certificate{shown, {}}, Err: err}
+		e, ok := errors.AsType[*tlsio.HandshakeError](tlsio.Explain(err, "x"))
+		if !ok || e.Cert != shown || !strings.Contains(e.Error(), "CN=shown") {
+			t.Errorf("%v is told as %v", err, e)
+		}
+	}
+}
+
 // Each alert that a peer may send about certificates and parameters has its own words.
 func TestExplainEachAlert(t *testing.T) {
 	for number, words := range map[tls.AlertError]string{

@@ -5,6 +5,7 @@ package native
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,74 @@ func TestSelectIsFull(t *testing.T) {
 	free(1)
 	if _, err := ls.Accept(); err != kernel.ErrAgain {
 		t.Errorf("Accept with an empty queue: %v", err)
+	}
+}
+
+// TestSelectRoomTaken: the room that there was for a connection may be taken while it is accepted.
+// Then the connection is reset, and its number is free again (FDS-25).
+func TestSelectRoomTaken(t *testing.T) {
+	k := testKernel(t, "select", Options{})
+	_, c, s := testPair(t, k)
+	high, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, setSize) // as accept gives it out
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if x, err := baseOf(k).accepted(high); x != nil || !errors.Is(err, kernel.ErrTooManyFiles) {
+		t.Errorf("FDS-25: number %d was accepted: %v, %v", high, x, err)
+	}
+	if _, err := unix.FcntlInt(uintptr(high), unix.F_GETFD, 0); err != unix.EBADF {
+		t.Errorf("X-5: number %d is still open: %v", high, err)
+	}
+	testReady(t, k, c, kernel.Readable)
+	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, kernel.ErrReset) {
+		t.Errorf("FDS-25: the client has read %d, %v, want a reset", n, err)
+	}
+}
+
+// TestTurns: poll and select begin behind the sock that they reported last, also if it was the only
+// one that was ready. So each gets its turn, however few a wait has room for.
+func TestTurns(t *testing.T) {
+	for _, name := range []string{"poll", "select"} {
+		for _, first := range []kernel.Ready{kernel.Readable, kernel.Writable} {
+			k := testKernel(t, name, Options{})
+			var far, socks []*conn
+			for range 4 {
+				_, c, s := testPair(t, k)
+				far, socks = append(far, c), append(socks, s)
+			}
+			wait := func(room int, ready func(i int) kernel.Ready) (tokens []uint32) {
+				for i, s := range socks {
+					if err := k.Arm(s, uint32(i), ready(i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ev := make([]kernel.Event, room)
+				n, err := k.Wait(ev, k.Now()+10*time.Second)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range ev[:n] {
+					tokens = append(tokens, e.Token)
+				}
+				return tokens
+			}
+			if first == kernel.Readable {
+				far[1].Write([]byte("x"))
+			}
+			got := wait(8, func(i int) kernel.Ready {
+				if i == 1 {
+					return first
+				}
+				return kernel.Readable
+			})
+			for range 4 {
+				got = append(got, wait(1, func(int) kernel.Ready { return kernel.Writable })...)
+			}
+			if !slices.Equal(got, []uint32{1, 2, 3, 0, 1}) {
+				t.Errorf("%s: the turns were those of %v", name, got)
+			}
+		}
 	}
 }
 

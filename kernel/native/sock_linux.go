@@ -140,10 +140,8 @@ func (s *listener) Accept() (kernel.Conn, error) {
 			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case 0:
-			c := &conn{streamSock{sock{b: b, fd: int32(fd)}}}
-			b.own(&c.sock)
-			if err := b.fits(kernel.OpAccept, int(fd)); err != nil {
-				c.Abort() // somebody else has taken the room
+			c, err := b.accepted(int(fd))
+			if err != nil {
 				return nil, err
 			}
 			c.remote.decode(b.peer[:b.size])
