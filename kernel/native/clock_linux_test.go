@@ -102,3 +102,29 @@ func TestBoottimeLooksAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestTimerOffset: what comes between the readings of the two clocks makes the offset of epoll's timer
+// too great. One undisturbed pair of four is enough.
+func TestTimerOffset(t *testing.T) {
+	_, b := bootKernel(t, "epoll")
+	real := b.boot
+	for good := range 4 {
+		pairs := 0
+		b.boot = func() time.Duration {
+			now := real()
+			if pairs++; pairs-1 != good {
+				now -= time.Hour // as if an hour had gone by until the other clock was read
+			}
+			return now
+		}
+		var x timer
+		if err := x.open(b); err != nil {
+			t.Fatal(err)
+		}
+		x.close()
+		boot, err := bootTime()
+		if d := x.offset - (boot - real()); err != nil || d < -time.Minute || d > time.Minute {
+			t.Errorf("pair %d is good: the offset is wrong by %v, %v", good, d, err)
+		}
+	}
+}

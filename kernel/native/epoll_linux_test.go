@@ -408,42 +408,6 @@ func TestHoldParks(t *testing.T) {
 	}
 }
 
-// TestHoldFollowsProcs: auto stops holding when there is no P to spare any more.
-func TestHoldFollowsProcs(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	k := testEpoll(t, WaitAuto)
-	if k.wait.mode != WaitHold {
-		t.Fatal("it does not hold with a P to spare")
-	}
-	runtime.GOMAXPROCS(1)
-	ev := make([]kernel.Event, 4)
-	for range 100 {
-		if k.wait.adaptive > 0 {
-			break
-		}
-		if _, err := k.Wait(ev, k.Now()+30*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if k.wait.adaptive == 0 {
-		t.Error("it goes on holding the only P")
-	}
-	for range 2 * adaptiveWaits {
-		k.Wait(ev, k.Now()+time.Microsecond)
-		if k.wait.adaptive == 0 {
-			t.Fatal("it holds again although nothing has changed")
-		}
-	}
-	runtime.GOMAXPROCS(2)
-	for range 4 * adaptiveWaits {
-		if k.wait.adaptive == 0 {
-			return
-		}
-		k.Wait(ev, k.Now()+time.Microsecond)
-	}
-	t.Error("it does not hold again")
-}
-
 // TestHoldRousesMonitor: the first wait that holds the P, and the first after a park, wakes
 // the runtime's monitor, which may sleep while all Ps are idle.
 func TestHoldRousesMonitor(t *testing.T) {

@@ -1,0 +1,109 @@
+package native
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// TestAdaptLooks: a wait first looks without blocking if one of the last eight looks has found
+// something, or the last block more than one thing. Otherwise each 64th does.
+func TestAdaptLooks(t *testing.T) {
+	k := testEpoll(t, WaitAdaptive)
+	empty := func(n int) {
+		t.Helper()
+		for range n {
+			if got, errno := k.adapt(8, 0); got != 0 || errno != 0 {
+				t.Fatalf("found %d, %v", got, errno)
+			}
+			k.waker.endWait()
+		}
+	}
+	// looks tells whether the next wait looks: then it finds what there is before it would sleep.
+	looks := func(want int) bool {
+		t.Helper()
+		if _, err := unix.Write(k.waker.w, k.waker.one[:]); err != nil {
+			t.Fatal(err)
+		}
+		if got, errno := k.adapt(8, 1000); got != want || errno != 0 {
+			t.Fatalf("found %d, %v, want %d", got, errno, want)
+		}
+		slept := k.waker.state.Load() == sleeping
+		k.waker.endWait()
+		return !slept
+	}
+	_, c, s := testPair(t, k)
+	c.Write([]byte("x"))
+	testReady(t, k, s, kernel.Readable)
+	k.wait.recent, k.wait.turns = 0, 0
+	if looks(1) || looks(1) {
+		t.Error("it looks though nothing was found lately")
+	}
+	if k.wait.turns = 63; !looks(1) {
+		t.Error("the 64th does not look")
+	}
+	if empty(7); !looks(1) {
+		t.Error("the eighth after a look that found something does not look")
+	}
+	if empty(8); looks(1) {
+		t.Error("the ninth looks")
+	}
+	if err := k.Arm(s, 1, kernel.Readable); err != nil {
+		t.Fatal(err)
+	}
+	if looks(2) {
+		t.Error("it looks though nothing was found lately")
+	}
+	if empty(7); !looks(1) {
+		t.Error("the eighth after a block that found two things does not look")
+	}
+}
+
+// TestHoldFollowsProcs: auto stops holding when there is no P to spare any more: when there is one P,
+// or no more of them than loops.
+func TestHoldFollowsProcs(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, few := range []int{1, 2} {
+		runtime.GOMAXPROCS(few + 1)
+		k := testKernel(t, "epoll", Options{Loops: few}).(*epoll)
+		followsProcs(t, k, few)
+		k.Close()
+	}
+}
+
+func followsProcs(t *testing.T, k *epoll, few int) {
+	t.Helper()
+	if k.wait.mode != WaitHold {
+		t.Fatal("it does not hold with a P to spare")
+	}
+	runtime.GOMAXPROCS(few)
+	ev := make([]kernel.Event, 4)
+	for range 100 {
+		if k.wait.adaptive > 0 {
+			break
+		}
+		if _, err := k.Wait(ev, k.Now()+30*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if k.wait.adaptive == 0 {
+		t.Errorf("%d Ps: it goes on holding one", few)
+	}
+	for range 2 * adaptiveWaits {
+		k.Wait(ev, k.Now()+time.Microsecond)
+		if k.wait.adaptive == 0 {
+			t.Fatalf("%d Ps: it holds one again although nothing has changed", few)
+		}
+	}
+	runtime.GOMAXPROCS(few + 1)
+	for range 4 * adaptiveWaits {
+		if k.wait.adaptive == 0 {
+			return
+		}
+		k.Wait(ev, k.Now()+time.Microsecond)
+	}
+	t.Errorf("%d Ps: it does not hold again", few+1)
+}
