@@ -95,14 +95,13 @@ func (e *HandshakeError) explainChain() bool {
 	if u, ok := errors.AsType[x509.UnknownAuthorityError](e.Err); ok {
 		e.Rule, e.Cert = certs.ErrUntrusted, u.Cert
 		v, ok := errors.AsType[*tls.CertificateVerificationError](e.Err)
+		e.Remedy = "add the authority to the trust roots"
 		switch {
 		case u.Cert == nil:
-			e.Remedy = "add the authority to the trust roots"
 		case bytes.Equal(u.Cert.RawIssuer, u.Cert.RawSubject):
 			e.Detail, e.Remedy = "it is self-signed", "add it to the trust roots if it is the right one, or have one issued by a trusted authority"
 		default:
 			e.Detail = fmt.Sprintf("its issuer %q is not among the trust roots", certs.Shorten(u.Cert.Issuer.String()))
-			e.Remedy = "add the authority to the trust roots"
 			if ok && len(v.UnverifiedCertificates) == 1 {
 				e.Detail += ", and the peer sent no other certificate"
 				e.Remedy += ", or have the peer send its intermediate certificates"

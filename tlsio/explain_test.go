@@ -168,11 +168,17 @@ func TestExplainOthers(t *testing.T) {
 		x509.HostnameError{Certificate: new(x509.Certificate), Host: "x"},
 		x509.UnknownAuthorityError{}, x509.CertificateInvalidError{}, x509.SystemRootsError{},
 		x509.ConstraintViolationError{}, x509.UnhandledCriticalExtension{}, x509.InsecureAlgorithmError(0),
-	} { // whatever is left out of them, nothing panics
-		if got := tlsio.Explain(err, "x"); !is[*tlsio.HandshakeError](got) {
-			t.Errorf("%T is not explained", err)
+	} { // whatever is left out of them, nothing panics, and there is something to do
+		if e, ok := errors.AsType[*tlsio.HandshakeError](tlsio.Explain(err, "x")); !ok || e.Rule == nil || e.Remedy == "" {
+			t.Errorf("%T is told as %v", err, e)
 		}
 	}
+}
+
+// A system without trust roots says why it has none.
+func TestExplainNoRoots(t *testing.T) {
+	err := tlsio.Explain(x509.SystemRootsError{Err: io.ErrNoProgress}, "example.com")
+	tlstest.WantError(t, err, certs.ErrNoRoots, io.ErrNoProgress.Error(), "install the system's trust roots")
 }
 
 // An error that does not say which certificate it is about is about the one that the peer has shown.
