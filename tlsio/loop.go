@@ -124,12 +124,12 @@ func (b *buffers) give(p []byte) {
 type activity uint8
 
 const (
-	unlisted activity = iota // shrunk, or never used
-	resting                  // stands in loop.active; not used since the last sweep
-	busy                     // stands in loop.active; used since
+	unlisted activity = iota // shrunk, or nothing has ever come
+	resting                  // stands in loop.active; nothing has come since the last sweep
+	busy                     // stands in loop.active; something has come since
 )
 
-// used records that c is not idle.
+// used records that something has come on c.
 func (l *loop) used(c *Conn) {
 	was := c.activity
 	c.activity = busy
@@ -141,7 +141,7 @@ func (l *loop) used(c *Conn) {
 	}
 }
 
-// sweep shrinks the connections that were not used since the last sweep.
+// sweep shrinks the connections on which nothing has come since the last sweep.
 func (l *loop) sweep() {
 	keep := l.active[:0]
 	for _, c := range l.active {

@@ -47,9 +47,9 @@ type Options struct {
 	Workers int
 	// Stack is where handshakes compute.
 	Stack Stack
-	// ShrinkIdle is how long a connection must be idle before it gives back the buffers
-	// inside crypto/tls: 4 KiB, or more after large records. The next message makes new
-	// ones. It reaches into tls.Conn by reflection, and does nothing if a Go release has
+	// ShrinkIdle is how long nothing must have come on a connection before it gives back the
+	// buffers for input inside crypto/tls: 4 KiB, or more after large records. The next message
+	// that comes makes new ones. It reaches into tls.Conn by reflection, and does nothing if a Go release has
 	// changed what it finds there. Zero: never.
 	ShrinkIdle time.Duration
 	// Pipelined says what to do with bytes that the application has received behind the

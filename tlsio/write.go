@@ -170,9 +170,6 @@ func (c *Conn) seal(p []byte) {
 	if c.life > closing {
 		return
 	}
-	if c.l.shrink != nil {
-		c.l.used(c)
-	}
 	if len(p) > recordSize {
 		c.holds |= holdBatch
 	}
