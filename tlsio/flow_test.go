@@ -339,3 +339,42 @@ func TestLimitHandshakeGreatest(t *testing.T) {
 		}
 	})
 }
+
+// An echo is its own producer. If what is below asks for a pause though it has sent everything, the echo
+// pauses behind the records that have come, which would have to be copied otherwise. If something waits
+// below, the echo pauses at once.
+func TestEchoPausesBehindItsInput(t *testing.T) {
+	for unsent, want := range []int{5, 1} {
+		top := new(end)
+		g := newRig(t, tls.VersionTLS13, top, nil)
+		g.pump()
+		if err := top.c.RegisterProducer(top.c); err != nil {
+			t.Fatal(err)
+		}
+		came := 0
+		top.onData = func(p []byte) {
+			if came++; came == 1 {
+				g.u.full = unsent
+				g.u.producer.PauseProducing()
+			}
+			top.c.Write(p)
+		}
+		for range 5 {
+			g.p.tls.Write([]byte("record"))
+		}
+		g.deliver(g.p.out)
+		g.p.out = nil
+		if came != want || !g.u.paused {
+			t.Errorf("%d bytes wait below: paused %v after %d records, want %d", unsent, g.u.paused, came, want)
+		}
+		g.u.full = 0
+		g.u.producer.ResumeProducing()
+		g.pump()
+		if len(g.p.got) != 30 || g.u.paused {
+			t.Errorf("%d bytes came back, paused %v", len(g.p.got), g.u.paused)
+		}
+		if g.u.producer.PauseProducing(); !g.u.paused {
+			t.Error("not paused though nothing is being read")
+		}
+	}
+}

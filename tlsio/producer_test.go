@@ -115,6 +115,23 @@ func TestCloseWaitsForProducer(t *testing.T) {
 	}
 }
 
+// CloseTimeout counts from the Close on. Before it, a producer may be silent for as long as it
+// likes.
+func TestSilentProducerIsNoClose(t *testing.T) {
+	const period = 50 * time.Millisecond
+	stages(t, []int{0}, func(s *stage) {
+		p := &eager{left: 2, slow: 4 * period}
+		srv, cli := produces(s, p, &tlsio.Options{CloseTimeout: period})
+		p.produce()
+		s.until(func() bool { return len(cli.got) == 20 || srv.lost() })
+		if srv.lost() {
+			s.t.Errorf("without a Close: lost with %v", srv.err)
+		}
+		cli.tr.Abort()
+		s.until(srv.lost)
+	})
+}
+
 // refusing is a protocol between TLS and the transport that ends the connection before TLS
 // begins.
 type refusing struct {

@@ -125,6 +125,30 @@ func TestBlockedStepsAreBounded(t *testing.T) {
 	}
 }
 
+// As many handshakes compute at a time as there are processors, but for one that is left to the
+// loop. With a single processor it is one.
+func TestWorkersFollowProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for procs, want := range map[int]int{1: 1, 2: 1, 4: 3} {
+		runtime.GOMAXPROCS(procs)
+		s := newSlowSteps(t, 5*time.Millisecond, tlsio.Options{})
+		for range 8 {
+			s.dial("srv.test")
+		}
+		most := 0
+		s.until(t, func() bool {
+			most = max(most, tlsio.StatsOf(s.srv).Running)
+			return len(s.ends) == 8 && !slices.ContainsFunc(s.ends, func(e *end) bool { return !e.saw("shaken") })
+		})
+		if now := runtime.GOMAXPROCS(0); now != procs {
+			t.Errorf("there are %d processors now, and were %d", now, procs)
+		}
+		if most != want {
+			t.Errorf("%d processors: %d handshakes computed at a time, want %d", procs, most, want)
+		}
+	}
+}
+
 // TLS-55: the context of a callback ends when the handshake's time is over, when the
 // connection ends, and when the reactor stops, with the reason as its cause.
 func TestCallbackContext(t *testing.T) {
@@ -169,8 +193,8 @@ func TestCallbackContext(t *testing.T) {
 	}
 }
 
-// slowSteps is a network on which each step of a server takes so long, one at a time, and
-// those of clients nothing to speak of.
+// slowSteps is a network on which each step of a server takes so long, and those of clients
+// nothing to speak of.
 type slowSteps struct {
 	n        *sim.Net
 	srv, cli *reactor.Reactor
@@ -235,7 +259,6 @@ func newSlowSteps(t *testing.T, step time.Duration, o tlsio.Options) *slowSteps 
 		s.order = append(s.order, h.ServerName)
 		return nil, nil
 	}
-	o.Workers = 1
 	f := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
 		e := new(end)
 		s.ends = append(s.ends, e)
@@ -267,7 +290,7 @@ func (s *slowSteps) until(t *testing.T, cond func() bool) {
 // TLS-56: the time in which a handshake waits for a worker is not counted in
 // HandshakeTimeout, and is limited itself.
 func TestQueuedIsNotCounted(t *testing.T) {
-	s := newSlowSteps(t, 200*time.Millisecond, tlsio.Options{HandshakeTimeout: time.Second})
+	s := newSlowSteps(t, 200*time.Millisecond, tlsio.Options{Workers: 1, HandshakeTimeout: time.Second})
 	for _, name := range []string{"a.test", "b.test", "c.test", "d.test", "e.test", "f.test", "g.test"} {
 		s.dial(name)
 	}
@@ -307,7 +330,7 @@ func TestNewestFirst(t *testing.T) {
 		"overloaded": {110 * time.Millisecond, []string{"a.test", "d.test", "late.test", "c.test", "b.test"}},
 	} {
 		t.Run(what, func(t *testing.T) {
-			s := newSlowSteps(t, c.step, tlsio.Options{})
+			s := newSlowSteps(t, c.step, tlsio.Options{Workers: 1})
 			for i, name := range names {
 				s.n.At(time.Duration(i)*time.Millisecond, func() { s.dial(name) })
 			}
