@@ -378,3 +378,48 @@ func TestEchoPausesBehindItsInput(t *testing.T) {
 		}
 	}
 }
+
+// pausing is a producer that pauses the reading of its own connection with itself, as a relay does.
+type pausing struct {
+	*end
+	paused bool
+}
+
+func (p *pausing) PauseProducing()  { p.c.PauseProducing(); p.paused = true }
+func (p *pausing) ResumeProducing() { p.paused = false; p.c.ResumeProducing() }
+func (p *pausing) StopProducing()   {}
+
+// TCP-64: what is paused while answers are sent, in the middle of what has come, is paused at once.
+func TestPauseAmongAnswers(t *testing.T) {
+	sc, cc := configs(tls.VersionTLS13)
+	g := rigOf(t, sc, cc, new(end), nil, false)
+	g.n.Options.SendBuffer, g.n.Options.RecvBuffer, g.marks.HighWater = 500, 500, 500
+	p := &pausing{end: new(end)}
+	g = g.another(p.end)
+	g.pump()
+	if err := p.c.RegisterProducer(p); err != nil {
+		t.Fatal(err)
+	}
+	answer, late := make([]byte, 15<<10), 0
+	p.onData = func([]byte) {
+		if p.paused {
+			late++
+		}
+		p.c.Write(answer)
+	}
+	const records = 20
+	for range records {
+		g.p.tls.Write([]byte("x"))
+	}
+	g.u.far.PauseProducing()
+	g.deliver(g.p.out)
+	g.p.out = nil
+	if came := len(p.got); late > 0 || !p.paused || came == 0 || came == records {
+		t.Errorf("TCP-64: paused %v, %d records came, %d of them after the pause", p.paused, came, late)
+	}
+	g.u.far.ResumeProducing()
+	g.pump()
+	if len(p.got) != records || len(g.p.got) != records*len(answer) || late > 0 {
+		t.Errorf("TCP-64: %d records came, %d of them after a pause, and %d bytes of answers", len(p.got), late, len(g.p.got))
+	}
+}

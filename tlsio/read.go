@@ -52,7 +52,7 @@ func (c *Conn) drain(lent bool) {
 	c.share = drainShare
 	for c.mayDrain() {
 		if len(c.plain) > 0 {
-			if c.flush(); c.life >= finishing {
+			if c.flush(); !c.mayDrain() { // it may have failed, or have paused the protocol
 				break
 			}
 		}
