@@ -111,11 +111,22 @@ func arrivalsAfterTheEvent(g *rig) {
 	g.exactly(g.k.Now() + moment)
 }
 
+// onlyWhatIsArmed: what is ready is reported if it is armed, and what is armed if it is ready.
 func onlyWhatIsArmed(g *rig) {
 	c, s := g.pair()
 	g.quiet(s, kernel.Readable) // it is writable
+	armed := kernel.Readable | kernel.Writable | kernel.Failed
+	reports := func(want kernel.Ready) {
+		g.Helper()
+		tok := g.arm(s, armed)
+		if ev := g.wait(kernel.Forever); len(ev) != 1 || ev[0] != (kernel.Event{Token: tok, Ready: want}) {
+			g.Fatalf("armed %v, reported %v, ready is %v", armed, ev, want)
+		}
+	}
+	reports(kernel.Writable)
 	g.send(c, []byte("x"))
 	g.becomes(s, kernel.Readable)
+	reports(kernel.Readable | kernel.Writable)
 	for _, r := range []kernel.Ready{kernel.Readable, kernel.Writable, kernel.Readable | kernel.Writable, kernel.Writable} {
 		tok := g.arm(s, r)
 		if ev := g.wait(kernel.Forever); len(ev) != 1 || ev[0] != (kernel.Event{Token: tok, Ready: r}) {

@@ -5,7 +5,6 @@ package native
 import (
 	"fmt"
 
-	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,16 +30,4 @@ func (b *base) room(op string) error {
 	}
 	unix.Close(fd)
 	return b.fits(op, fd)
-}
-
-// accepted returns the conn of fd, which the system has just given out. If somebody else has taken
-// the room for it in the meantime, the connection is reset.
-func (b *base) accepted(fd int) (*conn, error) {
-	c := &conn{streamSock{sock{b: b, fd: int32(fd)}}}
-	b.own(&c.sock)
-	if err := b.fits(kernel.OpAccept, fd); err != nil {
-		c.Abort()
-		return nil, err
-	}
-	return c, nil
 }

@@ -145,28 +145,6 @@ func TestSelectIsFull(t *testing.T) {
 	}
 }
 
-// TestSelectRoomTaken: the room that there was for a connection may be taken while it is accepted.
-// Then the connection is reset, and its number is free again (FDS-25).
-func TestSelectRoomTaken(t *testing.T) {
-	k := testKernel(t, "select", Options{})
-	_, c, s := testPair(t, k)
-	high, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, setSize) // as accept gives it out
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	if x, err := baseOf(k).accepted(high); x != nil || !errors.Is(err, kernel.ErrTooManyFiles) {
-		t.Errorf("FDS-25: number %d was accepted: %v, %v", high, x, err)
-	}
-	if _, err := unix.FcntlInt(uintptr(high), unix.F_GETFD, 0); err != unix.EBADF {
-		t.Errorf("X-5: number %d is still open: %v", high, err)
-	}
-	testReady(t, k, c, kernel.Readable)
-	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, kernel.ErrReset) {
-		t.Errorf("FDS-25: the client has read %d, %v, want a reset", n, err)
-	}
-}
-
 // TestTurns: poll and select begin behind the sock that they reported last, also if it was the only
 // one that was ready. So each gets its turn, however few a wait has room for.
 func TestTurns(t *testing.T) {

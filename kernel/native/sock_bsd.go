@@ -114,8 +114,10 @@ func (s *listener) Accept() (kernel.Conn, error) {
 		fd, sa, err := accept(int(s.fd))
 		switch err {
 		case nil:
-			c, err := s.b.accepted(fd)
-			if err != nil {
+			c := &conn{streamSock{sock{b: s.b, fd: int32(fd)}}}
+			s.b.own(&c.sock)
+			if err := s.b.fits(kernel.OpAccept, fd); err != nil {
+				c.Abort() // somebody else has taken the room
 				return nil, err
 			}
 			c.remote.set(shortAddrFrom(sa))

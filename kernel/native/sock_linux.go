@@ -140,16 +140,7 @@ func (s *listener) Accept() (kernel.Conn, error) {
 			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 		switch errno {
 		case 0:
-			c, err := b.accepted(int(fd))
-			if err != nil {
-				return nil, err
-			}
-			c.remote.decode(b.peer[:b.size])
-			c.mark(stream)
-			if s.local.kind != noAddr && s.local.ip != ([16]byte{}) {
-				c.local.set(s.local) // the listener's address, unless that is unspecified or unknown
-			}
-			return c, nil
+			return s.accepted(int32(fd))
 		case unix.EAGAIN:
 			return nil, kernel.ErrAgain
 		case unix.EINTR:
@@ -157,6 +148,23 @@ func (s *listener) Accept() (kernel.Conn, error) {
 			return nil, s.opError(kernel.OpAccept, errno)
 		}
 	}
+}
+
+// accepted returns the conn of fd, whose peer's address is in the scratch memory.
+func (s *listener) accepted(fd int32) (kernel.Conn, error) {
+	b := s.b
+	c := &conn{streamSock{sock{b: b, fd: fd}}}
+	b.own(&c.sock)
+	if err := b.fits(kernel.OpAccept, int(fd)); err != nil {
+		c.Abort() // somebody else has taken the room
+		return nil, err
+	}
+	c.remote.decode(b.peer[:b.size])
+	c.mark(stream)
+	if s.local.kind != noAddr && s.local.ip != ([16]byte{}) {
+		c.local.set(s.local) // the listener's address, unless that is unspecified or unknown
+	}
+	return c, nil
 }
 
 // decode reads a struct sockaddr_in or sockaddr_in6.
