@@ -188,11 +188,11 @@ func (k *epoll) watch(s *sock, token uint32, r kernel.Ready) error {
 	}
 	e := interest(s, token, r)
 	errno := epollCtl(k.ep, op, s.fd, &e)
-	switch {
-	case errno == unix.ENOENT && op == unix.EPOLL_CTL_MOD:
+	switch errno {
+	case unix.ENOENT: // of MOD
 		// The number was closed behind our back and now belongs to another file (FDS-30).
 		errno = epollCtl(k.ep, unix.EPOLL_CTL_ADD, s.fd, &e)
-	case errno == unix.EEXIST && op == unix.EPOLL_CTL_ADD:
+	case unix.EEXIST: // of ADD
 		errno = epollCtl(k.ep, unix.EPOLL_CTL_MOD, s.fd, &e)
 	}
 	if errno == unix.EPERM {

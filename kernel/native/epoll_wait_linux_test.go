@@ -51,6 +51,11 @@ func TestAdaptLooks(t *testing.T) {
 	if empty(8); looks(1) {
 		t.Error("the ninth looks")
 	}
+	k.Wake()
+	if got, errno := k.adapt(8, -1); got != 0 || errno != 0 {
+		t.Errorf("woken before it slept: %d events, %v", got, errno)
+	}
+	k.waker.endWait()
 	if err := k.Arm(s, 1, kernel.Readable); err != nil {
 		t.Fatal(err)
 	}

@@ -14,12 +14,12 @@ import (
 // it again.
 func TestAcceptedLocal(t *testing.T) {
 	v4, v6 := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()
+	k := testKernel(t, "", Options{})
 	for _, c := range []struct {
 		listen, dial netip.Addr
 		single       bool
-	}{{v4, v4, true}, {v6, v6, true}, {netip.IPv4Unspecified(), v4, false}, {netip.IPv6Unspecified(), v6, false}} {
+	}{{v6, v6, true}, {v4, v4, true}, {v6, v6, true}, {netip.IPv4Unspecified(), v4, false}, {netip.IPv6Unspecified(), v6, false}} {
 		for _, asked := range []bool{false, true} {
-			k := testKernel(t, "", Options{})
 			l, err := k.Listen(kernel.TCPAddr(c.listen, 0), nil)
 			if err != nil {
 				t.Skip(err)
@@ -46,6 +46,9 @@ func TestAcceptedLocal(t *testing.T) {
 			}
 			if got, want := s.Local(), kernel.TCPAddr(c.dial, at.Port()); got != want {
 				t.Errorf("listening on %v: Local is %v, want %v", c.listen, got, want)
+			}
+			if s.Remote() != d.Local() {
+				t.Errorf("listening on %v: Remote is %v, want %v", c.listen, s.Remote(), d.Local())
 			}
 		}
 	}
