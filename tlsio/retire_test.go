@@ -73,11 +73,14 @@ func TestStartRetires(t *testing.T) {
 					before := begin(s, below, srv, cli, nil)
 					refused := func() {
 						t.Helper()
-						_, err1 := before.Write([]byte("in clear"))
-						_, err2 := reactor.WriteShared(before, []byte("in clear"))
+						n1, err1 := before.Write([]byte("in clear"))
+						n2, err2 := reactor.WriteShared(before, []byte("in clear"))
 						v, _ := reactor.As[reactor.Vectored](before)
-						_, err3 := v.WriteVec([][]byte{[]byte("in clear")})
+						n3, err3 := v.WriteVec([][]byte{[]byte("in clear")})
 						_, err4 := tlsio.StartServer(before, &tls.Config{Certificates: []tls.Certificate{trusted().leaf}}, nil, nil, nil)
+						if n1 != 0 || n2 != 0 || n3 != 0 {
+							s.t.Errorf("TLS-63: %d, %d and %d bytes were taken", n1, n2, n3)
+						}
 						for _, err := range []error{err1, err2, err3, err4} {
 							if !errors.Is(err, reactor.ErrSwitched) {
 								s.t.Errorf("TLS-63: %v", err)

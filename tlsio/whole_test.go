@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
@@ -120,6 +121,46 @@ func TestWorkersLimitBlocked(t *testing.T) {
 				s.until(func() bool { return e.saw("shaken") })
 			}
 			s.until(func() bool { return tlsio.StatsOf(s.srv) == tlsio.Stats{} })
+		})
+	}
+}
+
+// lone is a transport that is not the reactor's, so it does not end with it.
+type lone struct {
+	reactor.Transport
+	r     *reactor.Reactor
+	ended bool
+}
+
+func (l *lone) Reactor() *reactor.Reactor   { return l.r }
+func (l *lone) Local() kernel.Addr          { return kernel.Addr{} }
+func (l *lone) Remote() kernel.Addr         { return kernel.Addr{} }
+func (l *lone) Write(p []byte) (int, error) { return len(p), nil }
+func (l *lone) Close() error                { l.ended = true; return nil }
+func (l *lone) Abort()                      { l.ended = true }
+
+// A handshake that begins while the reactor ends, when no worker is left, fails with that reason. Nothing
+// of it is pending.
+func TestHandshakeWhileReactorEnds(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			sc, _ := configs(tls.VersionTLS13)
+			hello := clientHello(t, tls.VersionTLS13)
+			srv, l := new(end), &lone{r: r}
+			var st tlsio.Stats
+			r.AddTrigger(reactor.During, reactor.Shutdown, func() {
+				p := tlsio.Server(sc, one(srv), nil).BuildProtocol(kernel.Addr{})
+				p.ConnectionMade(l)
+				p.DataReceived(append([]byte{22, 3, 1, byte(len(hello) >> 8), byte(len(hello))}, hello...))
+				st = tlsio.StatsOf(r)
+				p.ConnectionLost(reactor.ErrClosed)
+			})
+			testworld.Turns(t, r, 1)
+			r.Close()
+			if !errors.Is(srv.err, pool.ErrStopped) || !errors.Is(srv.err, tlsio.ErrHandshake) || !l.ended || st != (tlsio.Stats{}) {
+				t.Errorf("lost with %v, ended %v, %+v", srv.err, l.ended, st)
+			}
 		})
 	}
 }

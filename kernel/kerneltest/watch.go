@@ -131,8 +131,11 @@ func watchPair(g *rig) {
 	g.becomes(c, kernel.Writable) // the end of the input is not that of the output
 	fromConn.Close()
 	g.becomes(c, kernel.Writable)
-	_, err := c.Write([]byte("x"))
+	n, err := c.Write([]byte("x"))
 	g.isOne("Write to a dead pipe", err, kernel.ErrBroken)
+	if n != 0 {
+		g.Errorf("a write that failed has taken %d bytes", n)
+	}
 	g.arm(c, kernel.Readable|kernel.Writable)
 	for range 2 {
 		if err := c.Close(); err != nil {

@@ -2,6 +2,7 @@ package native
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +65,50 @@ func TestAdaptLooks(t *testing.T) {
 	}
 	if empty(7); !looks(1) {
 		t.Error("the eighth after a block that found two things does not look")
+	}
+}
+
+// TestHoldGivesWay: a loop that others keep from the P for more than a millisecond stops holding it for
+// some time, also if there are as many Ps as ever.
+func TestHoldGivesWay(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	k := testEpoll(t, WaitHold)
+	if k.wait.mode != WaitHold {
+		t.Skip("the runtime cannot interrupt a system call here")
+	}
+	var quit atomic.Bool
+	defer quit.Store(true)
+	for range 6 {
+		go func() {
+			for !quit.Load() {
+			}
+		}()
+	}
+	for range 100 {
+		k.wait.seen = true
+		if n, err := k.Wait(make([]kernel.Event, 1), k.Now()+30*time.Millisecond); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+		if k.wait.adaptive > 0 {
+			return
+		}
+	}
+	t.Error("it goes on holding the P")
+}
+
+// TestLimit: the timeout of epoll_wait for a time that is far away is in whole milliseconds, rounded up: it
+// does not end before that time.
+func TestLimit(t *testing.T) {
+	k := testEpoll(t, WaitBlock)
+	got := 0
+	for range 100 { // a busy machine may be slow between two readings of the clock
+		until := k.Now() + 100*time.Millisecond
+		if got = k.limit(until); got == 100 {
+			break
+		}
+	}
+	if got != 100 {
+		t.Errorf("a timeout of %d ms for 100 ms", got)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
@@ -30,6 +31,23 @@ func TestBindSharesPorts(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestPollRefused: what poll(2) refuses is an error of Wait.
+func TestPollRefused(t *testing.T) {
+	k := testKernel(t, "poll", Options{})
+	_, c, _ := testPair(t, k)
+	if err := k.Arm(c, 1, kernel.Readable); err != nil {
+		t.Fatal(err)
+	}
+	noDescriptors(t, func() { // poll takes no more than the process may have
+		n, err := k.Wait(make([]kernel.Event, 1), k.Now()+10*time.Second)
+		if n != 0 || !errors.Is(err, unix.EINVAL) {
+			t.Errorf("Wait: %d, %v", n, err)
+		}
+	})
+	c.Write([]byte("x"))
+	testReady(t, k, c, kernel.Writable)
 }
 
 // shareAPort connects three times from one port of ip, which is the only one there is.
