@@ -1,7 +1,7 @@
 # The usual commands of this project. Plain `go test ./...` needs none of them.
 
 FUZZTIME ?= 10s
-PACKAGES ?= ./retry ./internal/timerheap ./receiver
+PACKAGES ?= ./reactor ./kernel/native ./tlsio ./sim
 MUTANTS  ?= -n 40 -seed 1
 SYSTEMS   = darwin freebsd openbsd netbsd windows
 STATIC    = go tool -modfile=tools/go.mod staticcheck
