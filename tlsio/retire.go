@@ -29,9 +29,9 @@ func (c *Conn) upper() reactor.Transport {
 // topAs is reactor.As of that transport.
 func topAs[T any](c *Conn) (t T, ok bool) {
 	if top := c.upper(); top != nil {
-		return reactor.As[T](top)
+		t, ok = reactor.As[T](top)
 	}
-	return t, false
+	return t, ok
 }
 
 // successor is the transport that has replaced a Conn. It may be replaced itself. What it
