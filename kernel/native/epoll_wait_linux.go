@@ -79,9 +79,6 @@ func (w *waiter) open(k *epoll, o Options) error {
 		w.got, w.errno = k.peek(w.max)
 		return w.got > 0 || w.errno != 0
 	}
-	if w.mode == WaitPark {
-		return w.link(k.ep)
-	}
 	return nil
 }
 
