@@ -88,7 +88,9 @@ func set(v reflect.Value, text string) (err error) {
 	case kindMode:
 		var n uint64
 		n, err = strconv.ParseUint(text, 8, 9)
-		err = numberError(text, err, "an octal number", "0..777")
+		if err = numberError(text, err, "an octal number", "1..777"); err == nil && n == 0 {
+			err = fmt.Errorf("%q would let nobody in", text)
+		}
 		v.SetUint(n)
 	case kindDuration:
 		var d time.Duration

@@ -34,8 +34,10 @@ type UNIXOptions struct {
 	Group string `ep:"group" help:"group of the socket's file, a name or a number; without it, the process's"`
 	// Lock has Listen make a lock file, a symbolic link at the path and ".lock" whose target is
 	// the number of the process (UNIX-8). If a live process holds it, Listen fails with ErrLocked
-	// and ErrAddrInUse (UNIX-9). If its holder is dead, Listen takes the lock over and removes the
-	// socket file that was left (UNIX-10). Without Lock such a file is ErrAddrInUse (UNIX-3).
+	// and ErrAddrInUse (UNIX-9). If its holder is dead, Listen takes the lock over. With the lock it
+	// removes a socket file at which nobody listens (UNIX-10). It finds out by connecting, so a
+	// listener that it cannot see otherwise, in another container, keeps its file. Without Lock a
+	// file that was left is ErrAddrInUse (UNIX-3).
 	Lock bool `ep:"lockfile" help:"make a lock file, so that a socket file left by a dead process is removed"`
 }
 
@@ -54,6 +56,9 @@ type UNIXConn interface {
 	// Credentials are those of the process that dialled or listens at the other end, as they
 	// were then. It may have passed its end on since. A system without them is ErrUnsupported.
 	Credentials() (Credentials, error)
+	// Unbind removes the file of the name that [DialOptions].Bind has given the conn, if it is
+	// still there, so that the name is free before Close. Local stays what it was.
+	Unbind()
 }
 
 // Credentials say whose a process is.
@@ -148,6 +153,9 @@ func checkBind(a, from Addr) error {
 
 // onlyTCP refuses what a UNIX socket lacks. Nagle means nothing there, and is let pass.
 func onlyTCP(op string, o *StreamOptions) error {
+	if o.RecvBuffer != 0 {
+		return invalid(op, "RecvBuffer", o.RecvBuffer, "a UNIX socket has no buffer for what comes; the sender's SendBuffer is the limit")
+	}
 	const reason = "a UNIX socket does not have it, because its peer's end is told at once"
 	switch {
 	case o.KeepAlive:

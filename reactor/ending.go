@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"errors"
 	"io"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -97,11 +98,19 @@ func (s *Stream) finishReading() {
 	s.r.current = current
 	switch {
 	case s.state != streamBroken:
-	case s.in == in: // nothing is there
+	case s.in == in && !mayStillSend(s.conn, e.reason): // nothing is there
 		s.end(e.reason)
+	case s.in == in: // until it comes, or CloseTimeout
 	default:
 		s.touch() // CloseTimeout goes on: a peer that keeps sending must not prolong it
 	}
+}
+
+// mayStillSend tells whether the peer of c may go on sending though our write has failed for a
+// reason: a UNIX peer may have ended its reading alone.
+func mayStillSend(c kernel.Conn, reason error) bool {
+	_, unix := kernel.ConnAs[kernel.UNIXConn](c)
+	return unix && errors.Is(reason, kernel.ErrBroken)
 }
 
 // keepUnread reads what there is for a protocol that has paused. If it is nothing, that is

@@ -82,6 +82,9 @@ func (all *lingerers) makeRoom(err error) bool {
 func (r *Reactor) linger(c kernel.Conn, token uint32) {
 	l := &lingering{r: r, conn: c, token: token, left: lingerBytes}
 	l.limit.Init(r, l.close)
+	if u, ok := kernel.ConnAs[kernel.UNIXConn](c); ok {
+		u.Unbind() // for the program the connection is over
+	}
 	r.slots[token] = l
 	r.stats.Lingered++
 	r.lingerers.closeOldest(lingerMost - 1)

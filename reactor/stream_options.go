@@ -94,7 +94,4 @@ func (s *Stream) Credentials() (kernel.Credentials, error) {
 	return kernel.Credentials{}, kernel.ErrUnsupported
 }
 
-var (
-	_ kernel.TCPConn  = (*Stream)(nil)
-	_ kernel.UNIXConn = (*Stream)(nil)
-)
+var _ kernel.TCPConn = (*Stream)(nil)

@@ -55,6 +55,12 @@ func (c *unixConn) Credentials() (kernel.Credentials, error) {
 	return kernel.Credentials{PID: c.s.peerPID}, nil
 }
 
+// Unbind is kernel.UNIXConn.
+func (c *unixConn) Unbind() {
+	defer c.s.lock().mu.Unlock()
+	c.s.unname(true)
+}
+
 // listenUNIX is Listen for a UNIX address, with the lock held.
 func (k *simKernel) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
 	h, name := k.h, kernel.UNIXAddr(a.Name).Name

@@ -65,10 +65,10 @@ func Schemes(o *Options) *endpoint.Schemes {
 		return &FDClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
 	})
 	s.AddServer("unix", func() endpoint.Server {
-		return &UNIXServer{SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
+		return &UNIXServer{SendBuffer: o.SendBuffer, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
 	})
 	s.AddClient("unix", func() endpoint.Client {
-		return &UNIXClient{SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer, StreamConfig: o.StreamConfig}
+		return &UNIXClient{SendBuffer: o.SendBuffer, StreamConfig: o.StreamConfig}
 	})
 	s.AddClient("tcp", func() endpoint.Client { e := client; return &e })
 	s.AddClient("tcp4", func() endpoint.Client { e := client4; return &e })

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"strconv"
 	"time"
 
@@ -30,9 +31,8 @@ type UNIXServer struct {
 	// Owner and Group are those of the file, names or numbers. Empty: the process's.
 	Owner string `ep:"owner" help:"owner of the file, a name or a number; without it, the process's"`
 	Group string `ep:"group" help:"group of the file, a name or a number; without it, the process's"`
-	// SendBuffer and RecvBuffer are those of [kernel.StreamOptions].
+	// SendBuffer is that of [kernel.StreamOptions].
 	SendBuffer int `ep:"sndbuf" help:"bytes that the system buffers for sending; without it, the system decides"`
-	RecvBuffer int `ep:"rcvbuf" help:"bytes that the system buffers of what comes; without it, the system decides"`
 	// PortLimits are MaxConnections and AcceptRate. Peers are not counted: all are this host.
 	reactor.PortLimits
 	// StreamConfig configures the buffers of the connections. It is no argument.
@@ -42,7 +42,7 @@ type UNIXServer struct {
 // config is how to listen.
 func (e *UNIXServer) config() *reactor.ListenConfig {
 	cfg := &reactor.ListenConfig{StreamConfig: e.StreamConfig, PortLimits: e.PortLimits}
-	cfg.Backlog, cfg.SendBuffer, cfg.RecvBuffer = e.Backlog, e.SendBuffer, e.RecvBuffer
+	cfg.Backlog, cfg.SendBuffer = e.Backlog, e.SendBuffer
 	cfg.UNIX = kernel.UNIXOptions{Mode: e.Mode, Owner: e.Owner, Group: e.Group, Lock: !e.NoLock && !kernel.UNIXAddr(e.Path).IsAbstract()}
 	return cfg
 }
@@ -53,7 +53,24 @@ func (e *UNIXServer) Check() error {
 	if err := checkPath("address", kernel.OpListen, a); err != nil {
 		return err
 	}
+	if a.IsAbstract() {
+		for argument, value := range e.ofFile() {
+			return &endpoint.ArgumentError{Scheme: "unix", Argument: argument, Value: value, Err: fmt.Errorf("%q: an abstract name has no file", value)}
+		}
+	}
 	return unixArgument(kernel.CheckListen(a, &e.config().ListenOptions))
+}
+
+// ofFile are the arguments that are about the file, and are given.
+func (e *UNIXServer) ofFile() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		if e.Mode != 0 && !yield("mode", strconv.FormatUint(uint64(e.Mode), 8)) || e.Owner != "" && !yield("owner", e.Owner) {
+			return
+		}
+		if e.Group != "" {
+			yield("group", e.Group)
+		}
+	}
 }
 
 // Listen opens the port; see [endpoint.Server].
@@ -86,9 +103,8 @@ type UNIXClient struct {
 	CheckLock bool `ep:"lockfile" help:"connect only if a live process holds the path's lock file; without it, no"`
 	// Bind is the path of our own socket, which must not exist. Empty: it has no name.
 	Bind string `ep:"bindAddress" help:"path of our own socket; without it, it has no name"`
-	// SendBuffer and RecvBuffer are those of [kernel.StreamOptions].
+	// SendBuffer is that of [kernel.StreamOptions].
 	SendBuffer int `ep:"sndbuf" help:"bytes that the system buffers for sending; without it, the system decides"`
-	RecvBuffer int `ep:"rcvbuf" help:"bytes that the system buffers of what comes; without it, the system decides"`
 	// StreamConfig configures the buffers of the connection. It is no argument.
 	reactor.StreamConfig
 }
@@ -96,7 +112,7 @@ type UNIXClient struct {
 // dial is where the connection goes, and how.
 func (e *UNIXClient) dial() (kernel.Addr, *reactor.DialConfig) {
 	cfg := &reactor.DialConfig{StreamConfig: e.StreamConfig, Timeout: e.Timeout}
-	cfg.CheckLock, cfg.SendBuffer, cfg.RecvBuffer = e.CheckLock, e.SendBuffer, e.RecvBuffer
+	cfg.CheckLock, cfg.SendBuffer = e.CheckLock, e.SendBuffer
 	if e.Bind != "" {
 		cfg.Bind = kernel.UNIXAddr(e.Bind)
 	}
@@ -144,7 +160,7 @@ func unixArgument(err error) error {
 	if !ok {
 		return err
 	}
-	argument := map[string]string{"Mode": "mode", "UNIX": "mode", "SendBuffer": "sndbuf", "RecvBuffer": "rcvbuf", "CheckLock": "lockfile"}[e.Option]
+	argument := map[string]string{"Mode": "mode", "SendBuffer": "sndbuf", "CheckLock": "lockfile"}[e.Option]
 	value := fmt.Sprint(e.Value)
 	return &endpoint.ArgumentError{Scheme: "unix", Argument: argument, Value: value, Err: fmt.Errorf("%s: %w", value, e.Err)}
 }

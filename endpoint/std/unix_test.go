@@ -41,7 +41,7 @@ func TestUNIX(t *testing.T) {
 			{"unix:PATH:660:5:1", "unix:PATH:timeout=3:lockfile=yes", nil},
 			{"unix:address=PATH:lockfile=0", "unix:path=PATH:bindAddress=PATH.client", nil},
 			{"unix:PATH:lockfile=0", "unix:PATH:lockfile=1", kernel.ErrNotLocked},
-			{"unix:PATH:600:maxconnections=1:sndbuf=8192:rcvbuf=8192", "unix:PATH:sndbuf=8192:rcvbuf=8192", nil},
+			{"unix:PATH:600:maxconnections=1:sndbuf=8192", "unix:PATH:sndbuf=8192", nil},
 		} {
 			t.Run(name+"/"+c.listen, func(t *testing.T) {
 				path := socketPath(t)
@@ -118,7 +118,7 @@ func TestUNIXArgumentErrors(t *testing.T) {
 	long := strings.Repeat("x", 108)
 	for in, argument := range map[string]string{
 		"unix:": "address", "unix:" + long: "address", "unix:@": "address", "unix:/run/x:mode=888": "mode",
-		"unix:/run/x:mode=1777": "mode", `unix:@x:mode=600`: "mode", "unix:/run/x:sndbuf=-1": "sndbuf", "unix:/run/x:lockfile=maybe": "lockfile",
+		"unix:/run/x:mode=1777": "mode", "unix:/run/x:mode=000": "mode", `unix:@x:owner=www`: "owner", `unix:@x:group=www`: "group", `unix:@x:mode=600`: "mode", "unix:/run/x:sndbuf=-1": "sndbuf", "unix:/run/x:lockfile=maybe": "lockfile",
 	} {
 		_, err := std.Schemes(nil).Server(in)
 		if e, ok := errors.AsType[*endpoint.ArgumentError](err); !ok || e.Argument != argument {
@@ -127,7 +127,7 @@ func TestUNIXArgumentErrors(t *testing.T) {
 	}
 	for in, argument := range map[string]string{
 		"unix:": "path", "unix:" + long: "path", "unix:/run/x:bindAddress=" + long: "bindAddress",
-		"unix:@x:lockfile=1": "lockfile", "unix:/run/x:rcvbuf=-1": "rcvbuf", "unix:/run/x:timeout=soon": "timeout",
+		"unix:@x:lockfile=1": "lockfile", "unix:/run/x:sndbuf=-1": "sndbuf", "unix:/run/x:timeout=soon": "timeout",
 	} {
 		_, err := std.Schemes(nil).Client(in)
 		if e, ok := errors.AsType[*endpoint.ArgumentError](err); !ok || e.Argument != argument {

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // HeldError says that a live process holds a lock.
@@ -29,38 +29,124 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("lock file %q is held by process %d", e.Name, e.PID)
 }
 
-// ErrNotHolder: the lock file is not this process's.
-var ErrNotHolder = errors.New("the lock file is not this process's")
+// ErrNotHolder: the lock file is not ours.
+var ErrNotHolder = errors.New("the lock file is not ours")
 
-// Lock makes the lock file name. clean is false if a dead process held it: it may have left other
-// things behind too. If a live process holds it, this one included, the error is a *HeldError
-// (LOCK-1). Another process that got the number of a dead one is taken for it.
+// Lock is a lock file that this process holds.
+type Lock struct {
+	// Name is the name of the lock file.
+	Name string
+	// Clean is false if a dead process held it before: it may have left other things behind too.
+	Clean bool
+
+	link fs.FileInfo
+}
+
+// Take makes the lock file name. If a live process holds it, this one included, the error is a
+// *HeldError (LOCK-1).
+//
+// A process lives if its number is in use, or if inUse, which is asked before a lock is taken over,
+// says that what the lock is for is in use: the process may be one that we cannot see, in another
+// container. And a lock with our own number, older than a second, is dead if inUse says no: it was
+// that of a process with the same number in an earlier run of this container.
 //
 // A link that comes or goes meanwhile has it try again. Other failures are returned (LOCK-3).
-func Lock(name string) (clean bool, err error) {
-	me := strconv.Itoa(os.Getpid())
-	clean = true
+func Take(name string, inUse func() bool) (*Lock, error) {
 	for {
-		switch err := os.Symlink(me, name); {
+		switch err := os.Symlink(strconv.Itoa(os.Getpid()), name); {
 		case err == nil:
-			return clean, nil
+			return held(name, true)
 		case !errors.Is(err, fs.ErrExist):
-			return false, err
+			return nil, err
 		}
 		pid, err := Holder(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
-			return false, err
-		case pid != 0:
-			return false, &HeldError{name, pid}
+			return nil, err
+		case pid != 0 && pid != os.Getpid():
+			return nil, &HeldError{name, pid}
 		}
-		clean = false
-		if err := takeAway(name); err != nil {
-			return false, err
+		switch l, err := takeOver(name, inUse); {
+		case errors.Is(err, fs.ErrNotExist):
+		default:
+			return l, err
 		}
 	}
+}
+
+func held(name string, clean bool) (*Lock, error) {
+	link, err := os.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{name, clean, link}, nil
+}
+
+// takeOver replaces the lock file of a dead process by ours. It is fs.ErrNotExist if that has gone.
+//
+// Two processes may try so at the same time. Each looks again when it has the guard, a file beside
+// the lock, which only this user can open. The link is replaced in one step, because without a lock
+// a third process would find what is left behind and no reason to remove it.
+func takeOver(name string, inUse func() bool) (*Lock, error) {
+	guard, err := guardOf(name)
+	if err != nil {
+		return nil, err
+	}
+	defer guard.Close() // which gives it back
+	defer os.Remove(guard.Name())
+	pid, err := Holder(name)
+	if err != nil {
+		return nil, err
+	}
+	if pid != 0 && (pid != os.Getpid() || !isOlder(name, guard)) || inUse() {
+		return nil, &HeldError{name, pid}
+	}
+	mine := name + "." + strconv.Itoa(os.Getpid())
+	_ = os.Remove(mine) // of an earlier process with this number
+	if err := os.Symlink(strconv.Itoa(os.Getpid()), mine); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(mine, name); err != nil {
+		_ = os.Remove(mine)
+		return nil, err
+	}
+	return held(name, false)
+}
+
+// guardOf opens and locks the guard of name. If another process has it, the error is a *HeldError.
+func guardOf(name string) (*os.File, error) {
+	for {
+		g, err := os.OpenFile(name+".take", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		switch err := syscall.Flock(int(g.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
+		case nil:
+		case syscall.EWOULDBLOCK:
+			g.Close()
+			return nil, &HeldError{Name: name}
+		default:
+			g.Close()
+			return nil, fmt.Errorf("lock file %q: locking %q: %w", name, g.Name(), err)
+		}
+		ours, err1 := g.Stat()
+		there, err2 := os.Lstat(g.Name())
+		if err1 == nil && err2 == nil && os.SameFile(ours, there) {
+			return g, nil
+		}
+		g.Close() // another one has removed it meanwhile
+	}
+}
+
+// isOlder tells whether the lock file is older than a second. The guard was made just now, by the
+// same clock.
+func isOlder(name string, guard *os.File) bool {
+	link, err1 := os.Lstat(name)
+	_, err2 := guard.WriteString("x")
+	now, err3 := guard.Stat()
+	return err1 == nil && err2 == nil && err3 == nil && now.ModTime().Sub(link.ModTime()) > time.Second
 }
 
 // Holder returns the number of the live process that holds the lock file name; 0 if its holder is
@@ -72,58 +158,29 @@ func Holder(name string) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	pid, err = strconv.Atoi(target)
-	if err != nil || pid <= 0 {
+	n, err := strconv.ParseInt(target, 10, 32)
+	if err != nil || n <= 0 {
 		return 0, fmt.Errorf("lock file %q: %q is not the number of a process; remove it if no process uses it", name, target)
 	}
-	switch err := syscall.Kill(pid, 0); err {
+	switch err := syscall.Kill(int(n), 0); err {
 	case nil, syscall.EPERM:
-		return pid, nil
+		return int(n), nil
 	case syscall.ESRCH:
 		return 0, nil
 	default:
-		return 0, fmt.Errorf("lock file %q: asking for process %d: %w", name, pid, err)
+		return 0, fmt.Errorf("lock file %q: asking for process %d: %w", name, n, err)
 	}
 }
 
-// takeAway removes the lock file of a dead process. Another process may do so at the same time,
-// and have made its own by now. So both lock the directory before they look again.
-func takeAway(name string) error {
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	defer dir.Close() // which gives the directory's lock back
-	switch err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
-	case nil:
-	case syscall.EWOULDBLOCK:
-		return &HeldError{Name: name}
-	default:
-		return fmt.Errorf("lock file %q: locking its directory: %w", name, err)
-	}
-	if pid, err := Holder(name); err != nil || pid != 0 {
-		return gone(err)
-	}
-	return gone(os.Remove(name))
-}
-
-// gone is err, unless that says that a file does not exist.
-func gone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// Unlock removes the lock file name. If it is not this process's, it stays, and the error is
+// Release removes the lock file. If another one has its place, that stays, and the error is
 // ErrNotHolder (LOCK-2).
-func Unlock(name string) error {
-	target, err := os.Readlink(name)
+func (l *Lock) Release() error {
+	link, err := os.Lstat(l.Name)
 	if err != nil {
 		return err
 	}
-	if target != strconv.Itoa(os.Getpid()) {
-		return fmt.Errorf("lock file %q of process %q: %w", name, target, ErrNotHolder)
+	if !os.SameFile(link, l.link) {
+		return fmt.Errorf("lock file %q: %w", l.Name, ErrNotHolder)
 	}
-	return os.Remove(name)
+	return os.Remove(l.Name)
 }

@@ -12,8 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/internal/lockfile"
+	"golang.org/x/sys/unix"
 )
 
 // dead is the number of a process that has ended.
@@ -26,29 +28,34 @@ func dead(t *testing.T) int {
 	return cmd.Process.Pid
 }
 
+func never() bool { return false }
+
 // LOCK-1: a free name gives a clean lock, one of a dead process an unclean one, and one of a live
 // process, this one too, none.
 func TestLOCK1(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.lock")
-	if clean, err := lockfile.Lock(name); !clean || err != nil {
-		t.Fatalf("LOCK-1: free: clean %v, %v", clean, err)
+	if l, err := lockfile.Take(name, never); err != nil || !l.Clean || l.Name != name {
+		t.Fatalf("LOCK-1: free: %+v, %v", l, err)
 	}
 	if to, err := os.Readlink(name); to != strconv.Itoa(os.Getpid()) {
 		t.Errorf("the link is to %q, %v", to, err)
 	}
 	var held *lockfile.HeldError
-	if clean, err := lockfile.Lock(name); clean || !errors.As(err, &held) || held.PID != os.Getpid() || held.Name != name {
-		t.Errorf("LOCK-1: ours: clean %v, %v", clean, err)
+	if l, err := lockfile.Take(name, never); l != nil || !errors.As(err, &held) || held.PID != os.Getpid() || held.Name != name {
+		t.Errorf("LOCK-1: ours: %+v, %v", l, err)
 	}
 	os.Remove(name)
-	os.Symlink(strconv.Itoa(os.Getppid()), name)
-	if clean, err := lockfile.Lock(name); clean || !errors.As(err, &held) || held.PID != os.Getppid() {
-		t.Errorf("LOCK-1: another's: clean %v, %v", clean, err)
+	linkTo(t, name, os.Getppid())
+	if l, err := lockfile.Take(name, never); l != nil || !errors.As(err, &held) || held.PID != os.Getppid() {
+		t.Errorf("LOCK-1: another's: %+v, %v", l, err)
 	}
 	os.Remove(name)
-	os.Symlink(strconv.Itoa(dead(t)), name)
-	if clean, err := lockfile.Lock(name); clean || err != nil {
-		t.Errorf("LOCK-1: a dead one's: clean %v, %v", clean, err)
+	linkTo(t, name, dead(t))
+	if l, err := lockfile.Take(name, func() bool { return true }); l != nil || !errors.As(err, &held) {
+		t.Errorf("a dead one's, and the socket is in use: %+v, %v", l, err)
+	}
+	if l, err := lockfile.Take(name, never); err != nil || l.Clean {
+		t.Errorf("LOCK-1: a dead one's: %+v, %v", l, err)
 	}
 	if to, err := os.Readlink(name); to != strconv.Itoa(os.Getpid()) {
 		t.Errorf("LOCK-1: taken over, the link is to %q, %v", to, err)
@@ -58,52 +65,78 @@ func TestLOCK1(t *testing.T) {
 	}
 }
 
-// LOCK-2: after an unlock the name is free and the next lock clean. Whoever does not hold the lock
-// cannot unlock it.
+// A lock with our own number that is older than a second was left by an earlier process with that
+// number, unless what it is for is in use.
+func TestOwnNumber(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.lock")
+	linkTo(t, name, os.Getpid())
+	old := unix.NsecToTimespec(time.Now().Add(-time.Minute).UnixNano())
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{old, old}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := lockfile.Take(name, func() bool { return true }); l != nil || err == nil {
+		t.Errorf("in use: %+v, %v", l, err)
+	}
+	if l, err := lockfile.Take(name, never); err != nil || l.Clean {
+		t.Errorf("not in use: %+v, %v", l, err)
+	}
+	if l, err := lockfile.Take(name, never); l != nil || err == nil {
+		t.Errorf("made just now: %+v, %v", l, err)
+	}
+}
+
+// LOCK-2: after a release the name is free and the next lock clean. What is another's by now stays.
 func TestLOCK2(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.lock")
-	os.Symlink(strconv.Itoa(dead(t)), name)
-	lockfile.Lock(name)
-	if pid, err := lockfile.Holder(name); pid != os.Getpid() || err != nil {
-		t.Errorf("the holder is %d, %v", pid, err)
+	linkTo(t, name, dead(t))
+	l, err := lockfile.Take(name, never)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := lockfile.Unlock(name); err != nil {
+	if pid, err := lockfile.Holder(name); pid != os.Getpid() || err != nil {
+		t.Errorf("LOCK-2: the holder is %d, %v", pid, err)
+	}
+	if err := l.Release(); err != nil {
 		t.Error(err)
 	}
 	if _, err := lockfile.Holder(name); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("LOCK-2: unlocked: %v", err)
+		t.Errorf("LOCK-2: released: %v", err)
 	}
-	if err := lockfile.Unlock(name); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a second unlock: %v", err)
+	if err := l.Release(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a second release: %v", err)
 	}
-	if clean, err := lockfile.Lock(name); !clean || err != nil {
-		t.Errorf("LOCK-2: locked again: clean %v, %v", clean, err)
+	first, err := lockfile.Take(name, never)
+	if err != nil || !first.Clean {
+		t.Fatalf("LOCK-2: locked again: %+v, %v", first, err)
 	}
-	os.Remove(name)
-	os.Symlink(strconv.Itoa(os.Getppid()), name)
-	if err := lockfile.Unlock(name); !errors.Is(err, lockfile.ErrNotHolder) {
-		t.Errorf("LOCK-2: unlocking another's: %v", err)
-	}
-	if pid, err := lockfile.Holder(name); pid != os.Getppid() || err != nil {
-		t.Errorf("LOCK-2: then its holder is %d, %v", pid, err)
+	os.Rename(name, name+".old") // so that its inode is not given out again
+	for _, pid := range []int{os.Getpid(), os.Getppid()} {
+		linkTo(t, name, pid)
+		if err := first.Release(); !errors.Is(err, lockfile.ErrNotHolder) {
+			t.Errorf("LOCK-2: releasing another's: %v", err)
+		}
+		if holder, err := lockfile.Holder(name); holder != pid || err != nil {
+			t.Errorf("LOCK-2: then its holder is %d, %v", holder, err)
+		}
+		os.Remove(name)
 	}
 }
 
 // LOCK-3: the errors of the links are returned, and a link that names no process is one.
 func TestLOCK3(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := lockfile.Lock(filepath.Join(dir, "none", "x.lock")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := lockfile.Take(filepath.Join(dir, "none", "x.lock"), never); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("LOCK-3: no such directory: %v", err)
 	}
 	name := filepath.Join(dir, "x.lock")
 	os.WriteFile(name, nil, 0o600)
-	if _, err := lockfile.Lock(name); err == nil || !strings.Contains(err.Error(), name) {
+	if _, err := lockfile.Take(name, never); err == nil || !strings.Contains(err.Error(), name) {
 		t.Errorf("LOCK-3: a plain file: %v", err)
 	}
 	os.Remove(name)
-	for _, target := range []string{"nobody", "-1", "0", ""} {
+	for _, target := range []string{"nobody", "-1", "0", "4294967297", "2147483648"} {
 		os.Symlink(target, name)
-		if _, err := lockfile.Lock(name); target != "" && (err == nil || !strings.Contains(err.Error(), "is not the number of a process")) {
+		if _, err := lockfile.Take(name, never); err == nil || !strings.Contains(err.Error(), "is not the number of a process") {
 			t.Errorf("LOCK-3: a link to %q: %v", target, err)
 		}
 		os.Remove(name)
@@ -121,8 +154,8 @@ func linkTo(t *testing.T, name string, pid int) string {
 	return name
 }
 
-// Of many that take a dead process's lock at once, one gets it, and links come and go meanwhile
-// (LOCK-3).
+// Of many that take a dead process's lock at once, one gets it, and it knows that it is unclean; links
+// come and go meanwhile (LOCK-3).
 func TestTakenOverOnce(t *testing.T) {
 	pid := dead(t)
 	for range 50 {
@@ -130,21 +163,21 @@ func TestTakenOverOnce(t *testing.T) {
 		linkTo(t, name, pid)
 		var wg sync.WaitGroup
 		var mu sync.Mutex
-		got := 0
+		var got []*lockfile.Lock
 		for range 4 {
 			wg.Go(func() {
-				_, err := lockfile.Lock(name)
+				l, err := lockfile.Take(name, never)
 				mu.Lock()
 				defer mu.Unlock()
 				if _, held := errors.AsType[*lockfile.HeldError](err); err == nil {
-					got++
+					got = append(got, l)
 				} else if !held {
 					t.Error(err)
 				}
 			})
 		}
-		if wg.Wait(); got != 1 {
-			t.Fatalf("%d have the lock", got)
+		if wg.Wait(); len(got) != 1 || got[0].Clean {
+			t.Fatalf("%d have the lock: %+v", len(got), got)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -243,13 +244,14 @@ func unixOptions(g *rig) {
 	for what, o := range map[string]kernel.ListenOptions{
 		"KeepAlive":   {StreamOptions: kernel.StreamOptions{KeepAlive: true}},
 		"UserTimeout": {StreamOptions: kernel.StreamOptions{UserTimeout: 1}},
+		"RecvBuffer":  {StreamOptions: kernel.StreamOptions{RecvBuffer: 8192}},
 		"ReusePort":   {ReusePort: true},
 		"Mode":        {UNIX: kernel.UNIXOptions{Mode: 0o1600}},
 	} {
 		_, err := g.k.Listen(at, &o)
 		g.isOption("Listen", err, what)
 		_, err = g.k.Dial(at, &kernel.DialOptions{StreamOptions: o.StreamOptions})
-		if o.StreamOptions.KeepAlive || o.StreamOptions.UserTimeout > 0 {
+		if o.StreamOptions.KeepAlive || o.StreamOptions.UserTimeout+time.Duration(o.StreamOptions.RecvBuffer) > 0 {
 			g.isOption("Dial", err, what)
 		}
 	}
@@ -263,8 +265,12 @@ func unixOptions(g *rig) {
 	g.isOption("Listen", err, "UNIX")
 	_, err = g.k.Listen(kernel.TCPAddr(local4(), 0), &kernel.ListenOptions{UNIX: kernel.UNIXOptions{Mode: 0o600}})
 	g.isOption("Listen", err, "UNIX")
-	c, s := g.connect(g.listenOn(at, &kernel.ListenOptions{StreamOptions: kernel.StreamOptions{Nagle: true, SendBuffer: 8192, RecvBuffer: 8192}}), nil)
+	c, s := g.connect(g.listenOn(at, &kernel.ListenOptions{StreamOptions: kernel.StreamOptions{Nagle: true, SendBuffer: 8192}}),
+		&kernel.DialOptions{StreamOptions: kernel.StreamOptions{SendBuffer: 8192}})
 	for _, x := range []kernel.Conn{c, s} {
+		if n := g.fill(x); n > 64<<10 {
+			g.Errorf("with a SendBuffer of 8192 a conn takes %d bytes", n)
+		}
 		if _, ok := kernel.ConnAs[kernel.TCPConn](x); ok {
 			g.Errorf("a UNIX conn is a TCPConn")
 		}

@@ -5,9 +5,6 @@ package native
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"os/user"
-	"path/filepath"
 	"runtime"
 	"strconv"
 
@@ -29,8 +26,9 @@ type unixConn struct {
 // unixListener is one UNIX socket that listens.
 type unixListener struct {
 	listener
-	name string
-	made unixFile
+	name       string
+	made       unixFile
+	sendBuffer int // of accepted conns: the system does not hand it on; 0: the system decides
 }
 
 var (
@@ -38,37 +36,6 @@ var (
 	_ kernel.UNIXConn = (*unixConn)(nil)
 	_ kernel.Listener = (*unixListener)(nil)
 )
-
-// unixFile is what a socket has made in the file system, and removes at its end.
-type unixFile struct {
-	path string // absolute; "": it has made no file
-	file file   // at path
-	lock string // the name of the lock file; "": it has made none
-}
-
-// remove removes the file, if it is still ours, and then the lock file. A failure leaves a file
-// behind; at this end nobody can do anything about it.
-func (f *unixFile) remove() {
-	if f.path != "" {
-		if at, ok := socketAt(f.path); ok && at == f.file {
-			_ = os.Remove(f.path)
-		}
-		f.path = ""
-	}
-	if f.lock != "" {
-		_ = lockfile.Unlock(f.lock)
-		f.lock = ""
-	}
-}
-
-// socketAt returns the file at path, if that is a socket.
-func socketAt(path string) (at file, ok bool) {
-	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return file{}, false
-	}
-	return file{uint64(st.Dev), uint64(st.Ino)}, true
-}
 
 // unixName returns the name of a, which is a UNIX address, for a system call.
 func unixName(op string, a kernel.Addr) (string, error) {
@@ -114,9 +81,14 @@ func (b *base) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listen
 }
 
 func (s *unixListener) listen(a kernel.Addr, o *kernel.ListenOptions) error {
+	uid, gid, err := owners(&o.UNIX) // a look-up takes time, so it comes before there is a file
+	if err != nil {
+		return err
+	}
 	if err := s.socketOptions(kernel.OpListen, &o.StreamOptions); err != nil {
 		return err
 	}
+	s.sendBuffer = o.SendBuffer
 	if o.UNIX.Lock {
 		if err := s.made.takeLock(a, s.name); err != nil {
 			return err
@@ -126,7 +98,11 @@ func (s *unixListener) listen(a kernel.Addr, o *kernel.ListenOptions) error {
 		return err
 	}
 	if s.made.path != "" {
-		if err := s.made.protect(&o.UNIX); err != nil {
+		mode := o.UNIX.Mode
+		if mode == 0 {
+			mode = kernel.DefaultUNIXMode
+		}
+		if err := s.made.protect(mode, uid, gid); err != nil {
 			return err
 		}
 	}
@@ -134,88 +110,6 @@ func (s *unixListener) listen(a kernel.Addr, o *kernel.ListenOptions) error {
 		return opError(kernel.OpListen, err)
 	}
 	return nil
-}
-
-// takeLock makes the lock file of name. If a dead process had it, the socket file that it left is
-// removed (UNIX-10).
-func (f *unixFile) takeLock(a kernel.Addr, name string) error {
-	lock := name + ".lock"
-	clean, err := lockfile.Lock(lock)
-	if held, ok := errors.AsType[*lockfile.HeldError](err); ok {
-		return &kernel.AddrError{Op: kernel.OpListen, Addr: a, Reason: held.Error(), Kind: kernel.ErrLocked}
-	}
-	if err != nil {
-		return err
-	}
-	f.lock, err = filepath.Abs(lock)
-	if _, isSocket := socketAt(name); err == nil && !clean && isSocket {
-		err = os.Remove(name)
-	}
-	return err
-}
-
-// bind gives the socket fd the name.
-func (f *unixFile) bind(fd int, name string) error {
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return err
-	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
-		return opError(kernel.OpBind, err)
-	}
-	if name[0] != '@' {
-		f.path = path
-		f.file, _ = socketAt(path)
-	}
-	return nil
-}
-
-// protect gives the file its owner and permissions. Nobody can connect before the socket listens.
-func (f *unixFile) protect(o *kernel.UNIXOptions) error {
-	uid, err := idOf("Owner", o.Owner, func(name string) (string, error) {
-		u, err := user.Lookup(name)
-		if err != nil {
-			return "", err
-		}
-		return u.Uid, nil
-	})
-	if err != nil {
-		return err
-	}
-	gid, err := idOf("Group", o.Group, func(name string) (string, error) {
-		g, err := user.LookupGroup(name)
-		if err != nil {
-			return "", err
-		}
-		return g.Gid, nil
-	})
-	if err != nil {
-		return err
-	}
-	if uid >= 0 || gid >= 0 {
-		if err := os.Lchown(f.path, uid, gid); err != nil {
-			return err
-		}
-	}
-	mode := o.Mode
-	if mode == 0 {
-		mode = kernel.DefaultUNIXMode
-	}
-	return os.Chmod(f.path, mode)
-}
-
-// idOf returns the number of a user or group; -1 for "".
-func idOf(option, name string, lookUp func(string) (string, error)) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
-	text := name
-	if _, err := strconv.ParseUint(name, 10, 31); err != nil {
-		if text, err = lookUp(name); err != nil {
-			return 0, &kernel.OptionError{Op: kernel.OpListen, Option: option, Value: name, Err: err}
-		}
-	}
-	return strconv.Atoi(text)
 }
 
 func (b *base) dialUNIX(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
@@ -302,6 +196,9 @@ func (s *unixListener) Accept() (kernel.Conn, error) {
 				c.Abort() // somebody else has taken the room
 				return nil, err
 			}
+			if s.sendBuffer > 0 {
+				_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.sendBuffer) // the listener's worked
+			}
 			if sa, ok := peer.(*unix.SockaddrUnix); ok {
 				c.to = nameOf(sa)
 			}
@@ -341,6 +238,9 @@ func (s *unixConn) Local() kernel.Addr { return kernel.UNIXAddr(s.from) }
 
 // Remote is the name that was dialled, or the client's.
 func (s *unixConn) Remote() kernel.Addr { return kernel.UNIXAddr(s.to) }
+
+// Unbind removes the file that a bind has made.
+func (s *unixConn) Unbind() { s.made.remove() }
 
 // Credentials asks the system.
 func (s *unixConn) Credentials() (kernel.Credentials, error) {
