@@ -68,7 +68,7 @@ func (c *connection) Buffered() int {
 // Producing tells whether the read side may produce more. One that does not say so itself may
 // until StopProducing.
 func (c *connection) Producing() bool {
-	if q, ok := c.Producer.(finite); ok {
+	if q, ok := As[finite](c.Transport); ok {
 		return q.Producing()
 	}
 	return !c.stopped

@@ -185,6 +185,8 @@ func (s *Stream) close() {
 		s.state = streamClosing
 		s.note(probe.NoteClosing, 0, ErrClosed)
 		s.touch()
+	case streamClosing: // what it waits for may be over, such as a producer that is lost
+		s.touch()
 	case streamBroken: // it can no longer be closed in order
 		s.note(probe.NoteClosing, 0, ErrClosed)
 		s.end(s.cfg.ending.reason)
@@ -261,10 +263,20 @@ func (s *Stream) resume() {
 // by itself when what the peer sent before was delivered (TCP-67). So a stream may be the
 // producer of itself.
 func (s *Stream) StopProducing() {
-	if p, ok := topAs[Producer](s); ok {
+	switch top := s.upper(); {
+	case top != nil:
+		stopTop(top)
+	case !s.resumeBroken():
+		s.close()
+	}
+}
+
+// stopTop is StopProducing of the transport of a Layer. What As finds below it is not its own.
+func stopTop(top Transport) {
+	if p, ok := top.(Producer); ok {
 		p.StopProducing()
-	} else if !s.resumeBroken() {
-		s.Close()
+	} else {
+		top.Close()
 	}
 }
 

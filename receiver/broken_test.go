@@ -73,3 +73,50 @@ func TestOwnProducerBroken(t *testing.T) {
 		}
 	}
 }
+
+// halting is a wrapper with the methods of a Producer, which says nothing of Producing.
+type halting struct {
+	reactor.Transport
+	p reactor.Producer
+}
+
+func (w *halting) Unwrap() reactor.Transport { return w.Transport }
+func (w *halting) PauseProducing()           { w.p.PauseProducing() }
+func (w *halting) ResumeProducing()          { w.p.ResumeProducing() }
+func (w *halting) StopProducing()            { w.p.StopProducing() }
+
+type behindHalting struct{ *receiver.Line }
+
+func (b behindHalting) ConnectionMade(t reactor.Transport) {
+	b.Line.ConnectionMade(&halting{t, t.(*reactor.Stream)})
+}
+
+// So it is behind a wrapper of the transport: what the wrapper does not say, the transport below
+// does (PROD-11, TCP-67).
+func TestOwnProducerBrokenBehindWrapper(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			f := &testworld.Faults{Write: func() error { return kernel.ErrAgain }}
+			r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+			var got []string
+			var lost error
+			l := &receiver.Line{Lost: func(err error) { lost = err }}
+			l.Made = func() { l.T.RegisterProducer(l) }
+			send := func() { l.SendLine([]byte(strings.Repeat("x", 200))) }
+			l.LineReceived = func(line []byte) { got = append(got, string(line)); send() }
+			port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), reactor.One(behindHalting{l}),
+				&reactor.ListenConfig{StreamConfig: reactor.StreamConfig{HighWater: 100, LowWater: 10}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Peer(t, port.Addr(), r).Send("1\r\n2\r\n3\r\n")
+			testworld.Until(t, func() bool { return len(got) == 1 }, r)
+			f.Write = func() error { return kernel.ErrReset }
+			r.CallLater(0, send)
+			testworld.Until(t, func() bool { return lost != nil }, r)
+			if !slices.Equal(got, []string{"1", "2", "3"}) {
+				t.Errorf("PROD-11, TCP-67: got %q, lost with %v", got, lost)
+			}
+		})
+	}
+}

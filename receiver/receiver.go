@@ -223,8 +223,8 @@ func (c *conn) lost(err error, then func(error)) {
 			then(err)
 		}
 	}()
-	if p := (*reactor.PanicError)(nil); c.late && !errors.As(err, &p) {
-		c.deliver()
+	if op := (*reactor.OpError)(nil); c.late && errors.As(err, &op) && !errors.Is(err, reactor.ErrBufferFull) {
+		c.deliver() // the peer has ended it, and not we
 	}
 }
 

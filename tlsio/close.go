@@ -34,6 +34,8 @@ func (c *Conn) closeInOrder() {
 		}
 	case open:
 		c.close(reactor.ErrClosed)
+	case closing: // what it waits for may be over, such as a producer that is lost
+		c.settleLater()
 	}
 }
 

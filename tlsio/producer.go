@@ -119,6 +119,9 @@ func (t *throttle) StopProducing() {
 	if c.write != ended {
 		c.write = failed
 	}
+	c.watching = false // it has forgotten us
+	c.holds &^= holdFull
 	c.stopProducer()
 	c.release(holdAnswers)
+	c.settleLater() // a Close may have waited for the producer
 }

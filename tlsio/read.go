@@ -117,7 +117,9 @@ func (c *Conn) readRest() {
 
 // checkAnswers stops reading if the peer does not take the answers that it asks for.
 func (c *Conn) checkAnswers() {
-	c.answered = 0
+	if c.answered = 0; c.write == failed {
+		return // they go nowhere
+	}
 	c.watch() // which tells at once if the transport below is full
 	if c.holds&holdFull != 0 {
 		c.hold(holdAnswers)
@@ -212,10 +214,16 @@ func (c *Conn) resume() {
 // StopProducing is Close (PROD-11). If the transport below can send no more, it is
 // ResumeProducing: the connection ends by itself when what came before was delivered (TCP-67).
 func (c *Conn) StopProducing() {
-	if p, ok := topAs[reactor.Producer](c); ok {
-		p.StopProducing()
-	} else if !c.resumeFailed() {
-		c.Close()
+	switch top := c.upper(); {
+	case top == nil && c.resumeFailed():
+	case top == nil:
+		c.closeInOrder()
+	default: // what As finds below it is not its own
+		if p, ok := top.(reactor.Producer); ok {
+			p.StopProducing()
+		} else {
+			top.Close()
+		}
 	}
 }
 
