@@ -270,3 +270,32 @@ func TestUNIXEnds(t *testing.T) {
 		}
 	})
 }
+
+// A client that has bound a name can dial from it again in its ConnectionLost, though the conn
+// lingers then.
+func TestUNIXBindAgain(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		at := socketName(t)
+		// A halfEnd does not end by itself, so the client lingers.
+		if _, err := r.Listen(at, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return new(halfEnd) }), nil); err != nil {
+			t.Fatal(err)
+		}
+		cfg := &reactor.DialConfig{}
+		cfg.Bind = socketName(t)
+		var first, second end
+		var err error
+		dialled := false
+		first.onLost = func(error) {
+			r.Dial(at, one(&second), cfg, func(_ reactor.Protocol, e error) { dialled, err = true, e })
+		}
+		r.Dial(at, one(&first), cfg, nil)
+		until(t, r, func() bool { return first.s != nil })
+		first.s.Write([]byte("x"))
+		first.s.Close()
+		until(t, r, func() bool { return dialled })
+		if err != nil || second.s.Local() != cfg.Bind {
+			t.Errorf("dialling again: %v", err)
+		}
+	})
+}

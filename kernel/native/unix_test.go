@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -243,5 +244,167 @@ func TestUNIXSystemErrors(t *testing.T) {
 	}
 	if _, err := k.Dial(kernel.UNIXAddr(filepath.Join(dir, "s")), &kernel.DialOptions{CheckLock: true}); err == nil || errors.Is(err, kernel.ErrNotLocked) {
 		t.Errorf("dialling with a broken lock file: %v", err)
+	}
+}
+
+// A path is the system's: ".." behind a symbolic link is the directory above its target. So the
+// listener's own files are protected and removed, and nobody else's (UNIX-1, UNIX-6).
+func TestUNIXPathIsNotCleaned(t *testing.T) {
+	k := openFirst(t)
+	dir := t.TempDir()
+	for _, d := range []string{"cwd", "other/sub"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(filepath.Join(dir, "cwd"))
+	os.Symlink("../other/sub", "link")
+	theirs, err := listenAt(t, k, "s", kernel.UNIXOptions{Mode: 0o600})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := listenAt(t, k, "link/../s", kernel.UNIXOptions{Mode: 0o660, Lock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]fs.FileMode{"cwd/s": 0o600, "other/s": 0o660} {
+		if st, err := os.Stat(filepath.Join(dir, path)); err != nil || st.Mode().Perm() != want {
+			t.Errorf("UNIX-1: %s: %v, %v", path, st, err)
+		}
+	}
+	ours.Close()
+	if left := glob(filepath.Join(dir, "other")); len(left) != 1 {
+		t.Errorf("UNIX-6: left behind: %q", left)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "cwd/s")); err != nil {
+		t.Errorf("another's file was removed: %v", err)
+	}
+	theirs.Close()
+}
+
+// Whoever puts another file in the socket's place, before its permissions are set, has nothing
+// changed of it.
+func TestUNIXReplacedFile(t *testing.T) {
+	dir := t.TempDir()
+	victim, path := filepath.Join(dir, "victim"), filepath.Join(dir, "s")
+	os.WriteFile(victim, nil, 0o600)
+	for what, replace := range map[string]func() error{
+		"a link": func() error { return os.Symlink(victim, path) },
+		"a file": func() error { return os.WriteFile(path, nil, 0o600) },
+		"another socket": func() error {
+			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			return errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), os.Chmod(path, 0o600))
+		},
+		"nothing": func() error { return nil },
+	} {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		var f unixFile
+		if err := f.bind(fd, path); err != nil {
+			t.Fatal(err)
+		}
+		os.Rename(path, path+".moved")
+		if err := replace(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.protect(0o666, -1, -1); err == nil {
+			t.Errorf("%s: no error", what)
+		}
+		for _, at := range []string{victim, path} {
+			if st, err := os.Lstat(at); err == nil && st.Mode()&fs.ModeSymlink == 0 && st.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %s has mode %v", what, at, st.Mode())
+			}
+		}
+		os.Remove(path)
+		os.Remove(path + ".moved")
+	}
+}
+
+// A socket at which somebody listens is not taken over, whatever its lock file says: the process may
+// be in another container, or have no lock file. One at which nobody listens is, also if the lock was
+// given up before, or has our own number from an earlier run (UNIX-9, UNIX-10).
+func TestUNIXTakeoverAsksTheSocket(t *testing.T) {
+	k := openFirst(t)
+	lock := kernel.UNIXOptions{Lock: true}
+	path := filepath.Join(t.TempDir(), "s")
+	live, err := listenAt(t, k, path, kernel.UNIXOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAt(t, k, path, lock); !errors.Is(err, kernel.ErrAddrInUse) {
+		t.Errorf("UNIX-3: in use, without a lock file: %v", err)
+	}
+	os.Symlink(deadPID(t), path+".lock")
+	if _, err := listenAt(t, k, path, lock); !errors.Is(err, kernel.ErrAddrInUse) {
+		t.Errorf("UNIX-9: in use, with the lock of a dead process: %v", err)
+	}
+	if _, ok := socketAt(path); !ok {
+		t.Fatal("the file of a listener was removed")
+	}
+	live.Close()
+	os.Remove(path + ".lock")
+
+	leave(t, path, deadPID(t))
+	os.Remove(path + ".lock") // it was killed when it had given up its lock
+	l, err := listenAt(t, k, path, lock)
+	if err != nil {
+		t.Fatalf("UNIX-10: left without a lock: %v", err)
+	}
+	l.Close()
+
+	leave(t, path, strconv.Itoa(os.Getpid()))
+	long := []unix.Timespec{{Sec: 1}, {Sec: 1}}
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, path+".lock", long, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenAt(t, k, path, lock); err != nil {
+		t.Errorf("UNIX-10: left by a process with our number: %v", err)
+	}
+}
+
+// The lock file of a successor in the same process is not removed (UNIX-8).
+func TestUNIXSuccessorsLock(t *testing.T) {
+	k := openFirst(t)
+	path := filepath.Join(t.TempDir(), "s")
+	first, err := listenAt(t, k, path, kernel.UNIXOptions{Lock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Rename(path, path+".old")
+	os.Rename(path+".lock", path+".lock.old")
+	if _, err := listenAt(t, k, path, kernel.UNIXOptions{Lock: true}); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	for _, at := range []string{path, path + ".lock"} {
+		if _, err := os.Lstat(at); err != nil {
+			t.Errorf("UNIX-8: the successor's: %v", err)
+		}
+	}
+}
+
+// An abstract name needs no working directory.
+func TestUNIXAbstractWithoutDirectory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("a system without abstract names")
+	}
+	k := openFirst(t)
+	dir := t.TempDir()
+	gone := filepath.Join(dir, "gone")
+	os.Mkdir(gone, 0o700)
+	t.Chdir(gone)
+	os.Remove(gone)
+	if _, err := listenAt(t, k, "@"+dir, kernel.UNIXOptions{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := listenAt(t, k, "s", kernel.UNIXOptions{}); err == nil {
+		t.Error("listening in a directory that is gone")
 	}
 }
