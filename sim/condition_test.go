@@ -136,3 +136,26 @@ func TestSometimes(t *testing.T) {
 		}
 	}
 }
+
+// A state of the checks is asked after every step until it holds, and never again: what it looks
+// at may be gone by then.
+func TestSometimesAskedUntilReached(t *testing.T) {
+	var asked, reached int
+	w := sim.World{Name: "w", Length: 10 * time.Second, Setup: func(n *sim.Net) sim.Checks {
+		asked, reached = 0, 0
+		n.Host("a")
+		for i := range 10 {
+			n.At(time.Duration(i)*time.Second, func() {})
+		}
+		return sim.Checks{Sometimes: []sim.Condition{{Name: "after five seconds", Holds: func() bool {
+			asked++
+			if n.Now() >= 5*time.Second {
+				reached++
+			}
+			return reached > 0
+		}}}}
+	}}
+	if r := w.Run(1, sim.Options{}); r.Err != nil || asked < 5 || reached != 1 {
+		t.Errorf("asked %d times, %d of them when it held: %v", asked, reached, r.Err)
+	}
+}

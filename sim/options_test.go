@@ -72,6 +72,19 @@ func TestOptionsOfConnections(t *testing.T) {
 	}
 }
 
+// A latency may be one time: the shortest and the longest are the same.
+func TestOptionsOfOneLatency(t *testing.T) {
+	for text, want := range map[string]sim.Latency{
+		"5ms-5ms":           {Min: 5 * time.Millisecond, Max: 5 * time.Millisecond},
+		"longtail:1s-1s:1s": {Kind: sim.LongTail, Min: time.Second, Max: time.Second, Mean: time.Second},
+	} {
+		text = "latency=" + text
+		if o, err := sim.ParseOptions(text); err != nil || o.Latency != want || o.String() != text {
+			t.Errorf("%q is read as %+v, written as %v, %v", text, o.Latency, o, err)
+		}
+	}
+}
+
 // An error names the class, the value and what is expected.
 func TestOptionsMalformed(t *testing.T) {
 	for _, c := range []struct {

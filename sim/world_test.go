@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -297,6 +298,20 @@ func TestDescriptors(t *testing.T) {
 	c.Close()
 	if _, err := k.Dial(addr, nil); err != nil {
 		t.Fatalf("Dial after Close: %v", err)
+	}
+}
+
+// A port that is given out is free: on the address itself and on the unspecified one.
+func TestFreePortIsFree(t *testing.T) {
+	n, srv, cli := two(t, 1, echoes())
+	port := raw(t, n, cli, srv.Addr(7)).Local().IP.Port()
+	for i, a := range []kernel.Addr{cli.Addr(port + 1), kernel.TCPAddr(netip.IPv4Unspecified(), port+2)} {
+		if _, err := cli.Kernel.Listen(a, nil); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if got := raw(t, n, cli, srv.Addr(7)).Local().IP.Port(); got != port+3 {
+		t.Errorf("port %d is given out after %d, though the two between are in use", got, port)
 	}
 }
 
