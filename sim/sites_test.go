@@ -7,7 +7,9 @@ package sim_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +145,25 @@ func TestResets(t *testing.T) {
 		if fired[site] == 0 {
 			t.Errorf("%v never fired", site)
 		}
+	}
+}
+
+// A connection that a site resets loses what was not read: a read finds the reset, whether the
+// site strikes at the read itself or at a write before it.
+func TestResetLosesUnread(t *testing.T) {
+	for _, writes := range []bool{false, true} {
+		n := sim.New(1)
+		k := n.Kernel()
+		a, b := rawPair(t, n)
+		write(t, a, "unread")
+		settle(t, n, k)
+		n.Options.Resets = 1
+		if !writes {
+			expect(t, b, "", kernel.ErrReset)
+		} else if _, err := b.Write([]byte("x")); !errors.Is(err, kernel.ErrReset) {
+			t.Errorf("Write: %v", err)
+		}
+		expect(t, b, "", io.EOF)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 func errorPromises() []promise {
 	return []promise{
 		{"Operations", operations},
+		{"CallsAfterClose", callsAfterClose},
 	}
 }
 
@@ -57,5 +58,42 @@ func operations(g *rig) {
 
 	if e := error(&kernel.SysError{Op: "x", Kind: kernel.ErrTimeout, Errno: syscall.ETIMEDOUT}); !e.(interface{ Timeout() bool }).Timeout() {
 		g.Error("a time-out does not say so")
+	}
+}
+
+// callsAfterClose: after Close every call on a handle is ErrClosed, and that bare. Only Close does
+// nothing.
+func callsAfterClose(g *rig) {
+	l := g.listen(local4(), nil)
+	c, s := g.connect(l, nil)
+	g.send(s, []byte("there is something to read"))
+	g.becomes(c, kernel.Readable)
+	for _, h := range []kernel.Handle{c, l} {
+		if err := h.Close(); err != nil {
+			g.Errorf("Close: %v", err)
+		}
+		g.gone(h)
+	}
+	calls := map[string]func() error{
+		"Read":              func() error { _, err := c.Read(make([]byte, 1)); return err },
+		"Write":             func() error { _, err := c.Write([]byte("x")); return err },
+		"CloseWrite":        c.CloseWrite,
+		"Connected":         c.Connected,
+		"Arm":               func() error { return g.k.Arm(c, 1, kernel.Readable) },
+		"Accept":            func() error { _, err := l.Accept(); return err },
+		"Arm of a listener": func() error { return g.k.Arm(l, 1, kernel.Readable) },
+	}
+	if v, ok := kernel.ConnAs[kernel.Vectors](c); ok {
+		calls["Writev"] = func() error { _, err := v.Writev([][]byte{{1}, {2}}); return err }
+	}
+	for name, call := range calls {
+		if err := call(); err != kernel.ErrClosed {
+			g.Errorf("%s after Close: %v", name, err)
+		}
+	}
+	for _, h := range []kernel.Handle{c, l} {
+		if err := h.Close(); err != nil {
+			g.Errorf("a second Close: %v", err)
+		}
 	}
 }
