@@ -185,6 +185,32 @@ func TestBufferedTotalOfThoseThatEnd(t *testing.T) {
 	})
 }
 
+// What a write sends at once is not unsent: 16 KiB, which go to the socket at once, cost no
+// connection its life where the total has room for one chunk, and another connection has it.
+func TestBufferedTotalSentAtOnce(t *testing.T) {
+	for _, size := range []int{16 << 10, 16<<10 + 1} {
+		worlds(t, func(t *testing.T, w testworld.World) {
+			r := w.New(t, reactor.Config{MaxBufferedTotal: 1})
+			all, _ := stuck(t, r, 2, reactor.StreamConfig{}, nil)
+			r.Post(func() {
+				all[0].s.Write([]byte("x"))
+				all[1].s.Write(make([]byte, size))
+				if n := all[1].s.Buffered(); n != 0 {
+					t.Errorf("%d of %d bytes are buffered", n, size)
+				}
+			})
+			for range 10 {
+				r.Turn(0)
+			}
+			for i, e := range all {
+				if e.err != nil {
+					t.Errorf("connection %d ended, after %d bytes were written: %v", i, size, e.err)
+				}
+			}
+		})
+	}
+}
+
 // The greatest total is as good as none.
 func TestBufferedTotalGreatest(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {

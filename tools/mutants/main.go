@@ -52,6 +52,7 @@ type options struct {
 	memory     int // of a run, in MiB; 0: no limit
 	tests      []string
 	run        string // which tests, as of go test
+	skip       string // which of them not
 	equivalent string
 	verbose    bool
 }
@@ -68,6 +69,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 	set.IntVar(&o.memory, "memory", 4096, "address space of a run in MiB; 0: no limit")
 	tests := set.String("tests", "", "packages, separated by commas, whose tests run too")
 	set.StringVar(&o.run, "run", "", "run only tests that match, as in go test")
+	set.StringVar(&o.skip, "skip", "", "do not run tests that match, as in go test")
 	set.StringVar(&o.equivalent, "equivalent", "mutants/equivalent.txt", "the file of survivors that make no difference")
 	set.BoolVar(&o.verbose, "v", false, "print each mutant")
 	if err := set.Parse(args); err != nil {

@@ -249,6 +249,17 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
+// Tests that are skipped cannot fail.
+func TestSkip(t *testing.T) {
+	dir := module(t, map[string]string{"go.mod": small["go.mod"], "a.go": "package small\n", "a_test.go": "package small\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Fatal(\"broken\") }\n"})
+	for skip, fails := range map[string]bool{"TestA": false, "TestB": true} {
+		args := []string{"-root", dir, "-equivalent", filepath.Join(dir, "none"), "-skip", skip, "."}
+		if err := run(t.Context(), args, new(bytes.Buffer)); (err != nil) != fails {
+			t.Errorf("without %s: %v", skip, err)
+		}
+	}
+}
+
 // A run that hangs, fills the memory or prints without end is ended by its limits, and so
 // is what it has started.
 func TestLimits(t *testing.T) {

@@ -180,6 +180,9 @@ func (x *tester) exec(p pkg, program string, limit time.Duration) ([]byte, error
 	if x.run != "" {
 		args = append(args, "-test.run="+x.run)
 	}
+	if x.skip != "" {
+		args = append(args, "-test.skip="+x.skip)
+	}
 	cmd := exec.CommandContext(ctx, "sh", args...)
 	cmd.Dir = p.Dir
 	cmd.Env = append(env, "TMPDIR="+scratch)
