@@ -408,6 +408,33 @@ func TestBrokenAndFlooded(t *testing.T) {
 	})
 }
 
+// A connection whose writing has failed, though the peer lives and says no more, ends as soon as
+// what came before is delivered, in as many pieces as that takes. It does not wait for
+// CloseTimeout (TCP-67).
+func TestBrokenAndQuiet(t *testing.T) {
+	for _, unread := range []string{"", "in pieces"} {
+		worlds(t, func(t *testing.T, w testworld.World) {
+			const limit = 10 * time.Second
+			var e end
+			r, f, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: limit})
+			f.MaxRead = 2
+			f.Write = func() error { return kernel.ErrNoResources }
+			start := r.Now()
+			if unread != "" {
+				e.s.PauseProducing()
+				p.Send(unread)
+				testworld.Turns(t, r, 5)
+			}
+			e.s.Write([]byte("x"))
+			e.s.ResumeProducing()
+			until(t, r, func() bool { return e.err != nil })
+			if took := r.Now() - start; string(e.got) != unread || !errors.Is(e.err, kernel.ErrNoResources) || took >= limit {
+				t.Errorf("after %q it was lost with %v, after %v", e.got, e.err, took)
+			}
+		})
+	}
+}
+
 // A panic in the delivery of what came before a reset ends only that connection, and leaves
 // the loop in order: the simulation looks at the buffer that was lent.
 func TestPanicBeforeReset(t *testing.T) {
