@@ -173,6 +173,28 @@ func TestPauseAcceptingOutlastsStop(t *testing.T) {
 	})
 }
 
+// A port that accepts already is left alone: ResumeAccepting without a pause, and the end of
+// a connection, ask nothing of the kernel. After a restart it is the same.
+func TestAcceptingPortIsLeftAlone(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		g := newLimited(t, w, reactor.PortLimits{MaxConnections: 9})
+		for i := range 2 {
+			g.crowd(t, 1)
+			g.comes(t, i+1)
+			arms := g.faults.Calls["Arm"]
+			g.end(t, i)
+			g.port.ResumeAccepting()
+			if n := g.faults.Calls["Arm"] - arms; n != 0 {
+				t.Errorf("%d arms", n)
+			}
+			stopped(t, g.port)
+			if err := g.port.StartListening(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // TCP-99: reasons to wait do not cut each other short: the port goes on when none is left, and
 // costs no turn until then.
 func TestReasonsToWait(t *testing.T) {
