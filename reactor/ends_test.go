@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -338,6 +339,30 @@ func TestLingerNothingUnread(t *testing.T) {
 			t.Errorf("the peer got %d of %d bytes, then %v; lost with %v", n, len(answer), err, e.err)
 		}
 	})
+}
+
+// A Close discards 1 MiB of what is unread, and leaves the rest to the lingering: it must not hold up
+// the loop.
+func TestCloseDiscardsSome(t *testing.T) {
+	for _, w := range wrap(testworld.Worlds()) {
+		if !w.Simulated() {
+			continue // only there the buffers of sockets can be as large as it takes
+		}
+		n := w.Net()
+		n.Options.SendBuffer, n.Options.RecvBuffer = 4<<20, 4<<20
+		var e end
+		r, f, p := withPeerConfig(t, w, &e, nil)
+		e.s.PauseProducing()
+		p.Send(strings.Repeat("x", 3<<20))
+		testworld.Turns(t, r, 5)
+		reads := f.Calls["Read"]
+		e.onLost = func(error) { reads = f.Calls["Read"] - reads }
+		e.s.Close()
+		until(t, r, func() bool { return e.err != nil })
+		if e.err != reactor.ErrClosed || reads != 4 { // of 256 KiB
+			t.Errorf("%d reads before it was lost with %v", reads, e.err)
+		}
+	}
 }
 
 // At most 1,024 connections linger at a time. Of more, the oldest are closed.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -188,6 +189,39 @@ func TestJoinWithoutHalfClose(t *testing.T) {
 			t.Errorf("%+v", res[0])
 		}
 	})
+}
+
+// PROD-18: a transport that tells the end of its peer by its loss alone, with io.EOF, has ended in
+// order: the other sends all of it and closes.
+func TestJoinEndIsLoss(t *testing.T) {
+	chunked(t, func(t *testing.T, w testworld.World) {
+		u := apart(t, w, w.New(t, reactor.Config{}), &reactor.ListenConfig{})
+		var res []reactor.JoinResult
+		_, err := reactor.Join(endIsLoss{u.in[0].s}, u.in[1].s, &reactor.JoinConfig{
+			Done: func(r reactor.JoinResult) { res = append(res, r) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.out[0].s.Write([]byte("last words"))
+		u.out[0].s.CloseWrite()
+		u.until(saw(u.out[1], "read lost"))
+		if string(u.out[1].got) != "last words" {
+			t.Errorf("got %q", u.out[1].got)
+		}
+		u.out[0].s.Close()
+		u.out[1].s.Close()
+		u.until(func() bool { return len(res) == 1 })
+		if r := res[0]; r.ErrA != io.EOF || r.Err != reactor.ErrClosed || !r.EndedA || r.EndedB {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// endIsLoss is a stream that tells nobody of half-closes.
+type endIsLoss struct{ *reactor.Stream }
+
+func (s endIsLoss) SwitchProtocol(p reactor.Protocol) (reactor.Switched, error) {
+	return s.Stream.SwitchProtocol(struct{ reactor.Protocol }{p})
 }
 
 // wholeOnly is a stream without HalfCloser, and without counters.
