@@ -163,16 +163,10 @@ func (k *simKernel) due() time.Duration {
 	return k.deadline
 }
 
+// anyReady tells whether there is something to report. Those that are no longer ready stay in
+// k.ready until collect.
 func (k *simKernel) anyReady() bool {
-	for i, s := range k.ready {
-		if s.armed&s.readiness() != 0 {
-			k.ready = slices.Delete(k.ready, 0, i)
-			return true
-		}
-		s.queued = false
-	}
-	k.ready = k.ready[:0]
-	return false
+	return slices.ContainsFunc(k.ready, func(s *sock) bool { return s.armed&s.readiness() != 0 })
 }
 
 // collect fills ev, in an order drawn anew, and has the rest come first next time.
