@@ -211,6 +211,26 @@ func TestClockJumps(t *testing.T) {
 	}
 }
 
+// A clock that reaches the end of time stops there, whatever its rate. The network goes on.
+func TestClockEnds(t *testing.T) {
+	const end = kernel.Forever - 1
+	for _, drift := range []float64{0, .5} {
+		n, srv, _ := two(t, 1, nil)
+		start := n.Now()
+		srv.SetClock(end-start-time.Second, drift)
+		n.Run(time.Second / 2)
+		if now := srv.Kernel.Now(); now <= end-time.Second || now >= end {
+			t.Errorf("drift %v: after half a second %v are left", drift, end-now)
+		}
+		for range 2 {
+			n.Run(time.Hour)
+			if now := srv.Kernel.Now(); now != end || n.Now()-start < time.Hour {
+				t.Errorf("drift %v: at %v the clock shows %v", drift, n.Now(), now)
+			}
+		}
+	}
+}
+
 // A drift that would stop a clock, or turn it round, is refused.
 func TestClockRefuses(t *testing.T) {
 	for _, drift := range []float64{-1, -2, 1001, math.NaN(), math.Inf(1)} {

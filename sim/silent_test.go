@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,48 @@ func TestKeepAliveOfQuietStream(t *testing.T) {
 			}
 			if took := n.Now() - begin; !errors.Is(p.lost, kernel.ErrTimeout) || took < want-50*time.Millisecond || took > want+50*time.Millisecond {
 				t.Errorf("TCP-83, TCP-85: lost after %v: %v; want %v", took, p.lost, want)
+			}
+		})
+	}
+}
+
+// TCP-86: a peer that lives and takes nothing ends the connection when UserTimeout has passed since
+// the first byte for which it had no room, though more is written meanwhile. If it takes all
+// in time, or if the limit is taken away, nothing happens, also when the connection is quiet then.
+func TestUserTimeoutOfSlowPeer(t *testing.T) {
+	const limit, size = 10 * time.Second, 1000
+	for name, x := range map[string]struct {
+		at   time.Duration // since the first byte too many
+		do   func(srv *sim.Host, s *reactor.Stream)
+		lost bool
+	}{
+		"takes nothing":   {time.Second, func(*sim.Host, *reactor.Stream) {}, true},
+		"takes all":       {limit - 2*time.Second, func(srv *sim.Host, _ *reactor.Stream) { srv.Resume() }, false},
+		"takes too late":  {limit + time.Second, func(srv *sim.Host, _ *reactor.Stream) { srv.Resume() }, true},
+		"without a limit": {time.Second, func(_ *sim.Host, s *reactor.Stream) { s.SetUserTimeout(0) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, srv, cli := two(t, 1, readers())
+			n.Options.SendBuffer, n.Options.RecvBuffer = size, size
+			p := new(recorder)
+			o := kernel.StreamOptions{UserTimeout: limit}
+			cli.Reactor.Dial(srv.Addr(7), reactor.One(p), &reactor.DialConfig{DialOptions: kernel.DialOptions{StreamOptions: o}}, nil)
+			must(t, n, func() bool { return p.T != nil })
+			srv.Pause()
+			say(n, p, strings.Repeat("x", size)) // for which there is room
+			if err := n.Run(time.Hour); err != nil || p.lost != nil {
+				t.Fatal(err, p.lost)
+			}
+			begin := n.Now()
+			for i := range 15 {
+				n.At(begin+time.Duration(i)*time.Second, func() { p.T.Write([]byte("y")) })
+			}
+			n.At(begin+x.at, func() { x.do(srv, p.T.(*reactor.Stream)) })
+			err := n.RunUntil(func() bool { return p.lost != nil }, time.Hour)
+			if took := n.Now() - begin; x.lost && (err != nil || !errors.Is(p.lost, kernel.ErrTimeout) || took < limit || took > limit+time.Second) {
+				t.Errorf("lost after %v: %v, %v", took, p.lost, err)
+			} else if !x.lost && p.lost != nil {
+				t.Errorf("lost after %v: %v", took, p.lost)
 			}
 		})
 	}
