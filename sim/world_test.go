@@ -301,6 +301,24 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
+// The unspecified address is this host to connect to, by its loopback address, as on Linux.
+func TestDialThisHost(t *testing.T) {
+	for to, loopback := range map[netip.Addr]netip.Addr{
+		netip.IPv4Unspecified(): netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Unspecified(): netip.IPv6Loopback(),
+	} {
+		n, srv, _ := two(t, 1, nil)
+		q, p := new(recorder), new(recorder)
+		if _, err := srv.Reactor.Listen(kernel.TCPAddr(loopback, 9), reactor.One(q), nil); err != nil {
+			t.Fatal(err)
+		}
+		dial(srv, kernel.TCPAddr(to, 9), p)
+		must(t, n, func() bool { return p.T != nil && q.T != nil })
+		if want := kernel.TCPAddr(loopback, 9); p.T.Remote() != want || q.T.Local() != want || q.T.Remote() != p.T.Local() {
+			t.Errorf("dialled %v as %v from %v, accepted %v from %v", to, p.T.Remote(), p.T.Local(), q.T.Local(), q.T.Remote())
+		}
+	}
+}
+
 // A port that is given out is free: on the address itself and on the unspecified one.
 func TestFreePortIsFree(t *testing.T) {
 	n, srv, cli := two(t, 1, echoes())
