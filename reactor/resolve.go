@@ -63,7 +63,6 @@ func (SystemResolver) Resolve(r *Reactor, name string, done func([]netip.Addr, e
 		return ips, err
 	}, func(ips []netip.Addr, err error) {
 		if ctx.Err() == nil {
-			stop()
 			done(ips, err)
 		}
 	})
