@@ -3,6 +3,7 @@ package reactor_test
 import (
 	"log/slog"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -103,6 +104,34 @@ func TestAcceptFailureLogIsBounded(t *testing.T) {
 			t.Errorf("log %q", g.log.lines)
 		}
 	})
+}
+
+// TCP-21: if the client has gone when the reserve is given up for it, the port says nothing and does
+// not rest. If accepting fails for another reason, the log has that, and the port rests.
+func TestOverflowOfNobody(t *testing.T) {
+	for _, then := range []error{kernel.ErrAgain, kernel.ErrNoResources} {
+		worlds(t, func(t *testing.T, w testworld.World) {
+			g := newGate(t, w)
+			results := []error{kernel.ErrTooManyFiles, then}
+			g.faults.Accept = func() (err error) {
+				if len(results) > 0 {
+					err, results = results[0], results[1:]
+				}
+				return err
+			}
+			g.log.lines = nil
+			g.crowd(t, 1)
+			until(t, g.r, func() bool { return len(results) == 0 })
+			records, rests := g.log.with("could not accept"), g.r.Stats().Pending
+			if then == kernel.ErrAgain && (len(records) != 0 || rests != 0) {
+				t.Errorf("nobody is there: %q, %d delayed calls", records, rests)
+			}
+			if then != kernel.ErrAgain && (len(records) != 1 || !strings.Contains(records[0], then.Error()) || rests != 1) {
+				t.Errorf("%v: %q, %d delayed calls", then, records, rests)
+			}
+			until(t, g.r, func() bool { return len(g.ends) == 1 })
+		})
+	}
 }
 
 // TCP-23: a reserve that could not be taken back is taken when the port goes on after a rest, and

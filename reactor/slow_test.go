@@ -108,6 +108,22 @@ func TestNotSlow(t *testing.T) {
 	})
 }
 
+// CORE-53: the time for which the loop waits is no callback's.
+func TestWaitingIsNotSlow(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{Slow: time.Second})
+		r.CallLater(time.Minute, func() {
+			r.CallLater(time.Minute, func() { r.Stop() })
+		})
+		if err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Stats(); s.DelayedCalls != 2 || s.Slow != 0 || s.Slowest >= time.Second || s.TurnTimes.Quantile(1) > time.Second {
+			t.Errorf("%d slow, the slowest %v in %s, %v", s.Slow, s.Slowest, s.SlowestName, s.TurnTimes)
+		}
+	})
+}
+
 // CORE-53: slow callbacks make one record a second at most.
 func TestSlowLogIsBounded(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w testworld.World) {
