@@ -273,7 +273,7 @@ func (s *Stream) StopProducing() {
 
 // stopTop is StopProducing of the transport of a Layer. What As finds below it is not its own.
 func stopTop(top Transport) {
-	if p, ok := top.(Producer); ok {
+	if p, ok := top.(interface{ StopProducing() }); ok {
 		p.StopProducing()
 	} else {
 		top.Close()

@@ -219,7 +219,7 @@ func (c *Conn) StopProducing() {
 	case top == nil:
 		c.closeInOrder()
 	default: // what As finds below it is not its own
-		if p, ok := top.(reactor.Producer); ok {
+		if p, ok := top.(interface{ StopProducing() }); ok {
 			p.StopProducing()
 		} else {
 			top.Close()
