@@ -2,7 +2,7 @@
 // in a package, a mutant, and runs the package's tests. A mutant that no test notices has
 // survived: either a test is missing, or the change makes no difference.
 //
-//	cd tools && go run ./mutants [-n 40] [-seed 1] [-timeout 0] [-j 2] [-tests pkg,pkg] [-root ..] packages
+//	cd tools && go run ./mutants [-n 40] [-seed 1] [-timeout 0] [-j 2] [-tests pkg,pkg] [-skip tests] [-root ..] packages
 //
 // A mutant is built with go test -overlay, so the tree is never written to. Its tests run
 // with a limit of time and, where the shell has ulimit -v, of memory. A mutant that runs
