@@ -224,6 +224,39 @@ func (s endIsLoss) SwitchProtocol(p reactor.Protocol) (reactor.Switched, error) 
 	return s.Stream.SwitchProtocol(struct{ reactor.Protocol }{p})
 }
 
+// A transport whose partner's peer has ended has no producer any more, also if it is none that asks
+// its producer whether more may come.
+func TestJoinUnregisters(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		u := apart(t, w, w.New(t, reactor.Config{}), &reactor.ListenConfig{})
+		to := &registry{Stream: u.in[1].s}
+		if _, err := reactor.Join(u.in[0].s, to, nil); err != nil || to.producer == nil {
+			t.Fatal(err, to.producer)
+		}
+		u.out[0].s.CloseWrite()
+		u.until(saw(u.out[1], "read lost"))
+		if to.producer != nil {
+			t.Errorf("%v is still registered", to.producer)
+		}
+	})
+}
+
+// registry is a stream that knows its producer.
+type registry struct {
+	*reactor.Stream
+	producer reactor.Producer
+}
+
+func (r *registry) RegisterProducer(p reactor.Producer) error {
+	r.producer = p
+	return r.Stream.RegisterProducer(p)
+}
+
+func (r *registry) UnregisterProducer() {
+	r.producer = nil
+	r.Stream.UnregisterProducer()
+}
+
 // wholeOnly is a stream without HalfCloser, and without counters.
 type wholeOnly struct {
 	reactor.Transport

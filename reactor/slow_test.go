@@ -124,6 +124,21 @@ func TestWaitingIsNotSlow(t *testing.T) {
 	})
 }
 
+// The last element of TurnTimes counts the turns that took longer than it can tell, too.
+func TestSlowForHours(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{Slow: time.Second})
+		for i, d := range []time.Duration{10 * time.Minute, 40 * time.Minute, 1000 * time.Hour} {
+			r.Post(func() { holdUp(w, r, d) })
+			r.Turn(0)
+			h := r.Stats().TurnTimes
+			if last := h[len(h)-1]; last != uint64(i) {
+				t.Errorf("after %v the last element is %d", d, last)
+			}
+		}
+	})
+}
+
 // CORE-53: slow callbacks make one record a second at most.
 func TestSlowLogIsBounded(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w testworld.World) {
