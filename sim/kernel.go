@@ -211,16 +211,24 @@ func check(op string, a kernel.Addr) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a.IP.Addr().Unmap().WithZone(""), a.IP.Port()), nil
 }
 
-// file takes a descriptor.
-func (k *simKernel) file(op string) error {
+// spare tells whether there is a descriptor to take.
+func (k *simKernel) spare(op string) error {
 	switch {
 	case k.closed:
 		return kernel.ErrClosed
 	case k.n.Options.Descriptors > 0 && k.files >= k.n.Options.Descriptors:
 		return fail(op, kernel.ErrTooManyFiles)
 	}
-	k.files++
 	return nil
+}
+
+// file takes a descriptor.
+func (k *simKernel) file(op string) error {
+	err := k.spare(op)
+	if err == nil {
+		k.files++
+	}
+	return err
 }
 
 // use is what a socket wants an address for.
@@ -258,6 +266,9 @@ func (k *simKernel) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Liste
 	at, err := check(kernel.OpListen, a)
 	if err == nil {
 		err = cmp.Or(noControl(kernel.OpListen, &o.StreamOptions), kernel.CheckListen(a, o))
+	}
+	if err == nil && k.closed {
+		err = kernel.ErrClosed
 	}
 	if err == nil && isUNIX(a) {
 		return k.listenUNIX(a, o)
@@ -304,7 +315,10 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 	if err := cmp.Or(noControl(kernel.OpConnect, &o.StreamOptions), kernel.CheckDial(a, o)); err != nil {
 		return nil, err
 	}
-	if isUNIX(a) {
+	switch {
+	case k.closed:
+		return nil, kernel.ErrClosed
+	case isUNIX(a):
 		return k.dialUNIX(a, o)
 	}
 	if to.Addr().IsUnspecified() { // as systems have it

@@ -45,6 +45,7 @@ type sock struct {
 	probing       bool          // keepalive looks at the peer
 	probes        int           // of keepalive, without answer
 	peerPID       int           // of a UNIX socket
+	waits         bool          // a UNIX socket that was not accepted yet
 }
 
 // listener is a listening socket.
@@ -94,10 +95,11 @@ func (s *sock) readiness() (r kernel.Ready) {
 	return r
 }
 
-// room is how many bytes s takes now. What a UNIX socket has sent counts until it is read.
+// room is how many bytes s takes now. What a UNIX socket has sent stays in its send buffer until
+// it is read; the peer's receive buffer counts for nothing, as on Linux.
 func (s *sock) room() int {
 	if s.out.memory {
-		return s.sendBuffer() + s.out.to.recvBuffer() - s.out.unread
+		return s.sendBuffer() - s.out.unread
 	}
 	return s.sendBuffer() - s.out.unsent
 }
@@ -152,7 +154,7 @@ func (s *sock) Read(p []byte) (int, error) {
 		n.note(OpRead, s, m)
 		s.reads(p[:m])
 		return m, nil
-	case s.err != nil && s.in.fin != finArrived: // the end came first, as on Linux
+	case s.err != nil && (s.in.memory || s.in.fin != finArrived): // if TCP's end came first, it is told, as on Linux
 		err := fail(kernel.OpRead, s.err)
 		s.err = nil
 		n.note(OpRead, s, -1)
@@ -184,7 +186,7 @@ func (s *sock) mayWrite() (int, error) {
 		one = s.k.forced(SiteWriteOne)
 	}
 	switch {
-	case s.err != nil:
+	case s.err != nil && !s.out.memory: // a UNIX socket keeps a reset for its reads
 		err := fail(kernel.OpWrite, s.err)
 		s.err = nil
 		n.note(OpWrite, s, -1)
@@ -274,6 +276,7 @@ func (l *listener) Accept() (kernel.Conn, error) {
 	copy(l.queue, l.queue[1:])
 	l.queue[len(l.queue)-1] = nil
 	l.queue = l.queue[:len(l.queue)-1]
+	c.waits = false
 	n.note(OpAccept, c, 0)
 	if s.k.forced(SiteAcceptOne) {
 		l.rests = s.k.waits + 1
@@ -334,7 +337,10 @@ func (s *sock) CloseWrite() error {
 	if err := s.refusal(kernel.OpShutdown); err != nil {
 		return err
 	}
-	if s.state == dead {
+	switch {
+	case s.state == dead && s.out.memory:
+		return nil
+	case s.state == dead:
 		return fail(kernel.OpShutdown, kernel.ErrBroken)
 	}
 	n.note(OpCloseWrite, s, 0)
@@ -402,7 +408,7 @@ func (s *sock) reset() {
 		return
 	}
 	if s.out.memory {
-		s.hangUp(true)
+		s.hangUp(s.waits || s.in.unread > 0)
 		return
 	}
 	s.out.unsent = 0

@@ -10,8 +10,8 @@ import (
 )
 
 // UNIX sockets connect programs of one host. The system moves their bytes at once, in memory: no
-// network delays, loses or repeats them, and there is no reset. Names and lock files belong to
-// the host, so they outlive the program and a crash, as files do.
+// network delays, loses or repeats them. A reset comes only of an end with unread input. Names and
+// lock files belong to the host, so they outlive the program and a crash, as files do.
 
 // unixName is a name of a host.
 type unixName struct {
@@ -37,6 +37,9 @@ var (
 
 func isUNIX(a kernel.Addr) bool { return a.Net == kernel.UNIX }
 
+// fileOf is the key of a name among those of a host.
+func fileOf(name string) string { return name }
+
 // conn is s as its program has it.
 func (s *sock) conn() kernel.Conn {
 	if isUNIX(s.local) {
@@ -55,36 +58,33 @@ func (c *unixConn) Credentials() (kernel.Credentials, error) {
 	return kernel.Credentials{PID: c.s.peerPID}, nil
 }
 
-// Unbind is kernel.UNIXConn.
-func (c *unixConn) Unbind() {
-	defer c.s.lock().mu.Unlock()
-	c.s.unname(true)
-}
-
-// listenUNIX is Listen for a UNIX address, with the lock held.
+// listenUNIX is Listen for a UNIX address, with the lock held. Linux lets one connection more wait
+// than Backlog says.
 func (k *simKernel) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {
-	h, name := k.h, kernel.UNIXAddr(a.Name).Name
-	if o.UNIX.Lock {
-		switch by, held := h.locks[name]; {
-		case held && by.alive():
-			return nil, &kernel.AddrError{Op: kernel.OpListen, Addr: a, Kind: kernel.ErrLocked,
-				Reason: "lock file " + strconv.Quote(name+".lock") + " is held by process " + strconv.Itoa(by.pid)}
-		case held:
-			delete(h.names, name)
-		}
-	}
-	if h.names[name] != nil {
-		return nil, fail(kernel.OpBind, kernel.ErrAddrInUse)
-	}
-	if err := k.file(kernel.OpSocket); err != nil {
+	if err := k.spare(kernel.OpSocket); err != nil {
 		return nil, err
 	}
-	s := &sock{state: open, l: &listener{limit: k.backlog(o)}, local: kernel.UNIXAddr(name), options: optionsOf(o.StreamOptions)}
-	s.l.sock = s
-	k.own(s)
-	h.names[name] = &unixName{s}
+	h, at := k.h, kernel.UNIXAddr(a.Name)
+	file := fileOf(at.Name)
 	if o.UNIX.Lock {
-		h.locks[name] = k
+		switch by, held := h.locks[file]; {
+		case held && by.alive():
+			return nil, &kernel.AddrError{Op: kernel.OpListen, Addr: a, Kind: kernel.ErrLocked,
+				Reason: "lock file " + strconv.Quote(at.Name+".lock") + " is held by process " + strconv.Itoa(by.pid)}
+		case held:
+			delete(h.names, file)
+		}
+	}
+	if h.names[file] != nil {
+		return nil, fail(kernel.OpBind, kernel.ErrAddrInUse)
+	}
+	s := &sock{state: open, l: &listener{limit: k.backlog(o) + 1}, local: at, options: optionsOf(o.StreamOptions)}
+	s.l.sock = s
+	k.files++
+	k.own(s)
+	h.names[file] = &unixName{s}
+	if o.UNIX.Lock {
+		h.locks[file] = k
 	}
 	k.n.note(OpListen, s, 0)
 	return s.l, nil
@@ -92,39 +92,39 @@ func (k *simKernel) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.L
 
 // dialUNIX is Dial for a UNIX address, with the lock held. It is connected at once or not at all.
 func (k *simKernel) dialUNIX(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
-	h, name, from := k.h, kernel.UNIXAddr(a.Name).Name, kernel.UNIXAddr(o.Bind.Name)
-	if by, held := h.locks[name]; o.CheckLock && (!held || !by.alive()) {
-		return nil, &kernel.AddrError{Op: kernel.OpConnect, Addr: a, Kind: kernel.ErrNotLocked,
-			Reason: "no live process holds lock file " + strconv.Quote(name+".lock")}
+	if err := k.spare(kernel.OpSocket); err != nil {
+		return nil, err
 	}
-	at := h.names[name]
+	h, to, from := k.h, kernel.UNIXAddr(a.Name), kernel.UNIXAddr(o.Bind.Name)
+	file, mine := fileOf(to.Name), fileOf(from.Name)
+	if by, held := h.locks[file]; o.CheckLock && (!held || !by.alive()) {
+		return nil, &kernel.AddrError{Op: kernel.OpConnect, Addr: a, Kind: kernel.ErrNotLocked,
+			Reason: "no live process holds lock file " + strconv.Quote(to.Name+".lock")}
+	}
+	at := h.names[file]
 	switch {
-	case from.Name != "" && h.names[from.Name] != nil:
+	case mine != "" && h.names[mine] != nil:
 		return nil, fail(kernel.OpBind, kernel.ErrAddrInUse)
-	case at == nil && a.IsAbstract():
-		return nil, fail(kernel.OpConnect, kernel.ErrRefused)
-	case at == nil:
+	case at == nil && file != mine && !a.IsAbstract(): // if it is mine, the socket itself is there, and does not listen
 		return nil, &kernel.SysError{Op: kernel.OpConnect, Errno: syscall.ENOENT}
-	case at.s == nil || at.s.l == nil:
+	case at == nil || at.s == nil || at.s.l == nil:
 		return nil, fail(kernel.OpConnect, kernel.ErrRefused)
 	case len(at.s.l.queue) >= at.s.l.limit:
 		return nil, kernel.ErrAgain
 	}
-	if err := k.file(kernel.OpSocket); err != nil {
-		return nil, err
-	}
+	k.files++
 	p := k.n.newPair(h, h)
 	p.half[0].memory, p.half[1].memory = true, true
 	c, s, l := &p.end[0], &p.end[1], at.s
 	c.state, s.state = open, open
-	c.local, c.remote = from, kernel.UNIXAddr(name)
-	s.local, s.remote = c.remote, c.local
+	c.local, c.remote = from, to
+	s.local, s.remote = l.local, from
 	c.options, s.options = optionsOf(o.StreamOptions), l.options
-	c.peerPID, s.peerPID = l.k.pid, k.pid
+	c.peerPID, s.peerPID, s.waits = l.k.pid, k.pid, true
 	k.own(c)
 	l.k.own(s)
-	if from.Name != "" {
-		h.names[from.Name] = &unixName{s: c}
+	if mine != "" {
+		h.names[mine] = &unixName{s: c}
 	}
 	k.n.note(OpDial, c, 0)
 	l.l.queue = append(l.l.queue, s)
@@ -141,18 +141,18 @@ func (s *sock) unname(removes bool) {
 	if !isUNIX(s.local) {
 		return
 	}
-	name := s.local.Name
-	at := s.h.names[name]
+	file := fileOf(s.local.Name)
+	at := s.h.names[file]
 	if at == nil || at.s != s {
 		return
 	}
 	if removes || s.local.IsAbstract() {
-		delete(s.h.names, name)
+		delete(s.h.names, file)
 	} else {
 		at.s = nil
 	}
-	if removes && s.h.locks[name] == s.k {
-		delete(s.h.locks, name)
+	if removes && s.h.locks[file] == s.k {
+		delete(s.h.locks, file)
 	}
 }
 

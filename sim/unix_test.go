@@ -94,3 +94,88 @@ func TestUNIXNoNetwork(t *testing.T) {
 	}
 	n.Close()
 }
+
+// opened fails the test for an error.
+func opened[T any](t *testing.T) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// Without a descriptor nothing is asked and nothing changed, as Linux opens the socket first.
+func TestUNIXWithoutDescriptor(t *testing.T) {
+	n := sim.New(1)
+	h := n.Host("a")
+	locked := &kernel.ListenOptions{UNIX: kernel.UNIXOptions{Lock: true}}
+	at := kernel.UNIXAddr("s")
+	opened[kernel.Listener](t)(h.Kernel.Listen(at, locked))
+	h.Kill()
+	n.Options.Descriptors = 1
+	l := opened[kernel.Listener](t)(h.Kernel.Listen(h.Addr(1), nil)) // takes it
+	_, listening := h.Kernel.Listen(at, locked)
+	_, dialling := h.Kernel.Dial(kernel.UNIXAddr("nothing"), nil)
+	_, checked := h.Kernel.Dial(at, &kernel.DialOptions{CheckLock: true})
+	for _, err := range []error{listening, dialling, checked} {
+		if !errors.Is(err, kernel.ErrTooManyFiles) {
+			t.Errorf("without a descriptor: %v", err)
+		}
+	}
+	l.Close()
+	if _, err := h.Kernel.Listen(at, nil); !errors.Is(err, kernel.ErrAddrInUse) {
+		t.Errorf("the file that was left: %v", err)
+	}
+	for range 3 { // a failure gives its descriptor back
+		if _, err := h.Kernel.Dial(at, nil); !errors.Is(err, kernel.ErrRefused) {
+			t.Error(err)
+		}
+	}
+	opened[kernel.Listener](t)(h.Kernel.Listen(at, locked))
+}
+
+// What waits at a UNIX socket is bounded by the writer's SendBuffer alone. An accepted socket has that
+// of its listener.
+func TestUNIXSendBuffer(t *testing.T) {
+	n := sim.New(1)
+	n.Options.RecvBuffer, n.Options.SendBuffer = 5, 300
+	k := n.Host("a").Kernel
+	at := kernel.UNIXAddr("s")
+	l := opened[kernel.Listener](t)(k.Listen(at, &kernel.ListenOptions{StreamOptions: kernel.StreamOptions{SendBuffer: 200}}))
+	c := opened[kernel.Conn](t)(k.Dial(at, nil))
+	s := opened[kernel.Conn](t)(l.Accept())
+	if m, err := c.Write(make([]byte, 1000)); m != 300 {
+		t.Errorf("the client: %d, %v", m, err)
+	}
+	if m, err := s.Write(make([]byte, 1000)); m != 200 {
+		t.Errorf("the accepted end: %d, %v", m, err)
+	}
+}
+
+// The end of a killed program is that of its sockets: an end for the peers whose bytes it has read, a
+// reset for the others, and for a client that it has not accepted.
+func TestUNIXPeerIsKilled(t *testing.T) {
+	n := sim.New(1)
+	h := n.Host("localhost")
+	at := kernel.UNIXAddr("s")
+	l := opened[kernel.Listener](t)(h.Kernel.Listen(at, nil))
+	other := n.Kernel()
+	dial := func() kernel.Conn { return opened[kernel.Conn](t)(other.Dial(at, nil)) }
+	clean, unread, waiting := dial(), dial(), dial()
+	opened[kernel.Conn](t)(l.Accept())
+	opened[kernel.Conn](t)(l.Accept())
+	unread.Write([]byte("x"))
+	h.Kill()
+	read := func(c kernel.Conn) error { _, err := c.Read(make([]byte, 1)); return err }
+	if err := read(clean); err != io.EOF {
+		t.Errorf("nothing was unread: %v", err)
+	}
+	if err := read(unread); !errors.Is(err, kernel.ErrReset) {
+		t.Errorf("something was unread: %v", err)
+	}
+	if err := read(waiting); !errors.Is(err, kernel.ErrReset) {
+		t.Errorf("not accepted: %v", err)
+	}
+}

@@ -24,6 +24,10 @@ func unixPromises() []promise {
 		{"UNIXClose", unixClose},
 		{"UNIXOptions", unixOptions},
 		{"UNIXCredentials", unixCredentials},
+		{"UNIXReset", unixReset},
+		{"UNIXSelf", unixSelf},
+		{"UNIXKernelClosed", unixKernelClosed},
+		{"UNIXSendBuffer", unixSendBuffer},
 	}
 }
 
@@ -184,6 +188,9 @@ func unixQueueFull(g *rig) {
 	if err != kernel.ErrAgain || waiting < 2 {
 		g.Fatalf("after %d dials: %v", waiting, err)
 	}
+	if runtime.GOOS == "linux" && waiting != 3 {
+		g.Errorf("%d wait; Linux lets one more wait than Backlog says", waiting)
+	}
 	g.accept(l)
 	c, err := g.k.Dial(l.Local(), nil)
 	if err != nil {
@@ -312,4 +319,107 @@ func unixCredentials(g *rig) {
 	if _, ok := kernel.ConnAs[kernel.UNIXConn](g.dial(g.listen(local4(), nil), nil)); ok {
 		g.Error("a TCP conn is a UNIXConn")
 	}
+}
+
+// unixReset: a close with unread input is a reset for the peer, which it reads behind everything that
+// was sent, an end included, and behind an end that it has read. Nothing else takes the reset: a write
+// is ErrBroken, and CloseWrite succeeds.
+func unixReset(g *rig) {
+	if runtime.GOOS != "linux" {
+		return // other systems have rules of their own
+	}
+	u := g.listenOn(g.name(), nil)
+	for _, ended := range []bool{false, true} {
+		for _, read := range []bool{false, true} {
+			c, s := g.connect(u, nil)
+			g.send(c, []byte("unread"))
+			g.send(s, []byte("last words"))
+			if ended {
+				if err := s.CloseWrite(); err != nil {
+					g.Fatal(err)
+				}
+			}
+			if read {
+				g.receive(c, 10)
+				if ended {
+					g.ends(c)
+				}
+			}
+			s.Close()
+			for range 2 {
+				_, err := c.Write([]byte("x"))
+				g.isSys("Write after a reset", err, kernel.OpWrite, kernel.ErrBroken)
+				if err := c.CloseWrite(); err != nil {
+					g.Fatalf("CloseWrite after a reset: %v", err)
+				}
+			}
+			if !read {
+				g.receive(c, 10)
+			}
+			_, err := g.read(c, make([]byte, 10))
+			g.isSys("Read of a reset", err, kernel.OpRead, kernel.ErrReset)
+			g.ends(c)
+			if err := c.CloseWrite(); err != nil {
+				g.Fatalf("CloseWrite after a reset that was read: %v", err)
+			}
+		}
+	}
+}
+
+// unixSelf: a dial of the name that it binds is refused, because that socket does not listen, and
+// leaves nothing.
+func unixSelf(g *rig) {
+	names := []kernel.Addr{g.name()}
+	if runtime.GOOS == "linux" {
+		names = append(names, kernel.UNIXAddr("@"+names[0].Name))
+	}
+	for _, at := range names {
+		_, err := g.k.Dial(at, &kernel.DialOptions{Bind: at})
+		g.isOne("dialling oneself", err, kernel.ErrRefused)
+		g.talk(g.connect(g.listenOn(at, nil), nil))
+	}
+}
+
+// unixKernelClosed: when the kernel is closed, Listen and Dial are ErrClosed, bare, whatever is at
+// the name.
+func unixKernelClosed(g *rig) {
+	at, none, tcp := g.name(), g.name(), g.listen(local4(), nil)
+	g.listenOn(at, nil)
+	if err := g.k.Close(); err != nil {
+		g.Fatal(err)
+	}
+	locked := &kernel.ListenOptions{UNIX: kernel.UNIXOptions{Lock: true}}
+	for what, open := range map[string]func() error{
+		"Listen":                func() error { _, err := g.k.Listen(none, nil); return err },
+		"Listen, in use":        func() error { _, err := g.k.Listen(at, nil); return err },
+		"Listen with a lock":    func() error { _, err := g.k.Listen(at, locked); return err },
+		"Listen, TCP, in use":   func() error { _, err := g.k.Listen(tcp.Local(), nil); return err },
+		"Dial":                  func() error { _, err := g.k.Dial(at, nil); return err },
+		"Dial of nothing":       func() error { _, err := g.k.Dial(none, nil); return err },
+		"Dial, CheckLock":       func() error { _, err := g.k.Dial(at, &kernel.DialOptions{CheckLock: true}); return err },
+		"Dial, Bind in use":     func() error { _, err := g.k.Dial(at, &kernel.DialOptions{Bind: at}); return err },
+		"Dial, TCP":             func() error { _, err := g.k.Dial(tcp.Local(), nil); return err },
+		"Dial, TCP, Bind to it": func() error { _, err := g.k.Dial(tcp.Local(), &kernel.DialOptions{Bind: tcp.Local()}); return err },
+	} {
+		if err := open(); err != kernel.ErrClosed {
+			g.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// unixSendBuffer: what waits to be read is in the writer's send buffer, and a small one holds little,
+// whatever the reader has.
+func unixSendBuffer(g *rig) {
+	if runtime.GOOS != "linux" {
+		return // other systems have rules of their own
+	}
+	const size = 8192
+	small, s := g.connect(g.listenOn(g.name(), nil), &kernel.DialOptions{StreamOptions: kernel.StreamOptions{SendBuffer: size}})
+	n := g.fill(small)
+	if n > 4*size {
+		g.Errorf("%d bytes wait with a SendBuffer of %d", n, size)
+	}
+	g.quiet(small, kernel.Writable)
+	g.receive(s, n)
+	g.becomes(small, kernel.Writable)
 }
