@@ -2,6 +2,7 @@ package sim
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"syscall"
@@ -37,8 +38,16 @@ var (
 
 func isUNIX(a kernel.Addr) bool { return a.Net == kernel.UNIX }
 
-// fileOf is the key of a name among those of a host.
-func fileOf(name string) string { return name }
+// fileOf is the key of a name among those of a host: one for all ways to write a path.
+func fileOf(name string) string {
+	if name == "" || name[0] == '@' {
+		return name
+	}
+	if name = path.Clean(name); name[0] == '@' {
+		return "./" + name // the file, not the abstract name
+	}
+	return name
+}
 
 // conn is s as its program has it.
 func (s *sock) conn() kernel.Conn {

@@ -106,6 +106,35 @@ func opened[T any](t *testing.T) func(v T, err error) T {
 	}
 }
 
+// All ways to write a path are one name. A file whose name begins with '@' is no abstract name.
+func TestUNIXPathsAreCleaned(t *testing.T) {
+	k := sim.New(1).Host("a").Kernel
+	listen, dial := opened[kernel.Listener](t), opened[kernel.Conn](t)
+	abstract := listen(k.Listen(kernel.UNIXAddr("@x"), nil))
+	file := listen(k.Listen(kernel.UNIXAddr("./@x"), nil))
+	listen(k.Listen(kernel.UNIXAddr("run//./x"), nil))
+	if _, err := k.Listen(kernel.UNIXAddr("./run/y/../x"), nil); !errors.Is(err, kernel.ErrAddrInUse) {
+		t.Errorf("the same path, written otherwise: %v", err)
+	}
+	if _, err := k.Listen(kernel.UNIXAddr("@./x"), nil); err != nil {
+		t.Errorf("another abstract name: %v", err)
+	}
+	c := dial(k.Dial(kernel.UNIXAddr(".//run/x"), &kernel.DialOptions{Bind: kernel.UNIXAddr("./c")}))
+	if c.Local() != kernel.UNIXAddr("./c") || c.Remote() != kernel.UNIXAddr(".//run/x") {
+		t.Errorf("names are not as they were given: %v to %v", c.Local(), c.Remote())
+	}
+	if _, err := k.Dial(kernel.UNIXAddr("run/x"), &kernel.DialOptions{Bind: kernel.UNIXAddr("c")}); !errors.Is(err, kernel.ErrAddrInUse) {
+		t.Errorf("a name in use, written otherwise: %v", err)
+	}
+	dial(k.Dial(kernel.UNIXAddr("././@x"), nil))
+	if _, err := file.Accept(); err != nil {
+		t.Errorf("./@x: %v", err)
+	}
+	if _, err := abstract.Accept(); err != kernel.ErrAgain {
+		t.Errorf("@x: %v", err)
+	}
+}
+
 // Without a descriptor nothing is asked and nothing changed, as Linux opens the socket first.
 func TestUNIXWithoutDescriptor(t *testing.T) {
 	n := sim.New(1)
