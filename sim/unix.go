@@ -67,6 +67,15 @@ func (c *unixConn) Credentials() (kernel.Credentials, error) {
 	return kernel.Credentials{PID: c.s.peerPID}, nil
 }
 
+// Unbind is kernel.UNIXConn.
+func (c *unixConn) Unbind() {
+	n := c.s.lock()
+	defer n.mu.Unlock()
+	if !c.s.local.IsAbstract() { // such a name goes with its socket alone
+		c.s.unname(true)
+	}
+}
+
 // listenUNIX is Listen for a UNIX address, with the lock held. Linux lets one connection more wait
 // than Backlog says.
 func (k *simKernel) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, error) {

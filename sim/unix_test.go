@@ -135,6 +135,36 @@ func TestUNIXPathsAreCleaned(t *testing.T) {
 	}
 }
 
+// Unbind takes a client's own name away and leaves the connection, and the names of others.
+func TestUNIXUnbind(t *testing.T) {
+	k := sim.New(1).Host("a").Kernel
+	listen, dial := opened[kernel.Listener](t), opened[kernel.Conn](t)
+	unbind := func(c kernel.Conn) { c.(interface{ Unbind() }).Unbind() }
+	at, mine, abstract := kernel.UNIXAddr("s"), kernel.UNIXAddr("c"), kernel.UNIXAddr("@c")
+	l := listen(k.Listen(at, nil))
+	c := dial(k.Dial(at, &kernel.DialOptions{Bind: mine}))
+	s := dial(l.Accept())
+	unbind(c)
+	unbind(s) // has no name of its own
+	if c.Local() != mine {
+		t.Errorf("Local is %v", c.Local())
+	}
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	listen(k.Listen(mine, nil))
+	unbind(c)
+	c.Close()
+	unbind(c)
+	dial(k.Dial(mine, nil)) // the successor has kept its name
+	dial(k.Dial(at, nil))
+	a := dial(k.Dial(at, &kernel.DialOptions{Bind: abstract}))
+	unbind(a)
+	if _, err := k.Listen(abstract, nil); !errors.Is(err, kernel.ErrAddrInUse) {
+		t.Errorf("an abstract name goes with its socket alone: %v", err)
+	}
+}
+
 // Without a descriptor nothing is asked and nothing changed, as Linux opens the socket first.
 func TestUNIXWithoutDescriptor(t *testing.T) {
 	n := sim.New(1)
