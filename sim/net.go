@@ -20,7 +20,8 @@ type Net struct {
 	// Apply. Apply changes them, and Calm sets them back.
 	Options Options
 	// MaxTurns is how many turns reactors may make without time moving before that
-	// is a livelock. Zero: 100,000.
+	// is a livelock. Zero: 100,000. On UNIX sockets, and within a host without latency, no
+	// time passes: a program that sends more there at one moment needs more.
 	MaxTurns int
 	// Config is for each host's reactor. A nil Resolver is one that knows the hosts by
 	// name. With a nil Panicked a panic in a callback ends the run.

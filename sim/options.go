@@ -34,7 +34,8 @@ type Options struct {
 	// SendBuffer and RecvBuffer are the sizes of a socket's buffers in bytes. Zero: 128 KiB.
 	// Calm leaves them as they are. In text "300" is both and "300/200" is each.
 	SendBuffer, RecvBuffer int
-	// Backlog is the most connections that may wait to be accepted. Zero: 4096.
+	// Backlog is the most connections that may wait to be accepted. Zero: 4096. At a UNIX
+	// listener one more may wait, as on Linux.
 	Backlog int
 	// Descriptors is how many sockets a host may have open. Zero: no limit.
 	Descriptors int

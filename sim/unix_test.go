@@ -238,3 +238,36 @@ func TestUNIXPeerIsKilled(t *testing.T) {
 		t.Errorf("not accepted: %v", err)
 	}
 }
+
+// rally sends back what comes, so many times.
+type rally struct {
+	reactor.Base
+	left *int
+}
+
+func (r *rally) DataReceived(p []byte) {
+	if *r.left--; *r.left >= 0 {
+		r.T.Write(p)
+	}
+}
+
+// No time passes on a UNIX socket. So a long exchange at one moment is a livelock, unless MaxTurns
+// leaves room for it.
+func TestUNIXExchangeTakesTurns(t *testing.T) {
+	for maxTurns, want := range map[int]error{200: sim.ErrLivelock, 2000: nil} {
+		n := sim.New(1)
+		n.MaxTurns = maxTurns
+		h, left := n.Host("a"), 500
+		srv, cli := &rally{left: &left}, &rally{left: &left}
+		n.At(time.Second, func() {
+			h.Reactor.Listen(kernel.UNIXAddr("s"), reactor.One(srv), nil)
+			h.Reactor.Dial(kernel.UNIXAddr("s"), reactor.One(cli), nil, func(reactor.Protocol, error) { cli.T.Write([]byte("x")) })
+		})
+		if err := n.RunUntil(func() bool { return left < 0 }, time.Minute); !errors.Is(err, want) {
+			t.Errorf("MaxTurns is %d: %v, %d left", maxTurns, err, left)
+		}
+		if now := n.Now(); now > 2*time.Second {
+			t.Errorf("the exchange took until %v", now)
+		}
+	}
+}
