@@ -85,11 +85,14 @@ func (k *simKernel) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.L
 	h, at := k.h, kernel.UNIXAddr(a.Name)
 	file := fileOf(at.Name)
 	if o.UNIX.Lock {
-		switch by, held := h.locks[file]; {
-		case held && by.alive():
+		by, held := h.locks[file]
+		left := h.names[file]
+		used := left != nil && left.s != nil && left.s.l != nil
+		switch {
+		case held && (used || by.alive()):
 			return nil, &kernel.AddrError{Op: kernel.OpListen, Addr: a, Kind: kernel.ErrLocked,
 				Reason: "lock file " + strconv.Quote(at.Name+".lock") + " is held by process " + strconv.Itoa(by.pid)}
-		case held:
+		case !used:
 			delete(h.names, file)
 		}
 	}
