@@ -218,7 +218,7 @@ func TestLiterals(t *testing.T) {
 func TestWrongNetwork(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
-		for _, n := range []kernel.Net{0, kernel.UDP, kernel.UNIX, kernel.UNIXDatagram, kernel.Pipe, kernel.Process, 99} {
+		for _, n := range []kernel.Net{0, kernel.UDP, kernel.UNIXDatagram, kernel.Pipe, kernel.Process, 99} {
 			a := loopback
 			a.Net = n
 			if p, err := r.Listen(a, one(new(end)), nil); p != nil || !errors.Is(err, reactor.ErrListen) || !errors.Is(err, kernel.ErrUnsupported) {
