@@ -92,9 +92,10 @@ type ListenConfig struct {
 	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate. By default nothing is limited.
 	PortLimits
 	// ShareLimits has the limits of that port, of the same reactor, hold for both together: their
-	// connections are counted in one place. PortLimits is then ignored. When a connection ends,
-	// clients that wait at the other ports go first. It is for places that listen at several
-	// addresses. Nil: the port has limits of its own (TCP-92).
+	// connections are counted in one place. PortLimits is then ignored. If clients wait at several
+	// of the ports, these accept one at a time in turn, and the one that has waited longest is
+	// first. It is for places that listen at several addresses. Nil: the port has limits of its
+	// own (TCP-92, TCP-95).
 	ShareLimits *Port
 }
 

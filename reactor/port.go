@@ -31,7 +31,6 @@ type Port struct {
 	paused      bool          // by PauseAccepting
 	stopDone    []func(error) // of StopListening
 	resumeTimer DelayedCall   // accepts again after a failure
-	rateTimer   DelayedCall   // accepts again when AcceptRate has room
 	limits      *portLimiter
 	failures    int // accepts that failed, since the last one that did not
 	stats       PortStats
@@ -82,11 +81,9 @@ func (r *Reactor) listen(a kernel.Addr, f Factory, o *ListenConfig, open func(*L
 	p.open = func() (kernel.Listener, error) { return open(&p.cfg) }
 	p.params.StreamConfig = cfg.StreamConfig
 	if p.limits = cfg.sharedLimits(r); p.limits == nil {
-		p.limits = &portLimiter{PortLimits: cfg.PortLimits, rate: newRateLimit(cfg.AcceptRate, cfg.AcceptBurst)}
+		p.limits = newPortLimiter(r, cfg.PortLimits)
 	}
-	goOn := func() { p.goOn() }
-	p.resumeTimer.Init(r, goOn)
-	p.rateTimer.Init(r, goOn)
+	p.resumeTimer.Init(r, p.goOn)
 	if err := p.StartListening(); err != nil {
 		return nil, err
 	}
@@ -159,7 +156,10 @@ func (p *Port) StopListening(done func(error)) {
 func (p *Port) stop() {
 	p.state = portStopping
 	p.resumeTimer.Cancel()
-	p.rateTimer.Cancel()
+	p.limits.leave(p)
+	if len(p.limits.waiting) == 0 {
+		p.limits.timer.Cancel()
+	}
 }
 
 // arm tells the kernel whether the port accepts. A failure is logged.
@@ -290,6 +290,19 @@ func (p *Port) ready(kernel.Ready) {
 	}
 }
 
+// acceptNext accepts one client, if one waits.
+func (p *Port) acceptNext() {
+	switch conn, err := p.listener.Accept(); err {
+	case nil:
+		p.failures = 0
+		p.accept(conn)
+	case kernel.ErrAgain:
+		p.failures = 0
+	default:
+		p.acceptFailed(err)
+	}
+}
+
 // acceptFailed handles an error of Accept. It returns true if the next client is to be
 // accepted at once. After most errors the socket stays ready, and the loop would spin. So the
 // port pauses (TCP-19, TCP-20). The first few errors that may be about one client need no
@@ -388,7 +401,10 @@ func (p *Port) touched() {} // never touched
 
 func (p *Port) panicked(*PanicError) {} // the port goes on
 
-func (p *Port) drop() { p.listener.Close() }
+func (p *Port) drop() {
+	p.limits.leave(p)
+	p.listener.Close()
+}
 
 func (p *Port) shutdown() {
 	if p.state == portListening {

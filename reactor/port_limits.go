@@ -59,7 +59,10 @@ type RefusalListener interface {
 // Pausing twice is pausing once. The pause outlasts StopListening and StartListening, and may
 // begin before either: a port that is paused right after Listen accepts nobody at all. One that is
 // stopped while it is paused resets those who wait (TCP-97).
-func (p *Port) PauseAccepting() { p.paused = true }
+func (p *Port) PauseAccepting() {
+	p.paused = true
+	p.limits.leave(p)
+}
 
 // ResumeAccepting ends the pause. The port accepts in the next turn, unless a limit or a failure
 // still makes it wait. Without a pause it does nothing; on a port that is stopped it only
@@ -69,13 +72,24 @@ func (p *Port) ResumeAccepting() {
 	p.goOn()
 }
 
-// portLimiter has the limits of a port, or of those that share them, and counts for them.
+// portLimiter has the limits of a port, or of those that share them, and counts for them. A port at
+// which clients wait for MaxConnections or AcceptRate is disarmed, and stands in waiting. While any
+// stands there, MaxConnections are open or the timer is active.
 type portLimiter struct {
 	PortLimits
-	open   int                  // connections that are not lost yet
-	ofPeer map[netip.Prefix]int // those of each peer, if MaxPerPeer limits them
-	rate   rateLimit            // of AcceptRate
-	ports  []*Port              // those that listen
+	r       *Reactor
+	open    int                  // connections that are not lost yet
+	ofPeer  map[netip.Prefix]int // those of each peer, if MaxPerPeer limits them
+	rate    rateLimit            // of AcceptRate
+	ports   []*Port              // those that listen
+	waiting []*Port              // those that wait for room, the longest waiting first
+	timer   DelayedCall          // gives them the room that there is then
+}
+
+func newPortLimiter(r *Reactor, o PortLimits) *portLimiter {
+	l := &portLimiter{PortLimits: o, r: r, rate: newRateLimit(o.AcceptRate, o.AcceptBurst)}
+	l.timer.Init(r, l.due)
+	return l
 }
 
 // sharedLimits returns those of ShareLimits, or nil.
@@ -95,48 +109,94 @@ func (l *portLimiter) forget(p *Port) {
 	l.ports = slices.DeleteFunc(l.ports, func(q *Port) bool { return q == p })
 }
 
+// wait puts p behind the ports that wait already.
+func (l *portLimiter) wait(p *Port) {
+	if !slices.Contains(l.waiting, p) {
+		l.waiting = append(l.waiting, p)
+	}
+}
+
+// leave removes p from the ports that wait.
+func (l *portLimiter) leave(p *Port) {
+	l.waiting = slices.DeleteFunc(l.waiting, func(q *Port) bool { return q == p })
+}
+
 // full tells whether clients must wait for the end of a connection.
-func (p *Port) full() bool { return p.crowded() && !p.limits.RefuseExcess }
+func (l *portLimiter) full() bool { return l.crowded() && !l.RefuseExcess }
 
 // crowded tells whether MaxConnections are open.
-func (p *Port) crowded() bool {
-	most := p.limits.MaxConnections
-	return most > 0 && p.limits.open >= most
+func (l *portLimiter) crowded() bool { return l.MaxConnections > 0 && l.open >= l.MaxConnections }
+
+// room tells whether one more connection may be accepted.
+func (l *portLimiter) room() bool { return !l.full() && l.rate.wait(l.r) <= 0 }
+
+// goOn is called when a connection has ended, or the next is due. A port that has the limits for
+// itself is armed. Among several the kernel must not choose, because one that it always reports
+// first would take all the room. So the timer gives the room to those that wait, in their order, and not
+// in the callback in progress.
+func (l *portLimiter) goOn() {
+	switch {
+	case len(l.waiting) == 0 || l.full():
+	case len(l.ports) > 1:
+		l.timer.Reset(max(0, l.rate.wait(l.r)))
+	case !l.timer.Active():
+		p := l.waiting[0]
+		l.leave(p)
+		p.goOn()
+	}
+}
+
+// due accepts one client at each of the ports that wait, as long as there is room. Each is armed, so
+// that it waits again, behind the others, if the kernel reports more clients.
+func (l *portLimiter) due() {
+	for n := len(l.waiting); len(l.ports) > 1 && min(n, len(l.waiting)) > 0 && l.room(); n-- {
+		p := l.waiting[0]
+		l.leave(p)
+		if p.resume(); p.armed {
+			p.acceptNext()
+		}
+	}
+	l.goOn()
 }
 
 // room tells whether the port may accept one more connection.
-func (p *Port) room() bool { return !p.paused && !p.full() && p.limits.rate.wait(p.r) <= 0 }
+func (p *Port) room() bool { return !p.paused && p.limits.room() }
 
 // waits is called when clients wait. It tells whether the port must not accept now. Then it
 // counts that and disarms the port, which goOn arms again. So a port that has reached a limit
 // costs nothing until somebody waits.
 func (p *Port) waits() bool {
+	l := p.limits
+	d := l.rate.wait(p.r)
 	switch {
 	case p.resumeTimer.Active(): // the port could not be disarmed
 	case p.paused:
 		p.stats.WaitedPaused++
-	case p.full():
+	case l.full(), len(l.waiting) > 0 && l.rate.every == 0: // what room there is belongs to those that wait
 		p.stats.WaitedFull++
-	default:
-		d := p.limits.rate.wait(p.r)
-		if d <= 0 {
-			return false
-		}
+		l.wait(p)
+	case d > 0, len(l.waiting) > 0:
 		p.stats.WaitedRate++
-		p.rateTimer.Reset(d)
+		l.wait(p)
+		l.timer.Reset(max(0, d))
+	default:
+		return false
 	}
 	p.arm(0)
 	return true
 }
 
-// goOn arms a port that was disarmed, if nothing keeps it from accepting any more. It tells
-// whether it did.
-func (p *Port) goOn() bool {
-	ok := p.state == portListening && !p.armed && !p.paused && !p.full() && !p.resumeTimer.Active() && !p.rateTimer.Active()
-	if ok {
+// goOn is called when a pause or a failure keeps the port from accepting no more. If it was
+// disarmed, it is armed, or waits for room.
+func (p *Port) goOn() {
+	l := p.limits
+	switch {
+	case p.state != portListening || p.armed || p.paused || p.resumeTimer.Active():
+	case len(l.waiting) > 0 || l.full() || l.timer.Active():
+		l.wait(p)
+	default:
 		p.resume()
 	}
-	return ok
 }
 
 // refusal returns which limit an accepted connection of peer exceeds, or nil.
@@ -144,7 +204,7 @@ func (p *Port) refusal(peer netip.Prefix) error {
 	switch {
 	case p.limits.MaxPerPeer > 0 && p.limits.ofPeer[peer] >= p.limits.MaxPerPeer:
 		return ErrTooManyOfPeer
-	case p.crowded():
+	case p.limits.crowded():
 		return ErrTooManyConnections
 	}
 	return nil
@@ -191,9 +251,7 @@ func (p *Port) peer(c kernel.Conn) netip.Prefix {
 	return PeerOf(c.Remote())
 }
 
-// streamLost counts a connection no more. Ports that have waited for that go on. Those that share
-// the limits go first, and this one follows when the kernel has told once who waits there. So a port
-// whose clients come and go does not keep the others waiting, in whatever order the kernel tells.
+// streamLost counts a connection no more. The ports that have waited for that go on.
 func (p *Port) streamLost(s *Stream, _ error) {
 	p.stats.Open--
 	l := p.limits
@@ -205,17 +263,7 @@ func (p *Port) streamLost(s *Stream, _ error) {
 	default:
 		delete(l.ofPeer, peer)
 	}
-	others := false
-	for _, q := range l.ports {
-		if q != p && q.goOn() {
-			others = true
-		}
-	}
-	if others {
-		p.r.Post(func() { p.r.Post(func() { p.goOn() }) })
-		return
-	}
-	p.goOn()
+	l.goOn()
 }
 
 // rateLimit is a bucket of tokens. It does not count them, but keeps when the bucket is full
