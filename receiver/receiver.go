@@ -63,6 +63,7 @@ type conn struct {
 	busy    bool     // delivering
 	paused  bool     // PauseProducing was called
 	held    bool     // Hold was called
+	round   uint     // deliveries so far
 	late    bool     // StopProducing has ended a pause, so there may be something to deliver
 	scratch [12]byte // for the bytes before and behind a string that is sent
 }
@@ -236,6 +237,7 @@ func (c *conn) deliver() {
 		return
 	}
 	c.busy = true
+	c.round++
 	defer c.delivered()
 	for {
 		p, ok, err := c.user.decoder().Next()

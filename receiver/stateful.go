@@ -32,15 +32,15 @@ func States(first State, done func()) func(p []byte) {
 type Step struct {
 	// Size is the number of bytes. Zero: Received is called with an empty slice, without waiting
 	// for anything but the end of a pause. So a length that the peer has sent may be used as it
-	// is, once it was compared with a limit. A thousand such steps in a row are taken for a loop
-	// that would never end: the next one panics, which ends the connection. Negative: the Step
-	// panics.
+	// is, once it was compared with a limit. A thousand such steps in a row, without a pause between
+	// them, are taken for a loop that would never end: the next one panics, which ends the
+	// connection. Negative: the Step panics.
 	Size int
 	// Received takes exactly Size bytes. Nil ends the conversation.
 	Received func(p []byte) Step
 }
 
-// maxEmpty is how many steps of size zero may come in a row.
+// maxEmpty is how many steps of size zero may come in a row, in one delivery.
 const maxEmpty = 1000
 
 // Stateful receives pieces whose sizes are known before they come. It is for binary
@@ -62,7 +62,8 @@ type Stateful struct {
 	dec    frame.Exact
 	step   Step
 	handed bool // the step in progress has called Rest
-	empty  int  // steps of size zero since the last byte
+	empty  int  // steps of size zero since the last byte, in delivery number round
+	round  uint
 }
 
 var (
@@ -104,12 +105,6 @@ func (s *Stateful) enter(next Step) {
 		s.T.Close()
 	case next.Size < 0:
 		panic(fmt.Sprintf("receiver: a step of %d bytes", next.Size))
-	case next.Size > 0:
-		s.empty = 0
-	case s.empty == maxEmpty:
-		panic(fmt.Sprintf("receiver: more than %d steps of 0 bytes in a row", maxEmpty))
-	default:
-		s.empty++
 	}
 }
 
@@ -120,7 +115,22 @@ func (s *Stateful) decoder() decoder {
 
 func (s *Stateful) received(p []byte) {
 	s.handed = false
+	s.count(p)
 	s.enter(s.step.Received(p))
+}
+
+// count panics if there are too many steps of size zero.
+func (s *Stateful) count(p []byte) {
+	if len(p) > 0 || s.round != s.conn.round {
+		s.empty, s.round = 0, s.conn.round
+	}
+	if len(p) > 0 {
+		return
+	}
+	if s.empty == maxEmpty {
+		panic(fmt.Sprintf("receiver: more than %d steps of 0 bytes in a row", maxEmpty))
+	}
+	s.empty++
 }
 
 // failed is never called: an Exact has no errors.

@@ -380,6 +380,37 @@ func TestSTR8EmptyStepsForEver(t *testing.T) {
 	}
 }
 
+// STR-8: a machine that gives way in each of its steps of no bytes, and is released later, is no loop;
+// in a loop after that it has a thousand steps again.
+func TestSTR8EmptyStepsWithPauses(t *testing.T) {
+	steps, loops := 0, false
+	s := new(receiver.Stateful)
+	var none receiver.Step
+	none.Received = func([]byte) receiver.Step {
+		if steps++; !loops {
+			s.Hold()
+		}
+		return none
+	}
+	s.First = none
+	w := &wire{t: t, proto: s}
+	w.connect(1)
+	for range 1499 {
+		s.Release() // as another turn would
+	}
+	if w.panics != 0 || steps != 1500 {
+		t.Fatalf("STR-8: %d panics after %d steps", w.panics, steps)
+	}
+	steps, loops = 0, true
+	func() {
+		defer func() { recover() }()
+		s.Release()
+	}()
+	if steps != 1000 {
+		t.Errorf("STR-8: the loop ended after %d steps", steps)
+	}
+}
+
 // chat embeds a receiver: what it does not define is the receiver's.
 type chat struct {
 	receiver.Line
