@@ -185,24 +185,31 @@ func TestSignalsAreGivenBackLate(t *testing.T) {
 					t.Fatal(err)
 				}
 				var later []func()
+				var left time.Duration // of the last one
 				l.after = func(d time.Duration, f func()) {
-					if later = append(later, f); d != signalTwins {
-						t.Errorf("after %v, want %v", d, signalTwins)
-					}
+					later, left = append(later, f), d
 				}
 				stop, taken := l.release, true
 				l.release = func() { stop(); taken = false }
 				l.r.CallWhenRunning(func() {
 					for range signals {
-						l.signalled(os.Interrupt)
 						l.last -= signalTwins
+						l.signalled(os.Interrupt)
+					}
+					if signals == 2 && left != signalTwins {
+						t.Errorf("after the second they are given back after %v, want %v", left, signalTwins)
 					}
 					l.r.Stop()
 				})
 				l.run(context.Background())
+				const ago = 100 * time.Millisecond
+				l.last -= ago
 				l.close(func() {})
 				if taken != (signals > 0) || len(later) != signals {
 					t.Errorf("at the end signals are taken: %v; %d will be given back later", taken, len(later))
+				}
+				if signals > 0 && (left <= 0 || left > signalTwins-ago) {
+					t.Errorf("after the end they are given back after %v, want %v at most", left, signalTwins-ago)
 				}
 				for _, f := range later {
 					f()

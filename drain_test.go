@@ -272,6 +272,27 @@ func TestDrainSignalTwins(t *testing.T) {
 	})
 }
 
+// A signal that was too long ago to have a twin is no reason to take signals after the end, as a
+// server has ended that drained for a while.
+func TestSignalsAreGivenBackAtTheEnd(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		v := serve(t, w, Config{Grace: time.Hour}, reactor.Each[echo](), anywhere)
+		p := v.peer()
+		back := 0
+		release := v.release
+		v.release = func() { back++; release() }
+		v.r.Post(func() { v.signalled(os.Interrupt) })
+		v.echoed(p)
+		v.apart()
+		p.Close()
+		v.ended()
+		v.close(func() {})
+		if back != 1 {
+			t.Errorf("at the end signals were given back %d times, want once", back)
+		}
+	})
+}
+
 // dialler is an echo that has a connection of its own for each client, as a forwarder has.
 type dialler struct {
 	echo

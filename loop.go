@@ -134,13 +134,14 @@ func (l *loop) drained(done func()) func() {
 func (l *loop) run(ctx context.Context) error { return l.r.Run(ctx) }
 
 // close gives everything back, however far things have come. Before SIGPIPE is given back, it has
-// finish write the rest of the log. After a signal, all of them are taken for a while longer: a twin
-// of it would end the program with the status of a signal, although it has ended in order.
+// finish write the rest of the log. If a twin of the last signal that counted may still come, all of
+// them are taken until it cannot: it would end the program with the status of a signal, although it
+// has ended in order.
 func (l *loop) close(finish func()) {
 	l.r.Close()
 	finish()
-	if l.caught > 0 {
-		l.after(signalTwins, l.giveBack)
+	if left := signalTwins - (l.r.Now() - l.last); l.caught > 0 && left > 0 {
+		l.after(left, l.giveBack)
 	} else {
 		l.giveBack()
 	}
