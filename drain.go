@@ -56,19 +56,9 @@ func (d *drain) cutShort(because string) {
 
 // tell asks a connection to end.
 func (d *drain) tell(s *reactor.Stream) {
-	t := reactor.Top(s)
-	if p, ok := drainerOn(t); ok {
+	if p, ok := reactor.DrainerOf(s); ok {
 		p.Drain()
 	} else if d.rest != nil {
-		d.rest(t)
+		d.rest(reactor.Top(s))
 	}
-}
-
-// drainerOn returns the application's protocol on t, if it is a Drainer.
-func drainerOn(t reactor.Transport) (Drainer, bool) {
-	on, ok := t.(interface{ Protocol() reactor.Protocol })
-	if !ok {
-		return nil, false
-	}
-	return reactor.ProtocolAs[Drainer](on.Protocol())
 }

@@ -124,6 +124,30 @@ func TestDrainTellsDrainersOnce(t *testing.T) {
 	})
 }
 
+// A joined pair goes on, and its former protocols are not told (PROD-20).
+func TestDrainTellsNoJoinedPair(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		a, b := new(polite), new(polite)
+		v := serve(t, w, Config{Grace: time.Hour}, &list{all: []reactor.Protocol{a, b}}, anywhere)
+		pa, pb := v.peer(), v.peer()
+		if _, err := reactor.Join(a.T, b.T, nil); err != nil {
+			t.Fatal(err)
+		}
+		v.r.Stop()
+		testworld.Turns(t, v.r, 5)
+		v.has("no longer listening")
+		pa.Send("still here")
+		pb.Expect("still here")
+		pa.Close()
+		pb.Close()
+		v.ended()
+		if a.drained != 0 || b.drained != 0 {
+			t.Errorf("PROD-20: drained %d and %d times", a.drained, b.drained)
+		}
+		v.lacks("aborting")
+	})
+}
+
 // A connection that is lost between the beginning and its turn is not drained: nothing is
 // called after ConnectionLost.
 func TestDrainNotAfterTheLoss(t *testing.T) {

@@ -12,7 +12,7 @@ type DrainConfig struct {
 	// Drain goes on. It has the connection end soon: a server that is in the middle of an
 	// answer notes that it is to close afterwards. [ProtocolAs] finds the program's protocol in
 	// s.Protocol(), also above TLS. If Ask panics, the connection ends with a *PanicError. Nil:
-	// Drain of the program's protocol, if it is a [Drainer]; otherwise Top(s).Close().
+	// Drain of the program's protocol, if [DrainerOf] finds one; otherwise Top(s).Close().
 	Ask func(s *Stream)
 	// PerSecond limits how many connections are asked in a second, so that their peers do not
 	// all come back at the same moment. Zero or negative: no limit.
@@ -85,14 +85,25 @@ func (r *Reactor) Drain(c DrainConfig) *Drain {
 
 // askToEnd is the Ask of a DrainConfig without one.
 func askToEnd(s *Stream) {
-	t := Top(s)
-	if on, ok := t.(interface{ Protocol() Protocol }); ok {
-		if p, ok := ProtocolAs[Drainer](on.Protocol()); ok {
-			p.Drain()
-			return
-		}
+	if p, ok := DrainerOf(s); ok {
+		p.Drain()
+	} else {
+		Top(s).Close()
 	}
-	t.Close()
+}
+
+// DrainerOf returns the protocol of the application on s, also above a [Layer], as a Drainer. A
+// connection that [Join] has joined has none, because its former protocol must leave it alone. It is
+// for the loop's goroutine.
+func DrainerOf(s *Stream) (Drainer, bool) {
+	p := s.Protocol()
+	if on, ok := Top(s).(interface{ Protocol() Protocol }); ok {
+		p = on.Protocol()
+	} // otherwise it is found through the layers
+	if _, joined := ProtocolAs[*joinSide](p); joined {
+		return nil, false
+	}
+	return ProtocolAs[Drainer](p)
 }
 
 // Cut aborts the connections that have not ended. The log says why, which is because. If no

@@ -169,10 +169,13 @@ func TestDrainAndStop(t *testing.T) {
 type drainer struct {
 	end
 	asked int
+	stays bool // it does not end yet
 }
 
 func (d *drainer) Drain() {
-	d.asked++
+	if d.asked++; d.stays {
+		return
+	}
 	d.s.Write([]byte("bye"))
 	d.s.Close()
 }
@@ -200,6 +203,91 @@ func TestDrainAsksDrainers(t *testing.T) {
 		}
 		if got, err := second.Rest(); len(got) != 0 || err != io.EOF {
 			t.Errorf("the peer of the other one got %q and %v", got, err)
+		}
+	})
+}
+
+// A Drainer is asked once for each Drain.
+func TestDrainTwice(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		d := &drainer{stays: true}
+		port := listen(t, r, one(d), nil)
+		w.Peer(t, port.Addr(), r)
+		until(t, r, func() bool { return d.s != nil })
+		done := 0
+		for range 2 {
+			r.Drain(reactor.DrainConfig{Limit: -1, Done: func(int) { done++ }})
+		}
+		testworld.Turns(t, r, 5)
+		if d.asked != 2 || done != 0 {
+			t.Errorf("asked %d times, %d are done", d.asked, done)
+		}
+		d.s.Close()
+		until(t, r, func() bool { return done == 2 })
+	})
+}
+
+// veil is a layer whose transport has no method Protocol.
+type veil struct {
+	reactor.Base
+	app reactor.Protocol
+}
+
+// thin is the transport above a veil.
+type thin struct{ reactor.Transport }
+
+func (v *veil) ConnectionMade(t reactor.Transport) {
+	v.Base.ConnectionMade(t)
+	v.app.ConnectionMade(t)
+}
+func (v *veil) DataReceived(p []byte)    { v.app.DataReceived(p) }
+func (v *veil) Above() reactor.Transport { return thin{v.T} }
+func (v *veil) Unwrap() reactor.Protocol { return v.app }
+
+// A Drainer is found above a layer whose transport does not tell its protocol.
+func TestDrainAsksDrainersAboveLayers(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		d := new(drainer)
+		port := listen(t, r, one(&veil{app: d}), nil)
+		p := w.Peer(t, port.Addr(), r)
+		until(t, r, func() bool { return d.s != nil })
+		aborted := -1
+		r.Drain(reactor.DrainConfig{Limit: -1, Done: func(n int) { aborted = n }})
+		until(t, r, func() bool { return aborted == 0 })
+		if got, err := p.Rest(); string(got) != "bye" || err != io.EOF || d.asked != 1 {
+			t.Errorf("the Drainer was asked %d times, its peer got %q and %v", d.asked, got, err)
+		}
+	})
+}
+
+// PROD-20: a joined pair is closed, and its former protocols are not asked.
+func TestDrainClosesJoinedPairs(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		a, b := new(drainer), new(drainer)
+		servers := []reactor.Protocol{a, b}
+		port := listen(t, r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			p := servers[0]
+			servers = servers[1:]
+			return p
+		}), nil)
+		var peers []*testworld.Peer
+		for _, d := range []*drainer{a, b} {
+			peers = append(peers, w.Peer(t, port.Addr(), r))
+			until(t, r, func() bool { return d.s != nil })
+		}
+		if _, err := reactor.Join(a.s, b.s, nil); err != nil {
+			t.Fatal(err)
+		}
+		aborted := -1
+		r.Drain(reactor.DrainConfig{Limit: -1, Done: func(n int) { aborted = n }})
+		until(t, r, func() bool { return aborted == 0 })
+		for i, d := range []*drainer{a, b} {
+			if got, err := peers[i].Rest(); d.asked != 0 || d.err != reactor.ErrClosed || len(got) != 0 || err != io.EOF {
+				t.Errorf("asked %d times, lost with %v; the peer got %q and %v", d.asked, d.err, got, err)
+			}
 		}
 	})
 }

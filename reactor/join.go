@@ -107,7 +107,7 @@ const joinQuarters = 4
 //
 // The former protocols get no data any more, and no ends of directions. Each still gets its
 // ConnectionLost, once, after the end was passed on and before Done, and what is asked of the
-// protocol by other interfaces reaches it through Unwrap. It must leave the transport alone,
+// protocol by other interfaces reaches it through Unwrap, but no [Drain] does. It must leave the transport alone,
 // but may close or abort it. Close of one transport closes both.
 //
 // A mistake changes nothing: the error is ErrCannotJoin if a transport is nil, lacks a

@@ -142,10 +142,10 @@ type HalfCloseListener interface {
 }
 
 // Drainer is implemented by a Protocol that ends its connection itself when it is asked to by a
-// [Drain]. It is found by [ProtocolAs], in the protocol of the application, above TLS.
+// [Drain]. It is found by [DrainerOf], in the protocol of the application, above TLS.
 type Drainer interface {
-	// Drain is called once, on the loop's goroutine: the protocol finishes what it is about and
-	// calls Close. If it does not, the connection is aborted when the limit of the Drain is over.
+	// Drain is called once for each Drain, on the loop's goroutine: the protocol finishes what it
+	// is about and calls Close. If it does not, the connection is aborted when the limit of the Drain is over.
 	// If Drain panics, the connection is aborted at once.
 	Drain()
 }

@@ -87,7 +87,7 @@ func (c *client) ConnectionLost(err error) {
 }
 
 // Drain gives a client little time for the rest of its handshake. A request in progress goes
-// on, and a tunnel ends by itself.
+// on. In a tunnel it is not called: the pair that was joined ends by itself, or with the grace.
 func (c *client) Drain() {
 	if c.limit.Active() {
 		c.limit.Reset(drainHandshake)
