@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
-	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 )
 
@@ -28,11 +26,6 @@ func (a *arrivals) rule(s *sim.Segment) (v sim.Verdict) {
 		a.data = append(a.data, s.At-a.start)
 	}
 	return v
-}
-
-// readers read and say nothing.
-func readers() reactor.Factory {
-	return reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return new(recorder) })
 }
 
 // lan is two hosts without latency, both of which serve.

@@ -191,3 +191,8 @@ func TestUserTimeoutOfSlowPeer(t *testing.T) {
 		})
 	}
 }
+
+// readers read and say nothing.
+func readers() reactor.Factory {
+	return reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return new(recorder) })
+}
