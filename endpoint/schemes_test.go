@@ -144,7 +144,7 @@ func TestArgumentErrors(t *testing.T) {
 		{"all:/tmp:1:big=-1", "big", "-1", `endpoint all: big: "-1" is not a number of 0 or more`},
 		{"all:/tmp:1:big=18446744073709551616", "big", "18446744073709551616", `endpoint all: big: "18446744073709551616" is out of range 0..18446744073709551615`},
 		{"all:/tmp:1:mode=8", "mode", "8", `endpoint all: mode: "8" is not an octal number`},
-		{"all:/tmp:1:mode=1000", "mode", "1000", `endpoint all: mode: "1000" is out of range 0..777`},
+		{"all:/tmp:1:mode=1000", "mode", "1000", `endpoint all: mode: "1000" is out of range 1..777`},
 		{"all:/tmp:1:on=maybe", "on", "maybe", `endpoint all: on: "maybe" is not yes, no, true, false, 1 or 0`},
 		{"all:/tmp:1:on=", "on", "", `endpoint all: on: "" is not yes, no, true, false, 1 or 0`}, // GRAM-3
 		{"all:/tmp:1:wait=soon", "wait", "soon", `endpoint all: wait: "soon" is neither a number of seconds nor a duration such as 1m30s`},
