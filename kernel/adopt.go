@@ -12,12 +12,12 @@ import "fmt"
 // [*AdoptError] (ADOPT-16).
 type Adopter interface {
 	// AdoptListener returns a listener on a duplicate of fd, a TCP or UNIX stream socket that
-	// listens. The kernel neither binds nor listens. The StreamOptions of o are set; Backlog, ReusePort
-	// and UNIX must be zero. The file of a UNIX socket stays the caller's: Close does not remove it
+	// listens. The kernel neither binds nor listens. The StreamOptions of o are set, but for those that
+	// a UNIX socket does not have; Backlog, ReusePort and UNIX must be zero. The file of a UNIX socket stays the caller's: Close does not remove it
 	// (ADOPT-15).
 	AdoptListener(fd int, o *ListenOptions) (Listener, error)
 	// AdoptConn returns a conn on a duplicate of fd, a TCP or UNIX stream socket that is connected.
-	// The options are set. Close ends the connection for everybody who has the socket (ADOPT-13). The
+	// The options are set, as for a listener. Close ends the connection for everybody who has the socket (ADOPT-13). The
 	// conn is an [Adopted].
 	AdoptConn(fd int, o *StreamOptions) (Conn, error)
 }

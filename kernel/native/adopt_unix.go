@@ -36,11 +36,11 @@ func (b *base) AdoptListener(fd int, o *kernel.ListenOptions) (kernel.Listener, 
 	}
 	if at, ok := name.(*unix.SockaddrUnix); ok {
 		l := &unixListener{listener: listener{s}, name: nameOf(at)}
-		return finish(b, &l.sock, l, func() error { return l.socketOptions(kernel.OpListen, &o.StreamOptions) })
+		return setUp[kernel.Listener](b, &l.sock, l, l.sock.Close, func() error { return l.socketOptions(kernel.OpListen, &o.StreamOptions) })
 	}
 	l := &listener{s}
 	l.remote.kind = noAddr
-	return finish(b, &l.sock, l, func() error { return l.options(kernel.OpListen, &o.StreamOptions) })
+	return setUp[kernel.Listener](b, &l.sock, l, l.sock.Close, func() error { return l.options(kernel.OpListen, &o.StreamOptions) })
 }
 
 // AdoptConn makes a conn of a duplicate of fd.
@@ -68,12 +68,12 @@ func (b *base) AdoptConn(fd int, o *kernel.StreamOptions) (kernel.Conn, error) {
 		if sa, ok := peer.(*unix.SockaddrUnix); ok {
 			c.to = nameOf(sa)
 		}
-		return finish(b, &c.sock, c, func() error { return c.socketOptions(kernel.OpConnect, o) })
+		return setUp[kernel.Conn](b, &c.sock, c, c.GiveBack, func() error { return c.socketOptions(kernel.OpConnect, o) })
 	}
 	c := &sharedConn{conn{streamSock{s}}}
 	c.remote.set(shortAddrFrom(peer))
 	c.mark(stream)
-	return finish(b, &c.sock, c, func() error { return c.options(kernel.OpConnect, o) })
+	return setUp[kernel.Conn](b, &c.sock, c, c.GiveBack, func() error { return c.options(kernel.OpConnect, o) })
 }
 
 // sharedConn is an adopted conn of TCP. Somebody else may have the socket too. Then a close is only
@@ -169,24 +169,6 @@ func (b *base) duplicate(fd int) (sock, error) {
 		return sock{}, err
 	}
 	return sock{b: b, fd: int32(own)}, nil
-}
-
-// finish makes s the owner of its number and sets the options of h, which is s. If that fails, or
-// Control panics, it closes h.
-func finish[H kernel.Handle](b *base, s *sock, h H, options func() error) (_ H, err error) {
-	b.own(s)
-	adopted := false
-	defer func() {
-		if !adopted {
-			s.Close()
-		}
-	}()
-	if err := options(); err != nil {
-		var none H
-		return none, err
-	}
-	adopted = true
-	return h, nil
 }
 
 // nameOf is the name of a UNIX socket; "" if it has none.

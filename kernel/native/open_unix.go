@@ -23,19 +23,26 @@ func (b *base) Listen(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listener, 
 		return nil, err
 	}
 	l := &listener{s}
-	b.own(&l.sock)
 	l.remote.kind = noAddr
-	listening := false
-	defer func() { // also if Control panics
-		if !listening {
-			l.Close()
+	return setUp[kernel.Listener](b, &l.sock, l, l.Close, func() error { return l.listen(&p, o) })
+}
+
+// setUp makes s, which is in h, the owner of its number and has set do the rest. If set fails, or
+// panics in Control, it calls undo, which closes h. H is an interface, so that a failure returns nil.
+func setUp[H kernel.Handle](b *base, s *sock, h H, undo, set func() error) (_ H, err error) {
+	var none H
+	b.own(s)
+	done := false
+	defer func() {
+		if !done {
+			_ = undo() // err says more
 		}
 	}()
-	if err := l.listen(&p, o); err != nil {
-		return nil, err
+	if err := set(); err != nil {
+		return none, err
 	}
-	listening = true
-	return l, nil
+	done = true
+	return h, nil
 }
 
 func (s *listener) listen(p *shortAddr, o *kernel.ListenOptions) error {
@@ -85,19 +92,8 @@ func (b *base) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, error) {
 		return nil, err
 	}
 	c := &conn{streamSock{s}}
-	b.own(&c.sock)
 	c.remote.set(p)
-	dialled := false
-	defer func() { // also if Control panics
-		if !dialled {
-			c.Close()
-		}
-	}()
-	if err := c.dial(&p, o); err != nil {
-		return nil, err
-	}
-	dialled = true
-	return c, nil
+	return setUp[kernel.Conn](b, &c.sock, c, c.Close, func() error { return c.dial(&p, o) })
 }
 
 func (s *conn) dial(p *shortAddr, o *kernel.DialOptions) error {

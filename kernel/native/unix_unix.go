@@ -66,18 +66,7 @@ func (b *base) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listen
 		return nil, err
 	}
 	l := &unixListener{listener: listener{s}, name: name}
-	b.own(&l.sock)
-	listening := false
-	defer func() { // also if Control panics
-		if !listening {
-			l.Close()
-		}
-	}()
-	if err := l.listen(a, o); err != nil {
-		return nil, err
-	}
-	listening = true
-	return l, nil
+	return setUp[kernel.Listener](b, &l.sock, l, l.Close, func() error { return l.listen(a, o) })
 }
 
 func (s *unixListener) listen(a kernel.Addr, o *kernel.ListenOptions) error {
@@ -122,18 +111,7 @@ func (b *base) dialUNIX(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, erro
 		return nil, err
 	}
 	c := &unixConn{streamSock: streamSock{s}, to: name}
-	b.own(&c.sock)
-	dialled := false
-	defer func() { // also if Control panics
-		if !dialled {
-			c.Close()
-		}
-	}()
-	if err := c.dial(a, o); err != nil {
-		return nil, err
-	}
-	dialled = true
-	return c, nil
+	return setUp[kernel.Conn](b, &c.sock, c, c.Close, func() error { return c.dial(a, o) })
 }
 
 func (s *unixConn) dial(a kernel.Addr, o *kernel.DialOptions) error {
