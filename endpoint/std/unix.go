@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
 	"strconv"
 	"time"
 
@@ -54,23 +53,21 @@ func (e *UNIXServer) Check() error {
 		return err
 	}
 	if a.IsAbstract() {
-		for argument, value := range e.ofFile() {
-			return &endpoint.ArgumentError{Scheme: "unix", Argument: argument, Value: value, Err: fmt.Errorf("%q: an abstract name has no file", value)}
+		for _, a := range []endpoint.Argument{{Name: "mode", Value: octal(e.Mode)}, {Name: "owner", Value: e.Owner}, {Name: "group", Value: e.Group}} {
+			if a.Value != "" {
+				return &endpoint.ArgumentError{Scheme: "unix", Argument: a.Name, Value: a.Value, Err: fmt.Errorf("%q: an abstract name has no file", a.Value)}
+			}
 		}
 	}
 	return unixArgument(kernel.CheckListen(a, &e.config().ListenOptions))
 }
 
-// ofFile are the arguments that are about the file, and are given.
-func (e *UNIXServer) ofFile() iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		if e.Mode != 0 && !yield("mode", strconv.FormatUint(uint64(e.Mode), 8)) || e.Owner != "" && !yield("owner", e.Owner) {
-			return
-		}
-		if e.Group != "" {
-			yield("group", e.Group)
-		}
+// octal is a mode as a description has it, "" without one.
+func octal(mode fs.FileMode) string {
+	if mode == 0 {
+		return ""
 	}
+	return strconv.FormatUint(uint64(mode), 8)
 }
 
 // Listen opens the port; see [endpoint.Server].

@@ -50,9 +50,10 @@ type Lock struct {
 // container. And a lock with our own number, older than a second, is dead if inUse says no: it was
 // that of a process with the same number in an earlier run of this container.
 //
-// A link that comes or goes meanwhile has it try again. Other failures are returned (LOCK-3).
+// A link that comes or goes meanwhile has it try again, a hundred times at most. Other failures are
+// returned (LOCK-3).
 func Take(name string, inUse func() bool) (*Lock, error) {
-	for {
+	for range maxTries {
 		switch err := os.Symlink(strconv.Itoa(os.Getpid()), name); {
 		case err == nil:
 			return held(name, true)
@@ -68,13 +69,16 @@ func Take(name string, inUse func() bool) (*Lock, error) {
 		case pid != 0 && pid != os.Getpid():
 			return nil, &HeldError{name, pid}
 		}
-		switch l, err := takeOver(name, inUse); {
-		case errors.Is(err, fs.ErrNotExist):
-		default:
+		if l, err := takeOver(name, inUse); !errors.Is(err, fs.ErrNotExist) {
 			return l, err
 		}
 	}
+	return nil, &HeldError{Name: name}
 }
+
+// maxTries is how often a link or a guard may come and go meanwhile. Whoever makes them go on does
+// not want us to have the lock.
+const maxTries = 100
 
 func held(name string, clean bool) (*Lock, error) {
 	link, err := os.Lstat(name)
@@ -117,7 +121,7 @@ func takeOver(name string, inUse func() bool) (*Lock, error) {
 
 // guardOf opens and locks the guard of name. If another process has it, the error is a *HeldError.
 func guardOf(name string) (*os.File, error) {
-	for {
+	for range maxTries {
 		g, err := os.OpenFile(name+".take", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, err
@@ -138,6 +142,7 @@ func guardOf(name string) (*os.File, error) {
 		}
 		g.Close() // another one has removed it meanwhile
 	}
+	return nil, &HeldError{Name: name}
 }
 
 // isOlder tells whether the lock file is older than a second. The guard was made just now, by the
