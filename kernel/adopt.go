@@ -7,9 +7,10 @@ import "fmt"
 //
 // It works on a duplicate of its own. The caller keeps its descriptor, may close it at once, and
 // has to close it some time (ADOPT-4). The two are one socket: it becomes non-blocking for both
-// (ADOPT-14), its options are those of both, and what is read by one is gone for the other. If
-// something is wrong, nothing has been changed, no duplicate is left, and the error is an
-// [*AdoptError] (ADOPT-16).
+// (ADOPT-14), its options are those of both, and what is read by one is gone for the other. A
+// socket that is refused has not been changed, and the error is an [*AdoptError]. An option that
+// cannot be set is an [*OptionError], and those before it stay set. No failure leaves a duplicate
+// (ADOPT-16).
 type Adopter interface {
 	// AdoptListener returns a listener on a duplicate of fd, a TCP or UNIX stream socket that
 	// listens. The kernel neither binds nor listens. The StreamOptions of o are set, but for those that

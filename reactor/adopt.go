@@ -20,9 +20,9 @@ var ErrAdopted = errors.New("an adopted port cannot listen again")
 // file of a UNIX socket stays (ADOPT-15). It cannot listen again: ErrAdopted. Of o.ListenOptions
 // the StreamOptions are set, for everybody who has the socket; the others must be zero.
 //
-// An error is an [*OpError] that is ErrListen and its cause, such as a [*kernel.AdoptError]. Nothing
-// has been changed then, and f is not in use (ADOPT-16). A kernel without descriptors is
-// kernel.ErrUnsupported. AdoptPort is for the loop's goroutine, or before the reactor runs.
+// An error is an [*OpError] that is ErrListen and its cause. A [*kernel.AdoptError] says that the
+// socket was refused, and nothing of it has been changed. f is not in use then, and no duplicate is
+// left (ADOPT-16). A kernel without descriptors is kernel.ErrUnsupported. AdoptPort is for the loop's goroutine, or before the reactor runs.
 func (r *Reactor) AdoptPort(fd int, f Factory, o *ListenConfig) (*Port, error) {
 	used := false
 	return r.listen(kernel.Addr{}, f, o, func(c *ListenConfig) (kernel.Listener, error) {
@@ -45,8 +45,9 @@ func (r *Reactor) AdoptPort(fd int, f Factory, o *ListenConfig) (*Port, error) {
 // The options of o are set; nil and the zero value are the defaults.
 //
 // ConnectionMade has been called when AdoptConnection returns. If f builds nothing, the duplicate is
-// closed, the connection is still the caller's, and the error is ErrNoProtocol (ADOPT-10). Other errors are those of AdoptPort and of
-// Attach; an error is an [*OpError]. AdoptConnection is for the loop's goroutine.
+// closed, the connection is still the caller's, and the error is ErrNoProtocol (ADOPT-10). Other
+// errors are those of AdoptPort and of Attach; an error is an [*OpError]. AdoptConnection is for the
+// loop's goroutine.
 func (r *Reactor) AdoptConnection(fd int, f Factory, o *AdoptConfig) (*Stream, error) {
 	if o == nil {
 		o = new(AdoptConfig)
