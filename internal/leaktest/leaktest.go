@@ -61,3 +61,22 @@ func Descriptors() int {
 	names, _ := f.Readdirnames(-1)
 	return len(names)
 }
+
+// T is the part of a *testing.T that KeepsDescriptors needs.
+type T interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+}
+
+// KeepsDescriptors fails the test if it ends with more descriptors open than now. Functions that are
+// registered with Cleanup later run before that check.
+func KeepsDescriptors(t T) {
+	t.Helper()
+	before := Descriptors()
+	t.Cleanup(func() {
+		if after := Descriptors(); after > before {
+			t.Errorf("%d descriptors open, %d before (X-5)", after, before)
+		}
+	})
+}

@@ -33,15 +33,3 @@ func raiseLimit(n uint64) {
 
 // setLimit converts n to the type of the field, which differs between systems.
 func setLimit[T int64 | uint64](n uint64, _ T) T { return T(n) }
-
-// noLeaks fails the test if it ends with more descriptors open than now. Functions that
-// are registered with Cleanup later run before that check.
-func noLeaks(t *testing.T) {
-	t.Helper()
-	before := leaktest.Descriptors()
-	t.Cleanup(func() {
-		if after := leaktest.Descriptors(); after > before {
-			t.Errorf("%d descriptors open, %d before (X-5)", after, before)
-		}
-	})
-}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/kerneltest"
 	"github.com/whorl-go/whorl/kernel/native"
@@ -29,7 +30,7 @@ func suite(t *testing.T, name string, o native.Options) {
 // left open then.
 func open(t *testing.T, name string, o native.Options) kernel.Kernel {
 	t.Helper()
-	noLeaks(t)
+	leaktest.KeepsDescriptors(t)
 	k, err := native.OpenWith(name, o)
 	if err != nil {
 		t.Fatal(err)

@@ -340,3 +340,86 @@ func TestForeignSock(t *testing.T) {
 		t.Errorf("Arm of another kernel's sock: %v", err)
 	}
 }
+
+// The number 0 is a descriptor as every other: a program may have closed its standard input. TCP and
+// UNIX conns with that number connect, say how they are, tell who they are, read, write, and close it.
+func TestDescriptorZero(t *testing.T) {
+	standard, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restore := func() {
+		unix.Close(0)
+		if n, err := unix.FcntlInt(uintptr(standard), unix.F_DUPFD, 0); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	defer func() { restore(); unix.Close(standard) }()
+	for _, name := range Names() {
+		k, err := Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for network, at := range map[string]kernel.Addr{
+			"TCP":  kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0),
+			"UNIX": kernel.UNIXAddr(t.TempDir() + "/s"),
+		} {
+			l, err := k.Listen(at, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(0)
+			c, err := k.Dial(l.Local(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := unix.Getsockname(0); err != nil {
+				t.Fatalf("%s: %s: descriptor 0 is no socket: %v", name, network, err)
+			}
+			testReady(t, k, c, kernel.Writable)
+			for what, err := range map[string]error{"Connected": c.Connected(), "Connected again": c.Connected()} {
+				if err != nil {
+					t.Errorf("%s: %s: %s: %v", name, network, what, err)
+				}
+			}
+			if network == "TCP" && c.Local().IP.Port() == 0 {
+				t.Errorf("%s: no local address: %v", name, c.Local())
+			}
+			if who, ok := c.(interface {
+				Credentials() (kernel.Credentials, error)
+			}); ok && network == "UNIX" {
+				if _, err := who.Credentials(); err != nil && !errors.Is(err, kernel.ErrUnsupported) {
+					t.Errorf("%s: credentials: %v", name, err)
+				}
+			}
+			testReady(t, k, l, kernel.Readable)
+			s, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := c.Write([]byte("x")); n != 1 || err != nil {
+				t.Errorf("%s: %s: Write: %d, %v", name, network, n, err)
+			}
+			if n, err := s.Write([]byte("y")); n != 1 || err != nil {
+				t.Errorf("%s: %s: Write of the server: %d, %v", name, network, n, err)
+			}
+			testReady(t, k, c, kernel.Readable)
+			if n, err := c.Read(make([]byte, 9)); n != 1 || err != nil {
+				t.Errorf("%s: %s: Read: %d, %v", name, network, n, err)
+			}
+			if err := c.CloseWrite(); err != nil {
+				t.Errorf("%s: %s: CloseWrite: %v", name, network, err)
+			}
+			if err := c.Close(); err != nil {
+				t.Errorf("%s: %s: Close: %v", name, network, err)
+			}
+			if _, err := unix.FcntlInt(0, unix.F_GETFD, 0); err != unix.EBADF {
+				t.Errorf("%s: %s: descriptor 0 after Close: %v", name, network, err)
+			}
+			s.Close()
+			l.Close()
+			restore() // the next listener does not take 0
+		}
+		k.Close()
+	}
+}
