@@ -102,16 +102,24 @@ func CheckListen(a Addr, o *ListenOptions) error {
 		}
 		return nil
 	}
-	u := &o.UNIX
-	switch {
-	case o.ReusePort:
+	if o.ReusePort {
 		return invalid(OpListen, "ReusePort", true, "a UNIX address has no port")
-	case a.IsAbstract() && *u != (UNIXOptions{}):
-		return invalid(OpListen, "UNIX", *u, "an abstract name has no file")
+	}
+	if err := checkFile(a, &o.UNIX); err != nil {
+		return err
+	}
+	return onlyTCP(OpListen, &o.StreamOptions)
+}
+
+// checkFile returns why a socket at a, a UNIX address, cannot have the options u.
+func checkFile(a Addr, u *UNIXOptions) error {
+	switch {
+	case (a.IsAbstract() || a.Name == "") && *u != (UNIXOptions{}):
+		return invalid(OpListen, "UNIX", *u, "a socket without a path has no file")
 	case u.Mode&^fs.ModePerm != 0:
 		return invalid(OpListen, "Mode", fmt.Sprintf("%#o", uint32(u.Mode)), "it has more than the nine permission bits")
 	}
-	return onlyTCP(OpListen, &o.StreamOptions)
+	return nil
 }
 
 // CheckDial is CheckListen for the options of a dial.
