@@ -291,6 +291,9 @@ func (t *PacketPort) ResumeProducing() {
 // Local is described by PacketTransport.
 func (t *PacketPort) Local() kernel.Addr { return t.local }
 
+// Addr is Local. With it and StopListening a port is a listener of package endpoint.
+func (t *PacketPort) Addr() kernel.Addr { return t.local }
+
 // Remote is described by PacketTransport.
 func (t *PacketPort) Remote() kernel.Addr { return t.remote }
 
