@@ -31,6 +31,7 @@ type PacketPort struct {
 	failures []sendFailure // not told yet
 	stopDone []func(error) // of StopListening
 	reason   error         // why the port ends; nil: StopListening
+	dropped  uint64        // PacketStats.Dropped at StopListening
 	stats    PacketStats
 
 	failureLog LogLimit
@@ -202,7 +203,10 @@ func (t *PacketPort) StopListening(done func(error)) {
 	if done != nil {
 		t.stopDone = append(t.stopDone, done)
 	}
-	t.state = portStopping
+	if t.state == portListening {
+		t.state = portStopping
+		t.dropped = t.stats.Dropped
+	}
 	t.touch()
 }
 
@@ -217,7 +221,8 @@ func (t *PacketPort) fail(op string, err error) {
 
 // finish ends the port and tells the protocol, and then those who have called StopListening.
 func (t *PacketPort) finish() {
-	unsent := t.queue.drop()
+	t.queue.drop()
+	unsent := t.stats.Dropped - t.dropped
 	t.discard()
 	t.state = portStopped
 	t.free()

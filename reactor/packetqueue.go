@@ -191,14 +191,12 @@ func (q *packetQueue) await() {
 	}
 }
 
-// drop empties the queue and returns how many datagrams were in it.
-func (q *packetQueue) drop() int {
-	n := len(q.packets)
+// drop empties the queue.
+func (q *packetQueue) drop() {
 	for i := range q.packets {
 		q.t.stats.Dropped++
 		q.t.failed(&q.packets[i], ErrSendTimeout)
 	}
 	q.packets, q.since, q.bytes, q.waiting = nil, nil, 0, nil
 	q.timer.Cancel()
-	return n
 }
