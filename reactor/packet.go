@@ -106,6 +106,9 @@ type PacketConfig struct {
 	// Bind is the local address of DialPacket. The zero Addr: the system chooses; a UNIX socket then has no
 	// name, and gets no answers (UNIXD-8). For ListenPacket it must be zero.
 	Bind kernel.Addr
+	// SetUp is called with the socket when it is bound and, by DialPacket, connected, before StartProtocol: to join groups,
+	// or to set what a [kernel.Multicast] has. Its error fails the opening. The socket belongs to the port. Nil: nothing is called.
+	SetUp func(kernel.PacketConn) error
 	// MaxPacketSize is the length in bytes beyond which a datagram that comes is cut (UDP-12). [PacketsReceiver] hears of it, and
 	// PacketStats counts it. Zero or negative: 65,536, so that no datagram of UDP is cut.
 	MaxPacketSize int

@@ -105,6 +105,11 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 		return nil, failed(ErrProtocolInUse)
 	}
 	c, err := protect(r, "Control", func() (kernel.PacketConn, error) { return open(r.caps.packets) })
+	if err == nil && cfg.SetUp != nil {
+		if _, err = protect(r, "SetUp", func() (struct{}, error) { return struct{}{}, cfg.SetUp(c) }); err != nil {
+			c.Close()
+		}
+	}
 	if err != nil {
 		return nil, failed(err)
 	}
