@@ -11,7 +11,8 @@ import (
 // StopProtocol once (UDP-4, UDP-5). Afterwards it may be put on a port again (UDP-6). A panic in
 // DatagramReceived is logged, and the port goes on with the next datagram (UDP-13).
 //
-// A protocol may implement [PacketsReceiver], [DatagramRefusalListener] and [SendFailureListener] too.
+// A protocol may implement [PacketsReceiver], [DatagramRefusalListener] and [SendFailureListener] too. One that wraps another has
+// Unwrap() PacketProtocol, so that these are found in the inner one.
 type PacketProtocol interface {
 	// StartProtocol is called when the socket is bound, before the first datagram. t stays the same as
 	// long as the port lasts. Writing and stopping are allowed here. If it panics, the port is not opened.
@@ -26,6 +27,9 @@ type PacketProtocol interface {
 	// StopListening, [ErrStopped] if the reactor stopped, or an [*OpError] if the socket failed.
 	StopProtocol(err error)
 }
+
+// PacketProtocolAs returns p as a T, or the first T among the protocols that p wraps.
+func PacketProtocolAs[T any](p PacketProtocol) (T, bool) { return kernel.Walk[T](p) }
 
 // PacketsReceiver is implemented by a PacketProtocol that takes the datagrams as they were read: many at
 // a time, with our address to which each came, and whether it was cut. Then DatagramReceived is not called.

@@ -15,7 +15,7 @@ type PacketPort struct {
 	r        *Reactor
 	conn     kernel.PacketConn
 	proto    PacketProtocol
-	batch    PacketsReceiver // proto, if it is one
+	batch    PacketsReceiver // proto, or what it wraps, if it is one
 	cfg      PacketConfig    // complete
 	local    kernel.Addr
 	remote   kernel.Addr
@@ -100,8 +100,9 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 	if r.caps.packets == nil {
 		return nil, failed(kernel.ErrUnsupported)
 	}
-	comparable := reflect.TypeOf(p).Comparable()
-	if comparable && r.packetProtocols[p] {
+	inner := innermost(p)
+	comparable := reflect.TypeOf(inner).Comparable()
+	if comparable && r.packetProtocols[inner] {
 		return nil, failed(ErrProtocolInUse)
 	}
 	c, err := protect(r, "Control", func() (kernel.PacketConn, error) { return open(r.caps.packets) })
@@ -114,7 +115,7 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 		return nil, failed(err)
 	}
 	t := &PacketPort{r: r, conn: c, proto: p, cfg: cfg, local: c.Local(), remote: c.Remote(), state: portListening}
-	t.batch, _ = p.(PacketsReceiver)
+	t.batch, _ = PacketProtocolAs[PacketsReceiver](p)
 	r.optionals.packets.Check(r, p)
 	t.queue.init(t)
 	t.token = r.assignToken(t)
@@ -122,7 +123,7 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 		if r.packetProtocols == nil {
 			r.packetProtocols = make(map[PacketProtocol]bool)
 		}
-		r.packetProtocols[p] = true
+		r.packetProtocols[inner] = true
 	}
 	r.log.Info("starting", slog.String("protocol", LogPrefixOf(p)), slog.Any("on", t.local))
 	if err := t.start(); err != nil {
@@ -261,8 +262,19 @@ func (t *PacketPort) free() {
 	t.queue.timer.Cancel()
 	t.r.gathered.forget(t)
 	t.r.releaseToken(t.token)
-	if reflect.TypeOf(t.proto).Comparable() {
-		delete(t.r.packetProtocols, t.proto)
+	if inner := innermost(t.proto); reflect.TypeOf(inner).Comparable() {
+		delete(t.r.packetProtocols, inner)
+	}
+}
+
+// innermost is the protocol that p wraps, or p.
+func innermost(p PacketProtocol) PacketProtocol {
+	for {
+		u, ok := p.(interface{ Unwrap() PacketProtocol })
+		if !ok {
+			return p
+		}
+		p = u.Unwrap()
 	}
 }
 

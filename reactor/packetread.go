@@ -102,7 +102,7 @@ func (t *PacketPort) count(p *kernel.Packet) {
 // refused tells of a datagram of ours that was not delivered.
 func (t *PacketPort) refused(p *kernel.Packet) {
 	t.stats.Refusals++
-	if l, ok := t.proto.(DatagramRefusalListener); ok {
+	if l, ok := PacketProtocolAs[DatagramRefusalListener](t.proto); ok {
 		to := p.Peer
 		if to.IsZero() {
 			to = t.remote

@@ -171,7 +171,7 @@ func (t *PacketPort) failed(p *kernel.Packet, err error) {
 	}
 	err = t.writeError(to, err)
 	t.touch()
-	if _, ok := t.proto.(SendFailureListener); !ok {
+	if _, ok := PacketProtocolAs[SendFailureListener](t.proto); !ok {
 		t.failureLog.Log(t.r, t.r.log, slog.LevelWarn, "a datagram was not sent", slog.Any("from", t.local), slog.Any("to", to), slog.Any("err", err))
 		return
 	}
@@ -184,7 +184,7 @@ func (t *PacketPort) tellFailures() {
 	all := t.failures
 	t.failures = nil
 	for _, f := range all {
-		l, _ := t.proto.(SendFailureListener)
+		l, _ := PacketProtocolAs[SendFailureListener](t.proto)
 		_ = t.r.guard(t.proto, func() { l.SendFailed(f.data, f.to, f.err) })
 	}
 }

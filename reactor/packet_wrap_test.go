@@ -57,3 +57,45 @@ func TestPacketSetUp(t *testing.T) {
 		}
 	}
 }
+
+// batching takes datagrams as they were read, and hears of what happens to its own.
+type batching struct {
+	gram
+	batches  int
+	refusals int
+}
+
+func (b *batching) PacketsReceived(ps []kernel.Packet) { b.batches += len(ps) }
+
+func (b *batching) DatagramRefused([]byte, kernel.Addr, error) { b.refusals++ }
+
+// wrapping is around a PacketProtocol.
+type wrapping struct{ reactor.PacketProtocol }
+
+func (w *wrapping) Unwrap() reactor.PacketProtocol { return w.PacketProtocol }
+
+// A wrapper with Unwrap hides nothing of a PacketProtocol: batches, refusals and failures go to the inner one, and that
+// serves one port at a time (UDP-7).
+func TestWrappedPacketProtocol(t *testing.T) {
+	b := &batching{}
+	r, s, p := scripted(t, udp(0), &wrapping{b}, nil)
+	if _, err := r.ListenPacket(udp(0), b, nil); !errors.Is(err, reactor.ErrProtocolInUse) {
+		t.Errorf("UDP-7: the inner protocol on another port: %v", err)
+	}
+	s.comes("one", "two")
+	s.inbox = append(s.inbox, []kernel.Packet{{Peer: udp(9), Err: kernel.ErrRefused}})
+	s.refuse = func(kernel.Packet) error { return kernel.ErrNoRoute }
+	p.WriteTo([]byte("away"), udp(9))
+	turns(r, 5)
+	if b.batches != 2 || len(b.got) != 0 || b.refusals != 1 || len(b.failures) != 1 {
+		t.Errorf("%d in batches, %q one by one, %d refusals, %d failures", b.batches, b.got, b.refusals, len(b.failures))
+	}
+	p.StopListening(nil)
+	turns(r, 3)
+	if len(b.stopped) != 1 {
+		t.Errorf("stopped %d times", len(b.stopped))
+	}
+	if _, err := r.ListenPacket(udp(0), b, nil); err != nil {
+		t.Errorf("UDP-7: after the stop: %v", err)
+	}
+}
