@@ -10,6 +10,7 @@ type capabilities struct {
 	signals  kernel.Signals
 	worker   kernel.Worker
 	adopter  kernel.Adopter
+	packets  kernel.Packets
 }
 
 func (c *capabilities) find(k kernel.Kernel) {
@@ -18,4 +19,5 @@ func (c *capabilities) find(k kernel.Kernel) {
 	c.signals, _ = kernel.As[kernel.Signals](k)
 	c.worker, _ = kernel.As[kernel.Worker](k)
 	c.adopter, _ = kernel.As[kernel.Adopter](k)
+	c.packets, _ = kernel.As[kernel.Packets](k)
 }

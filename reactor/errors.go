@@ -107,7 +107,7 @@ func (e *WatchedError) Is(target error) bool { return target == ErrWatched }
 // OpError is a failed operation, with its addresses and the cause.
 type OpError struct {
 	// Op is "listen", "accept", "dial", "attach", "resolve", "read", "write", "wait" (the
-	// connection failed while nothing was asked of it), "close", "arm" or "watch".
+	// connection failed while nothing was asked of it), "close", "arm", "watch" or "send" (a datagram).
 	Op string
 	// Local is our address and Remote the peer's. Each is zero if it is not known.
 	Local  kernel.Addr
@@ -151,7 +151,7 @@ func (e *OpError) Unwrap() []error {
 		return []error{e.Err, ErrListen}
 	case "dial", "resolve":
 		return []error{e.Err, ErrConnect}
-	case "watch", "attach", "accept":
+	case "watch", "attach", "accept", "send":
 		return []error{e.Err} // there was no connection, so it is not ErrLost
 	}
 	return []error{e.Err, ErrLost}

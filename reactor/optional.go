@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+
+	"github.com/whorl-go/whorl/kernel"
 )
 
 // OptionalMethod is a method of an optional interface, as a [MethodCheck] looks for it.
@@ -121,13 +123,14 @@ func signature(t reflect.Type, skip int) string {
 
 // optionals are the checks of a reactor.
 type optionals struct {
-	protocols, factories, descriptors MethodCheck
+	protocols, factories, descriptors, packets MethodCheck
 }
 
 func (o *optionals) init() {
 	o.protocols.Optional = protocolMethods
 	o.factories.Optional = factoryMethods
 	o.descriptors.Optional = descriptorMethods
+	o.packets.Optional = packetMethods
 }
 
 // protocol checks p and the protocols that it wraps.
@@ -171,6 +174,16 @@ func factoryMethods() []OptionalMethod {
 func descriptorMethods() []OptionalMethod {
 	return []OptionalMethod{
 		{"reactor.HalfCloseDescriptor", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("ReadConnectionLost") }, "ReadConnectionLost", reflect.TypeFor[func(error)]()},
+	}
+}
+
+func packetMethods() []OptionalMethod {
+	about := reflect.TypeFor[func([]byte, kernel.Addr, error)]()
+	return []OptionalMethod{
+		{"reactor.PacketsReceiver", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("PacketsReceived") }, "PacketsReceived", reflect.TypeFor[func([]kernel.Packet)]()},
+		{"reactor.DatagramRefusalListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("DatagramRefused") }, "DatagramRefused", about},
+		{"reactor.SendFailureListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("SendFailed") }, "SendFailed", about},
+		logPrefixMethod(),
 	}
 }
 

@@ -51,22 +51,24 @@ type Reactor struct {
 	vec        [][]byte
 	dirty      []source // their touched is called before the loop waits
 	dirtyBatch []source // the part of dirty that runDirty is working on
+	gathered   gathered
 	lingerers  lingerers
 	streams    int               // connections that are not lost
 	drains     []*Drain          // in progress
 	endReasons map[*Stream]error // why streams end, from end to lose; a Stream has no field for it
 
-	events    map[string]*phases.Event
-	factories map[Factory]int      // the number of uses of each StartStopper
-	shared    map[reflect.Type]any // for Shared; nil until there is one
-	watches   watches
-	work      workerSet
-	reserve   reserve
-	questions questions
-	shutdown  shutdown
-	limits    logLimits
-	slow      slow
-	optionals optionals
+	events          map[string]*phases.Event
+	factories       map[Factory]int         // the number of uses of each StartStopper
+	packetProtocols map[PacketProtocol]bool // on a port; nil until there is one
+	shared          map[reflect.Type]any    // for Shared; nil until there is one
+	watches         watches
+	work            workerSet
+	reserve         reserve
+	questions       questions
+	shutdown        shutdown
+	limits          logLimits
+	slow            slow
+	optionals       optionals
 
 	waitErr    error // the error of the kernel that ended the run
 	waitFailed int   // failures of Kernel.Wait in a row

@@ -1,0 +1,353 @@
+package reactor
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// PacketPort is a datagram socket with its protocol. It is for the loop's goroutine only.
+type PacketPort struct {
+	r        *Reactor
+	conn     kernel.PacketConn
+	proto    PacketProtocol
+	batch    PacketsReceiver // proto, if it is one
+	cfg      PacketConfig    // complete
+	local    kernel.Addr
+	remote   kernel.Addr
+	token    uint32
+	state    portState
+	armed    kernel.Ready
+	paused   bool
+	touching bool            // in the reactor's list
+	lent     []kernel.Packet // being delivered
+	ours     bool            // lent is in memory of ours; otherwise it belongs to the kernel
+	held     []kernel.Packet // read and not delivered, in memory of ours
+	queue    packetQueue
+	failures []sendFailure // not told yet
+	stopDone []func(error) // of StopListening
+	reason   error         // why the port ends; nil: StopListening
+	dropped  uint64        // PacketStats.Dropped at StopListening
+	stats    PacketStats
+
+	failureLog LogLimit
+}
+
+var _ PacketTransport = (*PacketPort)(nil)
+
+// ListenPacket binds a datagram socket to a, starts p and delivers what comes to it. a is an IP and a port, UDP's, or the
+// name of a UNIX datagram socket, which gets a file as [Reactor.Listen] makes it (UDP-1, UNIXD-1). Port 0 means a
+// free port. The IPv4 zero address means any IPv4 address, and "::" any IPv6 address. Nil and the zero
+// value of o are the defaults. StartProtocol has been called when ListenPacket returns.
+//
+// An error is an [*OpError] that is ErrListen and its cause; a kernel without datagrams is kernel.ErrUnsupported. The
+// socket is then closed, and p was not started, unless StartProtocol panicked.
+func (r *Reactor) ListenPacket(a kernel.Addr, p PacketProtocol, o *PacketConfig) (*PacketPort, error) {
+	cfg := o.complete()
+	failed := func(err error) error { return &OpError{Op: "listen", Local: a, Err: err} }
+	if !cfg.Bind.IsZero() {
+		return nil, failed(&kernel.OptionError{Op: kernel.OpListen, Option: "Bind", Value: cfg.Bind, Err: kernel.ErrInvalidOption})
+	}
+	return r.openPacket(p, cfg, failed, func(k kernel.Packets) (kernel.PacketConn, error) { return k.ListenPacket(a, &cfg.PacketOptions) })
+}
+
+// DialPacket opens a datagram socket whose peer is to, an IP and a port, or the name of a UNIX datagram socket: it sends to that
+// one alone, and receives from it alone (UDP-25, UNIXD-6). Nothing is sent. o.Bind is the local address. In everything else it is
+// like ListenPacket; the error is ErrConnect and its cause. A UNIX name that nobody has fails at
+// once, and p is not started (UNIXD-7).
+func (r *Reactor) DialPacket(to kernel.Addr, p PacketProtocol, o *PacketConfig) (*PacketPort, error) {
+	cfg := o.complete()
+	failed := func(err error) error { return &OpError{Op: "dial", Remote: to, Err: err} }
+	if err := kernel.CheckPacketAddr(kernel.OpConnect, to); err != nil {
+		return nil, failed(err)
+	}
+	from := cfg.Bind
+	if from.IsZero() {
+		from = unboundFor(to)
+	}
+	return r.openPacket(p, cfg, failed, func(k kernel.Packets) (kernel.PacketConn, error) {
+		c, err := k.ListenPacket(from, &cfg.PacketOptions)
+		if err == nil {
+			if err = c.Connect(to); err == nil {
+				return c, nil
+			}
+			c.Close()
+		}
+		return nil, err
+	})
+}
+
+// unboundFor is the local address of a socket that is to be connected to a, and may have any.
+func unboundFor(a kernel.Addr) kernel.Addr {
+	switch {
+	case a.Net == kernel.UNIXDatagram:
+		return kernel.UNIXDatagramAddr("")
+	case a.IP.Addr().Is4():
+		return kernel.UDPAddr(netip.IPv4Unspecified(), 0)
+	}
+	return kernel.UDPAddr(netip.IPv6Unspecified(), 0)
+}
+
+// openPacket makes a port of the socket that open opens.
+func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(error) error, open func(kernel.Packets) (kernel.PacketConn, error)) (*PacketPort, error) {
+	if r.is(lifeEnding) || r.is(lifeStopped) {
+		return nil, failed(ErrStopped)
+	}
+	if r.caps.packets == nil {
+		return nil, failed(kernel.ErrUnsupported)
+	}
+	comparable := reflect.TypeOf(p).Comparable()
+	if comparable && r.packetProtocols[p] {
+		return nil, failed(ErrProtocolInUse)
+	}
+	c, err := protect(r, "Control", func() (kernel.PacketConn, error) { return open(r.caps.packets) })
+	if err != nil {
+		return nil, failed(err)
+	}
+	t := &PacketPort{r: r, conn: c, proto: p, cfg: cfg, local: c.Local(), remote: c.Remote(), state: portListening}
+	t.batch, _ = p.(PacketsReceiver)
+	r.optionals.packets.Check(r, p)
+	t.queue.init(t)
+	t.token = r.assignToken(t)
+	if comparable {
+		if r.packetProtocols == nil {
+			r.packetProtocols = make(map[PacketProtocol]bool)
+		}
+		r.packetProtocols[p] = true
+	}
+	r.log.Info("starting", slog.String("protocol", LogPrefixOf(p)), slog.Any("on", t.local))
+	if err := t.start(); err != nil {
+		t.state = portStopped
+		t.free()
+		return nil, failed(err)
+	}
+	return t, nil
+}
+
+// start calls StartProtocol and begins to read (UDP-4).
+func (t *PacketPort) start() error {
+	if e := t.r.guard(t.proto, func() { t.proto.StartProtocol(t) }); e != nil {
+		return e
+	}
+	t.touch()
+	if t.state != portListening {
+		return nil // it has stopped the port, which ends later
+	}
+	return t.arm()
+}
+
+// arm tells the kernel what the port waits for.
+func (t *PacketPort) arm() error {
+	var want kernel.Ready
+	if t.state == portListening && !t.paused && len(t.held) == 0 {
+		want = kernel.Readable
+	}
+	if t.queue.waitsForRoom() {
+		want |= kernel.Writable
+	}
+	if want == t.armed {
+		return nil
+	}
+	err := t.r.k.Arm(t.conn, t.token, want)
+	if err == nil {
+		t.armed = want
+	}
+	return err
+}
+
+// rearm is arm for a port that is open. One that cannot be armed ends.
+func (t *PacketPort) rearm() {
+	if t.state == portStopped {
+		return
+	}
+	if err := t.arm(); err != nil {
+		t.fail("arm", err)
+	}
+}
+
+// touch has touched called before the loop waits.
+func (t *PacketPort) touch() {
+	if !t.touching {
+		t.touching = true
+		t.r.touch(t)
+	}
+}
+
+// touched sends what was gathered, tells of failures, delivers what is held, and ends a port whose
+// end has come.
+func (t *PacketPort) touched() {
+	t.touching = false
+	t.r.gathered.flushFor(t)
+	t.tellFailures()
+	t.deliverHeld()
+	t.r.gathered.flushFor(t)
+	if t.state == portStopping && (t.queue.empty() || t.reason != nil) {
+		t.finish()
+		return
+	}
+	t.rearm()
+}
+
+// StopListening is described by PacketTransport.
+func (t *PacketPort) StopListening(done func(error)) {
+	if t.state == portStopped {
+		if done != nil {
+			t.r.Post(func() { done(nil) })
+		}
+		return
+	}
+	if done != nil {
+		t.stopDone = append(t.stopDone, done)
+	}
+	if t.state == portListening {
+		t.state = portStopping
+		t.dropped = t.stats.Dropped
+	}
+	t.touch()
+}
+
+// fail ends the port later, because of an error of the socket.
+func (t *PacketPort) fail(op string, err error) {
+	if t.reason == nil {
+		t.reason = &OpError{Op: op, Local: t.local, Remote: t.remote, Err: err}
+	}
+	t.state = portStopping
+	t.touch()
+}
+
+// finish ends the port and tells the protocol, and then those who have called StopListening.
+func (t *PacketPort) finish() {
+	t.queue.drop()
+	unsent := t.stats.Dropped - t.dropped
+	t.discard()
+	t.state = portStopped
+	t.free()
+	kind := strings.ToUpper(t.local.Network())
+	t.r.log.Info(fmt.Sprintf("(%s Port %s Closed)", kind, placeOf(t.local)), slog.Any("addr", t.local))
+	reason := t.reason
+	if reason == nil {
+		reason = ErrClosed
+	}
+	t.tellFailures()
+	_ = t.r.guard(t.proto, func() { t.proto.StopProtocol(reason) })
+	var err error
+	if t.reason != nil {
+		err = t.reason
+	} else if unsent > 0 {
+		err = &OpError{Op: "write", Local: t.local, Err: fmt.Errorf("%w: %d datagrams were not sent", ErrSendTimeout, unsent)}
+	}
+	dones := t.stopDone
+	t.stopDone = nil
+	for _, done := range dones {
+		_ = t.r.guard("StopListening", func() { done(err) })
+	}
+}
+
+// free closes the socket, and gives up the token and the protocol.
+func (t *PacketPort) free() {
+	if s, ok := kernel.PacketAs[kernel.PacketSettings](t.conn); ok {
+		t.stats.Lost = s.Lost()
+	}
+	t.conn.Close()
+	t.queue.timer.Cancel()
+	t.r.gathered.forget(t)
+	t.r.releaseToken(t.token)
+	if reflect.TypeOf(t.proto).Comparable() {
+		delete(t.r.packetProtocols, t.proto)
+	}
+}
+
+// Connect is described by PacketTransport.
+func (t *PacketPort) Connect(to kernel.Addr) error {
+	failed := func(err error) error { return &OpError{Op: "dial", Local: t.local, Remote: to, Err: err} }
+	switch {
+	case t.state != portListening:
+		return failed(ErrClosed)
+	case !t.remote.IsZero():
+		return failed(ErrAlreadyConnected)
+	}
+	t.r.gathered.flushFor(t)
+	if err := kernel.CheckPacketPeer(kernel.OpConnect, t.local, to); err != nil {
+		return failed(err)
+	}
+	if err := t.conn.Connect(to); err != nil {
+		return failed(err)
+	}
+	t.remote = to
+	return nil
+}
+
+// PauseProducing is described by PacketTransport.
+func (t *PacketPort) PauseProducing() {
+	t.paused = true
+	t.touch()
+}
+
+// ResumeProducing is described by PacketTransport.
+func (t *PacketPort) ResumeProducing() {
+	t.paused = false
+	t.touch()
+}
+
+// Local is described by PacketTransport.
+func (t *PacketPort) Local() kernel.Addr { return t.local }
+
+// Addr is Local. With it and StopListening a port is a listener of package endpoint.
+func (t *PacketPort) Addr() kernel.Addr { return t.local }
+
+// Remote is described by PacketTransport.
+func (t *PacketPort) Remote() kernel.Addr { return t.remote }
+
+// Reactor is the loop of the port.
+func (t *PacketPort) Reactor() *Reactor { return t.r }
+
+// Protocol is the port's protocol.
+func (t *PacketPort) Protocol() PacketProtocol { return t.proto }
+
+// Listening tells whether the port is open, and not being stopped.
+func (t *PacketPort) Listening() bool { return t.state == portListening }
+
+// Conn is the kernel's socket, for the capabilities of its own, such as [kernel.PacketSettings]. It
+// belongs to the port.
+func (t *PacketPort) Conn() kernel.PacketConn { return t.conn }
+
+// Stats returns a copy of the counters.
+func (t *PacketPort) Stats() PacketStats {
+	s := t.stats
+	s.Queued = t.queue.len()
+	if c, ok := kernel.PacketAs[kernel.PacketSettings](t.conn); ok && t.state != portStopped {
+		s.Lost = c.Lost()
+	}
+	return s
+}
+
+// String shows the protocol, and while the port is open the number or the quoted path.
+func (t *PacketPort) String() string {
+	if t.state == portStopped {
+		return fmt.Sprintf("<%s (not listening)>", LogPrefixOf(t.proto))
+	}
+	return fmt.Sprintf("<%s on %s>", LogPrefixOf(t.proto), placeOf(t.local))
+}
+
+func (t *PacketPort) logName() string { return LogPrefixOf(t.proto) }
+
+// panicked goes on with the next datagram (UDP-13). The batch may belong to another socket soon, so the
+// rest of it is kept in memory of ours.
+func (t *PacketPort) panicked(*PanicError) {
+	t.hold()
+	t.touch()
+}
+
+func (t *PacketPort) drop() { t.conn.Close() }
+
+// shutdown sends what the system takes now, and ends the port.
+func (t *PacketPort) shutdown() {
+	t.r.gathered.flushFor(t)
+	t.reason = ErrStopped
+	t.state = portStopping
+	t.finish()
+}

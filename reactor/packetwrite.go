@@ -1,0 +1,190 @@
+package reactor
+
+import (
+	"log/slog"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// gathered are the datagrams that callbacks of one port have written and that the system has not been given. Memory in one piece,
+// and as few system calls as possible, make sending fast. There is one for the reactor: when another port
+// writes, the first one's are sent.
+type gathered struct {
+	port    *PacketPort
+	buf     []byte
+	packets []kernel.Packet
+}
+
+const (
+	gatherBytes   = 128 << 10
+	gatherPackets = 256
+)
+
+// add gathers a datagram of t. buf never moves, so the packets' Data stays valid.
+func (g *gathered) add(t *PacketPort, p *kernel.Packet, bufs [][]byte, size int) {
+	if g.port != t || len(g.buf)+size > cap(g.buf) || len(g.packets) == gatherPackets {
+		g.flush()
+		if g.buf == nil {
+			g.buf = make([]byte, 0, gatherBytes)
+			g.packets = make([]kernel.Packet, 0, gatherPackets)
+		}
+		g.port = t
+	}
+	from := len(g.buf)
+	for _, b := range bufs {
+		g.buf = append(g.buf, b...)
+	}
+	g.packets = append(g.packets, kernel.Packet{Data: g.buf[from:len(g.buf):len(g.buf)], Peer: p.Peer, Local: p.Local})
+	t.touch()
+}
+
+// flushFor sends what is gathered, if it is of t.
+func (g *gathered) flushFor(t *PacketPort) {
+	if g.port == t {
+		g.flush()
+	}
+}
+
+// flush gives the system what is gathered. What it does not take is queued.
+func (g *gathered) flush() {
+	t := g.port
+	if t == nil || len(g.packets) == 0 {
+		return
+	}
+	t.queue.take(g.packets)
+	g.empty()
+}
+
+func (g *gathered) empty() {
+	clear(g.packets)
+	g.packets, g.buf, g.port = g.packets[:0], g.buf[:0], nil
+}
+
+// forget drops what is gathered of t, whose socket is closed.
+func (g *gathered) forget(t *PacketPort) {
+	if g.port == t {
+		t.stats.Dropped += uint64(len(g.packets))
+		g.empty()
+	}
+}
+
+// WriteTo is described by PacketTransport.
+func (t *PacketPort) WriteTo(p []byte, to kernel.Addr) error {
+	one := [1][]byte{p}
+	return t.write(&kernel.Packet{Peer: to}, one[:], len(p))
+}
+
+// Write is described by PacketTransport.
+func (t *PacketPort) Write(p []byte) error {
+	if t.remote.IsZero() {
+		return t.writeError(kernel.Addr{}, ErrNoPeer)
+	}
+	return t.WriteTo(p, kernel.Addr{})
+}
+
+// WriteVec is described by PacketTransport.
+func (t *PacketPort) WriteVec(bufs [][]byte, to kernel.Addr) error {
+	size := 0
+	for _, b := range bufs {
+		size += len(b)
+	}
+	return t.write(&kernel.Packet{Peer: to}, bufs, size)
+}
+
+// WritePacket is described by PacketTransport.
+func (t *PacketPort) WritePacket(p kernel.Packet) error {
+	one := [1][]byte{p.Data}
+	return t.write(&kernel.Packet{Peer: p.Peer, Local: p.Local}, one[:], len(p.Data))
+}
+
+func (t *PacketPort) writeError(to kernel.Addr, err error) error {
+	return &OpError{Op: "send", Local: t.local, Remote: to, Err: err}
+}
+
+// write takes one datagram, of size bytes in bufs.
+func (t *PacketPort) write(p *kernel.Packet, bufs [][]byte, size int) error {
+	if t.state != portListening {
+		return t.writeError(p.Peer, ErrClosed)
+	}
+	if err := t.checkPeer(p.Peer); err != nil {
+		return t.writeError(p.Peer, err)
+	}
+	if t.local.Net == kernel.UDP && size > maxDatagram(t.local) {
+		return t.writeError(p.Peer, kernel.ErrMessageSize)
+	}
+	if !t.remote.IsZero() {
+		p.Peer = kernel.Addr{}
+	}
+	if t.queue.holds(p.Peer) {
+		data := make([]byte, 0, size)
+		for _, b := range bufs {
+			data = append(data, b...)
+		}
+		return t.queue.append(kernel.Packet{Data: data, Peer: p.Peer, Local: p.Local})
+	}
+	if size > gatherBytes {
+		// Only a UNIX datagram is so long. It goes alone.
+		t.r.gathered.flush()
+		data := make([]byte, 0, size)
+		for _, b := range bufs {
+			data = append(data, b...)
+		}
+		t.queue.take([]kernel.Packet{{Data: data, Peer: p.Peer, Local: p.Local}})
+		t.touch()
+		return nil
+	}
+	t.r.gathered.add(t, p, bufs, size)
+	return nil
+}
+
+// maxDatagram is the most bytes of a UDP datagram from local.
+func maxDatagram(local kernel.Addr) int {
+	if local.IP.Addr().Is4() {
+		return kernel.MaxDatagram
+	}
+	return kernel.MaxDatagram + 20
+}
+
+// checkPeer returns why nothing can be sent to the address to.
+func (t *PacketPort) checkPeer(to kernel.Addr) error {
+	switch {
+	case t.remote.IsZero():
+		return kernel.CheckPacketPeer(kernel.OpWrite, t.local, to)
+	case !to.IsZero() && to != t.remote:
+		return &kernel.AddrError{Op: kernel.OpWrite, Addr: to, Kind: kernel.ErrInvalidAddr, Reason: "the port is connected to " + t.remote.String()}
+	}
+	return nil
+}
+
+// sendFailure is a datagram that was taken and not sent.
+type sendFailure struct {
+	data []byte
+	to   kernel.Addr
+	err  error
+}
+
+// failed notes that p was not sent. Its data may be gathered memory, and the protocol is told later.
+func (t *PacketPort) failed(p *kernel.Packet, err error) {
+	to := p.Peer
+	if to.IsZero() {
+		to = t.remote
+	}
+	err = t.writeError(to, err)
+	t.touch()
+	if _, ok := t.proto.(SendFailureListener); !ok {
+		t.failureLog.Log(t.r, t.r.log, slog.LevelWarn, "a datagram was not sent", slog.Any("from", t.local), slog.Any("to", to), slog.Any("err", err))
+		return
+	}
+	t.failures = append(t.failures, sendFailure{append([]byte(nil), p.Data...), to, err})
+}
+
+// tellFailures tells the protocol of datagrams that were not sent. Those that it causes meanwhile are told
+// in the next turn.
+func (t *PacketPort) tellFailures() {
+	all := t.failures
+	t.failures = nil
+	for _, f := range all {
+		l, _ := t.proto.(SendFailureListener)
+		_ = t.r.guard(t.proto, func() { l.SendFailed(f.data, f.to, f.err) })
+	}
+}
