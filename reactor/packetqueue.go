@@ -16,7 +16,7 @@ type packetQueue struct {
 	t      *PacketPort
 	lines  []*packetLine // in the order in which they began to wait; none is empty
 	byKey  map[kernel.Addr]*packetLine
-	byPeer bool          // each receiver has a line of its own; otherwise there is one
+	byPeer bool // each receiver has a line of its own; otherwise there is one
 	n      int
 	bytes  int
 	timer  DelayedCall   // tries again, or drops what has waited too long
