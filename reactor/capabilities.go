@@ -5,11 +5,12 @@ import "github.com/whorl-go/whorl/kernel"
 // capabilities are the optional interfaces of the kernel. The reactor looks for them once,
 // through the kernel's wrappers. One that the kernel lacks is nil.
 type capabilities struct {
-	watcher  kernel.Watcher
-	reserver kernel.Reserver
-	signals  kernel.Signals
-	worker   kernel.Worker
-	adopter  kernel.Adopter
+	watcher     kernel.Watcher
+	reserver    kernel.Reserver
+	signals     kernel.Signals
+	worker      kernel.Worker
+	adopter     kernel.Adopter
+	descriptors kernel.Descriptors
 }
 
 func (c *capabilities) find(k kernel.Kernel) {
@@ -18,4 +19,5 @@ func (c *capabilities) find(k kernel.Kernel) {
 	c.signals, _ = kernel.As[kernel.Signals](k)
 	c.worker, _ = kernel.As[kernel.Worker](k)
 	c.adopter, _ = kernel.As[kernel.Adopter](k)
+	c.descriptors, _ = kernel.As[kernel.Descriptors](k)
 }
