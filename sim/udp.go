@@ -189,11 +189,11 @@ func (s *sock) route(op string, a netip.AddrPort, from netip.Addr) (r route, err
 	return r, nil
 }
 
-// connectUDP is Connect.
+// connectUDP is Connect. As on Linux it fixes our address too, if that was unspecified.
 func (s *sock) connectUDP(a netip.AddrPort) error {
 	r, err := s.route(kernel.OpConnect, a, netip.Addr{})
 	if err == nil {
-		s.remote = kernel.Addr{Net: kernel.UDP, IP: r.dst}
+		s.remote, s.local = kernel.Addr{Net: kernel.UDP, IP: r.dst}, kernel.Addr{Net: kernel.UDP, IP: r.src}
 	}
 	return err
 }
