@@ -68,7 +68,7 @@ func TestPacketFaults(t *testing.T) {
 					bad++
 				}
 			}
-			return about(bad, count/10) && k.Read == count
+			return about(bad, count/10) && bad == k.Corrupted && k.Read == count
 		}},
 		{"drop=0.05,duplicate=0.1,reorder=0.2,latency=longtail:1ms-2s:20ms,chunk=3", func(come []string, k sim.PacketCount) bool {
 			return k.Sent == count && k.Read > count/2
@@ -132,7 +132,18 @@ func TestPacketLinks(t *testing.T) {
 	x.Calm()
 	x.pass(10 * time.Millisecond)
 	hear("freed")
-	if k := x.Packets(); k.Dropped[sim.DropCut] != 2 || k.Sent != 7 || k.Read != 5 {
+	say("launched again")
+	say("and this one")
+	x.pass(5 * time.Millisecond)
+	x.Calm()
+	x.pass(5 * time.Millisecond)
+	hear()
+	if k := x.Packets(); k.UnderWay != 2 {
+		t.Errorf("%+v", k)
+	}
+	x.pass(5 * time.Millisecond)
+	hear("launched again", "and this one")
+	if k := x.Packets(); k.Dropped[sim.DropCut] != 2 || k.Sent != 9 || k.Read != 7 || k.UnderWay != 0 {
 		t.Errorf("%+v", k)
 	}
 }
@@ -274,7 +285,6 @@ func TestPacketRulesAreChecked(t *testing.T) {
 		sim.RuleIntact:    sim.CorruptPacket,
 		sim.RuleOnce:      sim.RepeatPacket,
 		sim.RuleAccounted: sim.LosePacket,
-		sim.RuleAddressed: sim.MisdeliverPacket,
 	} {
 		n := sim.New(1)
 		x := &net0{Net: n, t: t}
@@ -302,5 +312,42 @@ func TestPacketRulesAreChecked(t *testing.T) {
 	n.Close()
 	if n.Err() == nil {
 		t.Error("a socket that is left is not found")
+	}
+}
+
+// A datagram that comes to a socket that it is not for is found.
+func TestPacketMisdelivered(t *testing.T) {
+	g := udp("224.0.0.9", 1)
+	for what, plant := range map[string]func(x *net0, src kernel.PacketConn){
+		"another port": func(x *net0, src kernel.PacketConn) {
+			x.open("a", udp("0.0.0.0", 2), nil)
+			x.send(src, x.Host("a").UDPAddr(1), "x")
+		},
+		"another address": func(x *net0, src kernel.PacketConn) {
+			x.open("a", udp("127.0.0.1", 1), nil)
+			x.send(src, x.Host("a").UDPAddr(1), "x")
+		},
+		"another family": func(x *net0, src kernel.PacketConn) {
+			x.open("a", udp("::", 1), nil)
+			x.send(src, x.Host("a").UDPAddr(1), "x")
+		},
+		"a group that it has not joined": func(x *net0, src kernel.PacketConn) {
+			x.open("a", udp("0.0.0.0", 1), &kernel.PacketOptions{Shared: true})
+			x.join(x.open("a", udp("0.0.0.0", 1), &kernel.PacketOptions{Shared: true}), kernel.Group{IP: g.IP.Addr()})
+			x.send(src, g, "x")
+		},
+		"another sender": func(x *net0, src kernel.PacketConn) {
+			noErr(x.t, x.open("a", x.Host("a").UDPAddr(1), nil).Connect(x.Host("b").UDPAddr(2)))
+			x.send(src, x.Host("a").UDPAddr(1), "x")
+		},
+	} {
+		n := sim.New(1)
+		x := &net0{Net: n, t: t}
+		n.Host("a")
+		plant(x, x.open("b", n.Host("b").UDPAddr(9), nil))
+		ok := sim.MisdeliverPacket(n)
+		if e, is := n.Err().(*sim.InvariantError); !ok || !is || e.Rule != sim.RuleAddressed {
+			t.Errorf("%s: planted: %v, found %v", what, ok, n.Err())
+		}
 	}
 }
