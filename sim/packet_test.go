@@ -195,7 +195,7 @@ func TestPacketPorts(t *testing.T) {
 	for i, o := range []*kernel.PacketOptions{shared, reuse} {
 		port := uint16(60 + i)
 		var all []kernel.PacketConn
-		for range 3 {
+		for range 2 + i {
 			all = append(all, x.open("a", udp("0.0.0.0", port), o))
 		}
 		x.fails("a", udp("0.0.0.0", port), []*kernel.PacketOptions{reuse, shared}[i], kernel.ErrAddrInUse)
@@ -400,8 +400,8 @@ func TestPacketSendBufferFills(t *testing.T) {
 	}
 	k := a.Kernel
 	ev := make([]kernel.Event, 4)
-	for i, want := range []int{0, 1} {
-		x.pass(time.Duration(50+50*i) * time.Millisecond)
+	for _, want := range []int{0, 1} {
+		x.pass(50 * time.Millisecond)
 		if err := k.Arm(c, 7, kernel.Writable); err != nil {
 			t.Fatal(err)
 		}

@@ -100,11 +100,11 @@ func TestPacketLinks(t *testing.T) {
 	}
 	say("cut on its way")
 	heal := x.Partition("a", "b")
+	x.pass(15 * time.Millisecond)
 	say("cut at once")
 	heal()
-	heal = x.Partition("a", "b")
 	x.pass(15 * time.Millisecond)
-	heal()
+	hear()
 	say("healed")
 	x.pass(20 * time.Millisecond)
 	hear("healed")
@@ -258,6 +258,9 @@ func TestPacketTrace(t *testing.T) {
 	dst.Close()
 	x.send(src, dst.Local(), "nobody")
 	x.pass(time.Second)
+	if err := sendTo(src, kernel.Addr{}, "x"); err == nil {
+		t.Error("it can be sent to nobody")
+	}
 	var list []string
 	for e := range n.Events() {
 		if e.Kind != 0 {
@@ -269,7 +272,7 @@ func TestPacketTrace(t *testing.T) {
 	if !slices.Equal(list, want) {
 		t.Errorf("the trace is\n%s", strings.Join(list, "\n"))
 	}
-	for _, text := range []string{"#2 listen", "#2 join", "#1 write 1", "#2 read 2", "#2 close"} {
+	for _, text := range []string{"#2 listen", "#2 join", "#1 write 1", "#1 write -1", "#2 read 2", "#2 close"} {
 		if !strings.Contains(n.Trace(), text) {
 			t.Errorf("%q is not in the trace", text)
 		}
@@ -349,5 +352,40 @@ func TestPacketMisdelivered(t *testing.T) {
 		if e, is := n.Err().(*sim.InvariantError); !ok || !is || e.Rule != sim.RuleAddressed {
 			t.Errorf("%s: planted: %v, found %v", what, ok, n.Err())
 		}
+	}
+}
+
+// What is sent in a turn with slow callbacks leaves when these are over.
+func TestPacketsOfSlowCallbacks(t *testing.T) {
+	sent := 0
+	for seed := range uint64(10) {
+		n := sim.New(seed)
+		n.KeepTrace = true
+		n.Options.Slow = time.Second
+		x := &net0{Net: n, t: t}
+		a, b := x.Host("a"), x.Host("b")
+		dst := x.open("b", b.UDPAddr(1), nil)
+		a.Start(func(h *sim.Host) {
+			src := x.open("a", a.UDPAddr(1), nil)
+			h.Reactor.Every(time.Second, func() { x.send(src, dst.Local(), "x") })
+		})
+		x.pass(time.Minute)
+		slow := map[time.Duration]time.Duration{} // until when
+		left := map[uint64]time.Duration{}
+		for e := range n.Events() {
+			switch {
+			case e.Op == sim.OpSlow && e.Host == "a":
+				slow[e.At] = max(slow[e.At], e.At) + e.Lasts
+			case e.Op == sim.OpSend && slow[e.At] > 0:
+				left[e.ID] = slow[e.At]
+			case e.Op == sim.OpArrive && left[e.ID] > 0:
+				if sent++; e.At < left[e.ID] {
+					t.Errorf("seed %d: it arrives at %v, and leaves at %v", seed, e.At, left[e.ID])
+				}
+			}
+		}
+	}
+	if sent == 0 {
+		t.Error("nothing is slow")
 	}
 }
