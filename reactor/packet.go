@@ -19,8 +19,8 @@ type PacketProtocol interface {
 	StartProtocol(t PacketTransport)
 
 	// DatagramReceived gets one datagram, which may be empty, and its sender (UDP-9, UDP-11). p belongs to
-	// the port again when DatagramReceived returns. A UNIX sender that has bound no name has the
-	// address without a name (UNIXD-3).
+	// the port again when DatagramReceived returns. A UNIX sender that has bound no name has
+	// none: from is the zero Addr (UNIXD-3).
 	DatagramReceived(p []byte, from kernel.Addr)
 
 	// StopProtocol is called last, when the socket is closed. err is never nil: [ErrClosed] after

@@ -20,16 +20,21 @@ const (
 	gatherPackets = 256
 )
 
-// add gathers a datagram of t. buf never moves, so the packets' Data stays valid.
-func (g *gathered) add(t *PacketPort, p *kernel.Packet, bufs [][]byte, size int) {
-	if g.port != t || len(g.buf)+size > cap(g.buf) || len(g.packets) == gatherPackets {
-		g.flush()
-		if g.buf == nil {
-			g.buf = make([]byte, 0, gatherBytes)
-			g.packets = make([]kernel.Packet, 0, gatherPackets)
-		}
-		g.port = t
+// room makes room for a datagram of t, of size bytes. It may send those before it, so that some have to wait.
+func (g *gathered) room(t *PacketPort, size int) {
+	if g.port == t && len(g.buf)+size <= cap(g.buf) && len(g.packets) < gatherPackets {
+		return
 	}
+	g.flush()
+	if g.buf == nil {
+		g.buf = make([]byte, 0, gatherBytes)
+		g.packets = make([]kernel.Packet, 0, gatherPackets)
+	}
+	g.port = t
+}
+
+// add gathers a datagram of t, for which there is room. buf never moves, so the packets' Data stays valid.
+func (g *gathered) add(t *PacketPort, p *kernel.Packet, bufs [][]byte) {
 	from := len(g.buf)
 	for _, b := range bufs {
 		g.buf = append(g.buf, b...)
@@ -115,25 +120,21 @@ func (t *PacketPort) write(p *kernel.Packet, bufs [][]byte, size int) error {
 	if !t.remote.IsZero() {
 		p.Peer = kernel.Addr{}
 	}
-	if t.queue.holds(p.Peer) {
-		data := make([]byte, 0, size)
-		for _, b := range bufs {
-			data = append(data, b...)
-		}
-		return t.queue.append(kernel.Packet{Data: data, Peer: p.Peer, Local: p.Local})
-	}
-	if size > gatherBytes {
-		// Only a UNIX datagram is so long. It goes alone.
-		t.r.gathered.flush()
-		data := make([]byte, 0, size)
-		for _, b := range bufs {
-			data = append(data, b...)
-		}
-		t.queue.take([]kernel.Packet{{Data: data, Peer: p.Peer, Local: p.Local}})
-		t.touch()
+	t.r.gathered.room(t, size)
+	long := size > gatherBytes // only a UNIX datagram is
+	if !long && !t.queue.holds(p.Peer) {
+		t.r.gathered.add(t, p, bufs)
 		return nil
 	}
-	t.r.gathered.add(t, p, bufs, size)
+	p.Data = make([]byte, 0, size)
+	for _, b := range bufs {
+		p.Data = append(p.Data, b...)
+	}
+	if t.queue.holds(p.Peer) {
+		return t.queue.append(*p)
+	}
+	t.queue.take([]kernel.Packet{*p})
+	t.touch()
 	return nil
 }
 

@@ -56,4 +56,5 @@ func (n *Net) freeLinks() {
 		}
 		f.resend()
 	}
+	n.air.hurry()
 }

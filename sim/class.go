@@ -33,6 +33,9 @@ var classes = []class{
 	timeClass("retry", 0, 0, func(o *Options) *time.Duration { return &o.RetryTimeout }),
 	probability("spurious", 10, 500, func(o *Options) *float64 { return &o.Spurious }),
 	probability("drop", 1, 100, func(o *Options) *float64 { return &o.Drop }),
+	probability("duplicate", 10, 200, func(o *Options) *float64 { return &o.Duplicate }),
+	probability("reorder", 10, 500, func(o *Options) *float64 { return &o.Reorder }),
+	undrawn(probability("corrupt", 1, 100, func(o *Options) *float64 { return &o.Corrupt })),
 	rate("clog", 20, 500, func(o *Options) *float64 { return &o.Clog }),
 	rate("partition", 20, 200, func(o *Options) *float64 { return &o.Partition }),
 	rate("oneway", 20, 200, func(o *Options) *float64 { return &o.OneWay }),
@@ -102,6 +105,12 @@ func span(r *random, low, high time.Duration) time.Duration {
 // takes copies the field of a class.
 func takes[T any](field func(*Options) *T) func(to, from *Options) {
 	return func(to, from *Options) { *field(to) = *field(from) }
+}
+
+// undrawn is c as a class that Swarm does not draw.
+func undrawn(c class) class {
+	c.draw = nil
+	return c
 }
 
 func intClass(name string, low, high int, field func(*Options) *int) class {

@@ -52,6 +52,9 @@ var errnos = []struct {
 	{kernel.ErrAddrInUse, syscall.EADDRINUSE},
 	{kernel.ErrAddrUnavailable, syscall.EADDRNOTAVAIL},
 	{kernel.ErrTooManyFiles, syscall.EMFILE},
+	{kernel.ErrPermission, syscall.EACCES},
+	{kernel.ErrMessageSize, syscall.EMSGSIZE},
+	{kernel.ErrNoResources, syscall.ENOBUFS},
 }
 
 // fail is the error of an operation, for a kind that has an errno.

@@ -190,7 +190,7 @@ func (f *half) launch(p *packet) {
 		}
 		at = max(at, p.left)
 	}
-	f.last = max(f.last, at+n.latency(f.link))
+	f.last = max(f.last, at+n.latency(f.link, &n.random))
 	n.schedule(f.last, n.tieBreak(), event{flow: f, epoch: f.epoch, what: arrive})
 }
 

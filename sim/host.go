@@ -26,9 +26,11 @@ type Host struct {
 	up       bool
 	k        *simKernel
 	ports    map[netip.AddrPort]*port
+	udp      map[uint16][]*sock    // of each UDP port, in the order in which they were bound
 	names    map[string]*unixName  // of UNIX sockets
 	locks    map[string]*simKernel // who has made the lock file of which name
 	lastPort uint16
+	lastUDP  uint16
 	shared   bool         // by kernels that drive themselves
 	alone    []*simKernel // those, as long as they are open
 	clock    clock
@@ -60,7 +62,7 @@ func (n *Net) Host(name string) *Host {
 	}
 	id := len(n.hosts) + 1
 	h := &Host{
-		n: n, name: name, id: id, up: true, ports: map[netip.AddrPort]*port{},
+		n: n, name: name, id: id, up: true, ports: map[netip.AddrPort]*port{}, udp: map[uint16][]*sock{},
 		names: map[string]*unixName{}, locks: map[string]*simKernel{},
 		ip4: netip.AddrFrom4([4]byte{10, byte(id >> 16), byte(id >> 8), byte(id)}),
 		ip6: netip.AddrFrom16([16]byte{0: 0xfd, 13: byte(id >> 16), 14: byte(id >> 8), 15: byte(id)}),

@@ -38,6 +38,17 @@ const (
 	// RuleLeft: when the Net is closed, and at the end of a program that was to stop in
 	// order, no host has a connection, descriptor, port or buffer in use.
 	RuleLeft = "left"
+	// RuleOnce: a datagram is read once by each socket that it is for, and twice only if the network has
+	// duplicated it.
+	RuleOnce = "once"
+	// RuleIntact: what is read of a datagram is what was written, unless Options.Corrupt has changed it.
+	RuleIntact = "intact"
+	// RuleAddressed: a datagram arrives only at sockets that are open and bound to its address, or have joined its group, and
+	// are not connected to another sender.
+	RuleAddressed = "addressed"
+	// RuleAccounted: each datagram that was sent is read, dropped for a counted reason, waiting to be read, or
+	// under way. See [PacketCount].
+	RuleAccounted = "accounted"
 )
 
 // InvariantError tells which invariant was broken, and when. The defect is in the reactor, in
@@ -281,6 +292,9 @@ func (h *Host) leftovers() {
 	}
 	if !h.shared && len(h.ports) > 0 {
 		n.violate(RuleLeft, "%s: %d ports are in use at the end", h.name, len(h.ports))
+	}
+	if !h.shared && len(h.udp) > 0 {
+		n.violate(RuleLeft, "%s: %d UDP ports are in use at the end", h.name, len(h.udp))
 	}
 	if !h.shared && h.boundNames() > 0 {
 		n.violate(RuleLeft, "%s: %d UNIX names are in use at the end", h.name, h.boundNames())

@@ -34,6 +34,8 @@ type simKernel struct {
 	lent   bool // the read buffer, to a protocol
 	chunks pieces
 
+	lentPackets []kernel.Packet // by the last ReadPackets
+
 	// Of one that does not drive itself:
 	touched  bool          // turn it, whatever it waits for
 	ended    bool          // its reactor is closed
@@ -395,8 +397,8 @@ func (k *simKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	case x.state == shut || k.closed:
 		return kernel.ErrClosed
 	}
-	if x.l != nil {
-		r &^= kernel.Failed // a listener has no such thing
+	if x.l != nil || x.p != nil {
+		r &^= kernel.Failed // listeners and datagram sockets have no such thing
 	}
 	x.token, x.armed = token, r
 	k.n.note(OpArm, x, int(r))
@@ -409,6 +411,11 @@ func (k *simKernel) Close() error {
 	k.n.mu.Lock()
 	defer k.n.mu.Unlock()
 	k.closed, k.ended = true, true
+	for _, s := range slices.Clone(k.socks) {
+		if s.p != nil {
+			s.end() // what comes from now on is refused
+		}
+	}
 	k.h.alone = slices.DeleteFunc(k.h.alone, func(x *simKernel) bool { return x == k })
 	k.n.rouse()
 	return nil

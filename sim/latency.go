@@ -34,7 +34,7 @@ func (d Distribution) String() string {
 
 // Latency is how long segments travel; it is drawn for each segment. Segments of one
 // direction of a connection do not overtake each other: one that would arrives together with
-// the one before. The zero Latency is none.
+// the one before. Datagrams do. The zero Latency is none.
 type Latency struct {
 	Kind Distribution
 	// Min is the least; negative counts as zero.
@@ -110,14 +110,14 @@ func (r *random) pareto() float64 {
 	return 1/math.Sqrt(float64(r.unit())/(1<<53)) - 1
 }
 
-// latency draws how long a segment takes over l.
-func (n *Net) latency(l *link) time.Duration {
+// latency draws from r how long a segment takes over l.
+func (n *Net) latency(l *link, r *random) time.Duration {
 	var d time.Duration
 	switch {
 	case l.set:
-		d = l.latency.draw(&n.random)
+		d = l.latency.draw(r)
 	case !l.loop:
-		d = n.Options.Latency.draw(&n.random)
+		d = n.Options.Latency.draw(r)
 	}
 	return d + max(l.clogged-n.now, 0)
 }

@@ -17,11 +17,14 @@ const (
 	ACK                    // tells that Len bytes more may be sent
 	FIN                    // ends a direction
 	RST                    // ends the connection
+
+	DATAGRAM // carries Len bytes to whoever is bound to the address, or has joined the group
+	REFUSAL  // tells the sender of a datagram of Len bytes that nobody is
 )
 
 // String is the kind in lower case.
 func (k Kind) String() string {
-	return [...]string{"", "syn", "synack", "data", "ack", "fin", "rst"}[k]
+	return [...]string{"", "syn", "synack", "data", "ack", "fin", "rst", "datagram", "refusal"}[k]
 }
 
 // Segment is one thing that a network carries, as a [Rule] sees it.
@@ -30,25 +33,27 @@ type Segment struct {
 	At time.Duration
 	// FromHost and ToHost are names.
 	FromHost, ToHost string
-	// From and To are the addresses of the connection's ends.
+	// From and To are the addresses of the connection's ends, or those of the datagram.
 	From, To kernel.Addr
 	Kind     Kind
-	// Len is in bytes, for DATA and ACK.
+	// Len is in bytes, for DATA, ACK, DATAGRAM and REFUSAL.
 	Len int
 	// Try counts from 0 how often it was dropped.
 	Try int
 }
 
 // Verdict is the answer of a [Rule] about a segment. With the zero Verdict the next rule
-// decides. Segments behind it in the same direction of the connection stay behind it.
+// decides. Segments behind it in the same direction of the connection stay behind it. Datagrams overtake each
+// other.
 type Verdict struct {
-	// Drop loses the segment: it is sent again after 200 ms, 400 ms, and so on.
+	// Drop loses the segment: it is sent again after 200 ms, 400 ms, and so on. A datagram is lost for good.
 	Drop bool
-	// Corrupt damages the segment. A stream's receiver notices and discards it, so that
-	// Corrupt is Drop.
+	// Corrupt damages the segment. The receiver's checksum finds that and discards it, so that
+	// Corrupt is Drop. Options.Corrupt damages datagrams so that no checksum finds it.
 	Corrupt bool
 	// Duplicate makes the segment arrive twice. A stream's receiver discards the second,
-	// which is in the trace and changes nothing. Drop and Corrupt override it.
+	// which is in the trace and changes nothing. A datagram is received twice, and the second travels
+	// for a time of its own. Drop and Corrupt override it.
 	Duplicate bool
 	// Delay makes the segment arrive later; then no rule is asked about it again.
 	Delay time.Duration
@@ -67,6 +72,8 @@ type link struct {
 	wire      wire
 	lossy     bool // drop is set
 	drop      float64
+	arrival   time.Duration // of the datagram that was launched last
+	tie       uint64        // its place among the events of that moment
 }
 
 // link is the link from a to b; it is made if there is none.
@@ -95,7 +102,7 @@ func (l *link) held() bool { return l.cuts == 0 && l.holds > 0 }
 
 // Partition separates the hosts a and b until heal is called. Segments between them are sent
 // again when all partitions of the link are healed. A connection that waits longer than
-// Options.RetryTimeout times out.
+// Options.RetryTimeout times out. Datagrams that are sent or would arrive meanwhile are lost.
 func (n *Net) Partition(a, b string) (heal func()) {
 	ab, ba := n.PartitionOneWay(a, b), n.PartitionOneWay(b, a)
 	return func() { ab(); ba() }
@@ -107,7 +114,7 @@ func (n *Net) PartitionOneWay(from, to string) (heal func()) {
 }
 
 // Hold is a Partition in which nothing times out: segments between a and b are kept back
-// until release is called.
+// until release is called, and so are datagrams.
 func (n *Net) Hold(a, b string) (release func()) {
 	holds := func(l *link) *int { return &l.holds }
 	ab, ba := n.stop(a, b, true, holds), n.stop(b, a, true, holds)
@@ -153,7 +160,7 @@ func (n *Net) ClogOneWay(from, to string, d time.Duration) {
 }
 
 // SetDrop sets the probability, from 0 to 1, that a segment between a and b is lost at the
-// first try, both ways, in place of Options.Drop. It holds for what arrives from now on. Within
+// first try, and that a datagram is lost, both ways, in place of Options.Drop. It holds for what arrives from now on. Within
 // a host, where a is b, it changes nothing.
 func (n *Net) SetDrop(a, b string, probability float64) {
 	n.SetDropOneWay(a, b, probability)
@@ -193,4 +200,5 @@ func (n *Net) unpark() {
 			f.resend()
 		}
 	}
+	n.air.release()
 }

@@ -75,6 +75,7 @@ type Net struct {
 	turning  *Host           // whose reactor makes a turn
 	lookups  random          // for Options.Resolve
 	works    random          // for Options.Work
+	air      air             // the datagrams under way
 	branches []*branch       // of Reactor.Rare, in the order in which they became known
 	branchOf map[string]*branch
 	states   []State        // of Sometimes, in the order in which they became known
@@ -93,6 +94,7 @@ const (
 func New(seed uint64) *Net {
 	n := &Net{
 		seed: seed, random: random{seed}, now: 1, lookups: stream(seed, "nemesis resolve"), works: stream(seed, "work"),
+		air:    air{random: stream(seed, "packets")},
 		byName: map[string]*Host{}, byIP: map[netip.Addr]*Host{}, links: map[[2]int]*link{}, stateOf: map[string]int{}, branchOf: map[string]*branch{},
 	}
 	n.moved.L = &n.mu
@@ -230,5 +232,6 @@ func (n *Net) Close() error {
 	for _, h := range n.hosts {
 		h.leftovers()
 	}
+	n.account()
 	return n.failed()
 }

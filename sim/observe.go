@@ -78,6 +78,10 @@ func innerHandle(h kernel.Handle) *sock {
 		if l, ok := kernel.ListenerAs[*listener](h); ok {
 			return l.sock
 		}
+	case kernel.PacketConn:
+		if c, ok := kernel.PacketAs[interface{ socket() *sock }](h); ok {
+			return c.socket()
+		}
 	}
 	return nil
 }

@@ -29,9 +29,11 @@ type Options struct {
 	Latency Latency
 	// Bandwidth is how many bytes per second each direction of each link between two hosts
 	// carries. Segments of all connections leave one after the other; each takes 40 bytes
-	// besides its data. Its latency begins when it has left. Zero: no limit.
+	// besides its data, a datagram 28. Its latency begins when it has left. Zero: no limit.
 	Bandwidth int
-	// SendBuffer and RecvBuffer are the sizes of a socket's buffers in bytes. Zero: 128 KiB.
+	// SendBuffer and RecvBuffer are the sizes of a socket's buffers in bytes. Zero: 128 KiB; for
+	// datagrams 208 KiB to send, and kernel.DefaultPacketBuffer to receive. They hold one datagram
+	// however small they are, and those of a UNIX datagram socket are not changed.
 	// Calm leaves them as they are. In text "300" is both and "300/200" is each.
 	SendBuffer, RecvBuffer int
 	// Backlog is the most connections that may wait to be accepted. Zero: 4096. At a UNIX
@@ -47,8 +49,17 @@ type Options struct {
 	// that is not ready.
 	Spurious float64
 	// Drop is the probability, from 0 to 1, that a segment between two hosts is lost at the
-	// first try. It is sent again 200 ms later, and arrives unless a [Rule] drops it.
+	// first try. It is sent again 200 ms later, and arrives unless a [Rule] drops it. A datagram is
+	// lost for good.
 	Drop float64
+	// Duplicate is the probability, from 0 to 1, that a datagram between two hosts arrives twice.
+	Duplicate float64
+	// Reorder is the probability, from 0 to 1, that a datagram between two hosts travels for up to 200 ms
+	// longer, so that later ones overtake it. With a Latency that varies they do so anyway.
+	Reorder float64
+	// Corrupt is the probability, from 0 to 1, that a bit of a datagram between two hosts is
+	// changed, and no checksum finds it. Swarm does not draw it.
+	Corrupt float64
 	// Clog is the rate at which a link is clogged, both ways, for up to ten seconds.
 	Clog float64
 	// Partition is the rate at which the hosts fall into two sides that do not hear each
@@ -110,7 +121,7 @@ type Options struct {
 	Length time.Duration
 }
 
-// Swarm draws Options from seed. Each class but "retry" and "length" is on with probability 1/2; its
+// Swarm draws Options from seed. Each class but "retry", "corrupt" and "length" is on with probability 1/2; its
 // value is drawn too. Each class has a random stream of its own, so that what others draw
 // does not change it.
 func Swarm(seed uint64) Options {

@@ -8,13 +8,13 @@ type Site uint8
 
 // The sites at which a correct program notices nothing.
 const (
-	// SiteReadOne reads one byte.
+	// SiteReadOne reads one byte, or one datagram.
 	SiteReadOne Site = iota
 	// SiteReadAgain finds nothing to read, though readiness was reported.
 	SiteReadAgain
 	// SiteScribble is probe.SiteScribble.
 	SiteScribble
-	// SiteWriteOne takes one byte.
+	// SiteWriteOne takes one byte, or one datagram.
 	SiteWriteOne
 	// SiteWriteAgain finds the socket full.
 	SiteWriteAgain

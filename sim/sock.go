@@ -26,7 +26,8 @@ type sock struct {
 	local, remote kernel.Addr
 	in, out       *half // of a connection
 	l             *listener
-	err           error // why it failed or died; taken by the first who asks when dead
+	p             *packets // of a datagram socket
+	err           error    // why it failed or died; taken by the first who asks when dead
 	seen          observed
 	id            int
 	index         int // among k's
@@ -80,6 +81,8 @@ func (s *sock) readiness() (r kernel.Ready) {
 		return both
 	case s.state != open:
 		return 0
+	case s.p != nil:
+		return s.packetReadiness()
 	case s.l != nil:
 		if len(s.l.queue) > 0 {
 			return kernel.Readable
@@ -423,7 +426,11 @@ func (s *sock) reset() {
 func (s *sock) end() {
 	s.state, s.armed = shut, 0
 	s.unname(false)
-	s.h.leave(s)
+	if s.p != nil {
+		s.endPackets()
+	} else {
+		s.h.leave(s)
+	}
 	s.k.disown(s)
 }
 

@@ -149,7 +149,11 @@ func (n *Net) table() string {
 			b.WriteString("  " + s.row() + "\n")
 		}
 	}
-	fmt.Fprintf(&b, "%d events to come, %d directions blocked\n", n.events.len(), len(n.parked))
+	fmt.Fprintf(&b, "%d events to come, %d directions blocked", n.events.len(), len(n.parked))
+	if m := len(n.air.flying); m > 0 {
+		fmt.Fprintf(&b, ", %d datagrams under way", m)
+	}
+	b.WriteByte('\n')
 	return b.String()
 }
 
@@ -157,6 +161,9 @@ var stateNames = [...]string{"unborn", "connecting", "open", "failed", "dead", "
 
 // row is s in the table.
 func (s *sock) row() string {
+	if s.p != nil {
+		return fmt.Sprintf("#%d %s %v > %v queue %d unsent %d armed %v", s.id, s.local.Net, s.local, s.remote, len(s.p.queued()), s.p.unsent, s.armed)
+	}
 	if s.l != nil {
 		return fmt.Sprintf("#%d listen %v queue %d armed %v", s.id, s.local, len(s.l.queue), s.armed)
 	}

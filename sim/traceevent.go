@@ -14,11 +14,11 @@ type Op uint8
 const (
 	OpCall       Op = iota // a function given to At, or of a fault, is called
 	OpWait                 // Wait of a kernel returns (events)
-	OpListen               // a socket listens
-	OpDial                 // a socket is to be connected
+	OpListen               // a socket listens, or is open for datagrams
+	OpDial                 // a socket is to be connected; one of datagrams is
 	OpAccept               // a connection is accepted (-1: none)
-	OpRead                 // a socket is read (bytes, -1: an error)
-	OpWrite                // a socket is written (bytes, -1: an error)
+	OpRead                 // a socket is read (bytes or datagrams, -1: an error)
+	OpWrite                // a socket is written (bytes or datagrams, -1: an error)
 	OpCloseWrite           // a socket sends no more
 	OpClose                // a socket is closed
 	OpAbort                // a socket is aborted
@@ -31,7 +31,7 @@ const (
 	OpCut                  // nothing comes through a link any more: Partition or Hold
 	OpHeal                 // a cut of a link ends
 	OpClog                 // a link is clogged
-	OpDrop                 // a segment is lost; it will be sent again (bytes)
+	OpDrop                 // a segment is lost, and will be sent again; or a datagram, for good (bytes)
 	OpDuplicate            // a segment arrives a second time (bytes)
 	OpPause                // Host.Pause
 	OpResume               // Host.Resume
@@ -46,6 +46,8 @@ const (
 	OpStop                 // Host.GracefulRestart
 	OpSlow                 // a callback takes time
 	OpReached              // a state of Net.Sometimes is reached for the first time
+	OpJoin                 // a socket joins a multicast group
+	OpLeave                // a socket leaves one
 )
 
 // String is the operation in a word or two: "write", "give up", "arrive again" for
@@ -54,7 +56,7 @@ func (o Op) String() string {
 	names := [...]string{"call", "wait", "listen", "dial", "accept", "read", "write", "closewrite", "close", "abort",
 		"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal",
 		"clog", "drop", "arrive again", "pause", "resume", "clock", "start",
-		"on", "rare", "mark", "arm", "connected", "work", "stop", "slow", "reached"}
+		"on", "rare", "mark", "arm", "connected", "work", "stop", "slow", "reached", "join", "leave"}
 	if int(o) < len(names) {
 		return names[o]
 	}
@@ -101,7 +103,7 @@ type TraceEvent struct {
 	// Lasts is how long an OpClog lasts, unless Calm ends it, and the callback of an OpSlow.
 	Lasts time.Duration
 	// Text is what Mark was given, the name of a state that is reached or of a program's
-	// branch, or the reason that a callback was given. Of a held link
+	// branch, the reason that a callback was given, or the [DropReason] of a datagram. Of a held link
 	// it is "hold", of a clog and a slow callback it
 	// is Lasts.
 	Text string

@@ -84,7 +84,7 @@ func TestTracePanic(t *testing.T) {
 func TestOps(t *testing.T) {
 	seen := map[string]sim.Op{}
 	var faults []string
-	for o := sim.OpCall; o <= sim.OpReached; o++ {
+	for o := sim.OpCall; o <= sim.OpLeave; o++ {
 		if other, ok := seen[o.String()]; ok || o.String() == "" || o.String() == "unknown" {
 			t.Errorf("%d and %d are %q", o, other, o)
 		}
@@ -95,7 +95,7 @@ func TestOps(t *testing.T) {
 	if got := strings.Join(faults, " "); got != "crash kill restart cut heal clog pause resume clock stop" {
 		t.Errorf("faults are %s", got)
 	}
-	if o := sim.OpReached + 1; o.String() != "unknown" || o.Fault() {
+	if o := sim.OpLeave + 1; o.String() != "unknown" || o.Fault() {
 		t.Errorf("the operation behind the last is %v", o)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// UNIX sockets connect programs of one host. The system moves their bytes at once, in memory: no
+// UNIX stream sockets connect programs of one host, and those of datagrams share their names. The system moves their bytes at once, in memory: no
 // network delays, loses or repeats them. A reset comes only of an end with unread input. Names and
 // lock files belong to the host, so they outlive the program and a crash, as files do.
 
@@ -82,33 +82,40 @@ func (k *simKernel) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.L
 	if err := k.spare(kernel.OpSocket); err != nil {
 		return nil, err
 	}
-	h, at := k.h, kernel.UNIXAddr(a.Name)
-	file := fileOf(at.Name)
-	if o.UNIX.Lock {
+	s := &sock{state: open, l: &listener{limit: k.backlog(o) + 1}, local: kernel.UNIXAddr(a.Name), options: optionsOf(o.StreamOptions)}
+	s.l.sock = s
+	if err := k.claim(a, s, o.UNIX.Lock); err != nil {
+		return nil, err
+	}
+	k.files++
+	k.own(s)
+	k.n.note(OpListen, s, 0)
+	return s.l, nil
+}
+
+// claim gives s its name, and makes the lock file.
+func (k *simKernel) claim(a kernel.Addr, s *sock, lock bool) error {
+	h, file := k.h, fileOf(s.local.Name)
+	if lock {
 		by, held := h.locks[file]
 		left := h.names[file]
-		used := left != nil && left.s != nil && left.s.l != nil
+		used := left != nil && left.s != nil && (left.s.l != nil || left.s.p != nil)
 		switch {
 		case held && (used || by.alive()):
-			return nil, &kernel.AddrError{Op: kernel.OpListen, Addr: a, Kind: kernel.ErrLocked,
-				Reason: "lock file " + strconv.Quote(at.Name+".lock") + " is held by process " + strconv.Itoa(by.pid)}
+			return &kernel.AddrError{Op: kernel.OpListen, Addr: a, Kind: kernel.ErrLocked,
+				Reason: "lock file " + strconv.Quote(s.local.Name+".lock") + " is held by process " + strconv.Itoa(by.pid)}
 		case !used:
 			delete(h.names, file)
 		}
 	}
 	if h.names[file] != nil {
-		return nil, fail(kernel.OpBind, kernel.ErrAddrInUse)
+		return fail(kernel.OpBind, kernel.ErrAddrInUse)
 	}
-	s := &sock{state: open, l: &listener{limit: k.backlog(o) + 1}, local: at, options: optionsOf(o.StreamOptions)}
-	s.l.sock = s
-	k.files++
-	k.own(s)
 	h.names[file] = &unixName{s}
-	if o.UNIX.Lock {
+	if lock {
 		h.locks[file] = k
 	}
-	k.n.note(OpListen, s, 0)
-	return s.l, nil
+	return nil
 }
 
 // dialUNIX is Dial for a UNIX address, with the lock held. It is connected at once or not at all.
@@ -128,6 +135,8 @@ func (k *simKernel) dialUNIX(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn,
 		return nil, fail(kernel.OpBind, kernel.ErrAddrInUse)
 	case at == nil && file != mine && !a.IsAbstract(): // if it is mine, the socket itself is there, and does not listen
 		return nil, &kernel.SysError{Op: kernel.OpConnect, Errno: syscall.ENOENT}
+	case at != nil && at.s != nil && at.s.p != nil:
+		return nil, wrongType(kernel.OpConnect)
 	case at == nil || at.s == nil || at.s.l == nil:
 		return nil, fail(kernel.OpConnect, kernel.ErrRefused)
 	case len(at.s.l.queue) >= at.s.l.limit:
@@ -159,7 +168,7 @@ func (k *simKernel) alive() bool { return !k.gone && !k.closed }
 // unname takes the name away from s. removes says that the program closes s in order and so removes
 // its files; otherwise they are left. Abstract names go with their socket.
 func (s *sock) unname(removes bool) {
-	if !isUNIX(s.local) {
+	if !isUNIX(s.local) && s.local.Net != kernel.UNIXDatagram {
 		return
 	}
 	file := fileOf(s.local.Name)

@@ -31,10 +31,20 @@ func unixPromises() []promise {
 	}
 }
 
+// dir is a new directory. That of TempDir has the name of the test in its path, which may be too long for a socket.
+func (g *rig) dir() string {
+	dir, err := os.MkdirTemp("", "whorl")
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // name is a path at which nothing is, short enough for every system.
 func (g *rig) name() kernel.Addr {
 	g.names++
-	return kernel.UNIXAddr(filepath.Join(g.TempDir(), fmt.Sprint("s", g.names)))
+	return kernel.UNIXAddr(filepath.Join(g.dir(), fmt.Sprint("s", g.names)))
 }
 
 // unixAddresses: a client that has bound no name has none, on either side. One that has bound a
@@ -94,7 +104,7 @@ func unixNames(g *rig) {
 // unixAbstract: a name that begins with '@' is no file, and is free when its listener is closed
 // (UNIX-2).
 func unixAbstract(g *rig) {
-	at := kernel.UNIXAddr("@" + g.TempDir())
+	at := kernel.UNIXAddr("@" + g.dir())
 	l, err := g.k.Listen(at, nil)
 	if errors.Is(err, kernel.ErrUnsupported) && runtime.GOOS != "linux" {
 		return
@@ -136,7 +146,7 @@ func unixInvalid(g *rig) {
 	_, err := g.k.Dial(to, &kernel.DialOptions{Bind: kernel.TCPAddr(local4(), 0)})
 	g.isOne("a UNIX socket bound to a TCP address", err, kernel.ErrInvalidAddr)
 	if runtime.GOOS == "linux" {
-		dir := g.TempDir() + "/"
+		dir := g.dir() + "/"
 		a := kernel.UNIXAddr(dir + strings.Repeat("x", kernel.MaxUNIXName-len(dir)))
 		g.talk(g.connect(g.listenOn(a, nil), nil))
 	}

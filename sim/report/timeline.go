@@ -108,7 +108,7 @@ func (l *timeline) count(e *sim.TraceEvent) {
 	switch e.Op {
 	case sim.OpSend:
 		w.sent++
-		if e.Kind == sim.DATA {
+		if e.Kind == sim.DATA || e.Kind == sim.DATAGRAM {
 			w.bytes += e.N
 		}
 	case sim.OpArrive:
