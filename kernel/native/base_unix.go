@@ -38,6 +38,7 @@ type base struct {
 	pairs   int
 	eventOf []int32
 	zones   zones
+	packets *packetBuffers // nil until there is a datagram socket
 	scratch
 }
 
@@ -112,6 +113,10 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	case *sharedUNIX:
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))
 	case *unixListener:
+		return b.arm(&x.sock, token, r&both)
+	case *udpConn:
+		return b.arm(&x.sock, token, r&both)
+	case *unixgramConn:
 		return b.arm(&x.sock, token, r&both)
 	case *watched:
 		return b.armWatched(x, token, r&both)
