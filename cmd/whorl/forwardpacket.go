@@ -19,8 +19,9 @@ const (
 	sessionIdle = 2 * time.Minute
 	// sessionQuiet is the Quiet of the tool.
 	sessionQuiet = 10 * time.Second
-	// sessionWaiting is how many datagrams a session keeps while its place is looked up.
-	sessionWaiting = 16
+	// sessionWaiting is how many bytes of datagrams a session keeps until it has a socket, with waitingOverhead for each.
+	sessionWaiting  = 64 << 10
+	waitingOverhead = 64
 )
 
 var errCrowded = errors.New("another client needed the room: --sessions is how many there may be")
@@ -115,6 +116,7 @@ type session struct {
 	t       reactor.PacketTransport // nil while connecting
 	cancel  func()
 	waiting [][]byte
+	kept    int // their bytes, with the overhead
 	place   *list.Element
 	idle    reactor.DelayedCall
 	used    time.Duration
@@ -139,7 +141,8 @@ func (s *session) pass(p []byte) {
 	switch {
 	case s.t != nil:
 		_ = s.t.Write(p) // an error is a full queue: the datagram is dropped
-	case len(s.waiting) < sessionWaiting:
+	case s.kept+len(p)+waitingOverhead <= sessionWaiting:
+		s.kept += len(p) + waitingOverhead
 		s.waiting = append(s.waiting, append([]byte(nil), p...))
 	}
 }
