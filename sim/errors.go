@@ -52,6 +52,7 @@ var errnos = []struct {
 	{kernel.ErrAddrInUse, syscall.EADDRINUSE},
 	{kernel.ErrAddrUnavailable, syscall.EADDRNOTAVAIL},
 	{kernel.ErrTooManyFiles, syscall.EMFILE},
+	{kernel.ErrBadDescriptor, syscall.EBADF},
 }
 
 // fail is the error of an operation, for a kind that has an errno.
