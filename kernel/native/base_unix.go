@@ -38,6 +38,7 @@ type base struct {
 	pairs   int
 	eventOf []int32
 	zones   zones
+	control []byte // memory for control messages, made when it is first needed
 	scratch
 }
 
@@ -106,6 +107,10 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	case *listener:
 		return b.arm(&x.sock, token, r&both)
 	case *unixConn:
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *passingConn:
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *sharedPassing:
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))
 	case *sharedConn:
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))
