@@ -58,6 +58,7 @@ type cli struct {
 	Discard   discardCommand   `cmd:"" help:"Throw away what arrives (RFC 863)."`
 	Chargen   chargenCommand   `cmd:"" help:"Send lines of characters for ever (RFC 864)."`
 	Forward   forwardCommand   `cmd:"" help:"Pass each connection on to another place."`
+	Upgrade   upgradeCommand   `cmd:"" help:"Replace a running server by another one, without refusing anybody."`
 	Connect   connectCommand   `cmd:"" help:"Put standard input and output on a connection."`
 	Sim       simCommand       `cmd:"" help:"Run programs on a simulated network, under many seeds or one."`
 	Endpoints endpointsCommand `cmd:"" help:"List the places to listen and connect."`

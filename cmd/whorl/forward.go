@@ -18,6 +18,7 @@ type forwardCommand struct {
 	Connect    string        `arg:"" help:"Where to pass connections on to."`
 	Idle       time.Duration `default:"1h" placeholder:"DURATION" help:"Reset a pair on which nothing passes for so long; 0 means never (${default})."`
 	HalfClosed time.Duration `default:"5m" placeholder:"DURATION" help:"The same when one direction has ended, if it is shorter; 0 means that --idle goes on (${default})."`
+	handoverFlags
 }
 
 // Help is shown by --help.
@@ -46,7 +47,7 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 	}
 	log, _ := g.logger(t)
 	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(c.Idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t)}
-	return g.serve(t, known, []string{c.Listen}, f)
+	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, f)
 }
 
 // limit is d as reactor.JoinConfig has it, where zero would be the default.
