@@ -54,13 +54,13 @@ func (s *server) succeed(c *Config, f reactor.Factory) {
 					}
 				}
 			},
-			Stopped: func(err error) {
-				attrs := []any{slog.Int("process", s.next.taking.Process())}
+			Stopped: func(t *handover.Taking, err error) {
+				attrs := []any{slog.Int("process", t.Process())}
 				if err != nil {
 					attrs = append(attrs, slog.Any("err", err))
 				}
 				s.log.Info("took over from a predecessor", attrs...)
-				s.offer(s.next.taking)
+				s.offer(t)
 			},
 			Done: func(err error) {
 				if err != nil {

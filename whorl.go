@@ -29,7 +29,8 @@
 //
 // # Other signals
 //
-// SIGHUP has a server look at the files of its certificates, as [tlsio.CheckAll] says. SIGPIPE
+// SIGHUP has a server look at the files of its certificates, as [tlsio.CheckAll] says, unless
+// [Config.Hangup] does something else. SIGPIPE
 // does not end a program whose log goes to a pipe that nobody can read any more: the write
 // fails, and the program goes on. Neither is taken if Config.Signals is empty but not nil; one
 // that stands in Config.Signals ends the program instead.

@@ -82,7 +82,7 @@ func child(how string) {
 				s.listen()
 				s.serves()
 			},
-			Stopped: func(err error) {
+			Stopped: func(_ *handover.Taking, err error) {
 				if err != nil && s.gen >= 0 {
 					fail(err)
 				}

@@ -111,7 +111,7 @@ func (o *rawOffer) offer(x *raw, m handover.Message, bare bool) {
 }
 
 // A predecessor that dies or breaks the rules before the successor is ready has it fail, with the step in the error. If it dies
-// afterwards, the successor serves. If it says that it serves on, the successor does not.
+// or hangs afterwards, the successor serves. If it says that it serves on, the successor does not.
 func TestPredecessorDies(t *testing.T) {
 	type act func(o *rawOffer, x *raw)
 	say := func(all ...handover.Message) act { return func(_ *rawOffer, x *raw) { x.send(all...) } }
@@ -148,7 +148,7 @@ func TestPredecessorDies(t *testing.T) {
 		{name: "stops too early", acts: []act{welcome, say(handover.Plain(handover.MsgStopped))}, want: handover.ErrProtocol, step: handover.StepOffer},
 		{name: "refuses", acts: []act{welcome, offer(0, &at, false), say(handover.Plain(handover.MsgRefuse))}, want: handover.ErrRefused, step: handover.StepOffer},
 		{name: "dies when ready", acts: []act{welcome, offer(0, &at, false), offered}, last: dies, want: handover.ErrGone, step: handover.StepStop, serves: true},
-		{name: "silent when ready", acts: []act{welcome, offer(0, &at, false), offered}, last: silent, want: handover.ErrTimeout, step: handover.StepStop},
+		{name: "silent when ready", acts: []act{welcome, offer(0, &at, false), offered}, last: silent, want: handover.ErrTimeout, step: handover.StepStop, serves: true},
 		{name: "serves on", acts: []act{welcome, offer(0, &at, false), offered}, last: say(handover.Plain(handover.MsgRefuse)), want: handover.ErrRefused, step: handover.StepStop},
 		{name: "dies when it has stopped", acts: []act{welcome, offer(0, &at, false), offered}, last: func(o *rawOffer, x *raw) { ready(o, x); x.send(handover.Plain(handover.MsgStopped)); x.T.Close() }, want: handover.ErrGone, step: handover.StepMove, serves: true},
 	} {

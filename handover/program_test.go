@@ -170,7 +170,7 @@ func (p *program) take() {
 		c.Offered = func(t *handover.Taking) { p.listen(); t.Ready() }
 	}
 	c.Failed = func(err error) { p.failed = err }
-	c.Stopped = func(err error) { p.stopped, p.err = true, err; p.offer() }
+	c.Stopped = func(_ *handover.Taking, err error) { p.stopped, p.err = true, err; p.offer() }
 	c.Done = func(err error) { p.done, p.err = true, errors.Join(p.err, err) }
 	c.Logger = p.logger()
 	p.taking = handover.Take(p.r, p.path, c)

@@ -24,8 +24,8 @@ type TakeConfig struct {
 	// ErrNobody if no program offers its sockets at the path. Descriptors that were not used are closed by then. It must not be nil.
 	Failed func(err error)
 	// Stopped is called once after Ready, unless Failed is: the old program has stopped accepting. If err is not nil it
-	// has died, or is lost. Now an [Offering] for the next successor can be made. Nil: nothing is called.
-	Stopped func(err error)
+	// has died, hangs, or is lost. Now an [Offering] for the next successor can be made. Nil: nothing is called.
+	Stopped func(t *Taking, err error)
 	// Done is called once after Stopped: with nil when the old program has drained, with an error if it is lost before
 	// that. Nil: nothing is called.
 	Done func(err error)
@@ -280,7 +280,7 @@ func (t *Taking) stopped(err error) {
 		}
 	}
 	if t.cfg.Stopped != nil {
-		t.cfg.Stopped(err)
+		t.cfg.Stopped(t, err)
 	}
 }
 
@@ -291,8 +291,8 @@ func (t *Taking) ended(err error) {
 		t.log.Warn("a connection was lost between the two programs", slog.String("peer", a.peer.String()))
 	}
 	t.pending = nil
-	if t.state == takingReady && errors.Is(err, ErrGone) {
-		t.stopped(err) // it has died, so this program serves
+	if t.state == takingReady && !errors.Is(err, ErrRefused) {
+		t.stopped(err) // it is dead or hangs. Should it live, both serve, which harms nobody.
 	}
 	switch state := t.state; {
 	case state == takingOver:
