@@ -61,7 +61,8 @@ func (s *passingConn) Read(p []byte) (int, error) {
 }
 
 // rights appends the descriptors of control messages, which are b, to fds. others is how many messages
-// are of another kind. What the system has cut off at the end is left out.
+// are of another kind. What the system has cut off at the end is left out. Package unix panics if
+// it has cut a number, and returns nothing of messages behind which one is cut.
 func rights(b []byte, fds []int) (all []int, others int) {
 	for len(b) >= unix.SizeofCmsghdr {
 		var h unix.Cmsghdr
