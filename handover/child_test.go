@@ -22,7 +22,7 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// childEnv makes the test binary a server: "KERNEL GENERATION PATH".
+// childEnv makes the test binary a server: "KERNEL GENERATION PATH [WHERE]". WHERE is where it kills itself.
 const childEnv = "WHORL_TEST_HANDOVER"
 
 // server is the program of a child.
@@ -30,6 +30,16 @@ type server struct {
 	program
 	r   *reactor.Reactor
 	gen int
+	die string
+}
+
+// at kills the process if that is where it is to die.
+func (s *server) at(where string) {
+	if s.die == where {
+		p, _ := os.FindProcess(os.Getpid())
+		p.Kill()
+		select {}
+	}
 }
 
 func (s *server) BuildProtocol(kernel.Addr) reactor.Protocol {
@@ -61,7 +71,7 @@ func (a *answerer) Drain() { a.drains = true }
 func child(how string) {
 	s := &server{}
 	var name string
-	fmt.Sscan(how, &name, &s.gen, &s.path)
+	fmt.Sscan(how, &name, &s.gen, &s.path, &s.die)
 	s.name = fmt.Sprint(s.gen)
 	if s.gen%3 == 2 {
 		s.stay = errors.New("not this one")
@@ -73,7 +83,13 @@ func child(how string) {
 	s.r = reactor.New(k, reactor.Config{})
 	s.r.CallWhenRunning(func() {
 		s.taking = handover.Take(s.r, s.path, handover.TakeConfig{
-			Offered: func(t *handover.Taking) { s.listen(); t.Ready() },
+			Offered: func(t *handover.Taking) {
+				s.at("offered")
+				s.listen()
+				s.at("listened")
+				t.Ready()
+				s.at("ready")
+			},
 			Failed: func(err error) {
 				if !errors.Is(err, handover.ErrNobody) {
 					fail(err)
@@ -83,9 +99,7 @@ func child(how string) {
 				s.serves()
 			},
 			Stopped: func(_ *handover.Taking, err error) {
-				if err != nil && s.gen >= 0 {
-					fail(err)
-				}
+				s.at("stopped")
 				s.serves()
 			},
 		})
@@ -110,8 +124,12 @@ func (s *server) listen() {
 
 func (s *server) serves() {
 	_, err := handover.Offer(s.r, s.path, handover.OfferConfig{
-		Sockets: func() []handover.Offered { return []handover.Offered{{Name: "place", Port: s.ports[0]}} },
+		Sockets: func() []handover.Offered {
+			s.at("sockets")
+			return []handover.Offered{{Name: "place", Port: s.ports[0]}}
+		},
 		Handed: func(handover.Handed) {
+			s.at("handed")
 			s.r.Drain(reactor.DrainConfig{Done: func(aborted int) {
 				if aborted > 0 {
 					fail(fmt.Errorf("%d connections aborted", aborted))
@@ -135,10 +153,20 @@ type process struct {
 }
 
 // start starts a child, and returns when it serves.
-func start(t *testing.T, name, path string, gen int) (*process, string) {
+func start(t *testing.T, name, path string, gen int, die ...string) (*process, string) {
+	t.Helper()
+	p, at, err := try(t, name, path, gen, die...)
+	if err != nil {
+		t.Fatalf("generation %d: %v", gen, err)
+	}
+	return p, at
+}
+
+// try is start for a child that may end before it serves.
+func try(t *testing.T, name, path string, gen int, die ...string) (*process, string, error) {
 	t.Helper()
 	p := &process{Cmd: exec.Command(os.Args[0]), ended: make(chan error, 1)}
-	p.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", childEnv, name, gen, path), "GORACE=atexit_sleep_ms=0")
+	p.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s %s", childEnv, name, gen, path, strings.Join(die, "")), "GORACE=atexit_sleep_ms=0")
 	p.Stderr = os.Stderr
 	out, err := p.StdoutPipe()
 	if err == nil {
@@ -156,16 +184,69 @@ func start(t *testing.T, name, path string, gen int) (*process, string) {
 				}
 				p.ended <- p.Wait()
 			}()
-			return p, rest
+			return p, rest, nil
 		}
-		t.Fatalf("generation %d: %s", gen, line)
+		p.Wait()
+		return nil, "", errors.New(line)
 	}
-	t.Fatalf("generation %d ended: %v", gen, p.Wait())
-	return nil, ""
+	return nil, "", p.Wait()
 }
 
-// A server is replaced 200 times under constant connecting: nobody is refused, and no answer is lost. One connection lives
-// through all of it, but for the generations that move none.
+// Each program is killed at each step. Before the successor is ready, the old program serves on, and afterwards the
+// successor does. Whatever was left behind, the next one begins.
+func TestKilled(t *testing.T) {
+	for _, c := range []struct {
+		old, successor string // where it dies
+		serves         int    // the generation that serves afterwards; -1: none
+	}{
+		{successor: "offered", serves: 0},
+		{successor: "listened", serves: 0},
+		{successor: "ready", serves: 0}, // before the message has left
+		{successor: "stopped", serves: -1},
+		{old: "sockets", serves: -1},
+		{old: "handed", serves: 1},
+	} {
+		t.Run(c.old+c.successor, func(t *testing.T) {
+			path, name := socketPath(t), native.Names()[0]
+			a, at := start(t, name, path, 0, c.old)
+			b, _, err := try(t, name, path, 1, c.successor)
+			if (err == nil) != (c.serves == 1) {
+				t.Errorf("the successor: %v", err)
+			}
+			where := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(at))
+			if c.serves != 0 {
+				<-a.ended
+			}
+			if conn, err := net.DialTCP("tcp", nil, where); (err == nil) != (c.serves >= 0) {
+				t.Errorf("dial: %v", err)
+			} else if err == nil {
+				if err := ask(conn, "x"); err != nil {
+					t.Errorf("ask: %v", err)
+				}
+			}
+			last, now := start(t, name, path, 2)
+			if c.serves >= 0 && now != at {
+				t.Errorf("the next one serves at %s, not %s", now, at)
+			}
+			switch c.serves {
+			case 0:
+				err = <-a.ended
+			case 1:
+				err = <-b.ended
+			default:
+				err = nil
+			}
+			if err != nil {
+				t.Errorf("the one before ended with %v", err)
+			}
+			last.Process.Kill()
+			<-last.ended
+		})
+	}
+}
+
+// A server is replaced 200 times under constant connecting: nobody is refused, and no answer is lost. Every third generation
+// moves no connections, but drains them.
 func TestTwoHundred(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no descriptors are passed")
