@@ -10,8 +10,8 @@ type capabilities struct {
 	signals     kernel.Signals
 	worker      kernel.Worker
 	adopter     kernel.Adopter
-	descriptors kernel.Descriptors
 	packets     kernel.Packets
+	descriptors kernel.Descriptors
 }
 
 func (c *capabilities) find(k kernel.Kernel) {

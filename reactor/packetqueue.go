@@ -13,14 +13,22 @@ import (
 // receiver's. An unconnected socket is not told when that has room, so the port tries again after a time, and
 // what is for other receivers passes.
 type packetQueue struct {
-	t       *PacketPort
+	t      *PacketPort
+	lines  []*packetLine // in the order in which they began to wait; none is empty
+	byKey  map[kernel.Addr]*packetLine
+	byPeer bool // each receiver has a line of its own; otherwise there is one
+	n      int
+	bytes  int
+	timer  DelayedCall   // tries again, or drops what has waited too long
+	retry  time.Duration // with byPeer: the delay of the next try
+}
+
+// packetLine are datagrams that wait for the same room, in order.
+type packetLine struct {
+	key     kernel.Addr // the receiver; zero for all
 	packets []kernel.Packet
-	since   []time.Duration // when each came to the queue
-	bytes   int
-	byPeer  bool                // each peer has a queue of its own
-	waiting map[kernel.Addr]int // with byPeer: how many wait for that peer
-	timer   DelayedCall         // tries again, or drops what has waited too long
-	retry   time.Duration       // with byPeer: the delay of the next try
+	since   []time.Duration // when each began to wait
+	first   int
 }
 
 const (
@@ -33,29 +41,30 @@ func (q *packetQueue) init(t *PacketPort) {
 	q.timer.Init(t.r, q.send)
 }
 
-func (q *packetQueue) empty() bool { return len(q.packets) == 0 }
-func (q *packetQueue) len() int    { return len(q.packets) }
+func (q *packetQueue) empty() bool { return q.n == 0 }
+func (q *packetQueue) len() int    { return q.n }
 
 // waitsForRoom tells whether the kernel is to say when it takes more.
-func (q *packetQueue) waitsForRoom() bool { return len(q.packets) > 0 && !q.byPeer }
+func (q *packetQueue) waitsForRoom() bool { return q.n > 0 && !q.byPeer }
 
-// holds tells whether a datagram to peer has to wait for those before it.
-func (q *packetQueue) holds(peer kernel.Addr) bool {
-	if len(q.packets) == 0 {
-		return false
+// lineOf is the line in which a datagram to peer has to wait, nil if it has not.
+func (q *packetQueue) lineOf(peer kernel.Addr) *packetLine {
+	if q.n == 0 {
+		return nil
 	}
-	return !q.byPeer || q.waiting[peer] > 0
+	if !q.byPeer {
+		return q.lines[0]
+	}
+	return q.byKey[peer]
 }
 
-// append queues p, whose data is the queue's, if the limit allows.
-func (q *packetQueue) append(p kernel.Packet) error {
-	t := q.t
+// append puts p, whose data is the queue's, at the end of l, if the limit allows.
+func (q *packetQueue) append(l *packetLine, p kernel.Packet) error {
 	if q.refusal(len(p.Data)) != nil {
-		t.stats.QueueFull++
-		return t.writeError(p.Peer, ErrQueueFull)
+		q.t.stats.QueueFull++
+		return q.t.writeError(p.Peer, ErrQueueFull)
 	}
-	q.keep(p, t.r.Now())
-	t.stats.Waited++
+	q.keep(l, p)
 	return nil
 }
 
@@ -70,104 +79,121 @@ func (q *packetQueue) refusal(size int) error {
 	return nil
 }
 
-// keep puts p at the end.
-func (q *packetQueue) keep(p kernel.Packet, since time.Duration) {
-	q.packets = append(q.packets, p)
-	q.since = append(q.since, since)
+// keep puts p at the end of l.
+func (q *packetQueue) keep(l *packetLine, p kernel.Packet) {
+	l.packets = append(l.packets, p)
+	l.since = append(l.since, q.t.r.Now())
+	q.n++
 	q.bytes += len(p.Data) + queuedOverhead
-	if q.byPeer {
-		if q.waiting == nil {
-			q.waiting = make(map[kernel.Addr]int)
-		}
-		q.waiting[p.Peer]++
-	}
+	q.t.stats.Waited++
 }
 
 // take gives the system ps, and queues a copy of what it does not take. What the limit does not allow is
 // dropped.
 func (q *packetQueue) take(ps []kernel.Packet) {
-	q.byPeer = q.t.local.Net == kernel.UNIXDatagram && q.t.remote.IsZero()
-	before := len(q.packets)
-	now := time.Duration(-1)
-	q.give(ps, func(i int) {
-		if err := q.refusal(len(ps[i].Data)); err != nil {
-			q.t.stats.Dropped++
-			q.t.failed(&ps[i], err)
-			return
+	if q.n == 0 {
+		q.byPeer = q.t.local.Net == kernel.UNIXDatagram && q.t.remote.IsZero()
+	}
+	before := q.n
+	for len(ps) > 0 {
+		end := len(ps)
+		if q.byPeer {
+			for end = 1; end < len(ps) && ps[end].Peer == ps[0].Peer; end++ {
+			}
 		}
-		if now < 0 {
-			now = q.t.r.Now()
+		l := q.lineOf(ps[0].Peer)
+		sent := 0
+		if l == nil {
+			sent = q.give(ps[:end])
 		}
-		p := ps[i]
-		p.Data = slices.Clone(p.Data)
-		q.keep(p, now)
-		q.t.stats.Waited++
-	})
-	if before == 0 && len(q.packets) > 0 {
+		q.wait(l, ps[sent:end])
+		ps = ps[end:]
+	}
+	if before == 0 && q.n > 0 {
 		q.retry = firstRetry
 		q.await()
 		q.t.rearm()
 	}
 }
 
-// give has the system take ps, and calls left with the index of each that has to wait, in order.
-func (q *packetQueue) give(ps []kernel.Packet, left func(i int)) {
-	t := q.t
-	for i := 0; i < len(ps); {
-		end := len(ps)
-		if q.byPeer {
-			for end = i + 1; end < len(ps) && ps[end].Peer == ps[i].Peer; end++ {
-			}
-			if q.waiting[ps[i].Peer] > 0 {
-				for ; i < end; i++ {
-					left(i)
-				}
-				continue
-			}
+// wait puts copies of ps at the end of l, or of a new line.
+func (q *packetQueue) wait(l *packetLine, ps []kernel.Packet) {
+	for i := range ps {
+		if err := q.refusal(len(ps[i].Data)); err != nil {
+			q.t.stats.Dropped++
+			q.t.failed(&ps[i], err)
+			continue
 		}
-		n, err := t.conn.WritePackets(ps[i:end])
-		for _, p := range ps[i : i+n] {
-			t.stats.SentBytes += uint64(len(p.Data))
+		if l == nil {
+			l = q.newLine(ps[i].Peer)
+		}
+		p := ps[i]
+		p.Data = slices.Clone(p.Data)
+		q.keep(l, p)
+	}
+}
+
+func (q *packetQueue) newLine(peer kernel.Addr) *packetLine {
+	l := new(packetLine)
+	q.lines = append(q.lines, l)
+	if q.byPeer {
+		l.key = peer
+		if q.byKey == nil {
+			q.byKey = make(map[kernel.Addr]*packetLine)
+		}
+		q.byKey[peer] = l
+	}
+	return l
+}
+
+// give has the system take datagrams at the beginning of ps, and returns how many are done with: sent, or failed. The one behind
+// them has to wait.
+func (q *packetQueue) give(ps []kernel.Packet) int {
+	t, done := q.t, 0
+	for done < len(ps) {
+		n, err := t.conn.WritePackets(ps[done:])
+		for i := range ps[done : done+n] {
+			t.stats.SentBytes += uint64(len(ps[done+i].Data))
 		}
 		t.stats.Sent += uint64(n)
-		i += n
+		done += n
 		switch {
-		case err == nil && n > 0:
-		case err == nil, err == kernel.ErrAgain:
-			for ; i < end; i++ {
-				left(i)
-			}
-		default:
+		case err == kernel.ErrAgain, err == nil && n == 0:
+			return done
+		case err != nil:
 			t.stats.Failed++
-			t.failed(&ps[i], err)
-			i++
+			t.failed(&ps[done], err)
+			done++
 		}
 	}
+	return done
 }
 
 // send tries to send what waits, and drops what has waited too long.
 func (q *packetQueue) send() {
 	t := q.t
-	if len(q.packets) == 0 || t.state == portStopped {
+	if q.n == 0 || t.state == portStopped {
 		return
 	}
-	ps, since := q.packets, q.since
-	q.packets, q.since, q.bytes = nil, nil, 0
-	clear(q.waiting)
+	before := q.n
 	now := t.r.Now()
-	first := 0
-	for limit := t.cfg.QueueTimeout; limit > 0 && first < len(ps) && now-since[first] >= limit; first++ {
-		t.stats.Dropped++
-		t.failed(&ps[first], ErrSendTimeout)
+	for _, l := range q.lines {
+		q.expire(l, now)
+		q.done(l, q.give(l.packets[l.first:]))
 	}
-	sent := t.stats.Sent
-	q.give(ps[first:], func(i int) { q.keep(ps[first+i], since[first+i]) })
-	if t.stats.Sent != sent {
+	q.lines = slices.DeleteFunc(q.lines, func(l *packetLine) bool {
+		if l.first < len(l.packets) {
+			return false
+		}
+		delete(q.byKey, l.key)
+		return true
+	})
+	if q.n < before {
 		q.retry = firstRetry
 	} else {
 		q.retry = min(2*q.retry, lastRetry)
 	}
-	if len(q.packets) > 0 {
+	if q.n > 0 {
 		q.await()
 	} else {
 		q.timer.Cancel()
@@ -175,11 +201,40 @@ func (q *packetQueue) send() {
 	t.settle()
 }
 
+// expire drops what has waited too long in l.
+func (q *packetQueue) expire(l *packetLine, now time.Duration) {
+	limit := q.t.cfg.QueueTimeout
+	for limit > 0 && l.first < len(l.packets) && now-l.since[l.first] >= limit {
+		q.t.stats.Dropped++
+		q.t.failed(&l.packets[l.first], ErrSendTimeout)
+		q.done(l, 1)
+	}
+}
+
+// done takes n datagrams from the beginning of l.
+func (q *packetQueue) done(l *packetLine, n int) {
+	for i := l.first; i < l.first+n; i++ {
+		q.bytes -= len(l.packets[i].Data) + queuedOverhead
+		l.packets[i] = kernel.Packet{}
+	}
+	q.n -= n
+	l.first += n
+	if l.first > len(l.packets)/2 {
+		l.packets = slices.Delete(l.packets, 0, l.first)
+		l.since = slices.Delete(l.since, 0, l.first)
+		l.first = 0
+	}
+}
+
 // await sets the timer to the next thing to do.
 func (q *packetQueue) await() {
 	next := time.Duration(-1)
 	if limit := q.t.cfg.QueueTimeout; limit > 0 {
-		next = max(q.since[0]+limit-q.t.r.Now(), 0)
+		for _, l := range q.lines {
+			if left := max(l.since[l.first]+limit-q.t.r.Now(), 0); next < 0 || left < next {
+				next = left
+			}
+		}
 	}
 	if q.byPeer && (next < 0 || q.retry < next) {
 		next = q.retry
@@ -193,10 +248,12 @@ func (q *packetQueue) await() {
 
 // drop empties the queue.
 func (q *packetQueue) drop() {
-	for i := range q.packets {
-		q.t.stats.Dropped++
-		q.t.failed(&q.packets[i], ErrSendTimeout)
+	for _, l := range q.lines {
+		for i := range l.packets[l.first:] {
+			q.t.stats.Dropped++
+			q.t.failed(&l.packets[l.first+i], ErrSendTimeout)
+		}
 	}
-	q.packets, q.since, q.bytes, q.waiting = nil, nil, 0, nil
+	q.lines, q.byKey, q.n, q.bytes = nil, nil, 0, 0
 	q.timer.Cancel()
 }

@@ -121,8 +121,8 @@ func (t *PacketPort) write(p *kernel.Packet, bufs [][]byte, size int) error {
 		p.Peer = kernel.Addr{}
 	}
 	t.r.gathered.room(t, size)
-	long := size > gatherBytes // only a UNIX datagram is
-	if !long && !t.queue.holds(p.Peer) {
+	line := t.queue.lineOf(p.Peer)
+	if line == nil && size <= gatherBytes {
 		t.r.gathered.add(t, p, bufs)
 		return nil
 	}
@@ -130,10 +130,10 @@ func (t *PacketPort) write(p *kernel.Packet, bufs [][]byte, size int) error {
 	for _, b := range bufs {
 		p.Data = append(p.Data, b...)
 	}
-	if t.queue.holds(p.Peer) {
-		return t.queue.append(*p)
+	if line != nil {
+		return t.queue.append(line, *p)
 	}
-	t.queue.take([]kernel.Packet{*p})
+	t.queue.take([]kernel.Packet{*p}) // only a datagram of UNIX is so long
 	t.touch()
 	return nil
 }

@@ -12,14 +12,15 @@ type discardCommand struct {
 
 // Help is shown by --help.
 func (*discardCommand) Help() string {
-	return `Example:
+	return `Examples:
 
-    whorl discard tcp:8009 tcp6:8010:interface=[::]`
+    whorl discard tcp:8009 tcp6:8010:interface=[::]
+    whorl discard udp:8009`
 }
 
 // Run serves discard.
 func (c *discardCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.handoverFlags, c.Endpoints, g.watched(t, discards{}))
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.handoverFlags, c.Endpoints, g.watched(t, discards{}), newPacketDiscard)
 }
 
 // discards is the factory of [Discard]. It has no state, so its connection can move to a successor.

@@ -38,7 +38,8 @@ type base struct {
 	pairs   int
 	eventOf []int32
 	zones   zones
-	control []byte // memory for control messages, made when it is first needed
+	packets *packetBuffers // nil until there is a datagram socket
+	control []byte         // memory for control messages, made when it is first needed
 	scratch
 }
 
@@ -117,6 +118,10 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	case *sharedUNIX:
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))
 	case *unixListener:
+		return b.arm(&x.sock, token, r&both)
+	case *udpConn:
+		return b.arm(&x.sock, token, r&both)
+	case *unixgramConn:
 		return b.arm(&x.sock, token, r&both)
 	case *watched:
 		return b.armWatched(x, token, r&both)

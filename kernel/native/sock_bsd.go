@@ -17,9 +17,9 @@ type scratch struct{}
 
 // openSocket opens a non-blocking socket. It is close-on-exec before anybody can fork
 //
-func openSocket(family int) (int, error) {
+func openSocket(family, kind int) (int, error) {
 	syscall.ForkLock.RLock()
-	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(family, kind, 0)
 	if err == nil {
 		unix.CloseOnExec(fd)
 	}

@@ -45,6 +45,11 @@ func unixName(op string, a kernel.Addr) (string, error) {
 	if err := kernel.CheckAddr(op, a); err != nil {
 		return "", err
 	}
+	return systemName(op, a)
+}
+
+// systemName is unixName for an address that was checked, of a stream or of datagrams.
+func systemName(op string, a kernel.Addr) (string, error) {
 	refused := func(kind error, reason string) (string, error) {
 		return "", &kernel.AddrError{Op: op, Addr: a, Reason: reason, Kind: kind}
 	}
@@ -73,30 +78,12 @@ func (b *base) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listen
 }
 
 func (s *unixListener) listen(a kernel.Addr, o *kernel.ListenOptions) error {
-	uid, gid, err := owners(&o.UNIX) // a look-up takes time, so it comes before there is a file
-	if err != nil {
-		return err
-	}
 	if err := s.socketOptions(kernel.OpListen, &o.StreamOptions); err != nil {
 		return err
 	}
 	s.sendBuffer = o.SendBuffer
-	if o.UNIX.Lock {
-		if err := s.made.takeLock(a, s.name); err != nil {
-			return err
-		}
-	}
-	if err := s.made.bind(int(s.fd), s.name); err != nil {
+	if err := s.made.make(int(s.fd), s.name, a, &o.UNIX); err != nil {
 		return err
-	}
-	if s.made.path != "" {
-		mode := o.UNIX.Mode
-		if mode == 0 {
-			mode = kernel.DefaultUNIXMode
-		}
-		if err := s.made.protect(mode, uid, gid); err != nil {
-			return err
-		}
 	}
 	if err := unix.Listen(int(s.fd), backlogOf(o)); err != nil {
 		return opError(kernel.OpListen, err)

@@ -108,7 +108,7 @@ func (f *unixFile) takeLock(a kernel.Addr, name string) error {
 // inUse tells whether somebody listens at name, as far as a connect can tell. A process in another
 // container, or one without a lock file, cannot be seen otherwise.
 func inUse(name string) bool {
-	fd, err := openSocket(unix.AF_UNIX)
+	fd, err := openSocket(unix.AF_UNIX, unix.SOCK_STREAM)
 	if err != nil {
 		return true
 	}
@@ -118,6 +118,27 @@ func inUse(name string) bool {
 		return false
 	}
 	return true
+}
+
+// make gives the socket fd the name, which is that of a, and its file what o says.
+func (f *unixFile) make(fd int, name string, a kernel.Addr, o *kernel.UNIXOptions) error {
+	uid, gid, err := owners(o) // a look-up takes time, so it comes before there is a file
+	if err != nil {
+		return err
+	}
+	if o.Lock {
+		if err := f.takeLock(a, name); err != nil {
+			return err
+		}
+	}
+	if err := f.bind(fd, name); err != nil || f.path == "" {
+		return err
+	}
+	mode := o.Mode
+	if mode == 0 {
+		mode = kernel.DefaultUNIXMode
+	}
+	return f.protect(mode, uid, gid)
 }
 
 // bind gives the socket fd the name.
