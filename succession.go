@@ -98,9 +98,20 @@ func (s *server) offer(t *handover.Taking) {
 // sockets are the ports of all places, each with the description of its place as its name.
 func (s *server) sockets() (all []handover.Offered) {
 	for i, l := range s.open {
-		for _, p := range endpoint.Ports(l) {
+		for _, p := range portsOf(l) {
 			all = append(all, handover.Offered{Name: s.at[i].text, Port: p})
 		}
+	}
+	return all
+}
+
+// portsOf are the ports of a place, of either kind.
+func portsOf(l endpoint.Listener) (all []handover.Port) {
+	if p, ok := l.(*reactor.PacketPort); ok {
+		return []handover.Port{p}
+	}
+	for _, p := range endpoint.Ports(l) {
+		all = append(all, p)
 	}
 	return all
 }
@@ -113,8 +124,8 @@ func (s *server) fail(err error) {
 	}
 	s.next.failed = err
 	for _, l := range s.open {
-		for _, p := range endpoint.Ports(l) {
-			p.Leave(nil)
+		for _, p := range portsOf(l) {
+			p.LeaveSocket(nil)
 		}
 	}
 	_ = s.r.Stop()

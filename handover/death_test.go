@@ -185,9 +185,9 @@ func TestPredecessorDies(t *testing.T) {
 				}
 				if c.last != nil {
 					until(func() bool { return isReady && o.made[0].count(handover.MsgReady) == 1 })
-					control.Leave(nil) // a dead program has none
+					control.LeaveSocket(nil) // a dead program has none
 					if c.serves {
-						port.Leave(nil)
+						port.LeaveSocket(nil)
 					}
 					c.last(o, o.made[0])
 				}
@@ -202,7 +202,7 @@ func TestPredecessorDies(t *testing.T) {
 				}
 				if !c.serves {
 					for _, p := range b.ports {
-						p.Leave(nil)
+						p.LeaveSocket(nil)
 					}
 					return
 				}

@@ -41,7 +41,7 @@ func TestHandover(t *testing.T) {
 		if b.ports[0].Addr() != a.ports[0].Addr() || b.ports[1].Addr() != unix {
 			t.Errorf("other addresses: %v, %v", b.ports[0].Addr(), b.ports[1].Addr())
 		}
-		if h := a.handed; len(h.Taken) != 2 || len(h.Unknown) != 1 || h.Ports[0] != a.ports[2] || h.Moved != 2 || h.Err != nil || h.Unknown[0].Name != "place2" {
+		if h := a.handed; len(h.Taken) != 2 || len(h.Unknown) != 1 || h.Ports[0] != handover.Port(a.ports[2]) || h.Moved != 2 || h.Err != nil || h.Unknown[0].Name != "place2" {
 			t.Errorf("handed over %+v", h)
 		}
 		one.T.Write([]byte("ished\n"))
@@ -104,6 +104,75 @@ func TestNobody(t *testing.T) {
 		var e *handover.Error
 		if !errors.Is(b.failed, handover.ErrNobody) || !errors.As(b.failed, &e) || e.Step != handover.StepConnect {
 			t.Errorf("failed with %v", b.failed)
+		}
+	})
+}
+
+// grams answers each datagram with its program's name before it.
+type grams struct {
+	p    *program
+	t    reactor.PacketTransport
+	got  []string
+	lost error
+}
+
+func (g *grams) StartProtocol(t reactor.PacketTransport) { g.t = t }
+func (g *grams) StopProtocol(err error)                  { g.lost = err }
+func (g *grams) DatagramReceived(p []byte, from kernel.Addr) {
+	if g.got = append(g.got, string(p)); g.p != nil {
+		g.t.WriteTo([]byte(g.p.name+":"+string(p)), from)
+	}
+}
+
+// Datagram sockets are handed over too: what waits in the queue is read by the successor, and the file of a UNIX socket
+// passes to it.
+func TestHandoverDatagrams(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		path, file := socketPath(t), socketPath(t)
+		for _, at := range []kernel.Addr{kernel.UDPAddr(loopback().IP.Addr(), 0), kernel.UNIXDatagramAddr(file)} {
+			a, b := newProgram(t, w, "A", path), newProgram(t, w, "B", path)
+			client := w.New(t, reactor.Config{})
+			until := func(done func() bool) { t.Helper(); testworld.Until(t, done, a.r, b.r, client) }
+			old, again, asks := &grams{p: a}, &grams{p: b}, &grams{}
+			port, err := a.r.ListenPacket(at, old, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.more = append(a.more, handover.Offered{Name: "packets", Port: port})
+			a.offer()
+			from := kernel.UDPAddr(loopback().IP.Addr(), 0)
+			if at.Net != kernel.UDP {
+				from = kernel.UNIXDatagramAddr(socketPath(t))
+			}
+			if _, err := client.ListenPacket(from, asks, nil); err != nil {
+				t.Fatal(err)
+			}
+			asks.t.WriteTo([]byte("one"), port.Addr())
+			until(func() bool { return len(asks.got) == 1 })
+			var taken *reactor.PacketPort
+			b.cfg.Offered = func(x *handover.Taking) {
+				if taken, err = b.r.ListenPacket(at, again, nil); err != nil {
+					t.Fatal(err)
+				}
+				x.Ready()
+			}
+			b.take()
+			until(func() bool { return b.stopped && a.handed != nil && old.lost != nil })
+			if len(a.handed.Taken) != 1 || a.handed.Taken[0].Kind != handover.Packet || taken.Addr() != port.Addr() {
+				t.Errorf("handed over %+v, at %v", a.handed, taken)
+			}
+			asks.t.WriteTo([]byte("two"), port.Addr())
+			until(func() bool { return len(asks.got) == 2 })
+			if asks.got[0] != "A:one" || asks.got[1] != "B:two" {
+				t.Errorf("answered %q", asks.got)
+			}
+			stopped := 0
+			taken.StopListening(func(error) { stopped++ })
+			b.offering.Stop(func(error) { stopped++ })
+			until(func() bool { return stopped == 2 })
+			if _, err := os.Lstat(file); at.Net != kernel.UDP && !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the file is left: %v", err)
+			}
 		}
 	})
 }

@@ -47,7 +47,7 @@ func (s *session) move() {
 
 // taken is the index of the socket of p, if the successor has taken it; otherwise -1.
 func (s *session) taken(p *reactor.Port) int {
-	return slices.IndexFunc(s.offered, func(one offeredSocket) bool { return one.port == p && one.answer == msgTaken })
+	return slices.IndexFunc(s.offered, func(one offeredSocket) bool { return one.port == Port(p) && one.answer == msgTaken })
 }
 
 // moveSome sends the next connections, as many as the window permits. If there are none any more, moving is over.

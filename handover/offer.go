@@ -41,8 +41,34 @@ type OfferConfig struct {
 type Offered struct {
 	// Name is what the successor finds it by, besides its address. At most 1024 bytes; what is longer is cut.
 	Name string
-	// Port is the port.
-	Port *reactor.Port
+	// Port is the [*reactor.Port] or [*reactor.PacketPort].
+	Port Port
+}
+
+// Port is what a port of either kind has.
+type Port interface {
+	// Addr is its address, and Requested the one that the program asked for.
+	Addr() kernel.Addr
+	Requested() kernel.Addr
+	// Listening tells whether it is open.
+	Listening() bool
+	// LeaveSocket ends it without ending its socket.
+	LeaveSocket(done func(error))
+	// OwnFile makes the file of a UNIX socket this port's.
+	OwnFile(holder int)
+}
+
+var (
+	_ Port = (*reactor.Port)(nil)
+	_ Port = (*reactor.PacketPort)(nil)
+)
+
+// kindOf is the kind of a port's socket.
+func kindOf(p Port) Kind {
+	if _, ok := p.(*reactor.PacketPort); ok {
+		return Packet
+	}
+	return Stream
 }
 
 // Handed says what has become of the sockets.
@@ -52,7 +78,7 @@ type Handed struct {
 	// Taken are those that the successor serves, and Unknown those for which it has no use.
 	Taken, Unknown []Socket
 	// Ports are the ports of Unknown, which still accept.
-	Ports []*reactor.Port
+	Ports []Port
 	// Moved is how many connections have moved to the successor.
 	Moved int
 	// Err is why the successor was lost after it was ready. Nil: it was not. The sockets are its all the same.
@@ -170,7 +196,7 @@ type session struct {
 // offeredSocket is a socket and what the successor says of it.
 type offeredSocket struct {
 	Socket
-	port   *reactor.Port
+	port   Port
 	answer msg // msgTaken or msgUnknown; 0: none yet
 }
 
@@ -238,7 +264,7 @@ func (s *session) offer() error {
 		}
 		if one.Port.Listening() {
 			name := one.Name[:min(len(one.Name), maxName)]
-			s.offered = append(s.offered, offeredSocket{Socket{name, Stream, one.Port.Addr(), one.Port.Requested()}, one.Port, 0})
+			s.offered = append(s.offered, offeredSocket{Socket{name, kindOf(one.Port), one.Port.Addr(), one.Port.Requested()}, one.Port, 0})
 		}
 	}
 	for i, one := range s.offered {
@@ -283,7 +309,7 @@ func (s *session) ready() error {
 		s.o.tell(message{kind: one.answer, number: uint32(i)})
 		switch {
 		case one.Kind == control || one.answer == msgTaken:
-			one.port.Leave(nil)
+			one.port.LeaveSocket(nil)
 			if one.Kind != control {
 				h.Taken = append(h.Taken, one.Socket)
 			}

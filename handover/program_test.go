@@ -84,6 +84,7 @@ type program struct {
 	give handover.OfferConfig
 
 	ports    []*reactor.Port
+	more     []handover.Offered
 	built    []*liner
 	stay     error // of Handover
 	refuse   error // of Resume
@@ -151,7 +152,7 @@ func (p *program) offer() {
 		for i, port := range p.ports {
 			all = append(all, handover.Offered{Name: fmt.Sprint("place", i), Port: port})
 		}
-		return all
+		return append(all, p.more...)
 	}
 	c.Handed = func(h handover.Handed) { p.handed = &h }
 	c.Failed = func(err error) { p.gaveUp = err }

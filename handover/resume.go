@@ -23,10 +23,14 @@ func (t *Taking) arrive(m *message) error {
 	if len(t.pending) == window {
 		return broken("more than %d connections at a time", window)
 	}
-	if int(m.socket) >= len(t.all) || t.all[m.socket].port == nil {
+	if int(m.socket) >= len(t.all) {
 		return broken("a connection of socket %d", m.socket)
 	}
-	a := &arrived{number: m.number, fd: m.fd, port: t.all[m.socket].port, peer: m.addr, unsent: m.unsent}
+	port, ok := t.all[m.socket].port.(*reactor.Port)
+	if !ok {
+		return broken("a connection of socket %d", m.socket)
+	}
+	a := &arrived{number: m.number, fd: m.fd, port: port, peer: m.addr, unsent: m.unsent}
 	proto, err := resume(a.port, m.state, m.addr)
 	if err != nil {
 		t.log.Warn("cannot take a connection", slog.String("peer", m.addr.String()), slog.Any("err", err))

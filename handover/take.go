@@ -64,8 +64,8 @@ const (
 // inherited is a socket that was offered.
 type inherited struct {
 	Socket
-	fd   int           // -1: it was used, or closed
-	port *reactor.Port // that has it; nil: none
+	fd   int  // -1: it was used, or closed
+	port Port // that has it; nil: none
 	used bool
 }
 
@@ -183,35 +183,35 @@ func (t *Taking) socket(m *message) error {
 
 // find is for [reactor.Reactor.Inherit]: it finds the socket of a port by the address that the program asks for. The address
 // that the predecessor has asked for goes first, so that port 0 finds the port that the system chose then.
-func (t *Taking) find(p *reactor.Port) (fd int, ok bool) {
-	a := p.Requested()
+func (t *Taking) find(a kernel.Addr) *reactor.Inherited {
+	kind := Stream
+	if a.Net == kernel.UDP || a.Net == kernel.UNIXDatagram {
+		kind = Packet
+	}
 	is := func(by func(*inherited) kernel.Addr) int {
-		return slices.IndexFunc(t.all, func(one inherited) bool { return one.Kind == Stream && one.fd >= 0 && by(&one) == a })
+		return slices.IndexFunc(t.all, func(one inherited) bool { return one.Kind == kind && one.fd >= 0 && by(&one) == a })
 	}
 	i := is(func(one *inherited) kernel.Addr { return one.Requested })
 	if i < 0 {
 		i = is(func(one *inherited) kernel.Addr { return one.Addr })
 	}
-	if i < 0 {
-		return -1, false
-	}
-	return t.use(i, p), true
+	return t.use(i)
 }
 
 // findControl finds the socket of the hand-over itself.
-func (t *Taking) findControl(p *reactor.Port) (fd int, ok bool) {
-	i := slices.IndexFunc(t.all, func(one inherited) bool { return one.Kind == control && one.fd >= 0 })
-	if i < 0 {
-		return -1, false
-	}
-	return t.use(i, p), true
+func (t *Taking) findControl(kernel.Addr) *reactor.Inherited {
+	return t.use(slices.IndexFunc(t.all, func(one inherited) bool { return one.Kind == control && one.fd >= 0 }))
 }
 
-func (t *Taking) use(i int, p *reactor.Port) (fd int) {
+// use gives a socket to a port that opens. i is its index; -1 means none.
+func (t *Taking) use(i int) *reactor.Inherited {
+	if i < 0 {
+		return nil
+	}
 	one := &t.all[i]
-	fd, one.fd = one.fd, -1
-	one.used, one.port = true, p
-	return fd
+	fd := one.fd
+	one.fd, one.used = -1, true
+	return &reactor.Inherited{FD: fd, Opened: func(port any) { t.all[i].port, _ = port.(Port) }}
 }
 
 // Listen makes a port of a socket of that name, as [reactor.Reactor.AdoptPort] does: it is for sockets that were adopted by
@@ -222,10 +222,11 @@ func (t *Taking) Listen(name string, f reactor.Factory, o *reactor.ListenConfig)
 	if i < 0 {
 		return nil, false, nil
 	}
-	fd := t.use(i, nil)
-	defer t.r.CloseDescriptor(fd)
-	p, err = t.r.AdoptPort(fd, f, o)
-	t.all[i].port = p
+	in := t.use(i)
+	defer t.r.CloseDescriptor(in.FD)
+	if p, err = t.r.AdoptPort(in.FD, f, o); err == nil {
+		in.Opened(p)
+	}
 	return p, true, err
 }
 

@@ -1,6 +1,6 @@
 package kernel
 
-// FileOwner is a Listener with a UNIX path. The file at its path, and the lock file, can pass to another process that
+// FileOwner is a Listener or a PacketConn with a UNIX path. The file at its path, and the lock file, can pass to another process that
 // has the same socket, in a hand-over: the one leaves them there, and the other removes them at its end.
 type FileOwner interface {
 	// LeaveFile has Close leave the file and the lock file where they are.

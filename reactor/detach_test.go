@@ -248,29 +248,30 @@ func TestInheritAndLeave(t *testing.T) {
 				t.Fatal(err)
 			}
 			asked := 0
-			b.Inherit(func(q *reactor.Port) (int, bool) {
-				if asked++; q.Requested() != at || asked > 1 {
-					return -1, false
+			var has any
+			b.Inherit(func(a2 kernel.Addr) *reactor.Inherited {
+				if asked++; a2 != at || asked > 1 {
+					return nil
 				}
 				fd, err := a.DescriptorOf(p)
 				if err != nil {
 					t.Fatal(err)
 				}
-				return fd, true
+				return &reactor.Inherited{FD: fd, Opened: func(port any) { has = port }}
 			})
 			var srv end
 			q, err := b.Listen(at, one(&srv), o)
-			if err != nil || q.Addr() != p.Addr() {
-				t.Fatalf("%v, %v", q, err)
+			if err != nil || q.Addr() != p.Addr() || has != any(q) {
+				t.Fatalf("%v, %v, opened %v", q, err, has)
 			}
 			q.PauseAccepting()
 			p.PauseAccepting()
 			var cli end
 			a.Dial(p.Addr(), one(&cli), nil, nil)
 			until(func() bool { return cli.s != nil }) // it waits in the queue
-			p.Leave(func(err error) { stopped++ })
+			p.LeaveSocket(func(err error) { stopped++ })
 			if p.Listening() {
-				t.Error("it listens after Leave")
+				t.Error("it listens after LeaveSocket")
 			}
 			until(func() bool { return stopped == 1 })
 			if cli.err != nil || srv.s != nil || p.Stats().Accepted != 0 {
@@ -279,7 +280,7 @@ func TestInheritAndLeave(t *testing.T) {
 			q.OwnFile(0) // a holder that is not the one: the lock stays
 			q.ResumeAccepting()
 			until(func() bool { return srv.s != nil })
-			p.Leave(func(error) { stopped++ })
+			p.LeaveSocket(func(error) { stopped++ })
 			q.StopListening(func(error) { stopped++ })
 			until(func() bool { return stopped == 3 })
 			if at.Net == kernel.TCP {
