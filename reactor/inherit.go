@@ -59,10 +59,10 @@ func (p *Port) openOwn() (kernel.Listener, error) {
 }
 
 // listenPacket opens the socket of a port of ListenPacket, and returns what it is, if it was inherited.
-func (r *Reactor) listenPacket(k kernel.Packets, at kernel.Addr, o kernel.PacketOptions) (kernel.PacketConn, *Inherited, error) {
+func (r *Reactor) listenPacket(at kernel.Addr, o kernel.PacketOptions) (kernel.PacketConn, *Inherited, error) {
 	in := r.inherited(at)
 	if in == nil {
-		c, err := k.ListenPacket(at, &o)
+		c, err := r.caps.listenPacket(at, &o)
 		return c, nil, err
 	}
 	defer r.CloseDescriptor(in.FD)
@@ -136,7 +136,7 @@ func (t *PacketPort) OwnFile(holder int) {
 }
 
 // Requested is the address that ListenPacket was given. It is zero of a port of DialPacket or AdoptPacketPort.
-func (t *PacketPort) Requested() kernel.Addr { return t.requested }
+func (t *PacketPort) Requested() kernel.Addr { return t.asked }
 
 // Requested is the address that Listen was given. It has port 0 if the system was to choose one. It is zero of a port of
 // AdoptPort.

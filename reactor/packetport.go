@@ -12,28 +12,28 @@ import (
 
 // PacketPort is a datagram socket with its protocol. It is for the loop's goroutine only.
 type PacketPort struct {
-	r         *Reactor
-	conn      kernel.PacketConn
-	proto     PacketProtocol
-	batch     PacketsReceiver // proto, or what it wraps, if it is one
-	cfg       PacketConfig    // complete
-	local     kernel.Addr
-	remote    kernel.Addr
-	requested kernel.Addr // of ListenPacket
-	token     uint32
-	state     portState
-	armed     kernel.Ready
-	paused    bool
-	touching  bool            // in the reactor's list
-	lent      []kernel.Packet // being delivered
-	ours      bool            // lent is in memory of ours; otherwise it belongs to the kernel
-	held      []kernel.Packet // read and not delivered, in memory of ours
-	queue     packetQueue
-	failures  []sendFailure // not told yet
-	stopDone  []func(error) // of StopListening
-	reason    error         // why the port ends; nil: StopListening
-	dropped   uint64        // PacketStats.Dropped at StopListening
-	stats     PacketStats
+	r        *Reactor
+	conn     kernel.PacketConn
+	proto    PacketProtocol
+	batch    PacketsReceiver // proto, or what it wraps, if it is one
+	cfg      PacketConfig    // complete
+	local    kernel.Addr
+	remote   kernel.Addr
+	asked    kernel.Addr // of ListenPacket
+	token    uint32
+	state    portState
+	armed    kernel.Ready
+	paused   bool
+	touching bool            // in the reactor's list
+	lent     []kernel.Packet // being delivered
+	ours     bool            // lent is in memory of ours; otherwise it belongs to the kernel
+	held     []kernel.Packet // read and not delivered, in memory of ours
+	queue    packetQueue
+	failures []sendFailure // not told yet
+	stopDone []func(error) // of StopListening
+	reason   error         // why the port ends; nil: StopListening
+	dropped  uint64        // PacketStats.Dropped at StopListening
+	stats    PacketStats
 
 	failureLog LogLimit
 }
@@ -55,12 +55,12 @@ func (r *Reactor) ListenPacket(a kernel.Addr, p PacketProtocol, o *PacketConfig)
 		return nil, failed(&kernel.OptionError{Op: kernel.OpListen, Option: "Bind", Value: cfg.Bind, Err: kernel.ErrInvalidOption})
 	}
 	in := (*Inherited)(nil)
-	t, err := r.openPacket(p, cfg, failed, func(k kernel.Packets) (c kernel.PacketConn, err error) {
-		c, in, err = r.listenPacket(k, a, cfg.PacketOptions)
+	t, err := r.openPacket(p, cfg, failed, func() (c kernel.PacketConn, err error) {
+		c, in, err = r.listenPacket(a, cfg.PacketOptions)
 		return c, err
 	})
 	if err == nil {
-		t.requested = a
+		t.asked = a
 		in.opened(t)
 	}
 	return t, err
