@@ -221,6 +221,7 @@ func (d *datagram) arrive() {
 	if r := &n.air.random; d.kind == DATAGRAM && !d.link.loop && len(d.data) > 0 && r.chance(n.Options.Corrupt) {
 		d.data[r.below(len(d.data))] ^= 1 << r.below(8)
 		d.altered = true
+		n.air.counts.Corrupted++
 	}
 	d.deliver()
 }

@@ -28,4 +28,7 @@
 // and resets arrive behind the data, and a socket that is closed with data unread resets its
 // peer. Nothing is lost for good: a segment that the network drops is sent again, until
 // [Options.RetryTimeout] has passed.
+//
+// Datagrams are UDP's: each travels alone and for a time of its own, may be lost for good, come twice and
+// overtake others, and is dropped where there is no room. [Net.Packets] counts them. Multicast groups span all hosts.
 package sim

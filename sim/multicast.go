@@ -73,9 +73,9 @@ func (s *sock) leaves(group, from netip.Addr) (card, error) {
 	}
 	c, err := s.h.cardOf(name)
 	if err != nil {
-		return 0, fail(kernel.OpWrite, kernel.ErrNoRoute)
+		err = fail(kernel.OpWrite, kernel.ErrNoRoute)
 	}
-	return c, nil
+	return c, err
 }
 
 // audience are the hosts that hear what s sends to a group. A host of which no socket has joined is not among them.

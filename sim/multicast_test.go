@@ -77,6 +77,9 @@ func TestMulticastJoins(t *testing.T) {
 	x.join(b6, group("ff02::9%eth0", "", ""))
 	x.send(a6, kernel.UDPAddr(netip.MustParseAddr("ff02::9%eth0"), 6), "six")
 	x.send(a6, udp("ff01::9", 6), "not beyond this host")
+	if err := sendTo(a6, kernel.UDPAddr(netip.MustParseAddr("ff02::9%eth7"), 6), "x"); !errors.Is(err, kernel.ErrNoRoute) {
+		t.Errorf("by an interface that is not there: %v", err)
+	}
 	x.pass(time.Second)
 	x.expect(b6, "six [fd00::1]:6 at fd00::2")
 }

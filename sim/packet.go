@@ -318,8 +318,6 @@ func (s *sock) endPackets() {
 	for _, d := range s.p.queued() {
 		d.drop(DropClosed)
 	}
-	s.p.queue, s.p.first = nil, 0
-	s.p.groups = nil
 	s.wakeSenders()
 	if s.local.Net != kernel.UDP {
 		return

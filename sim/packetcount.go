@@ -46,6 +46,8 @@ type PacketCount struct {
 	// Copied is how many copies were made on the way: those of Options.Duplicate and Verdict.Duplicate, and one
 	// for each further socket of a host that has joined the group.
 	Copied int
+	// Corrupted is how many Options.Corrupt has changed. They arrive all the same.
+	Corrupted int
 	// Read is how many were read.
 	Read int
 	// Dropped is how many were not, and why.

@@ -68,7 +68,7 @@ func TestPacketFaults(t *testing.T) {
 					bad++
 				}
 			}
-			return about(bad, count/10) && k.Read == count
+			return about(bad, count/10) && bad == k.Corrupted && k.Read == count
 		}},
 		{"drop=0.05,duplicate=0.1,reorder=0.2,latency=longtail:1ms-2s:20ms,chunk=3", func(come []string, k sim.PacketCount) bool {
 			return k.Sent == count && k.Read > count/2
@@ -100,11 +100,11 @@ func TestPacketLinks(t *testing.T) {
 	}
 	say("cut on its way")
 	heal := x.Partition("a", "b")
+	x.pass(15 * time.Millisecond)
 	say("cut at once")
 	heal()
-	heal = x.Partition("a", "b")
 	x.pass(15 * time.Millisecond)
-	heal()
+	hear()
 	say("healed")
 	x.pass(20 * time.Millisecond)
 	hear("healed")
@@ -132,7 +132,18 @@ func TestPacketLinks(t *testing.T) {
 	x.Calm()
 	x.pass(10 * time.Millisecond)
 	hear("freed")
-	if k := x.Packets(); k.Dropped[sim.DropCut] != 2 || k.Sent != 7 || k.Read != 5 {
+	say("launched again")
+	say("and this one")
+	x.pass(5 * time.Millisecond)
+	x.Calm()
+	x.pass(5 * time.Millisecond)
+	hear()
+	if k := x.Packets(); k.UnderWay != 2 {
+		t.Errorf("%+v", k)
+	}
+	x.pass(5 * time.Millisecond)
+	hear("launched again", "and this one")
+	if k := x.Packets(); k.Dropped[sim.DropCut] != 2 || k.Sent != 9 || k.Read != 7 || k.UnderWay != 0 {
 		t.Errorf("%+v", k)
 	}
 }
@@ -247,6 +258,9 @@ func TestPacketTrace(t *testing.T) {
 	dst.Close()
 	x.send(src, dst.Local(), "nobody")
 	x.pass(time.Second)
+	if err := sendTo(src, kernel.Addr{}, "x"); err == nil {
+		t.Error("it can be sent to nobody")
+	}
 	var list []string
 	for e := range n.Events() {
 		if e.Kind != 0 {
@@ -258,7 +272,7 @@ func TestPacketTrace(t *testing.T) {
 	if !slices.Equal(list, want) {
 		t.Errorf("the trace is\n%s", strings.Join(list, "\n"))
 	}
-	for _, text := range []string{"#2 listen", "#2 join", "#1 write 1", "#2 read 2", "#2 close"} {
+	for _, text := range []string{"#2 listen", "#2 join", "#1 write 1", "#1 write -1", "#2 read 2", "#2 close"} {
 		if !strings.Contains(n.Trace(), text) {
 			t.Errorf("%q is not in the trace", text)
 		}
@@ -274,7 +288,6 @@ func TestPacketRulesAreChecked(t *testing.T) {
 		sim.RuleIntact:    sim.CorruptPacket,
 		sim.RuleOnce:      sim.RepeatPacket,
 		sim.RuleAccounted: sim.LosePacket,
-		sim.RuleAddressed: sim.MisdeliverPacket,
 	} {
 		n := sim.New(1)
 		x := &net0{Net: n, t: t}
@@ -302,5 +315,77 @@ func TestPacketRulesAreChecked(t *testing.T) {
 	n.Close()
 	if n.Err() == nil {
 		t.Error("a socket that is left is not found")
+	}
+}
+
+// A datagram that comes to a socket that it is not for is found.
+func TestPacketMisdelivered(t *testing.T) {
+	g := udp("224.0.0.9", 1)
+	for what, plant := range map[string]func(x *net0, src kernel.PacketConn){
+		"another port": func(x *net0, src kernel.PacketConn) {
+			x.open("a", udp("0.0.0.0", 2), nil)
+			x.send(src, x.Host("a").UDPAddr(1), "x")
+		},
+		"another address": func(x *net0, src kernel.PacketConn) {
+			x.open("a", udp("127.0.0.1", 1), nil)
+			x.send(src, x.Host("a").UDPAddr(1), "x")
+		},
+		"another family": func(x *net0, src kernel.PacketConn) {
+			x.open("a", udp("::", 1), nil)
+			x.send(src, x.Host("a").UDPAddr(1), "x")
+		},
+		"a group that it has not joined": func(x *net0, src kernel.PacketConn) {
+			x.open("a", udp("0.0.0.0", 1), &kernel.PacketOptions{Shared: true})
+			x.join(x.open("a", udp("0.0.0.0", 1), &kernel.PacketOptions{Shared: true}), kernel.Group{IP: g.IP.Addr()})
+			x.send(src, g, "x")
+		},
+		"another sender": func(x *net0, src kernel.PacketConn) {
+			noErr(x.t, x.open("a", x.Host("a").UDPAddr(1), nil).Connect(x.Host("b").UDPAddr(2)))
+			x.send(src, x.Host("a").UDPAddr(1), "x")
+		},
+	} {
+		n := sim.New(1)
+		x := &net0{Net: n, t: t}
+		n.Host("a")
+		plant(x, x.open("b", n.Host("b").UDPAddr(9), nil))
+		ok := sim.MisdeliverPacket(n)
+		if e, is := n.Err().(*sim.InvariantError); !ok || !is || e.Rule != sim.RuleAddressed {
+			t.Errorf("%s: planted: %v, found %v", what, ok, n.Err())
+		}
+	}
+}
+
+// What is sent in a turn with slow callbacks leaves when these are over.
+func TestPacketsOfSlowCallbacks(t *testing.T) {
+	sent := 0
+	for seed := range uint64(10) {
+		n := sim.New(seed)
+		n.KeepTrace = true
+		n.Options.Slow = time.Second
+		x := &net0{Net: n, t: t}
+		a, b := x.Host("a"), x.Host("b")
+		dst := x.open("b", b.UDPAddr(1), nil)
+		a.Start(func(h *sim.Host) {
+			src := x.open("a", a.UDPAddr(1), nil)
+			h.Reactor.Every(time.Second, func() { x.send(src, dst.Local(), "x") })
+		})
+		x.pass(time.Minute)
+		slow := map[time.Duration]time.Duration{} // until when
+		left := map[uint64]time.Duration{}
+		for e := range n.Events() {
+			switch {
+			case e.Op == sim.OpSlow && e.Host == "a":
+				slow[e.At] = max(slow[e.At], e.At) + e.Lasts
+			case e.Op == sim.OpSend && slow[e.At] > 0:
+				left[e.ID] = slow[e.At]
+			case e.Op == sim.OpArrive && left[e.ID] > 0:
+				if sent++; e.At < left[e.ID] {
+					t.Errorf("seed %d: it arrives at %v, and leaves at %v", seed, e.At, left[e.ID])
+				}
+			}
+		}
+	}
+	if sent == 0 {
+		t.Error("nothing is slow")
 	}
 }

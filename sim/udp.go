@@ -106,7 +106,7 @@ func (h *Host) receivers(d *datagram) (list []*sock) {
 	if len(list) < 2 || isGroup(d.dst.Addr()) {
 		return list
 	}
-	i := 0
+	var i int
 	if list[0].p.reuses { // the sender decides
 		ip := d.src.Addr().As16()
 		i = int((checksum(ip[:]) + uint64(d.src.Port())*0x9e3779b97f4a7c15) >> 16 % uint64(len(list)))
@@ -156,7 +156,7 @@ func (s *sock) route(op string, a netip.AddrPort, from netip.Addr) (r route, err
 	mine := s.local.IP.Addr()
 	switch {
 	case from.IsValid() && (!h.local(from) || from.Is4() != mine.Is4()):
-		return r, fail(op, kernel.ErrAddrUnavailable)
+		return route{}, fail(op, kernel.ErrAddrUnavailable)
 	case !from.IsValid() && h.local(mine):
 		from = mine
 	}
@@ -165,16 +165,16 @@ func (s *sock) route(op string, a netip.AddrPort, from netip.Addr) (r route, err
 	case ip.IsMulticast():
 		r.card, err = s.leaves(ip, from)
 		if err != nil {
-			return r, err
+			return route{}, err
 		}
 	case ip == broadcast() && !s.p.broadcast:
-		return r, fail(op, kernel.ErrPermission)
+		return route{}, fail(op, kernel.ErrPermission)
 	case ip == broadcast():
 		r.hosts = h.n.hosts
 	case h.local(r.dst.Addr()):
 		r.hosts = []*Host{h}
 	case h.n.byIP[r.dst.Addr()] == nil, from.IsValid() && from.IsLoopback():
-		return r, fail(op, kernel.ErrNoRoute)
+		return route{}, fail(op, kernel.ErrNoRoute)
 	default:
 		r.hosts = []*Host{h.n.byIP[r.dst.Addr()]}
 	}
@@ -189,11 +189,11 @@ func (s *sock) route(op string, a netip.AddrPort, from netip.Addr) (r route, err
 	return r, nil
 }
 
-// connectUDP is Connect.
+// connectUDP is Connect. As on Linux it fixes our address too, if that was unspecified.
 func (s *sock) connectUDP(a netip.AddrPort) error {
 	r, err := s.route(kernel.OpConnect, a, netip.Addr{})
 	if err == nil {
-		s.remote = kernel.Addr{Net: kernel.UDP, IP: r.dst}
+		s.remote, s.local = kernel.Addr{Net: kernel.UDP, IP: r.dst}, kernel.Addr{Net: kernel.UDP, IP: r.src}
 	}
 	return err
 }

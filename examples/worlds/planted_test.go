@@ -6,10 +6,13 @@
 package worlds
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/examples/discovery/leasing"
 	"github.com/whorl-go/whorl/sim"
 )
 
@@ -71,4 +74,40 @@ func marks(n *sim.Net, last int) string {
 		}
 	}
 	return strings.Join(lines[max(0, len(lines)-last):], "\n")
+}
+
+// A server that does not look at the numbers of releases lets an old one that comes late end the present
+// lease. The seeds find it.
+func TestForgetfulServerIsFound(t *testing.T) {
+	const seeds = 20
+	w := discoveryWorld(func(w *discovery, s *leasing.Server) {
+		w.simple = true // the other check would find it first
+		s.Tap = func(m *leasing.Message) {
+			if m.Kind == leasing.Release {
+				m.Number = math.MaxUint64
+			}
+		}
+	})
+	found := 0
+	for seed := range uint64(seeds) {
+		r := w.Run(seed, sim.Swarm(seed))
+		if r.Err == nil {
+			continue
+		}
+		if found++; found > 1 {
+			continue
+		}
+		least, classes := w.Minimise(r)
+		t.Logf("%v\nfaults: %v\nmatter: %v\n%s", least.Err, least.Options, classes, marks(kept(w).Run(least.Seed, least.Options).Net, 12))
+		if e, ok := errors.AsType[*sim.RunError](r.Err); !ok || e.Rule != "one holder" {
+			t.Fatalf("found something else: %v", r.Err)
+		}
+		if right := Discovery().Run(least.Seed, least.Options); right.Err != nil {
+			t.Errorf("without the mistake: %v", right.Err)
+		}
+	}
+	if found == 0 {
+		t.Fatalf("not found in %d seeds", seeds)
+	}
+	t.Logf("%d of %d seeds find it", found, seeds)
 }

@@ -79,7 +79,7 @@ type cut struct {
 // leg is a segment under way.
 type leg struct {
 	arrow
-	arrived bool
+	arrived bool // or its way is over
 }
 
 // build makes the story of a run. Its faults ended at calm.
@@ -116,7 +116,8 @@ func (t *builder) segment(e *sim.TraceEvent) {
 		return // it arrives twice, which is nothing
 	default:
 		l.end = e.At
-		l.arrived = e.Op == sim.OpArrive || e.Op == sim.OpGiveUp
+		final := e.Kind == sim.DATAGRAM || e.Kind == sim.REFUSAL // these are not sent again
+		l.arrived = e.Op == sim.OpArrive || e.Op == sim.OpGiveUp || final
 		l.lost = e.Op != sim.OpArrive
 		if e.Op != sim.OpGiveUp {
 			l.toSock = e.Sock
