@@ -307,9 +307,11 @@ func TestForwardDatagramsUNIX(t *testing.T) {
 		until(t, v.r, func() bool { return strings.Contains(v.log.String(), "cannot pass a datagram on") })
 		echo := new(gramEcho)
 		listenGrams(t, v.r, kernel.UNIXDatagramAddr(dir+"/s"), echo)
+		listenGrams(t, v.r, kernel.UNIXDatagramAddr(dir+"/c.2"), new(gram)) // somebody has the next path, and the one after that
+		listenGrams(t, v.r, kernel.UNIXDatagramAddr(dir+"/c.3"), new(gram))
 		v.again(g, p, "hello")
 		v.asked("from another")
-		if fmt.Sprint(echo.from[0].Name, " ", echo.from[1].Name) != dir+"/c.2 "+dir+"/c.3" {
+		if fmt.Sprint(echo.from[0].Name, " ", echo.from[1].Name) != dir+"/c.4 "+dir+"/c.5" {
 			t.Errorf("the sessions are %v", echo.from)
 		}
 	})
