@@ -145,10 +145,7 @@ func (c *udpConn) change(op string, g kernel.Group) error {
 
 // SetMulticastTTL is kernel.Multicast.
 func (c *udpConn) SetMulticastTTL(ttl int) error {
-	if ttl < 0 || ttl > 255 {
-		return refused("MulticastTTL", ttl, fmt.Errorf("%w: it is not from 0 to 255", kernel.ErrInvalidOption))
-	}
-	return c.set(nil, func(p *packets) { p.ttl = ttl })
+	return c.set(kernel.CheckMulticastTTL(ttl), func(p *packets) { p.ttl = ttl })
 }
 
 // MulticastTTL is kernel.Multicast.

@@ -116,12 +116,15 @@ func (h *Host) receivers(d *datagram) (list []*sock) {
 	return list[i : i+1]
 }
 
-// came is the address of the host to which d came.
+// came is the address of the host to which d came. For an IPv6 group systems do not tell it.
 func (h *Host) came(d *datagram) netip.Addr {
-	if ip := d.dst.Addr(); !isGroup(ip) {
+	switch ip := d.dst.Addr(); {
+	case !isGroup(ip):
 		return ip
+	case ip.Is6():
+		return netip.Addr{}
 	}
-	return h.on(d.card, d.dst.Addr().Is4())
+	return h.on(d.card, true)
 }
 
 // on is the address of a network card.
