@@ -2,6 +2,7 @@ package whorl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,10 @@ import (
 
 // Connect connects to place, gives the connection a protocol from f, and runs the loop
 // until the connection has ended. The calling goroutine becomes the loop's.
+//
+// If place is one of datagrams, such as "udp:localhost:5353", Datagrams makes the protocol, and f may be nil. A client of
+// datagrams ends when its protocol stops the port, or when it is told to; what was written is sent then, for at most the
+// grace. Its result is nil, or a [*PlaceError] with why there is no port or why the socket has failed.
 //
 // When ctx ends, a signal arrives or [reactor.Reactor.Stop] is called, an attempt to connect
 // is given up. A connection is drained: a protocol that is a [Drainer] ends it, any other is
@@ -35,7 +40,14 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 	}
 	finish := c.queueLogs()
 	defer finish()
-	to, err := c.schemes().Client(place)
+	known := c.schemes()
+	var packets endpoint.PacketClient
+	to, err := known.Client(place)
+	if errors.Is(err, endpoint.ErrKind) {
+		packets, err = packetPlace(&c, place, err, known.PacketClient)
+	} else if err == nil && f == nil {
+		err = errNoFactory
+	}
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -48,7 +60,11 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 	}
 	defer l.close(finish)
 	x := &client{loop: l}
-	x.connect(to, f, c.Started)
+	if packets != nil {
+		x.connectPacket(packets, &c)
+	} else {
+		x.connect(to, f, c.Started)
+	}
 	if err := x.run(ctx); err != nil {
 		return err
 	}
@@ -59,8 +75,9 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 type client struct {
 	*loop
 	state  clientState
-	cancel func() // gives the attempt up
-	err    error  // why it failed
+	cancel func()              // gives the attempt up
+	port   *reactor.PacketPort // of a client of datagrams, once connected
+	err    error               // why it failed
 }
 
 type clientState uint8
@@ -114,6 +131,10 @@ func (x *client) end(done func()) {
 	case clientConnecting:
 		x.cancel()
 	case clientConnected:
+		if x.port != nil {
+			x.endPacket(done)
+			return
+		}
 		x.log.Info("stopping: ending the connection", slog.Duration("grace", x.drain.grace))
 	}
 	x.drain.begin(x.drained(done))

@@ -16,6 +16,7 @@ type drain struct {
 	rest func(reactor.Transport)
 
 	going   *reactor.Drain // from begin on
+	cut     func()         // called by cutShort, if set: what waits for something else than connections
 	because string         // why begin must abort what is there at once; "": it need not
 	over    bool           // no connection is left
 }
@@ -51,6 +52,9 @@ func (d *drain) begin(done func()) {
 func (d *drain) cutShort(because string) {
 	if d.because = because; d.going != nil {
 		d.going.Cut(because)
+	}
+	if d.cut != nil {
+		d.cut()
 	}
 }
 

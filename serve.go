@@ -7,11 +7,12 @@ import (
 	"log/slog"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
 // Serve opens every place, or none, and serves the connections to all of them with the
-// protocols of f, until ctx ends, a signal arrives or [reactor.Reactor.Stop] is called.
+// protocols of f, and the datagrams with those of Datagrams, until ctx ends, a signal arrives or [reactor.Reactor.Stop] is called.
 // Then it drains as the package comment says. The calling goroutine becomes the loop's:
 // every method of f and its protocols is called on it. A panic in a protocol ends that
 // connection alone. Several calls may run at a time, on goroutines of their own.
@@ -21,7 +22,7 @@ import (
 // Errors are:
 //
 //   - a [*ConfigError] for a mistake in c, f or the number of places;
-//   - a [*PlaceError] for a place that is malformed (as [endpoint.Schemes.Server] has it) or
+//   - a [*PlaceError] for a place of datagrams without Datagrams, or of connections without f (endpoint.ErrKind), for one that is malformed (as [endpoint.Schemes.Server] has it) or
 //     that cannot be opened (reactor.ErrListen), or for a StopFactory that failed;
 //   - the error of a kernel that cannot be opened or that fails;
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
@@ -46,10 +47,12 @@ func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) 
 	return s.result(s.run(ctx))
 }
 
-// place is somewhere to listen, and how the caller wrote it.
+// place is somewhere to listen, or to receive datagrams, and how the caller wrote it.
 type place struct {
-	text string
-	at   endpoint.Server
+	text    string
+	at      endpoint.Server
+	packets endpoint.PacketServer // instead of at
+	mk      func() reactor.PacketProtocol
 }
 
 // places finds mistakes in all arguments, and reads the descriptions.
@@ -63,13 +66,38 @@ func (c *Config) places(f reactor.Factory, texts []string) ([]place, error) {
 	known := c.schemes()
 	var all []place
 	for _, text := range texts {
-		at, err := known.Server(text)
+		p := place{text: text, mk: c.Datagrams}
+		var err error
+		if p.at, err = known.Server(text); errors.Is(err, endpoint.ErrKind) {
+			p.packets, err = packetPlace(c, text, err, known.PacketServer)
+		} else if err == nil && f == nil {
+			err = errNoFactory
+		}
 		if err != nil {
 			return nil, &PlaceError{text, err}
 		}
-		all = append(all, place{text, at})
+		all = append(all, p)
 	}
 	return all, nil
+}
+
+var errNoFactory = kernel.Sentinel("it takes connections: give a factory for them, as reactor.Each makes one", endpoint.ErrKind)
+
+// packetPlace reads a description of datagrams. kind says that it is one.
+func packetPlace[T any](c *Config, text string, kind error, read func(string) (T, error)) (T, error) {
+	if c.Datagrams == nil {
+		var none T
+		return none, fmt.Errorf("%w; Config.Datagrams makes protocols for datagrams, and is nil", kind)
+	}
+	return read(text)
+}
+
+// packetProtocol makes the protocol of a place of datagrams.
+func packetProtocol(mk func() reactor.PacketProtocol) (reactor.PacketProtocol, error) {
+	if p := mk(); p != nil {
+		return p, nil
+	}
+	return nil, reactor.ErrNoProtocol
 }
 
 // server is a loop and the places it listens on.
@@ -84,7 +112,7 @@ type server struct {
 // closed with the reactor.
 func (s *server) listen(f reactor.Factory) error {
 	for _, p := range s.at {
-		l, err := p.at.Listen(s.r, f)
+		l, err := s.openPlace(p, f)
 		if err != nil {
 			return &PlaceError{p.text, err}
 		}
@@ -97,6 +125,22 @@ func (s *server) listen(f reactor.Factory) error {
 		}
 	}
 	return nil
+}
+
+// openPlace opens p.
+func (s *server) openPlace(p place, f reactor.Factory) (endpoint.Listener, error) {
+	if p.packets == nil {
+		return p.at.Listen(s.r, f)
+	}
+	proto, err := packetProtocol(p.mk)
+	if err != nil {
+		return nil, err
+	}
+	port, err := p.packets.ListenPacket(s.r, proto)
+	if err != nil {
+		return nil, err // not an endpoint.Listener that holds a nil *reactor.PacketPort
+	}
+	return port, nil
 }
 
 // arm has Started called when the reactor runs, and the server drained before it stops. From now
@@ -115,7 +159,11 @@ func (s *server) arm(c *Config) {
 func (s *server) end(done func()) {
 	for i, l := range s.open {
 		l.StopListening(func(err error) {
-			if err != nil {
+			switch {
+			case err == nil:
+			case s.at[i].packets != nil: // what was not sent in time is no failure of the server, as a connection that was aborted is none
+				s.log.Warn("a place of datagrams has not ended in order", slog.String("endpoint", s.at[i].text), slog.Any("err", err))
+			default:
 				s.errs = append(s.errs, &PlaceError{s.at[i].text, err})
 			}
 		})

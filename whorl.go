@@ -1,5 +1,6 @@
 // Package whorl is the front door: [Serve] runs a server at places that are strings,
-// [Connect] runs a client, and both end in order.
+// [Connect] runs a client, and both end in order. Places of datagrams, such as "udp:5353", get their protocols
+// from [Config.Datagrams].
 //
 //	type echo struct{ reactor.Base }
 //
@@ -21,6 +22,9 @@
 //  2. Connections may go on until they end by themselves, for [Config.Grace] at most.
 //  3. Connections that are left are aborted, and the log says how many.
 //
+// Ports of datagrams stop in step 1: they receive no more, and what their protocols have written is sent as far as the system takes it
+// before the end. They do not delay it.
+//
 // A signal while it drains skips the rest of the grace, and then nothing else is waited for
 // either. After that the signals have their default action again. Two signals within 300 ms
 // count as one, because a program often gets the same order twice: from the terminal, and from
@@ -39,6 +43,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"reflect"
 	"time"
 
 	"github.com/whorl-go/whorl/activation"
@@ -91,7 +96,14 @@ type Config struct {
 	// "systemd:name=http". [activation.Take] returns them. Nil: none. Like Stream it must be nil if
 	// there are Schemes.
 	Activation *activation.Sockets
-	// Schemes are the types of places. Nil: those of package std, with Stream, Limits and
+	// Datagrams makes the protocol of each place of datagrams, such as "udp:5353" or "unixgram:/run/s"; it is called once
+	// for each when the place is opened, on the loop's goroutine, and must not return nil. Nil: places are for
+	// connections alone.
+	Datagrams func() reactor.PacketProtocol
+	// Packets are the options of each place of datagrams of this package that does not say otherwise in its description, and
+	// limit what it may queue. Like Stream it must be the zero value if there are Schemes.
+	Packets reactor.PacketConfig
+	// Schemes are the types of places. Nil: those of package std, with Stream, Limits, Packets and
 	// Logger.
 	Schemes *endpoint.Schemes
 	// Reactor is what else the reactor is told. If its Logger is nil, it is Logger;
@@ -116,7 +128,7 @@ type Drainer = reactor.Drainer
 // check finds mistakes before anything is opened.
 func (c *Config) check(f reactor.Factory) error {
 	switch {
-	case f == nil:
+	case f == nil && c.Datagrams == nil:
 		return &ConfigError{"factory", "is nil: reactor.Each makes one of a type"}
 	case c.Loops < 0 || c.Loops > 1:
 		return &ConfigError{"Loops", "must be 0 or 1: there are no groups of loops yet"}
@@ -126,6 +138,8 @@ func (c *Config) check(f reactor.Factory) error {
 		return &ConfigError{"Limits", "must be zero if Schemes is set: give them to the maker of the set, as in std.Options"}
 	case c.Schemes != nil && c.Activation != nil:
 		return &ConfigError{"Activation", "must be nil if Schemes is set: give it to the maker of the set, as in std.Options"}
+	case c.Schemes != nil && !reflect.ValueOf(c.Packets).IsZero():
+		return &ConfigError{"Packets", "must be zero if Schemes is set: give it to the maker of the set, as in std.Options"}
 	case c.Reactor.Signals != nil:
 		return &ConfigError{"Reactor.Signals", "must be nil: use Signals"}
 	}
@@ -137,7 +151,9 @@ func (c *Config) schemes() *endpoint.Schemes {
 	if c.Schemes != nil {
 		return c.Schemes
 	}
-	return std.Schemes(&std.Options{PortLimits: c.Limits, StreamConfig: c.Stream, Activation: c.Activation, TLSSettings: std.TLSSettings{Logger: c.Logger}})
+	return std.Schemes(&std.Options{
+		PortLimits: c.Limits, StreamConfig: c.Stream, Packets: c.Packets, Activation: c.Activation, TLSSettings: std.TLSSettings{Logger: c.Logger},
+	})
 }
 
 // grace returns the limit on draining, zero for none at all.

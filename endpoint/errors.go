@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -13,6 +14,8 @@ var (
 	ErrSyntax = kernel.Sentinel("malformed endpoint description")
 	// ErrUnknownScheme: no such type (GRAM-6).
 	ErrUnknownScheme = kernel.Sentinel("unknown endpoint type")
+	// ErrKind: the type is one of datagrams where connections are asked for, or the reverse (EP-25).
+	ErrKind = kernel.Sentinel("wrong kind of endpoint")
 	// ErrArgument: an argument is missing, surplus, unknown or wrong (GRAM-7).
 	ErrArgument = kernel.Sentinel("bad endpoint argument")
 )
@@ -22,24 +25,62 @@ var (
 type UnknownSchemeError struct {
 	// Scheme is the type as it was written.
 	Scheme string
-	// Client tells which registry was searched.
-	Client bool
+	// Client and Datagrams tell which registry was searched.
+	Client, Datagrams bool
 	// Known are the types in it, sorted.
 	Known []string
+	// Others are the types of the other kind, sorted: those of datagrams, or, if Datagrams is set, of connections.
+	Others []string
 }
 
 // Error names the type, one that it may have been meant to be, and all known.
 func (e *UnknownSchemeError) Error() string {
-	to := "listening"
-	if e.Client {
-		to = "connecting"
+	text := fmt.Sprintf("unknown endpoint type %q%s; known for %s: %s",
+		e.Scheme, didYouMean(e.Scheme, append(slices.Clone(e.Known), e.Others...)), purpose(e.Client, e.Datagrams), strings.Join(e.Known, ", "))
+	if len(e.Others) > 0 {
+		text += fmt.Sprintf("; for %s: %s", purpose(e.Client, !e.Datagrams), strings.Join(e.Others, ", "))
 	}
-	return fmt.Sprintf("unknown endpoint type %q%s; known for %s: %s",
-		e.Scheme, didYouMean(e.Scheme, e.Known), to, strings.Join(e.Known, ", "))
+	return text
 }
 
 // Unwrap is [ErrUnknownScheme].
 func (e *UnknownSchemeError) Unwrap() error { return ErrUnknownScheme }
+
+// purpose says what the types of a registry are for.
+func purpose(client, datagrams bool) string {
+	switch {
+	case client && datagrams:
+		return "sending datagrams"
+	case datagrams:
+		return "receiving datagrams"
+	case client:
+		return "connecting"
+	}
+	return "listening"
+}
+
+// KindError says that a description's type takes datagrams where connections are asked for, or the
+// reverse. errors.Is finds [ErrKind].
+type KindError struct {
+	// Scheme is the type as it was written.
+	Scheme string
+	// Client and Datagrams tell what was asked for.
+	Client, Datagrams bool
+	// Known are the types of the kind that was asked for, sorted.
+	Known []string
+}
+
+// Error says what the type takes, and which types take the other.
+func (e *KindError) Error() string {
+	takes, not := "datagrams", "connections"
+	if e.Datagrams {
+		takes, not = not, takes
+	}
+	return fmt.Sprintf("%s takes %s, not %s; for %s there are: %s", e.Scheme, takes, not, not, strings.Join(e.Known, ", "))
+}
+
+// Unwrap is [ErrKind].
+func (e *KindError) Unwrap() error { return ErrKind }
 
 // ArgumentError says what is wrong with one argument (GRAM-7, GRAM-8).
 // errors.Is finds [ErrArgument] and Err.

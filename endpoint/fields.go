@@ -22,7 +22,8 @@ type field struct {
 	index    []int  // for reflect.Value.FieldByIndex
 	place    int    // by position, from 0; -1: only by keyword
 	optional bool
-	inverted bool // the field is true when the argument is no
+	unless   string // another argument, with which this one may be left out
+	inverted bool   // the field is true when the argument is no
 	help     string
 }
 
@@ -100,11 +101,12 @@ func replace(of reflect.Type, promoted []field, tag string) {
 		if !ok || i < 0 {
 			panic(fmt.Sprintf("endpoint: %v: %q is not the place of an argument of the embedded struct", of, one))
 		}
-		promoted[i].place, promoted[i].optional = moved.place, moved.optional
+		promoted[i].place, promoted[i].optional, promoted[i].unless = moved.place, moved.optional, moved.unless
 	}
 }
 
-// readTag reads the tags of a field, `ep:"[!]name[,position[,optional]]" help:"text"`.
+// readTag reads the tags of a field, `ep:"[!]name[,position[,optional]]" help:"text"`, with unless=name in the place of
+// optional for one that must be given unless that other one is.
 func readTag(tag string, sf reflect.StructField) field {
 	straight, inverted := strings.CutPrefix(tag, "!")
 	a, ok := parseTag(straight)
@@ -117,11 +119,18 @@ func readTag(tag string, sf reflect.StructField) field {
 	return a
 }
 
-// parseTag splits "name[,position[,optional]]".
+// parseTag splits "name[,position[,optional]]" or "name,position,unless=other".
 func parseTag(tag string) (a field, ok bool) {
 	parts := strings.Split(tag, ",")
 	a = field{name: parts[0], place: -1, optional: len(parts) != 2}
-	ok = a.name != "" && len(parts) <= 3 && (len(parts) < 3 || parts[2] == "optional")
+	ok = a.name != "" && len(parts) <= 3
+	if len(parts) == 3 {
+		var conditional bool
+		a.unless, conditional = strings.CutPrefix(parts[2], "unless=")
+		if a.optional = !conditional; !conditional {
+			ok, a.unless = ok && parts[2] == "optional", ""
+		}
+	}
 	if len(parts) > 1 {
 		n, err := strconv.Atoi(parts[1])
 		ok = ok && err == nil && n >= 0
@@ -134,6 +143,9 @@ func (f *form) check(t reflect.Type) {
 	for i, a := range f.fields {
 		if first := f.find(a.name); first != i {
 			panic(fmt.Sprintf("endpoint: %v: two arguments %q: %s and %s", t, a.name, f.fields[first].goName, a.goName))
+		}
+		if a.unless != "" && f.find(a.unless) < 0 {
+			panic(fmt.Sprintf("endpoint: %v: %q may be left out with %q, which is no argument", t, a.name, a.unless))
 		}
 		if i > 0 && !a.optional && f.fields[i-1].optional {
 			panic(fmt.Sprintf("endpoint: %v: %q must not follow an optional argument", t, a.name))
@@ -184,10 +196,13 @@ func fill(scheme string, args []Argument, e any) error {
 	}
 	for i, a := range f.fields {
 		if given[i] == absent {
-			if !a.optional {
-				return fail(a.name, "", "missing: it is required")
+			switch {
+			case a.optional, a.unless != "" && given[f.find(a.unless)] != absent:
+				continue
+			case a.unless != "":
+				return fail(a.name, "", "missing: it is required without %s=", a.unless)
 			}
-			continue
+			return fail(a.name, "", "missing: it is required")
 		}
 		if err := a.set(v, values[i]); err != nil {
 			return &ArgumentError{Scheme: scheme, Argument: a.name, Value: values[i], Err: err}

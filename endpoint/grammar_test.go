@@ -171,12 +171,16 @@ func FuzzParse(f *testing.F) {
 }
 
 // Whatever the description, the registry answers with a place or with one of
-// its three errors, and a place describes itself.
+// its four errors, and a place describes itself.
 func FuzzSchemes(f *testing.F) {
 	for _, s := range []string{
 		"tcp:80", "tcp:80:interface=[::1]:nodelay=1", "TCP4:80:127.0.0.1:5", "tcp6:0:5:\\:\\:1",
 		"tcp:a.example:80:timeout=1.5:bindAddress=127.0.0.1", "tcp:[fe80::1%e]:1:attemptDelay=-1s",
 		"tcp:[0::1]:1", "tls:[0::1]:1:minVersion=1.3", "ssl:a.example:1:verify=none", "tls:a.example:1:endpoint=tcp\\:b.example\\:2",
+		"tls:a.example:1:endpoint=[unix:/run/s]", "tls:certificates=testdata/none.pem:endpoint=[unix:/run/s]",
+		"udp:53", "udp6:0:[::1]:sndbuf=5", "udp:5353:groups=224.0.0.251@eth0,239.1.2.3:ttl=4:shared=1", "UDP6:5353:groups=[ff02::fb@eth0,ff02::1%lo]",
+		"udp:a.example:53:bindAddress=127.0.0.1:bindPort=5:ttl=0:groupInterface=lo", "udp4:224.0.0.1:1:broadcast=yes", "udp:0:[ff02::fb]:groups=[ff02::fb]",
+		"unixgram:/run/s:660:no:owner=a", "unixgram:@x", "unixgram:/run/s:bindAddress=/run/c:mode=600",
 	} {
 		f.Add(s)
 	}
@@ -184,13 +188,15 @@ func FuzzSchemes(f *testing.F) {
 		std := std.Schemes(nil)
 		describesItself(t, s, std.Server)
 		describesItself(t, s, std.Client)
+		describesItself(t, s, std.PacketServer)
+		describesItself(t, s, std.PacketClient)
 	})
 }
 
 func describesItself[T fmt.Stringer](t *testing.T, in string, find func(string) (T, error)) {
 	e, err := find(in)
 	if err != nil {
-		if !errors.Is(err, endpoint.ErrSyntax) && !errors.Is(err, endpoint.ErrUnknownScheme) && !errors.Is(err, endpoint.ErrArgument) {
+		if !errors.Is(err, endpoint.ErrSyntax) && !errors.Is(err, endpoint.ErrUnknownScheme) && !errors.Is(err, endpoint.ErrKind) && !errors.Is(err, endpoint.ErrArgument) {
 			t.Fatalf("%q: %v", in, err)
 		}
 		return

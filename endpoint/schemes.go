@@ -89,7 +89,7 @@ type Checker interface {
 	Check() error
 }
 
-// Schemes is a set of types, for listening and for connecting, by name (GRAM-9). The
+// Schemes is a set of types, for listening and for connecting, of connections and of datagrams, by name (GRAM-9). The
 // zero Schemes is empty, and a copy of a Schemes is another one. Several goroutines may use it while
 // nothing is added.
 //
@@ -102,6 +102,7 @@ type Checker interface {
 //   - `ep:"name"` may be given by its keyword.
 //   - `ep:"name,0"` must be given, by its position, counted from 0, or by its keyword.
 //   - `ep:"name,0,optional"` may be given, by either.
+//   - `ep:"name,0,unless=other"` must be given unless the argument other is.
 //   - `ep:"!name"` is a bool that is true when the argument is no: its zero value is yes.
 //
 // A tag `help:"..."` is the argument's line in the help text. The tag of a field called _
@@ -110,7 +111,7 @@ type Checker interface {
 //   - string: any text
 //   - bool: yes, no, true, false, 1 or 0
 //   - int and its sizes, uint and its sizes but uint16: a decimal number
-//   - uint16: a port, 0 to 65535, or the name of a TCP service
+//   - uint16: a port, 0 to 65535, or the name of a service
 //   - fs.FileMode: octal, 0 to 777
 //   - time.Duration: a number of seconds, or a form such as 1m30s
 //   - netip.Addr: an IP literal, with its scope, in brackets or not; or nothing
@@ -121,8 +122,10 @@ type Checker interface {
 //
 //	TCPServer `ep:"port,0 interface,2,optional"`
 type Schemes struct {
-	servers map[string]func() Server
-	clients map[string]func() Client
+	servers       map[string]func() Server
+	clients       map[string]func() Client
+	packetServers map[string]func() PacketServer
+	packetClients map[string]func() PacketClient
 }
 
 // AddServer makes name a type for listening, in the place of what had the name before.
@@ -150,31 +153,41 @@ func added[T any](known map[string]func() T, name string, mk func() T) map[strin
 
 // Server returns the place to listen that description names. Upper and lower case of
 // the type do not matter (GRAM-5). A mistake in the description is an error here, not
-// at Listen: a [*SyntaxError], an [*UnknownSchemeError] or an [*ArgumentError] (GRAM-6,
-// GRAM-7).
+// at Listen: a [*SyntaxError], an [*UnknownSchemeError], a [*KindError] for a type of datagrams, or an
+// [*ArgumentError] (GRAM-6, GRAM-7, EP-25).
 func (s *Schemes) Server(description string) (Server, error) {
-	return find(s.servers, description, false)
+	return find(s.servers, names(s.packetServers), description, kindAsked{})
 }
 
 // Client returns the place to connect to that description names. Its errors are those
 // of Server.
 func (s *Schemes) Client(description string) (Client, error) {
-	return find(s.clients, description, true)
+	return find(s.clients, names(s.packetClients), description, kindAsked{client: true})
 }
 
-func find[T any](known map[string]func() T, description string, client bool) (T, error) {
+// kindAsked says which kind of place is asked for.
+type kindAsked struct{ client, datagrams bool }
+
+func names[T any](known map[string]func() T) []string { return slices.Sorted(maps.Keys(known)) }
+
+// find makes the place that description names. others are the types of the other kind, datagrams or connections.
+func find[T any](known map[string]func() T, others []string, description string, asked kindAsked) (T, error) {
 	var none T
 	d, err := Parse(description)
 	if err != nil {
 		return none, err
 	}
-	scheme, names := d.Scheme, slices.Sorted(maps.Keys(known))
+	scheme, all := d.Scheme, names(known)
 	if known[scheme] == nil {
-		i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, scheme) })
-		if i < 0 {
-			return none, &UnknownSchemeError{Scheme: scheme, Client: client, Known: names}
+		same := func(n string) bool { return strings.EqualFold(n, scheme) }
+		i := slices.IndexFunc(all, same)
+		switch {
+		case i < 0 && slices.ContainsFunc(others, same):
+			return none, &KindError{Scheme: scheme, Client: asked.client, Datagrams: asked.datagrams, Known: all}
+		case i < 0:
+			return none, &UnknownSchemeError{Scheme: scheme, Client: asked.client, Datagrams: asked.datagrams, Known: all, Others: others}
 		}
-		scheme = names[i]
+		scheme = all[i]
 	}
 	e := known[scheme]()
 	if err := fill(scheme, d.Args, e); err != nil {
@@ -198,35 +211,52 @@ func Describe(scheme string, e any) string {
 }
 
 // Arguments returns the arguments that e holds, a pointer to a scheme's struct: those
-// that are required, by position, and by keyword the others that are not zero.
+// that are required, by position, and by keyword the others that are not zero. What another argument lets be left out is,
+// and then those behind it are by keyword too.
 func Arguments(e any) []Argument {
 	f, v := formOf(e)
 	var args []Argument
+	leftOut := false
 	for _, a := range f.fields {
 		text, zero := a.text(v)
+		if a.unless != "" && zero {
+			_, none := f.fields[f.find(a.unless)].text(v)
+			leftOut = leftOut || !none
+			if !none {
+				continue
+			}
+		}
 		switch {
-		case !a.optional:
+		case !a.optional && !leftOut:
 			args = append(args, Argument{Value: text})
-		case !zero:
+		case !a.optional || !zero:
 			args = append(args, Argument{Name: a.name, Value: text})
 		}
 	}
 	return args
 }
 
-// Help returns a text about all types, for listening and then for connecting, sorted:
-// their arguments, and the defaults that are not zero.
+// Help returns a text about all types, for listening and then for connecting, and the same of datagrams if
+// there are any, sorted: their arguments, and the defaults that are not zero.
 func (s *Schemes) Help() string {
 	var b strings.Builder
 	b.WriteString("Places to listen:\n")
 	help(&b, s.servers)
 	b.WriteString("\nPlaces to connect to:\n")
 	help(&b, s.clients)
+	if len(s.packetServers) > 0 {
+		b.WriteString("\nPlaces to receive datagrams:\n")
+		help(&b, s.packetServers)
+	}
+	if len(s.packetClients) > 0 {
+		b.WriteString("\nPlaces to send datagrams to:\n")
+		help(&b, s.packetClients)
+	}
 	return b.String()
 }
 
 func help[T any](b *strings.Builder, known map[string]func() T) {
-	for _, name := range slices.Sorted(maps.Keys(known)) {
+	for _, name := range names(known) {
 		f, v := formOf(known[name]())
 		b.WriteString("\n  " + name)
 		for _, a := range f.fields[:f.byPlace] {

@@ -158,7 +158,7 @@ func numberError(text string, err error, what, bounds string) error {
 	return fmt.Errorf("%q is not %s", text, what)
 }
 
-// parsePort reads a number or the name of a TCP service (GRAM-8).
+// parsePort reads a number or the name of a service (GRAM-8): one of TCP, or one that is of UDP alone, such as tftp.
 func parsePort(text string) (uint16, error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		if err != nil || n < 0 || n > 65535 {
@@ -167,6 +167,9 @@ func parsePort(text string) (uint16, error) {
 		return uint16(n), nil
 	}
 	n, err := net.LookupPort("tcp", text)
+	if err != nil {
+		n, err = net.LookupPort("udp", text)
+	}
 	if text == "" || err != nil {
 		return 0, fmt.Errorf("%q is neither a port number nor a name: %w", text, reactor.ErrUnknownService)
 	}

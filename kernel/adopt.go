@@ -14,7 +14,7 @@ import "fmt"
 type Adopter interface {
 	// AdoptListener returns a listener on a duplicate of fd, a TCP or UNIX stream socket that
 	// listens. The kernel neither binds nor listens. The StreamOptions of o are set, but for those that
-	// a UNIX socket does not have; Backlog, ReusePort and UNIX must be zero. The file of a UNIX socket stays the caller's: Close does not remove it
+	// a UNIX socket does not have; Descriptors must be false for TCP; Backlog, ReusePort and UNIX must be zero. The file of a UNIX socket stays the caller's: Close does not remove it
 	// (ADOPT-15).
 	AdoptListener(fd int, o *ListenOptions) (Listener, error)
 	// AdoptConn returns a conn on a duplicate of fd, a TCP or UNIX stream socket that is connected.
@@ -73,4 +73,14 @@ func CheckAdopt(o *ListenOptions) error {
 		return invalid(OpListen, "UNIX", o.UNIX, reason)
 	}
 	return CheckOptions(OpListen, &o.StreamOptions)
+}
+
+// CheckAdopted returns why a socket of that network, which is to be adopted, cannot have o, as an
+// [*OptionError], or nil. Op is OpListen or OpConnect. Every kernel that adopts calls it, before it
+// changes anything.
+func CheckAdopted(op string, n Net, o *StreamOptions) error {
+	if n == UNIX {
+		return nil
+	}
+	return onlyUNIX(op, o)
 }

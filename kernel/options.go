@@ -32,6 +32,10 @@ type StreamOptions struct {
 	// without a word; [TCPConn] tells what it gave (TCP-87). At most 1 GiB.
 	SendBuffer int `ep:"sndbuf" help:"bytes that the system buffers for sending; without it, the system decides"`
 	RecvBuffer int `ep:"rcvbuf" help:"bytes that the system buffers of what comes; without it, the system decides"`
+	// Descriptors makes each conn a [Passing]: descriptors can be passed by it. It is for UNIX
+	// sockets alone. Reading such a conn costs a little more. Without it the system drops
+	// descriptors that come.
+	Descriptors bool
 	// Control is called with each socket that Listen or Dial opens, on the loop's goroutine,
 	// when its other options are set and it is neither bound nor connected. It may set more
 	// options. It must not keep or close fd. Its error ends the Listen or Dial, as an

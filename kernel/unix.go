@@ -100,7 +100,7 @@ func CheckListen(a Addr, o *ListenOptions) error {
 		if o.UNIX != (UNIXOptions{}) {
 			return invalid(OpListen, "UNIX", o.UNIX, "it is for UNIX addresses")
 		}
-		return nil
+		return onlyUNIX(OpListen, &o.StreamOptions)
 	}
 	if o.ReusePort {
 		return invalid(OpListen, "ReusePort", true, "a UNIX address has no port")
@@ -134,7 +134,7 @@ func CheckDial(a Addr, o *DialOptions) error {
 		if o.CheckLock {
 			return invalid(OpConnect, "CheckLock", true, "it is for UNIX addresses")
 		}
-		return nil
+		return onlyUNIX(OpConnect, &o.StreamOptions)
 	}
 	switch {
 	case o.ReuseAddr:
@@ -155,6 +155,14 @@ func checkBind(a, from Addr) error {
 	}
 	if from.Net != a.Net {
 		return &AddrError{Op: OpBind, Addr: from, Reason: "its network is not that of " + a.String(), Kind: ErrInvalidAddr}
+	}
+	return nil
+}
+
+// onlyUNIX refuses what a TCP socket lacks.
+func onlyUNIX(op string, o *StreamOptions) error {
+	if o.Descriptors {
+		return invalid(op, "Descriptors", true, "only a UNIX socket passes descriptors")
 	}
 	return nil
 }

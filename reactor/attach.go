@@ -43,6 +43,7 @@ func (r *Reactor) attach(c kernel.Conn, p Protocol, cfg StreamConfig, o owner) *
 // connect calls the protocol's ConnectionMade. The stream must have a token. If
 // ConnectionMade panics, connect returns the PanicError, and the stream is about to end.
 func (s *Stream) connect() error {
+	s.passDescriptors()
 	s.r.streamMade(s)
 	err := s.callback(s.connectionMade)
 	if err != nil {

@@ -5,12 +5,13 @@ import "github.com/whorl-go/whorl/kernel"
 // capabilities are the optional interfaces of the kernel. The reactor looks for them once,
 // through the kernel's wrappers. One that the kernel lacks is nil.
 type capabilities struct {
-	watcher  kernel.Watcher
-	reserver kernel.Reserver
-	signals  kernel.Signals
-	worker   kernel.Worker
-	adopter  kernel.Adopter
-	packets  kernel.Packets
+	watcher     kernel.Watcher
+	reserver    kernel.Reserver
+	signals     kernel.Signals
+	worker      kernel.Worker
+	adopter     kernel.Adopter
+	packets     kernel.Packets
+	descriptors kernel.Descriptors
 }
 
 func (c *capabilities) find(k kernel.Kernel) {
@@ -20,4 +21,5 @@ func (c *capabilities) find(k kernel.Kernel) {
 	c.worker, _ = kernel.As[kernel.Worker](k)
 	c.adopter, _ = kernel.As[kernel.Adopter](k)
 	c.packets, _ = kernel.As[kernel.Packets](k)
+	c.descriptors, _ = kernel.As[kernel.Descriptors](k)
 }

@@ -148,7 +148,7 @@ func TestNoLastPoll(t *testing.T) {
 			}
 			waits = len(k.waits)
 		})
-		r.CallLater(time.Millisecond, func() { r.Stop() })
+		r.Post(func() { r.Post(func() { r.Stop() }) }) // in the second turn: the first one waits
 		distant := r.CallLater(time.Hour, func() { t.Error("CORE-28: a distant call was made") })
 		runToEnd(t, r)
 		if waits == 0 || len(k.waits) != waits {

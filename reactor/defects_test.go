@@ -373,6 +373,7 @@ func everything(t *testing.T, s *reactor.Stream, accepted bool, r *reactor.React
 		"SetRecvBuffer":      func() bool { return s.SetRecvBuffer(1) == reactor.ErrClosed },
 		"RecvBuffer":         func() bool { _, err := s.RecvBuffer(); return err == reactor.ErrClosed },
 		"Credentials":        func() bool { _, err := s.Credentials(); return err == reactor.ErrClosed },
+		"SendDescriptor":     func() bool { return s.SendDescriptor(0) == reactor.ErrClosed },
 		"Stats":              func() bool { return s.Stats().Buffered == 0 },
 		"LogPrefix":          func() bool { return s.LogPrefix() != "" },
 		"String":             func() bool { return s.String() != "" },

@@ -91,13 +91,15 @@ func (s *Stream) finishReading() {
 	s.r.current = s
 	if p := e.kept; p != nil {
 		e.kept = nil
-		s.deliver(p)
+		s.deliverKept(p)
 	} else {
 		s.readSome()
 	}
 	s.r.current = current
 	switch {
 	case s.state != streamBroken:
+	case s.in == in && !s.reading(): // it has paused before the data came
+		s.touch()
 	case s.in == in && !mayStillSend(s.conn, e.reason): // nothing is there
 		s.end(e.reason)
 	case s.in == in: // until it comes, or CloseTimeout
@@ -158,7 +160,10 @@ func (s *Stream) closeConn(reason error) {
 		s.conn.Close()
 	default:
 		if in, ended := s.drain(); !ended && reason == ErrClosed && in+int(s.sent) > 0 {
-			s.r.linger(s.conn, s.token)
+			if x, ok := s.conn.(*passing); ok {
+				x.drop()
+			}
+			s.r.linger(innerConn(s.conn), s.token)
 			return
 		}
 		s.conn.Close()

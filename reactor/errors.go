@@ -44,6 +44,8 @@ var (
 	// ErrBufferFull: more was written than StreamConfig.MaxBuffered or
 	// Config.MaxBufferedTotal allows. The error that wraps it says which.
 	ErrBufferFull = kernel.Sentinel("write buffer full", ErrLost)
+	// ErrDescriptorOverrun: all bytes were sent, and descriptors of SendDescriptor are left (FDP-3).
+	ErrDescriptorOverrun = kernel.Sentinel("descriptors are left without a byte to travel with", ErrLost)
 	// ErrWatched: a number has another reader or writer; remove that one first.
 	ErrWatched = kernel.Sentinel("the descriptor is watched already")
 	// ErrDescriptorGone: a watched descriptor was closed without being removed (FDS-7).

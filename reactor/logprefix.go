@@ -19,6 +19,8 @@ func LogPrefixOf(v any) string {
 		l, _ = ProtocolAs[LogPrefixer](v)
 	case Factory:
 		l, _ = FactoryAs[LogPrefixer](v)
+	case PacketProtocol:
+		l, _ = PacketProtocolAs[LogPrefixer](v)
 	}
 	if l != nil {
 		return l.LogPrefix()

@@ -99,3 +99,20 @@ func TestWrappedPacketProtocol(t *testing.T) {
 		t.Errorf("UDP-7: after the stop: %v", err)
 	}
 }
+
+// namedGram has a name for the log.
+type namedGram struct{ gram }
+
+func (*namedGram) LogPrefix() string { return "Name" }
+
+// The name that a PacketProtocol has for the log is found through wrappers.
+func TestPacketLogPrefix(t *testing.T) {
+	for _, p := range []reactor.PacketProtocol{new(namedGram), &wrapping{new(namedGram)}, &wrapping{&wrapping{new(namedGram)}}} {
+		if got := reactor.LogPrefixOf(p); got != "Name" {
+			t.Errorf("%T is called %q", p, got)
+		}
+	}
+	if got := reactor.LogPrefixOf(new(gram)); got != "gram" {
+		t.Errorf("a gram is called %q", got)
+	}
+}

@@ -14,7 +14,7 @@ import "github.com/whorl-go/whorl/kernel"
 // returns; never to the connection that belongs to the layer.
 //
 //	asked of the retired one                     what happens
-//	Write, WriteVec, WriteShared                 ErrSwitched, and nothing is sent
+//	Write, WriteVec, WriteShared, SendDescriptor ErrSwitched, and nothing is sent
 //	CloseWrite, RegisterProducer, SwitchProtocol ErrSwitched, and nothing changes
 //	Close, StopProducing, Abort                  the same of Top
 //	PauseProducing, ResumeProducing              the same of Top; nothing if no Layer has taken over

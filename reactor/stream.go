@@ -237,7 +237,7 @@ func (s *Stream) send() {
 
 // settleProducer resumes a paused producer when the buffered output has fallen to LowWater.
 func (s *Stream) settleProducer() {
-	if !s.paused || s.out.Len() > s.cfg.LowWater {
+	if !s.paused || s.out.Len() > s.cfg.LowWater || s.descriptorsFull() {
 		return
 	}
 	// Resuming a turn later looks to the producer like a slower socket.
@@ -262,6 +262,8 @@ func (s *Stream) settleEnd() {
 		if s.state == streamClosing {
 			s.limitEnd()
 		}
+	case (s.state == streamClosing || s.write == writeClosing) && s.overrun():
+		s.end(ErrDescriptorOverrun)
 	case s.state == streamClosing && s.read == readOver:
 		s.end(io.EOF)
 	case s.state == streamClosing:
@@ -339,7 +341,7 @@ func (s *Stream) arm() {
 	if want == s.armed {
 		return
 	}
-	if err := s.r.k.Arm(s.conn, s.token, want); err != nil {
+	if err := s.r.k.Arm(innerConn(s.conn), s.token, want); err != nil {
 		s.end(s.opError("arm", err))
 		s.lose()
 		return

@@ -256,6 +256,7 @@ func (s *Stream) resume() {
 		s.read = readOn
 		s.note(probe.NoteResumed, 0, nil)
 		s.touch()
+		s.resumed()
 	}
 }
 
@@ -308,6 +309,7 @@ func (s *Stream) register(p Producer) error {
 	}
 	s.producer, s.paused = p, false
 	s.checkHighWater()
+	s.checkDescriptors()
 	return nil
 }
 

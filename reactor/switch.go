@@ -56,5 +56,6 @@ func (s *Stream) switchTo(p Protocol) (Switched, error) {
 	old := Switched{s.proto, s.producer, s.paused, s.read == readPaused}
 	s.proto, s.producer, s.paused, s.read = p, nil, false, readOn
 	s.touch()
+	s.resumed()
 	return old, nil
 }

@@ -8,6 +8,9 @@ import (
 
 // noControl refuses Control: there are no descriptors.
 func noControl(op string, o *kernel.StreamOptions) error {
+	if o.Descriptors {
+		return &kernel.OptionError{Op: op, Option: "Descriptors", Value: true, Err: kernel.ErrUnsupported}
+	}
 	if o.Control != nil {
 		return &kernel.OptionError{Op: op, Option: "Control", Err: kernel.ErrUnsupported}
 	}

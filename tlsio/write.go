@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -56,6 +57,10 @@ func (c *Conn) putVec(bufs [][]byte) (int, error) {
 // connection has its own. p may be changed as soon as it returns, but a caller that does not
 // know what the transport is must not count on that.
 func (c *Conn) WriteShared(p []byte) (int, error) { return c.Write(p) }
+
+// SendDescriptor is always kernel.ErrUnsupported: a descriptor cannot accompany a byte of the program, because
+// the peer's system knows only those of sealed records.
+func (c *Conn) SendDescriptor(int) error { return kernel.ErrUnsupported }
 
 // writable tells why n more bytes cannot be written. A producer that can write no more is stopped
 // inside its write (PROD-14).

@@ -56,6 +56,16 @@ func (a *accessLog) ended(v visit, backend string, reason error) {
 	a.to.LogAttrs(context.Background(), a.level, "connection ended", attrs...)
 }
 
+// sessionEnded writes the line of a session of datagrams. The bytes are those of the client, and those for it.
+func (a *accessLog) sessionEnded(s *session, backend string, reason error) {
+	if a == nil {
+		return
+	}
+	a.to.LogAttrs(context.Background(), a.level, "session ended", slog.String("peer", s.client.String()), slog.String("backend", backend),
+		slog.Uint64("in", s.in), slog.Uint64("out", s.out),
+		slog.Duration("duration", s.f.t.Reactor().Now()-s.began), slog.String("reason", reasonText(reason)))
+}
+
 func reasonText(reason error) string {
 	switch reason {
 	case nil:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math/rand/v2"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -13,16 +14,23 @@ type chargenCommand struct {
 
 // Help is shown by --help.
 func (*chargenCommand) Help() string {
-	return `Lines of 72 characters are sent as fast as they are read, until the peer closes or is cut off.
+	return `Lines of 72 characters are sent as fast as they are read, until the peer closes or is cut off. A datagram is answered by
+one with a random number of characters, 0 to 512.
 
-Example:
+The sender of a datagram can be forged, and then an answer that may be much longer goes to somebody who has not asked. On loopback, where the
+server is unless the description says otherwise, nobody from elsewhere can do that. Do not open it to a network.
 
-    whorl chargen tcp:8019`
+Examples:
+
+    whorl chargen tcp:8019
+    whorl chargen udp:8019`
 }
 
 // Run serves chargen.
 func (c *chargenCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, NewChargens()))
+	f := NewChargens()
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, f), newPacketChargens(f, random))
 }
 
 // The lines of RFC 864 have 72 of the 95 printing characters of ASCII. Each line

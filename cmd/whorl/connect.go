@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"syscall"
+	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
@@ -16,8 +18,11 @@ import (
 )
 
 type connectCommand struct {
-	Endpoint   string `arg:"" help:"Where to connect."`
-	NoShutdown bool   `help:"Leave our direction open at the end of standard input: some servers take its end for the end of the connection, and do not answer."`
+	Endpoint   string        `arg:"" help:"Where to connect."`
+	NoShutdown bool          `help:"Leave our direction open at the end of standard input: some servers take its end for the end of the connection, and do not answer."`
+	Wait       time.Duration `short:"w" default:"1s" placeholder:"DURATION" help:"Of datagrams: how long to wait for answers at the end of standard input, and after each (${default})."`
+	Size       int           `default:"1200" placeholder:"BYTES" help:"Of datagrams: send standard input in pieces of so many bytes at most (${default})."`
+	Lines      bool          `help:"Of datagrams: send each line of standard input, with its end, as one."`
 }
 
 // Help is shown by --help.
@@ -29,16 +34,28 @@ standard output is closed first. SIGINT and SIGTERM end it at once.
 Some servers take the end of our direction for the end of the connection, and send no answer. If the answer is missing,
 say --no-shutdown; then the connection lasts until the server ends it.
 
+At a place of datagrams, standard input is sent in pieces of 1200 bytes at most, as it is read, or with --lines each line by
+itself. Datagrams that come are written to standard output, one after another. They have no end: at the end of standard input answers
+are waited for, until none has come for --wait. Then the status is 0, also if none has come at all, because datagrams may be lost. It
+is 1 if the network says that nobody is there. A unixgram socket gets answers only if it has a bindAddress.
+
 Examples:
 
     whorl connect tcp:localhost:8007 <request >answer
     whorl connect --no-shutdown tcp:example.com:80 <request >answer
-    whorl connect tls:example.com:443 <request >answer`
+    whorl connect tls:example.com:443 <request >answer
+    echo hello | whorl connect udp:localhost:8007
+    whorl connect --lines --wait=5s udp:localhost:8007 <requests >answers
+    echo hello | whorl connect unixgram:/tmp/echo.sock:bindAddress=/tmp/mine.sock`
 }
 
 // Run connects.
 func (c *connectCommand) Run(g *globals, t terminal) error {
-	to, err := g.schemes(t, kernel.StreamOptions{}).Client(c.Endpoint)
+	known := g.schemes(t, kernel.StreamOptions{})
+	to, err := known.Client(c.Endpoint)
+	if errors.Is(err, endpoint.ErrKind) {
+		return c.runPackets(g, t, known)
+	}
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}
@@ -68,14 +85,14 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	return failed
 }
 
-// open makes the reactor that the flags ask for.
-func (g *globals) open(t terminal) (*reactor.Reactor, error) {
+// open makes the reactor that the flags ask for. The signals stop it.
+func (g *globals) open(t terminal, signals ...os.Signal) (*reactor.Reactor, error) {
 	_, engine := g.logger(t)
 	k, err := native.Open(g.Kernel)
 	if err != nil {
 		return nil, err
 	}
-	return reactor.New(k, reactor.Config{Logger: engine}), nil
+	return reactor.New(k, reactor.Config{Logger: engine, Signals: signals}), nil
 }
 
 // tunnel is a protocol. It joins a connection with an input and an output, both

@@ -11,14 +11,15 @@ type discardCommand struct {
 
 // Help is shown by --help.
 func (*discardCommand) Help() string {
-	return `Example:
+	return `Examples:
 
-    whorl discard tcp:8009 tcp6:8010:interface=[::]`
+    whorl discard tcp:8009 tcp6:8010:interface=[::]
+    whorl discard udp:8009`
 }
 
 // Run serves discard.
 func (c *discardCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, reactor.Each[Discard]()))
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, reactor.Each[Discard]()), newPacketDiscard)
 }
 
 // Discard throws away what arrives (RFC 863), and closes when the peer ends.

@@ -12,18 +12,23 @@ type echoCommand struct {
 // Help is shown by --help.
 func (*echoCommand) Help() string {
 	return `Each connection gets back what it sends, and no more is read of it while it does not read. When the peer has ended its
-direction, the rest is sent and the connection closed.
+direction, the rest is sent and the connection closed. Each datagram goes back where it came from; what there is no room to send is
+dropped.
+
+The sender of a datagram can be forged, and then the echo goes to somebody who has not asked, for instance to another echo. On loopback,
+where the server is unless the description says otherwise, nobody from elsewhere can do that.
 
 Examples:
 
     whorl echo tcp:8007
     whorl echo tcp:8007:interface=127.0.0.1
+    whorl echo tcp:8007 udp:8007 unixgram:/tmp/echo.sock
     whorl echo tls:8443:/etc/ssl/site.pem`
 }
 
 // Run serves echo.
 func (c *echoCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, reactor.Each[Echo]()))
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, reactor.Each[Echo]()), newPacketEcho)
 }
 
 // Echo sends back what arrives (RFC 862). It reads no more while the peer does

@@ -21,7 +21,9 @@ Servers run until SIGINT (Ctrl-C) or SIGTERM. Then they accept no more, let the 
 aborted is in the log. Two signals within 300 ms count as one. SIGHUP has the files of certificates read again.
 
 Servers listen on loopback, 127.0.0.1 and ::1, unless a description says otherwise: interface=0.0.0.0 is every IPv4
-address, interface=[::] every IPv6 address.
+address, interface=[::] every IPv6 address. A place of datagrams has one address: 127.0.0.1, or ::1 of udp6.
+
+All commands take places of datagrams, udp and unixgram, too.
 
 If a server sends no answer to "connect", it may take the end of standard input for the end of the connection: say
 --no-shutdown.
@@ -34,6 +36,9 @@ Examples:
     whorl echo tcp:8007:interface=0.0.0.0
     whorl discard tcp:8009 tcp6:8010:interface=[::]
     whorl chargen tcp:8019
+    whorl echo tcp:8007 udp:8007
+    echo hello | whorl connect udp:localhost:8007
+    whorl forward udp:5353 udp:192.0.2.1:53
     whorl forward tcp:8080 tcp:example.com:80
     whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
     whorl connect tcp:localhost:8007 <request >answer
@@ -74,7 +79,7 @@ type globals struct {
 	LogLevel  string           `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error (${default})."`
 	Quiet     bool             `short:"q" help:"Log errors alone."`
 	Grace     time.Duration    `default:"10s" placeholder:"DURATION" help:"How long connections may take to finish after a signal (${default})."`
-	AccessLog bool             `help:"Log the end of each connection, with peer, backend, bytes, time and reason, at level info; without it, at level debug."`
+	AccessLog bool             `help:"Log the end of each connection, and of each session of datagrams that forward has, with peer, backend, bytes, time and reason, at level info; without it, at level debug."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 

@@ -14,10 +14,11 @@ import (
 )
 
 type forwardCommand struct {
-	Listen     string        `arg:"" help:"Where to listen."`
-	Connect    string        `arg:"" help:"Where to pass connections on to."`
-	Idle       time.Duration `default:"1h" placeholder:"DURATION" help:"Reset a pair on which nothing passes for so long; 0 means never (${default})."`
-	HalfClosed time.Duration `default:"5m" placeholder:"DURATION" help:"The same when one direction has ended, if it is shorter; 0 means that --idle goes on (${default})."`
+	Listen     string         `arg:"" help:"Where to listen."`
+	Connect    string         `arg:"" help:"Where to pass connections on to."`
+	Idle       *time.Duration `placeholder:"DURATION" help:"Reset a pair, or end a session of datagrams, on which nothing passes for so long; 0 means never (1h; datagrams: 2m)."`
+	Sessions   int            `default:"1024" placeholder:"N" help:"Of datagrams: how many clients may have a session at a time (${default})."`
+	HalfClosed time.Duration  `default:"5m" placeholder:"DURATION" help:"The same when one direction has ended, if it is shorter; 0 means that --idle goes on (${default})."`
 }
 
 // Help is shown by --help.
@@ -27,26 +28,63 @@ of one direction is passed on as such; a side that breaks off is passed on as a 
 connection to CONNECT is reset. A client of TLS gets a connection when its handshake is over, so when it has shown the
 certificate that clientCAs asks for. A pair on which nothing passes for --idle is reset.
 
+If LISTEN is a place of datagrams, CONNECT must be one too. Each client address gets a session, which has a socket of its own to CONNECT:
+answers that come there are sent to that client. A session on which nothing passes for --idle ends. If there are --sessions of them, the one
+that has been silent longest gives way to a new client, if that was for 10 s at least; otherwise the new client is not served. To get
+answers from a unixgram socket, say bindAddress=PATH: session 1 binds PATH.1, and so on.
+
 Examples, the second of which ends TLS and the third begins it:
 
     whorl forward tcp:8080 tcp:example.com:80
     whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
-    whorl forward tcp:8080 tls:example.com:443`
+    whorl forward tcp:8080 tls:example.com:443
+    whorl forward udp:5353 udp:192.0.2.1:53
+    whorl forward udp:5140 unixgram:/run/systemd/journal/syslog`
 }
 
 // Run serves the forwarder.
 func (c *forwardCommand) Run(g *globals, t terminal) error {
 	known := g.schemes(t, kernel.StreamOptions{})
+	idle := time.Hour
+	if c.Idle != nil {
+		idle = *c.Idle
+	}
+	if idle < 0 || c.HalfClosed < 0 {
+		return usage(fmt.Errorf("--idle=%v, --half-closed=%v: must not be negative", idle, c.HalfClosed))
+	}
+	_, listen := known.Server(c.Listen)
 	to, err := known.Client(c.Connect)
+	switch listens, connects := errors.Is(listen, endpoint.ErrKind), errors.Is(err, endpoint.ErrKind); {
+	case listens && connects:
+		return c.runPackets(g, t, known)
+	case listens && err == nil:
+		return usage(fmt.Errorf("%s takes datagrams and %s connections: both must be of one kind", c.Listen, c.Connect))
+	case connects && listen == nil:
+		return usage(fmt.Errorf("%s takes connections and %s datagrams: both must be of one kind", c.Listen, c.Connect))
+	case err != nil:
+		return misplaced(c.Connect, err)
+	}
+	log, _ := g.logger(t)
+	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t)}
+	return g.serve(t, known, []string{c.Listen}, f, nil)
+}
+
+// runPackets serves the forwarder of datagrams.
+func (c *forwardCommand) runPackets(g *globals, t terminal, known *endpoint.Schemes) error {
+	to, err := known.PacketClient(c.Connect)
 	if err != nil {
 		return misplaced(c.Connect, err)
 	}
-	if c.Idle < 0 || c.HalfClosed < 0 {
-		return usage(fmt.Errorf("--idle=%v, --half-closed=%v: must not be negative", c.Idle, c.HalfClosed))
+	if c.Sessions < 1 {
+		return usage(fmt.Errorf("--sessions=%d: must be 1 or more", c.Sessions))
+	}
+	idle := sessionIdle
+	if c.Idle != nil {
+		idle = *c.Idle
 	}
 	log, _ := g.logger(t)
-	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(c.Idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t)}
-	return g.serve(t, known, []string{c.Listen}, f)
+	f := &PacketForwarder{To: to, Name: c.Connect, Log: log, Idle: idle, Most: c.Sessions, Quiet: sessionQuiet, Access: g.access(t)}
+	return g.serve(t, known, []string{c.Listen}, nil, func() reactor.PacketProtocol { return f })
 }
 
 // limit is d as reactor.JoinConfig has it, where zero would be the default.

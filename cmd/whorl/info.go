@@ -19,7 +19,7 @@ func (*endpointsCommand) Run(t terminal) error {
 	_, err := fmt.Fprint(t.out, std.Schemes(nil).Help(), `
 A ':' ends a field and the first '=' in one makes it keyword=value; '\' makes the next character an ordinary one; a
 value in brackets, such as [::1], may hold both. Without interface= the servers of this program listen on loopback alone:
-on 127.0.0.1 and ::1, or on the one of the family that the type names.
+on 127.0.0.1 and ::1, or on the one of the family that the type names. A place of datagrams has one: 127.0.0.1, or ::1 of udp6.
 `)
 	return err
 }

@@ -63,6 +63,18 @@ func hasty(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
+// freeGramPort is freeport VAR: a number of a UDP port of 127.0.0.1 that nobody has.
+func freeGramPort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: freeport VAR")
+	}
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	ts.Check(err)
+	_, port, err := net.SplitHostPort(c.LocalAddr().String())
+	ts.Check(errors.Join(err, c.Close()))
+	ts.Setenv(args[0], port)
+}
+
 // refused is refused ADDR COUNT: so many connections, one after another, are reset.
 func refused(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

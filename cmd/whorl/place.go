@@ -14,7 +14,7 @@ import (
 
 // unread turns an error about a description that cannot be understood into a usage error.
 func unread(err error) error {
-	wrong := errors.Is(err, endpoint.ErrSyntax) || errors.Is(err, endpoint.ErrUnknownScheme) || errors.Is(err, endpoint.ErrArgument)
+	wrong := errors.Is(err, endpoint.ErrSyntax) || errors.Is(err, endpoint.ErrUnknownScheme) || errors.Is(err, endpoint.ErrKind) || errors.Is(err, endpoint.ErrArgument)
 	e, ok := errors.AsType[*whorl.PlaceError](err)
 	if !ok || !wrong || errors.Is(err, reactor.ErrListen) {
 		return err

@@ -26,10 +26,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs the tool as its users do, on every kernel.
 func TestScripts(t *testing.T) {
 	// Where goroutines meet: standard input and output, signals, and last handshakes.
-	meet := []string{"forward", "connect", "terminal", "grace", "twosignals", "logreader", "tls"}
+	meet := []string{"forward", "connect", "datagrams", "terminal", "grace", "twosignals", "logreader", "tls"}
 	for i, name := range native.Names() {
 		if i == 1 {
-			meet = meet[:6] // handshakes are slow, and have their goroutines whatever the kernel
+			meet = meet[:7] // handshakes are slow, and have their goroutines whatever the kernel
 		}
 		files := scripts(t, "testdata/script", meet...)
 		t.Run(name, func(t *testing.T) {
@@ -72,18 +72,19 @@ func runScripts(t *testing.T, files []string, variable string) {
 		},
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status":  status,
-			"waitlog": waitLog,
-			"address": address,
-			"noise":   noiseFile,
-			"hold":    hold,
-			"release": release,
-			"aborted": aborted,
-			"many":    many,
-			"issue":   issue,
-			"silent":  silent,
-			"hasty":   hasty,
-			"refused": refused,
+			"status":   status,
+			"waitlog":  waitLog,
+			"address":  address,
+			"noise":    noiseFile,
+			"hold":     hold,
+			"release":  release,
+			"aborted":  aborted,
+			"many":     many,
+			"issue":    issue,
+			"silent":   silent,
+			"hasty":    hasty,
+			"refused":  refused,
+			"freeport": freeGramPort,
 
 			"jsonlines": jsonLines,
 			"samehash":  sameHash,
@@ -174,7 +175,7 @@ func address(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: address FILE VAR...")
 	}
-	for i, m := range matches(ts, args[0], `listening on tcp ([^" ]+)"`, len(args)-1)[:len(args)-1] {
+	for i, m := range matches(ts, args[0], `listening on (?:tcp|udp) ([^" ]+)"`, len(args)-1)[:len(args)-1] {
 		addr := string(m[1])
 		ts.Setenv(args[i+1], addr)
 		ts.Setenv(args[i+1]+"_PORT", addr[strings.LastIndexByte(addr, ':')+1:])

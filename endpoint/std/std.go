@@ -1,4 +1,5 @@
-// Package std has the usual places to listen and to connect: TCP, TLS and UNIX sockets.
+// Package std has the usual places to listen and to connect: TCP, TLS and UNIX sockets, and those for datagrams: UDP and
+// UNIX sockets.
 //
 // Each place is a struct with the arguments of its scheme. [Schemes] is the set of all
 // of them; the structs may also be used without a description.
@@ -27,8 +28,12 @@ type Options struct {
 	TLSSettings
 	// Activation are the sockets that a service manager has passed, for systemd places. Nil: none.
 	Activation *activation.Sockets
+	// Packets are the values of these arguments when the description of a place of datagrams does not give them, and the
+	// limits of its port, which descriptions cannot change. Bind must be zero. Broadcast, Shared and ReusePort are for UDP alone.
+	Packets reactor.PacketConfig
 	// Loopback has places to listen without an interface listen on loopback alone, on both
-	// families where the scheme has both; see [TCPServer].
+	// families where the scheme has both; see [TCPServer]. A place of datagrams has one address, 127.0.0.1 or, of udp6,
+	// ::1; see [UDPServer].
 	Loopback bool
 }
 
@@ -36,7 +41,9 @@ type Options struct {
 // listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); tls and ssl, for
 // listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); unix, for
 // listening ([UNIXServer]) and for connecting ([UNIXClient]); fd, for a descriptor that listens
-// ([FDServer]) or is connected ([FDClient]); and systemd, for listening ([SystemdServer]).
+// ([FDServer]) or is connected ([FDClient]); and systemd, for listening ([SystemdServer]). For datagrams there are udp, udp4 and
+// udp6, for receiving ([UDPServer]) and for sending ([UDPClient]), and unixgram, for receiving ([UNIXGramServer]) and for
+// sending ([UNIXGramClient]).
 func Schemes(o *Options) *endpoint.Schemes {
 	if o == nil {
 		o = new(Options)
@@ -53,7 +60,9 @@ func Schemes(o *Options) *endpoint.Schemes {
 	s.AddServer("tcp6", func() endpoint.Server {
 		return &TCP6Server{ListenOptions: listen, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig, Loopback: o.Loopback}
 	})
-	s.AddServer("tls", func() endpoint.Server { return &TLSServer{TCPServer: server, TLSSettings: tls} })
+	s.AddServer("tls", func() endpoint.Server {
+		return &TLSServer{TCPServer: server, TLSSettings: tls, Known: s, defaults: server}
+	})
 	s.AddServer("ssl", func() endpoint.Server { return &SSLServer{TCPServer: server, TLSSettings: tls} })
 	s.AddServer("fd", func() endpoint.Server {
 		return &FDServer{PortLimits: o.PortLimits, StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
@@ -77,5 +86,26 @@ func Schemes(o *Options) *endpoint.Schemes {
 		return &TLSClient{TCPClient: client, TLSSettings: tls, Known: s, defaults: o.StreamOptions}
 	})
 	s.AddClient("ssl", func() endpoint.Client { return &SSLClient{TCPClient: client, TLSSettings: tls} })
+	o.addPackets(s)
 	return s
+}
+
+// addPackets adds the types of datagrams.
+func (o *Options) addPackets(s *endpoint.Schemes) {
+	for _, family := range []reactor.Family{reactor.AnyFamily, reactor.IPv4, reactor.IPv6} {
+		s.AddPacketServer(udpScheme(family), func() endpoint.PacketServer {
+			return &UDPServer{PacketConfig: o.Packets, Family: family, Loopback: o.Loopback}
+		})
+		s.AddPacketClient(udpScheme(family), func() endpoint.PacketClient {
+			return &UDPClient{PacketConfig: o.Packets, Family: family}
+		})
+	}
+	grams := o.Packets
+	grams.Broadcast, grams.Shared, grams.ReusePort = false, false, false
+	s.AddPacketServer("unixgram", func() endpoint.PacketServer {
+		return &UNIXGramServer{SendBuffer: grams.SendBuffer, RecvBuffer: grams.RecvBuffer, PacketConfig: grams}
+	})
+	s.AddPacketClient("unixgram", func() endpoint.PacketClient {
+		return &UNIXGramClient{SendBuffer: grams.SendBuffer, RecvBuffer: grams.RecvBuffer, PacketConfig: grams}
+	})
 }

@@ -39,8 +39,8 @@ type TLSClient struct {
 	// TrustRoots is a PEM file of authorities, or a directory of such files (GRAM-21).
 	// Empty: the authorities of the platform.
 	TrustRoots string `ep:"trustRoots" help:"PEM file of trusted authorities, or directory of such .pem files; without it, the platform's"`
-	// Endpoint describes a place to connect over instead of TCP to Host and Port.
-	Endpoint string `ep:"endpoint" help:"what to connect over, as a description with its ':' written '\\:'; without it, tcp"`
+	// Endpoint describes a place to connect over instead of TCP to Host and Port. It may stand in brackets.
+	Endpoint string `ep:"endpoint" help:"what to connect over, as a description in brackets, or with its ':' written '\\:'; without it, tcp"`
 	// TLSParameters are ALPN, MinVersion and MaxVersion.
 	TLSParameters
 	// Over is a place to connect over, without a description. It is no argument.
@@ -116,7 +116,7 @@ func (e *TLSClient) below(p *prepared) (endpoint.Client, error) {
 	if known == nil {
 		known = new(endpoint.Schemes)
 	}
-	over, err := known.Client(e.Endpoint)
+	over, err := known.Client(unbracketed(e.Endpoint))
 	if err != nil {
 		return nil, p.fail("endpoint", e.Endpoint, fmt.Errorf("%q: %w", e.Endpoint, err))
 	}

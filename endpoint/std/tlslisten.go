@@ -8,14 +8,16 @@ import (
 
 	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
 
-// tlsListen is a place to listen for TLS, on TCP.
+// tlsListen is a place to listen for TLS, on TCP or over another place.
 type tlsListen struct {
 	tlsPlace
 	tcp      TCPServer
+	over     endpoint.Server // nil: tcp
 	source   certs.Source
 	argument string        // the name of the argument for the certificate
 	clients  string        // file or directory of the authorities of clients
@@ -68,7 +70,7 @@ func (l *tlsListen) check() error {
 func (l *tlsListen) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
 	cfg, store, err := l.config()
 	if err != nil {
-		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
+		return nil, &reactor.OpError{Op: "listen", Local: l.local(), Err: err}
 	}
 	g := &explainFactory{Factory: f, r: r, log: l.Logger}
 	var reloader *tlsio.Reloader
@@ -80,5 +82,17 @@ func (l *tlsListen) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 		reloader = tlsio.NewReloader(r, store, c)
 	}
 	g.stop = func() { reloader.Stop() }
-	return l.tcp.Listen(r, tlsio.Server(cfg, g, l.Options))
+	secure := tlsio.Server(cfg, g, l.Options)
+	if l.over != nil {
+		return l.over.Listen(r, secure)
+	}
+	return l.tcp.Listen(r, secure)
+}
+
+// local is the address of a place on TCP. Other places name theirs in their own errors.
+func (l *tlsListen) local() kernel.Addr {
+	if l.over != nil {
+		return kernel.Addr{}
+	}
+	return l.tcp.local()
 }

@@ -32,6 +32,8 @@ type UNIXServer struct {
 	Group string `ep:"group" help:"group of the file, a name or a number; without it, the process's"`
 	// SendBuffer is that of [kernel.StreamOptions].
 	SendBuffer int `ep:"sndbuf" help:"bytes that the system buffers for sending; without it, the system decides"`
+	// Descriptors is that of [kernel.StreamOptions].
+	Descriptors bool `ep:"descriptors" help:"let protocols pass descriptors with their bytes; without it, no"`
 	// PortLimits are MaxConnections and AcceptRate. Peers are not counted: all are this host.
 	reactor.PortLimits
 	// StreamConfig configures the buffers of the connections. It is no argument.
@@ -41,7 +43,7 @@ type UNIXServer struct {
 // config is how to listen.
 func (e *UNIXServer) config() *reactor.ListenConfig {
 	cfg := &reactor.ListenConfig{StreamConfig: e.StreamConfig, PortLimits: e.PortLimits}
-	cfg.Backlog, cfg.SendBuffer = e.Backlog, e.SendBuffer
+	cfg.Backlog, cfg.SendBuffer, cfg.Descriptors = e.Backlog, e.SendBuffer, e.Descriptors
 	cfg.UNIX = kernel.UNIXOptions{Mode: e.Mode, Owner: e.Owner, Group: e.Group, Lock: !e.NoLock && !kernel.UNIXAddr(e.Path).IsAbstract()}
 	return cfg
 }
@@ -102,6 +104,8 @@ type UNIXClient struct {
 	Bind string `ep:"bindAddress" help:"path of our own socket; without it, it has no name"`
 	// SendBuffer is that of [kernel.StreamOptions].
 	SendBuffer int `ep:"sndbuf" help:"bytes that the system buffers for sending; without it, the system decides"`
+	// Descriptors is that of [kernel.StreamOptions].
+	Descriptors bool `ep:"descriptors" help:"let protocols pass descriptors with their bytes; without it, no"`
 	// StreamConfig configures the buffers of the connection. It is no argument.
 	reactor.StreamConfig
 }
@@ -109,7 +113,7 @@ type UNIXClient struct {
 // dial is where the connection goes, and how.
 func (e *UNIXClient) dial() (kernel.Addr, *reactor.DialConfig) {
 	cfg := &reactor.DialConfig{StreamConfig: e.StreamConfig, Timeout: e.Timeout}
-	cfg.CheckLock, cfg.SendBuffer = e.CheckLock, e.SendBuffer
+	cfg.CheckLock, cfg.SendBuffer, cfg.Descriptors = e.CheckLock, e.SendBuffer, e.Descriptors
 	if e.Bind != "" {
 		cfg.Bind = kernel.UNIXAddr(e.Bind)
 	}

@@ -101,6 +101,19 @@ func TestUNIXArguments(t *testing.T) {
 	if s.Path != "/run/x" || s.Mode != fs.FileMode(0o660) || s.Backlog != 10 || !s.NoLock || s.Owner != "www" || s.Group != "7" {
 		t.Errorf("GRAM-12: %+v", s)
 	}
+	// Descriptors are passed if that is asked for, and only a UNIX place can be asked.
+	if s := server(t, "unix:/run/x:descriptors=yes").(*std.UNIXServer); !s.Descriptors || s.String() != "unix:/run/x:descriptors=yes" {
+		t.Errorf("%+v", s)
+	}
+	if c := client(t, "unix:/run/x:descriptors=yes").(*std.UNIXClient); !c.Descriptors || c.String() != "unix:/run/x:descriptors=yes" {
+		t.Errorf("%+v", c)
+	}
+	if _, err := std.Schemes(nil).Server("tcp:80:descriptors=yes"); err == nil {
+		t.Error("tcp: has descriptors=")
+	}
+	if _, err := std.Schemes(nil).Client("tcp:h:80:descriptors=yes"); err == nil {
+		t.Error("tcp: has descriptors=")
+	}
 	if s := server(t, "unix:/run/x").(*std.UNIXServer); s.NoLock || s.Mode != 0 {
 		t.Errorf("GRAM-12: without arguments %+v", s)
 	}

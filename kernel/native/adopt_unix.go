@@ -30,12 +30,15 @@ func (b *base) AdoptListener(fd int, o *kernel.ListenOptions) (kernel.Listener, 
 	if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || v == 0 {
 		return nil, &kernel.AdoptError{FD: fd, Reason: "it does not listen", Kind: kernel.ErrNotListening}
 	}
+	if err := kernel.CheckAdopted(kernel.OpListen, netOf(name), &o.StreamOptions); err != nil {
+		return nil, err
+	}
 	s, err := b.duplicate(fd)
 	if err != nil {
 		return nil, err
 	}
 	if at, ok := name.(*unix.SockaddrUnix); ok {
-		l := &unixListener{listener: listener{s}, name: nameOf(at)}
+		l := &unixListener{listener: listener{s}, name: nameOf(at), passes: o.Descriptors}
 		return setUp[kernel.Listener](b, &l.sock, l, l.sock.Close, func() error { return l.socketOptions(kernel.OpListen, &o.StreamOptions) })
 	}
 	l := &listener{s}
@@ -59,16 +62,20 @@ func (b *base) AdoptConn(fd int, o *kernel.StreamOptions) (kernel.Conn, error) {
 	if err != nil {
 		return nil, &kernel.AdoptError{FD: fd, Reason: "it is not connected", Kind: kernel.ErrNotConnected}
 	}
+	if err := kernel.CheckAdopted(kernel.OpConnect, netOf(name), o); err != nil {
+		return nil, err
+	}
 	s, err := b.duplicate(fd)
 	if err != nil {
 		return nil, err
 	}
 	if at, ok := name.(*unix.SockaddrUnix); ok {
-		c := &sharedUNIX{unixConn{streamSock: streamSock{s}, from: nameOf(at)}}
+		h, c := newSharedUNIX(s, o.Descriptors)
+		c.from = nameOf(at)
 		if sa, ok := peer.(*unix.SockaddrUnix); ok {
 			c.to = nameOf(sa)
 		}
-		return setUp[kernel.Conn](b, &c.sock, c, c.GiveBack, func() error { return c.socketOptions(kernel.OpConnect, o) })
+		return setUp(b, &c.sock, h, h.(kernel.Adopted).GiveBack, func() error { return c.socketOptions(kernel.OpConnect, o) })
 	}
 	c := &sharedConn{conn{streamSock{s}}}
 	c.remote.set(shortAddrFrom(peer))
@@ -191,6 +198,14 @@ func (b *base) AdoptPacketConn(fd int, o *kernel.PacketOptions) (kernel.PacketCo
 	}
 	c.adopted()
 	return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error { return c.packetOptions(o) })
+}
+
+// netOf is the network of a socket with that name.
+func netOf(name unix.Sockaddr) kernel.Net {
+	if _, ok := name.(*unix.SockaddrUnix); ok {
+		return kernel.UNIX
+	}
+	return kernel.TCP
 }
 
 // duplicate returns a sock on a duplicate of fd, close-on-exec and non-blocking.

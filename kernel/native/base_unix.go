@@ -39,6 +39,7 @@ type base struct {
 	eventOf []int32
 	zones   zones
 	packets *packetBuffers // nil until there is a datagram socket
+	control []byte         // memory for control messages, made when it is first needed
 	scratch
 }
 
@@ -107,6 +108,10 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	case *listener:
 		return b.arm(&x.sock, token, r&both)
 	case *unixConn:
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *passingConn:
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *sharedPassing:
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))
 	case *sharedConn:
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))

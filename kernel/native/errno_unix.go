@@ -33,7 +33,7 @@ func sentinel(op string, errno syscall.Errno) error {
 		return kernel.ErrPermission
 	case unix.EMFILE:
 		return kernel.ErrTooManyFiles
-	case unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+	case unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ETOOMANYREFS:
 		return kernel.ErrNoResources
 	case unix.EBADF:
 		return kernel.ErrBadDescriptor

@@ -28,7 +28,8 @@ type unixListener struct {
 	listener
 	name       string
 	made       unixFile
-	sendBuffer int // of accepted conns: the system does not hand it on; 0: the system decides
+	sendBuffer int  // of accepted conns: the system does not hand it on; 0: the system decides
+	passes     bool // accepted conns pass descriptors
 }
 
 var (
@@ -70,7 +71,7 @@ func (b *base) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listen
 	if err != nil {
 		return nil, err
 	}
-	l := &unixListener{listener: listener{s}, name: name}
+	l := &unixListener{listener: listener{s}, name: name, passes: o.Descriptors}
 	return setUp[kernel.Listener](b, &l.sock, l, l.Close, func() error { return l.listen(a, o) })
 }
 
@@ -97,8 +98,9 @@ func (b *base) dialUNIX(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	c := &unixConn{streamSock: streamSock{s}, to: name}
-	return setUp[kernel.Conn](b, &c.sock, c, c.Close, func() error { return c.dial(a, o) })
+	h, c := newUNIXConn(s, o.Descriptors)
+	c.to = name
+	return setUp(b, &c.sock, h, h.Close, func() error { return c.dial(a, o) })
 }
 
 func (s *unixConn) dial(a kernel.Addr, o *kernel.DialOptions) error {
@@ -155,7 +157,8 @@ func (s *unixListener) Accept() (kernel.Conn, error) {
 		fd, peer, err := accept(int(s.fd))
 		switch err {
 		case nil:
-			c := &unixConn{streamSock: streamSock{sock{b: s.b, fd: int32(fd)}}, from: s.name}
+			h, c := newUNIXConn(sock{b: s.b, fd: int32(fd)}, s.passes)
+			c.from = s.name
 			s.b.own(&c.sock)
 			if err := s.b.fits(kernel.OpAccept, fd); err != nil {
 				c.Abort() // somebody else has taken the room
@@ -167,7 +170,7 @@ func (s *unixListener) Accept() (kernel.Conn, error) {
 			if sa, ok := peer.(*unix.SockaddrUnix); ok {
 				c.to = nameOf(sa)
 			}
-			return c, nil
+			return h, nil
 		case unix.EAGAIN:
 			return nil, kernel.ErrAgain
 		case unix.EINTR:

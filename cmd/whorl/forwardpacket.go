@@ -1,0 +1,213 @@
+package main
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+const (
+	// sessionIdle is --idle of datagrams unless it is given.
+	sessionIdle = 2 * time.Minute
+	// sessionQuiet is the Quiet of the tool.
+	sessionQuiet = 10 * time.Second
+	// sessionWaiting is how many bytes of datagrams a session keeps until it has a socket, with waitingOverhead for each.
+	sessionWaiting  = 64 << 10
+	waitingOverhead = 64
+)
+
+var errCrowded = errors.New("another client needed the room: --sessions is how many there may be")
+
+// PacketForwarder passes datagrams on to another place. Each client address has a session: a socket of its own, so
+// that answers find their way back. A session ends when nothing has passed for Idle. When there are Most sessions, the one that has
+// been silent longest gives way to a new client, if it has been silent for Quiet; otherwise the new client's datagram is
+// dropped. So a flood of new addresses does not end the sessions that are in use.
+type PacketForwarder struct {
+	To   endpoint.PacketClient
+	Name string // of To, for the log
+	Log  *slog.Logger
+	Idle time.Duration // zero or negative: never
+	Most int
+	// Quiet is how long a session must have been silent to give way to a new one.
+	Quiet time.Duration
+	// Access has a line for each session. Nil: nothing is written.
+	Access *accessLog
+
+	packetBase
+	sessions map[kernel.Addr]*session
+	recent   list.List // the session that was used last is the first
+	made     int
+	unables  reactor.LogLimit // clients can cause as many as they like
+	crowded  reactor.LogLimit
+}
+
+// StartProtocol has room for sessions.
+func (f *PacketForwarder) StartProtocol(t reactor.PacketTransport) {
+	f.t, f.sessions = t, make(map[kernel.Addr]*session)
+}
+
+// PacketsReceived passes ps on.
+func (f *PacketForwarder) PacketsReceived(ps []kernel.Packet) {
+	for i := range ps {
+		p := &ps[i]
+		s := f.sessions[p.Peer]
+		if s == nil {
+			s = f.begin(p.Peer)
+		}
+		if s != nil {
+			s.local = p.Local
+			s.pass(p.Data)
+		}
+	}
+}
+
+// StopProtocol ends all sessions.
+func (f *PacketForwarder) StopProtocol(err error) {
+	for f.recent.Len() > 0 {
+		f.recent.Front().Value.(*session).end(err)
+	}
+}
+
+// begin makes a session for a client, or returns nil if there is no room.
+func (f *PacketForwarder) begin(client kernel.Addr) *session {
+	r := f.t.Reactor()
+	if len(f.sessions) >= f.Most {
+		oldest := f.recent.Back().Value.(*session)
+		if r.Now()-oldest.used < f.Quiet {
+			f.crowded.Log(r, f.Log, slog.LevelWarn, "no room for a new client of datagrams: say --sessions",
+				slog.Int("sessions", len(f.sessions)), slog.String("peer", client.String()))
+			return nil
+		}
+		oldest.end(errCrowded)
+	}
+	f.made++
+	s := &session{f: f, client: client, began: r.Now()}
+	s.idle.Init(r, func() { s.end(reactor.ErrIdle) })
+	s.place = f.recent.PushFront(s)
+	f.sessions[client] = s
+	s.cancel = f.placeOf(f.made).ConnectPacket(r, s, s.connected)
+	return s
+}
+
+// placeOf is where session n sends to. A UNIX socket that is to get answers has a path of its own.
+func (f *PacketForwarder) placeOf(n int) endpoint.PacketClient {
+	u, ok := f.To.(*std.UNIXGramClient)
+	if !ok || u.Bind == "" {
+		return f.To
+	}
+	own := *u
+	own.Bind = fmt.Sprintf("%s.%d", u.Bind, n)
+	return &own
+}
+
+// session is a client, and the socket by which its datagrams are passed on.
+type session struct {
+	f       *PacketForwarder
+	client  kernel.Addr
+	local   netip.Addr              // to which the client sends
+	t       reactor.PacketTransport // nil while connecting
+	cancel  func()
+	waiting [][]byte
+	kept    int // their bytes, with the overhead
+	place   *list.Element
+	idle    reactor.DelayedCall
+	used    time.Duration
+	began   time.Duration
+	in, out uint64 // bytes from the client, and to it
+	over    bool
+}
+
+// touch notes that the session is in use.
+func (s *session) touch() {
+	s.used = s.f.t.Reactor().Now()
+	s.f.recent.MoveToFront(s.place)
+	if s.f.Idle > 0 {
+		s.idle.Reset(s.f.Idle)
+	}
+}
+
+// pass sends p on, or keeps it until there is a socket.
+func (s *session) pass(p []byte) {
+	s.touch()
+	s.in += uint64(len(p))
+	switch {
+	case s.t != nil:
+		_ = s.t.Write(p) // an error is a full queue: the datagram is dropped
+	case s.kept+len(p)+waitingOverhead <= sessionWaiting:
+		s.kept += len(p) + waitingOverhead
+		s.waiting = append(s.waiting, append([]byte(nil), p...))
+	}
+}
+
+// StartProtocol sends what the client has sent so far.
+func (s *session) StartProtocol(t reactor.PacketTransport) {
+	s.t = t
+	for _, p := range s.waiting {
+		_ = t.Write(p)
+	}
+	s.waiting = nil
+}
+
+// connected takes the result of connecting.
+func (s *session) connected(_ *reactor.PacketPort, err error) {
+	s.cancel = nil
+	if err != nil && !s.over {
+		s.unable(err)
+		s.end(err)
+	}
+}
+
+// DatagramReceived sends an answer to the client, from the address to which that has sent.
+func (s *session) DatagramReceived(p []byte, _ kernel.Addr) {
+	if s.over {
+		return
+	}
+	s.touch()
+	s.out += uint64(len(p))
+	if !nameless(s.client) {
+		_ = s.f.t.WritePacket(kernel.Packet{Data: p, Peer: s.client, Local: s.local})
+	}
+}
+
+// DatagramRefused logs that nobody is there. The session stays: somebody may come.
+func (s *session) DatagramRefused(_ []byte, _ kernel.Addr, err error) { s.unable(err) }
+
+// SendFailed logs that a datagram was not sent.
+func (s *session) SendFailed(_ []byte, _ kernel.Addr, err error) { s.unable(err) }
+
+func (s *session) unable(err error) {
+	s.f.unables.Log(s.f.t.Reactor(), s.f.Log, slog.LevelWarn, "cannot pass a datagram on", slog.String("to", s.f.Name),
+		slog.String("peer", s.client.String()), slog.Any("err", err))
+}
+
+// StopProtocol ends a session whose socket has failed.
+func (s *session) StopProtocol(err error) { s.end(err) }
+
+// end ends the session, the first time.
+func (s *session) end(reason error) {
+	if s.over {
+		return
+	}
+	s.over = true
+	s.idle.Cancel()
+	delete(s.f.sessions, s.client)
+	s.f.recent.Remove(s.place)
+	backend := s.f.Name
+	if s.t != nil {
+		backend = s.t.Remote().String()
+		s.t.StopListening(nil)
+	}
+	if cancel := s.cancel; cancel != nil {
+		s.cancel = nil
+		cancel()
+	}
+	s.f.Access.sessionEnded(s, backend, reason)
+}

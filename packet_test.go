@@ -1,0 +1,225 @@
+package whorl
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// gram is a protocol of datagrams: an echo, or one that notes answers.
+type gram struct {
+	t       reactor.PacketTransport
+	echo    bool
+	got     []string
+	stopped error
+	onStart func()
+	onData  func()
+}
+
+func (g *gram) StartProtocol(t reactor.PacketTransport) {
+	g.t = t
+	if g.onStart != nil {
+		g.onStart()
+	}
+}
+
+func (g *gram) DatagramReceived(p []byte, from kernel.Addr) {
+	g.got = append(g.got, string(p))
+	if g.echo {
+		g.t.WriteTo(p, from)
+	}
+	if g.onData != nil {
+		g.onData()
+	}
+}
+
+func (g *gram) StopProtocol(err error) { g.stopped = err }
+
+func echoes() reactor.PacketProtocol { return &gram{echo: true} }
+
+const anyGram = "udp:0:interface=127.0.0.1"
+
+// ask sends a datagram to a place of the server and waits for the echo.
+func (v *served) ask(i int) {
+	v.t.Helper()
+	g := new(gram)
+	p, err := v.r.DialPacket(v.open[i].Addr(), g, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	p.Write([]byte("hello"))
+	v.until(func() bool { return len(g.got) == 1 })
+	p.StopListening(nil)
+}
+
+// A server has places of connections and of datagrams, each of these with a protocol of its own. The log says where. At
+// the end the ports of datagrams stop at once, while connections may go on.
+func TestServeDatagrams(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var made []*gram
+		c := Config{Datagrams: func() reactor.PacketProtocol {
+			made = append(made, &gram{echo: true})
+			return made[len(made)-1]
+		}}
+		v := serve(t, w, c, reactor.Each[echo](), anywhere, anyGram, "udp4:0:127.0.0.1")
+		p := v.peer()
+		v.ask(1)
+		v.ask(2)
+		if len(made) != 2 || len(made[0].got) != 1 || len(made[1].got) != 1 {
+			t.Errorf("%d protocols for two places", len(made))
+		}
+		v.has("listening on udp "+v.open[1].Addr().String(), "endpoint="+`"`+anyGram+`"`)
+		v.r.Stop()
+		v.until(func() bool { return made[0].stopped != nil && made[1].stopped != nil })
+		if made[0].stopped != reactor.ErrClosed || v.stopped {
+			t.Errorf("stopped with %v while a connection goes on; the server has ended: %v", made[0].stopped, v.stopped)
+		}
+		v.echoed(p)
+		p.Close()
+		v.ended()
+	})
+}
+
+// A server of datagrams alone needs no factory, and its end is not delayed by what cannot be sent.
+func TestServeDatagramsAlone(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		v := serve(t, w, Config{Datagrams: echoes, Grace: time.Hour}, nil, anyGram)
+		v.ask(0)
+		began := v.r.Now()
+		v.r.Stop()
+		v.ended()
+		if took := v.r.Now() - began; took > 5*time.Second {
+			t.Errorf("the end has taken %v", took)
+		}
+		v.has("no longer listening\" connections=0")
+	})
+}
+
+// What a place of datagrams or of connections lacks is said before anything is opened.
+func TestDatagramMistakes(t *testing.T) {
+	for _, c := range []struct {
+		c     Config
+		f     reactor.Factory
+		place string
+		is    error
+		says  string
+	}{
+		{Config{}, reactor.Each[echo](), anyGram, endpoint.ErrKind, "udp takes datagrams, not connections"},
+		{Config{}, reactor.Each[echo](), anyGram, endpoint.ErrKind, "Config.Datagrams makes protocols for datagrams, and is nil"},
+		{Config{Datagrams: echoes}, nil, "tcp:0", endpoint.ErrKind, "it takes connections: give a factory"},
+		{Config{}, nil, "tcp:0", ErrConfig, "factory is nil"},
+		{Config{Datagrams: echoes}, nil, "udp:70000", endpoint.ErrArgument, "out of range"},
+		{Config{Datagrams: echoes}, nil, "upd:7", endpoint.ErrUnknownScheme, `did you mean "udp"?`},
+		{Config{Datagrams: echoes, Schemes: std.Schemes(nil), Packets: reactor.PacketConfig{MaxQueued: 1}}, nil, anyGram, ErrConfig, "Packets must be zero"},
+		{Config{Datagrams: func() reactor.PacketProtocol { return nil }}, nil, anyGram, reactor.ErrNoProtocol, ""},
+	} {
+		err := c.c.Serve(context.Background(), c.f, c.place)
+		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("Serve %s: %v, want %v and %q", c.place, err, c.is, c.says)
+		}
+		if e, ok := errors.AsType[*PlaceError](err); !ok && c.is != ErrConfig || ok && e.Place != c.place {
+			t.Errorf("Serve %s: no PlaceError about it: %v", c.place, err)
+		}
+		place := strings.NewReplacer("0:interface=127.0.0.1", "127.0.0.1:9", "tcp:0", "tcp:127.0.0.1:9", "70000", "127.0.0.1:70000", "upd:7", "upd:a:7").Replace(c.place)
+		err = c.c.Connect(context.Background(), c.f, place)
+		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("Connect %s: %v, want %v and %q", place, err, c.is, c.says)
+		}
+	}
+}
+
+// A client of datagrams ends when its protocol stops the port.
+func TestConnectDatagrams(t *testing.T) {
+	kernels(t, func(t *testing.T, name string) {
+		v := start(t, Config{Kernel: name, Datagrams: echoes}, nil, anyGram)
+		g := &gram{}
+		g.onStart = func() { g.t.Write([]byte("hello")) }
+		g.onData = func() { g.t.StopListening(nil) }
+		started := 0
+		c := Config{Kernel: name, Datagrams: func() reactor.PacketProtocol { return g }, Started: func(_ *reactor.Reactor, open []endpoint.Listener) { started += 1 + len(open) }}
+		err := c.Connect(context.Background(), nil, "udp:"+v.open[0].Addr().String())
+		if err != nil || len(g.got) != 1 || g.got[0] != "hello" || g.stopped != reactor.ErrClosed || started != 1 {
+			t.Errorf("%v; got %q, stopped %v, started %d", err, g.got, g.stopped, started)
+		}
+		v.cancel()
+		if err := <-v.result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// It ends in order when it is told to, and says why there is no port.
+func TestConnectDatagramsIsTold(t *testing.T) {
+	kernels(t, func(t *testing.T, name string) {
+		ctx, cancel := context.WithCancel(context.Background())
+		g := &gram{onStart: cancel}
+		c := Config{Kernel: name, Grace: time.Hour, Datagrams: func() reactor.PacketProtocol { return g }}
+		if err := c.Connect(ctx, nil, "udp:127.0.0.1:9"); err != nil || g.stopped != reactor.ErrClosed {
+			t.Errorf("%v; stopped %v", err, g.stopped)
+		}
+		g = &gram{}
+		err := c.Connect(context.Background(), nil, "unixgram:"+t.TempDir()+"/none")
+		if e, ok := errors.AsType[*PlaceError](err); !ok || !errors.Is(err, reactor.ErrConnect) || !strings.Contains(e.Place, "unixgram:") || g.t != nil {
+			t.Errorf("%v", err)
+		}
+		err = c.Connect(ctx, nil, "udp:127.0.0.1:9")
+		if !errors.Is(err, context.Canceled) || g.t != nil {
+			t.Errorf("with a context that has ended: %v", err)
+		}
+	})
+}
+
+// A client whose queue is full waits for the grace when it is told to end, and a second signal ends the wait.
+func TestConnectDatagramsSecondSignal(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		path := t.TempDir()
+		if len(path) > 60 {
+			path = "/tmp"
+		}
+		name := kernel.UNIXDatagramAddr(path + "/full-" + w.Name())
+		r := w.New(t, reactor.Config{})
+		deaf := &gram{}
+		port, err := r.ListenPacket(name, deaf, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port.PauseProducing()
+		c := Config{Grace: time.Hour, Datagrams: func() reactor.PacketProtocol { return new(gram) }}
+		l := c.loopOn(r)
+		t.Cleanup(l.giveBack)
+		x := &client{loop: l}
+		e := &std.UNIXGramClient{Path: name.Name}
+		stopped := false
+		r.AddTrigger(reactor.After, reactor.Shutdown, func() { stopped = true })
+		x.connectPacket(e, &c)
+		if err := r.Start(); err != nil {
+			t.Fatal(err)
+		}
+		testworld.Until(t, func() bool { return x.port != nil }, r)
+		for range 2000 {
+			x.port.Write(make([]byte, 400))
+		}
+		testworld.Until(t, func() bool { return x.port.Stats().Queued > 0 }, r)
+		x.signalled(syscall.SIGTERM)
+		for range 5 {
+			r.Turn(0)
+		}
+		if stopped {
+			t.Fatal("it has ended although datagrams wait")
+		}
+		over := false
+		r.CallLater(signalTwins, func() { over = true })
+		testworld.Until(t, func() bool { return over }, r)
+		x.signalled(syscall.SIGTERM)
+		testworld.Until(t, func() bool { return stopped }, r)
+	})
+}
