@@ -83,6 +83,28 @@ func (r *Reactor) AdoptConnection(fd int, f Factory, o *AdoptConfig) (*Stream, e
 	return r.attach(c, p, cfg, adopted{}), nil
 }
 
+// AdoptPacketPort makes a port of a datagram socket that somebody else has made, of UDP or UNIX, bound or connected or both. fd is its
+// descriptor, as for AdoptPort: the port works on a duplicate, and fd stays the caller's (ADOPT-4). Addr is what the
+// socket has (ADOPT-7). At its end only the duplicate is closed (ADOPT-6), and the file of a UNIX socket stays. Of
+// o.PacketOptions, ReusePort, Shared and UNIX must be zero, and o.Bind too. In everything else it is like ListenPacket
+// (ADOPT-8).
+//
+// An error is an [*OpError] that is ErrListen and its cause, as that of AdoptPort.
+func (r *Reactor) AdoptPacketPort(fd int, p PacketProtocol, o *PacketConfig) (*PacketPort, error) {
+	cfg := o.complete()
+	failed := func(err error) error { return &OpError{Op: "listen", Err: err} }
+	if !cfg.Bind.IsZero() {
+		return nil, failed(&kernel.OptionError{Op: kernel.OpListen, Option: "Bind", Value: cfg.Bind, Err: kernel.ErrInvalidOption})
+	}
+	return r.openPacket(p, cfg, failed, func() (kernel.PacketConn, error) {
+		a, err := r.adopter()
+		if err != nil {
+			return nil, err
+		}
+		return a.AdoptPacketConn(fd, &cfg.PacketOptions)
+	})
+}
+
 // AdoptConfig configures an adopted connection.
 type AdoptConfig struct {
 	StreamConfig

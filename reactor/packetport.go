@@ -52,7 +52,7 @@ func (r *Reactor) ListenPacket(a kernel.Addr, p PacketProtocol, o *PacketConfig)
 	if !cfg.Bind.IsZero() {
 		return nil, failed(&kernel.OptionError{Op: kernel.OpListen, Option: "Bind", Value: cfg.Bind, Err: kernel.ErrInvalidOption})
 	}
-	return r.openPacket(p, cfg, failed, func(k kernel.Packets) (kernel.PacketConn, error) { return k.ListenPacket(a, &cfg.PacketOptions) })
+	return r.openPacket(p, cfg, failed, func() (kernel.PacketConn, error) { return r.caps.listenPacket(a, &cfg.PacketOptions) })
 }
 
 // DialPacket opens a datagram socket whose peer is to, an IP and a port, or the name of a UNIX datagram socket: it sends to that
@@ -69,8 +69,8 @@ func (r *Reactor) DialPacket(to kernel.Addr, p PacketProtocol, o *PacketConfig) 
 	if from.IsZero() {
 		from = unboundFor(to)
 	}
-	return r.openPacket(p, cfg, failed, func(k kernel.Packets) (kernel.PacketConn, error) {
-		c, err := k.ListenPacket(from, &cfg.PacketOptions)
+	return r.openPacket(p, cfg, failed, func() (kernel.PacketConn, error) {
+		c, err := r.caps.listenPacket(from, &cfg.PacketOptions)
 		if err == nil {
 			if err = c.Connect(to); err == nil {
 				return c, nil
@@ -93,19 +93,16 @@ func unboundFor(a kernel.Addr) kernel.Addr {
 }
 
 // openPacket makes a port of the socket that open opens.
-func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(error) error, open func(kernel.Packets) (kernel.PacketConn, error)) (*PacketPort, error) {
+func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(error) error, open func() (kernel.PacketConn, error)) (*PacketPort, error) {
 	if r.is(lifeEnding) || r.is(lifeStopped) {
 		return nil, failed(ErrStopped)
-	}
-	if r.caps.packets == nil {
-		return nil, failed(kernel.ErrUnsupported)
 	}
 	inner := innermost(p)
 	comparable := reflect.TypeOf(inner).Comparable()
 	if comparable && r.packetProtocols[inner] {
 		return nil, failed(ErrProtocolInUse)
 	}
-	c, err := protect(r, "Control", func() (kernel.PacketConn, error) { return open(r.caps.packets) })
+	c, err := protect(r, "Control", open)
 	if err == nil && cfg.SetUp != nil {
 		if _, err = protect(r, "SetUp", func() (struct{}, error) { return struct{}{}, cfg.SetUp(c) }); err != nil {
 			c.Close()

@@ -48,7 +48,7 @@ func (r *Reactor) CloseDescriptor(fd int) error {
 	return r.caps.descriptors.CloseDescriptor(fd)
 }
 
-// DescriptorOf returns a new number for the socket of x, a [*Port] or a [*Stream]. The number is the caller's, who
+// DescriptorOf returns a new number for the socket of x, a [*Port], a [*PacketPort] or a [*Stream]. The number is the caller's, who
 // has to close it; x works on, and the two are one socket. Another program, or another reactor, can adopt it
 // (ADOPT-1). It is for the loop's goroutine. The error is ErrClosed if x does not listen or is lost,
 // kernel.ErrUnsupported for other x and on a kernel without descriptors, or kernel.ErrTooManyFiles.
@@ -62,6 +62,11 @@ func (r *Reactor) DescriptorOf(x any) (int, error) {
 			return -1, ErrClosed
 		}
 		return r.caps.descriptors.DescriptorOf(x.listener)
+	case *PacketPort:
+		if x.state == portStopped {
+			return -1, ErrClosed
+		}
+		return r.caps.descriptors.DescriptorOf(x.conn)
 	case *Stream:
 		if x.state == streamLost {
 			return -1, ErrClosed
