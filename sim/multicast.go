@@ -235,10 +235,7 @@ func (c *packetConn) Lost() uint64 {
 // packetSendBuffer is from how many bytes of datagrams that wait to leave the host a UDP socket takes no more, and the size of the largest
 // datagram of a UNIX socket.
 func (s *sock) packetSendBuffer() int {
-	if s.local.Net != kernel.UDP {
-		return or(s.p.sendBuffer, packetSendBuffer)
-	}
-	return or(s.p.sendBuffer, or(s.h.n.Options.SendBuffer, packetSendBuffer))
+	return or(s.p.sendBuffer, packetSendBuffer)
 }
 
 // packetRecvBuffer is how many bytes of datagrams may wait to be read. One is always taken if none waits.
@@ -246,5 +243,5 @@ func (s *sock) packetRecvBuffer() int {
 	if s.local.Net != kernel.UDP {
 		return or(s.p.recvBuffer, kernel.DefaultPacketBuffer)
 	}
-	return or(s.p.recvBuffer, or(s.h.n.Options.RecvBuffer, kernel.DefaultPacketBuffer))
+	return or(s.p.recvBuffer, or(s.h.n.Options.PacketBuffer, kernel.DefaultPacketBuffer))
 }
