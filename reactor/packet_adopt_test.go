@@ -4,6 +4,7 @@ package reactor_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"testing"
@@ -65,6 +66,55 @@ func TestAdoptPacketPort(t *testing.T) {
 		g := &gram{}
 		if _, err := r.AdoptPacketPort(fd, g, nil); !errors.Is(err, kernel.ErrUnsupported) || !errors.Is(err, reactor.ErrListen) || g.started != 0 {
 			t.Errorf("ADOPT-17: a stream: %v", err)
+		}
+	})
+}
+
+// A datagram port is handed to another reactor by its number, also in simulation. While both have the socket each datagram is one's, and
+// when the first has stopped, nothing that came is lost (ADOPT-4, ADOPT-6).
+func TestPacketPortPassedOn(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for kind, at := range map[string]kernel.Addr{"UDP": udp(0), "UNIX": gramName(t)} {
+			r, cli := w.New(t, reactor.Config{}), &gram{}
+			old, next := &gram{}, &gram{}
+			p := listenPacket(t, r, at, old, nil)
+			q, err := r.DialPacket(p.Local(), cli, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fd, err := r.DescriptorOf(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.PauseProducing()
+			turns(r, 2)
+			for i := range 5 {
+				q.Write([]byte(fmt.Sprint(i)))
+			}
+			turns(r, 2)
+			n, err := r.AdoptPacketPort(fd, next, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", kind, err)
+			}
+			if err := r.CloseDescriptor(fd); err != nil {
+				t.Error(err)
+			}
+			until(t, r, func() bool { return len(next.got) == 5 })
+			if n.Local() != p.Local() || len(old.got) != 0 {
+				t.Errorf("ADOPT-7: %s: at %v, want %v; the old one got %q", kind, n.Local(), p.Local(), old.got)
+			}
+			p.StopListening(nil)
+			until(t, r, func() bool { return len(old.stopped) == 1 })
+			if kind == "UDP" {
+				q.Write([]byte("after"))
+				until(t, r, func() bool { return len(next.got) == 6 })
+			}
+			if len(next.stopped) != 0 || p.Stats().Discarded != 0 {
+				t.Errorf("ADOPT-6: %s: stopped %v, %+v", kind, next.stopped, p.Stats())
+			}
+			n.StopListening(nil)
+			q.StopListening(nil)
+			until(t, r, func() bool { return len(next.stopped)+len(cli.stopped) == 2 })
 		}
 	})
 }

@@ -19,6 +19,7 @@ type PacketPort struct {
 	cfg      PacketConfig    // complete
 	local    kernel.Addr
 	remote   kernel.Addr
+	asked    kernel.Addr // of ListenPacket
 	token    uint32
 	state    portState
 	armed    kernel.Ready
@@ -42,7 +43,8 @@ var _ PacketTransport = (*PacketPort)(nil)
 // ListenPacket binds a datagram socket to a, starts p and delivers what comes to it. a is an IP and a port, UDP's, or the
 // name of a UNIX datagram socket, which gets a file as [Reactor.Listen] makes it (UDP-1, UNIXD-1). Port 0 means a
 // free port. The IPv4 zero address means any IPv4 address, and "::" any IPv6 address. Nil and the zero
-// value of o are the defaults. StartProtocol has been called when ListenPacket returns.
+// value of o are the defaults. StartProtocol has been called when ListenPacket returns. After Inherit, the socket may be one
+// that is open already.
 //
 // An error is an [*OpError] that is ErrListen and its cause; a kernel without datagrams is kernel.ErrUnsupported. The
 // socket is then closed, and p was not started, unless StartProtocol panicked.
@@ -52,7 +54,16 @@ func (r *Reactor) ListenPacket(a kernel.Addr, p PacketProtocol, o *PacketConfig)
 	if !cfg.Bind.IsZero() {
 		return nil, failed(&kernel.OptionError{Op: kernel.OpListen, Option: "Bind", Value: cfg.Bind, Err: kernel.ErrInvalidOption})
 	}
-	return r.openPacket(p, cfg, failed, func() (kernel.PacketConn, error) { return r.caps.listenPacket(a, &cfg.PacketOptions) })
+	in := (*Inherited)(nil)
+	t, err := r.openPacket(p, cfg, failed, func() (c kernel.PacketConn, err error) {
+		c, in, err = r.listenPacket(a, cfg.PacketOptions)
+		return c, err
+	})
+	if err == nil {
+		t.asked = a
+		in.opened(t)
+	}
+	return t, err
 }
 
 // DialPacket opens a datagram socket whose peer is to, an IP and a port, or the name of a UNIX datagram socket: it sends to that
@@ -254,6 +265,9 @@ func (t *PacketPort) finish() {
 func (t *PacketPort) free() {
 	if s, ok := kernel.PacketAs[kernel.PacketSettings](t.conn); ok {
 		t.stats.Lost = s.Lost()
+	}
+	if t.armed != 0 {
+		_ = t.r.k.Arm(t.conn, t.token, 0) // the close does not do it if another process has the socket too
 	}
 	t.conn.Close()
 	t.queue.timer.Cancel()

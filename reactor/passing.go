@@ -192,16 +192,15 @@ func (x *passing) Read(buf []byte) (n int, err error) {
 	if n == 0 || !s.reading() {
 		return n, err // to be discarded, or kept for a protocol that has paused
 	}
-	x.deliver()
-	switch {
-	case s.reading():
-		return n, err
-	case s.state == streamOpen || s.state == streamBroken:
-		x.unread = append(append([]byte(nil), buf[:n]...), x.unread...)
-	default:
-		s.note(probe.NoteDrained, n, nil)
+	if len(x.came) > 0 {
+		x.unread = append(append([]byte(nil), buf[:n]...), x.unread...) // a panic must not lose count of them
+		if x.deliver(); !s.reading() {
+			return 0, kernel.ErrAgain
+		}
+		n = copy(buf, x.unread)
+		x.unread = x.unread[n:]
 	}
-	return 0, kernel.ErrAgain
+	return n, err
 }
 
 // take takes what came with the last Read, and logs what did not.

@@ -117,7 +117,7 @@ func (c *udpConn) change(op string, g kernel.Group) error {
 	s := c.s
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == shut {
+	if s.noHandle() {
 		return kernel.ErrClosed
 	}
 	m, err := s.member(op, g)
@@ -185,7 +185,7 @@ func (c *packetConn) set(err error, change func(*packets)) error {
 	s := c.s
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == shut {
+	if s.noHandle() {
 		return kernel.ErrClosed
 	}
 	if err == nil {

@@ -38,6 +38,7 @@ var (
 	_ kernel.Packets        = (*base)(nil)
 	_ kernel.PacketConn     = (*udpConn)(nil)
 	_ kernel.PacketConn     = (*unixgramConn)(nil)
+	_ kernel.FileOwner      = (*unixgramConn)(nil)
 	_ kernel.PacketSettings = (*udpConn)(nil)
 	_ kernel.PacketSettings = (*unixgramConn)(nil)
 	_ kernel.Multicast      = (*udpConn)(nil)
@@ -213,6 +214,12 @@ func (s *unixgramConn) Remote() kernel.Addr {
 	}
 	return kernel.UNIXDatagramAddr(s.to)
 }
+
+// LeaveFile leaves the file to another process.
+func (s *unixgramConn) LeaveFile() { s.made = unixFile{} }
+
+// OwnFile takes it from another process.
+func (s *unixgramConn) OwnFile(lock bool, holder int) error { return s.made.own(s.from, lock, holder) }
 
 // Close removes the file, if it is still ours, and closes (UNIXD-4).
 func (s *unixgramConn) Close() error {
