@@ -532,3 +532,18 @@ func TestPacketBestSocket(t *testing.T) {
 	bound.Close()
 	some(x.open("b", udp("0.0.0.0", 0), nil), wild)
 }
+
+// Every port of the range is given out once, and then there is none.
+func TestPacketPortsRunOut(t *testing.T) {
+	x := packetNet(t, 1, "a")
+	const ports = 60999 - 32768 + 1
+	for range ports {
+		x.open("a", udp("0.0.0.0", 0), nil)
+	}
+	x.fails("a", udp("0.0.0.0", 0), nil, kernel.ErrAddrUnavailable)
+	free := x.socks[1234]
+	free.Close()
+	if c := x.open("a", udp("0.0.0.0", 0), nil); c.Local() != free.Local() {
+		t.Errorf("%v is given in place of %v", c.Local(), free.Local())
+	}
+}

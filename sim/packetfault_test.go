@@ -116,7 +116,9 @@ func TestPacketLinks(t *testing.T) {
 	x.pass(time.Minute)
 	hear()
 	release()
-	x.pass(9 * time.Millisecond)
+	x.pass(5 * time.Millisecond)
+	x.Hold("a", "b")() // what is on its way again stays so
+	x.pass(4 * time.Millisecond)
 	hear()
 	x.pass(time.Millisecond)
 	hear("held on its way", "held")
