@@ -21,6 +21,11 @@ type Adopter interface {
 	// The options are set, as for a listener. Close ends the connection for everybody who has the socket (ADOPT-13). The
 	// conn is an [Adopted].
 	AdoptConn(fd int, o *StreamOptions) (Conn, error)
+	// AdoptPacketConn returns a socket on a duplicate of fd, a datagram socket of UDP or UNIX. The kernel
+	// does not bind it. If it is connected, Remote is its peer. The PacketOptions of o are set; ReusePort, Shared and
+	// UNIX must be zero. A RecvBuffer of zero leaves the socket's. Close closes only the duplicate (ADOPT-6): the socket
+	// goes on receiving for whoever else has it, and the file of a UNIX socket stays (ADOPT-15).
+	AdoptPacketConn(fd int, o *PacketOptions) (PacketConn, error)
 }
 
 // Adopted is a Conn of AdoptConn.

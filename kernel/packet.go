@@ -227,6 +227,8 @@ func CheckPacketAddr(op string, a Addr) error {
 		return bad(ErrInvalidAddr, "it is a name, not resolved yet")
 	case op != OpListen && a.Port() == 0:
 		return bad(ErrInvalidAddr, "it has no port")
+	case a.IP.Addr().Is6() && a.IP.Addr().IsLinkLocalUnicast() && a.IP.Addr().Zone() == "":
+		return bad(ErrInvalidAddr, "a link-local address needs its interface, such as %eth0")
 	}
 	return nil
 }
@@ -270,6 +272,25 @@ func CheckPacket(a Addr, o *PacketOptions) error {
 	}
 	return checkFile(a, &o.UNIX)
 }
+
+// CheckAdoptPacket returns why o cannot be used to adopt a datagram socket, as an [*OptionError], or nil.
+// Every kernel that adopts calls it, and CheckPacket when it knows the socket's address.
+func CheckAdoptPacket(o *PacketOptions) error {
+	const reason = "the socket is bound already"
+	switch {
+	case o.ReusePort:
+		return invalid(OpListen, "ReusePort", true, reason)
+	case o.Shared:
+		return invalid(OpListen, "Shared", true, reason)
+	case o.UNIX != (UNIXOptions{}):
+		return invalid(OpListen, "UNIX", o.UNIX, reason)
+	}
+	return CheckPacket(Addr{Net: UDP}, o)
+}
+
+// CheckMulticastTTL returns why n is no TTL for SetMulticastTTL, as an [*OptionError], or nil. Every kernel
+// calls it.
+func CheckMulticastTTL(n int) error { return within(OpOption, "MulticastTTL", n, 255) }
 
 // CheckGroup returns why a socket bound to local cannot join or leave g, as a [*GroupError], or nil. It
 // does not look at the interface.

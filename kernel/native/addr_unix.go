@@ -58,11 +58,14 @@ func (p *shortAddr) addr(b *base, fd int32) kernel.Addr {
 // shortAddrOf returns a in short form, for the operation op. It refuses what is not a
 // resolved TCP address. fd is a socket, or -1.
 func shortAddrOf(op string, a kernel.Addr, fd int) (shortAddr, error) {
-	var p shortAddr
 	if err := kernel.CheckAddr(op, a); err != nil {
-		return p, err
+		return shortAddr{}, err
 	}
-	ip := a.IP.Addr().Unmap()
+	return shortIP(op, a, a.IP.Addr().Unmap(), fd)
+}
+
+// shortIP returns ip and the port of a in short form.
+func shortIP(op string, a kernel.Addr, ip netip.Addr, fd int) (p shortAddr, err error) {
 	p.port = a.IP.Port()
 	if ip.Is4() {
 		p.kind = inet4

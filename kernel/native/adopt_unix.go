@@ -23,7 +23,7 @@ func (b *base) AdoptListener(fd int, o *kernel.ListenOptions) (kernel.Listener, 
 	if err := kernel.CheckAdopt(o); err != nil {
 		return nil, err
 	}
-	name, err := streamName(fd)
+	name, err := socketName(fd, unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (b *base) AdoptConn(fd int, o *kernel.StreamOptions) (kernel.Conn, error) {
 	if err := kernel.CheckOptions(kernel.OpConnect, o); err != nil {
 		return nil, err
 	}
-	name, err := streamName(fd)
+	name, err := socketName(fd, unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
 	}
@@ -119,9 +119,13 @@ func endBoth(fd int32) {
 	}
 }
 
-// streamName returns the local address of fd, or why it is no stream socket of a family that this
-// kernel has. It changes nothing.
-func streamName(fd int) (unix.Sockaddr, error) {
+// socketName returns the local address of fd, or why it is no socket of that kind, SOCK_STREAM or SOCK_DGRAM, of a
+// family that this kernel has. It changes nothing.
+func socketName(fd, want int) (unix.Sockaddr, error) {
+	wanted := "stream"
+	if want == unix.SOCK_DGRAM {
+		wanted = "datagram socket"
+	}
 	refused := func(kind error, reason string) (unix.Sockaddr, error) {
 		return nil, &kernel.AdoptError{FD: fd, Reason: reason, Kind: kind}
 	}
@@ -133,10 +137,13 @@ func streamName(fd int) (unix.Sockaddr, error) {
 		return refused(kernel.ErrUnsupported, "it is no socket")
 	case err != nil:
 		return refused(opError("getsockopt", err), err.Error())
+	case kind == want:
 	case kind == unix.SOCK_DGRAM:
-		return refused(kernel.ErrUnsupported, "it is a datagram socket, and not a stream")
-	case kind != unix.SOCK_STREAM:
-		return refused(kernel.ErrUnsupported, fmt.Sprintf("it is a socket of type %d, and not a stream", kind))
+		return refused(kernel.ErrUnsupported, "it is a datagram socket, and not a "+wanted)
+	case kind == unix.SOCK_STREAM:
+		return refused(kernel.ErrUnsupported, "it is a stream, and not a "+wanted)
+	default:
+		return refused(kernel.ErrUnsupported, fmt.Sprintf("it is a socket of type %d, and not a %s", kind, wanted))
 	}
 	name, err := unix.Getsockname(fd)
 	switch name.(type) {

@@ -113,6 +113,10 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))
 	case *unixListener:
 		return b.arm(&x.sock, token, r&both)
+	case *udpConn:
+		return b.arm(&x.sock, token, r&both)
+	case *unixgramConn:
+		return b.arm(&x.sock, token, r&both)
 	case *watched:
 		return b.armWatched(x, token, r&both)
 	}

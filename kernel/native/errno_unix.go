@@ -37,6 +37,8 @@ func sentinel(op string, errno syscall.Errno) error {
 		return kernel.ErrNoResources
 	case unix.EBADF:
 		return kernel.ErrBadDescriptor
+	case unix.EMSGSIZE:
+		return kernel.ErrMessageSize
 	case unix.EOPNOTSUPP, unix.ENOSYS, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT:
 		return kernel.ErrUnsupported
 	}

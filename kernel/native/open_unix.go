@@ -163,12 +163,15 @@ func (b *base) openFor(op string, a kernel.Addr) (p shortAddr, s sock, err error
 	return p, s, nil
 }
 
-// openSock opens a socket. The caller makes it the owner of its number.
-func (b *base) openSock(family int) (sock, error) {
+// openSock opens a stream socket. The caller makes it the owner of its number.
+func (b *base) openSock(family int) (sock, error) { return b.openKind(family, unix.SOCK_STREAM) }
+
+// openKind is openSock for any kind of socket.
+func (b *base) openKind(family, kind int) (sock, error) {
 	if b.closed {
 		return sock{}, kernel.ErrClosed
 	}
-	fd, err := openSocket(family)
+	fd, err := openSocket(family, kind)
 	if err != nil {
 		return sock{}, opError(kernel.OpSocket, err)
 	}

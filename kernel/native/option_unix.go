@@ -196,7 +196,7 @@ func (s *conn) RecvBuffer() (int, error) {
 	return s.option("RecvBuffer", unix.SOL_SOCKET, unix.SO_RCVBUF)
 }
 
-func (s *conn) setBuffer(field string, name, size int) error {
+func (s *sock) setBuffer(field string, name, size int) error {
 	if err := kernel.CheckBuffer(field, size); err != nil {
 		return err
 	}

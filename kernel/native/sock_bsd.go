@@ -12,14 +12,16 @@ import (
 // maxBacklog is SOMAXCONN. Not all of these systems understand a larger value.
 const maxBacklog = unix.SOMAXCONN
 
-// scratch is empty here.
-type scratch struct{}
+// scratch is memory for what is received.
+type scratch struct {
+	in *inbox // nil before the first datagram socket
+}
 
 // openSocket opens a non-blocking socket. It is close-on-exec before anybody can fork
 //
-func openSocket(family int) (int, error) {
+func openSocket(family, kind int) (int, error) {
 	syscall.ForkLock.RLock()
-	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(family, kind, 0)
 	if err == nil {
 		unix.CloseOnExec(fd)
 	}

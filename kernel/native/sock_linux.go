@@ -18,10 +18,12 @@ type scratch struct {
 	msg  unix.Msghdr
 	peer [unix.SizeofSockaddrInet6 + 4]byte
 	size uint32
+	in   *inbox  // nil before the first datagram socket
+	out  *outbox // nil with in
 }
 
-func openSocket(family int) (int, error) {
-	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+func openSocket(family, kind int) (int, error) {
+	return unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
 // accept takes a connection, non-blocking and close-on-exec.

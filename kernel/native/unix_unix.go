@@ -42,6 +42,11 @@ func unixName(op string, a kernel.Addr) (string, error) {
 	if err := kernel.CheckAddr(op, a); err != nil {
 		return "", err
 	}
+	return systemName(op, a)
+}
+
+// systemName is unixName for an address that was checked, of a stream or of datagrams.
+func systemName(op string, a kernel.Addr) (string, error) {
 	refused := func(kind error, reason string) (string, error) {
 		return "", &kernel.AddrError{Op: op, Addr: a, Reason: reason, Kind: kind}
 	}

@@ -82,7 +82,7 @@ func (f *unixFile) takeLock(a kernel.Addr, name string) error {
 // inUse tells whether somebody listens at name, as far as a connect can tell. A process in another
 // container, or one without a lock file, cannot be seen otherwise.
 func inUse(name string) bool {
-	fd, err := openSocket(unix.AF_UNIX)
+	fd, err := openSocket(unix.AF_UNIX, unix.SOCK_STREAM)
 	if err != nil {
 		return true
 	}

@@ -1,0 +1,322 @@
+package native
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"syscall"
+	"unsafe"
+
+	"github.com/whorl-go/whorl/kernel"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// slots is how many messages one recvmmsg takes. A message is one datagram, or, with UDP_GRO, up to 128
+	// datagrams of one sender that the system has put together.
+	slots = 16
+	// slotSize holds the longest message: no less, because the rest of a longer one would be lost.
+	slotSize = 64 << 10
+	// nameSize holds any socket address.
+	nameSize = 112
+	// controlSize holds the control messages of UDP_GRO, IP_PKTINFO and IP_RECVERR, which has an address in it.
+	controlSize = 256
+)
+
+// packetState is what only Linux needs of a datagram socket.
+type packetState struct {
+	wild     bool   // it was bound to an unspecified address
+	control  bool   // receive with room for control messages
+	hears    bool   // IP_RECVERR is on, by us
+	refusals bool   // a send has met an error that the error queue tells about
+	noGSO    bool   // the system takes no UDP_SEGMENT on this socket
+	longest  int    // the longest segment that UDP_SEGMENT takes; 0: any
+	lost     uint64 // as the system said last
+	// peer is the last peer to which something was sent, as the system has it.
+	peer     kernel.Addr
+	raw      [nameSize]byte
+	rawSize  uint32
+	lastName string // of the last UNIX sender
+}
+
+// message is the system's struct mmsghdr.
+type message struct {
+	unix.Msghdr
+	n uint32
+}
+
+// inbox is where datagrams are received. A kernel has one, from its first datagram socket on.
+type inbox struct {
+	msgs    [slots]message
+	iov     [slots]unix.Iovec
+	names   [slots][nameSize]byte
+	space   [slots][controlSize]byte
+	data    []byte
+	packets []kernel.Packet
+}
+
+// prepare sets what a new socket needs to be read. What fails is done without: it costs speed, or a Local.
+func (s *packetSock) prepare(wild bool) {
+	b := s.b
+	if b.in == nil {
+		b.in = &inbox{data: make([]byte, slots*slotSize), packets: make([]kernel.Packet, 0, slots)}
+		b.out = new(outbox)
+	}
+	if s.at.Net != kernel.UDP {
+		return // without room for control messages the system closes descriptors that come
+	}
+	fd := int(s.fd)
+	s.wild, s.control = wild, true
+	v4 := s.at.IP.Addr().Is4()
+	if wild {
+		if v4 {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		} else {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		}
+	}
+	if s.adopted {
+		return // whoever else has the socket may not be prepared for this
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1)
+	// Linux delivers to every socket what is sent to a group that any socket has joined, unless told otherwise.
+	if v4 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0)
+	} else {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0)
+	}
+}
+
+// sharing are the options of Shared.
+func sharing() []int { return []int{unix.SO_REUSEADDR} }
+
+// hearRefusals has the system keep what the network tells of each datagram of a connected socket.
+func (s *packetSock) hearRefusals() { s.hears = s.setRefusals(1) }
+
+func (s *packetSock) setRefusals(v int) bool {
+	if s.at.IP.Addr().Is4() {
+		return unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IP, unix.IP_RECVERR, v) == nil
+	}
+	return unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, v) == nil
+}
+
+// leave notes what can be asked only of an open socket, and undoes what others would notice.
+func (s *packetSock) leave() {
+	s.Lost()
+	if s.adopted && s.hears && s.fd >= 0 {
+		s.setRefusals(0)
+	}
+}
+
+// Lost asks the system.
+func (s *packetSock) Lost() uint64 {
+	var info [16]uint32
+	size := uint32(unsafe.Sizeof(info))
+	const drops = 8 // SK_MEMINFO_DROPS
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno == 0 && size > drops*4 {
+		s.lost += uint64(info[drops] - uint32(s.lost)) // the system counts to 2^32
+	}
+	return s.lost
+}
+
+// onlyUDP refuses datagram sockets of other protocols, such as ICMP.
+func onlyUDP(fd int) error {
+	if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err == nil && v != unix.IPPROTO_UDP {
+		return &kernel.AdoptError{FD: fd, Reason: "its protocol is not UDP", Kind: kernel.ErrUnsupported}
+	}
+	return nil
+}
+
+// receive takes messages off the socket and returns how many. flags are those of recvmmsg.
+func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
+	in := s.b.in
+	for i := range in.msgs {
+		m := &in.msgs[i]
+		if m.Iov == nil {
+			in.iov[i].Base = &in.data[i*slotSize]
+			in.iov[i].SetLen(slotSize)
+			m.Iov, m.Name = &in.iov[i], &in.names[i][0]
+			m.SetIovlen(1)
+		}
+		// The system has put the lengths that it used here.
+		m.Namelen = nameSize
+		if s.control {
+			m.Control = &in.space[i][0]
+			m.SetControllen(controlSize)
+		} else {
+			m.Control = nil
+			m.SetControllen(0)
+		}
+	}
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs)),
+			slots, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC, 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
+}
+
+// ReadPackets makes one system call, unless there is a refusal to tell.
+func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
+	in := s.b.in
+	in.packets = in.packets[:0]
+	if s.refusals {
+		s.refusals = false
+		if s.readRefusals() {
+			return in.packets, nil
+		}
+	}
+	for range maxPending {
+		n, errno := s.receive(0)
+		switch {
+		case errno == 0:
+			for i := range n {
+				s.received(i)
+			}
+			return in.packets, nil
+		case errno == unix.EAGAIN:
+			// A send may have taken the error, and left what the queue tells.
+			if s.to.Net == kernel.UDP && s.readRefusals() {
+				return in.packets, nil
+			}
+			return nil, kernel.ErrAgain
+		case !pending(errno):
+			return nil, s.opError(kernel.OpRead, errno)
+		case s.at.Net == kernel.UNIXDatagram:
+			// The peer has connected to another one. What it sends still comes.
+		case s.readRefusals():
+			return in.packets, nil
+		case s.to.Net == kernel.UDP:
+			in.packets = append(in.packets, kernel.Packet{Peer: s.to, Err: SysError(kernel.OpRead, errno)})
+			return in.packets, nil
+		}
+	}
+	return nil, kernel.ErrAgain
+}
+
+// received appends the datagrams of message i.
+func (s *packetSock) received(i int) {
+	in := s.b.in
+	m := &in.msgs[i]
+	data := in.data[i*slotSize:][:m.n:m.n]
+	p := kernel.Packet{Data: data, Peer: s.sender(in.names[i][:min(m.Namelen, nameSize)]), Truncated: m.Flags&unix.MSG_TRUNC != 0}
+	if m.Controllen == 0 || !s.control {
+		in.packets = append(in.packets, p)
+		return
+	}
+	c := parseControl(in.space[i][:min(int(m.Controllen), controlSize)])
+	if s.wild && c.local.IsValid() {
+		p.Local = s.inZone(c.local, c.index)
+	}
+	if c.segment <= 0 || c.segment >= len(data) {
+		in.packets = append(in.packets, p)
+		return
+	}
+	for len(data) > 0 {
+		n := min(c.segment, len(data)) // the last one may be shorter
+		p.Data, data = data[:n:n], data[n:]
+		in.packets = append(in.packets, p)
+	}
+}
+
+// readRefusals appends what the error queue tells, and returns whether that is anything.
+func (s *packetSock) readRefusals() bool {
+	in := s.b.in
+	n, errno := s.receive(unix.MSG_ERRQUEUE)
+	if errno != 0 || s.to.IsZero() {
+		return false
+	}
+	for i := range n {
+		m := &in.msgs[i]
+		c := parseControl(in.space[i][:min(int(m.Controllen), controlSize)])
+		if c.errno == 0 || c.origin != unix.SO_EE_ORIGIN_ICMP && c.origin != unix.SO_EE_ORIGIN_ICMP6 {
+			continue // of this host: the send has told it
+		}
+		in.packets = append(in.packets, kernel.Packet{Data: in.data[i*slotSize:][:m.n:m.n],
+			Peer: s.sender(in.names[i][:min(m.Namelen, nameSize)]), Err: SysError(kernel.OpRead, c.errno)})
+	}
+	return len(in.packets) > 0
+}
+
+// sender is the address in a struct sockaddr. It does not allocate, unless it is the name of another UNIX
+// sender than the last.
+func (s *packetSock) sender(b []byte) kernel.Addr {
+	if s.at.Net == kernel.UNIXDatagram {
+		return s.unixSender(b)
+	}
+	var p shortAddr
+	p.decode(b)
+	switch p.kind {
+	case inet4:
+		return kernel.UDPAddr(netip.AddrFrom4([4]byte(p.ip[:4])), p.port)
+	case inet6:
+		return kernel.UDPAddr(s.inZone(netip.AddrFrom16(p.ip), p.scope), p.port)
+	}
+	return s.to
+}
+
+// unixSender is the name in a struct sockaddr_un, or the zero Addr if it has none.
+func (s *packetSock) unixSender(b []byte) kernel.Addr {
+	if len(b) <= 2 {
+		return kernel.Addr{}
+	}
+	b = b[2:]
+	abstract := b[0] == 0
+	if !abstract {
+		for i, c := range b {
+			if c == 0 {
+				b = b[:i]
+				break
+			}
+		}
+	}
+	if last := s.lastName; len(last) != len(b) || last[1:] != string(b[1:]) || abstract != (last[0] == '@') || !abstract && last[0] != b[0] {
+		s.lastName = kernel.UNIXDatagramAddr(string(b)).Name
+	}
+	return kernel.Addr{Net: kernel.UNIXDatagram, Name: s.lastName}
+}
+
+// control is what control messages tell.
+type control struct {
+	segment int        // UDP_GRO: the length of each datagram but the last; 0: it is one
+	local   netip.Addr // IP_PKTINFO: our address
+	index   uint32     // its interface, if it is link-local
+	errno   syscall.Errno
+	origin  uint8 // of errno
+}
+
+// parseControl reads control messages. Others than ours are skipped, and so is what is too short.
+func parseControl(b []byte) (c control) {
+	const header = unix.SizeofCmsghdr
+	for len(b) >= header {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(b)))
+		size := int(h.Len)
+		if size < header || size > len(b) {
+			return c
+		}
+		c.add(h.Level, h.Type, b[header:size])
+		b = b[min(unix.CmsgSpace(size-header), len(b)):]
+	}
+	return c
+}
+
+func (c *control) add(level, kind int32, data []byte) {
+	switch {
+	case level == unix.SOL_UDP && kind == unix.UDP_GRO && len(data) >= 4:
+		c.segment = int(int32(binary.NativeEndian.Uint32(data)))
+	case level == unix.IPPROTO_IP && kind == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+		c.local = netip.AddrFrom4([4]byte(data[4:8]))
+	case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+		ip := netip.AddrFrom16([16]byte(data))
+		if ip.IsMulticast() {
+			return // that is no address of ours
+		}
+		if c.local = ip; ip.IsLinkLocalUnicast() {
+			c.index = binary.NativeEndian.Uint32(data[16:])
+		}
+	case (level == unix.IPPROTO_IP && kind == unix.IP_RECVERR || level == unix.IPPROTO_IPV6 && kind == unix.IPV6_RECVERR) && len(data) >= 16:
+		c.errno, c.origin = syscall.Errno(binary.NativeEndian.Uint32(data)), data[4]
+	}
+}
