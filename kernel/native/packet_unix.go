@@ -320,10 +320,16 @@ func (s *packetSock) sendError(op string, errno unix.Errno, from netip.Addr) err
 	case s.at.Net == kernel.UNIXDatagram && (errno == unix.ENOENT || errno == unix.ENOTCONN || errno == unix.ECONNREFUSED):
 		// Nobody has that name: there is no file, its owner is gone, or the peer of Connect is.
 		return &kernel.SysError{Op: op, Kind: kernel.ErrRefused, Errno: errno}
-	case from.IsValid() && errno == unix.EINVAL:
+	case from.IsValid() && (errno == unix.EINVAL || errno == unix.ENETUNREACH) && !ours(from):
 		return &kernel.SysError{Op: op, Kind: kernel.ErrAddrUnavailable, Errno: errno}
 	}
 	return s.opError(op, errno)
+}
+
+// ours tells whether ip is an address of this host, as far as its interfaces say.
+func ours(ip netip.Addr) bool {
+	_, ok := interfaceOf(ip)
+	return ok || ip.IsLoopback()
 }
 
 // pending tells whether errno may be what the network has told of an earlier datagram.
