@@ -370,3 +370,53 @@ func TestParseControl(t *testing.T) {
 
 // controlHeader is the first control message.
 func (m *message) controlHeader() unsafe.Pointer { return unsafe.Pointer(m.Control) }
+
+// A refusal is read also if somebody else has taken the error of the socket: another holder of it, or a send in a batch.
+func TestPacketRefusalTaken(t *testing.T) {
+	k := openFirst(t)
+	c, gone := testUDP(t, k, nil), testUDP(t, k, nil)
+	gone.Close()
+	if err := c.Connect(gone.Local()); err != nil {
+		t.Fatal(err)
+	}
+	testPut(t, c, []kernel.Packet{{Data: []byte("x")}})
+	if v, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil || v != int(unix.ECONNREFUSED) {
+		t.Fatalf("the error is %d, %v", v, err)
+	}
+	testReady(t, k, c, kernel.Readable) // UDP-17
+	if p, err := c.ReadPackets(); err != nil || len(p) != 1 || !errors.Is(p[0].Err, kernel.ErrRefused) {
+		t.Errorf("UDP-27: %v, %v", p, err)
+	}
+	// One that a send has met is read before what has come, so a peer that sends all the time does not hide it.
+	testPut(t, c, []kernel.Packet{{Data: []byte("y")}})
+	d := testBind(t, k, gone.Local(), nil)
+	testPut(t, c, []kernel.Packet{{Data: []byte("z")}})
+	testPut(t, d, []kernel.Packet{{Data: []byte("answer"), Peer: c.Local()}})
+	if p, err := c.ReadPackets(); err != nil || len(p) != 1 || !errors.Is(p[0].Err, kernel.ErrRefused) || string(p[0].Data) != "y" {
+		t.Errorf("UDP-27: %v, %v", p, err)
+	}
+	if p, err := c.ReadPackets(); err != nil || len(p) != 1 || string(p[0].Data) != "answer" {
+		t.Errorf("%v, %v", p, err)
+	}
+}
+
+// A socket with all addresses that is connected a second time gets the address from which the way to the new peer begins,
+// and keeps its port (UDP-25).
+func TestPacketReconnectedElsewhere(t *testing.T) {
+	ip, ok := linkLocal(t)
+	if !ok {
+		t.Skip("no link-local address here")
+	}
+	k := openFirst(t)
+	c := testBind(t, k, kernel.UDPAddr(netip.IPv6Unspecified(), 0), nil)
+	port := c.Local().Port()
+	for _, at := range []netip.Addr{netip.IPv6Loopback(), ip, netip.IPv6Loopback()} {
+		d := testBind(t, k, kernel.UDPAddr(at, 0), nil)
+		if err := c.Connect(d.Local()); err != nil {
+			t.Fatal(err)
+		}
+		if want := kernel.UDPAddr(at, port); c.Local() != want {
+			t.Errorf("UDP-25: connected to %v from %v, want %v", d.Local(), c.Local(), want)
+		}
+	}
+}
