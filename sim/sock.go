@@ -400,13 +400,15 @@ func (s *sock) close(o Op) {
 		return
 	}
 	s.h.n.note(o, s, 0)
-	s.closes(o == OpClose)
+	shared := s.of != nil || s.held()
+	if !shared || s.adopts { // otherwise it lives on, and what is unsent may go with it
+		s.closes(o == OpClose)
+	}
 	s.closeCame()
 	s.k.files--
 	if s.adopts {
 		s.endForAll(o)
 	}
-	shared := s.of != nil || s.held()
 	if !s.leavesFile && (!shared || !s.local.IsAbstract()) { // an abstract name goes with the socket, a file with the handle that made it
 		s.unname(true)
 	}
