@@ -68,7 +68,7 @@ func Parse(p []byte) (m Message, ok bool) {
 	number, err := strconv.ParseUint(f[4], 10, 64)
 	ms, also := strconv.ParseUint(f[6], 10, 31)
 	m = Message{Kind: f[1], Server: f[2], Client: f[3], Number: number, Name: f[5], Span: time.Duration(ms) * time.Millisecond}
-	return m, err == nil && also == nil
+	return m, err == nil && also == nil && m.Kind != ""
 }
 
 // Plain tells whether s can be the name of a server, of a client or of what is leased: one word of at most 64 bytes.

@@ -34,6 +34,7 @@ func TestMessages(t *testing.T) {
 // Whatever comes, Parse returns, and what it accepts can be sent again.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("lease1 ask s c 1 n 0"))
+	f.Add([]byte("lease1 - 0 0 0 0 0"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		m, ok := Parse(p)
 		if !ok {
