@@ -80,7 +80,8 @@ type PacketTransport interface {
 	// addresses answers from the one that it was asked at.
 	WritePacket(p kernel.Packet) error
 
-	// Connect fixes the peer, an IP and a port, or the name of a UNIX datagram socket (UDP-25). Nothing is sent. The error is an
+	// Connect fixes the peer, an IP and a port, or the name of a UNIX datagram socket (UDP-25). Nothing is sent. What waits for
+	// other receivers fails, as SendFailed tells. The error is an
 	// [*OpError]: ErrAlreadyConnected, a [*kernel.AddrError], or the system's.
 	Connect(to kernel.Addr) error
 

@@ -27,6 +27,7 @@ type packetSock struct {
 	sent        []kernel.Packet
 	calls       int                       // of WritePackets
 	refuse      func(kernel.Packet) error // nil: everything is sent
+	room        bool                      // it counts as writable although refuse is set
 	connectErr  error
 	token       uint32
 	armed       kernel.Ready
@@ -59,7 +60,7 @@ func (k *packetKernel) Wait(ev []kernel.Event, until time.Duration) (int, error)
 		if len(s.inbox) > 0 || s.readErr != nil {
 			r = kernel.Readable
 		}
-		if s.refuse == nil {
+		if s.refuse == nil || s.room {
 			r |= kernel.Writable
 		}
 		if r &= s.armed; r != 0 && !s.closed {

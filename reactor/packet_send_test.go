@@ -306,3 +306,27 @@ func TestPacketQueueByPeer(t *testing.T) {
 		t.Errorf("afterwards: %q, %+v", got, p.Stats())
 	}
 }
+
+// When the peer is fixed while datagrams wait, those for it are sent, and those for others fail.
+func TestPacketConnectWithQueue(t *testing.T) {
+	g := &gram{}
+	r, s, p := scripted(t, udp(0), g, nil)
+	s.refuse = func(kernel.Packet) error { return kernel.ErrAgain }
+	p.WriteTo([]byte("mine"), udp(7))
+	p.WriteTo([]byte("other"), udp(8))
+	turns(r, 1)
+	if err := p.Connect(udp(7)); err != nil {
+		t.Fatal(err)
+	}
+	s.refuse = func(p kernel.Packet) error {
+		if !p.Peer.IsZero() {
+			return &kernel.AddrError{Op: kernel.OpWrite, Addr: p.Peer, Kind: kernel.ErrInvalidAddr}
+		}
+		return nil
+	}
+	s.room = true
+	turns(r, 3)
+	if fmt.Sprint(s.texts()) != "[mine]" || len(g.failed) != 1 || g.failed[0] != "other to 127.0.0.1:8" || !errors.Is(g.failures[0], kernel.ErrInvalidAddr) {
+		t.Errorf("sent %q, failed %q with %v", s.texts(), g.failed, g.failures)
+	}
+}

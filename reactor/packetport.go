@@ -307,7 +307,8 @@ func (t *PacketPort) Connect(to kernel.Addr) error {
 	if err := t.conn.Connect(to); err != nil {
 		return failed(err)
 	}
-	t.remote = to
+	t.remote, t.local = to, t.conn.Local() // the system may have chosen our address now
+	t.queue.connected(to)
 	return nil
 }
 

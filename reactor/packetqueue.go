@@ -201,6 +201,18 @@ func (q *packetQueue) send() {
 	t.settle()
 }
 
+// connected is called when the peer is fixed. What waits for it goes without an address from now on. What waits for others
+// cannot be sent any more, and is told so.
+func (q *packetQueue) connected(to kernel.Addr) {
+	for _, l := range q.lines {
+		for i := l.first; i < len(l.packets); i++ {
+			if l.packets[i].Peer == to {
+				l.packets[i].Peer = kernel.Addr{}
+			}
+		}
+	}
+}
+
 // expire drops what has waited too long in l.
 func (q *packetQueue) expire(l *packetLine, now time.Duration) {
 	limit := q.t.cfg.QueueTimeout
