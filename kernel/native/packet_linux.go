@@ -99,6 +99,15 @@ func (s *udpConn) prepare(wildcard bool) {
 	if wildcard {
 		s.wantInfo()
 	}
+	s.onlyJoined()
+}
+
+// onlyJoined keeps away what is sent to groups that other sockets of this host have joined, and this one has not. Linux
+// would deliver that too.
+func (s *udpConn) onlyJoined() {
+	fd := int(s.fd)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0)
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0)
 }
 
 // adopted finds out what the system tells on a UDP socket that others have too. Joining is not turned on: they may not
