@@ -133,6 +133,9 @@ func (s *unixgramConn) WritePackets(p []kernel.Packet) (int, error) {
 }
 
 func (s *packetSock) writePackets(p []kernel.Packet, peer func(kernel.Addr) (unix.Sockaddr, error)) (int, error) {
+	if s.fd < 0 {
+		return 0, s.opError(kernel.OpWrite, badFD)
+	}
 	for i := range p {
 		var to unix.Sockaddr
 		var err error

@@ -149,7 +149,7 @@ func (s *udpConn) hearErrors(kind uint8) {
 func (s *udpConn) ReadPackets() ([]kernel.Packet, error) {
 	m := s.b.packetMemory()
 	m.packets = m.packets[:0]
-	if s.emptied {
+	if s.emptied && s.fd >= 0 {
 		s.emptied = false
 		return nil, kernel.ErrAgain
 	}
@@ -324,7 +324,7 @@ func errorOf(b []byte) syscall.Errno {
 func (s *unixgramConn) ReadPackets() ([]kernel.Packet, error) {
 	m := s.b.packetMemory()
 	m.packets = m.packets[:0]
-	if s.emptied {
+	if s.emptied && s.fd >= 0 {
 		s.emptied = false
 		return nil, kernel.ErrAgain
 	}

@@ -25,6 +25,9 @@ func (s *udpConn) WritePackets(p []kernel.Packet) (int, error) { return s.writeP
 func (s *unixgramConn) WritePackets(p []kernel.Packet) (int, error) { return s.writePackets(s, p) }
 
 func (s *packetSock) writePackets(w packetWriter, p []kernel.Packet) (int, error) {
+	if s.fd < 0 {
+		return 0, s.opError(kernel.OpWrite, badFD)
+	}
 	m := s.b.packetMemory()
 	sent, plain, tries := 0, 0, 0
 	for sent < len(p) {
