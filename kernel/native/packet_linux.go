@@ -293,9 +293,13 @@ func (s *udpConn) readErrors(m *packetBuffers) {
 		if failed == 0 {
 			continue // of this host, as that a datagram was too long, which the write has told
 		}
+		peer := s.Remote()
+		if h.Namelen > 0 { // it may have been sent to the peer before this one
+			peer = s.peer(m.inName[i][:h.Namelen])
+		}
 		m.packets = append(m.packets, kernel.Packet{
 			Data: m.slots[i*slotSize : i*slotSize+int(n) : i*slotSize+int(n)],
-			Peer: s.Remote(), Err: SysError(kernel.OpRead, failed),
+			Peer: peer, Err: SysError(kernel.OpRead, failed),
 		})
 	}
 }
