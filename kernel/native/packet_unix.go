@@ -166,7 +166,8 @@ func (s *udpConn) Connect(a kernel.Addr) error {
 		return s.opError(kernel.OpConnect, errnoOf(err))
 	}
 	s.remote.set(p)
-	s.local.kind = noAddr // the system may have chosen another one
+	s.local.kind = noAddr
+	s.Local() // the system may have chosen another one
 	s.connected, s.emptied = true, false
 	s.hearErrors(p.kind)
 	return nil
