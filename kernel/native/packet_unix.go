@@ -3,6 +3,7 @@
 package native
 
 import (
+	"fmt"
 	"syscall"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -226,6 +227,15 @@ func (s *unixgramConn) OwnFile(lock bool, holder int) error { return s.made.own(
 func (s *unixgramConn) Close() error {
 	s.made.remove()
 	return s.sock.Close()
+}
+
+// SetBroadcast is refused as ListenPacket refuses it, though systems take it.
+func (s *unixgramConn) SetBroadcast(v bool) error {
+	if v && s.fd >= 0 {
+		return &kernel.OptionError{Op: kernel.OpOption, Option: "Broadcast", Value: v,
+			Err: fmt.Errorf("%w: a UNIX address has no broadcast", kernel.ErrInvalidOption)}
+	}
+	return s.packetSock.SetBroadcast(v)
 }
 
 // SetBroadcast sets SO_BROADCAST.
