@@ -191,12 +191,12 @@ func (b *base) AdoptPacketConn(fd int, o *kernel.PacketOptions) (kernel.PacketCo
 		}
 		return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error { return c.packetOptions(o) })
 	}
-	c := &udpConn{packetSock: p}
+	c := &udpConn{packetSock: p, adopted: true}
 	if connected {
 		c.remote.set(shortAddrFrom(peer))
 		c.hearErrors(c.remote.kind)
 	}
-	c.adopted()
+	c.findOut()
 	return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error { return c.packetOptions(o) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -33,8 +34,21 @@ func (s *udpConn) changeGroup(op string, g kernel.Group) error {
 	if err != nil {
 		return failed(err)
 	}
+	// To leave a group of IPv6 on no interface, systems take any on which it was joined.
+	bare := kernel.Group{IP: g.IP.WithZone(""), Source: g.Source.WithZone("")}
+	i := slices.Index(s.chosen, bare)
+	byRoutes := at == nil && !s.is4() && !s.adopted
+	if op == kernel.OpLeave && byRoutes && i < 0 {
+		return failed(kernel.ErrNotJoined)
+	}
 	err = s.groupOption(op, g, at)
 	switch {
+	case err == nil && byRoutes && op == kernel.OpJoin:
+		s.chosen = append(s.chosen, bare)
+		return nil
+	case err == nil && byRoutes:
+		s.chosen = slices.Delete(s.chosen, i, i+1)
+		return nil
 	case err == nil:
 		return nil
 	case op == kernel.OpJoin && errors.Is(err, unix.EADDRINUSE), op == kernel.OpJoin && g.Source.IsValid() && errors.Is(err, unix.EADDRNOTAVAIL):

@@ -37,8 +37,8 @@ func (b *base) packetMemory() *packetBuffers {
 // prepare does nothing: our address is not told.
 func (s *udpConn) prepare(bool) {}
 
-// adopted does nothing: our address is not told.
-func (s *udpConn) adopted() {}
+// findOut does nothing: our address is not told.
+func (s *udpConn) findOut() {}
 
 // shareMore sets the option that lets several sockets have a port.
 func (s *udpConn) shareMore() error {

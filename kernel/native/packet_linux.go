@@ -110,9 +110,9 @@ func (s *udpConn) onlyJoined() {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0)
 }
 
-// adopted finds out what the system tells on a UDP socket that others have too. Joining is not turned on: they may not
+// findOut finds out what the system tells on a UDP socket that others have too. Joining is not turned on: they may not
 // expect it.
-func (s *udpConn) adopted() {
+func (s *udpConn) findOut() {
 	v, err := unix.GetsockoptInt(int(s.fd), unix.IPPROTO_UDP, unix.UDP_GRO)
 	s.receives = err == nil && v != 0
 	if _, err := unix.GetsockoptInt(int(s.fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT); err == nil {

@@ -25,7 +25,9 @@ type packetSock struct {
 // udpConn is one UDP socket.
 type udpConn struct {
 	packetSock
-	outgoing string // interface of datagrams to groups, as it was set
+	outgoing string         // interface of datagrams to groups, as it was set
+	chosen   []kernel.Group // groups of IPv6 that it has joined on an interface that the system chose
+	adopted  bool           // it may have joined others before it was ours
 }
 
 // unixgramConn is one UNIX datagram socket.
