@@ -48,9 +48,11 @@ func (s *packetSock) writePackets(w packetWriter, p []kernel.Packet) (int, error
 		case m.count[0] > 1 && (errno == unix.EMSGSIZE || errno == unix.EINVAL || errno == unix.EIO):
 			// The network cannot have these in one piece. One by one the system may divide each of them.
 			plain = m.count[0]
-			if errno != unix.EMSGSIZE {
+			if errno == unix.EIO || errno == unix.EINVAL && !p[sent].Local.IsValid() {
 				s.sends = neverDivides
 			}
+		case errno == unix.EINVAL && p[sent].Local.IsValid():
+			return sent, &kernel.SysError{Op: kernel.OpWrite, Kind: kernel.ErrAddrUnavailable, Errno: errno}
 		default:
 			again, err := w.failed(errno, tries)
 			if !again {
