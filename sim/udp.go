@@ -7,11 +7,15 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// broadcast is the address of all hosts. There are no networks with an address of that kind of their own.
-func broadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
+// broadcast is the address of all hosts, and ownBroadcast that of the loopback network. Other networks have no address of that
+// kind.
+func broadcast() netip.Addr    { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
+func ownBroadcast() netip.Addr { return netip.AddrFrom4([4]byte{127, 255, 255, 255}) }
 
 // isGroup tells whether several sockets may receive what is sent to ip.
-func isGroup(ip netip.Addr) bool { return ip.IsMulticast() || ip == broadcast() }
+func isGroup(ip netip.Addr) bool {
+	return ip.IsMulticast() || ip == broadcast() || ip == ownBroadcast()
+}
 
 // UDPAddr is the host's IPv4 address with that UDP port.
 func (h *Host) UDPAddr(port uint16) kernel.Addr { return kernel.UDPAddr(h.ip4, port) }
@@ -167,8 +171,10 @@ func (s *sock) route(op string, a netip.AddrPort, from netip.Addr) (r route, err
 		if err != nil {
 			return route{}, err
 		}
-	case ip == broadcast() && !s.p.broadcast:
+	case isGroup(ip) && !s.p.broadcast:
 		return route{}, fail(op, kernel.ErrPermission)
+	case ip == ownBroadcast():
+		r.card, r.hosts = loopbackCard, []*Host{h}
 	case ip == broadcast():
 		r.hosts = h.n.hosts
 	case h.local(r.dst.Addr()):
