@@ -297,8 +297,12 @@ func (s *udpConn) readErrors(m *packetBuffers) {
 		if h.Namelen > 0 { // it may have been sent to the peer before this one
 			peer = s.peer(m.inName[i][:h.Namelen])
 		}
+		size := int(n)
+		if s.shortest > 0 { // it may be the first of joined ones, which come back as one
+			size = min(size, s.shortest)
+		}
 		m.packets = append(m.packets, kernel.Packet{
-			Data: m.slots[i*slotSize : i*slotSize+int(n) : i*slotSize+int(n)],
+			Data: m.slots[i*slotSize : i*slotSize+size : i*slotSize+size],
 			Peer: peer, Err: SysError(kernel.OpRead, failed),
 		})
 	}

@@ -18,6 +18,7 @@ type packetSock struct {
 	receives  joining
 	sends     dividing
 	emptied   bool          // the last read got all there was
+	shortest  int           // the size of the shortest datagrams that were sent joined while connected, 0 for none
 	pending   syscall.Errno // a failure of an earlier datagram, which a send has met; for ReadPackets
 	last      lastPeer
 }

@@ -90,6 +90,9 @@ func (s *packetSock) pack(w packetWriter, m *packetBuffers, p []kernel.Packet, p
 		if i >= plain && s.sends == divides {
 			k = train(p[i:], sendVectors-vectors)
 		}
+		if n := len(p[i].Data); k > 1 && s.connected && (s.shortest == 0 || n < s.shortest) {
+			s.shortest = n
+		}
 		used := 0
 		for _, d := range p[i : i+k] {
 			used += s.vector(m, vectors, used, d.Data)
