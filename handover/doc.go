@@ -2,7 +2,7 @@
 // it serves: no connection is refused, and none is lost.
 //
 // The old program calls [Offer]. It listens at a UNIX socket that only its own user can use. The new one calls [Take] with the
-// same path, and gets a descriptor of each socket that listens, with its name and address. It opens its places
+// same path, and gets a descriptor of each socket, with its name and address. It opens its places
 // as usual, by [reactor.Reactor.Listen], which finds those sockets. Then it says that it is ready. Only then does the old
 // one stop accepting. Both have the same sockets, so clients that wait in a queue stay there for the new one.
 //

@@ -102,13 +102,17 @@ func (r *Reactor) AdoptPacketPort(fd int, p PacketProtocol, o *PacketConfig) (*P
 	if !cfg.Bind.IsZero() {
 		return nil, failed(&kernel.OptionError{Op: kernel.OpListen, Option: "Bind", Value: cfg.Bind, Err: kernel.ErrInvalidOption})
 	}
-	return r.openPacket(p, cfg, failed, func() (kernel.PacketConn, error) {
+	t, err := r.openPacket(p, cfg, failed, func() (kernel.PacketConn, error) {
 		a, err := r.adopter()
 		if err != nil {
 			return nil, err
 		}
 		return a.AdoptPacketConn(fd, &cfg.PacketOptions)
 	})
+	if err == nil {
+		t.shared = true
+	}
+	return t, err
 }
 
 // AdoptConfig configures an adopted connection.

@@ -125,6 +125,7 @@ func (t *PacketPort) LeaveSocket(done func(error)) {
 	if f, ok := kernel.PacketAs[kernel.FileOwner](t.conn); ok && t.state != portStopped {
 		f.LeaveFile()
 	}
+	t.shared = true
 	t.StopListening(done)
 }
 

@@ -103,12 +103,14 @@ func TestPacketPortPassedOn(t *testing.T) {
 			if n.Local() != p.Local() || len(old.got) != 0 {
 				t.Errorf("ADOPT-7: %s: at %v, want %v; the old one got %q", kind, n.Local(), p.Local(), old.got)
 			}
+			n.PauseProducing()
+			turns(r, 2)
+			q.Write([]byte("between")) // waits in the system
+			turns(r, 2)
 			p.StopListening(nil)
 			until(t, r, func() bool { return len(old.stopped) == 1 })
-			if kind == "UDP" {
-				q.Write([]byte("after"))
-				until(t, r, func() bool { return len(next.got) == 6 })
-			}
+			n.ResumeProducing()
+			until(t, r, func() bool { return len(next.got) == 6 })
 			if len(next.stopped) != 0 || p.Stats().Discarded != 0 {
 				t.Errorf("ADOPT-6: %s: stopped %v, %+v", kind, next.stopped, p.Stats())
 			}

@@ -24,6 +24,7 @@ type PacketPort struct {
 	state    portState
 	armed    kernel.Ready
 	paused   bool
+	shared   bool            // somebody else may have the socket too
 	touching bool            // in the reactor's list
 	lent     []kernel.Packet // being delivered
 	ours     bool            // lent is in memory of ours; otherwise it belongs to the kernel
@@ -61,6 +62,7 @@ func (r *Reactor) ListenPacket(a kernel.Addr, p PacketProtocol, o *PacketConfig)
 	})
 	if err == nil {
 		t.asked = a
+		t.shared = in != nil
 		in.opened(t)
 	}
 	return t, err

@@ -66,6 +66,7 @@ func (r *Reactor) DescriptorOf(x any) (int, error) {
 		if x.state == portStopped {
 			return -1, ErrClosed
 		}
+		x.shared = true
 		return r.caps.descriptors.DescriptorOf(x.conn)
 	case *Stream:
 		if x.state == streamLost {

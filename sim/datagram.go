@@ -117,7 +117,7 @@ func (d *datagram) launch(more time.Duration) {
 		at = max(at, d.left)
 	}
 	at += n.latency(d.link, &n.air.random) + more
-	if d.link.loop { // nothing overtakes on a machine
+	if d.link.loop { // no host reorders what it sends to itself
 		at = max(at, d.link.arrival)
 	}
 	tie := n.air.random.next()>>2 | 1<<63 // behind all calls
@@ -179,11 +179,7 @@ func (a *air) release() {
 
 // hurry sends everything under way once more, now that the links are free.
 func (a *air) hurry() {
-	flying := a.underWay(func(d *datagram) bool { return !d.held })
-	for _, d := range flying {
-		d.link.arrival = 0
-	}
-	for _, d := range flying {
+	for _, d := range a.underWay(func(d *datagram) bool { return !d.held }) {
 		d.left = 0
 		d.launch(0)
 	}

@@ -316,7 +316,7 @@ func (c *packetConn) Close() error {
 	n.note(OpClose, s, 0)
 	s.k.files--
 	shared := s.of != nil || s.held()
-	if !shared || !s.local.IsAbstract() {
+	if !s.leavesFile && (!shared || !s.local.IsAbstract()) {
 		s.unname(true)
 	}
 	if shared {

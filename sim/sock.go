@@ -48,13 +48,16 @@ type sock struct {
 	peerPID       int           // of a UNIX socket
 	waits         bool          // a UNIX socket that was not accepted yet
 
-	of        *sock   // the socket, if this is another handle of it
-	others    []*sock // its other handles
-	holds     int     // numbers that refer to it, and messages that carry it
-	released  bool    // it has no handle of its own, and lives on
-	adopts    bool    // its end is that of the connection
-	came      []int   // numbers that came with the last read, and were not taken
-	lostMails int     // messages that have lost descriptors
+	of         *sock   // the socket, if this is another handle of it
+	others     []*sock // its other handles
+	holds      int     // numbers that refer to it, and messages that carry it
+	released   bool    // it has no handle of its own, and lives on
+	leavesFile bool    // this handle does not remove the file of its UNIX name,
+	owns       bool    // and this one does, though it has not made it
+	left       bool    // of the first: some handle has left the file
+	adopts     bool    // its end is that of the connection
+	came       []int   // numbers that came with the last read, and were not taken
+	lostMails  int     // messages that have lost descriptors
 }
 
 // listener is a listening socket.
@@ -397,14 +400,16 @@ func (s *sock) close(o Op) {
 		return
 	}
 	s.h.n.note(o, s, 0)
-	s.closes(o == OpClose)
+	shared := s.of != nil || s.held()
+	if !shared || s.adopts { // otherwise it lives on, and what is unsent may go with it
+		s.closes(o == OpClose)
+	}
 	s.closeCame()
 	s.k.files--
 	if s.adopts {
 		s.endForAll(o)
 	}
-	shared := s.of != nil || s.held()
-	if !shared || !s.local.IsAbstract() { // an abstract name goes with the socket, a file with the handle that made it
+	if !s.leavesFile && (!shared || !s.local.IsAbstract()) { // an abstract name goes with the socket, a file with the handle that made it
 		s.unname(true)
 	}
 	if shared {

@@ -176,7 +176,7 @@ func (s *sock) unname(removes bool) {
 	}
 	file := fileOf(s.local.Name)
 	at := s.h.names[file]
-	if at == nil || at.s != s {
+	if at == nil || at.s != s && !(s.owns && at.s == s.file()) {
 		return
 	}
 	if removes || s.local.IsAbstract() {

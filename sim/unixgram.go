@@ -28,7 +28,7 @@ func (h *Host) datagramSocket(op string, a kernel.Addr) (*sock, error) {
 	at := h.names[fileOf(kernel.UNIXDatagramAddr(a.Name).Name)]
 	switch {
 	case at == nil && !a.IsAbstract():
-		return nil, &kernel.SysError{Op: op, Errno: syscall.ENOENT}
+		return nil, &kernel.SysError{Op: op, Kind: kernel.ErrRefused, Errno: syscall.ENOENT}
 	case at == nil || at.s == nil:
 		return nil, fail(op, kernel.ErrRefused)
 	case at.s.p == nil:

@@ -32,7 +32,7 @@ certificate that clientCAs asks for. A pair on which nothing passes for --idle i
 If LISTEN is a place of datagrams, CONNECT must be one too. Each client address gets a session, which has a socket of its own to CONNECT:
 answers that come there are sent to that client. A session on which nothing passes for --idle ends. If there are --sessions of them, the one
 that has been silent longest gives way to a new client, if that was for 10 s at least; otherwise the new client is not served. To get
-answers from a unixgram socket, say bindAddress=PATH: session 1 binds PATH.1, and so on.
+answers from a unixgram socket, say bindAddress=PATH: session 1 binds PATH.1, and so on; a path that exists is left out.
 
 Examples, the second of which ends TLS and the third begins it:
 

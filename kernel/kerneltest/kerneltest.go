@@ -39,7 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
 	}
 	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(), streamPromises(), dialPromises(), acceptPromises(),
 		failedPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises(), unixPromises(), passingPromises(),
-		packetPromises(), packetUNIXPromises(), multicastPromises()} {
+		packetPromises(), unixgramPromises(), multicastPromises()} {
 		for _, p := range group {
 			run(p.name, p, false)
 		}

@@ -38,8 +38,7 @@ type base struct {
 	pairs   int
 	eventOf []int32
 	zones   zones
-	packets *packetBuffers // nil until there is a datagram socket
-	control []byte         // memory for control messages, made when it is first needed
+	control []byte // memory for control messages, made when it is first needed
 	scratch
 }
 

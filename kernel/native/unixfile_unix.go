@@ -134,11 +134,7 @@ func (f *unixFile) make(fd int, name string, a kernel.Addr, o *kernel.UNIXOption
 	if err := f.bind(fd, name); err != nil || f.path == "" {
 		return err
 	}
-	mode := o.Mode
-	if mode == 0 {
-		mode = kernel.DefaultUNIXMode
-	}
-	return f.protect(mode, uid, gid)
+	return f.protect(o.FileMode(), uid, gid)
 }
 
 // bind gives the socket fd the name.

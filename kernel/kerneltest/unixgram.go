@@ -13,7 +13,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-func packetUNIXPromises() []promise {
+func unixgramPromises() []promise {
 	return []promise{
 		{"UNIXDatagrams", unixDatagrams},
 		{"UNIXDatagramNames", unixDatagramNames},
