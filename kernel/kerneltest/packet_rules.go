@@ -209,6 +209,11 @@ func (g *rig) lost(together int) {
 	if lost == 0 && runtime.GOOS == "linux" {
 		g.Errorf("%d of %d came, and none is lost", got, sent)
 	}
+	d.Close()
+	g.gone(d)
+	if n := s.Lost(); n != lost {
+		g.Errorf("closed: %d are lost", n)
+	}
 }
 
 // packetSettings: what was set is what the system has.
@@ -238,7 +243,7 @@ func packetSettings(g *rig) {
 		g.Fatal(err)
 	}
 	keep(g, d)
-	if n, err := g.settings(d).RecvBuffer(); err != nil || n <= 0 || n > 2*kernel.DefaultPacketBuffer {
+	if n, err := g.settings(d).RecvBuffer(); err != nil || n < 64<<10 || n > 2*kernel.DefaultPacketBuffer {
 		g.Errorf("by default RecvBuffer is %d, %v", n, err)
 	}
 }

@@ -30,6 +30,7 @@ type packetState struct {
 	refusals bool   // a send has met an error that the error queue tells about
 	noGSO    bool   // the system takes no UDP_SEGMENT on this socket
 	longest  int    // the longest segment that UDP_SEGMENT takes; 0: any
+	shortest int    // the shortest segment that has left by UDP_SEGMENT; 0: none has
 	lost     uint64 // as the system said last
 	// peer is the last peer to which something was sent, as the system has it.
 	peer     kernel.Addr
@@ -234,7 +235,11 @@ func (s *packetSock) readRefusals() bool {
 		if c.errno == 0 || c.origin != unix.SO_EE_ORIGIN_ICMP && c.origin != unix.SO_EE_ORIGIN_ICMP6 {
 			continue // of this host: the send has told it
 		}
-		in.packets = append(in.packets, kernel.Packet{Data: in.data[i*slotSize:][:m.n:m.n],
+		n := int(m.n)
+		if s.shortest > 0 { // it may be the first of several that left as one message
+			n = min(n, s.shortest)
+		}
+		in.packets = append(in.packets, kernel.Packet{Data: in.data[i*slotSize:][:n:n],
 			Peer: s.sender(in.names[i][:min(m.Namelen, nameSize)]), Err: SysError(kernel.OpRead, c.errno)})
 	}
 	return len(in.packets) > 0

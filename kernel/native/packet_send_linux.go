@@ -139,6 +139,9 @@ func (o *outbox) add(s *packetSock, p []kernel.Packet) error {
 	if len(p) > 1 {
 		size = putControl(space, unix.SOL_UDP, unix.UDP_SEGMENT, 2)
 		binary.NativeEndian.PutUint16(space[unix.SizeofCmsghdr:], uint16(len(p[0].Data)))
+		if n := len(p[0].Data); s.shortest == 0 || n < s.shortest {
+			s.shortest = n
+		}
 	}
 	if from := p[0].Local; from.IsValid() {
 		n, err := s.putSource(space[size:], from)
