@@ -33,9 +33,9 @@ type PacketConn interface {
 
 	// WritePackets sends the datagrams of p in their order and returns how many it has sent. If
 	// that is less than len(p), the error is about p[n]: ErrAgain, ErrMessageSize (it is too long),
-	// ErrPermission (a broadcast address without Broadcast), ErrNoRoute, ErrRefused (nobody has that UNIX
-	// name, and if there is no such path it is fs.ErrNotExist too; a refusal that the network reports later is read by ReadPackets instead) ... The datagrams behind it
-	// have not been tried. p and the data in it are not kept.
+	// ErrPermission (a broadcast address without Broadcast), ErrNoRoute, fs.ErrNotExist or ErrRefused (there is
+	// no such UNIX name, or nobody has it any more; a refusal that the network reports later is read by ReadPackets
+	// instead) ... The datagrams behind it have not been tried. p and the data in it are not kept.
 	WritePackets(p []Packet) (int, error)
 
 	// Connect fixes the peer. The socket then receives from that peer alone, sends to it, and the Peer of what
@@ -63,7 +63,7 @@ type Packet struct {
 	Truncated bool
 	// Err is nil for a datagram that has come. Otherwise ReadPackets tells of one that was sent, to Peer, and
 	// could not be delivered: a [*SysError] that is ErrRefused or ErrNoRoute. Data is its beginning, as much of it
-	// as the system returns, and may be empty. Of several that were sent together the system may tell of one alone. Only a connected socket hears of that. It is ignored when sending.
+	// as the system returns, and may be empty. Only a connected socket hears of that. It is ignored when sending.
 	Err error
 }
 

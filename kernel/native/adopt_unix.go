@@ -190,7 +190,9 @@ func (b *base) duplicate(fd int) (sock, error) {
 		unix.Close(own)
 		return sock{}, err
 	}
-	return sock{b: b, fd: int32(own)}, nil
+	dup := sock{b: b, fd: int32(own)}
+	dup.local.more = shared
+	return dup, nil
 }
 
 // nameOf is the name of a UNIX socket; "" if it has none.

@@ -3,6 +3,8 @@
 package native
 
 import (
+	"net"
+
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -57,4 +59,25 @@ func (s *udpConn) byteOf(_ string, name int) (int, error) {
 		return 0, s.opError("getsockopt", errnoOf(err))
 	}
 	return int(v), nil
+}
+
+// addressOf is an IPv4 address of the interface of that index.
+func addressOf(index int) (ip [4]byte, err error) {
+	if index == 0 {
+		return ip, nil
+	}
+	i, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return ip, unix.ENODEV
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return ip, unix.ENODEV
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+			return [4]byte(n.IP.To4()), nil
+		}
+	}
+	return ip, unix.EADDRNOTAVAIL
 }

@@ -141,27 +141,6 @@ func interfaceOf(ip netip.Addr) (index int, ok bool) {
 	return 0, false
 }
 
-// addressOf is an IPv4 address of the interface of that index.
-func addressOf(index int) (ip [4]byte, err error) {
-	if index == 0 {
-		return ip, nil
-	}
-	i, err := net.InterfaceByIndex(index)
-	if err != nil {
-		return ip, unix.ENODEV
-	}
-	addrs, err := i.Addrs()
-	if err != nil {
-		return ip, unix.ENODEV
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
-			return [4]byte(n.IP.To4()), nil
-		}
-	}
-	return ip, unix.EADDRNOTAVAIL
-}
-
 // is4 tells whether the socket is one of IPv4.
 func (s *udpConn) is4() bool { return s.at.IP.Addr().Is4() }
 

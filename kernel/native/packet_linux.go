@@ -30,7 +30,8 @@ type packetState struct {
 	refusals bool   // a send has met an error that the error queue tells about
 	noGSO    bool   // the system takes no UDP_SEGMENT on this socket
 	longest  int    // the longest segment that UDP_SEGMENT takes; 0: any
-	shortest int    // the shortest segment that has left by UDP_SEGMENT; 0: none has
+	shortest int    // the size of the shortest datagrams that were sent as one message to the peer of Connect; 0: none were
+	drained  bool   // the last read got all there was
 	lost     uint64 // as the system said last
 	// peer is the last peer to which something was sent, as the system has it.
 	peer     kernel.Addr
@@ -159,10 +160,15 @@ func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 	}
 }
 
-// ReadPackets makes one system call, unless there is a refusal to tell.
+// ReadPackets makes one system call, unless there is a refusal to tell. If the socket is armed, the call after one that did not
+// fill all slots is ErrAgain without asking the system: what has come since is reported.
 func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
 	in := s.b.in
 	in.packets = in.packets[:0]
+	drained := s.drained && s.armed()&kernel.Readable != 0
+	if s.drained = false; drained {
+		return nil, kernel.ErrAgain
+	}
 	if s.refusals {
 		s.refusals = false
 		if s.readRefusals() {
@@ -176,6 +182,7 @@ func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
 			for i := range n {
 				s.received(i)
 			}
+			s.drained = n < slots
 			return in.packets, nil
 		case errno == unix.EAGAIN:
 			// A send may have taken the error, and left what the queue tells.
@@ -235,11 +242,11 @@ func (s *packetSock) readRefusals() bool {
 		if c.errno == 0 || c.origin != unix.SO_EE_ORIGIN_ICMP && c.origin != unix.SO_EE_ORIGIN_ICMP6 {
 			continue // of this host: the send has told it
 		}
-		n := int(m.n)
-		if s.shortest > 0 { // it may be the first of several that left as one message
-			n = min(n, s.shortest)
+		size := m.n
+		if s.shortest > 0 { // it may be the first of several, which come back as one
+			size = min(size, uint32(s.shortest))
 		}
-		in.packets = append(in.packets, kernel.Packet{Data: in.data[i*slotSize:][:n:n],
+		in.packets = append(in.packets, kernel.Packet{Data: in.data[i*slotSize:][:size:size],
 			Peer: s.sender(in.names[i][:min(m.Namelen, nameSize)]), Err: SysError(kernel.OpRead, c.errno)})
 	}
 	return len(in.packets) > 0

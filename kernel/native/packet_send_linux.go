@@ -137,11 +137,11 @@ func (o *outbox) add(s *packetSock, p []kernel.Packet) error {
 	m, space := &o.msgs[o.used], o.space[o.used][:]
 	size := 0
 	if len(p) > 1 {
-		size = putControl(space, unix.SOL_UDP, unix.UDP_SEGMENT, 2)
-		binary.NativeEndian.PutUint16(space[unix.SizeofCmsghdr:], uint16(len(p[0].Data)))
-		if n := len(p[0].Data); s.shortest == 0 || n < s.shortest {
+		if n := len(p[0].Data); !s.to.IsZero() && (s.shortest == 0 || n < s.shortest) {
 			s.shortest = n
 		}
+		size = putControl(space, unix.SOL_UDP, unix.UDP_SEGMENT, 2)
+		binary.NativeEndian.PutUint16(space[unix.SizeofCmsghdr:], uint16(len(p[0].Data)))
 	}
 	if from := p[0].Local; from.IsValid() {
 		n, err := s.putSource(space[size:], from)
