@@ -176,7 +176,7 @@ func try(t *testing.T, name, path string, gen int, die ...string) (*process, str
 		t.Fatal(err)
 	}
 	p.out = bufio.NewScanner(out)
-	for p.out.Scan() {
+	if p.out.Scan() {
 		line := p.out.Text()
 		if rest, ok := strings.CutPrefix(line, fmt.Sprintf("serves %d ", gen)); ok {
 			go func() {

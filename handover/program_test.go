@@ -50,7 +50,6 @@ type liner struct {
 	reactor.Base
 	p    *program
 	rest []byte
-	err  error // of Handover
 	lost error
 }
 
