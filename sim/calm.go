@@ -39,7 +39,7 @@ func (n *Net) freeLinks() {
 	for _, a := range n.hosts {
 		for _, b := range n.hosts {
 			if l := n.find(a, b); l != nil {
-				l.clogged, l.wire = 0, wire{}
+				l.clogged, l.wire, l.arrival = 0, wire{}, 0
 			}
 		}
 	}

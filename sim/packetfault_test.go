@@ -410,3 +410,16 @@ func TestPacketsWithinHost(t *testing.T) {
 	x.expect(c, want...)
 	x.expect(small, want[0])
 }
+
+// What is under way on one machine comes early too when the faults end, though nothing overtakes there.
+func TestCalmHurriesOnOneMachine(t *testing.T) {
+	x := packetNet(t, 1, "a")
+	c, d := x.open("a", udp("127.0.0.1", 1), nil), x.open("a", udp("127.0.0.1", 2), nil)
+	x.SetLatency("a", "a", time.Hour, time.Hour)
+	x.send(c, d.Local(), "one")
+	x.send(c, d.Local(), "two")
+	x.SetLatency("a", "a", 0, 0)
+	x.Calm()
+	x.pass(time.Second)
+	x.expect(d, "one 127.0.0.1:1", "two 127.0.0.1:1")
+}

@@ -2,7 +2,9 @@ package kerneltest
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"runtime"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -10,6 +12,10 @@ import (
 func multicastPromises() []promise {
 	return []promise{
 		{"Multicast", multicastDelivery},
+		{"MulticastUnicast", multicastUnicast},
+		{"MulticastLoopback", multicastLoopback},
+		{"MulticastInterfaces", multicastInterfaces},
+		{"MulticastMany", multicastMany},
 		{"MulticastJoins", multicastJoins},
 		{"MulticastSource", multicastSource},
 		{"MulticastSettings", multicastSettings},
@@ -17,13 +23,22 @@ func multicastPromises() []promise {
 	}
 }
 
-// The groups of the suite. The first two are for use within an organisation, and the third is one with a source.
-var (
-	group4  = netip.MustParseAddr("239.77.77.1")
-	other4  = netip.MustParseAddr("239.77.77.2")
-	source4 = netip.MustParseAddr("232.77.77.1")
-	group6  = netip.MustParseAddr("ff12::7777")
-)
+// The groups of the suite, of each family: two for everybody, and one of those that have sources. They are joined on the
+// loopback interface alone.
+func groupsOf(ip netip.Addr) (one, other, sourced netip.Addr) {
+	if ip.Is4() {
+		return netip.MustParseAddr("239.77.77.1"), netip.MustParseAddr("239.77.77.2"), netip.MustParseAddr("232.77.77.1")
+	}
+	return netip.MustParseAddr("ff12::7777"), netip.MustParseAddr("ff12::7778"), netip.MustParseAddr("ff32::7777")
+}
+
+// unspecified is any address of the family of ip.
+func unspecified(ip netip.Addr) netip.Addr {
+	if ip.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
 
 // multicast is the capability of c.
 func (g *rig) multicast(c kernel.PacketConn) kernel.Multicast {
@@ -35,20 +50,32 @@ func (g *rig) multicast(c kernel.PacketConn) kernel.Multicast {
 	return m
 }
 
-// member is a socket on port, shared, that is to receive from groups on the loopback interface.
-func (g *rig) member(port uint16, groups ...kernel.Group) (kernel.PacketConn, kernel.Multicast) {
+// join fails if that fails.
+func (g *rig) join(c kernel.PacketConn, groups ...kernel.Group) {
 	g.Helper()
-	c := g.bind(kernel.UDPAddr(netip.IPv4Unspecified(), port), &kernel.PacketOptions{Shared: true})
-	m := g.multicast(c)
 	for _, x := range groups {
-		if err := m.JoinGroup(x); err != nil {
+		if err := g.multicast(c).JoinGroup(x); err != nil {
 			g.Fatal(err)
 		}
 	}
-	return c, m
 }
 
-// onLoopback is a group on the loopback interface, which has that address.
+func (g *rig) leave(c kernel.PacketConn, x kernel.Group) {
+	g.Helper()
+	if err := g.multicast(c).LeaveGroup(x); err != nil {
+		g.Fatal(err)
+	}
+}
+
+// member is a socket on port, shared, that is to receive from groups on the loopback interface.
+func (g *rig) member(ip netip.Addr, port uint16, groups ...kernel.Group) kernel.PacketConn {
+	g.Helper()
+	c := g.bind(kernel.UDPAddr(unspecified(ip), port), &kernel.PacketOptions{Shared: true})
+	g.join(c, groups...)
+	return c
+}
+
+// onLoopback is a group on the loopback interface.
 func onLoopback(ip netip.Addr) kernel.Group {
 	if ip.Is4() {
 		return kernel.Group{IP: ip, Interface: local4().String()}
@@ -56,60 +83,188 @@ func onLoopback(ip netip.Addr) kernel.Group {
 	return kernel.Group{IP: ip, Interface: local6().String()}
 }
 
-// caster is a socket that sends to groups by the loopback interface.
-func (g *rig) caster() kernel.PacketConn {
+// caster is a socket of ip, a loopback address, that sends to groups by the loopback interface.
+func (g *rig) caster(ip netip.Addr) kernel.PacketConn {
 	g.Helper()
-	c := g.udp()
-	if err := g.multicast(c).SetMulticastInterface(local4().String()); err != nil {
+	c := g.bind(kernel.UDPAddr(ip, 0), nil)
+	if err := g.multicast(c).SetMulticastInterface(ip.String()); err != nil {
 		g.Fatal(err)
 	}
 	return c
 }
 
+// casting are the families whose groups can be reached by the loopback interface. Systems may have no route there for IPv6.
+func (g *rig) casting() (list []netip.Addr) {
+	g.Helper()
+	for _, ip := range g.families() {
+		one, _, _ := groupsOf(ip)
+		c := g.caster(ip)
+		switch _, err := c.WritePackets([]kernel.Packet{to(kernel.UDPAddr(one, c.Local().Port()), "x")}); {
+		case errors.Is(err, kernel.ErrNoRoute):
+		case err != nil:
+			g.Fatal(err)
+		default:
+			list = append(list, ip)
+		}
+	}
+	if len(list) == 0 {
+		g.Skip("no route to a group by the loopback interface")
+	}
+	return list
+}
+
 // multicastDelivery: sockets that share a port each get what is sent to a group that they have joined (MC-1), and
-// nothing else. After leaving it they get nothing more (MC-8).
+// nothing else. After leaving it they get nothing more (MC-8). Both families are alike (MC-9).
 func multicastDelivery(g *rig) {
-	first, m := g.member(0, onLoopback(group4))
-	port := first.Local().Port()
-	second, _ := g.member(port, onLoopback(group4), onLoopback(other4))
-	third, _ := g.member(port)
-	_, err := g.packets().ListenPacket(first.Local(), nil)
-	g.isSys("MC-1: a socket that does not share", err, kernel.OpBind, kernel.ErrAddrInUse)
-	c := g.caster()
-	send := func(ip netip.Addr, text string) {
-		g.Helper()
-		g.put(c, to(kernel.UDPAddr(ip, port), text))
+	for _, ip := range g.casting() {
+		one, two, _ := groupsOf(ip)
+		first := g.member(ip, 0, onLoopback(one))
+		port := first.Local().Port()
+		second := g.member(ip, port, onLoopback(one), onLoopback(two))
+		third := g.member(ip, port)
+		_, err := g.packets().ListenPacket(first.Local(), nil)
+		g.isSys("MC-1: a socket that does not share", err, kernel.OpBind, kernel.ErrAddrInUse)
+		c := g.caster(ip)
+		send := func(group netip.Addr, text string) {
+			g.Helper()
+			g.put(c, to(kernel.UDPAddr(group, port), text))
+		}
+		send(one, "to both")
+		g.gets(first, "to both", c.Local())  // MC-1, MC-9
+		g.gets(second, "to both", c.Local()) // MC-1
+		send(two, "to the second")
+		g.gets(second, "to the second", c.Local())
+		g.nothing(first)
+		g.nothing(third) // MC-8
+		batch := make([]kernel.Packet, 40)
+		for i := range batch {
+			batch[i] = to(kernel.UDPAddr(one, port), fmt.Sprintf("%03d", i))
+		}
+		g.put(c, batch...)
+		g.inOrder(first, 0, len(batch))
+		g.inOrder(second, 0, len(batch))
+		g.leave(first, onLoopback(one))
+		send(one, "to the second, again")
+		g.gets(second, "to the second, again", c.Local())
+		g.nothing(first) // MC-8
+		g.join(first, onLoopback(one))
+		send(one, "to both, again")
+		g.gets(first, "to both, again", c.Local())
+		g.gets(second, "to both, again", c.Local())
+		second.Close()
+		g.gone(second)
+		send(one, "to the first")
+		g.gets(first, "to the first", c.Local())
+		g.nothing(third)
 	}
-	send(group4, "to both")
-	g.gets(first, "to both", c.Local())  // MC-1
-	g.gets(second, "to both", c.Local()) // MC-1
-	send(other4, "to the second")
-	g.gets(second, "to the second", c.Local())
-	g.nothing(first)
-	g.nothing(third) // MC-8
-	batch := make([]kernel.Packet, 40)
-	for i := range batch {
-		batch[i] = to(kernel.UDPAddr(group4, port), "in a batch")
+}
+
+// multicastUnicast: what is sent to the address that sockets share goes to one of them, and of a group Local is
+// the address of the interface by which it came.
+func multicastUnicast(g *rig) {
+	for _, ip := range g.casting() {
+		one, _, _ := groupsOf(ip)
+		first := g.member(ip, 0, onLoopback(one))
+		second := g.member(ip, first.Local().Port(), onLoopback(one))
+		c := g.caster(ip)
+		const sent = 5
+		for range sent {
+			g.put(c, to(kernel.UDPAddr(ip, first.Local().Port()), "to one"))
+		}
+		g.put(c, to(kernel.UDPAddr(one, first.Local().Port()), "to both")) // it comes last
+		alone := 0
+		for _, d := range []kernel.PacketConn{first, second} {
+			for last := false; !last; {
+				for _, p := range g.some(d) {
+					if string(p.Data) == "to one" {
+						alone++
+						continue
+					}
+					last = true
+					if ip.Is4() && p.Local.IsValid() && p.Local != ip {
+						g.Errorf("%q came to %v", p.Data, p.Local)
+					}
+				}
+			}
+		}
+		if alone != sent {
+			g.Errorf("MC-1: %d datagrams to the shared address of %d came", alone, sent)
+		}
 	}
-	g.put(c, batch...)
-	g.take(first, len(batch))
-	g.take(second, len(batch))
-	if err := m.LeaveGroup(onLoopback(group4)); err != nil {
-		g.Fatal(err)
+}
+
+// multicastLoopback: what a socket sends to a group comes back to this host (MC-3). Whether it does not when that is switched
+// off cannot be seen here: systems deliver what leaves by the loopback interface all the same.
+func multicastLoopback(g *rig) {
+	for _, ip := range g.casting() {
+		one, _, _ := groupsOf(ip)
+		d, c := g.member(ip, 0, onLoopback(one)), g.caster(ip)
+		at := kernel.UDPAddr(one, d.Local().Port())
+		g.put(c, to(at, "by default"))
+		g.gets(d, "by default", c.Local()) // MC-3
+		for _, on := range []bool{false, true} {
+			if err := g.multicast(c).SetMulticastLoopback(on); err != nil {
+				g.Fatal(err)
+			}
+		}
+		g.put(c, to(at, "our own"))
+		g.gets(d, "our own", c.Local()) // MC-3
+		if err := g.multicast(c).SetMulticastTTL(0); err != nil {
+			g.Fatal(err)
+		}
+		g.put(c, to(at, "on this host"))
+		g.gets(d, "on this host", c.Local()) // MC-2
 	}
-	send(group4, "to the second, again")
-	g.gets(second, "to the second, again", c.Local())
-	g.nothing(first) // MC-8
-	if err := m.JoinGroup(onLoopback(group4)); err != nil {
-		g.Fatal(err)
+}
+
+// multicastInterfaces: an interface can be meant by its name, its number, and for IPv6 by the scope of the group.
+func multicastInterfaces(g *rig) {
+	if runtime.GOOS != "linux" {
+		return // the loopback interface has another name there
 	}
-	send(group4, "to both, again")
-	g.gets(first, "to both, again", c.Local())
-	g.gets(second, "to both, again", c.Local())
-	second.Close()
-	g.gone(second)
-	send(group4, "to the first")
-	g.gets(first, "to the first", c.Local())
+	for _, ip := range g.casting() {
+		one, _, _ := groupsOf(ip)
+		all := []kernel.Group{{IP: one, Interface: "lo"}, {IP: one, Interface: "1"}, {IP: one, Interface: ip.String()}}
+		if ip.Is6() {
+			all = append(all, kernel.Group{IP: one.WithZone("lo")})
+		}
+		for _, x := range all {
+			d, c := g.member(ip, 0, x), g.bind(kernel.UDPAddr(unspecified(ip), 0), nil)
+			for _, y := range all {
+				g.isGroup("joined by another name", g.multicast(d).JoinGroup(y), kernel.OpJoin, y, kernel.ErrJoined)
+			}
+			at := kernel.UDPAddr(x.IP, d.Local().Port())
+			if x.Interface != "" {
+				if err := g.multicast(c).SetMulticastInterface(x.Interface); err != nil {
+					g.Fatal(err)
+				}
+			}
+			g.put(c, to(at, "by "+x.Interface))
+			if p := g.take(d, 1)[0]; string(p.Data) != "by "+x.Interface || p.Peer.Port() != c.Local().Port() { // MC-4
+				g.Errorf("MC-4: %q from %v", p.Data, p.Peer)
+			}
+			g.leave(d, x)
+			g.isGroup("MC-6: left", g.multicast(d).LeaveGroup(x), kernel.OpLeave, x, kernel.ErrNotJoined)
+		}
+	}
+}
+
+// multicastMany: a system may let a socket join a limited number of groups, and says so.
+func multicastMany(g *rig) {
+	c := g.bind(kernel.UDPAddr(local4(), 0), nil)
+	var err error
+	joined := 0
+	for ; err == nil && joined < 1000; joined++ {
+		x := onLoopback(netip.AddrFrom4([4]byte{239, 77, byte(joined >> 8), byte(joined)}))
+		if err = g.multicast(c).JoinGroup(x); err != nil {
+			g.isGroup("one group too many", err, kernel.OpJoin, x, kernel.ErrNoResources)
+		}
+	}
+	if joined < 10 || err == nil && runtime.GOOS == "linux" && joined < 1000 {
+		g.Errorf("%d groups, and then %v", joined, err)
+	}
+	g.leave(c, onLoopback(netip.AddrFrom4([4]byte{239, 77, 0, 0})))
+	g.join(c, onLoopback(netip.AddrFrom4([4]byte{239, 77, 0, 0})))
 }
 
 // isGroup fails unless err is a GroupError about x.
@@ -124,18 +279,21 @@ func (g *rig) isGroup(what string, err error, op string, x kernel.Group, kind er
 // multicastJoins: joining twice, leaving what was not joined, what is no group, and an interface that there is not are
 // errors that say what is wrong with which group (MC-6).
 func multicastJoins(g *rig) {
-	for _, ip := range []netip.Addr{local4(), local6()} {
+	for _, ip := range g.families() {
 		m := g.multicast(g.bind(kernel.UDPAddr(ip, 0), nil))
-		mine, theirs := onLoopback(group4), onLoopback(group6)
+		one, two, _ := groupsOf(ip)
+		foreign, _, _ := groupsOf(local6())
 		if ip.Is6() {
-			mine, theirs = theirs, mine
+			foreign, _, _ = groupsOf(local4())
 		}
+		mine, other, theirs := onLoopback(one), onLoopback(two), onLoopback(foreign)
 		g.isGroup("MC-6: not joined", m.LeaveGroup(mine), kernel.OpLeave, mine, kernel.ErrNotJoined)
 		for range 2 {
 			if err := m.JoinGroup(mine); err != nil {
 				g.Fatal(err)
 			}
 			g.isGroup("joined twice", m.JoinGroup(mine), kernel.OpJoin, mine, kernel.ErrJoined)
+			g.isGroup("MC-6: another group", m.LeaveGroup(other), kernel.OpLeave, other, kernel.ErrNotJoined)
 			elsewhere := mine
 			elsewhere.Interface = ""
 			g.isGroup("MC-6: not joined there", m.LeaveGroup(elsewhere), kernel.OpLeave, elsewhere, kernel.ErrNotJoined)
@@ -157,46 +315,47 @@ func multicastJoins(g *rig) {
 		}
 		for _, name := range []string{"nosuch0", "192.0.2.77", "2001:db8::77", "4000000000", "-1", "0"} {
 			x := kernel.Group{IP: mine.IP, Interface: name}
-			g.isGroup("interface "+name, m.JoinGroup(x), kernel.OpJoin, x, kernel.ErrNoInterface)
+			g.isGroup("MC-6: interface "+name, m.JoinGroup(x), kernel.OpJoin, x, kernel.ErrNoInterface)
 		}
 	}
 }
 
-// multicastSource: of a group that was joined for one source only that one's datagrams come.
+// multicastSource: of a group that was joined for one source only that one's datagrams come (MC-9).
 func multicastSource(g *rig) {
-	mine, strange := onLoopback(source4), onLoopback(source4)
-	mine.Source = local4()
-	strange.Source = netip.AddrFrom4([4]byte{192, 0, 2, 77})
-	d, m := g.member(0)
-	if err := m.JoinGroup(strange); errors.Is(err, kernel.ErrUnsupported) {
-		g.Skip(err)
-	} else if err != nil {
-		g.Fatal(err)
-	}
-	g.isGroup("joined twice", m.JoinGroup(strange), kernel.OpJoin, strange, kernel.ErrJoined)
-	g.isGroup("MC-6: another source", m.LeaveGroup(mine), kernel.OpLeave, mine, kernel.ErrNotJoined)
-	c, at := g.caster(), kernel.UDPAddr(source4, d.Local().Port())
-	g.put(c, to(at, "not for it"))
-	g.nothing(d)
-	if err := m.JoinGroup(mine); err != nil {
-		g.Fatal(err)
-	}
-	g.put(c, to(at, "for it"))
-	g.gets(d, "for it", c.Local())
-	if err := m.LeaveGroup(mine); err != nil {
-		g.Fatal(err)
-	}
-	g.put(c, to(at, "not for it"))
-	g.nothing(d) // MC-8
-	if err := m.LeaveGroup(strange); err != nil {
-		g.Fatal(err)
+	for _, ip := range g.casting() {
+		_, _, group := groupsOf(ip)
+		mine, strange := onLoopback(group), onLoopback(group)
+		mine.Source = ip
+		strange.Source = netip.AddrFrom4([4]byte{192, 0, 2, 77}) // for documentation, so no host has it
+		if ip.Is6() {
+			strange.Source = netip.MustParseAddr("2001:db8::77")
+		}
+		d := g.member(ip, 0)
+		m := g.multicast(d)
+		if err := m.JoinGroup(strange); errors.Is(err, kernel.ErrUnsupported) {
+			g.Skip(err)
+		} else if err != nil {
+			g.Fatal(err)
+		}
+		g.isGroup("joined twice", m.JoinGroup(strange), kernel.OpJoin, strange, kernel.ErrJoined)
+		g.isGroup("MC-6: another source", m.LeaveGroup(mine), kernel.OpLeave, mine, kernel.ErrNotJoined)
+		c, at := g.caster(ip), kernel.UDPAddr(group, d.Local().Port())
+		g.put(c, to(at, "not for it"))
+		g.nothing(d) // MC-9
+		g.join(d, mine)
+		g.put(c, to(at, "for it"))
+		g.gets(d, "for it", c.Local()) // MC-9
+		g.leave(d, mine)
+		g.put(c, to(at, "not for it"))
+		g.nothing(d) // MC-8
+		g.leave(d, strange)
 	}
 }
 
 // multicastSettings: the TTL is 1 unless it was set (MC-2), and our own datagrams come back unless that was switched
 // off (MC-3). The interface is what was set (MC-4).
 func multicastSettings(g *rig) {
-	for _, ip := range []netip.Addr{local4(), local6()} {
+	for _, ip := range g.families() {
 		m := g.multicast(g.bind(kernel.UDPAddr(ip, 0), nil))
 		for _, want := range []int{1, 0, 7, 255, 1} {
 			if n, err := m.MulticastTTL(); want == 1 && (err != nil || n != 1) {

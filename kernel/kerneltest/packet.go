@@ -2,7 +2,6 @@ package kerneltest
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,18 +13,26 @@ func packetPromises() []promise {
 	return []promise{
 		{"PacketAddresses", packetAddresses},
 		{"PacketReady", packetReady},
+		{"PacketTokens", packetTokens},
+		{"PacketLent", packetLent},
 		{"PacketSizes", packetSizes},
 		{"PacketTooLong", packetTooLong},
 		{"PacketBatches", packetBatches},
+		{"PacketTooLongInBatch", packetTooLongInBatch},
 		{"PacketConnected", packetConnected},
 		{"PacketReconnected", packetReconnected},
 		{"PacketRefused", packetRefused},
+		{"PacketManyRefused", packetManyRefused},
+		{"PacketRefusedBefore", packetRefusedBefore},
 		{"PacketRefusedThenServed", packetRefusedThenServed},
 		{"PacketUnheard", packetUnheard},
 		{"PacketPeers", packetPeers},
 		{"PacketBroadcast", packetBroadcast},
 		{"PacketWildcard", packetWildcard},
 		{"PacketReusePort", packetReusePort},
+		{"PacketControl", packetControl},
+		{"PacketAdopted", packetAdopted},
+		{"PacketNotAdopted", packetNotAdopted},
 		{"PacketLost", packetLost},
 		{"PacketSettings", packetSettings},
 		{"PacketOptions", packetOptions},
@@ -45,10 +52,17 @@ func (g *rig) packets() kernel.Packets {
 	return p
 }
 
-// bind opens a datagram socket.
+// bind opens a datagram socket. What comes has much room, also on a kernel whose own default is small.
 func (g *rig) bind(a kernel.Addr, o *kernel.PacketOptions) kernel.PacketConn {
 	g.Helper()
-	c, err := g.packets().ListenPacket(a, o)
+	var mine kernel.PacketOptions
+	if o != nil {
+		mine = *o
+	}
+	if a.Net == kernel.UDP && mine.RecvBuffer == 0 {
+		mine.RecvBuffer = kernel.DefaultPacketBuffer
+	}
+	c, err := g.packets().ListenPacket(a, &mine)
 	if err != nil {
 		g.Fatalf("ListenPacket at %v: %v", a, err)
 	}
@@ -59,6 +73,28 @@ func (g *rig) bind(a kernel.Addr, o *kernel.PacketOptions) kernel.PacketConn {
 func (g *rig) udp() kernel.PacketConn {
 	g.Helper()
 	return g.bind(kernel.UDPAddr(local4(), 0), nil)
+}
+
+// families are this host's loopback addresses, without that of IPv6 if the system has none.
+func (g *rig) families() []netip.Addr {
+	g.Helper()
+	c, err := g.packets().ListenPacket(kernel.UDPAddr(local6(), 0), nil)
+	if errors.Is(err, kernel.ErrAddrUnavailable) || errors.Is(err, kernel.ErrUnsupported) {
+		return []netip.Addr{local4()}
+	}
+	if err != nil {
+		g.Fatal(err)
+	}
+	c.Close()
+	return []netip.Addr{local4(), local6()}
+}
+
+// mostOf is how long a datagram can be over the family of ip.
+func mostOf(ip netip.Addr) int {
+	if ip.Is4() {
+		return kernel.MaxDatagram
+	}
+	return kernel.MaxDatagram + 20
 }
 
 // put sends all of p.
@@ -146,7 +182,7 @@ func (g *rig) nothing(c kernel.PacketConn) {
 // packetAddresses: a port of zero is one that is free, the address is known, and nobody else gets it until the
 // socket is closed (UDP-1, UDP-3). IPv4 and IPv6 each have ports of their own (UDP-2).
 func packetAddresses(g *rig) {
-	for _, ip := range []netip.Addr{local4(), local6()} {
+	for _, ip := range g.families() {
 		c := g.bind(kernel.UDPAddr(ip, 0), nil)
 		at := c.Local()
 		if at.Net != kernel.UDP || at.IP.Addr() != ip || at.Port() == 0 || !c.Remote().IsZero() {
@@ -189,28 +225,94 @@ func packetReady(g *rig) {
 	if p, err := d.ReadPackets(); err != kernel.ErrAgain {
 		g.Errorf("nothing has come: %v, %v", p, err)
 	}
-	g.put(c, to(d.Local(), "a"), to(d.Local(), "b"))
+	g.put(c, to(d.Local(), "a"), to(d.Local(), ""))
 	for range 3 {
 		g.becomes(d, kernel.Readable)
 	}
 	g.becomes(d, kernel.Readable|kernel.Writable)
 	g.take(d, 2)
 	g.quiet(d, kernel.Readable)
-	g.put(c, to(d.Local(), "c"))
-	g.arm(d, kernel.Readable)
-	g.wait(kernel.Forever)
-	d.Close()
-	g.gone(d)
-	g.exactly(g.k.Now() + moment) // FDS-18
 	n, err := c.WritePackets(nil)
 	if n != 0 || err != nil {
 		g.Errorf("nothing was sent: %d, %v", n, err)
 	}
 }
 
+// packetTokens: each socket is reported under its own token, as long as it is armed. Closing it disarms it.
+func packetTokens(g *rig) {
+	for _, at := range [][2]kernel.Addr{{kernel.UDPAddr(local4(), 0), kernel.UDPAddr(local4(), 0)}, {g.datagramName(), g.datagramName()}} {
+		c, d, e := g.bind(at[0], nil), g.bind(at[1], nil), g.bind(kernel.Addr{Net: at[0].Net, IP: at[0].IP}, nil)
+		first, second := g.arm(c, kernel.Readable), g.arm(d, kernel.Readable)
+		g.exactly(g.k.Now() + moment)
+		report := func(want ...uint32) {
+			g.Helper()
+			seen := map[uint32]bool{}
+			g.until("readiness", func(ev kernel.Event) { seen[ev.Token] = true }, func() bool { return len(seen) >= len(want) })
+			for _, tok := range want {
+				if !seen[tok] || len(seen) != len(want) {
+					g.Fatalf("tokens %v were reported; want %v", seen, want)
+				}
+			}
+		}
+		g.put(e, to(d.Local(), "x"))
+		report(second)
+		g.put(e, to(c.Local(), "x"))
+		report(first, second)
+		g.arm(c, 0)
+		report(second)
+		g.armAs(d, second+1000, kernel.Readable)
+		report(second + 1000)
+		d.Close()
+		g.gone(d)
+		g.exactly(g.k.Now() + moment)
+		report(g.arm(c, kernel.Readable))
+		g.take(c, 1)
+		c.Close()
+		g.gone(c)
+	}
+}
+
+// packetLent: what a read returns stays as it is until the next read of any socket, whatever else is done.
+func packetLent(g *rig) {
+	for _, at := range [][2]kernel.Addr{{kernel.UDPAddr(local4(), 0), kernel.UDPAddr(local4(), 0)}, {g.datagramName(), g.datagramName()}} {
+		c, d := g.bind(at[0], nil), g.bind(at[1], nil)
+		g.put(c, to(d.Local(), "first"), to(d.Local(), "next"))
+		var lent, kept []kernel.Packet
+		for len(lent) == 0 {
+			g.becomes(d, kernel.Readable)
+			var err error
+			if lent, err = d.ReadPackets(); err != nil && err != kernel.ErrAgain {
+				g.Fatal(err)
+			}
+		}
+		for _, p := range lent {
+			p.Data = slices.Clone(p.Data)
+			kept = append(kept, p)
+		}
+		g.put(d, to(c.Local(), "other"), to(c.Local(), "words"), to(c.Local(), "again"))
+		g.put(c, to(d.Local(), "third"), to(d.Local(), "fourth"))
+		g.becomes(c, kernel.Readable)
+		if err := d.Connect(c.Local()); err != nil {
+			g.Fatal(err)
+		}
+		d.Close()
+		g.gone(d)
+		g.bind(kernel.UDPAddr(local4(), 0), nil)
+		if string(lent[0].Data) != "first" || lent[0].Peer != c.Local() {
+			g.Errorf("read %q from %v", lent[0].Data, lent[0].Peer)
+		}
+		for i, p := range lent {
+			if string(p.Data) != string(kept[i].Data) || p.Peer != kept[i].Peer {
+				g.Errorf("datagram %d was %q from %v and became %q from %v", i, kept[i].Data, kept[i].Peer, p.Data, p.Peer)
+			}
+		}
+	}
+}
+
 // packetSizes: empty datagrams (UDP-11) and the longest arrive whole, over both families.
 func packetSizes(g *rig) {
-	for ip, most := range map[netip.Addr]int{local4(): kernel.MaxDatagram, local6(): kernel.MaxDatagram + 20} {
+	for _, ip := range g.families() {
+		most := mostOf(ip)
 		c, d := g.bind(kernel.UDPAddr(ip, 0), nil), g.bind(kernel.UDPAddr(ip, 0), nil)
 		for _, size := range []int{0, 1, 1472, 1473, 9000, 65000, 65001, most} {
 			text := strings.Repeat("x", size)
@@ -229,7 +331,8 @@ func packetSizes(g *rig) {
 // packetTooLong: a datagram that is too long is refused as such. Those before it are sent, and those behind it
 // can be (UDP-21).
 func packetTooLong(g *rig) {
-	for ip, most := range map[netip.Addr]int{local4(): kernel.MaxDatagram, local6(): kernel.MaxDatagram + 20} {
+	for _, ip := range g.families() {
+		most := mostOf(ip)
 		c, d := g.bind(kernel.UDPAddr(ip, 0), nil), g.bind(kernel.UDPAddr(ip, 0), nil)
 		p := []kernel.Packet{to(d.Local(), "before"), to(d.Local(), strings.Repeat("x", most+1)), to(d.Local(), "behind")}
 		n, err := c.WritePackets(p)
@@ -251,212 +354,6 @@ func packetTooLong(g *rig) {
 		if p, err := c.ReadPackets(); err != kernel.ErrAgain { // it may have been reported as readable, in vain
 			g.Errorf("UDP-21: the send has told it, and so does ReadPackets: %v, %v", p, err)
 		}
-		g.nothing(c)
-	}
-}
-
-// packetBatches: datagrams that are sent together arrive one by one and in their order, whatever their sizes and
-// peers are. The caller may use the memory again at once.
-func packetBatches(g *rig) {
-	c, d, e := g.udp(), g.udp(), g.udp()
-	shapes := map[string]func(i int) int{
-		"equal":       func(int) int { return 100 },
-		"every third": func(i int) int { return 100 + i%3/2 },
-		"falling":     func(i int) int { return 300 - i },
-		"some empty":  func(i int) int { return i % 5 * 40 },
-		"tiny":        func(int) int { return 4 },
-	}
-	for shape, size := range shapes {
-		for _, n := range []int{1, 2, 17, 63, 64, 65, 200} {
-			var p []kernel.Packet
-			var want [2][]string
-			for i := range n {
-				text := (fmt.Sprintf("%03d.", i) + strings.Repeat("x", 400))[:size(i)]
-				peer := 0
-				if shape == "every third" && i%7 == 0 {
-					peer = 1
-				}
-				p = append(p, to([]kernel.PacketConn{d, e}[peer].Local(), text))
-				want[peer] = append(want[peer], text)
-			}
-			g.put(c, p...)
-			for i := range p {
-				clear(p[i].Data)
-			}
-			for peer, r := range []kernel.PacketConn{d, e} {
-				for i, q := range g.take(r, len(want[peer])) {
-					if string(q.Data) != want[peer][i] || q.Peer != c.Local() {
-						g.Fatalf("%s: datagram %d of %d is %.20q, %d bytes from %v; want %.20q, %d bytes", shape, i, n, q.Data, len(q.Data), q.Peer,
-							want[peer][i], len(want[peer][i]))
-					}
-				}
-			}
-		}
-	}
-}
-
-// packetConnected: a connected socket sends to its peer and receives from it alone. Connecting sends nothing
-// (UDP-25). What is written has no address (UDP-26).
-func packetConnected(g *rig) {
-	for _, ip := range []netip.Addr{local4(), local6()} {
-		c, d, other := g.bind(kernel.UDPAddr(ip, 0), nil), g.bind(kernel.UDPAddr(ip, 0), nil), g.bind(kernel.UDPAddr(ip, 0), nil)
-		g.put(other, to(c.Local(), "early"))
-		g.becomes(c, kernel.Readable)
-		if err := c.Connect(d.Local()); err != nil {
-			g.Fatal(err)
-		}
-		if c.Remote() != d.Local() {
-			g.Errorf("UDP-25: Remote is %v", c.Remote())
-		}
-		g.gets(c, "early", other.Local()) // it says whose it is
-		g.nothing(d)                      // UDP-25
-		g.put(other, to(c.Local(), "of a stranger"))
-		g.put(d, to(c.Local(), "of the peer"))
-		g.gets(c, "of the peer", d.Local())
-		g.nothing(c)
-		g.put(c, kernel.Packet{Data: []byte("1")}, kernel.Packet{}, kernel.Packet{Data: []byte("3")})
-		got := g.take(d, 3)
-		if string(got[0].Data) != "1" || len(got[1].Data) != 0 || string(got[2].Data) != "3" || got[2].Peer != c.Local() {
-			g.Errorf("got %q %q %q from %v", got[0].Data, got[1].Data, got[2].Data, got[2].Peer)
-		}
-		for _, a := range []kernel.Addr{d.Local(), other.Local()} { // UDP-26
-			n, err := c.WritePackets([]kernel.Packet{{Data: []byte("x")}, to(a, "x")})
-			if n != 1 {
-				g.Errorf("UDP-26: %d were sent", n)
-			}
-			g.isAddr("UDP-26: an address", err, kernel.OpWrite, a, kernel.ErrInvalidAddr)
-		}
-	}
-}
-
-// packetReconnected: a second Connect takes the place of the first. The port stays.
-func packetReconnected(g *rig) {
-	for _, ip := range []netip.Addr{local4(), netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		c, loop := g.bind(kernel.UDPAddr(ip, 0), nil), local4()
-		if ip.Is6() {
-			loop = local6()
-		}
-		port := c.Local().Port()
-		var last kernel.PacketConn
-		for i := range 3 {
-			d := g.bind(kernel.UDPAddr(loop, 0), nil)
-			if err := c.Connect(d.Local()); err != nil {
-				g.Fatal(err)
-			}
-			if c.Local().Port() != port || c.Remote() != d.Local() {
-				g.Fatalf("connected from %v to %v; want port %d and %v", c.Local(), c.Remote(), port, d.Local())
-			}
-			text := fmt.Sprint("to ", i)
-			g.put(c, to(kernel.Addr{}, text))
-			g.gets(d, text, kernel.UDPAddr(loop, port))
-			g.put(d, to(kernel.UDPAddr(loop, port), "back"))
-			g.gets(c, "back", d.Local())
-			if last != nil {
-				g.put(last, to(kernel.UDPAddr(loop, port), "of the last one"))
-				g.nothing(c)
-			}
-			last = d
-		}
-	}
-}
-
-// nobody is an address at which no socket is.
-func (g *rig) nobody(ip netip.Addr) kernel.Addr {
-	g.Helper()
-	c := g.bind(kernel.UDPAddr(ip, 0), nil)
-	c.Close()
-	return c.Local()
-}
-
-// refused reads refusals from a until there are none for a moment, and returns how many there were.
-func (g *rig) refused(c kernel.PacketConn, peer kernel.Addr) (n int) {
-	g.Helper()
-	for {
-		g.becomes(c, kernel.Readable) // UDP-17
-		for _, p := range g.some(c) {
-			if p.Peer != peer {
-				g.Errorf("UDP-27: a refusal of a datagram to %v; it went to %v", p.Peer, peer)
-			}
-			if p.Err == nil {
-				g.Fatalf("a datagram %q", p.Data)
-			}
-			g.isSys("UDP-27: a refusal", p.Err, kernel.OpRead, kernel.ErrRefused)
-			n++
-		}
-		tok := g.arm(c, kernel.Readable)
-		ev := g.wait(g.k.Now() + moment)
-		g.arm(c, 0)
-		if !slices.ContainsFunc(ev, func(e kernel.Event) bool { return e.Token == tok }) {
-			return n
-		}
-	}
-}
-
-// packetRefused: if nobody is at the peer's port, a connected socket reads that, for the datagrams that it has sent
-// (UDP-15, UDP-27), also if it sends on meanwhile. A send does not tell of it (UDP-21).
-func packetRefused(g *rig) {
-	for _, ip := range []netip.Addr{local4(), local6()} {
-		for _, n := range []int{1, 5} {
-			c, peer := g.bind(kernel.UDPAddr(ip, 0), nil), g.nobody(ip)
-			if err := c.Connect(peer); err != nil {
-				g.Fatal(err)
-			}
-			for range 3 {
-				var p []kernel.Packet
-				for i := range n {
-					p = append(p, to(kernel.Addr{}, strings.Repeat("x", i+1)))
-				}
-				g.put(c, p...)
-				if got := g.refused(c, peer); got < 1 || got > n {
-					g.Errorf("UDP-15: %d datagrams were sent, and %d refused", n, got)
-				}
-				g.nothing(c)
-			}
-		}
-	}
-}
-
-// packetRefusedThenServed: a refusal ends nothing. When somebody is there, the next datagrams arrive, and so do
-// the answers.
-func packetRefusedThenServed(g *rig) {
-	c, peer := g.udp(), g.nobody(local4())
-	if err := c.Connect(peer); err != nil {
-		g.Fatal(err)
-	}
-	g.put(c, to(kernel.Addr{}, "1"))
-	g.becomes(c, kernel.Readable)
-	d := g.bind(peer, nil)
-	g.put(c, to(kernel.Addr{}, "2"), to(kernel.Addr{}, "3")) // the refusal is not read yet
-	if got := g.take(d, 2); string(got[0].Data) != "2" || string(got[1].Data) != "3" {
-		g.Errorf("got %q and %q", got[0].Data, got[1].Data)
-	}
-	g.put(d, to(c.Local(), "answer"))
-	refusals, answers := 0, 0
-	for refusals+answers < 2 {
-		for _, p := range g.some(c) {
-			switch {
-			case p.Err == nil && string(p.Data) == "answer":
-				answers++
-			case errors.Is(p.Err, kernel.ErrRefused):
-				refusals++
-			default:
-				g.Fatalf("%q, %v", p.Data, p.Err)
-			}
-		}
-	}
-	if refusals != 1 || answers != 1 {
-		g.Errorf("UDP-21: %d refusals and %d answers", refusals, answers)
-	}
-	g.nothing(c)
-}
-
-// packetUnheard: a socket that is not connected hears of no refusal, and a peer that is gone changes nothing for others
-// (UDP-15).
-func packetUnheard(g *rig) {
-	c, d, nobody := g.udp(), g.udp(), g.nobody(local4())
-	for range 3 {
-		g.put(c, to(nobody, "x"), to(d.Local(), "there"), to(nobody, "x"), to(nobody, "y"))
-		g.gets(d, "there", c.Local())
 		g.nothing(c)
 	}
 }

@@ -3,6 +3,7 @@ package kerneltest
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -11,7 +12,7 @@ import (
 // packetPeers: a datagram goes only to a peer of the socket's network and family, with a port (UDP-18, UDP-19, UDP-20).
 // Those before it are sent.
 func packetPeers(g *rig) {
-	for _, ip := range []netip.Addr{local4(), local6()} {
+	for _, ip := range g.families() {
 		other := local6()
 		if ip.Is6() {
 			other = local4()
@@ -43,24 +44,34 @@ func packetPeers(g *rig) {
 	}
 }
 
-// packetBroadcast: sending to a broadcast address must be allowed first (UDP-24).
+// packetBroadcast: sending to a broadcast address must be allowed first, at the beginning or later (UDP-24). What is allowed
+// comes to all sockets of all addresses that share the port.
 func packetBroadcast(g *rig) {
-	all := kernel.UDPAddr(netip.AddrFrom4([4]byte{127, 255, 255, 255}), 9)
+	shared := &kernel.PacketOptions{Shared: true}
+	d := g.bind(kernel.UDPAddr(netip.IPv4Unspecified(), 0), shared)
+	e := g.bind(d.Local(), shared)
+	// The first leaves the machine if it is allowed, so it never is here.
+	world := kernel.UDPAddr(netip.AddrFrom4([4]byte{255, 255, 255, 255}), d.Local().Port())
+	here := kernel.UDPAddr(netip.AddrFrom4([4]byte{127, 255, 255, 255}), d.Local().Port())
 	for _, allowed := range []bool{false, true} {
 		c := g.bind(kernel.UDPAddr(local4(), 0), &kernel.PacketOptions{Broadcast: allowed})
 		s := g.settings(c)
-		for range 2 {
+		for range 3 {
 			if on, err := s.Broadcast(); err != nil || on != allowed {
 				g.Errorf("UDP-24: Broadcast is %v, %v; want %v", on, err, allowed)
 			}
-			n, err := c.WritePackets([]kernel.Packet{to(all, "x")})
-			switch {
-			case allowed && errors.Is(err, kernel.ErrPermission):
-				g.Errorf("UDP-24: allowed, and %v", err)
-			case !allowed:
-				g.isSys("UDP-24: a broadcast", err, kernel.OpWrite, kernel.ErrPermission)
-				if n != 0 {
-					g.Errorf("UDP-24: %d were sent", n)
+			if allowed {
+				g.put(c, to(here, "to all"))
+				g.gets(d, "to all", c.Local()) // UDP-24
+				g.gets(e, "to all", c.Local())
+			} else {
+				for _, all := range []kernel.Addr{world, here} {
+					n, err := c.WritePackets([]kernel.Packet{to(c.Local(), "before"), to(all, "x")})
+					if n != 1 {
+						g.Errorf("UDP-24: %d were sent to %v", n, all)
+					}
+					g.isSys("UDP-24: a broadcast", err, kernel.OpWrite, kernel.ErrPermission)
+					g.gets(c, "before", c.Local())
 				}
 			}
 			allowed = !allowed
@@ -83,24 +94,47 @@ func (g *rig) settings(c kernel.PacketConn) kernel.PacketSettings {
 
 // packetWildcard: a socket with all addresses is told to which one a datagram came, and an answer can come from it.
 func packetWildcard(g *rig) {
-	for all, ip := range map[netip.Addr]netip.Addr{netip.IPv4Unspecified(): local4(), netip.IPv6Unspecified(): local6()} {
+	for _, ip := range g.families() {
+		all, here := netip.IPv6Unspecified(), []netip.Addr{ip}
+		if ip.Is4() {
+			all = netip.IPv4Unspecified()
+			if runtime.GOOS == "linux" {
+				here = append(here, netip.AddrFrom4([4]byte{127, 0, 0, 2}))
+			}
+		}
 		s, c := g.bind(kernel.UDPAddr(all, 0), nil), g.bind(kernel.UDPAddr(ip, 0), nil)
 		if s.Local().IP.Addr() != all {
 			g.Errorf("Local is %v", s.Local())
 		}
-		at := kernel.UDPAddr(ip, s.Local().Port())
-		for range 3 {
+		for _, to1 := range append(here, here...) {
+			at := kernel.UDPAddr(to1, s.Local().Port())
 			g.put(c, to(at, "question"), to(at, "question"), to(at, "?"))
 			for _, p := range g.take(s, 3) {
-				if p.Local != ip || p.Peer != c.Local() {
-					g.Errorf("came to %v from %v; want %v from %v", p.Local, p.Peer, ip, c.Local())
+				if p.Local != to1 && (p.Local.IsValid() || runtime.GOOS == "linux") || p.Peer != c.Local() {
+					g.Errorf("came to %v from %v; want %v from %v", p.Local, p.Peer, to1, c.Local())
 				}
 			}
-			g.put(s, kernel.Packet{Data: []byte("answer"), Peer: c.Local(), Local: ip})
-			if p := g.gets(c, "answer", at); p.Local.IsValid() {
-				g.Errorf("a socket with one address was told %v", p.Local)
+			answer := kernel.Packet{Data: []byte("answer"), Peer: c.Local(), Local: to1}
+			_, err := s.WritePackets([]kernel.Packet{answer})
+			if errors.Is(err, kernel.ErrUnsupported) && runtime.GOOS != "linux" {
+				continue
+			}
+			g.put(s, answer, answer, kernel.Packet{Data: []byte("longer answer"), Peer: c.Local(), Local: to1})
+			for _, p := range g.take(c, 4) {
+				if p.Peer != at || p.Local.IsValid() {
+					g.Errorf("an answer %q from %v, to %v; want it from %v, and a socket with one address is not told", p.Data, p.Peer, p.Local, at)
+				}
+			}
+			answer.Local = netip.AddrFrom4([4]byte{192, 0, 2, 77}) // for documentation, so no host has it
+			if ip.Is6() {
+				answer.Local = netip.MustParseAddr("2001:db8::77")
+			}
+			for _, p := range [][]kernel.Packet{{answer}, {answer, answer}} {
+				_, err = s.WritePackets(p)
+				g.isOne("from another's address", err, kernel.ErrAddrUnavailable, kernel.ErrNoRoute)
 			}
 		}
+		g.nothing(c)
 	}
 }
 
@@ -132,16 +166,28 @@ func packetReusePort(g *rig) {
 	}
 }
 
-// packetLost: what the buffer of what comes has no room for is lost, and counted, if the system counts.
+// packetLost: what the buffer of what comes has no room for is lost, and counted, if the system counts. What was sent together
+// may count as one.
 func packetLost(g *rig) {
+	for _, together := range []int{1, 10} {
+		g.lost(together)
+	}
+}
+
+func (g *rig) lost(together int) {
+	g.Helper()
 	c, d := g.udp(), g.bind(kernel.UDPAddr(local4(), 0), &kernel.PacketOptions{RecvBuffer: 8192})
 	s := g.settings(d)
 	if n := s.Lost(); n != 0 {
 		g.Errorf("%d are lost already", n)
 	}
 	const sent = 500
-	for range sent {
-		g.put(c, to(d.Local(), strings.Repeat("x", 200)))
+	for range sent / together {
+		p := make([]kernel.Packet, together)
+		for i := range p {
+			p[i] = to(d.Local(), strings.Repeat("x", 200))
+		}
+		g.put(c, p...)
 	}
 	got := 0
 	for {
@@ -157,10 +203,14 @@ func packetLost(g *rig) {
 		}
 	}
 	lost := s.Lost()
-	if got == 0 || got == sent || lost != 0 && got+int(lost) != sent {
+	if all := got + int(lost); got == 0 || got == sent || all > sent || lost != 0 && all < sent && together == 1 {
 		g.Errorf("%d were sent, %d came and %d are lost", sent, got, lost)
 	}
+	if lost == 0 && runtime.GOOS == "linux" {
+		g.Errorf("%d of %d came, and none is lost", got, sent)
+	}
 	d.Close()
+	g.gone(d)
 	if n := s.Lost(); n != lost {
 		g.Errorf("closed: %d are lost", n)
 	}
@@ -187,7 +237,13 @@ func packetSettings(g *rig) {
 		g.isOption("SetSendBuffer", s.SetSendBuffer(bad), "SendBuffer")
 		g.isOption("SetRecvBuffer", s.SetRecvBuffer(bad), "RecvBuffer")
 	}
-	if n, err := g.settings(g.udp()).RecvBuffer(); err != nil || n < 64<<10 {
+	// The default is 4 MiB, which the system may cut.
+	d, err := g.packets().ListenPacket(kernel.UDPAddr(local4(), 0), nil)
+	if err != nil {
+		g.Fatal(err)
+	}
+	keep(g, d)
+	if n, err := g.settings(d).RecvBuffer(); err != nil || n < 64<<10 || n > 2*kernel.DefaultPacketBuffer {
 		g.Errorf("by default RecvBuffer is %d, %v", n, err)
 	}
 }
@@ -244,8 +300,11 @@ func packetClosed(g *rig) {
 	g.becomes(c, kernel.Readable)
 	s, m := g.settings(c), g.multicast(c)
 	u := g.bind(g.datagramName(), nil)
-	group := kernel.Group{IP: group4}
-	for _, h := range []kernel.Handle{c, u} {
+	group := onLoopback(netip.AddrFrom4([4]byte{239, 77, 77, 1}))
+	read, fresh := g.udp(), g.udp() // one that was read empty, and one whose address nobody has asked for
+	g.put(d, to(read.Local(), "x"))
+	g.take(read, 1)
+	for _, h := range []kernel.Handle{c, u, read, fresh} {
 		if err := h.Close(); err != nil {
 			g.Errorf("Close: %v", err)
 		}
@@ -256,6 +315,10 @@ func packetClosed(g *rig) {
 		"WritePackets":          func() error { _, err := c.WritePackets([]kernel.Packet{to(d.Local(), "x")}); return err },
 		"Connect":               func() error { return c.Connect(d.Local()) },
 		"Arm":                   func() error { return g.k.Arm(c, 1, kernel.Readable) },
+		"ReadPackets, empty":    func() error { _, err := read.ReadPackets(); return err },
+		"WritePackets, fresh":   func() error { _, err := fresh.WritePackets([]kernel.Packet{to(d.Local(), "x")}); return err },
+		"WritePackets, nothing": func() error { _, err := fresh.WritePackets(nil); return err },
+		"Connect, fresh":        func() error { return fresh.Connect(d.Local()) },
 		"SetBroadcast":          func() error { return s.SetBroadcast(true) },
 		"Broadcast":             func() error { _, err := s.Broadcast(); return err },
 		"SetSendBuffer":         func() error { return s.SetSendBuffer(8192) },
@@ -296,5 +359,29 @@ func packetKernelClosed(g *rig) {
 		if _, err := p.ListenPacket(a, nil); err != kernel.ErrClosed {
 			g.Errorf("%v: %v", a, err)
 		}
+	}
+}
+
+// packetControl: Control is called with the number of a socket that is not bound yet, and its error is the result.
+func packetControl(g *rig) {
+	var got []uintptr
+	var answer error
+	o := &kernel.PacketOptions{Control: func(fd uintptr) error {
+		got = append(got, fd)
+		return answer
+	}}
+	for _, at := range []kernel.Addr{kernel.UDPAddr(local4(), 0), g.datagramName()} {
+		c, err := g.packets().ListenPacket(at, o)
+		g.supported("Control", err)
+		keep(g, c)
+		answer = errors.New("no")
+		_, err = g.packets().ListenPacket(at, o)
+		if !errors.Is(err, answer) {
+			g.Errorf("Control failed, and ListenPacket says %v", err)
+		}
+		answer = nil
+	}
+	if len(got) != 4 || got[0] == got[1] {
+		g.Errorf("Control was called for %v", got)
 	}
 }

@@ -1,8 +1,10 @@
 package kerneltest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,6 +17,7 @@ func unixgramPromises() []promise {
 	return []promise{
 		{"UNIXDatagrams", unixDatagrams},
 		{"UNIXDatagramNames", unixDatagramNames},
+		{"UNIXDatagramFile", unixDatagramFile},
 		{"UNIXDatagramAbstract", unixDatagramAbstract},
 		{"UNIXDatagramLock", unixDatagramLock},
 		{"UNIXDatagramConnected", unixDatagramConnected},
@@ -94,9 +97,33 @@ func unixDatagramNames(g *rig) {
 	}
 }
 
+// unixDatagramFile: where names are files, the mode is exact (UNIXD-1), and Close removes the file only if it is still
+// ours (UNIXD-4).
+func unixDatagramFile(g *rig) {
+	for _, mode := range []fs.FileMode{0, 0o600, 0o777, 0o222} {
+		at := g.datagramName()
+		d := g.bind(at, &kernel.PacketOptions{UNIX: kernel.UNIXOptions{Mode: mode}})
+		info, err := os.Lstat(at.Name)
+		if err == nil && (info.Mode()&fs.ModeSocket == 0 || info.Mode().Perm() != cmp.Or(mode, 0o666)) {
+			g.Errorf("UNIXD-1: asked for %v, the file is %v", mode, info.Mode())
+		}
+		os.Remove(at.Name)
+		if err := os.WriteFile(at.Name, []byte("somebody else's"), 0o600); err != nil {
+			g.Fatal(err)
+		}
+		if err := d.Close(); err != nil {
+			g.Errorf("UNIXD-4: Close: %v", err)
+		}
+		g.gone(d)
+		if text, err := os.ReadFile(at.Name); string(text) != "somebody else's" {
+			g.Errorf("UNIXD-4: another file at our path was removed: %v", err)
+		}
+	}
+}
+
 // unixDatagramAbstract: an abstract name has no file (UNIXD-1).
 func unixDatagramAbstract(g *rig) {
-	at := kernel.UNIXDatagramAddr("@" + g.TempDir())
+	at := kernel.UNIXDatagramAddr("@" + g.dir())
 	d, err := g.packets().ListenPacket(at, nil)
 	if errors.Is(err, kernel.ErrUnsupported) && runtime.GOOS != "linux" {
 		return
@@ -175,19 +202,32 @@ func unixDatagramConnected(g *rig) {
 	g.gets(d, "no name", kernel.Addr{}) // UNIXD-8
 }
 
-// unixDatagramRefused: a send to a name that nobody has is refused at once. Those before it are sent.
+// unixDatagramRefused: a send to a name that nobody has is refused at once, and of a path it says too that it does not
+// exist. Those before it are sent, and those behind it are not tried.
 func unixDatagramRefused(g *rig) {
-	c, d, gone := g.bind(g.datagramName(), nil), g.bind(g.datagramName(), nil), g.bind(g.datagramName(), nil)
+	c, d := g.bind(g.datagramName(), nil), g.bind(g.datagramName(), nil)
+	gone := g.bind(g.datagramName(), nil)
 	gone.Close()
 	g.gone(gone)
-	for _, at := range []kernel.Addr{gone.Local(), g.datagramName()} {
+	kinds := map[kernel.Addr]error{gone.Local(): fs.ErrNotExist, g.datagramName(): fs.ErrNotExist}
+	if runtime.GOOS == "linux" {
+		kinds[kernel.UNIXDatagramAddr("@"+g.dir())] = kernel.ErrRefused
+	}
+	for at, kind := range kinds {
 		n, err := c.WritePackets([]kernel.Packet{to(d.Local(), "before"), to(at, "x"), to(d.Local(), "behind")})
 		if n != 1 {
 			g.Errorf("%d were sent", n)
 		}
+		g.isOne("nobody has that name", err, kind)
 		g.isSys("nobody has that name", err, kernel.OpWrite, kernel.ErrRefused)
 		g.gets(d, "before", c.Local())
-		g.isSys("UNIXD-7: Connect", c.Connect(at), kernel.OpConnect, kernel.ErrRefused)
+		g.nothing(d)
+		err = c.Connect(at)
+		g.isOne("UNIXD-7: Connect", err, kind)
+		g.isSys("UNIXD-7: Connect", err, kernel.OpConnect, kernel.ErrRefused)
+		if !c.Remote().IsZero() {
+			g.Errorf("UNIXD-7: refused, and Remote is %v", c.Remote())
+		}
 		g.nothing(c)
 	}
 	g.put(c, to(d.Local(), "still"))
@@ -246,8 +286,11 @@ func unixDatagramFull(g *rig) {
 					g.Fatal("nobody reads, and it takes everything")
 				}
 			}
-			if connected && runtime.GOOS == "linux" {
+			switch {
+			case connected && runtime.GOOS == "linux":
 				g.quiet(c, kernel.Writable)
+			case !connected:
+				g.becomes(c, kernel.Writable)
 			}
 			for got < sent {
 				for _, p := range g.some(d) {
