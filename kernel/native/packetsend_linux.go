@@ -106,7 +106,8 @@ func (s *packetSock) pack(w packetWriter, m *packetBuffers, p []kernel.Packet, p
 func (s *packetSock) vector(m *packetBuffers, first, used int, data []byte) int {
 	if used > 0 {
 		last := &m.outVec[first+used-1]
-		if unsafe.Add(unsafe.Pointer(last.Base), last.Len) == unsafe.Pointer(unsafe.SliceData(data)) {
+		// As numbers: a pointer behind the end of an object is none of it.
+		if uintptr(unsafe.Pointer(last.Base))+uintptr(last.Len) == uintptr(unsafe.Pointer(unsafe.SliceData(data))) {
 			last.SetLen(int(last.Len) + len(data))
 			return 0
 		}
