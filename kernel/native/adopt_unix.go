@@ -177,14 +177,26 @@ func (b *base) AdoptPacketConn(fd int, o *kernel.PacketOptions) (kernel.PacketCo
 	if err != nil {
 		return nil, err
 	}
+	at, local := name.(*unix.SockaddrUnix)
+	switch {
+	case local:
+		err = kernel.CheckPacket(kernel.UNIXDatagramAddr(""), o)
+	case !isUDP(fd):
+		err = &kernel.AdoptError{FD: fd, Reason: "it is of another protocol than UDP", Kind: kernel.ErrUnsupported}
+	case shortAddrFrom(name).port == 0:
+		err = &kernel.AdoptError{FD: fd, Reason: "it is not bound", Kind: kernel.ErrNotBound}
+	}
+	if err != nil {
+		return nil, err
+	}
 	peer, err := unix.Getpeername(fd)
 	connected := err == nil
 	s, err := b.duplicate(fd)
 	if err != nil {
 		return nil, err
 	}
-	p := packetSock{sock: s, connected: connected}
-	if at, ok := name.(*unix.SockaddrUnix); ok {
+	p := packetSock{sock: s, connected: connected, shared: true}
+	if local {
 		c := &unixgramConn{packetSock: p, from: nameOf(at)}
 		if sa, ok := peer.(*unix.SockaddrUnix); ok {
 			c.to = nameOf(sa)
@@ -192,12 +204,17 @@ func (b *base) AdoptPacketConn(fd int, o *kernel.PacketOptions) (kernel.PacketCo
 		return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error { return c.packetOptions(o) })
 	}
 	c := &udpConn{packetSock: p}
-	if connected {
-		c.remote.set(shortAddrFrom(peer))
-		c.hearErrors(c.remote.kind)
-	}
-	c.adopted()
-	return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error { return c.packetOptions(o) })
+	return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error {
+		if err := c.packetOptions(o); err != nil {
+			return err
+		}
+		if connected {
+			c.remote.set(shortAddrFrom(peer))
+		}
+		c.adopted()
+		c.look()
+		return nil
+	})
 }
 
 // netOf is the network of a socket with that name.

@@ -32,6 +32,7 @@ func (s *udpConn) groupOption(op string, g kernel.Group, at *net.Interface) erro
 	case op == kernel.OpLeave:
 		option = leaveGroup
 	}
+	s.ownGroups()
 	level := unix.IPPROTO_IP
 	if !s.is4() {
 		level = unix.IPPROTO_IPV6
@@ -45,6 +46,13 @@ func (s *udpConn) groupOption(op string, g kernel.Group, at *net.Interface) erro
 		request = appendAddress(request, g.Source)
 	}
 	return unix.SetsockoptString(int(s.fd), level, option, string(request))
+}
+
+// ownGroups has the system deliver what is sent to the groups of this socket alone. Otherwise a socket at all addresses gets
+// what is sent to a group that any socket of the host has joined, before it joins and after it leaves (MC-8).
+func (s *udpConn) ownGroups() {
+	_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0)
+	_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0)
 }
 
 // appendAddress appends a struct sockaddr_storage.

@@ -19,6 +19,7 @@ type (
 	joining  struct{}
 	dividing struct{}
 	lastPeer struct{}
+	reports  struct{}
 )
 
 // packetBuffers is the memory for datagrams, made for the first socket.
@@ -45,8 +46,14 @@ func (s *udpConn) shareMore() error {
 	return s.setOption(kernel.OpListen, "Shared", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 }
 
+// look does nothing: there are no options to look at.
+func (s *udpConn) look() {}
+
 // hearErrors does nothing: a connected socket hears of refusals, but not of which datagram.
-func (s *udpConn) hearErrors(uint8) {}
+func (s *udpConn) hearErrors() {}
+
+// showHeld does nothing: nothing is held.
+func (s *udpConn) showHeld() {}
 
 // ReadPackets receives one datagram.
 func (s *udpConn) ReadPackets() ([]kernel.Packet, error) {
@@ -86,7 +93,7 @@ func (s *packetSock) readPacket(peer func(unix.Sockaddr) kernel.Addr) ([]kernel.
 		case errno == unix.EAGAIN:
 			return nil, kernel.ErrAgain
 		case undelivered(errno) && s.connected:
-			m.packets[0] = kernel.Packet{Err: SysError(kernel.OpRead, errno)}
+			m.packets[0] = kernel.Packet{Peer: asUDP(s.remote.addr(s.b, s.fd)), Err: SysError(kernel.OpRead, errno)}
 			return m.packets[:], nil
 		case undelivered(errno):
 		default:
@@ -133,6 +140,9 @@ func (s *unixgramConn) WritePackets(p []kernel.Packet) (int, error) {
 }
 
 func (s *packetSock) writePackets(p []kernel.Packet, peer func(kernel.Addr) (unix.Sockaddr, error)) (int, error) {
+	if s.fd < 0 {
+		return 0, s.opError(kernel.OpWrite, badFD)
+	}
 	for i := range p {
 		var to unix.Sockaddr
 		var err error
@@ -165,7 +175,7 @@ func (s *packetSock) writePacket(data []byte, to unix.Sockaddr, from netip.Addr)
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN, errno == unix.ENOBUFS:
 			return kernel.ErrAgain
-		case undelivered(errno) && s.connected && s.local.kind != noAddr && tries < 3:
+		case undelivered(errno) && s.connected && s.remote.kind != noAddr && tries < 3:
 			s.pending = errno
 			tries++
 		default:

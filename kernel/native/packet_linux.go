@@ -29,8 +29,9 @@ const (
 	trainBytes    = 65000
 	// nameSize has room for every address, that of a UNIX socket being the longest.
 	nameSize = 112
-	// controlSize has room for what comes with a message: the size of joined datagrams, and our address.
-	controlSize = 96
+	// controlSize has room for what comes with a message: the size of joined datagrams, our address, and what a program may have
+	// asked for by Control. What does not fit would be lost, the size among it.
+	controlSize = 256
 )
 
 // joining tells whether the system may join datagrams that come.
@@ -58,6 +59,7 @@ type packetBuffers struct {
 	inName  [packetSlots][nameSize]byte
 	inExtra [packetSlots][controlSize]byte
 	packets []kernel.Packet
+	failed  failedBuffer
 
 	out      [sendSlots]message
 	outVec   [sendVectors]unix.Iovec
@@ -92,26 +94,37 @@ type lastPeer struct {
 // prepare sets what a new UDP socket is to tell. What a system lacks is left out.
 func (s *udpConn) prepare(wildcard bool) {
 	fd := int(s.fd)
-	s.receives = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) == nil
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
 	if _, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT); err == nil {
 		s.sends = divides
 	}
 	if wildcard {
 		s.wantInfo()
+		s.ownGroups()
 	}
 }
 
 // adopted finds out what the system tells on a UDP socket that others have too. Joining is not turned on: they may not
 // expect it.
 func (s *udpConn) adopted() {
-	v, err := unix.GetsockoptInt(int(s.fd), unix.IPPROTO_UDP, unix.UDP_GRO)
-	s.receives = err == nil && v != 0
 	if _, err := unix.GetsockoptInt(int(s.fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT); err == nil {
 		s.sends = divides
 	}
 	if s.Local().IP.Addr().IsUnspecified() {
 		s.wantInfo()
 	}
+	if s.connected {
+		s.hearErrors()
+	}
+}
+
+// look finds out what was set on the socket, perhaps by Control or by whoever else has it.
+func (s *udpConn) look() {
+	fd := int(s.fd)
+	joins, _ := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO)
+	v4, _ := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR)
+	v6, _ := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR)
+	s.receives, s.keeps = joins != 0, v4 != 0 || v6 != 0
 }
 
 // wantInfo has the system tell to which of our addresses a datagram came.
@@ -125,21 +138,20 @@ func (s *udpConn) wantInfo() {
 // shareMore: SO_REUSEADDR is all.
 func (s *udpConn) shareMore() error { return nil }
 
-// hearErrors has the system keep each datagram of ours that could not be delivered. On a socket that is not connected it would
-// fail the sending of another one instead.
-func (s *udpConn) hearErrors(kind uint8) {
-	if kind == inet4 {
-		_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1)
-	} else {
-		_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
-	}
-}
-
 // ReadPackets receives many datagrams at once. After a batch that is not full the next call is
 // ErrAgain without asking the system.
 func (s *udpConn) ReadPackets() ([]kernel.Packet, error) {
 	m := s.b.packetMemory()
 	m.packets = m.packets[:0]
+	if s.fd < 0 {
+		return nil, s.opError(kernel.OpRead, badFD)
+	}
+	if s.pending != 0 || len(s.held) > 0 {
+		s.pending = 0
+		if s.readErrors(m); len(m.packets) > 0 {
+			return m.packets, nil
+		}
+	}
 	if s.emptied {
 		s.emptied = false
 		return nil, kernel.ErrAgain
@@ -148,22 +160,32 @@ func (s *udpConn) ReadPackets() ([]kernel.Packet, error) {
 	if bool(s.receives) || s.info {
 		extra = controlSize
 	}
-	n, errno := s.receive(m, extra)
-	if s.connected && errno != 0 {
-		// The system remembers each datagram that could not be delivered. Until they are read, the socket is ready.
-		s.readErrors(m)
-		if len(m.packets) > 0 {
+	for tries := 0; ; tries++ {
+		n, errno := s.receive(m, extra)
+		if errno == 0 {
+			s.emptied, s.heard = n < packetSlots, true
+			for i := range n {
+				s.unpack(m, i)
+			}
 			return m.packets, nil
 		}
+		if s.keeps {
+			// Until they are read, the socket is ready.
+			if s.readErrors(m); len(m.packets) > 0 {
+				return m.packets, nil
+			}
+		}
+		switch {
+		case undelivered(errno) && s.connected:
+			m.packets = append(m.packets, kernel.Packet{Peer: s.Remote(), Err: SysError(kernel.OpRead, errno)})
+			return m.packets, nil
+		case undelivered(errno) && tries < packetSlots: // about another datagram than those that have come
+		case undelivered(errno), errno == unix.EAGAIN:
+			return nil, kernel.ErrAgain
+		default:
+			return nil, s.opError(kernel.OpRead, errno)
+		}
 	}
-	if errno != 0 {
-		return s.readFailed(m, errno)
-	}
-	s.emptied = n < packetSlots
-	for i := range n {
-		s.unpack(m, i)
-	}
-	return m.packets, nil
 }
 
 // receive fills the slots and returns how many were.
@@ -183,29 +205,6 @@ func (s *packetSock) receive(m *packetBuffers, extra uint64) (int, syscall.Errno
 			return int(n), errno
 		}
 	}
-}
-
-// readFailed is the result of a read that failed with errno.
-func (s *packetSock) readFailed(m *packetBuffers, errno syscall.Errno) ([]kernel.Packet, error) {
-	switch {
-	case errno == unix.EAGAIN:
-		return nil, kernel.ErrAgain
-	case undelivered(errno) && s.connected:
-		m.packets = append(m.packets, kernel.Packet{Err: SysError(kernel.OpRead, errno)})
-		return m.packets, nil
-	case undelivered(errno):
-		return nil, kernel.ErrAgain
-	}
-	return nil, s.opError(kernel.OpRead, errno)
-}
-
-// undelivered tells whether errno is about a datagram that was sent earlier.
-func undelivered(errno syscall.Errno) bool {
-	switch errno {
-	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN, unix.ENOPROTOOPT, unix.EPROTO, unix.EOPNOTSUPP:
-		return true
-	}
-	return false
 }
 
 // unpack appends the datagrams of slot i to m.packets.
@@ -266,62 +265,28 @@ func (s *udpConn) peer(name []byte) kernel.Addr {
 	return l.fromAddr
 }
 
-// readErrors reads the datagrams of ours that the system could not deliver, as many as there are slots.
-func (s *udpConn) readErrors(m *packetBuffers) {
-	for i := range packetSlots {
-		h := &m.in[i].Msghdr
-		h.Namelen, h.Flags = nameSize, 0
-		h.Control = &m.inExtra[i][0]
-		h.SetControllen(controlSize)
-		n, _, errno := syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(h)), unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
-		if errno == unix.EINTR {
-			continue
-		}
-		if errno != 0 {
-			return
-		}
-		failed := errorOf(m.inExtra[i][:h.Controllen])
-		if failed == 0 {
-			continue // of this host, as that a datagram was too long, which the write has told
-		}
-		m.packets = append(m.packets, kernel.Packet{
-			Data: m.slots[i*slotSize : i*slotSize+int(n) : i*slotSize+int(n)],
-			Peer: s.Remote(), Err: SysError(kernel.OpRead, failed),
-		})
-	}
-}
-
-// errorOf is the error in the control messages of a datagram that was not delivered, 0 if the network has
-// not told it.
-func errorOf(b []byte) syscall.Errno {
-	for len(b) >= unix.SizeofCmsghdr {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-		if uint64(h.Len) < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
-			break
-		}
-		data := b[unix.CmsgLen(0):h.Len]
-		about := h.Level == unix.IPPROTO_IP && h.Type == unix.IP_RECVERR || h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_RECVERR
-		if about && len(data) >= 5 && data[4] != unix.SO_EE_ORIGIN_LOCAL {
-			return syscall.Errno(binary.NativeEndian.Uint32(data))
-		}
-		next := min(unix.CmsgSpace(len(data)), len(b))
-		b = b[next:]
-	}
-	return 0
-}
-
 // ReadPackets receives many datagrams at once. Descriptors that come with them are closed by the system, because there
 // is no room for them.
 func (s *unixgramConn) ReadPackets() ([]kernel.Packet, error) {
 	m := s.b.packetMemory()
 	m.packets = m.packets[:0]
+	if s.fd < 0 {
+		return nil, s.opError(kernel.OpRead, badFD)
+	}
 	if s.emptied {
 		s.emptied = false
 		return nil, kernel.ErrAgain
 	}
 	n, errno := s.receive(m, 0)
-	if errno != 0 {
-		return s.readFailed(m, errno)
+	if errno == unix.ECONNRESET { // the peer has connected to another one; the system forgets it by telling it
+		n, errno = s.receive(m, 0)
+	}
+	switch errno {
+	case 0:
+	case unix.EAGAIN, unix.ECONNRESET:
+		return nil, kernel.ErrAgain
+	default:
+		return nil, s.opError(kernel.OpRead, errno)
 	}
 	s.emptied = n < packetSlots
 	for i := range n {

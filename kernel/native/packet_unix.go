@@ -19,6 +19,8 @@ type packetSock struct {
 	emptied   bool          // the last read got all there was
 	pending   syscall.Errno // a failure of an earlier datagram, which a send has met; for ReadPackets
 	last      lastPeer
+	reports
+	shared bool // adopted: somebody else may have the socket
 }
 
 // udpConn is one UDP socket.
@@ -93,6 +95,7 @@ func (s *udpConn) listen(a kernel.Addr, o *kernel.PacketOptions) error {
 	if err := s.packetOptions(o); err != nil {
 		return err
 	}
+	s.look()
 	if err := unix.Bind(fd, p.sockaddr()); err != nil {
 		return opError(kernel.OpBind, err)
 	}
@@ -167,7 +170,7 @@ func (s *udpConn) Connect(a kernel.Addr) error {
 	s.remote.set(p)
 	s.local.kind = noAddr // the system may have chosen another one
 	s.connected, s.emptied = true, false
-	s.hearErrors(p.kind)
+	s.hearErrors()
 	return nil
 }
 
@@ -217,6 +220,14 @@ func (s *unixgramConn) Remote() kernel.Addr {
 // Close removes the file, if it is still ours, and closes (UNIXD-4).
 func (s *unixgramConn) Close() error {
 	s.made.remove()
+	return s.packetSock.Close()
+}
+
+// Close closes. A set that watches a socket by its descriptor does not forget one that somebody else has too.
+func (s *packetSock) Close() error {
+	if s.shared && s.armed() != 0 {
+		s.b.disarm(&s.sock, false)
+	}
 	return s.sock.Close()
 }
 

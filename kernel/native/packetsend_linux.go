@@ -16,6 +16,8 @@ type packetWriter interface {
 	encode(a kernel.Addr, b *[nameSize]byte) (int, error)
 	// failed says what an error of the system means for the first datagram that was not sent.
 	failed(errno syscall.Errno, tries int) (again bool, err error)
+	// blocked is called when the system has no room.
+	blocked(m *packetBuffers)
 }
 
 // WritePackets sends as many as the system takes.
@@ -25,6 +27,9 @@ func (s *udpConn) WritePackets(p []kernel.Packet) (int, error) { return s.writeP
 func (s *unixgramConn) WritePackets(p []kernel.Packet) (int, error) { return s.writePackets(s, p) }
 
 func (s *packetSock) writePackets(w packetWriter, p []kernel.Packet) (int, error) {
+	if s.fd < 0 {
+		return 0, s.opError(kernel.OpWrite, badFD)
+	}
 	m := s.b.packetMemory()
 	sent, plain, tries := 0, 0, 0
 	for sent < len(p) {
@@ -41,6 +46,7 @@ func (s *packetSock) writePackets(w packetWriter, p []kernel.Packet) (int, error
 		case took > 0:
 			tries = 0
 		case errno == unix.EAGAIN:
+			w.blocked(m)
 			return sent, kernel.ErrAgain
 		case m.count[0] > 1 && (errno == unix.EMSGSIZE || errno == unix.EINVAL || errno == unix.EIO):
 			// The network cannot have these in one piece. One by one the system may divide each of them.
@@ -82,8 +88,10 @@ func (s *packetSock) pack(w packetWriter, m *packetBuffers, p []kernel.Packet, p
 			return n, err
 		}
 		k := 1
-		if i >= plain && s.sends == divides {
-			k = train(p[i:], sendVectors-vectors)
+		if i >= plain && s.sends == divides && (s.heard || !s.sameHost) {
+			if k = train(p[i:], sendVectors-vectors); k > 1 && (s.shortest == 0 || s.shortest > len(p[i].Data)) {
+				s.shortest = len(p[i].Data)
+			}
 		}
 		used := 0
 		for _, d := range p[i : i+k] {
@@ -236,18 +244,27 @@ func (s *unixgramConn) encode(a kernel.Addr, b *[nameSize]byte) (int, error) {
 	return n + 1, nil
 }
 
-// failed: on a connected socket a refusal is about an earlier datagram, which ReadPackets tells. The system forgets it by
+// failed: a failure may be about an earlier datagram, which ReadPackets tells. The system forgets it by
 // telling it, so this one is sent by the next try.
 func (s *udpConn) failed(errno syscall.Errno, tries int) (again bool, err error) {
-	if s.connected && undelivered(errno) && tries < 3 {
+	most := 3
+	if errno == unix.EMSGSIZE || errno == unix.EACCES {
+		most = 1 // it is more likely about this one
+	}
+	if (s.connected || s.keeps) && undelivered(errno) && tries < most {
+		s.pending = errno
 		return true, nil
 	}
 	return false, s.opError(kernel.OpWrite, errno)
 }
 
-// failed: a peer that has gone refuses the first datagram; then the socket is not connected any more, for the system.
-func (s *unixgramConn) failed(errno syscall.Errno, _ int) (again bool, err error) {
-	if errno == unix.ENOTCONN && s.connected {
+// failed: a peer that has gone refuses the first datagram; then the socket is not connected any more, for the system. A
+// reset is about the peer that has connected to another one, and not about this datagram.
+func (s *unixgramConn) failed(errno syscall.Errno, tries int) (again bool, err error) {
+	switch {
+	case errno == unix.ECONNRESET && tries < 3:
+		return true, nil
+	case errno == unix.ENOTCONN && s.connected:
 		errno = unix.ECONNREFUSED
 	}
 	return false, s.opError(kernel.OpWrite, errno)
