@@ -195,7 +195,7 @@ func (b *base) AdoptPacketConn(fd int, o *kernel.PacketOptions) (kernel.PacketCo
 	if err != nil {
 		return nil, err
 	}
-	p := packetSock{sock: s, connected: connected, shared: true}
+	p := packetSock{sock: s, connected: connected}
 	if local {
 		c := &unixgramConn{packetSock: p, from: nameOf(at)}
 		if sa, ok := peer.(*unix.SockaddrUnix); ok {
@@ -244,7 +244,9 @@ func (b *base) duplicate(fd int) (sock, error) {
 		unix.Close(own)
 		return sock{}, err
 	}
-	return sock{b: b, fd: int32(own)}, nil
+	dup := sock{b: b, fd: int32(own)}
+	dup.local.more = shared
+	return dup, nil
 }
 
 // nameOf is the name of a UNIX socket; "" if it has none.

@@ -20,7 +20,6 @@ type packetSock struct {
 	pending   syscall.Errno // a failure of an earlier datagram, which a send has met; for ReadPackets
 	last      lastPeer
 	reports
-	shared bool // adopted: somebody else may have the socket
 }
 
 // udpConn is one UDP socket.
@@ -220,14 +219,6 @@ func (s *unixgramConn) Remote() kernel.Addr {
 // Close removes the file, if it is still ours, and closes (UNIXD-4).
 func (s *unixgramConn) Close() error {
 	s.made.remove()
-	return s.packetSock.Close()
-}
-
-// Close closes. A set that watches a socket by its descriptor does not forget one that somebody else has too.
-func (s *packetSock) Close() error {
-	if s.shared && s.armed() != 0 {
-		s.b.disarm(&s.sock, false)
-	}
 	return s.sock.Close()
 }
 

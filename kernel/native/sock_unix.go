@@ -65,10 +65,12 @@ type conn struct{ streamSock }
 type listener struct{ sock }
 
 // local.more holds the result of a dial: 0 once connected, an errno once failed, dialling
-// until then. A descriptor that somebody else opened, and may close, has foreign there.
+// until then. A descriptor that somebody else opened, and may close, has foreign there, and an adopted socket, which somebody
+// else may have too, shared.
 const (
 	dialling uint8 = 255
 	foreign  uint8 = 254
+	shared   uint8 = 253
 )
 
 func (s *sock) armed() kernel.Ready     { return kernel.Ready(s.remote.more & armedBits) }
@@ -112,7 +114,7 @@ func errnoOf(err error) syscall.Errno {
 // then on, and of an accepted conn, it asks for a failure.
 func (s *conn) Connected() error {
 	switch s.local.more {
-	case 0:
+	case 0, shared:
 		return s.failure()
 	case dialling:
 	default:
@@ -220,7 +222,8 @@ func (s *conn) Abort() error {
 // the caller is about to close it.
 func (s *sock) forget(closing bool) int32 {
 	if s.armed() != 0 {
-		s.b.disarm(s, closing)
+		// epoll watches the socket, not the number, and would not forget one that is open elsewhere.
+		s.b.disarm(s, closing && s.local.more != shared)
 	}
 	fd := s.fd
 	s.b.disown(s)
