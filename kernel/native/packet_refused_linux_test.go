@@ -262,3 +262,68 @@ func TestPacketAddresses(t *testing.T) {
 		}
 	}
 }
+
+// Reports that a send has taken from the system, because it had no room, are there for whoever waits to read, on every kernel (UDP-15,
+// UDP-17).
+func TestPacketHeld(t *testing.T) {
+	eachPacket(t, func(t *testing.T, k kernel.Kernel) {
+		for _, before := range []bool{false, true} { // armed to read already
+			c := udpAt(t, k, here4)
+			connectTo(t, c, deadPeer(t, here4))
+			ready := kernel.Writable
+			if before {
+				ready |= kernel.Readable
+			}
+			if err := k.Arm(c, 8, ready); err != nil {
+				t.Fatal(err)
+			}
+			sends(t, c, run(kernel.Addr{}, 3, 10))
+			c.blocked(c.b.packetMemory())
+			if err := k.Arm(c, 8, kernel.Readable); err != nil {
+				t.Fatal(err)
+			}
+			ev := make([]kernel.Event, 4)
+			comes := func(d time.Duration) bool { // and stays armed
+				n, err := k.Wait(ev, k.Now()+d)
+				return err == nil && n == 1 && ev[0] == kernel.Event{Token: 8, Ready: kernel.Readable}
+			}
+			if !comes(10 * time.Second) {
+				t.Fatal("UDP-15: the reports are lost")
+			}
+			if got, err := c.ReadPackets(); err != nil || len(got) != 3 || !errors.Is(got[2].Err, kernel.ErrRefused) {
+				t.Errorf("UDP-15: %d reports, %v", len(got), err)
+			}
+			if comes(5 * time.Millisecond) {
+				t.Error("UDP-17: the socket is ready for ever")
+			}
+			sends(t, c, run(kernel.Addr{}, 1, 10))
+			if !comes(10 * time.Second) {
+				t.Error("UDP-17: the socket is not watched any more")
+			}
+			c.Close()
+		}
+	})
+}
+
+// A peer of this host that had answered goes away. The run that is on its way then is refused as one, and the report has one
+// datagram of it, not several together. Those behind it are refused one by one (UDP-15).
+func TestPacketRefusedRun(t *testing.T) {
+	k := openFirst(t)
+	c, peer := udpAt(t, k, here4), udpAt(t, k, here4)
+	connectTo(t, c, peer.Local())
+	sends(t, peer, run(c.Local(), 1, 1))
+	receive(t, k, c, 1)
+	peer.Close()
+	sends(t, c, run(kernel.Addr{}, 5, 10))
+	for i, got := range refusals(t, k, c, 1) {
+		if string(got.Data) != string(payload(i, 10)) {
+			t.Errorf("UDP-15: the report has %x", got.Data)
+		}
+	}
+	sends(t, c, run(kernel.Addr{}, 5, 10))
+	for i, got := range refusals(t, k, c, 5) {
+		if string(got.Data) != string(payload(i, 10)) {
+			t.Errorf("UDP-15: report %d has %x", i, got.Data)
+		}
+	}
+}
