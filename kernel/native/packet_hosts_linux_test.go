@@ -30,7 +30,8 @@ func TestPacketHosts(t *testing.T) {
 			name string
 			test func(*testing.T, *hosts)
 		}{{"groups", hostsGroups}, {"sources", hostsSources}, {"reach", hostsReach}, {"others", hostsOthers}, {"broadcast", hostsBroadcast}, {"long runs", hostsLongRuns},
-			{"no room", hostsNoRoom}, {"ping", hostsPing}, {"link taken away", hostsLinkGone}} {
+			{"no room", hostsNoRoom}, {"too long for the path", hostsPath}, {"ping", hostsPing},
+			{"link taken away", hostsLinkGone}} {
 			t.Run(x.name, func(t *testing.T) { x.test(t, h) })
 		}
 		return
