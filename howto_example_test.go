@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/whorl-go/whorl"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
@@ -297,3 +298,54 @@ func askFrom(r *reactor.Reactor, a *asker) error {
 	fmt.Println("it is", answer, err)
 	return err
 }
+
+// directory answers a name by an address, a datagram by a datagram.
+type directory struct {
+	t       reactor.PacketTransport
+	entries map[string]string
+}
+
+func (d *directory) StartProtocol(t reactor.PacketTransport) { d.t = t }
+func (d *directory) StopProtocol(error)                      {}
+
+func (d *directory) DatagramReceived(p []byte, from kernel.Addr) {
+	if address, ok := d.entries[string(p)]; ok {
+		d.t.WriteTo([]byte(address), from)
+	}
+}
+
+func serveDirectory(ctx context.Context, entries map[string]string, places ...string) error {
+	c := whorl.Config{Datagrams: func() reactor.PacketProtocol { return &directory{entries: entries} }}
+	return c.Serve(ctx, nil, places...)
+}
+
+// query asks a directory until it answers: datagrams may be lost, the answer too.
+type query struct {
+	name   string
+	answer string // "" if none has come
+	t      reactor.PacketTransport
+	again  reactor.DelayedCall
+	tries  int
+}
+
+func (q *query) StartProtocol(t reactor.PacketTransport) {
+	q.t = t
+	q.again.Init(t.Reactor(), q.ask)
+	q.ask()
+}
+
+func (q *query) ask() {
+	if q.tries++; q.tries > 5 {
+		q.t.StopListening(nil)
+		return
+	}
+	q.t.Write([]byte(q.name))
+	q.again.Reset(200 * time.Millisecond)
+}
+
+func (q *query) DatagramReceived(p []byte, _ kernel.Addr) {
+	q.answer = string(p)
+	q.t.StopListening(nil)
+}
+
+func (q *query) StopProtocol(error) { q.again.Cancel() }

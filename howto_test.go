@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -367,4 +369,62 @@ func TestHowtoAllCores(t *testing.T) {
 func mustRead(c net.Conn, p []byte) error {
 	_, err := io.ReadFull(c, p)
 	return err
+}
+
+// A directory that is there later is asked again, and answers; what it does not know it does not answer. UDP and UNIX.
+func TestHowtoDirectory(t *testing.T) {
+	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {
+		at := kernel.UDPAddr(netip.MustParseAddr("127.0.0.1"), 0)
+		if probe, err := r.ListenPacket(at, new(directory), nil); err != nil {
+			t.Fatal(err)
+		} else {
+			at = probe.Local()
+			probe.StopListening(nil)
+			r.Turn(0)
+		}
+		q := &query{name: "printer"}
+		asking, err := r.DialPacket(at, q, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		testworld.Until(t, func() bool { return q.tries == 2 }, r)
+		if _, err := r.ListenPacket(at, &directory{entries: map[string]string{"printer": "10.0.0.7"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		testworld.Until(t, func() bool { return !asking.Listening() }, r)
+		if q.answer != "10.0.0.7" || q.tries < 2 || len(r.DelayedCalls()) != 0 {
+			t.Errorf("the answer is %q after %d tries; %d delayed calls", q.answer, q.tries, len(r.DelayedCalls()))
+		}
+		if !w.Simulated() {
+			return // nothing of the rest is the kernel's
+		}
+		none := &query{name: "scanner"}
+		if asking, err = r.DialPacket(at, none, nil); err != nil {
+			t.Fatal(err)
+		}
+		testworld.Until(t, func() bool { return !asking.Listening() }, r)
+		if none.answer != "" || none.tries != 6 {
+			t.Errorf("the answer is %q after %d tries", none.answer, none.tries-1)
+		}
+	})
+}
+
+func TestHowtoServeDirectory(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	place := "unixgram:" + t.TempDir() + "/d"
+	result := make(chan error, 1)
+	go func() {
+		result <- serveDirectory(ctx, map[string]string{"printer": "10.0.0.7"}, place, "udp:0:127.0.0.1")
+	}()
+	q := &query{name: "printer"}
+	c := whorl.Config{Datagrams: func() reactor.PacketProtocol { return q }}
+	for q.answer == "" { // until the server is there
+		if err := c.Connect(ctx, nil, place+":bindAddress="+t.TempDir()+"/q"); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, kernel.ErrRefused) {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-result; err != nil || q.answer != "10.0.0.7" {
+		t.Errorf("%q, %v", q.answer, err)
+	}
 }

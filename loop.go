@@ -73,15 +73,18 @@ func (c *Config) loopOn(r *reactor.Reactor) *loop {
 	return l
 }
 
-// onHangup has the server read its certificates again on SIGHUP, unless SIGHUP is one of sigs,
-// which end it, or no signals are taken.
-func (l *loop) onHangup(sigs []os.Signal) {
+// onHangup has the server read its certificates again on SIGHUP, unless first does something else, SIGHUP is
+// one of sigs, which end it, or no signals are taken.
+func (l *loop) onHangup(sigs []os.Signal, first func(*reactor.Reactor) bool) {
 	n, ok := kernel.As[kernel.Signals](l.r.Kernel())
 	if !ok || len(sigs) == 0 || slices.Contains(sigs, os.Signal(syscall.SIGHUP)) {
 		return
 	}
 	l.others = append(l.others, n.Notify(func(sig os.Signal) {
 		l.r.Post(func() {
+			if first != nil && first(l.r) {
+				return
+			}
 			l.log.Info("caught a signal: looking at the certificates", slog.String("signal", sig.String()),
 				slog.Int("places", tlsio.CheckAll(l.r)))
 		})

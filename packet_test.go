@@ -3,6 +3,7 @@ package whorl
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -178,48 +179,103 @@ func TestConnectDatagramsIsTold(t *testing.T) {
 	})
 }
 
-// A client whose queue is full waits for the grace when it is told to end, and a second signal ends the wait.
+// gramPath is a name for a UNIX socket at which nothing is.
+func gramPath(t *testing.T) kernel.Addr {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "whorl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return kernel.UNIXDatagramAddr(dir + "/s")
+}
+
+// deafAt is a socket at which datagrams wait for ever.
+func deafAt(t *testing.T, r *reactor.Reactor) kernel.Addr {
+	t.Helper()
+	at := gramPath(t)
+	port, err := r.ListenPacket(at, &gram{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port.PauseProducing()
+	return at
+}
+
+// stuck is a client of datagrams to a deaf socket, in a world, with datagrams in its queue.
+func stuck(t *testing.T, w testworld.World, c Config) (x *client, stopped *bool) {
+	t.Helper()
+	r := w.New(t, reactor.Config{})
+	c.Datagrams = func() reactor.PacketProtocol { return new(gram) }
+	l := c.loopOn(r)
+	t.Cleanup(l.giveBack)
+	x, stopped = &client{loop: l}, new(bool)
+	r.AddTrigger(reactor.After, reactor.Shutdown, func() { *stopped = true })
+	x.connectPacket(&std.UNIXGramClient{Path: deafAt(t, r).Name}, &c)
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	testworld.Until(t, func() bool { return x.port != nil }, r)
+	for range 2000 {
+		x.port.Write(make([]byte, 400))
+	}
+	testworld.Until(t, func() bool { return x.port.Stats().Queued > 0 }, r)
+	return x, stopped
+}
+
+// A client whose queue is full waits when it is told to end, and a second signal ends the wait.
 func TestConnectDatagramsSecondSignal(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
-		path := t.TempDir()
-		if len(path) > 60 {
-			path = "/tmp"
-		}
-		name := kernel.UNIXDatagramAddr(path + "/full-" + w.Name())
-		r := w.New(t, reactor.Config{})
-		deaf := &gram{}
-		port, err := r.ListenPacket(name, deaf, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		port.PauseProducing()
-		c := Config{Grace: time.Hour, Datagrams: func() reactor.PacketProtocol { return new(gram) }}
-		l := c.loopOn(r)
-		t.Cleanup(l.giveBack)
-		x := &client{loop: l}
-		e := &std.UNIXGramClient{Path: name.Name}
-		stopped := false
-		r.AddTrigger(reactor.After, reactor.Shutdown, func() { stopped = true })
-		x.connectPacket(e, &c)
-		if err := r.Start(); err != nil {
-			t.Fatal(err)
-		}
-		testworld.Until(t, func() bool { return x.port != nil }, r)
-		for range 2000 {
-			x.port.Write(make([]byte, 400))
-		}
-		testworld.Until(t, func() bool { return x.port.Stats().Queued > 0 }, r)
+		x, stopped := stuck(t, w, Config{Grace: time.Hour})
 		x.signalled(syscall.SIGTERM)
 		for range 5 {
-			r.Turn(0)
+			x.r.Turn(0)
 		}
-		if stopped {
+		if *stopped {
 			t.Fatal("it has ended although datagrams wait")
 		}
 		over := false
-		r.CallLater(signalTwins, func() { over = true })
-		testworld.Until(t, func() bool { return over }, r)
+		x.r.CallLater(signalTwins, func() { over = true })
+		testworld.Until(t, func() bool { return over }, x.r)
 		x.signalled(syscall.SIGTERM)
-		testworld.Until(t, func() bool { return stopped }, r)
+		testworld.Until(t, func() bool { return *stopped }, x.r)
+	})
+}
+
+// It waits for the grace, and no longer; then the result says that it was cut off.
+func TestConnectDatagramsGrace(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		const grace = 50 * time.Millisecond
+		x, stopped := stuck(t, w, Config{Grace: grace})
+		began := x.r.Now()
+		x.r.Stop()
+		var took time.Duration
+		testworld.Until(t, func() bool { took = x.r.Now() - began; return *stopped }, x.r)
+		if took < grace || took > 10*time.Second {
+			t.Errorf("it has taken %v", took)
+		}
+		if err := x.result(context.Background(), "place"); !errors.Is(err, reactor.ErrStopped) {
+			t.Errorf("the result is %v", err)
+		}
+	})
+}
+
+// What a server could not send is no failure of it: the log has it.
+func TestServeDatagramsUnsent(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		g := &gram{}
+		v := serve(t, w, Config{Datagrams: func() reactor.PacketProtocol { return g }}, nil, "unixgram:"+gramPath(t).Name)
+		at := deafAt(t, v.r)
+		for range 2000 {
+			g.t.WriteTo(make([]byte, 400), at)
+		}
+		v.r.Turn(0)
+		began := v.r.Now()
+		v.r.Stop()
+		v.ended()
+		if took := v.r.Now() - began; took > 10*time.Second {
+			t.Errorf("the end has taken %v", took)
+		}
+		v.has("a place of datagrams has not ended in order")
 	})
 }

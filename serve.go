@@ -25,6 +25,7 @@ import (
 //   - a [*PlaceError] for a place of datagrams without Datagrams, or of connections without f (endpoint.ErrKind), for one that is malformed (as [endpoint.Schemes.Server] has it) or
 //     that cannot be opened (reactor.ErrListen), or for a StopFactory that failed;
 //   - the error of a kernel that cannot be opened or that fails;
+//   - a [*handover.Error] if there is a predecessor at c.Handover whose sockets cannot be taken;
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
 //     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
@@ -40,7 +41,9 @@ func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) 
 	}
 	defer l.close(finish)
 	s := &server{loop: l, at: at}
-	if err := s.listen(f); err != nil {
+	if c.Handover != "" {
+		s.succeed(&c, f)
+	} else if err := s.listen(f); err != nil {
 		return err
 	}
 	s.arm(&c)
@@ -106,6 +109,9 @@ type server struct {
 	at   []place
 	open []endpoint.Listener // as many as at, once all are open
 	errs []error             // of factories that could not be stopped
+	next *succession         // nil: without Config.Handover
+
+	ending bool // end was called
 }
 
 // listen opens every place, or says which could not be. Then those that were opened are
@@ -146,10 +152,10 @@ func (s *server) openPlace(p place, f reactor.Factory) (endpoint.Listener, error
 // arm has Started called when the reactor runs, and the server drained before it stops. From now
 // on SIGHUP is taken.
 func (s *server) arm(c *Config) {
-	if c.Started != nil {
+	if c.Started != nil && s.next == nil {
 		s.r.CallWhenRunning(func() { c.Started(s.r, s.open) })
 	}
-	s.onHangup(c.signals())
+	s.onHangup(c.signals(), c.Hangup)
 	s.r.AddWaitTrigger(reactor.Shutdown, s.end)
 }
 
@@ -157,6 +163,8 @@ func (s *server) arm(c *Config) {
 // functions that they have posted. So draining begins in a function that is posted after
 // these, and the connections that come from the queues are drained like all others.
 func (s *server) end(done func()) {
+	s.ending = true
+	s.next.end()
 	for i, l := range s.open {
 		l.StopListening(func(err error) {
 			switch {
@@ -179,7 +187,7 @@ func (s *server) end(done func()) {
 // for them: a forwarder has two for each client.
 func (s *server) clients() (n int) {
 	for c := range s.r.Streams() {
-		if c.Accepted() {
+		if c.Accepted() && (s.next == nil || s.next.offering == nil || c.Port() != s.next.offering.Port()) {
 			n++
 		}
 	}
@@ -188,6 +196,7 @@ func (s *server) clients() (n int) {
 
 // result is what Serve returns; err is what ended the reactor.
 func (s *server) result(err error) error {
+	err = s.next.result(err)
 	if err = errors.Join(append([]error{err}, s.errs...)...); err == nil {
 		s.log.Info("stopped")
 	}

@@ -33,7 +33,8 @@
 //
 // # Other signals
 //
-// SIGHUP has a server look at the files of its certificates, as [tlsio.CheckAll] says. SIGPIPE
+// SIGHUP has a server look at the files of its certificates, as [tlsio.CheckAll] says, unless
+// [Config.Hangup] does something else. SIGPIPE
 // does not end a program whose log goes to a pipe that nobody can read any more: the write
 // fails, and the program goes on. Neither is taken if Config.Signals is empty but not nil; one
 // that stands in Config.Signals ends the program instead.
@@ -106,6 +107,15 @@ type Config struct {
 	// Schemes are the types of places. Nil: those of package std, with Stream, Limits, Packets and
 	// Logger.
 	Schemes *endpoint.Schemes
+	// Handover is the path of a UNIX socket at which a server hands its sockets over to its successor, another process
+	// with the same Handover, as package handover says. A server that starts first takes the sockets of a predecessor that is
+	// there, and opens its places on them; if there is none, it opens its places as usual. Then it offers its
+	// sockets itself. When it has handed them over it drains and ends, as when it is told to. Empty: none of this.
+	// It is for Serve.
+	Handover string
+	// Hangup is called on the loop's goroutine when SIGHUP arrives. If it returns true, the certificates
+	// are not looked at. Nil: they always are. It is for Serve.
+	Hangup func(r *reactor.Reactor) bool
 	// Reactor is what else the reactor is told. If its Logger is nil, it is Logger;
 	// otherwise it has the same queue. Its Signals must be nil: they would end the reactor
 	// without this package.

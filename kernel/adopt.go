@@ -40,8 +40,6 @@ var (
 	ErrNotListening = Sentinel("not listening")
 	// ErrNotConnected: that socket is not connected.
 	ErrNotConnected = Sentinel("not connected")
-	// ErrNotBound: that UDP socket has no port, so nothing could come to it.
-	ErrNotBound = Sentinel("not bound")
 )
 
 // AdoptError says why a descriptor was not adopted. errors.Is finds Kind in it.
@@ -51,7 +49,7 @@ type AdoptError struct {
 	// Reason is what is wrong with it, such as "it is a datagram socket".
 	Reason string
 	// Kind is ErrBadDescriptor if it is not open; ErrUnsupported if it is no socket, or of another
-	// family, type or protocol (ADOPT-2, ADOPT-17); ErrNotListening, ErrNotConnected or ErrNotBound (ADOPT-5); or the system's
+	// family or type (ADOPT-2, ADOPT-17); ErrNotListening or ErrNotConnected; or the system's
 	// [*SysError].
 	Kind error
 }

@@ -40,7 +40,7 @@ type StreamOptions struct {
 	// when its other options are set and it is neither bound nor connected. It may set more
 	// options. It must not keep or close fd. Its error ends the Listen or Dial, as an
 	// [*OptionError] with it inside (TCP-89). Accepted sockets have what the system lets them
-	// inherit from the listener. A kernel without descriptors, such as the simulated one,
+	// inherit from the listener. A kernel without descriptors of the system, such as the simulated one,
 	// refuses Control with ErrUnsupported.
 	Control func(fd uintptr) error
 }

@@ -33,9 +33,9 @@ type PacketConn interface {
 
 	// WritePackets sends the datagrams of p in their order and returns how many it has sent. If
 	// that is less than len(p), the error is about p[n]: ErrAgain, ErrMessageSize (it is too long),
-	// ErrPermission (a broadcast address without Broadcast), ErrNoRoute, ErrRefused (nobody has that UNIX
-	// name; a refusal that the network reports later is read by ReadPackets instead) ... The datagrams behind it
-	// have not been tried. p and the data in it are not kept.
+	// ErrPermission (a broadcast address without Broadcast), ErrNoRoute, fs.ErrNotExist or ErrRefused (there is
+	// no such UNIX name, or nobody has it any more; a refusal that the network reports later is read by ReadPackets
+	// instead) ... The datagrams behind it have not been tried. p and the data in it are not kept.
 	WritePackets(p []Packet) (int, error)
 
 	// Connect fixes the peer. The socket then receives from that peer alone, sends to it, and the Peer of what
@@ -62,7 +62,7 @@ type Packet struct {
 	// beginning. UDP has none so long; UNIX may (UDP-12). It is ignored when sending.
 	Truncated bool
 	// Err is nil for a datagram that has come. Otherwise ReadPackets tells of one that was sent, to Peer, and
-	// could not be delivered: a [*SysError] that is ErrRefused or ErrNoRoute. Data is as much of it
+	// could not be delivered: a [*SysError] that is ErrRefused or ErrNoRoute. Data is its beginning, as much of it
 	// as the system returns, and may be empty. Only a connected socket hears of that. It is ignored when sending.
 	Err error
 }
@@ -107,7 +107,7 @@ type PacketSettings interface {
 	SetRecvBuffer(size int) error
 	RecvBuffer() (int, error)
 	// Lost is how many datagrams the system has dropped because the socket's buffer was full, as
-	// far as it tells; 0 if it does not.
+	// far as it tells; 0 if it does not. Linux counts datagrams that it has joined on the way as one.
 	Lost() uint64
 }
 

@@ -44,6 +44,14 @@ type UNIXOptions struct {
 // DefaultUNIXMode is the Mode of UNIXOptions that has none.
 const DefaultUNIXMode fs.FileMode = 0o666
 
+// FileMode is Mode, or the default of none.
+func (o *UNIXOptions) FileMode() fs.FileMode {
+	if o.Mode == 0 {
+		return DefaultUNIXMode
+	}
+	return o.Mode
+}
+
 var (
 	// ErrLocked: a live process holds the lock file of that UNIX path. It is also ErrAddrInUse.
 	ErrLocked = Sentinel("lock file held", ErrAddrInUse)

@@ -60,6 +60,9 @@ func (r *Reactor) AdoptConnection(fd int, f Factory, o *AdoptConfig) (*Stream, e
 	if r.is(lifeEnding) || r.is(lifeStopped) {
 		return failed(ErrStopped)
 	}
+	if o.Port != nil && o.Port.r != r {
+		return failed(errOtherReactor)
+	}
 	a, err := r.adopter()
 	if err != nil {
 		return failed(err)
@@ -80,7 +83,36 @@ func (r *Reactor) AdoptConnection(fd int, f Factory, o *AdoptConfig) (*Stream, e
 		}
 		return failed(err)
 	}
-	return r.attach(c, p, cfg, adopted{}), nil
+	if o.Port != nil {
+		return o.Port.adopted(c, p, o.Unsent), nil
+	}
+	return r.attach(c, p, cfg, adopted{}, o.Unsent), nil
+}
+
+// AdoptPacketPort makes a port of a datagram socket that somebody else has made, of UDP or UNIX, bound or connected or both. fd is its
+// descriptor, as for AdoptPort: the port works on a duplicate, and fd stays the caller's (ADOPT-4). Addr is what the
+// socket has (ADOPT-7). At its end only the duplicate is closed (ADOPT-6), and the file of a UNIX socket stays. Of
+// o.PacketOptions, ReusePort, Shared and UNIX must be zero, and o.Bind too. In everything else it is like ListenPacket
+// (ADOPT-8).
+//
+// An error is an [*OpError] that is ErrListen and its cause, as that of AdoptPort.
+func (r *Reactor) AdoptPacketPort(fd int, p PacketProtocol, o *PacketConfig) (*PacketPort, error) {
+	cfg := o.complete()
+	failed := func(err error) error { return &OpError{Op: "listen", Err: err} }
+	if !cfg.Bind.IsZero() {
+		return nil, failed(&kernel.OptionError{Op: kernel.OpListen, Option: "Bind", Value: cfg.Bind, Err: kernel.ErrInvalidOption})
+	}
+	t, err := r.openPacket(p, cfg, failed, func() (kernel.PacketConn, error) {
+		a, err := r.adopter()
+		if err != nil {
+			return nil, err
+		}
+		return a.AdoptPacketConn(fd, &cfg.PacketOptions)
+	})
+	if err == nil {
+		t.shared = true
+	}
+	return t, err
 }
 
 // AdoptConfig configures an adopted connection.
@@ -88,6 +120,24 @@ type AdoptConfig struct {
 	StreamConfig
 	// StreamOptions are for the kernel: the options of the socket.
 	kernel.StreamOptions
+	// Port has the connection count as one that this port, of the same reactor, has accepted: in its counters, its
+	// limits, which do not refuse it, and Stream.Port. The StreamConfig is that of the port. Nil: it belongs to no
+	// port.
+	Port *Port
+	// Unsent is written before ConnectionMade is called, so it is sent before anything else. [Stream.Detach] has
+	// returned it. It belongs to the caller again when AdoptConnection returns.
+	Unsent []byte
+}
+
+// adopted is attach for a connection of a port.
+func (p *Port) adopted(c kernel.Conn, proto Protocol, unsent []byte) *Stream {
+	s := &Stream{r: p.r, conn: c, proto: proto, owner: p, cfg: &p.params, session: p.sessions}
+	s.token = p.r.assignToken(s)
+	p.sessions++
+	p.opened(p.peer(c))
+	_ = s.connect(unsent)
+	s.touch()
+	return s
 }
 
 // adopter is the kernel, if it has descriptors.

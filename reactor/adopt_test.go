@@ -343,22 +343,86 @@ func TestAdoptRefused(t *testing.T) {
 	})
 }
 
-// A simulated kernel has no descriptors, and says so.
-func TestAdoptInSimulation(t *testing.T) {
-	for name, w := range testworld.Worlds() {
-		if !w.Simulated() {
-			continue
+// On every kernel with descriptors, simulated ones too, a number that is not open is refused (ADOPT-3). A port and a
+// connection are adopted by numbers that DescriptorOf gave (ADOPT-4). The port accepts beside the first one, and goes on when that
+// has stopped (ADOPT-6). The connection ends for both who have it (ADOPT-13), and is still there for the first if the factory
+// builds nothing (ADOPT-10).
+func TestAdoptEverywhere(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		for _, fd := range []int{-1, 1 << 20} {
+			if _, err := r.AdoptPort(fd, one(new(end)), nil); !errors.Is(err, kernel.ErrBadDescriptor) {
+				t.Errorf("ADOPT-3: a port: %v", err)
+			}
+			if _, err := r.AdoptConnection(fd, one(new(end)), nil); !errors.Is(err, kernel.ErrBadDescriptor) {
+				t.Errorf("ADOPT-3: a connection: %v", err)
+			}
 		}
-		t.Run(name, func(t *testing.T) {
-			r := w.New(t, reactor.Config{})
-			if _, err := r.AdoptPort(3, one(new(end)), nil); !errors.Is(err, kernel.ErrUnsupported) {
-				t.Error(err)
+		for _, at := range []kernel.Addr{loopback, kernel.UNIXAddr("@" + socketName(t).Name)} {
+			var made []*end
+			f := &lifeFactory{build: func(kernel.Addr) reactor.Protocol { made = append(made, new(end)); return made[len(made)-1] }}
+			first, err := r.Listen(at, f, nil)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if _, err := r.AdoptConnection(3, one(new(end)), nil); !errors.Is(err, kernel.ErrUnsupported) {
-				t.Error(err)
+			fd, err := r.DescriptorOf(first)
+			if err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
+			if _, err := r.AdoptConnection(fd, f, nil); !errors.Is(err, kernel.ErrNotConnected) {
+				t.Errorf("ADOPT-5: a listener as a connection: %v", err)
+			}
+			second, err := r.AdoptPort(fd, f, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			closeNumber(t, r, fd)
+			if second.Addr() != first.Addr() {
+				t.Errorf("ADOPT-7: adopted at %v, and it is %v", second.Addr(), first.Addr())
+			}
+			stopped := false
+			first.StopListening(func(error) { stopped = true })
+			until(t, r, func() bool { return stopped })
+			var cli end
+			r.Dial(first.Addr(), one(&cli), nil, func(_ reactor.Protocol, err error) {
+				if err != nil {
+					t.Errorf("ADOPT-6: %v", err)
+				}
+			})
+			until(t, r, func() bool { return cli.s != nil && len(made) == 1 })
+			srv := made[0]
+			if fd, err = r.DescriptorOf(srv.s); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.AdoptPort(fd, f, nil); !errors.Is(err, kernel.ErrNotListening) {
+				t.Errorf("ADOPT-5: a connection as a listener: %v", err)
+			}
+			if _, err := r.AdoptConnection(fd, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return nil }), nil); !errors.Is(err, reactor.ErrNoProtocol) {
+				t.Errorf("ADOPT-10: %v", err)
+			}
+			cli.s.Write([]byte("first"))
+			until(t, r, func() bool { return string(srv.got) == "first" })
+			srv.s.PauseProducing()
+			var other end
+			if _, err := r.AdoptConnection(fd, one(&other), nil); err != nil {
+				t.Fatal(err)
+			}
+			closeNumber(t, r, fd)
+			cli.s.Write([]byte("second"))
+			until(t, r, func() bool { return string(other.got) == "second" })
+			other.s.Write([]byte("answer"))
+			until(t, r, func() bool { return string(cli.got) == "answer" })
+			other.s.Close()
+			until(t, r, func() bool { return other.err != nil && cli.err != nil })
+			if other.err != reactor.ErrClosed || cli.err != io.EOF {
+				t.Errorf("ADOPT-13: lost with %v and %v", other.err, cli.err)
+			}
+			srv.s.ResumeProducing()
+			until(t, r, func() bool { return srv.err != nil })
+			second.StopListening(nil)
+			testworld.Turns(t, r, 3)
+		}
+	})
 }
 
 // ADOPT-8, ADOPT-11: an adopted connection, and one of an adopted port, hold the contract of a

@@ -29,23 +29,23 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 	if err != nil {
 		return nil, &OpError{Op: "attach", Local: c.Local(), Remote: c.Remote(), Err: err}
 	}
-	return r.attach(c, p, cfg, attached{}), nil
+	return r.attach(c, p, cfg, attached{}, nil), nil
 }
 
-func (r *Reactor) attach(c kernel.Conn, p Protocol, cfg StreamConfig, o owner) *Stream {
+func (r *Reactor) attach(c kernel.Conn, p Protocol, cfg StreamConfig, o owner, unsent []byte) *Stream {
 	s := &Stream{r: r, conn: c, proto: p, owner: o, cfg: &streamParams{StreamConfig: cfg}}
 	s.token = r.assignToken(s)
-	_ = s.connect() // ConnectionLost tells p
+	_ = s.connect(unsent) // ConnectionLost tells p
 	s.touch()
 	return s
 }
 
-// connect calls the protocol's ConnectionMade. The stream must have a token. If
+// connect writes unsent and calls the protocol's ConnectionMade. The stream must have a token. If
 // ConnectionMade panics, connect returns the PanicError, and the stream is about to end.
-func (s *Stream) connect() error {
+func (s *Stream) connect(unsent []byte) error {
 	s.passDescriptors()
 	s.r.streamMade(s)
-	err := s.callback(s.connectionMade)
+	err := s.callback(func() { s.connectionMade(unsent) })
 	if err != nil {
 		s.end(err)
 	}

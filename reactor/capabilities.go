@@ -23,3 +23,11 @@ func (c *capabilities) find(k kernel.Kernel) {
 	c.packets, _ = kernel.As[kernel.Packets](k)
 	c.descriptors, _ = kernel.As[kernel.Descriptors](k)
 }
+
+// listenPacket is ListenPacket of the kernel, if that has datagrams.
+func (c *capabilities) listenPacket(a kernel.Addr, o *kernel.PacketOptions) (kernel.PacketConn, error) {
+	if c.packets == nil {
+		return nil, kernel.ErrUnsupported
+	}
+	return c.packets.ListenPacket(a, o)
+}

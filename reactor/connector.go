@@ -132,7 +132,7 @@ func (c *Connector) connected(a *addressAttempt) {
 	s.token, s.armed = a.token, kernel.Writable // the stream takes over the attempt's registration
 	c.r.slots[s.token] = s
 	c.connecting, c.stream = nil, s
-	if err := s.connect(); err != nil {
+	if err := s.connect(nil); err != nil {
 		c.finish(nil, err) // TCP-46
 	} else {
 		c.finish(proto, nil)

@@ -154,6 +154,9 @@ func (s *Stream) closeConn(reason error) {
 		s.note(probe.NoteDrained, len(e.kept), nil)
 	}
 	switch {
+	case reason == ErrDetached:
+		s.letGo()
+		return
 	case s.out.Len() > 0 || s.hasBroken() || !graceful(reason):
 		s.conn.Abort()
 	case s.peerGone() || !resetsUnread(s.conn):

@@ -19,10 +19,12 @@ type PacketPort struct {
 	cfg      PacketConfig    // complete
 	local    kernel.Addr
 	remote   kernel.Addr
+	asked    kernel.Addr // of ListenPacket
 	token    uint32
 	state    portState
 	armed    kernel.Ready
 	paused   bool
+	shared   bool            // somebody else may have the socket too
 	touching bool            // in the reactor's list
 	lent     []kernel.Packet // being delivered
 	ours     bool            // lent is in memory of ours; otherwise it belongs to the kernel
@@ -42,7 +44,8 @@ var _ PacketTransport = (*PacketPort)(nil)
 // ListenPacket binds a datagram socket to a, starts p and delivers what comes to it. a is an IP and a port, UDP's, or the
 // name of a UNIX datagram socket, which gets a file as [Reactor.Listen] makes it (UDP-1, UNIXD-1). Port 0 means a
 // free port. The IPv4 zero address means any IPv4 address, and "::" any IPv6 address. Nil and the zero
-// value of o are the defaults. StartProtocol has been called when ListenPacket returns.
+// value of o are the defaults. StartProtocol has been called when ListenPacket returns. After Inherit, the socket may be one
+// that is open already.
 //
 // An error is an [*OpError] that is ErrListen and its cause; a kernel without datagrams is kernel.ErrUnsupported. The
 // socket is then closed, and p was not started, unless StartProtocol panicked.
@@ -52,7 +55,17 @@ func (r *Reactor) ListenPacket(a kernel.Addr, p PacketProtocol, o *PacketConfig)
 	if !cfg.Bind.IsZero() {
 		return nil, failed(&kernel.OptionError{Op: kernel.OpListen, Option: "Bind", Value: cfg.Bind, Err: kernel.ErrInvalidOption})
 	}
-	return r.openPacket(p, cfg, failed, func(k kernel.Packets) (kernel.PacketConn, error) { return k.ListenPacket(a, &cfg.PacketOptions) })
+	in := (*Inherited)(nil)
+	t, err := r.openPacket(p, cfg, failed, func() (c kernel.PacketConn, err error) {
+		c, in, err = r.listenPacket(a, cfg.PacketOptions)
+		return c, err
+	})
+	if err == nil {
+		t.asked = a
+		t.shared = in != nil
+		in.opened(t)
+	}
+	return t, err
 }
 
 // DialPacket opens a datagram socket whose peer is to, an IP and a port, or the name of a UNIX datagram socket: it sends to that
@@ -69,8 +82,8 @@ func (r *Reactor) DialPacket(to kernel.Addr, p PacketProtocol, o *PacketConfig) 
 	if from.IsZero() {
 		from = unboundFor(to)
 	}
-	return r.openPacket(p, cfg, failed, func(k kernel.Packets) (kernel.PacketConn, error) {
-		c, err := k.ListenPacket(from, &cfg.PacketOptions)
+	return r.openPacket(p, cfg, failed, func() (kernel.PacketConn, error) {
+		c, err := r.caps.listenPacket(from, &cfg.PacketOptions)
 		if err == nil {
 			if err = c.Connect(to); err == nil {
 				return c, nil
@@ -93,19 +106,16 @@ func unboundFor(a kernel.Addr) kernel.Addr {
 }
 
 // openPacket makes a port of the socket that open opens.
-func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(error) error, open func(kernel.Packets) (kernel.PacketConn, error)) (*PacketPort, error) {
+func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(error) error, open func() (kernel.PacketConn, error)) (*PacketPort, error) {
 	if r.is(lifeEnding) || r.is(lifeStopped) {
 		return nil, failed(ErrStopped)
-	}
-	if r.caps.packets == nil {
-		return nil, failed(kernel.ErrUnsupported)
 	}
 	inner := innermost(p)
 	comparable := reflect.TypeOf(inner).Comparable()
 	if comparable && r.packetProtocols[inner] {
 		return nil, failed(ErrProtocolInUse)
 	}
-	c, err := protect(r, "Control", func() (kernel.PacketConn, error) { return open(r.caps.packets) })
+	c, err := protect(r, "Control", open)
 	if err == nil && cfg.SetUp != nil {
 		if _, err = protect(r, "SetUp", func() (struct{}, error) { return struct{}{}, cfg.SetUp(c) }); err != nil {
 			c.Close()
@@ -257,6 +267,9 @@ func (t *PacketPort) finish() {
 func (t *PacketPort) free() {
 	if s, ok := kernel.PacketAs[kernel.PacketSettings](t.conn); ok {
 		t.stats.Lost = s.Lost()
+	}
+	if t.armed != 0 {
+		_ = t.r.k.Arm(t.conn, t.token, 0) // the close does not do it if another process has the socket too
 	}
 	t.conn.Close()
 	t.queue.timer.Cancel()

@@ -48,7 +48,7 @@ func (r *Reactor) CloseDescriptor(fd int) error {
 	return r.caps.descriptors.CloseDescriptor(fd)
 }
 
-// DescriptorOf returns a new number for the socket of x, a [*Port] or a [*Stream]. The number is the caller's, who
+// DescriptorOf returns a new number for the socket of x, a [*Port], a [*PacketPort] or a [*Stream]. The number is the caller's, who
 // has to close it; x works on, and the two are one socket. Another program, or another reactor, can adopt it
 // (ADOPT-1). It is for the loop's goroutine. The error is ErrClosed if x does not listen or is lost,
 // kernel.ErrUnsupported for other x and on a kernel without descriptors, or kernel.ErrTooManyFiles.
@@ -62,6 +62,12 @@ func (r *Reactor) DescriptorOf(x any) (int, error) {
 			return -1, ErrClosed
 		}
 		return r.caps.descriptors.DescriptorOf(x.listener)
+	case *PacketPort:
+		if x.state == portStopped {
+			return -1, ErrClosed
+		}
+		x.shared = true
+		return r.caps.descriptors.DescriptorOf(x.conn)
 	case *Stream:
 		if x.state == streamLost {
 			return -1, ErrClosed
@@ -187,16 +193,15 @@ func (x *passing) Read(buf []byte) (n int, err error) {
 	if n == 0 || !s.reading() {
 		return n, err // to be discarded, or kept for a protocol that has paused
 	}
-	x.deliver()
-	switch {
-	case s.reading():
-		return n, err
-	case s.state == streamOpen || s.state == streamBroken:
-		x.unread = append(append([]byte(nil), buf[:n]...), x.unread...)
-	default:
-		s.note(probe.NoteDrained, n, nil)
+	if len(x.came) > 0 {
+		x.unread = append(append([]byte(nil), buf[:n]...), x.unread...) // a panic must not lose count of them
+		if x.deliver(); !s.reading() {
+			return 0, kernel.ErrAgain
+		}
+		n = copy(buf, x.unread)
+		x.unread = x.unread[n:]
 	}
-	return 0, kernel.ErrAgain
+	return n, err
 }
 
 // take takes what came with the last Read, and logs what did not.

@@ -63,22 +63,25 @@ const (
 // The IPv4 zero address means any IPv4 address, and "::" any IPv6 address (TCP-2, TCP-6).
 // At a [kernel.UNIXAddr] it makes the socket's file, with the permissions that o.UNIX says, and
 // StopListening removes it if it is still this one (UNIX-1, UNIX-6). Nil and the zero value of o
-// are the defaults.
+// are the defaults. After Inherit, the socket may be one that is open already.
 //
 // An error is an [*OpError] that is ErrListen and its cause. The socket is then closed, and
 // f is not in use (TCP-4, TCP-5).
 func (r *Reactor) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*Port, error) {
-	return r.listen(a, f, o, func(c *ListenConfig) (kernel.Listener, error) { return r.k.Listen(a, &c.ListenOptions) })
+	return r.listen(a, f, o, nil)
 }
 
-// listen makes a port of the listener that open opens. a is its address, as far as it is known.
+// listen makes a port of the listener that open opens; nil: one of the address a, or one that is inherited. a is its
+// address, as far as it is known.
 func (r *Reactor) listen(a kernel.Addr, f Factory, o *ListenConfig, open func(*ListenConfig) (kernel.Listener, error)) (*Port, error) {
 	cfg, err := o.complete()
 	if err != nil {
 		return nil, &OpError{Op: "listen", Local: a, Err: err}
 	}
 	p := &Port{r: r, factory: f, cfg: cfg, requested: a, addr: a, allowance: firstAllowance}
-	p.open = func() (kernel.Listener, error) { return open(&p.cfg) }
+	if p.open = p.openOwn; open != nil {
+		p.open = func() (kernel.Listener, error) { return open(&p.cfg) }
+	}
 	p.params.StreamConfig = cfg.StreamConfig
 	if p.limits = cfg.sharedLimits(r); p.limits == nil {
 		p.limits = newPortLimiter(r, cfg.PortLimits)
@@ -375,7 +378,7 @@ func (p *Port) accept(conn kernel.Conn) {
 	s.token = r.assignToken(s)
 	p.sessions++
 	p.opened(peer)
-	_ = s.connect() // ConnectionLost tells the protocol
+	_ = s.connect(nil) // ConnectionLost tells the protocol
 	r.settleOne(s)
 }
 

@@ -64,6 +64,7 @@ type Reactor struct {
 	watches         watches
 	work            workerSet
 	reserve         reserve
+	inherit         func(kernel.Addr) *Inherited // of Inherit
 	questions       questions
 	shutdown        shutdown
 	limits          logLimits

@@ -76,9 +76,12 @@ const (
 	writeEnded
 )
 
-func (s *Stream) connectionMade() {
+func (s *Stream) connectionMade(unsent []byte) {
 	s.note(probe.NoteMade, 0, nil)
 	s.r.optionals.protocol(s.r, s.proto)
+	if len(unsent) > 0 {
+		_, _ = s.put(unsent, false) // an error has ended the stream
+	}
 	s.proto.ConnectionMade(s)
 }
 
@@ -359,8 +362,8 @@ func (s *Stream) end(reason error) {
 		s.state = streamEnding
 		s.r.endReasons[s] = reason
 		s.note(probe.NoteClosing, 0, nil)
-	} else if _, panicked := reason.(*PanicError); panicked {
-		s.r.endReasons[s] = reason
+	} else if _, panicked := reason.(*PanicError); panicked && s.r.endReasons[s] != ErrDetached {
+		s.r.endReasons[s] = reason // but not if the connection belongs to somebody else already
 	}
 	s.touch()
 }
@@ -411,7 +414,13 @@ func (s *Stream) shutdown() {
 	}
 }
 
-func (s *Stream) drop() { s.conn.Abort() }
+func (s *Stream) drop() {
+	if s.state == streamEnding && s.r.endReasons[s] == ErrDetached {
+		s.letGo()
+		return
+	}
+	s.conn.Abort()
+}
 
 func (s *Stream) opError(op string, err error) error {
 	return &OpError{Op: op, Local: s.conn.Local(), Remote: s.conn.Remote(), Err: err}

@@ -127,7 +127,7 @@ func TestEnvironment(t *testing.T) {
 		{"", "7", "", "echo: 7 seeds,"},
 		{"", "10..12", "", "echo: 3 seeds,"},
 		{"17", "7", "", "echo: 1 seeds,"},
-		{"", "", "chunk=3,hold=0.1", "chunk 5, latency 0, bandwidth 0, buffers 0, backlog 0, descriptors 0, spurious 0, drop 0, duplicate 0, reorder 0, clog 0, partition 0, oneway 0, swizzle 0, hold 5,"},
+		{"", "", "chunk=3,hold=0.1", "chunk 5, latency 0, bandwidth 0, buffers 0, backlog 0, descriptors 0, spurious 0, drop 0, duplicate 0, reorder 0, packetbuffer 0, clog 0, partition 0, oneway 0, swizzle 0, hold 5,"},
 		{"x", "", "", `WHORL_SEED is "x": expected a whole number`},
 		{"", "9..3", "", `WHORL_SEEDS is "9..3": expected a number of seeds or a range`},
 		{"", "0", "", `WHORL_SEEDS is "0": expected`},

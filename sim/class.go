@@ -36,6 +36,7 @@ var classes = []class{
 	probability("duplicate", 10, 200, func(o *Options) *float64 { return &o.Duplicate }),
 	probability("reorder", 10, 500, func(o *Options) *float64 { return &o.Reorder }),
 	undrawn(probability("corrupt", 1, 100, func(o *Options) *float64 { return &o.Corrupt })),
+	intClass("packetbuffer", 1000, 100_000, func(o *Options) *int { return &o.PacketBuffer }),
 	rate("clog", 20, 500, func(o *Options) *float64 { return &o.Clog }),
 	rate("partition", 20, 200, func(o *Options) *float64 { return &o.Partition }),
 	rate("oneway", 20, 200, func(o *Options) *float64 { return &o.OneWay }),

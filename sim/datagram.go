@@ -117,6 +117,9 @@ func (d *datagram) launch(more time.Duration) {
 		at = max(at, d.left)
 	}
 	at += n.latency(d.link, &n.air.random) + more
+	if d.link.loop { // no host reorders what it sends to itself
+		at = max(at, d.link.arrival)
+	}
 	tie := n.air.random.next()>>2 | 1<<63 // behind all calls
 	if l := d.link; l.arrival == at {
 		tie = l.tie + 1

@@ -55,6 +55,7 @@ var errnos = []struct {
 	{kernel.ErrPermission, syscall.EACCES},
 	{kernel.ErrMessageSize, syscall.EMSGSIZE},
 	{kernel.ErrNoResources, syscall.ENOBUFS},
+	{kernel.ErrBadDescriptor, syscall.EBADF},
 }
 
 // fail is the error of an operation, for a kind that has an errno.

@@ -40,6 +40,9 @@ type half struct {
 	fin      fin
 	dead     bool // it carries nothing more but a reset
 	memory   bool // of a UNIX socket: what is sent has arrived
+	written  int  // bytes ever
+	taken    int  // bytes ever read
+	mails    []mail
 
 	queue   []packet // under way, in order; from first on
 	first   int
@@ -89,6 +92,7 @@ func (f *half) write(p []byte) {
 	m := copy(f.ring[at:], p)
 	copy(f.ring, p[m:])
 	f.unsent += len(p)
+	f.written += len(p)
 }
 
 // read takes len(p) bytes, which are there.
@@ -96,6 +100,7 @@ func (f *half) read(p []byte) int {
 	m := copy(p, f.ring[f.head:])
 	copy(p[m:], f.ring)
 	f.unread -= len(p)
+	f.taken += len(p)
 	f.owed += len(p)
 	if f.head += len(p); f.head >= len(f.ring) {
 		f.head -= len(f.ring)
@@ -384,7 +389,7 @@ func (s *sock) born(f *half) bool {
 	s.local, s.remote = c.remote, c.local
 	s.state = open
 	s.options, s.heard = l.options, s.h.n.now
-	l.k.own(s)
+	l.arrives(s)
 	s.in.credit = s.recvBuffer()
 	s.keepAlive()
 	l.l.queue = append(l.l.queue, s)

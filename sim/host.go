@@ -31,7 +31,8 @@ type Host struct {
 	locks    map[string]*simKernel // who has made the lock file of which name
 	lastPort uint16
 	lastUDP  uint16
-	shared   bool         // by kernels that drive themselves
+	machine  *machine     // with more programs; nil: h is alone
+	shared   bool         // by kernels that drive themselves, or by more programs
 	alone    []*simKernel // those, as long as they are open
 	clock    clock
 	paused   bool
@@ -108,7 +109,9 @@ func (h *Host) touch() { h.k.touched = true }
 func (h *Host) Crash() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
-	h.crash()
+	for _, p := range h.programs() {
+		p.crash()
+	}
 }
 
 func (h *Host) crash() {
@@ -153,10 +156,15 @@ func (h *Host) Kill() {
 func (h *Host) Restart() {
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
-	h.crash()
-	h.n.noteHost(OpRestart, h)
-	h.up = true
-	h.boot()
+	all := h.programs()
+	for _, p := range all {
+		p.crash()
+	}
+	for _, p := range all {
+		p.n.noteHost(OpRestart, p)
+		p.up = true
+		p.boot()
+	}
 	h.n.unpark()
 }
 
@@ -271,10 +279,12 @@ func (p *port) refuses(u use) bool {
 // connected tells whether a socket of the host is connected, or connects, from one address to
 // another.
 func (h *Host) connected(from, to netip.AddrPort) bool {
-	for _, k := range append([]*simKernel{h.k}, h.alone...) {
-		for _, s := range k.socks {
-			if s.dialled && s.local.IP == from && s.remote.IP == to {
-				return true
+	for _, p := range h.programs() {
+		for _, k := range append([]*simKernel{p.k}, p.alone...) {
+			for _, s := range k.socks {
+				if s.dialled && s.local.IP == from && s.remote.IP == to {
+					return true
+				}
 			}
 		}
 	}

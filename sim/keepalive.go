@@ -27,6 +27,7 @@ func (n *Net) keepAlive() {
 // keepAlive starts to probe the peer of s, if it may not answer. The probes that would have
 // been made till now were answered.
 func (s *sock) keepAlive() {
+	s = s.file()
 	if !s.options.KeepAlive || s.probing || s.state != open || s.l != nil || s.reachable() && !s.h.n.ruled() {
 		return
 	}

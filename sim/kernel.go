@@ -26,6 +26,7 @@ type simKernel struct {
 	files   int     // descriptors open
 	reserve bool
 	signals []*watch
+	numbers map[int]*sock // descriptors that are the program's
 
 	jobs     []*job // blocking work not done yet, in the order it came
 	jobsMade int
@@ -386,6 +387,15 @@ func (k *simKernel) disown(s *sock) {
 	k.socks = k.socks[:last]
 }
 
+// take makes s, a socket of another kernel that has no handle yet, one of k.
+func (k *simKernel) take(s *sock) {
+	if !s.released {
+		s.k.disown(s)
+	}
+	s.k, s.h, s.index, s.released = k, k.h, len(k.socks), false
+	k.socks = append(k.socks, s)
+}
+
 // Arm is kernel.Kernel.
 func (k *simKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	k.n.mu.Lock()
@@ -394,7 +404,7 @@ func (k *simKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	switch {
 	case x == nil || x.k != k:
 		return fmt.Errorf("sim: arm: %w: a handle of another kernel", kernel.ErrUnsupported)
-	case x.state == shut || k.closed:
+	case x.noHandle() || k.closed:
 		return kernel.ErrClosed
 	}
 	if x.l != nil || x.p != nil {
@@ -460,8 +470,18 @@ func (k *simKernel) Notify(fn func(os.Signal), sigs ...os.Signal) (stop func()) 
 
 // vanish ends a program and its sockets. Peers are reset if tell.
 func (k *simKernel) vanish(tell bool) {
+	k.n.lastEnd = closesInSilence
+	if tell {
+		k.n.lastEnd = closesByReset
+	}
+	defer func() { k.n.lastEnd = closesInOrder }()
+	k.letGo()
 	for len(k.socks) > 0 {
 		s := k.socks[len(k.socks)-1]
+		if s.of != nil || s.held() {
+			s.release()
+			continue
+		}
 		if s.l != nil {
 			s.l.queue = nil // its sockets are among the others
 		} else if s.out != nil {
@@ -473,6 +493,7 @@ func (k *simKernel) vanish(tell bool) {
 		}
 		s.end()
 	}
+	k.closeNumbers()
 	k.closed, k.ended, k.gone = true, true, true
 	k.signals, k.ready, k.jobs = nil, nil, nil
 }

@@ -80,7 +80,7 @@ type link struct {
 func (n *Net) link(a, b *Host) *link {
 	l := n.links[[2]int{a.id, b.id}]
 	if l == nil {
-		l = &link{loop: a == b}
+		l = &link{loop: a.id == b.id}
 		n.links[[2]int{a.id, b.id}] = l
 	}
 	return l

@@ -117,7 +117,7 @@ func (c *udpConn) change(op string, g kernel.Group) error {
 	s := c.s
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == shut {
+	if s.noHandle() {
 		return kernel.ErrClosed
 	}
 	m, err := s.member(op, g)
@@ -145,10 +145,7 @@ func (c *udpConn) change(op string, g kernel.Group) error {
 
 // SetMulticastTTL is kernel.Multicast.
 func (c *udpConn) SetMulticastTTL(ttl int) error {
-	if ttl < 0 || ttl > 255 {
-		return refused("MulticastTTL", ttl, fmt.Errorf("%w: it is not from 0 to 255", kernel.ErrInvalidOption))
-	}
-	return c.set(nil, func(p *packets) { p.ttl = ttl })
+	return c.set(kernel.CheckMulticastTTL(ttl), func(p *packets) { p.ttl = ttl })
 }
 
 // MulticastTTL is kernel.Multicast.
@@ -188,7 +185,7 @@ func (c *packetConn) set(err error, change func(*packets)) error {
 	s := c.s
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == shut {
+	if s.noHandle() {
 		return kernel.ErrClosed
 	}
 	if err == nil {
@@ -238,10 +235,7 @@ func (c *packetConn) Lost() uint64 {
 // packetSendBuffer is from how many bytes of datagrams that wait to leave the host a UDP socket takes no more, and the size of the largest
 // datagram of a UNIX socket.
 func (s *sock) packetSendBuffer() int {
-	if s.local.Net != kernel.UDP {
-		return or(s.p.sendBuffer, packetSendBuffer)
-	}
-	return or(s.p.sendBuffer, or(s.h.n.Options.SendBuffer, packetSendBuffer))
+	return or(s.p.sendBuffer, packetSendBuffer)
 }
 
 // packetRecvBuffer is how many bytes of datagrams may wait to be read. One is always taken if none waits.
@@ -249,5 +243,5 @@ func (s *sock) packetRecvBuffer() int {
 	if s.local.Net != kernel.UDP {
 		return or(s.p.recvBuffer, kernel.DefaultPacketBuffer)
 	}
-	return or(s.p.recvBuffer, or(s.h.n.Options.RecvBuffer, kernel.DefaultPacketBuffer))
+	return or(s.p.recvBuffer, or(s.h.n.Options.PacketBuffer, kernel.DefaultPacketBuffer))
 }

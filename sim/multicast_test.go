@@ -81,7 +81,7 @@ func TestMulticastJoins(t *testing.T) {
 		t.Errorf("by an interface that is not there: %v", err)
 	}
 	x.pass(time.Second)
-	x.expect(b6, "six [fd00::1]:6 at fd00::2")
+	x.expect(b6, "six [fd00::1]:6")
 }
 
 // A group can be heard of one sender alone.

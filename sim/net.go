@@ -71,6 +71,7 @@ type Net struct {
 	sites    sites
 	broken   *InvariantError // the first
 	segments uint64          // sent so far
+	lastEnd  lastEnd         // of sockets that nobody has any more
 	nemesis  *nemesis        // the faults of Apply; nil in calm
 	turning  *Host           // whose reactor makes a turn
 	lookups  random          // for Options.Resolve

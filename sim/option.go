@@ -6,11 +6,8 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// noControl refuses Control: there are no descriptors.
+// noControl refuses Control: the numbers of a simulated program are none of the system.
 func noControl(op string, o *kernel.StreamOptions) error {
-	if o.Descriptors {
-		return &kernel.OptionError{Op: op, Option: "Descriptors", Value: true, Err: kernel.ErrUnsupported}
-	}
 	if o.Control != nil {
 		return &kernel.OptionError{Op: op, Option: "Control", Err: kernel.ErrUnsupported}
 	}
@@ -108,11 +105,14 @@ func (s *sock) set(err error, change func(*kernel.StreamOptions)) error {
 	switch {
 	case err != nil:
 		return err
-	case s.state == shut:
+	case s.noHandle():
 		return kernel.ErrClosed
 	}
 	probed := s.options.KeepAlive
 	change(&s.options)
+	if s.of != nil {
+		change(&s.of.options)
+	}
 	if s.options.KeepAlive && !probed {
 		s.heard = n.now // silence counts from now
 	}
@@ -126,7 +126,7 @@ func (s *sock) set(err error, change func(*kernel.StreamOptions)) error {
 func get[T any](s *sock, option func() T) (v T, err error) {
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == shut {
+	if s.noHandle() {
 		return v, kernel.ErrClosed
 	}
 	return option(), nil

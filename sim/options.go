@@ -31,9 +31,7 @@ type Options struct {
 	// carries. Segments of all connections leave one after the other; each takes 40 bytes
 	// besides its data, a datagram 28. Its latency begins when it has left. Zero: no limit.
 	Bandwidth int
-	// SendBuffer and RecvBuffer are the sizes of a socket's buffers in bytes. Zero: 128 KiB; for
-	// datagrams 208 KiB to send, and kernel.DefaultPacketBuffer to receive. They hold one datagram
-	// however small they are, and those of a UNIX datagram socket are not changed.
+	// SendBuffer and RecvBuffer are the sizes of a socket's buffers in bytes. Zero: 128 KiB.
 	// Calm leaves them as they are. In text "300" is both and "300/200" is each.
 	SendBuffer, RecvBuffer int
 	// Backlog is the most connections that may wait to be accepted. Zero: 4096. At a UNIX
@@ -60,6 +58,10 @@ type Options struct {
 	// Corrupt is the probability, from 0 to 1, that a bit of a datagram between two hosts is
 	// changed, and no checksum finds it. Swarm does not draw it.
 	Corrupt float64
+	// PacketBuffer is the size in bytes of the receive buffer of a UDP socket, if its PacketOptions
+	// do not say it; each datagram takes 768 besides its data. It holds one datagram however small it
+	// is, and what it has no room for is dropped. Zero: kernel.DefaultPacketBuffer.
+	PacketBuffer int
 	// Clog is the rate at which a link is clogged, both ways, for up to ten seconds.
 	Clog float64
 	// Partition is the rate at which the hosts fall into two sides that do not hear each

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -61,13 +62,11 @@ func (k *simKernel) ListenPacket(a kernel.Addr, o *kernel.PacketOptions) (kernel
 	}
 	err := kernel.CheckPacketAddr(kernel.OpListen, a)
 	if err == nil {
-		err = kernel.CheckPacket(a, o)
+		err = cmp.Or(kernel.CheckPacket(a, o), noPacketControl(o))
 	}
 	switch {
 	case err != nil:
 		return nil, err
-	case o.Control != nil:
-		return nil, &kernel.OptionError{Op: kernel.OpListen, Option: "Control", Err: kernel.ErrUnsupported}
 	case k.closed:
 		return nil, kernel.ErrClosed
 	}
@@ -88,6 +87,14 @@ func (k *simKernel) ListenPacket(a kernel.Addr, o *kernel.PacketOptions) (kernel
 	k.h.udp[at.Port()] = append(k.h.udp[at.Port()], s)
 	k.n.note(OpListen, s, 0)
 	return &udpConn{packetConn{s}}, nil
+}
+
+// noPacketControl is the error of a Control, which needs a descriptor.
+func noPacketControl(o *kernel.PacketOptions) error {
+	if o.Control == nil {
+		return nil
+	}
+	return &kernel.OptionError{Op: kernel.OpListen, Option: "Control", Err: kernel.ErrUnsupported}
 }
 
 // plain is a without what a simulated socket does not have: the scope, and IPv4 in IPv6.
@@ -146,7 +153,7 @@ func (c *packetConn) ReadPackets() ([]kernel.Packet, error) {
 	n := s.lock()
 	defer n.mu.Unlock()
 	s.k.takeBack()
-	if s.state == shut {
+	if s.noHandle() {
 		return nil, kernel.ErrClosed
 	}
 	reported := s.reported
@@ -168,7 +175,7 @@ func (c *packetConn) ReadPackets() ([]kernel.Packet, error) {
 	clear(p.queue[p.first : p.first+most])
 	p.first += most
 	n.note(OpRead, s, most)
-	s.wakeSenders()
+	s.file().wakeSenders()
 	return s.k.lentPackets, nil
 }
 
@@ -210,7 +217,7 @@ func (c *packetConn) WritePackets(p []kernel.Packet) (int, error) {
 	s := c.s
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == shut {
+	if s.noHandle() {
 		return 0, kernel.ErrClosed
 	}
 	sent, err := s.writePackets(p)
@@ -273,7 +280,7 @@ func (c *packetConn) Connect(a kernel.Addr) error {
 	s := c.s
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == shut {
+	if s.noHandle() {
 		return kernel.ErrClosed
 	}
 	err := kernel.CheckPacketPeer(kernel.OpConnect, s.local, a)
@@ -303,12 +310,19 @@ func (c *packetConn) Close() error {
 	s := c.s
 	n := s.lock()
 	defer n.mu.Unlock()
-	if s.state == shut {
+	if s.noHandle() {
 		return nil
 	}
 	n.note(OpClose, s, 0)
 	s.k.files--
-	s.unname(true)
+	shared := s.of != nil || s.held()
+	if !s.leavesFile && (!shared || !s.local.IsAbstract()) {
+		s.unname(true)
+	}
+	if shared {
+		s.release()
+		return nil
+	}
 	s.end()
 	return nil
 }

@@ -425,7 +425,7 @@ func TestPacketBroadcast(t *testing.T) {
 	b1, b2 := x.open("b", udp("0.0.0.0", 5), &kernel.PacketOptions{Shared: true}), x.open("b", udp("0.0.0.0", 5), &kernel.PacketOptions{Shared: true})
 	c := x.open("c", x.Host("c").UDPAddr(5), nil)
 	settings, _ := kernel.PacketAs[kernel.PacketSettings](a)
-	for _, err := range []error{sendTo(a, all, "x"), a.Connect(all)} {
+	for _, err := range []error{sendTo(a, all, "x"), a.Connect(all), sendTo(a, udp("127.255.255.255", 5), "x")} {
 		if !errors.Is(err, kernel.ErrPermission) {
 			t.Errorf("UDP-24: %v", err)
 		}
@@ -442,7 +442,11 @@ func TestPacketBroadcast(t *testing.T) {
 	x.expect(b1, "hello 10.0.0.1:5 at 10.0.0.2")
 	x.expect(b2, "hello 10.0.0.1:5 at 10.0.0.2")
 	x.expect(c)
-	if k := x.Packets(); k.Written != 1 || k.Sent != 3 || k.Copied != 1 || k.Read != 3 || k.Dropped[sim.DropRefused] != 1 {
+	x.send(a, udp("127.255.255.255", 5), "near")
+	x.pass(time.Second)
+	x.expect(a, "near 127.0.0.1:5 at 127.0.0.1")
+	x.expect(b1)
+	if k := x.Packets(); k.Written != 2 || k.Sent != 4 || k.Copied != 1 || k.Read != 4 || k.Dropped[sim.DropRefused] != 1 {
 		t.Errorf("%+v", k)
 	}
 }
@@ -527,4 +531,19 @@ func TestPacketBestSocket(t *testing.T) {
 	some(x.open("b", udp("0.0.0.0", 0), nil), bound)
 	bound.Close()
 	some(x.open("b", udp("0.0.0.0", 0), nil), wild)
+}
+
+// Every port of the range is given out once, and then there is none.
+func TestPacketPortsRunOut(t *testing.T) {
+	x := packetNet(t, 1, "a")
+	const ports = 60999 - 32768 + 1
+	for range ports {
+		x.open("a", udp("0.0.0.0", 0), nil)
+	}
+	x.fails("a", udp("0.0.0.0", 0), nil, kernel.ErrAddrUnavailable)
+	free := x.socks[1234]
+	free.Close()
+	if c := x.open("a", udp("0.0.0.0", 0), nil); c.Local() != free.Local() {
+		t.Errorf("%v is given in place of %v", c.Local(), free.Local())
+	}
 }

@@ -104,7 +104,7 @@ func pings() sim.World {
 // Datagrams under all faults: a seed is a run, the rules hold, and what is sent comes through when the faults end.
 func TestPacketWorld(t *testing.T) {
 	sim.Test(t, pings(), 100)
-	o, err := sim.ParseOptions("corrupt=0.1,bandwidth=3000,buffers=64,drop=0.1,duplicate=0.2,reorder=0.3")
+	o, err := sim.ParseOptions("corrupt=0.1,bandwidth=3000,packetbuffer=900,drop=0.1,duplicate=0.2,reorder=0.3")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,9 @@ func TestPacketLinks(t *testing.T) {
 	x.pass(time.Minute)
 	hear()
 	release()
-	x.pass(9 * time.Millisecond)
+	x.pass(5 * time.Millisecond)
+	x.Hold("a", "b")() // what is on its way again stays so
+	x.pass(4 * time.Millisecond)
 	hear()
 	x.pass(time.Millisecond)
 	hear("held on its way", "held")
@@ -388,4 +390,23 @@ func TestPacketsOfSlowCallbacks(t *testing.T) {
 	if sent == 0 {
 		t.Error("nothing is slow")
 	}
+}
+
+// Within a host datagrams keep their order, whatever the latency. The class "packetbuffer" makes bursts overflow.
+func TestPacketsWithinHost(t *testing.T) {
+	x := packetNet(t, 1, "a")
+	x.SetLatency("a", "a", 0, time.Second)
+	x.Options.PacketBuffer = 1
+	a := x.Host("a")
+	c := x.open("a", a.UDPAddr(1), &kernel.PacketOptions{RecvBuffer: 1 << 20})
+	small := x.open("a", a.UDPAddr(2), nil)
+	var want []string
+	for i := range 100 {
+		x.send(c, a.UDPAddr(1), fmt.Sprint(i))
+		x.send(c, a.UDPAddr(2), fmt.Sprint(i))
+		want = append(want, fmt.Sprint(i)+" 10.0.0.1:1")
+	}
+	x.pass(time.Minute)
+	x.expect(c, want...)
+	x.expect(small, want[0])
 }

@@ -47,6 +47,17 @@ type sock struct {
 	probes        int           // of keepalive, without answer
 	peerPID       int           // of a UNIX socket
 	waits         bool          // a UNIX socket that was not accepted yet
+
+	of         *sock   // the socket, if this is another handle of it
+	others     []*sock // its other handles
+	holds      int     // numbers that refer to it, and messages that carry it
+	released   bool    // it has no handle of its own, and lives on
+	leavesFile bool    // this handle does not remove the file of its UNIX name,
+	owns       bool    // and this one does, though it has not made it
+	left       bool    // of the first: some handle has left the file
+	adopts     bool    // its end is that of the connection
+	came       []int   // numbers that came with the last read, and were not taken
+	lostMails  int     // messages that have lost descriptors
 }
 
 // listener is a listening socket.
@@ -84,7 +95,7 @@ func (s *sock) readiness() (r kernel.Ready) {
 	case s.p != nil:
 		return s.packetReadiness()
 	case s.l != nil:
-		if len(s.l.queue) > 0 {
+		if len(s.l.base().queue) > 0 {
 			return kernel.Readable
 		}
 		return 0
@@ -109,6 +120,9 @@ func (s *sock) room() int {
 
 // notify enters s among the ready, if it is.
 func (s *sock) notify() {
+	for _, o := range s.others {
+		o.notify()
+	}
 	if !s.queued && s.armed&s.readiness() != 0 {
 		s.queued = true
 		s.k.ready = append(s.k.ready, s)
@@ -119,6 +133,9 @@ func (s *sock) notify() {
 // refusal is what a call other than Close gets in a state that allows none, nil in
 // others.
 func (s *sock) refusal(op string) error {
+	if s.released {
+		return kernel.ErrClosed
+	}
 	switch s.state {
 	case shut:
 		return kernel.ErrClosed
@@ -142,6 +159,7 @@ func (s *sock) Read(p []byte) (int, error) {
 	}
 	reported := s.reported
 	s.reported = false
+	s.closeCame()
 	switch {
 	case reported && s.state != dead && s.k.forced(SiteReadAgain): // a dead one has an answer to every read
 		n.note(OpRead, s, -1)
@@ -153,9 +171,11 @@ func (s *sock) Read(p []byte) (int, error) {
 	}
 	switch {
 	case s.in.unread > 0:
-		m := s.in.read(p[:n.chunk(min(len(p), s.in.unread))])
+		m, files := s.in.upTo(n.chunk(min(len(p), s.in.unread)))
+		m = s.in.read(p[:m])
 		n.note(OpRead, s, m)
 		s.reads(p[:m])
+		s.receiveFiles(files)
 		return m, nil
 	case s.err != nil && (s.in.memory || s.in.fin != finArrived): // if TCP's end came first, it is told, as on Linux
 		err := fail(kernel.OpRead, s.err)
@@ -262,24 +282,27 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 
 // Accept is kernel.Listener.
 func (l *listener) Accept() (kernel.Conn, error) {
-	s := l.sock
+	s, q := l.sock, l.base()
 	n := s.lock()
 	defer n.mu.Unlock()
 	switch {
-	case s.state == shut:
+	case s.noHandle():
 		return nil, kernel.ErrClosed
-	case len(l.queue) == 0, s.k.waits < l.rests, s.k.forced(SiteAcceptAgain):
+	case len(q.queue) == 0, s.k.waits < l.rests, s.k.forced(SiteAcceptAgain):
 		n.note(OpAccept, s, -1)
 		return nil, kernel.ErrAgain
 	}
 	if err := s.k.file(kernel.OpAccept); err != nil {
 		return nil, err
 	}
-	c := l.queue[0]
-	copy(l.queue, l.queue[1:])
-	l.queue[len(l.queue)-1] = nil
-	l.queue = l.queue[:len(l.queue)-1]
-	c.waits = false
+	c := q.queue[0]
+	copy(q.queue, q.queue[1:])
+	q.queue[len(q.queue)-1] = nil
+	q.queue = q.queue[:len(q.queue)-1]
+	c.waits, c.options.Descriptors = false, s.options.Descriptors
+	if c.k != s.k || c.released {
+		s.k.take(c)
+	}
 	n.note(OpAccept, c, 0)
 	if s.k.forced(SiteAcceptOne) {
 		l.rests = s.k.waits + 1
@@ -311,6 +334,9 @@ func (s *sock) Connected() error {
 }
 
 func (s *sock) connected() error {
+	if s.released {
+		return kernel.ErrClosed
+	}
 	if s.state != connecting && s.state != shut && s.armed&kernel.Failed == 0 && s.k.forced(SiteConnectAgain) {
 		return kernel.ErrAgain
 	}
@@ -370,14 +396,33 @@ func (s *sock) Abort() error {
 
 // close is Close or Abort, with the lock held.
 func (s *sock) close(o Op) {
-	if s.state == shut {
+	if s.noHandle() {
 		return
 	}
 	s.h.n.note(o, s, 0)
-	s.closes(o == OpClose)
+	shared := s.of != nil || s.held()
+	if !shared || s.adopts { // otherwise it lives on, and what is unsent may go with it
+		s.closes(o == OpClose)
+	}
+	s.closeCame()
 	s.k.files--
-	s.unname(true)
+	if s.adopts {
+		s.endForAll(o)
+	}
+	if !s.leavesFile && (!shared || !s.local.IsAbstract()) { // an abstract name goes with the socket, a file with the handle that made it
+		s.unname(true)
+	}
+	if shared {
+		s.release()
+		return
+	}
+	s.dispose(o)
+}
+
+// dispose ends a socket that nobody has any more.
+func (s *sock) dispose(o Op) {
 	switch {
+	case s.p != nil:
 	case s.l != nil:
 		for _, c := range s.l.queue {
 			c.reset()
@@ -399,6 +444,7 @@ func (s *sock) close(o Op) {
 // cut ends an open connection as if a reset had come from the network: the peer hears one
 // too, and what was not read is lost.
 func (s *sock) cut() {
+	s = s.file()
 	s.reset()
 	s.in.unread = 0
 	s.die(kernel.ErrReset)
@@ -431,7 +477,12 @@ func (s *sock) end() {
 	} else {
 		s.h.leave(s)
 	}
-	s.k.disown(s)
+	if !s.released {
+		s.k.disown(s)
+	}
+	if s.in != nil {
+		s.in.dropMails()
+	}
 }
 
 // die ends a connection, or an attempt at one, for a reason from the network.
@@ -446,6 +497,9 @@ func (s *sock) die(why error) {
 	}
 	s.h.leave(s)
 	s.dialled = false
+	for _, o := range s.others {
+		o.state, o.err = s.state, s.err
+	}
 	s.notify()
 }
 

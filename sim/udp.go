@@ -7,11 +7,13 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// broadcast is the address of all hosts. There are no networks with an address of that kind of their own.
+// broadcast is the address of all hosts, and near that of this host's loopback. There are no other networks with such
+// an address.
 func broadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
+func near() netip.Addr      { return netip.AddrFrom4([4]byte{127, 255, 255, 255}) }
 
 // isGroup tells whether several sockets may receive what is sent to ip.
-func isGroup(ip netip.Addr) bool { return ip.IsMulticast() || ip == broadcast() }
+func isGroup(ip netip.Addr) bool { return ip.IsMulticast() || ip == broadcast() || ip == near() }
 
 // UDPAddr is the host's IPv4 address with that UDP port.
 func (h *Host) UDPAddr(port uint16) kernel.Addr { return kernel.UDPAddr(h.ip4, port) }
@@ -116,12 +118,15 @@ func (h *Host) receivers(d *datagram) (list []*sock) {
 	return list[i : i+1]
 }
 
-// came is the address of the host to which d came.
+// came is the address of the host to which d came. For an IPv6 group systems do not tell it.
 func (h *Host) came(d *datagram) netip.Addr {
-	if ip := d.dst.Addr(); !isGroup(ip) {
+	switch ip := d.dst.Addr(); {
+	case !isGroup(ip):
 		return ip
+	case ip.Is6():
+		return netip.Addr{}
 	}
-	return h.on(d.card, d.dst.Addr().Is4())
+	return h.on(d.card, true)
 }
 
 // on is the address of a network card.
@@ -167,10 +172,12 @@ func (s *sock) route(op string, a netip.AddrPort, from netip.Addr) (r route, err
 		if err != nil {
 			return route{}, err
 		}
-	case ip == broadcast() && !s.p.broadcast:
+	case (ip == broadcast() || ip == near()) && !s.p.broadcast:
 		return route{}, fail(op, kernel.ErrPermission)
 	case ip == broadcast():
 		r.hosts = h.n.hosts
+	case ip == near():
+		r.card, r.hosts = loopbackCard, []*Host{h}
 	case h.local(r.dst.Addr()):
 		r.hosts = []*Host{h}
 	case h.n.byIP[r.dst.Addr()] == nil, from.IsValid() && from.IsLoopback():

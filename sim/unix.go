@@ -51,7 +51,10 @@ func fileOf(name string) string {
 
 // conn is s as its program has it.
 func (s *sock) conn() kernel.Conn {
-	if isUNIX(s.local) {
+	switch {
+	case isUNIX(s.local) && s.options.Descriptors:
+		return passing{&unixConn{s, s}}
+	case isUNIX(s.local):
 		return &unixConn{s, s}
 	}
 	return s
@@ -61,7 +64,7 @@ func (s *sock) conn() kernel.Conn {
 func (c *unixConn) Credentials() (kernel.Credentials, error) {
 	n := c.s.lock()
 	defer n.mu.Unlock()
-	if c.s.state == shut {
+	if c.s.noHandle() {
 		return kernel.Credentials{}, kernel.ErrClosed
 	}
 	return kernel.Credentials{PID: c.s.peerPID}, nil
@@ -152,7 +155,7 @@ func (k *simKernel) dialUNIX(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn,
 	c.options, s.options = optionsOf(o.StreamOptions), l.options
 	c.peerPID, s.peerPID, s.waits = l.k.pid, k.pid, true
 	k.own(c)
-	l.k.own(s)
+	l.arrives(s)
 	if mine != "" {
 		h.names[mine] = &unixName{s: c}
 	}
@@ -173,7 +176,7 @@ func (s *sock) unname(removes bool) {
 	}
 	file := fileOf(s.local.Name)
 	at := s.h.names[file]
-	if at == nil || at.s != s {
+	if at == nil || at.s != s && !(s.owns && at.s == s.file()) {
 		return
 	}
 	if removes || s.local.IsAbstract() {

@@ -28,7 +28,7 @@ func (h *Host) datagramSocket(op string, a kernel.Addr) (*sock, error) {
 	at := h.names[fileOf(kernel.UNIXDatagramAddr(a.Name).Name)]
 	switch {
 	case at == nil && !a.IsAbstract():
-		return nil, &kernel.SysError{Op: op, Errno: syscall.ENOENT}
+		return nil, &kernel.SysError{Op: op, Kind: kernel.ErrRefused, Errno: syscall.ENOENT}
 	case at == nil || at.s == nil:
 		return nil, fail(op, kernel.ErrRefused)
 	case at.s.p == nil:
@@ -42,7 +42,7 @@ func wrongType(op string) error { return &kernel.SysError{Op: op, Errno: syscall
 
 // admits tells whether s takes datagrams of from: a connected socket takes only those of its peer.
 func (s *sock) admits(op string, from *sock) error {
-	if s.p.peer != nil && s.p.peer != from {
+	if s.p.peer != nil && s.p.peer != from.file() {
 		return &kernel.SysError{Op: op, Kind: kernel.ErrPermission, Errno: syscall.EPERM}
 	}
 	return nil

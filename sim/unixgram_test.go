@@ -41,6 +41,7 @@ func TestUNIXDatagrams(t *testing.T) {
 	for what, c := range map[string]struct{ err, want error }{
 		"UNIXD-5, too long":   {sendTo(nameless, gram("/run/s"), strings.Repeat("x", 208<<10)), kernel.ErrMessageSize},
 		"no such path":        {sendTo(nameless, gram("/run/x"), "x"), fs.ErrNotExist},
+		"no such path either": {sendTo(nameless, gram("/run/x"), "x"), kernel.ErrRefused},
 		"no such name":        {sendTo(nameless, gram("@x"), "x"), kernel.ErrRefused},
 		"without an address":  {sendTo(nameless, kernel.Addr{}, "x"), kernel.ErrInvalidAddr},
 		"UNIXD-7, connecting": {nameless.Connect(gram("/run/x")), fs.ErrNotExist},

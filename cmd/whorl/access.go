@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"time"
 
+	"github.com/whorl-go/whorl/handover"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -103,6 +105,19 @@ func (f *watchedFactory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 		return nil
 	}
 	return &watchedProtocol{Protocol: p, a: f.a}
+}
+
+// Resume wraps the protocol of a predecessor's connection.
+func (f *watchedFactory) Resume(state []byte, peer kernel.Addr) (reactor.Protocol, error) {
+	r, ok := reactor.FactoryAs[handover.Resumer](f.Factory)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	p, err := r.Resume(state, peer)
+	if err != nil || p == nil {
+		return nil, err
+	}
+	return &watchedProtocol{Protocol: p, a: f.a}, nil
 }
 
 // watchedProtocol wraps a protocol of a service.

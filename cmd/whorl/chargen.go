@@ -10,6 +10,7 @@ import (
 
 type chargenCommand struct {
 	Endpoints []string `arg:"" name:"endpoint" help:"Where to listen."`
+	handoverFlags
 }
 
 // Help is shown by --help.
@@ -30,7 +31,7 @@ Examples:
 func (c *chargenCommand) Run(g *globals, t terminal) error {
 	f := NewChargens()
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, f), newPacketChargens(f, random))
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.handoverFlags, c.Endpoints, g.watched(t, f), newPacketChargens(f, random))
 }
 
 // The lines of RFC 864 have 72 of the 95 printing characters of ASCII. Each line
@@ -61,6 +62,11 @@ func NewChargens() *Chargens {
 
 // BuildProtocol makes the protocol of a connection.
 func (f *Chargens) BuildProtocol(kernel.Addr) reactor.Protocol { return &Chargen{lines: f.lines} }
+
+// Resume makes that of a predecessor's connection.
+func (f *Chargens) Resume([]byte, kernel.Addr) (reactor.Protocol, error) {
+	return &Chargen{lines: f.lines}, nil
+}
 
 // Chargen sends lines of characters for ever and throws away what arrives (RFC
 // 864). It is the producer of its connection: it stops while the peer does not
@@ -124,3 +130,6 @@ func (c *Chargen) ReadConnectionLost() {}
 
 // WriteConnectionLost does nothing.
 func (c *Chargen) WriteConnectionLost() {}
+
+// Handover returns nothing, and no error: a write always ends with the last line.
+func (c *Chargen) Handover() ([]byte, error) { return nil, nil }

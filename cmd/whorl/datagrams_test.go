@@ -36,6 +36,9 @@ var (
 	everyGram = kernel.UDPAddr(netip.IPv4Unspecified(), 0)
 )
 
+// otherLoopback is an address of this host from which the system sends only if it is told to.
+var otherLoopback = netip.MustParseAddr("127.0.0.2")
+
 func listenGrams(t *testing.T, r *reactor.Reactor, a kernel.Addr, p reactor.PacketProtocol) *reactor.PacketPort {
 	t.Helper()
 	port, err := r.ListenPacket(a, p, nil)
@@ -61,7 +64,7 @@ func TestPacketEcho(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		port := listenGrams(t, r, everyGram, newPacketEcho())
-		g, p := dialGrams(t, r, kernel.UDPAddr(netip.MustParseAddr("127.0.0.1"), port.Local().Port()))
+		g, p := dialGrams(t, r, kernel.UDPAddr(otherLoopback, port.Local().Port()))
 		want := []string{"one", "", string(noise(9000))}
 		for i, text := range want {
 			p.Write([]byte(text))
@@ -155,7 +158,11 @@ func (v *forwarding) open(a kernel.Addr) { v.port = listenGrams(v.t, v.r, a, v.f
 // asked has a new client ask, and waits for the echo.
 func (v *forwarding) asked(text string) (*gram, *reactor.PacketPort) {
 	v.t.Helper()
-	g, p := dialGrams(v.t, v.r, kernel.UDPAddr(netip.MustParseAddr("127.0.0.1"), v.port.Local().Port()))
+	to := v.port.Local().IP.Addr()
+	if to.IsUnspecified() {
+		to = otherLoopback // a connected client takes an answer from there alone
+	}
+	g, p := dialGrams(v.t, v.r, kernel.UDPAddr(to, v.port.Local().Port()))
 	v.again(g, p, text)
 	return g, p
 }
@@ -300,9 +307,11 @@ func TestForwardDatagramsUNIX(t *testing.T) {
 		until(t, v.r, func() bool { return strings.Contains(v.log.String(), "cannot pass a datagram on") })
 		echo := new(gramEcho)
 		listenGrams(t, v.r, kernel.UNIXDatagramAddr(dir+"/s"), echo)
+		listenGrams(t, v.r, kernel.UNIXDatagramAddr(dir+"/c.2"), new(gram)) // somebody has the next path, and the one after that
+		listenGrams(t, v.r, kernel.UNIXDatagramAddr(dir+"/c.3"), new(gram))
 		v.again(g, p, "hello")
 		v.asked("from another")
-		if fmt.Sprint(echo.from[0].Name, " ", echo.from[1].Name) != dir+"/c.2 "+dir+"/c.3" {
+		if fmt.Sprint(echo.from[0].Name, " ", echo.from[1].Name) != dir+"/c.4 "+dir+"/c.5" {
 			t.Errorf("the sessions are %v", echo.from)
 		}
 	})
@@ -365,6 +374,33 @@ func TestPacketTunnel(t *testing.T) {
 	})
 }
 
+// Each answer that comes after the end of the input starts the wait again.
+func TestPacketTunnelWaitsAgain(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		if name != "sim" {
+			continue // the time is the reactor's on every kernel
+		}
+		r := w.New(t, reactor.Config{})
+		late := &lateEcho{}
+		port := listenGrams(t, r, anyGram, late)
+		var out bytes.Buffer
+		err := tunnelTo(t, w, r, port.Local(), strings.NewReader("x"), &out, func(u *packetTunnel) { u.wait = 50 * time.Millisecond })
+		if err != nil || out.String() != "xxxx" {
+			t.Errorf("%v, got %q, want the four answers that came 30 ms apart", err, out.String())
+		}
+	}
+}
+
+// lateEcho answers four times, 30 ms apart, and a fifth time much later.
+type lateEcho struct{ packetBase }
+
+func (e *lateEcho) DatagramReceived(p []byte, from kernel.Addr) {
+	text := bytes.Clone(p)
+	for _, after := range []time.Duration{1, 2, 3, 4, 20} {
+		e.t.Reactor().CallLater(after*30*time.Millisecond, func() { e.t.WriteTo(text, from) })
+	}
+}
+
 // It goes no faster than the system takes datagrams, so that a slow receiver on this host loses none.
 func TestPacketTunnelHoldsBack(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
@@ -418,3 +454,25 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error)  { return 0, f.err }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// What is sent to a group is echoed from an address of the host: a group cannot be a sender.
+func TestPacketEchoGroup(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		e := &std.UDPServer{Interface: netip.IPv4Unspecified(), Multicast: std.Multicast{Groups: "239.255.77.3@127.0.0.1"}}
+		port, err := e.ListenPacket(r, newPacketEcho())
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := new(gram)
+		p := listenGrams(t, r, anyGram, g)
+		if m, err := p.Multicast(); err != nil || m.SetMulticastInterface("127.0.0.1") != nil {
+			t.Fatal(err)
+		}
+		p.WriteTo([]byte("all"), kernel.UDPAddr(netip.MustParseAddr("239.255.77.3"), port.Local().Port()))
+		until(t, r, func() bool { return len(g.got) == 1 })
+		if g.got[0] != "all" || g.from[0].IP.Addr().IsMulticast() {
+			t.Errorf("got %q from %v", g.got, g.from)
+		}
+	})
+}

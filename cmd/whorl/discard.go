@@ -7,6 +7,7 @@ import (
 
 type discardCommand struct {
 	Endpoints []string `arg:"" name:"endpoint" help:"Where to listen."`
+	handoverFlags
 }
 
 // Help is shown by --help.
@@ -19,11 +20,26 @@ func (*discardCommand) Help() string {
 
 // Run serves discard.
 func (c *discardCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, reactor.Each[Discard]()), newPacketDiscard)
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.handoverFlags, c.Endpoints, g.watched(t, discards{}), newPacketDiscard)
 }
+
+// discards is the factory of [Discard]. It has no state, so its connection can move to a successor.
+type discards struct{}
+
+// BuildProtocol makes the protocol of a connection.
+func (discards) BuildProtocol(kernel.Addr) reactor.Protocol { return new(Discard) }
+
+// LogPrefix is its name in logs.
+func (discards) LogPrefix() string { return "Discard" }
+
+// Resume makes that of a predecessor's connection.
+func (discards) Resume([]byte, kernel.Addr) (reactor.Protocol, error) { return new(Discard), nil }
 
 // Discard throws away what arrives (RFC 863), and closes when the peer ends.
 type Discard struct{ reactor.Base }
 
 // DataReceived does nothing.
 func (*Discard) DataReceived([]byte) {}
+
+// Handover returns nothing, and no error.
+func (*Discard) Handover() ([]byte, error) { return nil, nil }

@@ -7,6 +7,7 @@ import (
 
 type echoCommand struct {
 	Endpoints []string `arg:"" name:"endpoint" help:"Where to listen."`
+	handoverFlags
 }
 
 // Help is shown by --help.
@@ -28,8 +29,20 @@ Examples:
 
 // Run serves echo.
 func (c *echoCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.Endpoints, g.watched(t, reactor.Each[Echo]()), newPacketEcho)
+	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.handoverFlags, c.Endpoints, g.watched(t, echoes{}), newPacketEcho)
 }
+
+// echoes is the factory of [Echo]. An Echo has no state, so its connection can move to a successor.
+type echoes struct{}
+
+// BuildProtocol makes the protocol of a connection.
+func (echoes) BuildProtocol(kernel.Addr) reactor.Protocol { return new(Echo) }
+
+// LogPrefix is its name in logs.
+func (echoes) LogPrefix() string { return "Echo" }
+
+// Resume makes that of a predecessor's connection.
+func (echoes) Resume([]byte, kernel.Addr) (reactor.Protocol, error) { return new(Echo), nil }
 
 // Echo sends back what arrives (RFC 862). It reads no more while the peer does
 // not read: the connection is its own producer. When the peer has ended its
@@ -60,3 +73,6 @@ func (e *Echo) ReadConnectionLost() {
 
 // WriteConnectionLost does nothing: only Close ends our direction.
 func (e *Echo) WriteConnectionLost() {}
+
+// Handover returns nothing, and no error.
+func (e *Echo) Handover() ([]byte, error) { return nil, nil }

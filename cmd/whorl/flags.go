@@ -18,7 +18,8 @@ ENDPOINT, LISTEN and CONNECT are descriptions of places, which "whorl endpoints"
 
 Servers run until SIGINT (Ctrl-C) or SIGTERM. Then they accept no more, let the connections they have finish for
 --grace, and abort those that are left; a second signal aborts them at once. Either way the status is 0: what was
-aborted is in the log. Two signals within 300 ms count as one. SIGHUP has the files of certificates read again.
+aborted is in the log. Two signals within 300 ms count as one. SIGHUP has the files of certificates read
+again; with --handover it starts the binary again if that has changed.
 
 Servers listen on loopback, 127.0.0.1 and ::1, unless a description says otherwise: interface=0.0.0.0 is every IPv4
 address, interface=[::] every IPv6 address. A place of datagrams has one address: 127.0.0.1, or ::1 of udp6.
@@ -63,6 +64,7 @@ type cli struct {
 	Discard   discardCommand   `cmd:"" help:"Throw away what arrives (RFC 863)."`
 	Chargen   chargenCommand   `cmd:"" help:"Send lines of characters for ever (RFC 864)."`
 	Forward   forwardCommand   `cmd:"" help:"Pass each connection on to another place."`
+	Upgrade   upgradeCommand   `cmd:"" help:"Replace a running server by another one, without refusing anybody."`
 	Connect   connectCommand   `cmd:"" help:"Put standard input and output on a connection."`
 	Sim       simCommand       `cmd:"" help:"Run programs on a simulated network, under many seeds or one."`
 	Endpoints endpointsCommand `cmd:"" help:"List the places to listen and connect."`

@@ -19,6 +19,7 @@ type forwardCommand struct {
 	Idle       *time.Duration `placeholder:"DURATION" help:"Reset a pair, or end a session of datagrams, on which nothing passes for so long; 0 means never (1h; datagrams: 2m)."`
 	Sessions   int            `default:"1024" placeholder:"N" help:"Of datagrams: how many clients may have a session at a time (${default})."`
 	HalfClosed time.Duration  `default:"5m" placeholder:"DURATION" help:"The same when one direction has ended, if it is shorter; 0 means that --idle goes on (${default})."`
+	handoverFlags
 }
 
 // Help is shown by --help.
@@ -31,7 +32,7 @@ certificate that clientCAs asks for. A pair on which nothing passes for --idle i
 If LISTEN is a place of datagrams, CONNECT must be one too. Each client address gets a session, which has a socket of its own to CONNECT:
 answers that come there are sent to that client. A session on which nothing passes for --idle ends. If there are --sessions of them, the one
 that has been silent longest gives way to a new client, if that was for 10 s at least; otherwise the new client is not served. To get
-answers from a unixgram socket, say bindAddress=PATH: session 1 binds PATH.1, and so on.
+answers from a unixgram socket, say bindAddress=PATH: session 1 binds PATH.1, and so on; a path that exists is left out.
 
 Examples, the second of which ends TLS and the third begins it:
 
@@ -66,7 +67,7 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 	}
 	log, _ := g.logger(t)
 	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t)}
-	return g.serve(t, known, []string{c.Listen}, f, nil)
+	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, f, nil)
 }
 
 // runPackets serves the forwarder of datagrams.
@@ -84,7 +85,7 @@ func (c *forwardCommand) runPackets(g *globals, t terminal, known *endpoint.Sche
 	}
 	log, _ := g.logger(t)
 	f := &PacketForwarder{To: to, Name: c.Connect, Log: log, Idle: idle, Most: c.Sessions, Quiet: sessionQuiet, Access: g.access(t)}
-	return g.serve(t, known, []string{c.Listen}, nil, func() reactor.PacketProtocol { return f })
+	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, nil, func() reactor.PacketProtocol { return f })
 }
 
 // limit is d as reactor.JoinConfig has it, where zero would be the default.

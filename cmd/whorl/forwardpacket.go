@@ -43,8 +43,8 @@ type PacketForwarder struct {
 
 	packetBase
 	sessions map[kernel.Addr]*session
-	recent   list.List // the session that was used last is the first
-	made     int
+	recent   list.List        // the session that was used last is the first
+	made     int              // sockets
 	unables  reactor.LogLimit // clients can cause as many as they like
 	crowded  reactor.LogLimit
 }
@@ -88,16 +88,15 @@ func (f *PacketForwarder) begin(client kernel.Addr) *session {
 		}
 		oldest.end(errCrowded)
 	}
-	f.made++
 	s := &session{f: f, client: client, began: r.Now()}
 	s.idle.Init(r, func() { s.end(reactor.ErrIdle) })
 	s.place = f.recent.PushFront(s)
 	f.sessions[client] = s
-	s.cancel = f.placeOf(f.made).ConnectPacket(r, s, s.connected)
+	s.connect()
 	return s
 }
 
-// placeOf is where session n sends to. A UNIX socket that is to get answers has a path of its own.
+// placeOf is where socket n sends to. A UNIX socket that is to get answers has a path of its own.
 func (f *PacketForwarder) placeOf(n int) endpoint.PacketClient {
 	u, ok := f.To.(*std.UNIXGramClient)
 	if !ok || u.Bind == "" {
@@ -115,6 +114,7 @@ type session struct {
 	local   netip.Addr              // to which the client sends
 	t       reactor.PacketTransport // nil while connecting
 	cancel  func()
+	tries   int // paths that somebody had
 	waiting [][]byte
 	kept    int // their bytes, with the overhead
 	place   *list.Element
@@ -156,9 +156,22 @@ func (s *session) StartProtocol(t reactor.PacketTransport) {
 	s.waiting = nil
 }
 
-// connected takes the result of connecting.
+// connect opens the socket of the session.
+func (s *session) connect() {
+	f := s.f
+	f.made++
+	s.cancel = f.placeOf(f.made).ConnectPacket(f.t.Reactor(), s, s.connected)
+}
+
+// connected takes the result of connecting. If somebody has the path that the session was to bind, such as a forwarder that is
+// being replaced, or one that was killed has left its file, the next path is tried.
 func (s *session) connected(_ *reactor.PacketPort, err error) {
 	s.cancel = nil
+	if _, ok := s.f.To.(*std.UNIXGramClient); ok && errors.Is(err, kernel.ErrAddrInUse) && !s.over && s.tries < 2*s.f.Most {
+		s.tries++
+		s.connect()
+		return
+	}
 	if err != nil && !s.over {
 		s.unable(err)
 		s.end(err)

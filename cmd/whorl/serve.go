@@ -9,12 +9,15 @@ import (
 )
 
 // serve runs a server at the places texts name until a signal ends it. datagrams makes the protocols of those of datagrams.
-func (g *globals) serve(t terminal, known *endpoint.Schemes, texts []string, f reactor.Factory, datagrams func() reactor.PacketProtocol) error {
+func (g *globals) serve(t terminal, known *endpoint.Schemes, h handoverFlags, texts []string, f reactor.Factory, datagrams func() reactor.PacketProtocol) error {
 	outliveReaders()
 	log, engine := g.logger(t)
 	c := whorl.Config{Kernel: g.Kernel, Logger: log, Grace: g.Grace, Schemes: known, Datagrams: datagrams, Reactor: reactor.Config{Logger: engine}}
 	if g.Grace == 0 {
 		c.Grace = -1 // no time at all; zero would be the default
+	}
+	if c.Handover = h.Handover; c.Handover != "" {
+		c.Hangup = newReplacer(log).hangup
 	}
 	return unread(c.Serve(context.Background(), f, texts...))
 }

@@ -34,15 +34,39 @@ type FDServer struct {
 	used bool
 }
 
-// Check fails if FD is negative.
-func (e *FDServer) Check() error { return checkFD(e.FD) }
+// Check fails if FD is negative, or the descriptor of a datagram socket (EP-25).
+func (e *FDServer) Check() error { return checkFD(e.FD, false) }
 
-func checkFD(fd int) error {
+// checkFD fails if fd is negative, or of a socket of the other kind. What else it may be the adoption finds out.
+func checkFD(fd int, datagrams bool) error {
 	if fd < 0 {
-		return &endpoint.ArgumentError{Scheme: "fd", Argument: "number", Value: fmt.Sprint(fd), Err: fmt.Errorf("%d is no descriptor", fd)}
+		return badArgument("fd", "number", fmt.Sprint(fd), "%d is no descriptor", fd)
+	}
+	if err := checkKind(fd, datagrams); err != nil {
+		return badArgument("fd", "number", fmt.Sprint(fd), "%w", err)
 	}
 	return nil
 }
+
+// checkKind returns an endpoint.ErrKind if fd is a socket of the other kind.
+func checkKind(fd int, datagrams bool) error {
+	switch is := socketKind(fd); {
+	case is == kindGrams && !datagrams:
+		return kernel.Sentinel(fmt.Sprintf("descriptor %d takes datagrams, not connections", fd), endpoint.ErrKind)
+	case is == kindStream && datagrams:
+		return kernel.Sentinel(fmt.Sprintf("descriptor %d takes connections, not datagrams", fd), endpoint.ErrKind)
+	}
+	return nil
+}
+
+// kindOfSocket is what a descriptor is.
+type kindOfSocket uint8
+
+const (
+	kindOther kindOfSocket = iota
+	kindStream
+	kindGrams
+)
 
 // Listen adopts the socket; see [endpoint.Server] and [reactor.Reactor.AdoptPort].
 func (e *FDServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
@@ -84,8 +108,8 @@ type FDClient struct {
 	used bool
 }
 
-// Check fails if FD is negative.
-func (e *FDClient) Check() error { return checkFD(e.FD) }
+// Check fails if FD is negative, or the descriptor of a datagram socket (EP-25).
+func (e *FDClient) Check() error { return checkFD(e.FD, false) }
 
 // Connect adopts the connection in the next turn; see [endpoint.Client] and
 // [reactor.Reactor.AdoptConnection].
@@ -164,40 +188,59 @@ func (e *SystemdServer) find() (*FDServer, error) {
 	if e.socket != nil {
 		return e.socket, nil
 	}
-	bad := func(argument, value, reason string) (*FDServer, error) {
-		return nil, &endpoint.ArgumentError{Scheme: "systemd", Argument: argument, Value: value, Err: errors.New(reason)}
-	}
-	domain := strings.ToUpper(e.Domain)
-	switch domain {
-	case "", "INET", "INET6", "UNIX":
-	default:
-		return bad("domain", e.Domain, fmt.Sprintf("%q is not INET, INET6 or UNIX", e.Domain))
-	}
-	var one activation.Socket
-	switch passed := e.Activation.Named(e.Name); {
-	case e.Name != "" && e.Index != "":
-		return bad("name", e.Name, "there must be either index or name, not both")
-	case e.Name == "" && e.Index == "":
-		return bad("index", "", "there must be index or name")
-	case e.Name == "":
-		i, err := strconv.Atoi(e.Index)
-		if err != nil || i < 0 {
-			return bad("index", e.Index, fmt.Sprintf("%q is not a number of 0 or more", e.Index))
-		}
-		var ok bool
-		if one, ok = e.Activation.Index(i); !ok {
-			return bad("index", e.Index, fmt.Sprintf("there is no socket %d: %d were passed", i, len(e.Activation.All())))
-		}
-	case len(passed) != 1:
-		return bad("name", e.Name, fmt.Sprintf("%d sockets called %q were passed", len(passed), e.Name))
-	default:
-		one = passed[0]
-	}
-	if is := domainOf(one.FD); domain != "" && is != domain {
-		return bad("domain", e.Domain, fmt.Sprintf("the socket is not of %s, but of %s", domain, is))
+	one, err := passed{e.Domain, e.Index, e.Name, false}.find(e.Activation)
+	if err != nil {
+		return nil, err
 	}
 	e.socket = &FDServer{FD: one.FD, PortLimits: e.PortLimits, StreamOptions: e.StreamOptions, StreamConfig: e.StreamConfig}
 	return e.socket, nil
+}
+
+// passed says which of the sockets that a service manager has passed is meant.
+type passed struct {
+	domain, index, name string
+	datagrams           bool
+}
+
+// find returns the socket.
+func (p passed) find(from *activation.Sockets) (one activation.Socket, err error) {
+	bad := func(argument, value, format string, a ...any) (activation.Socket, error) {
+		return one, badArgument("systemd", argument, value, format, a...)
+	}
+	domain := strings.ToUpper(p.domain)
+	switch domain {
+	case "", "INET", "INET6", "UNIX":
+	default:
+		return bad("domain", p.domain, "%q is not INET, INET6 or UNIX", p.domain)
+	}
+	by, value := "name", p.name
+	switch named := from.Named(p.name); {
+	case p.name != "" && p.index != "":
+		return bad("name", p.name, "there must be either index or name, not both")
+	case p.name == "" && p.index == "":
+		return bad("index", "", "there must be index or name")
+	case p.name == "":
+		by, value = "index", p.index
+		i, err := strconv.Atoi(p.index)
+		if err != nil || i < 0 {
+			return bad("index", p.index, "%q is not a number of 0 or more", p.index)
+		}
+		var ok bool
+		if one, ok = from.Index(i); !ok {
+			return bad("index", p.index, "there is no socket %d: %d were passed", i, len(from.All()))
+		}
+	case len(named) != 1:
+		return bad("name", p.name, "%d sockets called %q were passed", len(named), p.name)
+	default:
+		one = named[0]
+	}
+	if is := domainOf(one.FD); domain != "" && is != domain {
+		return bad("domain", p.domain, "the socket is not of %s, but of %s", domain, is)
+	}
+	if err := checkKind(one.FD, p.datagrams); err != nil {
+		return bad(by, value, "%w", err)
+	}
+	return one, nil
 }
 
 // Listen adopts the socket; see [endpoint.Server].

@@ -101,13 +101,13 @@ func TestFDFails(t *testing.T) {
 	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
-			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer unix.Close(fd)
 			place := server(t, "fd:"+strconv.Itoa(fd))
-			for i, want := range []error{kernel.ErrUnsupported, std.ErrUsed} {
+			for i, want := range []error{kernel.ErrNotListening, std.ErrUsed} {
 				if _, err := place.Listen(r, new(site)); !errors.Is(err, want) || !errors.Is(err, reactor.ErrListen) || !isOpen(fd) {
 					t.Errorf("EP-17: the %dth time: %v", i+1, err)
 				}

@@ -17,3 +17,14 @@ func domainOf(fd int) string {
 	}
 	return "another"
 }
+
+// socketKind tells whether fd is a socket of connections or of datagrams.
+func socketKind(fd int) kindOfSocket {
+	switch kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE); {
+	case err == nil && kind == syscall.SOCK_STREAM:
+		return kindStream
+	case err == nil && kind == syscall.SOCK_DGRAM:
+		return kindGrams
+	}
+	return kindOther
+}

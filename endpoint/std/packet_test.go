@@ -196,6 +196,7 @@ func TestListenPacketFails(t *testing.T) {
 				{packetServer(t, "udp:"+portNumber(taken.Addr())+":127.0.0.1"), kernel.ErrAddrInUse},
 				{packetServer(t, "unixgram:"+path+":lockfile=no"), kernel.ErrAddrInUse},
 				{packetServer(t, "udp:0:interface=0.0.0.0:groups=224.9.9.9@nothere9"), kernel.ErrNoInterface},
+				{packetServer(t, "udp6:0:interface=[::]:groups=[ff02::fb%nothere9]"), kernel.ErrNoInterface},
 				{&std.UDPServer{Family: reactor.IPv4, Interface: netip.IPv6Loopback()}, endpoint.ErrArgument},
 				{&std.UNIXGramServer{}, endpoint.ErrArgument},
 			} {
@@ -203,6 +204,9 @@ func TestListenPacketFails(t *testing.T) {
 				port, err := c.e.ListenPacket(r, g)
 				if port != nil || !errors.Is(err, reactor.ErrListen) || !errors.Is(err, c.is) || g.started != 0 {
 					t.Errorf("EP-22: %v: %v, %v, started %d times; want %v", c.e, port, err, g.started, c.is)
+				}
+				if e, ok := errors.AsType[*kernel.GroupError](err); ok && (e.Group.Interface != "nothere9" || e.Group.IP.Zone() != "") {
+					t.Errorf("EP-26: %v: the group is %+v", c.e, e.Group)
 				}
 			}
 		})

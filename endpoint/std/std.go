@@ -42,8 +42,9 @@ type Options struct {
 // listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); unix, for
 // listening ([UNIXServer]) and for connecting ([UNIXClient]); fd, for a descriptor that listens
 // ([FDServer]) or is connected ([FDClient]); and systemd, for listening ([SystemdServer]). For datagrams there are udp, udp4 and
-// udp6, for receiving ([UDPServer]) and for sending ([UDPClient]), and unixgram, for receiving ([UNIXGramServer]) and for
-// sending ([UNIXGramClient]).
+// udp6, for receiving ([UDPServer]) and for sending ([UDPClient]); unixgram, for receiving ([UNIXGramServer]) and for
+// sending ([UNIXGramClient]); fd, for a descriptor ([FDPacketServer], [FDPacketClient]); and systemd, for receiving
+// ([SystemdPacketServer]).
 func Schemes(o *Options) *endpoint.Schemes {
 	if o == nil {
 		o = new(Options)
@@ -100,8 +101,15 @@ func (o *Options) addPackets(s *endpoint.Schemes) {
 			return &UDPClient{PacketConfig: o.Packets, Family: family}
 		})
 	}
-	grams := o.Packets
-	grams.Broadcast, grams.Shared, grams.ReusePort = false, false, false
+	adopted := o.Packets
+	adopted.Shared, adopted.ReusePort = false, false
+	s.AddPacketServer("fd", func() endpoint.PacketServer { return &FDPacketServer{PacketConfig: adopted} })
+	s.AddPacketClient("fd", func() endpoint.PacketClient { return &FDPacketClient{PacketConfig: adopted} })
+	s.AddPacketServer("systemd", func() endpoint.PacketServer {
+		return &SystemdPacketServer{Activation: o.Activation, PacketConfig: adopted}
+	})
+	grams := adopted
+	grams.Broadcast = false
 	s.AddPacketServer("unixgram", func() endpoint.PacketServer {
 		return &UNIXGramServer{SendBuffer: grams.SendBuffer, RecvBuffer: grams.RecvBuffer, PacketConfig: grams}
 	})

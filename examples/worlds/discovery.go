@@ -21,7 +21,7 @@ func discoveryWorld(prepare func(w *discovery, s *leasing.Server)) sim.World {
 	return sim.World{
 		Name:   "discovery",
 		About:  "servers that are found by multicast lease names over UDP that loses, doubles and reorders",
-		Length: 30 * time.Second,
+		Length: 20 * time.Second,
 		Faults: steady,
 		Setup: func(n *sim.Net) sim.Checks {
 			small(n)
@@ -126,11 +126,11 @@ func (x *tenant) want(c *leasing.Client, i int) {
 			return // it was lost in between
 		}
 		first = false
-		r.CallLater(x.some(5*time.Second), func() {
+		r.CallLater(x.some(3*time.Second), func() {
 			x.w.n.Mark(x.h.Name(), x.id+" gives back "+s.name)
 			l.Release()
 			x.leases[i] = nil
-			r.CallLater(x.some(3*time.Second), func() { x.want(c, i) })
+			r.CallLater(x.some(2*time.Second), func() { x.want(c, i) })
 		})
 	})
 	x.leases[i] = l

@@ -12,7 +12,7 @@ var floors = []string{
 	"deferred",
 	"sim receiver coro flow process device foreign",
 	"sim/report sim/fleet testworld testworld/transporttest tlsio netconn",
-	"dns endpoint sim/simmain",
+	"dns endpoint handover sim/simmain",
 	"endpoint/std service",
 	". examples/chat/room examples/reconnect/watch examples/lease/lease examples/discovery/leasing examples/resp/kv examples/rpc/rpc examples/smtp/mail examples/socks5/socks",
 	"examples/worlds",
@@ -182,7 +182,7 @@ var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory
 // and factories implement. They are found through wrappers, with kernel.As,
 // kernel.ConnAs, reactor.As, reactor.ProtocolAs, reactor.FactoryAs and reactor.PacketProtocolAs.
 var capabilities = []string{
-	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Reserver", "kernel.Signals", "kernel.Worker", "kernel.Named",
+	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Reserver", "kernel.Signals", "kernel.Worker", "kernel.Named", "kernel.FileOwner",
 	"kernel/probe.Observer", "kernel/probe.Forcer", "kernel/probe.Explorer",
 	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",

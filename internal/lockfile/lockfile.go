@@ -107,6 +107,11 @@ func takeOver(name string, inUse func() bool) (*Lock, error) {
 	if pid != 0 && (pid != os.Getpid() || !isOlder(name, guard)) || inUse() {
 		return nil, &HeldError{name, pid}
 	}
+	return replace(name, false)
+}
+
+// replace puts our link in the place of another one. The caller has the guard.
+func replace(name string, clean bool) (*Lock, error) {
 	mine := name + "." + strconv.Itoa(os.Getpid())
 	_ = os.Remove(mine) // of an earlier process with this number
 	if err := os.Symlink(strconv.Itoa(os.Getpid()), mine); err != nil {
@@ -116,7 +121,28 @@ func takeOver(name string, inUse func() bool) (*Lock, error) {
 		_ = os.Remove(mine)
 		return nil, err
 	}
-	return held(name, false)
+	return held(name, clean)
+}
+
+// TakeFrom takes the lock over from the process holder, dead or alive, which has agreed to it: its Release is
+// ErrNotHolder from then on. If the lock is another's, the error is a *HeldError with the number in it, which
+// may be that of a dead process. If there is no lock file, it is made.
+func TakeFrom(name string, holder int) (*Lock, error) {
+	guard, err := guardOf(name)
+	if err != nil {
+		return nil, err
+	}
+	defer guard.Close() // which gives it back
+	defer os.Remove(guard.Name())
+	switch target, err := os.Readlink(name); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case target != strconv.Itoa(holder):
+		pid, _ := strconv.Atoi(target)
+		return nil, &HeldError{name, pid}
+	}
+	return replace(name, true)
 }
 
 // guardOf opens and locks the guard of name. If another process has it, the error is a *HeldError.

@@ -181,3 +181,38 @@ func TestTakenOverOnce(t *testing.T) {
 		}
 	}
 }
+
+// A lock passes from one process to another that it has agreed with. The former one's Release leaves it alone. A lock of
+// somebody else does not pass.
+func TestTakeFrom(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.lock")
+	parent := os.Getppid()
+	linkTo(t, name, parent)
+	var held *lockfile.HeldError
+	if l, err := lockfile.TakeFrom(name, parent+1); l != nil || !errors.As(err, &held) || held.PID != parent {
+		t.Errorf("another's: %+v, %v", l, err)
+	}
+	l, err := lockfile.TakeFrom(name, parent)
+	if err != nil || !l.Clean {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	if pid, err := lockfile.Holder(name); pid != os.Getpid() || err != nil {
+		t.Errorf("held by %d, %v", pid, err)
+	}
+	again, err := lockfile.TakeFrom(name, os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Release(); !errors.Is(err, lockfile.ErrNotHolder) {
+		t.Errorf("the former holder: %v", err)
+	}
+	if err := again.Release(); err != nil {
+		t.Error(err)
+	}
+	if l, err := lockfile.TakeFrom(name, parent); err != nil || l.Release() != nil { // there is none
+		t.Errorf("a free one: %+v, %v", l, err)
+	}
+	if left, _ := filepath.Glob(filepath.Dir(name) + "/*"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}

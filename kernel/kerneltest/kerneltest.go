@@ -38,7 +38,8 @@ func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
 		})
 	}
 	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(), streamPromises(), dialPromises(), acceptPromises(),
-		failedPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises(), unixPromises(), passingPromises()} {
+		failedPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises(), unixPromises(), passingPromises(),
+		packetPromises(), unixgramPromises(), multicastPromises()} {
 		for _, p := range group {
 			run(p.name, p, false)
 		}

@@ -23,7 +23,7 @@ func (b *base) AdoptListener(fd int, o *kernel.ListenOptions) (kernel.Listener, 
 	if err := kernel.CheckAdopt(o); err != nil {
 		return nil, err
 	}
-	name, err := nameOfKind(fd, unix.SOCK_STREAM)
+	name, err := socketName(fd, unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (b *base) AdoptConn(fd int, o *kernel.StreamOptions) (kernel.Conn, error) {
 	if err := kernel.CheckOptions(kernel.OpConnect, o); err != nil {
 		return nil, err
 	}
-	name, err := nameOfKind(fd, unix.SOCK_STREAM)
+	name, err := socketName(fd, unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
 	}
@@ -126,9 +126,13 @@ func endBoth(fd int32) {
 	}
 }
 
-// nameOfKind returns the local address of fd, or why it is no socket of the kind wanted and of a family that this
-// kernel has. It changes nothing.
-func nameOfKind(fd, wanted int) (unix.Sockaddr, error) {
+// socketName returns the local address of fd, or why it is no socket of that kind, SOCK_STREAM or SOCK_DGRAM, of a
+// family that this kernel has. It changes nothing.
+func socketName(fd, want int) (unix.Sockaddr, error) {
+	wanted := "stream"
+	if want == unix.SOCK_DGRAM {
+		wanted = "datagram socket"
+	}
 	refused := func(kind error, reason string) (unix.Sockaddr, error) {
 		return nil, &kernel.AdoptError{FD: fd, Reason: reason, Kind: kind}
 	}
@@ -140,8 +144,13 @@ func nameOfKind(fd, wanted int) (unix.Sockaddr, error) {
 		return refused(kernel.ErrUnsupported, "it is no socket")
 	case err != nil:
 		return refused(opError("getsockopt", err), err.Error())
-	case kind != wanted:
-		return refused(kernel.ErrUnsupported, "it is "+nameOfType(kind)+", and not "+nameOfType(wanted))
+	case kind == want:
+	case kind == unix.SOCK_DGRAM:
+		return refused(kernel.ErrUnsupported, "it is a datagram socket, and not a "+wanted)
+	case kind == unix.SOCK_STREAM:
+		return refused(kernel.ErrUnsupported, "it is a stream, and not a "+wanted)
+	default:
+		return refused(kernel.ErrUnsupported, fmt.Sprintf("it is a socket of type %d, and not a %s", kind, wanted))
 	}
 	name, err := unix.Getsockname(fd)
 	switch name.(type) {
@@ -152,69 +161,6 @@ func nameOfKind(fd, wanted int) (unix.Sockaddr, error) {
 		return refused(opError("getsockname", err), err.Error())
 	}
 	return refused(kernel.ErrUnsupported, "its family is neither IPv4 nor IPv6 nor UNIX"+familyName(fd))
-}
-
-// nameOfType says what a socket is.
-func nameOfType(kind int) string {
-	switch kind {
-	case unix.SOCK_STREAM:
-		return "a stream"
-	case unix.SOCK_DGRAM:
-		return "a datagram socket"
-	}
-	return fmt.Sprintf("a socket of type %d", kind)
-}
-
-// AdoptPacketConn makes a datagram socket of a duplicate of fd.
-func (b *base) AdoptPacketConn(fd int, o *kernel.PacketOptions) (kernel.PacketConn, error) {
-	if o == nil {
-		o = new(kernel.PacketOptions)
-	}
-	if err := kernel.CheckAdoptPacket(o); err != nil {
-		return nil, err
-	}
-	name, err := nameOfKind(fd, unix.SOCK_DGRAM)
-	if err != nil {
-		return nil, err
-	}
-	at, local := name.(*unix.SockaddrUnix)
-	switch {
-	case local:
-		err = kernel.CheckPacket(kernel.UNIXDatagramAddr(""), o)
-	case !isUDP(fd):
-		err = &kernel.AdoptError{FD: fd, Reason: "it is of another protocol than UDP", Kind: kernel.ErrUnsupported}
-	case shortAddrFrom(name).port == 0:
-		err = &kernel.AdoptError{FD: fd, Reason: "it is not bound", Kind: kernel.ErrNotBound}
-	}
-	if err != nil {
-		return nil, err
-	}
-	peer, err := unix.Getpeername(fd)
-	connected := err == nil
-	s, err := b.duplicate(fd)
-	if err != nil {
-		return nil, err
-	}
-	p := packetSock{sock: s, connected: connected}
-	if local {
-		c := &unixgramConn{packetSock: p, from: nameOf(at)}
-		if sa, ok := peer.(*unix.SockaddrUnix); ok {
-			c.to = nameOf(sa)
-		}
-		return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error { return c.packetOptions(o) })
-	}
-	c := &udpConn{packetSock: p}
-	return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error {
-		if err := c.packetOptions(o); err != nil {
-			return err
-		}
-		if connected {
-			c.remote.set(shortAddrFrom(peer))
-		}
-		c.adopted()
-		c.look()
-		return nil
-	})
 }
 
 // netOf is the network of a socket with that name.

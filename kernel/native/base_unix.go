@@ -38,8 +38,7 @@ type base struct {
 	pairs   int
 	eventOf []int32
 	zones   zones
-	packets *packetBuffers // nil until there is a datagram socket
-	control []byte         // memory for control messages, made when it is first needed
+	control []byte // memory for control messages, made when it is first needed
 	scratch
 }
 
@@ -120,9 +119,7 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	case *unixListener:
 		return b.arm(&x.sock, token, r&both)
 	case *udpConn:
-		err := b.arm(&x.sock, token, r&both)
-		x.showHeld()
-		return err
+		return b.arm(&x.sock, token, r&both)
 	case *unixgramConn:
 		return b.arm(&x.sock, token, r&both)
 	case *watched:

@@ -7,6 +7,3 @@ func familyName(int) string { return "" }
 
 // disconnect cannot reset a connection that somebody else has too.
 func disconnect(int) bool { return false }
-
-// isUDP is true: not all of these systems tell the protocol.
-func isUDP(int) bool { return true }

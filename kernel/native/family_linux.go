@@ -23,9 +23,3 @@ func disconnect(fd int) bool {
 	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), unsafe.Sizeof(none))
 	return errno == 0
 }
-
-// isUDP tells whether fd, a datagram socket of IPv4 or IPv6, is of UDP. There are others, such as those of ping.
-func isUDP(fd int) bool {
-	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
-	return err != nil || v == unix.IPPROTO_UDP
-}

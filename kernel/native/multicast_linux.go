@@ -2,82 +2,60 @@ package native
 
 import (
 	"encoding/binary"
-	"math/bits"
-	"net"
-	"net/netip"
+	"unsafe"
 
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
 
-// The socket options for groups of both families, with their structures: the number of an interface, padding to the
-// alignment of an address, and one or two addresses of 128 bytes.
-const (
-	joinGroup   = 42 // MCAST_JOIN_GROUP
-	leaveGroup  = 45
-	joinSource  = 46
-	leaveSource = 47
-	addressSize = 128
-	wordSize    = bits.UintSize / 8
-)
-
-// groupOption joins or leaves g on the interface at, nil for one that the system chooses.
-func (s *udpConn) groupOption(op string, g kernel.Group, at *net.Interface) error {
-	option := joinGroup
-	switch {
-	case op == kernel.OpJoin && g.Source.IsValid():
-		option = joinSource
-	case op == kernel.OpLeave && g.Source.IsValid():
-		option = leaveSource
-	case op == kernel.OpLeave:
-		option = leaveGroup
+// changeGroup joins or leaves g on the interface of that index.
+func (s *udpConn) changeGroup(g kernel.Group, index int, join bool) error {
+	name := unix.MCAST_LEAVE_GROUP
+	switch source := g.Source.IsValid(); {
+	case join && source:
+		name = unix.MCAST_JOIN_SOURCE_GROUP
+	case join:
+		name = unix.MCAST_JOIN_GROUP
+	case source:
+		name = unix.MCAST_LEAVE_SOURCE_GROUP
 	}
-	s.ownGroups()
-	level := unix.IPPROTO_IP
-	if !s.is4() {
-		level = unix.IPPROTO_IPV6
+	level := unix.IPPROTO_IPV6
+	if s.is4() {
+		level = unix.IPPROTO_IP
 	}
-	request := make([]byte, wordSize, wordSize+2*addressSize)
-	if at != nil {
-		binary.NativeEndian.PutUint32(request, uint32(at.Index))
+	// The number of the interface, aligned, and one or two struct sockaddr_storage.
+	const word, storage = int(unsafe.Sizeof(uintptr(0))), 128
+	b := make([]byte, word+2*storage)
+	binary.NativeEndian.PutUint32(b, uint32(index))
+	size := word + storage
+	p, err := shortIP(kernel.OpJoin, s.at, g.IP.WithZone(""), -1)
+	if err != nil {
+		return err
 	}
-	request = appendAddress(request, g.IP)
+	p.port = 0
+	p.encode((*[nameSize]byte)(b[word:]))
 	if g.Source.IsValid() {
-		request = appendAddress(request, g.Source)
+		if p, err = shortIP(kernel.OpJoin, s.at, g.Source.WithZone(""), -1); err != nil {
+			return err
+		}
+		p.port = 0
+		p.encode((*[nameSize]byte)(b[size:]))
+		size += storage
 	}
-	return unix.SetsockoptString(int(s.fd), level, option, string(request))
+	return unix.SetsockoptString(int(s.fd), level, name, string(b[:size]))
 }
 
-// ownGroups has the system deliver what is sent to the groups of this socket alone. Otherwise a socket at all addresses gets
-// what is sent to a group that any socket of the host has joined, before it joins and after it leaves (MC-8).
-func (s *udpConn) ownGroups() {
-	_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0)
-	_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0)
+// leaveBy4 sets the interface by which datagrams to groups leave.
+func leaveBy4(fd, index int) error {
+	return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(index)})
 }
 
-// appendAddress appends a struct sockaddr_storage.
-func appendAddress(b []byte, ip netip.Addr) []byte {
-	p := shortAddr{kind: inet6, ip: ip.As16()}
-	if ip.Is4() {
-		p.kind = inet4
-		four := ip.As4()
-		copy(p.ip[:], four[:])
-	}
-	var name [nameSize]byte
-	n := p.encode(&name)
-	b = append(b, name[:n]...)
-	return append(b, make([]byte, addressSize-n)...)
+// setByte sets an option of IPv4 multicast.
+func (s *udpConn) setByte(field string, name, v int) error {
+	return s.setOption(kernel.OpOption, field, unix.IPPROTO_IP, name, v)
 }
 
-// byteOption asks for an option of IPv4.
-func (s *udpConn) byteOption(field string, name int) (int, error) {
+// byteOf asks for one.
+func (s *udpConn) byteOf(field string, name int) (int, error) {
 	return s.option(field, unix.IPPROTO_IP, name)
-}
-
-func (s *udpConn) setInterface4(at *net.Interface) error {
-	var m unix.IPMreqn
-	if at != nil {
-		m.Ifindex = int32(at.Index)
-	}
-	return unix.SetsockoptIPMreqn(int(s.fd), unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &m)
 }

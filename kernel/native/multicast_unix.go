@@ -6,167 +6,232 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
 
-// JoinGroup joins a group.
-func (s *udpConn) JoinGroup(g kernel.Group) error { return s.changeGroup(kernel.OpJoin, g) }
-
-// LeaveGroup leaves a group.
-func (s *udpConn) LeaveGroup(g kernel.Group) error { return s.changeGroup(kernel.OpLeave, g) }
-
-func (s *udpConn) changeGroup(op string, g kernel.Group) error {
-	failed := func(err error) error { return &kernel.GroupError{Op: op, Group: g, Err: err} }
-	if s.fd < 0 {
-		return s.opError(op, badFD)
-	}
-	if err := kernel.CheckGroup(op, s.Local(), g); err != nil {
-		return err
-	}
-	at, err := findInterface(g.Interface)
-	if err == nil && g.Interface == "" && g.IP.Zone() != "" {
-		at, err = findInterface(g.IP.Zone())
-	}
-	if err != nil {
-		return failed(err)
-	}
-	err = s.groupOption(op, g, at)
-	switch {
-	case err == nil:
-		return nil
-	case op == kernel.OpJoin && errors.Is(err, unix.EADDRINUSE), op == kernel.OpJoin && g.Source.IsValid() && errors.Is(err, unix.EADDRNOTAVAIL):
-		return failed(&kernel.SysError{Op: op, Kind: kernel.ErrJoined, Errno: errnoOf(err)})
-	case op == kernel.OpLeave && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV)):
-		return failed(&kernel.SysError{Op: op, Kind: kernel.ErrNotJoined, Errno: errnoOf(err)})
-	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return failed(&kernel.SysError{Op: op, Kind: kernel.ErrNoInterface, Errno: errnoOf(err)})
-	}
-	return failed(opError(op, err))
+// membership is a group that a socket has joined.
+type membership struct {
+	kernel.Group
+	index int // of the interface; 0: the system has chosen it
 }
 
-// findInterface returns the interface that name, number or address means; nil for "". The error is
-// ErrNoInterface.
-func findInterface(name string) (*net.Interface, error) {
+// JoinGroup joins g.
+func (s *udpConn) JoinGroup(g kernel.Group) error {
+	if s.fd < 0 {
+		return s.opError(kernel.OpJoin, badFD)
+	}
+	if err := kernel.CheckGroup(kernel.OpJoin, s.at, g); err != nil {
+		return err
+	}
+	failed := func(err error) error { return &kernel.GroupError{Op: kernel.OpJoin, Group: g, Err: err} }
+	if s.membership(g) >= 0 {
+		return failed(kernel.ErrJoined)
+	}
+	index, ok := s.interfaceIndex(g.Interface)
+	if !ok {
+		return failed(kernel.ErrNoInterface)
+	}
+	switch err := s.changeGroup(g, index, true); {
+	case err == nil:
+	case err == unix.EADDRINUSE, err == unix.EADDRNOTAVAIL && g.Source.IsValid():
+		return failed(kernel.ErrJoined) // under another name of the interface
+	default:
+		return failed(groupError(kernel.OpJoin, err))
+	}
+	s.groups = append(s.groups, membership{g, index})
+	return nil
+}
+
+// LeaveGroup leaves g. Of an adopted socket the system knows more groups than we do.
+func (s *udpConn) LeaveGroup(g kernel.Group) error {
+	if s.fd < 0 {
+		return s.opError(kernel.OpLeave, badFD)
+	}
+	if err := kernel.CheckGroup(kernel.OpLeave, s.at, g); err != nil {
+		return err
+	}
+	failed := func(err error) error { return &kernel.GroupError{Op: kernel.OpLeave, Group: g, Err: err} }
+	i, index := s.membership(g), 0
+	switch {
+	case i >= 0:
+		index = s.groups[i].index
+		s.groups = slices.Delete(s.groups, i, i+1)
+	case !s.adopted:
+		return failed(kernel.ErrNotJoined)
+	default:
+		var ok bool
+		if index, ok = s.interfaceIndex(g.Interface); !ok {
+			return failed(kernel.ErrNoInterface)
+		}
+	}
+	switch err := s.changeGroup(g, index, false); err {
+	case nil:
+		return nil
+	case unix.EADDRNOTAVAIL:
+		return failed(kernel.ErrNotJoined)
+	default:
+		return failed(groupError(kernel.OpLeave, err))
+	}
+}
+
+// membership is the place of g in groups, or -1.
+func (s *udpConn) membership(g kernel.Group) int {
+	return slices.IndexFunc(s.groups, func(m membership) bool { return m.Group == g })
+}
+
+// groupError is the cause of a GroupError.
+func groupError(op string, err error) error {
+	switch err {
+	case unix.ENODEV, unix.ENXIO:
+		return kernel.ErrNoInterface
+	case unix.ENOBUFS, unix.ENOMEM, unix.ETOOMANYREFS:
+		return &kernel.SysError{Op: op, Kind: kernel.ErrNoResources, Errno: errnoOf(err)}
+	}
+	return opError(op, err)
+}
+
+// interfaceIndex finds an interface by its name, one of its addresses, or its number. "" is 0.
+func (s *udpConn) interfaceIndex(name string) (index int, ok bool) {
 	if name == "" {
-		return nil, nil
+		return 0, true
+	}
+	if index, ok := interfaceIndex(int(s.fd), name); ok {
+		return int(index), true
 	}
 	if i, err := net.InterfaceByName(name); err == nil {
-		return i, nil
+		return i.Index, true
 	}
-	if n, err := strconv.Atoi(name); err == nil {
-		if i, err := net.InterfaceByIndex(n); err == nil {
-			return i, nil
-		}
-		return nil, kernel.ErrNoInterface
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return interfaceOf(ip)
 	}
-	ip, err := netip.ParseAddr(name)
-	if err != nil {
-		return nil, kernel.ErrNoInterface
+	n, err := strconv.Atoi(name)
+	if err != nil || n <= 0 {
+		return 0, false
 	}
+	_, err = net.InterfaceByIndex(n)
+	return n, err == nil
+}
+
+// interfaceOf finds the interface that has the address ip.
+func interfaceOf(ip netip.Addr) (index int, ok bool) {
 	all, err := net.Interfaces()
 	if err != nil {
-		return nil, err
+		return 0, false
 	}
-	for i := range all {
-		addrs, err := all[i].Addrs()
+	for _, i := range all {
+		if ip.Zone() != "" && ip.Zone() != i.Name && ip.Zone() != strconv.Itoa(i.Index) {
+			continue
+		}
+		addrs, err := i.Addrs()
 		if err != nil {
 			continue
 		}
 		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().WithZone("") == ip.Unmap().WithZone("") {
-				return &all[i], nil
+			if n, ok := a.(*net.IPNet); ok {
+				if have, ok := netip.AddrFromSlice(n.IP); ok && have.Unmap() == ip.WithZone("").Unmap() {
+					return i.Index, true
+				}
 			}
 		}
 	}
-	return nil, kernel.ErrNoInterface
+	return 0, false
+}
+
+// addressOf is an IPv4 address of the interface of that index.
+func addressOf(index int) (ip [4]byte, err error) {
+	if index == 0 {
+		return ip, nil
+	}
+	i, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return ip, unix.ENODEV
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return ip, unix.ENODEV
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+			return [4]byte(n.IP.To4()), nil
+		}
+	}
+	return ip, unix.EADDRNOTAVAIL
 }
 
 // is4 tells whether the socket is one of IPv4.
-func (s *udpConn) is4() bool { return s.Local().IP.Addr().Is4() }
+func (s *udpConn) is4() bool { return s.at.IP.Addr().Is4() }
 
-// SetMulticastTTL sets IP_MULTICAST_TTL or IPV6_MULTICAST_HOPS.
+// SetMulticastTTL sets IP_MULTICAST_TTL, or IPV6_MULTICAST_HOPS.
 func (s *udpConn) SetMulticastTTL(n int) error {
 	if err := kernel.CheckMulticastTTL(n); err != nil {
 		return err
 	}
-	return s.setMulticast("MulticastTTL", unix.IP_MULTICAST_TTL, unix.IPV6_MULTICAST_HOPS, n)
+	if s.is4() {
+		return s.setByte("MulticastTTL", unix.IP_MULTICAST_TTL, n)
+	}
+	return s.setOption(kernel.OpOption, "MulticastTTL", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, n)
 }
 
-// MulticastTTL asks for it.
+// MulticastTTL asks the system.
 func (s *udpConn) MulticastTTL() (int, error) {
-	return s.multicast("MulticastTTL", unix.IP_MULTICAST_TTL, unix.IPV6_MULTICAST_HOPS)
+	if s.is4() {
+		return s.byteOf("MulticastTTL", unix.IP_MULTICAST_TTL)
+	}
+	return s.option("MulticastTTL", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS)
 }
 
-// SetMulticastLoopback sets IP_MULTICAST_LOOP or IPV6_MULTICAST_LOOP.
+// SetMulticastLoopback sets IP_MULTICAST_LOOP, or IPV6_MULTICAST_LOOP.
 func (s *udpConn) SetMulticastLoopback(v bool) error {
-	return s.setMulticast("MulticastLoopback", unix.IP_MULTICAST_LOOP, unix.IPV6_MULTICAST_LOOP, on(v))
+	if s.is4() {
+		return s.setByte("MulticastLoopback", unix.IP_MULTICAST_LOOP, on(v))
+	}
+	return s.setOption(kernel.OpOption, "MulticastLoopback", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, on(v))
 }
 
-// MulticastLoopback asks for it.
+// MulticastLoopback asks the system.
 func (s *udpConn) MulticastLoopback() (bool, error) {
-	v, err := s.multicast("MulticastLoopback", unix.IP_MULTICAST_LOOP, unix.IPV6_MULTICAST_LOOP)
+	if s.is4() {
+		v, err := s.byteOf("MulticastLoopback", unix.IP_MULTICAST_LOOP)
+		return v != 0, err
+	}
+	v, err := s.option("MulticastLoopback", unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP)
 	return v != 0, err
 }
 
-// setMulticast sets an option that each family has. Some systems want a byte for IPv4; all take one.
-func (s *udpConn) setMulticast(field string, v4, v6, value int) error {
-	if s.fd < 0 {
-		return kernel.ErrClosed
-	}
-	if !s.is4() {
-		return s.setOption(kernel.OpOption, field, unix.IPPROTO_IPV6, v6, value)
-	}
-	if err := unix.SetsockoptByte(int(s.fd), unix.IPPROTO_IP, v4, byte(value)); err != nil {
-		return &kernel.OptionError{Op: kernel.OpOption, Option: field, Value: value, Err: opError("setsockopt", err)}
-	}
-	return nil
-}
-
-func (s *udpConn) multicast(field string, v4, v6 int) (int, error) {
-	if s.fd < 0 {
-		return 0, kernel.ErrClosed
-	}
-	if !s.is4() {
-		return s.option(field, unix.IPPROTO_IPV6, v6)
-	}
-	return s.byteOption(field, v4)
-}
-
-// SetMulticastInterface sets IP_MULTICAST_IF or IPV6_MULTICAST_IF.
+// SetMulticastInterface sets IP_MULTICAST_IF, or IPV6_MULTICAST_IF.
 func (s *udpConn) SetMulticastInterface(name string) error {
+	if s.fd < 0 {
+		return s.opError(kernel.OpOption, badFD)
+	}
 	failed := func(err error) error {
 		return &kernel.OptionError{Op: kernel.OpOption, Option: "MulticastInterface", Value: name, Err: err}
 	}
-	if s.fd < 0 {
-		return kernel.ErrClosed
+	index, ok := s.interfaceIndex(name)
+	if !ok {
+		return failed(kernel.ErrNoInterface)
 	}
-	at, err := findInterface(name)
-	if err != nil {
-		return failed(err)
-	}
-	index := 0
-	if at != nil {
-		index = at.Index
-	}
+	var err error
 	if s.is4() {
-		err = s.setInterface4(at)
+		err = leaveBy4(int(s.fd), index)
 	} else {
 		err = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, index)
 	}
 	if err != nil {
-		return failed(opError("setsockopt", err))
+		// Without an address, an interface cannot send to a group of IPv4.
+		return failed(errors.Join(kernel.ErrNoInterface, groupError("setsockopt", err)))
 	}
-	s.outgoing = name
+	s.leaveBy = name
 	return nil
 }
 
 // MulticastInterface is what was set.
 func (s *udpConn) MulticastInterface() (string, error) {
 	if s.fd < 0 {
-		return "", kernel.ErrClosed
+		return "", s.opError(kernel.OpOption, badFD)
 	}
-	return s.outgoing, nil
+	return s.leaveBy, nil
 }

@@ -14,6 +14,10 @@
 // One Write or Writev sends at most 256 KiB (TCP-53): the scheduler does not know of the
 // system call, so it must be short.
 //
+// On Linux, datagrams are read and sent in batches, and a connected UDP socket hears of each datagram that was refused; of
+// several that the system has sent as one train, it may hear only once. BSDs and macOS take one datagram at a time, tell of
+// a refusal without its data, join no group for one source, and leave the source of IPv4 datagrams to the system.
+//
 // BSDs and macOS have poll and select only. There poll rounds timeouts up to milliseconds
 // and select to microseconds, and Writev takes one slice at a time.
 //

@@ -54,7 +54,8 @@ func TestOpen(t *testing.T) {
 			t.Errorf("Open(%q) is %q", name, got)
 		}
 		for what, ok := range map[string]bool{"Watcher": is[kernel.Watcher](k),
-			"Reserver": is[kernel.Reserver](k), "Signals": is[kernel.Signals](k), "Named": is[kernel.Named](k)} {
+			"Reserver": is[kernel.Reserver](k), "Signals": is[kernel.Signals](k), "Named": is[kernel.Named](k),
+			"Packets": is[kernel.Packets](k), "Adopter": is[kernel.Adopter](k)} {
 			if !ok {
 				t.Errorf("%s is no kernel.%s", kernel.NameOf(k), what)
 			}
@@ -102,6 +103,7 @@ func TestErrors(t *testing.T) {
 		{"connect", syscall.EHOSTUNREACH, kernel.ErrNoRoute}, // ERR-3 (Q)
 		{"connect", syscall.ETIMEDOUT, kernel.ErrTimeout},    // ERR-3
 		{"connect", syscall.EDOM, nil},                       // ERR-3: anything else is plain
+		{"write", syscall.EMSGSIZE, kernel.ErrMessageSize},
 		{"read", syscall.ECONNRESET, kernel.ErrReset},
 		{"read", syscall.EBADF, kernel.ErrBadDescriptor},
 		{"write", syscall.EPIPE, kernel.ErrBroken},
@@ -128,7 +130,7 @@ func TestErrors(t *testing.T) {
 		for _, s := range []error{kernel.ErrRefused, kernel.ErrReset, kernel.ErrBroken, kernel.ErrTimeout,
 			kernel.ErrNoRoute, kernel.ErrAddrInUse, kernel.ErrAddrUnavailable, kernel.ErrPermission,
 			kernel.ErrTooManyFiles, kernel.ErrNoResources, kernel.ErrAccept, kernel.ErrBadDescriptor,
-			kernel.ErrUnsupported, kernel.ErrAgain, kernel.ErrClosed} {
+			kernel.ErrUnsupported, kernel.ErrAgain, kernel.ErrClosed, kernel.ErrMessageSize} {
 			if is := errors.Is(err, s); is != (s == c.want) {
 				t.Errorf("%v is %v: %v", err, s, is)
 			}

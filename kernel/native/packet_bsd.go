@@ -4,185 +4,183 @@ package native
 
 import (
 	"net/netip"
-	"syscall"
+	"unsafe"
 
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
 
-// These systems have no common call for many datagrams, so they are read and sent one by one.
-
-const slotSize = 64 << 10
-
-// joining and dividing are what Linux has.
-type (
-	joining  struct{}
-	dividing struct{}
-	lastPeer struct{}
-	reports  struct{}
+const (
+	slots    = 16       // how many datagrams one ReadPackets takes
+	slotSize = 64 << 10 // holds the longest
 )
 
-// packetBuffers is the memory for datagrams, made for the first socket.
-type packetBuffers struct {
-	slot    [slotSize]byte
-	packets [1]kernel.Packet
+// packetState is what only these systems need of a datagram socket.
+type packetState struct {
+	wild    bool  // it was bound to an unspecified address
+	refused error // met by a send, of an earlier datagram, and not told yet
 }
 
-func (b *base) packetMemory() *packetBuffers {
-	if b.packets == nil {
-		b.packets = new(packetBuffers)
+// inbox is where datagrams are received. A kernel has one, from its first datagram socket on.
+type inbox struct {
+	data    []byte
+	space   [256]byte
+	packets []kernel.Packet
+}
+
+// prepare sets what a new socket needs to be read. What fails is done without: it costs a Local.
+func (s *packetSock) prepare(wild bool) {
+	if s.b.in == nil {
+		s.b.in = &inbox{data: make([]byte, slots*slotSize)}
 	}
-	return b.packets
+	if s.wild = wild; !wild {
+		return
+	}
+	if s.at.IP.Addr().Is4() {
+		_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IP, unix.IP_RECVDSTADDR, 1)
+	} else {
+		_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	}
 }
 
-// prepare does nothing: our address is not told.
-func (s *udpConn) prepare(bool) {}
+// sharing are the options of Shared.
+func sharing() []int { return []int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} }
 
-// adopted does nothing: our address is not told.
-func (s *udpConn) adopted() {}
+// hearRefusals does nothing: a connected socket hears of them here.
+func (s *packetSock) hearRefusals() {}
 
-// shareMore sets the option that lets several sockets have a port.
-func (s *udpConn) shareMore() error {
-	return s.setOption(kernel.OpListen, "Shared", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-}
+func (s *packetSock) leave() {}
 
-// look does nothing: there are no options to look at.
-func (s *udpConn) look() {}
+// Lost is 0: these systems do not tell.
+func (s *packetSock) Lost() uint64 { return 0 }
 
-// hearErrors does nothing: a connected socket hears of refusals, but not of which datagram.
-func (s *udpConn) hearErrors() {}
+// onlyUDP takes every datagram socket: these systems do not tell its protocol.
+func onlyUDP(int) error { return nil }
 
-// showHeld does nothing: nothing is held.
-func (s *udpConn) showHeld() {}
-
-// ReadPackets receives one datagram.
-func (s *udpConn) ReadPackets() ([]kernel.Packet, error) {
-	return s.readPacket(func(sa unix.Sockaddr) kernel.Addr {
-		p := shortAddrFrom(sa)
-		return asUDP(p.addr(s.b, s.fd))
-	})
-}
-
-// ReadPackets receives one datagram.
-func (s *unixgramConn) ReadPackets() ([]kernel.Packet, error) {
-	return s.readPacket(func(sa unix.Sockaddr) kernel.Addr {
-		if at, ok := sa.(*unix.SockaddrUnix); ok && nameOf(at) != "" {
-			return kernel.UNIXDatagramAddr(nameOf(at))
-		}
-		return kernel.Addr{}
-	})
-}
-
-func (s *packetSock) readPacket(peer func(unix.Sockaddr) kernel.Addr) ([]kernel.Packet, error) {
-	m := s.b.packetMemory()
-	for {
-		errno := s.pending
-		s.pending = 0
-		var n, flags int
-		var from unix.Sockaddr
-		if errno == 0 {
-			var err error
-			n, _, flags, from, err = unix.Recvmsg(int(s.fd), m.slot[:], nil, 0)
-			errno = errnoOf(err)
-		}
+// ReadPackets receives one datagram after the other.
+func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
+	in := s.b.in
+	in.packets = in.packets[:0]
+	if s.refused != nil {
+		in.packets = append(in.packets, kernel.Packet{Peer: s.to, Err: s.refused})
+		s.refused = nil
+		s.watchAgain()
+	}
+	for tries := 0; len(in.packets) < slots && tries < maxPending+slots; tries++ {
+		i := len(in.packets)
+		room := in.data[i*slotSize:][:slotSize:slotSize]
+		n, oob, flags, from, err := unix.Recvmsg(int(s.fd), room, in.space[:], 0)
+		errno := errnoOf(err)
 		switch {
-		case errno == 0:
-			m.packets[0] = kernel.Packet{Data: m.slot[:n:n], Peer: peer(from), Truncated: flags&unix.MSG_TRUNC != 0}
-			return m.packets[:], nil
+		case err == nil:
+			p := kernel.Packet{Data: room[:n:n], Truncated: flags&unix.MSG_TRUNC != 0}
+			if p.Peer = s.addrOf(from); p.Peer.Name == "" && p.Peer.Net == kernel.UNIXDatagram {
+				p.Peer = kernel.Addr{}
+			}
+			s.readControl(in.space[:oob], &p)
+			in.packets = append(in.packets, p)
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN:
-			return nil, kernel.ErrAgain
-		case undelivered(errno) && s.connected:
-			m.packets[0] = kernel.Packet{Peer: asUDP(s.remote.addr(s.b, s.fd)), Err: SysError(kernel.OpRead, errno)}
-			return m.packets[:], nil
-		case undelivered(errno):
+			tries = maxPending + slots
+		case s.to.Net == kernel.UDP && pending(errno):
+			in.packets = append(in.packets, kernel.Packet{Peer: s.to, Err: SysError(kernel.OpRead, errno)})
+		case pending(errno):
+			// of an earlier datagram, and nobody asked
+		case len(in.packets) > 0:
+			return in.packets, nil // the next call meets it again
 		default:
 			return nil, s.opError(kernel.OpRead, errno)
 		}
 	}
-}
-
-// undelivered tells whether errno is about a datagram that was sent earlier.
-func undelivered(errno syscall.Errno) bool {
-	switch errno {
-	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN:
-		return true
+	if len(in.packets) == 0 {
+		return nil, kernel.ErrAgain
 	}
-	return false
+	return in.packets, nil
 }
 
-// WritePackets sends one after the other.
-func (s *udpConn) WritePackets(p []kernel.Packet) (int, error) {
-	return s.writePackets(p, func(a kernel.Addr) (unix.Sockaddr, error) {
-		if err := kernel.CheckPacketPeer(kernel.OpWrite, s.Local(), a); err != nil {
-			return nil, err
+// readControl takes our address from control messages, and closes descriptors that nobody asked for.
+func (s *packetSock) readControl(b []byte, p *kernel.Packet) {
+	if len(b) == 0 {
+		return
+	}
+	all, err := unix.ParseSocketControlMessage(b)
+	if err != nil {
+		return
+	}
+	for i := range all {
+		m := &all[i]
+		switch {
+		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_RIGHTS:
+			fds, _ := unix.ParseUnixRights(m)
+			for _, fd := range fds {
+				unix.Close(fd)
+			}
+		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVDSTADDR && len(m.Data) >= 4:
+			if ip := netip.AddrFrom4([4]byte(m.Data)); !ip.IsMulticast() {
+				p.Local = ip
+			}
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= 20:
+			ip, index := netip.AddrFrom16([16]byte(m.Data)), uint32(0)
+			if ip.IsMulticast() {
+				continue
+			}
+			if ip.IsLinkLocalUnicast() {
+				index = *(*uint32)(unsafe.Pointer(&m.Data[16]))
+			}
+			p.Local = s.inZone(ip, index)
 		}
-		short, err := shortIP(kernel.OpWrite, a, a.IP.Addr(), int(s.fd))
-		if err != nil {
-			return nil, err
-		}
-		return short.sockaddr(), nil
-	})
+	}
 }
 
-// WritePackets sends one after the other.
-func (s *unixgramConn) WritePackets(p []kernel.Packet) (int, error) {
-	return s.writePackets(p, func(a kernel.Addr) (unix.Sockaddr, error) {
-		if err := kernel.CheckPacketPeer(kernel.OpWrite, s.Local(), a); err != nil {
-			return nil, err
-		}
-		name, err := systemName(kernel.OpWrite, a)
-		if err != nil {
-			return nil, err
-		}
-		return &unix.SockaddrUnix{Name: name}, nil
-	})
-}
-
-func (s *packetSock) writePackets(p []kernel.Packet, peer func(kernel.Addr) (unix.Sockaddr, error)) (int, error) {
+// WritePackets sends one datagram after the other. A Local of IPv4 is left to the system here.
+func (s *packetSock) WritePackets(p []kernel.Packet) (int, error) {
 	if s.fd < 0 {
 		return 0, s.opError(kernel.OpWrite, badFD)
 	}
-	for i := range p {
+	tries := 0
+	for i := 0; i < len(p); {
 		var to unix.Sockaddr
-		var err error
 		switch {
-		case !s.connected:
-			to, err = peer(p[i].Peer)
-		case p[i].Peer != (kernel.Addr{}):
-			err = &kernel.AddrError{Op: kernel.OpWrite, Addr: p[i].Peer, Kind: kernel.ErrInvalidAddr, Reason: "the socket is connected"}
+		case s.to.IsZero():
+			var err error
+			if to, err = s.sockaddr(kernel.OpWrite, p[i].Peer); err != nil {
+				return i, err
+			}
+		case !p[i].Peer.IsZero():
+			return i, &kernel.AddrError{Op: kernel.OpWrite, Addr: p[i].Peer, Kind: kernel.ErrInvalidAddr,
+				Reason: "the socket is connected to " + s.to.String()}
 		}
-		if err == nil {
-			err = s.writePacket(p[i].Data, to, p[i].Local)
-		}
-		if err != nil {
-			return i, err
+		_, err := unix.SendmsgN(int(s.fd), p[i].Data, nil, to, 0)
+		errno := errnoOf(err)
+		switch {
+		case err == nil:
+			i++
+			tries = 0
+		case errno == unix.EINTR:
+		case errno == unix.EAGAIN, errno == unix.ENOBUFS:
+			return i, kernel.ErrAgain
+		case s.to.Net == kernel.UDP && worthTrying(errno, tries):
+			if tries++; errno == unix.ECONNREFUSED {
+				s.keepRefusal(SysError(kernel.OpRead, errno))
+			}
+		default:
+			return i, s.sendError(kernel.OpWrite, errno, netip.Addr{})
 		}
 	}
 	return len(p), nil
 }
 
-// writePacket sends one datagram. A refusal on a connected socket is about an earlier one, and is kept for ReadPackets.
-func (s *packetSock) writePacket(data []byte, to unix.Sockaddr, from netip.Addr) error {
-	if from.IsValid() {
-		return &kernel.OptionError{Op: kernel.OpWrite, Option: "Local", Value: from, Err: kernel.ErrUnsupported}
-	}
-	for tries := 0; ; {
-		_, err := unix.SendmsgN(int(s.fd), data, nil, to, 0)
-		switch errno := errnoOf(err); {
-		case err == nil:
-			return nil
-		case errno == unix.EINTR:
-		case errno == unix.EAGAIN, errno == unix.ENOBUFS:
-			return kernel.ErrAgain
-		case undelivered(errno) && s.connected && s.remote.kind != noAddr && tries < 3:
-			s.pending = errno
-			tries++
-		default:
-			return s.opError(kernel.OpWrite, errno)
-		}
-	}
+// keepRefusal keeps err for ReadPackets. The system has forgotten it, so the socket counts as ready until then.
+func (s *packetSock) keepRefusal(err error) {
+	s.refused = err
+	s.b.putAlways(&s.sock)
 }
 
-// Lost is not told here.
-func (s *packetSock) Lost() uint64 { return 0 }
+// watchAgain has the system watch the socket again.
+func (s *packetSock) watchAgain() {
+	token, r := s.token, s.armed()
+	if r != 0 && s.is(alwaysReady) {
+		s.b.disarm(&s.sock, false)
+		_ = s.b.arm(&s.sock, token, r)
+	}
+}

@@ -1,147 +1,211 @@
 package native
 
 import (
+	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
 
-// inHosts is set in the process that TestPacketHosts starts.
-const inHosts = "WHORL_TEST_HOSTS"
-
-// hosts are two network namespaces with a link between them: wa in the one, wb in the other. No packet leaves them.
+// hosts are two network namespaces that a cable joins: va of the first, 10.77.0.1 and fd77::1, and vb of the second,
+// 10.77.0.2 and fd77::2. Sockets of both can be watched by one kernel.
 type hosts struct {
-	k    kernel.Kernel
-	a, b int // descriptors of the namespaces
+	t  *testing.T
+	ns [2]int
 }
 
-// TestPacketHosts starts a process in a new network namespace, which makes a second one, and has datagrams go between them.
-func TestPacketHosts(t *testing.T) {
-	if os.Getenv(inHosts) != "" {
-		h := newHosts(t)
-		for _, x := range []struct {
-			name string
-			test func(*testing.T, *hosts)
-		}{{"groups", hostsGroups}, {"sources", hostsSources}, {"reach", hostsReach}, {"others", hostsOthers}, {"broadcast", hostsBroadcast}, {"long runs", hostsLongRuns},
-			{"no room", hostsNoRoom}, {"too long for the path", hostsPath}, {"ping", hostsPing},
-			{"link taken away", hostsLinkGone}} {
-			t.Run(x.name, func(t *testing.T) { x.test(t, h) })
-		}
-		return
+// twoHosts makes them. The goroutine keeps its thread, which ends with the test, because it changes between the two.
+func twoHosts(t *testing.T) *hosts {
+	if os.Getuid() != 0 {
+		t.Skip("network namespaces need privileges")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("there is no ip(8)")
+		t.Skip(err)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestPacketHosts$", "-test.v", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), inHosts+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: unix.SIGKILL}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
-	}
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	runtime.LockOSThread() // Pdeathsig is about the thread
-	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
-		t.Skipf("this system gives us no network namespace: %v", err)
-	}
-	switch err := cmd.Wait(); {
-	case err != nil:
-		t.Errorf("%v\n%s", err, out.String())
-	case strings.Contains(out.String(), "\n--- SKIP"):
-		t.Skip(out.String())
-	default:
-		t.Log(out.String())
-	}
-}
-
-func newHosts(t *testing.T) *hosts {
-	h := &hosts{k: openFirst(t), a: namespaceOf(t)}
-	made := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			h.b = namespaceOf(t)
+	runtime.LockOSThread()
+	h := &hosts{t: t}
+	for i := range h.ns {
+		if err := unix.Unshare(unix.CLONE_NEWNET); errors.Is(err, unix.EPERM) {
+			t.Skip("network namespaces need privileges")
+		} else if err != nil {
+			t.Fatal(err)
 		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
-		t.Skipf("this system gives us no second network namespace: %v", err)
+		fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.ns[i] = fd
+		t.Cleanup(func() { unix.Close(fd) })
 	}
-	for _, at := range []int{h.a, h.b} {
-		h.in(t, at, func() {
-			for _, of := range []string{"all", "default"} { // addresses are there at once
-				_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+of+"/accept_dad", []byte("0"), 0)
+	// A process in the second namespace gives it a name.
+	keeper := exec.Command("cat")
+	in, err := keeper.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer keeper.Wait()
+	defer in.Close()
+	h.ip(0, "link add va type veth peer name vb netns "+strconv.Itoa(keeper.Process.Pid))
+	for i, dev := range []string{"va", "vb"} {
+		n := strconv.Itoa(i + 1)
+		h.ip(i, "link set lo up")
+		h.ip(i, "addr add 10.77.0."+n+"/24 brd + dev "+dev)
+		h.ip(i, "link set "+dev+" up")
+		h.ip(i, "-6 addr add fd77::"+n+"/64 dev "+dev+" nodad")
+	}
+	// The system takes a moment to notice that the cable has two ends, and drops what is sent meanwhile.
+	for i, dev := range []string{"va", "vb"} {
+		for end := time.Now().Add(10 * time.Second); !strings.Contains(h.ip(i, "link show "+dev), "state UP"); {
+			if time.Now().After(end) {
+				t.Fatalf("%s does not come up", dev)
 			}
-			ip(t, "link set lo up")
-		})
+		}
 	}
-	if out, err := exec.Command("ip", strings.Fields("link add name wa type veth peer name wb")...).CombinedOutput(); err != nil {
-		t.Skipf("this system gives us no veth: %v, %s", err, out)
-	}
-	ip(t, "link set wb netns /proc/"+strconv.Itoa(os.Getpid())+"/fd/"+strconv.Itoa(h.b))
-	up := func(link, n string) {
-		ip(t, "addr add 10.77.0."+n+"/24 brd + dev "+link)
-		ip(t, "addr add fd77::"+n+"/64 dev "+link+" nodad")
-		ip(t, "link set "+link+" up")
-	}
-	h.in(t, h.b, func() { up("wb", "2") })
-	up("wa", "1")
-	ip(t, "addr add 10.77.0.3/24 dev wa")
-	ip(t, "addr add fd77::3/64 dev wa nodad")
-	ip(t, "route add 255.255.255.255 dev wa")
-	ip(t, "-6 route add ff00::/8 dev lo table local metric 4096")
 	return h
 }
 
-// namespaceOf is a descriptor of the thread's network namespace.
-func namespaceOf(t *testing.T) int {
-	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Error(err)
-		return -1
+// at changes to the namespace i, 0 or 1.
+func (h *hosts) at(i int) {
+	h.t.Helper()
+	if err := unix.Setns(h.ns[i], unix.CLONE_NEWNET); err != nil {
+		h.t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fd) })
-	return fd
 }
 
-// in calls fn in a namespace: what fn opens and starts belongs there.
-func (h *hosts) in(t *testing.T, at int, fn func()) {
-	t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Setns(at, unix.CLONE_NEWNET); err != nil {
+func (h *hosts) ip(i int, args string) string {
+	h.t.Helper()
+	h.at(i)
+	out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("ip %s: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// bind opens a socket in the namespace i.
+func (h *hosts) bind(k kernel.Kernel, i int, at string, port uint16, o kernel.PacketOptions) *udpConn {
+	h.t.Helper()
+	h.at(i)
+	return testBind(h.t, k, kernel.UDPAddr(netip.MustParseAddr(at), port), &o).(*udpConn)
+}
+
+// Datagrams for a group reach another host that has joined it, and our own one unless that is switched off (MC-3). They
+// do not reach it any more when it has left (MC-8). An interface that goes away is told.
+func TestTwoHostsMulticast(t *testing.T) {
+	h := twoHosts(t)
+	for _, x := range []struct{ all, group, first, second string }{
+		{"0.0.0.0", "239.77.77.1", "10.77.0.1", "10.77.0.2"}, {"::", "ff12::7777", "fd77::1", "fd77::2"},
+	} {
+		k := testKernel(t, "", Options{})
+		shared := kernel.PacketOptions{Shared: true}
+		there := h.bind(k, 1, x.all, 0, shared)
+		to := kernel.UDPAddr(netip.MustParseAddr(x.group), there.Local().Port())
+		here := h.bind(k, 0, x.all, to.Port(), shared)
+		c := h.bind(k, 0, x.first, 0, kernel.PacketOptions{})
+		group := func(dev, source string) kernel.Group {
+			g := kernel.Group{IP: to.IP.Addr(), Interface: dev}
+			if source != "" {
+				g.Source = netip.MustParseAddr(source)
+			}
+			return g
+		}
+		do := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.at(1)
+		do(there.JoinGroup(group("vb", "")))
+		h.at(0)
+		do(here.JoinGroup(group(x.first, "")))
+		do(c.SetMulticastInterface("va"))
+		p := equals(to, 3, 100)
+		testPut(t, c, p)
+		readAll(t, k, there, p) // MC-8
+		readAll(t, k, here, p)  // MC-3
+		do(c.SetMulticastLoopback(false))
+		testPut(t, c, p)
+		readAll(t, k, there, p)
+		if q, err := here.ReadPackets(); err != kernel.ErrAgain {
+			t.Errorf("MC-3: %d came back, %v", len(q), err)
+		}
+		do(c.SetMulticastTTL(0))
+		do(c.SetMulticastLoopback(true))
+		testPut(t, c, p)
+		readAll(t, k, here, p) // MC-2: it stays on this host
+		if q, err := there.ReadPackets(); err != kernel.ErrAgain {
+			t.Errorf("MC-2: %d have left the host, %v", len(q), err)
+		}
+		do(c.SetMulticastTTL(1))
+		h.at(1)
+		do(there.LeaveGroup(group("vb", "")))
+		do(there.JoinGroup(group("vb", x.second)))
+		h.at(0)
+		testPut(t, c, p)
+		readAll(t, k, here, p)
+		h.at(1)
+		do(there.JoinGroup(group("vb", x.first)))
+		h.at(0)
+		p = equals(to, 2, 50)
+		testPut(t, c, p)
+		readAll(t, k, there, p) // and not the three before: MC-8, and a source that is another
+		readAll(t, k, here, p)
+	}
+	k := testKernel(t, "", Options{})
+	here := h.bind(k, 0, "0.0.0.0", 0, kernel.PacketOptions{})
+	g := kernel.Group{IP: netip.MustParseAddr("239.77.77.1"), Interface: "va"}
+	if err := here.JoinGroup(g); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := unix.Setns(h.a, unix.CLONE_NEWNET); err != nil {
-			panic(err)
-		}
-	}()
-	fn()
+	h.ip(0, "link del va")
+	other := g
+	other.IP = netip.MustParseAddr("239.77.77.2")
+	if err := here.JoinGroup(other); !errors.Is(err, kernel.ErrNoInterface) {
+		t.Errorf("MC-7: the interface is gone: %v", err)
+	}
+	if err := here.LeaveGroup(g); err != nil && !errors.Is(err, kernel.ErrNoInterface) && !errors.Is(err, kernel.ErrNotJoined) {
+		t.Errorf("the interface is gone: %v", err)
+	}
+	if err := here.LeaveGroup(g); !errors.Is(err, kernel.ErrNotJoined) {
+		t.Errorf("MC-6: left: %v", err)
+	}
 }
 
-// udp opens a socket in a namespace.
-func (h *hosts) udp(t *testing.T, at int, ip string, port uint16, o *kernel.PacketOptions) (c *udpConn) {
-	t.Helper()
-	h.in(t, at, func() { c = packetConn(t, h.k, kernel.UDPAddr(parseIP(ip), port), o).(*udpConn) })
-	return c
-}
-
-// ip runs ip(8).
-func ip(t *testing.T, command string) {
-	t.Helper()
-	if out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput(); err != nil {
-		t.Fatalf("ip %s: %v, %s", command, err, out)
+// A broadcast reaches the other host (UDP-24), which is told its own address. Datagrams that are longer than the cable takes
+// arrive, though no train of such can be sent.
+func TestTwoHostsBroadcast(t *testing.T) {
+	h := twoHosts(t)
+	k := testKernel(t, "", Options{})
+	there := h.bind(k, 1, "0.0.0.0", 0, kernel.PacketOptions{})
+	c := h.bind(k, 0, "10.77.0.1", 0, kernel.PacketOptions{Broadcast: true})
+	p := equals(kernel.UDPAddr(netip.MustParseAddr("10.77.0.255"), there.Local().Port()), 1, 100)
+	testPut(t, c, p)
+	testReady(t, k, there, kernel.Readable)
+	if q, err := there.ReadPackets(); err != nil || len(q) != 1 || q[0].Local != netip.MustParseAddr("10.77.0.2") || q[0].Peer != c.Local() {
+		t.Errorf("UDP-24: %v, %v", q, err)
+	}
+	p = equals(kernel.UDPAddr(netip.MustParseAddr("10.77.0.2"), there.Local().Port()), 20, 2000)
+	testPut(t, c, p)
+	readAll(t, k, there, p)
+	if c.longest == 0 && !c.noGSO {
+		t.Error("a train of datagrams was sent that are longer than the cable takes")
+	}
+	p = equals(p[0].Peer, 20, 1000)
+	testPut(t, c, p)
+	readAll(t, k, there, p)
+	if !c.noGSO && c.b.out.count[0] != 20 {
+		t.Errorf("shorter ones were put together by %d", c.b.out.count[0])
 	}
 }

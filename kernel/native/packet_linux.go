@@ -3,7 +3,6 @@ package native
 import (
 	"encoding/binary"
 	"net/netip"
-	"strings"
 	"syscall"
 	"unsafe"
 
@@ -11,320 +10,325 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Datagrams are read and sent many at a time: recvmmsg and sendmmsg. Datagrams of one size to or from one peer are
-// one message where the system can join and divide them (UDP_GRO, UDP_SEGMENT). The memory for that belongs to the kernel and
-// is used by one socket after the other.
-
 const (
-	// packetSlots is how many messages one read receives. A slot has room for the longest message: a
-	// train of joined datagrams that did not fit would lose its end.
-	packetSlots = 16
-	slotSize    = 64 << 10
-	// sendSlots is how many messages one call sends.
-	sendSlots = 64
-	// sendVectors is how many datagrams these have together.
-	sendVectors = 256
-	// trainSegments and trainBytes limit a message that the system divides.
-	trainSegments = 64
-	trainBytes    = 65000
-	// nameSize has room for every address, that of a UNIX socket being the longest.
+	// slots is how many messages one recvmmsg takes. A message is one datagram, or, with UDP_GRO, up to 128
+	// datagrams of one sender that the system has put together.
+	slots = 16
+	// slotSize holds the longest message: no less, because the rest of a longer one would be lost.
+	slotSize = 64 << 10
+	// nameSize holds any socket address.
 	nameSize = 112
-	// controlSize has room for what comes with a message: the size of joined datagrams, our address, and what a program may have
-	// asked for by Control. What does not fit would be lost, the size among it.
+	// controlSize holds the control messages of UDP_GRO, IP_PKTINFO and IP_RECVERR, which has an address in it.
 	controlSize = 256
 )
 
-// joining tells whether the system may join datagrams that come.
-type joining bool
+// packetState is what only Linux needs of a datagram socket.
+type packetState struct {
+	wild     bool   // it was bound to an unspecified address
+	control  bool   // receive with room for control messages
+	hears    bool   // IP_RECVERR is on, by us
+	refusals bool   // a send has met an error that the error queue tells about
+	noGSO    bool   // the system takes no UDP_SEGMENT on this socket
+	longest  int    // the longest segment that UDP_SEGMENT takes; 0: any
+	shortest int    // the size of the shortest datagrams that were sent as one message to the peer of Connect; 0: none were
+	drained  bool   // the last read got all there was
+	lost     uint64 // as the system said last
+	// peer is the last peer to which something was sent, as the system has it.
+	peer     kernel.Addr
+	raw      [nameSize]byte
+	rawSize  uint32
+	lastName string // of the last UNIX sender
+}
 
-// dividing tells whether the system can divide what is sent.
-type dividing uint8
-
-const (
-	neverDivides dividing = iota // UNIX, or the system has refused it
-	divides
-)
-
-// message is a struct mmsghdr.
+// message is the system's struct mmsghdr.
 type message struct {
 	unix.Msghdr
 	n uint32
 }
 
-// packetBuffers is the memory for datagrams, made for the first socket.
-type packetBuffers struct {
-	slots   []byte
-	in      [packetSlots]message
-	inVec   [packetSlots]unix.Iovec
-	inName  [packetSlots][nameSize]byte
-	inExtra [packetSlots][controlSize]byte
+// inbox is where datagrams are received. A kernel has one, from its first datagram socket on.
+type inbox struct {
+	msgs    [slots]message
+	iov     [slots]unix.Iovec
+	names   [slots][nameSize]byte
+	space   [slots][controlSize]byte
+	data    []byte
 	packets []kernel.Packet
-	failed  failedBuffer
-
-	out      [sendSlots]message
-	outVec   [sendVectors]unix.Iovec
-	outName  [sendSlots][nameSize]byte
-	outExtra [sendSlots][controlSize]byte
-	count    [sendSlots]int // datagrams in each message
 }
 
-// packetMemory returns the memory. It is kept until the kernel is closed.
-func (b *base) packetMemory() *packetBuffers {
-	if b.packets == nil {
-		m := &packetBuffers{slots: make([]byte, packetSlots*slotSize)}
-		for i := range m.in {
-			m.inVec[i].Base = &m.slots[i*slotSize]
-			m.inVec[i].SetLen(slotSize)
-			m.in[i].Iov = &m.inVec[i]
-			m.in[i].SetIovlen(1)
-			m.in[i].Name = &m.inName[i][0]
-		}
-		b.packets = m
+// prepare sets what a new socket needs to be read. What fails is done without: it costs speed, or a Local.
+func (s *packetSock) prepare(wild bool) {
+	b := s.b
+	if b.in == nil {
+		b.in = &inbox{data: make([]byte, slots*slotSize), packets: make([]kernel.Packet, 0, slots)}
+		b.out = new(outbox)
 	}
-	return b.packets
-}
-
-// lastPeer is the address that was decoded or encoded last. Making one costs more than comparing one.
-type lastPeer struct {
-	from     [nameSize]byte
-	fromLen  uint32
-	fromAddr kernel.Addr
-}
-
-// prepare sets what a new UDP socket is to tell. What a system lacks is left out.
-func (s *udpConn) prepare(wildcard bool) {
+	if s.at.Net != kernel.UDP {
+		return // without room for control messages the system closes descriptors that come
+	}
 	fd := int(s.fd)
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1)
-	if _, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT); err == nil {
-		s.sends = divides
+	s.wild, s.control = wild, true
+	v4 := s.at.IP.Addr().Is4()
+	if wild {
+		if v4 {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		} else {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		}
 	}
-	if wildcard {
-		s.wantInfo()
-		s.ownGroups()
+	if s.adopted {
+		return // whoever else has the socket may not be prepared for this
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_GRO, 1)
+	// Linux delivers to every socket what is sent to a group that any socket has joined, unless told otherwise.
+	if v4 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0)
+	} else {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0)
 	}
 }
 
-// adopted finds out what the system tells on a UDP socket that others have too. Joining is not turned on: they may not
-// expect it.
-func (s *udpConn) adopted() {
-	if _, err := unix.GetsockoptInt(int(s.fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT); err == nil {
-		s.sends = divides
+// sharing are the options of Shared.
+func sharing() []int { return []int{unix.SO_REUSEADDR} }
+
+// hearRefusals has the system keep what the network tells of each datagram of a connected socket.
+func (s *packetSock) hearRefusals() { s.hears = s.setRefusals(1) }
+
+func (s *packetSock) setRefusals(v int) bool {
+	if s.at.IP.Addr().Is4() {
+		return unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IP, unix.IP_RECVERR, v) == nil
 	}
-	if s.Local().IP.Addr().IsUnspecified() {
-		s.wantInfo()
-	}
-	if s.connected {
-		s.hearErrors()
+	return unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, v) == nil
+}
+
+// leave notes what can be asked only of an open socket, and undoes what others would notice.
+func (s *packetSock) leave() {
+	s.Lost()
+	if s.adopted && s.hears && s.fd >= 0 {
+		s.setRefusals(0)
 	}
 }
 
-// look finds out what was set on the socket, perhaps by Control or by whoever else has it.
-func (s *udpConn) look() {
-	fd := int(s.fd)
-	joins, _ := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO)
-	v4, _ := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR)
-	v6, _ := unix.GetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR)
-	s.receives, s.keeps = joins != 0, v4 != 0 || v6 != 0
+// Lost asks the system.
+func (s *packetSock) Lost() uint64 {
+	var info [16]uint32
+	size := uint32(unsafe.Sizeof(info))
+	const drops = 8 // SK_MEMINFO_DROPS
+	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
+		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno == 0 && size > drops*4 {
+		s.lost += uint64(info[drops] - uint32(s.lost)) // the system counts to 2^32
+	}
+	return s.lost
 }
 
-// wantInfo has the system tell to which of our addresses a datagram came.
-func (s *udpConn) wantInfo() {
-	fd := int(s.fd)
-	v4 := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
-	v6 := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
-	s.info = v4 == nil || v6 == nil
+// onlyUDP refuses datagram sockets of other protocols, such as ICMP.
+func onlyUDP(fd int) error {
+	if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err == nil && v != unix.IPPROTO_UDP {
+		return &kernel.AdoptError{FD: fd, Reason: "its protocol is not UDP", Kind: kernel.ErrUnsupported}
+	}
+	return nil
 }
 
-// shareMore: SO_REUSEADDR is all.
-func (s *udpConn) shareMore() error { return nil }
-
-// ReadPackets receives many datagrams at once. After a batch that is not full the next call is
-// ErrAgain without asking the system.
-func (s *udpConn) ReadPackets() ([]kernel.Packet, error) {
-	m := s.b.packetMemory()
-	m.packets = m.packets[:0]
-	if s.fd < 0 {
-		return nil, s.opError(kernel.OpRead, badFD)
-	}
-	if s.pending != 0 || len(s.held) > 0 {
-		s.pending = 0
-		if s.readErrors(m); len(m.packets) > 0 {
-			return m.packets, nil
+// receive takes messages off the socket and returns how many. flags are those of recvmmsg.
+func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
+	in := s.b.in
+	for i := range in.msgs {
+		m := &in.msgs[i]
+		if m.Iov == nil {
+			in.iov[i].Base = &in.data[i*slotSize]
+			in.iov[i].SetLen(slotSize)
+			m.Iov, m.Name = &in.iov[i], &in.names[i][0]
+			m.SetIovlen(1)
 		}
-	}
-	if s.emptied {
-		s.emptied = false
-		return nil, kernel.ErrAgain
-	}
-	extra := uint64(0)
-	if bool(s.receives) || s.info {
-		extra = controlSize
-	}
-	for tries := 0; ; tries++ {
-		n, errno := s.receive(m, extra)
-		if errno == 0 {
-			s.emptied, s.heard = n < packetSlots, true
-			for i := range n {
-				s.unpack(m, i)
-			}
-			return m.packets, nil
+		// The system has put the lengths that it used here.
+		m.Namelen = nameSize
+		if s.control {
+			m.Control = &in.space[i][0]
+			m.SetControllen(controlSize)
+		} else {
+			m.Control = nil
+			m.SetControllen(0)
 		}
-		if s.keeps {
-			// Until they are read, the socket is ready.
-			if s.readErrors(m); len(m.packets) > 0 {
-				return m.packets, nil
-			}
-		}
-		switch {
-		case undelivered(errno) && s.connected:
-			m.packets = append(m.packets, kernel.Packet{Peer: s.Remote(), Err: SysError(kernel.OpRead, errno)})
-			return m.packets, nil
-		case undelivered(errno) && tries < packetSlots: // about another datagram than those that have come
-		case undelivered(errno), errno == unix.EAGAIN:
-			return nil, kernel.ErrAgain
-		default:
-			return nil, s.opError(kernel.OpRead, errno)
-		}
-	}
-}
-
-// receive fills the slots and returns how many were.
-func (s *packetSock) receive(m *packetBuffers, extra uint64) (int, syscall.Errno) {
-	for i := range m.in {
-		h := &m.in[i]
-		h.Namelen, h.Flags = nameSize, 0 // the system has shortened them
-		h.Control = nil
-		if extra > 0 {
-			h.Control = &m.inExtra[i][0]
-		}
-		h.SetControllen(int(extra))
 	}
 	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&m.in)), packetSlots, unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs)),
+			slots, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC, 0, 0)
 		if errno != unix.EINTR {
 			return int(n), errno
 		}
 	}
 }
 
-// unpack appends the datagrams of slot i to m.packets.
-func (s *udpConn) unpack(m *packetBuffers, i int) {
-	h := &m.in[i]
-	data := m.slots[i*slotSize : i*slotSize+int(h.n)]
-	p := kernel.Packet{Peer: s.peer(m.inName[i][:h.Namelen]), Truncated: h.Flags&unix.MSG_TRUNC != 0}
-	size := len(data)
-	if h.Controllen > 0 {
-		size = readControl(m.inExtra[i][:h.Controllen], size, &p.Local)
+// ReadPackets makes one system call, unless there is a refusal to tell. If the socket is armed, the call after one that did not
+// fill all slots is ErrAgain without asking the system: what has come since is reported.
+func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
+	in := s.b.in
+	in.packets = in.packets[:0]
+	drained := s.drained && s.armed()&kernel.Readable != 0
+	if s.drained = false; drained {
+		return nil, kernel.ErrAgain
 	}
-	for len(data) > size && size > 0 {
-		p.Data = data[:size:size]
-		m.packets = append(m.packets, p)
-		data = data[size:]
-	}
-	p.Data = data[:len(data):len(data)]
-	m.packets = append(m.packets, p)
-}
-
-// readControl returns the size of joined datagrams, or size if nothing says that they are, and sets local to our address.
-// The last datagram of a train may be shorter.
-func readControl(b []byte, size int, local *netip.Addr) int {
-	for len(b) >= unix.SizeofCmsghdr {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-		if uint64(h.Len) < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
-			break
+	if s.refusals {
+		s.refusals = false
+		if s.readRefusals() {
+			return in.packets, nil
 		}
-		data := b[unix.CmsgLen(0):h.Len]
+	}
+	for range maxPending {
+		n, errno := s.receive(0)
 		switch {
-		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
-			if n := int(int32(binary.NativeEndian.Uint32(data))); n > 0 {
-				size = n
+		case errno == 0:
+			for i := range n {
+				s.received(i)
 			}
-		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-			*local = netip.AddrFrom4([4]byte(data[4:8])) // of a group, that of the interface
-		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-			if ip := netip.AddrFrom16([16]byte(data[:16])); !ip.IsMulticast() {
-				*local = ip
+			s.drained = n < slots
+			return in.packets, nil
+		case errno == unix.EAGAIN:
+			// A send may have taken the error, and left what the queue tells.
+			if s.to.Net == kernel.UDP && s.readRefusals() {
+				return in.packets, nil
 			}
+			return nil, kernel.ErrAgain
+		case !pending(errno):
+			return nil, s.opError(kernel.OpRead, errno)
+		case s.at.Net == kernel.UNIXDatagram:
+			// The peer has connected to another one. What it sends still comes.
+		case s.readRefusals():
+			return in.packets, nil
+		case s.to.Net == kernel.UDP:
+			in.packets = append(in.packets, kernel.Packet{Peer: s.to, Err: SysError(kernel.OpRead, errno)})
+			return in.packets, nil
 		}
-		next := min(unix.CmsgSpace(len(data)), len(b))
-		b = b[next:]
 	}
-	return size
+	return nil, kernel.ErrAgain
 }
 
-// peer decodes the address of a sender. Most datagrams come from the sender of the one before.
-func (s *udpConn) peer(name []byte) kernel.Addr {
-	l := &s.last
-	if len(name) > 0 && int(l.fromLen) == len(name) && string(l.from[:l.fromLen]) == string(name) {
-		return l.fromAddr
+// received appends the datagrams of message i.
+func (s *packetSock) received(i int) {
+	in := s.b.in
+	m := &in.msgs[i]
+	data := in.data[i*slotSize:][:m.n:m.n]
+	p := kernel.Packet{Data: data, Peer: s.sender(in.names[i][:min(m.Namelen, nameSize)]), Truncated: m.Flags&unix.MSG_TRUNC != 0}
+	if m.Controllen == 0 || !s.control {
+		in.packets = append(in.packets, p)
+		return
+	}
+	c := parseControl(in.space[i][:min(int(m.Controllen), controlSize)])
+	if s.wild && c.local.IsValid() {
+		p.Local = s.inZone(c.local, c.index)
+	}
+	if c.segment <= 0 || c.segment >= len(data) {
+		in.packets = append(in.packets, p)
+		return
+	}
+	for len(data) > 0 {
+		n := min(c.segment, len(data)) // the last one may be shorter
+		p.Data, data = data[:n:n], data[n:]
+		in.packets = append(in.packets, p)
+	}
+}
+
+// readRefusals appends what the error queue tells, and returns whether that is anything.
+func (s *packetSock) readRefusals() bool {
+	in := s.b.in
+	n, errno := s.receive(unix.MSG_ERRQUEUE)
+	if errno != 0 || s.to.IsZero() {
+		return false
+	}
+	for i := range n {
+		m := &in.msgs[i]
+		c := parseControl(in.space[i][:min(int(m.Controllen), controlSize)])
+		if c.errno == 0 || c.origin != unix.SO_EE_ORIGIN_ICMP && c.origin != unix.SO_EE_ORIGIN_ICMP6 {
+			continue // of this host: the send has told it
+		}
+		size := m.n
+		if s.shortest > 0 { // it may be the first of several, which come back as one
+			size = min(size, uint32(s.shortest))
+		}
+		in.packets = append(in.packets, kernel.Packet{Data: in.data[i*slotSize:][:size:size],
+			Peer: s.sender(in.names[i][:min(m.Namelen, nameSize)]), Err: SysError(kernel.OpRead, c.errno)})
+	}
+	return len(in.packets) > 0
+}
+
+// sender is the address in a struct sockaddr. It does not allocate, unless it is the name of another UNIX
+// sender than the last.
+func (s *packetSock) sender(b []byte) kernel.Addr {
+	if s.at.Net == kernel.UNIXDatagram {
+		return s.unixSender(b)
 	}
 	var p shortAddr
-	p.decode(name)
-	l.fromAddr = asUDP(p.addr(s.b, s.fd))
-	l.fromLen = uint32(copy(l.from[:], name))
-	return l.fromAddr
+	p.decode(b)
+	switch p.kind {
+	case inet4:
+		return kernel.UDPAddr(netip.AddrFrom4([4]byte(p.ip[:4])), p.port)
+	case inet6:
+		return kernel.UDPAddr(s.inZone(netip.AddrFrom16(p.ip), p.scope), p.port)
+	}
+	return s.to
 }
 
-// ReadPackets receives many datagrams at once. Descriptors that come with them are closed by the system, because there
-// is no room for them.
-func (s *unixgramConn) ReadPackets() ([]kernel.Packet, error) {
-	m := s.b.packetMemory()
-	m.packets = m.packets[:0]
-	if s.fd < 0 {
-		return nil, s.opError(kernel.OpRead, badFD)
-	}
-	if s.emptied {
-		s.emptied = false
-		return nil, kernel.ErrAgain
-	}
-	n, errno := s.receive(m, 0)
-	if errno == unix.ECONNRESET { // the peer has connected to another one; the system forgets it by telling it
-		n, errno = s.receive(m, 0)
-	}
-	switch errno {
-	case 0:
-	case unix.EAGAIN, unix.ECONNRESET:
-		return nil, kernel.ErrAgain
-	default:
-		return nil, s.opError(kernel.OpRead, errno)
-	}
-	s.emptied = n < packetSlots
-	for i := range n {
-		h := &m.in[i]
-		m.packets = append(m.packets, kernel.Packet{
-			Data: m.slots[i*slotSize : i*slotSize+int(h.n) : i*slotSize+int(h.n)],
-			Peer: s.peer(m.inName[i][:h.Namelen]), Truncated: h.Flags&unix.MSG_TRUNC != 0,
-		})
-	}
-	return m.packets, nil
-}
-
-// peer is the sender's name. One that has bound none has no address.
-func (s *unixgramConn) peer(name []byte) kernel.Addr {
-	if len(name) <= 2 {
+// unixSender is the name in a struct sockaddr_un, or the zero Addr if it has none.
+func (s *packetSock) unixSender(b []byte) kernel.Addr {
+	if len(b) <= 2 {
 		return kernel.Addr{}
 	}
-	l := &s.last
-	if int(l.fromLen) == len(name) && string(l.from[:l.fromLen]) == string(name) {
-		return l.fromAddr
+	b = b[2:]
+	abstract := b[0] == 0
+	if !abstract {
+		for i, c := range b {
+			if c == 0 {
+				b = b[:i]
+				break
+			}
+		}
 	}
-	path := string(name[2:])
-	if path[0] != 0 {
-		path, _, _ = strings.Cut(path, "\x00")
+	if last := s.lastName; len(last) != len(b) || last[1:] != string(b[1:]) || abstract != (last[0] == '@') || !abstract && last[0] != b[0] {
+		s.lastName = kernel.UNIXDatagramAddr(string(b)).Name
 	}
-	l.fromAddr = kernel.UNIXDatagramAddr(path)
-	l.fromLen = uint32(copy(l.from[:], name))
-	return l.fromAddr
+	return kernel.Addr{Net: kernel.UNIXDatagram, Name: s.lastName}
 }
 
-// Lost asks the system how many datagrams it has dropped.
-func (s *packetSock) Lost() uint64 {
-	var info [9]uint32
-	size := uint32(unsafe.Sizeof(info))
-	_, _, errno := syscall.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(s.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
-		uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 || size < uint32(unsafe.Sizeof(info)) {
-		return 0
+// control is what control messages tell.
+type control struct {
+	segment int        // UDP_GRO: the length of each datagram but the last; 0: it is one
+	local   netip.Addr // IP_PKTINFO: our address
+	index   uint32     // its interface, if it is link-local
+	errno   syscall.Errno
+	origin  uint8 // of errno
+}
+
+// parseControl reads control messages. Others than ours are skipped, and so is what is too short.
+func parseControl(b []byte) (c control) {
+	const header = unix.SizeofCmsghdr
+	for len(b) >= header {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(unsafe.SliceData(b)))
+		size := int(h.Len)
+		if size < header || size > len(b) {
+			return c
+		}
+		c.add(h.Level, h.Type, b[header:size])
+		b = b[min(unix.CmsgSpace(size-header), len(b)):]
 	}
-	return uint64(info[8])
+	return c
+}
+
+func (c *control) add(level, kind int32, data []byte) {
+	switch {
+	case level == unix.SOL_UDP && kind == unix.UDP_GRO && len(data) >= 4:
+		c.segment = int(int32(binary.NativeEndian.Uint32(data)))
+	case level == unix.IPPROTO_IP && kind == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+		c.local = netip.AddrFrom4([4]byte(data[4:8]))
+	case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+		ip := netip.AddrFrom16([16]byte(data))
+		if ip.IsMulticast() {
+			return // that is no address of ours
+		}
+		if c.local = ip; ip.IsLinkLocalUnicast() {
+			c.index = binary.NativeEndian.Uint32(data[16:])
+		}
+	case (level == unix.IPPROTO_IP && kind == unix.IP_RECVERR || level == unix.IPPROTO_IPV6 && kind == unix.IPV6_RECVERR) && len(data) >= 16:
+		c.errno, c.origin = syscall.Errno(binary.NativeEndian.Uint32(data)), data[4]
+	}
 }

@@ -3,42 +3,40 @@
 package native
 
 import (
-	"syscall"
+	"net/netip"
 
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
 
-// packetSock is one datagram socket of any family.
+// packetSock is one datagram socket. It is watched by levels, because a read of it takes only some of what
+// has come.
 type packetSock struct {
 	sock
-	connected bool
-	info      bool // the system tells to which of our addresses a datagram came
-	receives  joining
-	sends     dividing
-	emptied   bool          // the last read got all there was
-	pending   syscall.Errno // a failure of an earlier datagram, which a send has met; for ReadPackets
-	last      lastPeer
-	reports
+	at, to  kernel.Addr // ours; the peer that Connect has fixed, or the zero Addr
+	adopted bool        // somebody else may have the socket too
+	zone    lastZone
+	packetState
 }
 
-// udpConn is one UDP socket.
+// udpConn is a datagram socket of UDP.
 type udpConn struct {
 	packetSock
-	outgoing string // interface of datagrams to groups, as it was set
+	groups  []membership
+	leaveBy string // SetMulticastInterface
 }
 
-// unixgramConn is one UNIX datagram socket.
+// unixgramConn is a datagram socket of UNIX.
 type unixgramConn struct {
 	packetSock
-	from, to string
-	made     unixFile
+	made unixFile
 }
 
 var (
 	_ kernel.Packets        = (*base)(nil)
 	_ kernel.PacketConn     = (*udpConn)(nil)
 	_ kernel.PacketConn     = (*unixgramConn)(nil)
+	_ kernel.FileOwner      = (*unixgramConn)(nil)
 	_ kernel.PacketSettings = (*udpConn)(nil)
 	_ kernel.PacketSettings = (*unixgramConn)(nil)
 	_ kernel.Multicast      = (*udpConn)(nil)
@@ -49,14 +47,17 @@ func (b *base) ListenPacket(a kernel.Addr, o *kernel.PacketOptions) (kernel.Pack
 	if o == nil {
 		o = new(kernel.PacketOptions)
 	}
-	if err := kernel.CheckPacketAddr(kernel.OpListen, a); err != nil {
-		return nil, err
-	}
 	if err := kernel.CheckPacket(a, o); err != nil {
 		return nil, err
 	}
+	if b.closed {
+		return nil, kernel.ErrClosed
+	}
+	if err := kernel.CheckPacketAddr(kernel.OpListen, a); err != nil {
+		return nil, err
+	}
 	if a.Net == kernel.UNIXDatagram {
-		return b.listenUNIXDatagram(a, o)
+		return b.listenUnixgram(a, o)
 	}
 	s, err := b.openKind(familyOf(a), unix.SOCK_DGRAM)
 	if err != nil {
@@ -77,48 +78,60 @@ func (s *udpConn) listen(a kernel.Addr, o *kernel.PacketOptions) error {
 			return opError("setsockopt", err)
 		}
 	}
-	if o.Shared {
-		if err := s.share(); err != nil {
-			return err
-		}
-	}
-	if o.ReusePort {
-		if err := s.setOption(kernel.OpListen, "ReusePort", unix.SOL_SOCKET, reusePort, 1); err != nil {
-			return err
-		}
-	}
-	s.prepare(a.IP.Addr().IsUnspecified())
 	if o.RecvBuffer == 0 {
-		s.enlarge()
+		askBuffer(fd)
 	}
 	if err := s.packetOptions(o); err != nil {
 		return err
 	}
-	s.look()
+	// With a port that the system chooses, sharing begins after the bind. Otherwise the system might choose
+	// one that others share.
+	if p.port != 0 {
+		if err := s.share(o); err != nil {
+			return err
+		}
+	}
 	if err := unix.Bind(fd, p.sockaddr()); err != nil {
 		return opError(kernel.OpBind, err)
 	}
+	if p.port == 0 {
+		if err := s.share(o); err != nil {
+			return err
+		}
+	}
+	s.at = s.askLocal()
+	s.prepare(a.IP.Addr().IsUnspecified())
 	return nil
 }
 
-// share lets several sockets have the port. Systems other than Linux want another option for that.
-func (s *udpConn) share() error {
-	if err := s.setOption(kernel.OpListen, "Shared", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return err
-	}
-	return s.shareMore()
-}
-
-// enlarge asks for a receive buffer that holds more than 256 small datagrams. The system may cut it.
-func (s *packetSock) enlarge() {
-	for size := kernel.DefaultPacketBuffer; size > 128<<10; size /= 2 {
-		if unix.SetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size) == nil {
+// askBuffer asks for the default size of the buffer of what comes, and for less if the system refuses that.
+func askBuffer(fd int) {
+	for size := kernel.DefaultPacketBuffer; size >= 64<<10; size /= 2 {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size) == nil {
 			return
 		}
 	}
 }
 
-// packetOptions sets the options that a datagram socket of any family has.
+// share lets other sockets have the address.
+func (s *udpConn) share(o *kernel.PacketOptions) error {
+	if o.ReusePort {
+		if err := s.setOption(kernel.OpListen, "ReusePort", unix.SOL_SOCKET, reusePort, 1); err != nil {
+			return err
+		}
+	}
+	if !o.Shared {
+		return nil
+	}
+	for _, name := range sharing() {
+		if err := s.setOption(kernel.OpListen, "Shared", unix.SOL_SOCKET, name, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packetOptions sets the options that do not depend on the address.
 func (s *packetSock) packetOptions(o *kernel.PacketOptions) error {
 	if o.Broadcast {
 		if err := s.setOption(kernel.OpListen, "Broadcast", unix.SOL_SOCKET, unix.SO_BROADCAST, 1); err != nil {
@@ -128,7 +141,7 @@ func (s *packetSock) packetOptions(o *kernel.PacketOptions) error {
 	return s.socketOptions(kernel.OpListen, &kernel.StreamOptions{SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer, Control: o.Control})
 }
 
-func (b *base) listenUNIXDatagram(a kernel.Addr, o *kernel.PacketOptions) (kernel.PacketConn, error) {
+func (b *base) listenUnixgram(a kernel.Addr, o *kernel.PacketOptions) (kernel.PacketConn, error) {
 	name := ""
 	if a.Name != "" {
 		var err error
@@ -140,115 +153,214 @@ func (b *base) listenUNIXDatagram(a kernel.Addr, o *kernel.PacketOptions) (kerne
 	if err != nil {
 		return nil, err
 	}
-	c := &unixgramConn{packetSock: packetSock{sock: s}, from: name}
+	c := &unixgramConn{packetSock: packetSock{sock: s, at: kernel.UNIXDatagramAddr(name)}}
 	return setUp[kernel.PacketConn](b, &c.sock, c, c.Close, func() error { return c.listen(a, o) })
 }
 
 func (s *unixgramConn) listen(a kernel.Addr, o *kernel.PacketOptions) error {
-	if err := s.packetOptions(o); err != nil || s.from == "" {
+	if err := s.packetOptions(o); err != nil {
 		return err
 	}
-	return s.made.make(int(s.fd), s.from, a, &o.UNIX)
+	s.prepare(false)
+	if s.at.Name == "" {
+		return nil
+	}
+	// Datagrams may come as soon as there is a file. On Linux it is born with no more permissions than these.
+	_ = unix.Fchmod(int(s.fd), uint32(o.UNIX.FileMode()))
+	return s.made.make(int(s.fd), s.at.Name, a, &o.UNIX)
 }
 
-// Connect fixes the peer (UDP-25).
-func (s *udpConn) Connect(a kernel.Addr) error {
-	if s.fd < 0 {
-		return s.opError(kernel.OpConnect, badFD)
-	}
-	if err := kernel.CheckPacketPeer(kernel.OpConnect, s.Local(), a); err != nil {
-		return err
-	}
-	p, err := shortIP(kernel.OpConnect, a, a.IP.Addr(), int(s.fd))
+// askLocal asks the system for our address.
+func (s *packetSock) askLocal() kernel.Addr {
+	sa, err := unix.Getsockname(int(s.fd))
 	if err != nil {
-		return err
+		return s.at
 	}
-	if err := unix.Connect(int(s.fd), p.sockaddr()); err != nil {
-		return s.opError(kernel.OpConnect, errnoOf(err))
+	return s.addrOf(sa)
+}
+
+// addrOf is an address of the system. It is for what is rare, because it allocates.
+func (s *packetSock) addrOf(sa unix.Sockaddr) kernel.Addr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return kernel.UDPAddr(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return kernel.UDPAddr(s.inZone(netip.AddrFrom16(sa.Addr), sa.ZoneId), uint16(sa.Port))
+	case *unix.SockaddrUnix:
+		return kernel.UNIXDatagramAddr(nameOf(sa))
 	}
-	s.remote.set(p)
-	s.local.kind = noAddr // the system may have chosen another one
-	s.connected, s.emptied = true, false
-	s.hearErrors()
-	return nil
+	return kernel.Addr{}
+}
+
+// lastZone is the last link-local address that a socket has met. To give an address its zone costs more than
+// to compare two of them.
+type lastZone struct {
+	index uint32
+	bare  netip.Addr // without the zone
+	ip    netip.Addr // with it
+}
+
+// inZone returns ip with the interface of that index as its zone. 0 is no interface.
+func (s *packetSock) inZone(ip netip.Addr, index uint32) netip.Addr {
+	if index == 0 {
+		return ip
+	}
+	z := &s.zone
+	switch {
+	case z.index != index:
+		z.ip = ip.WithZone(s.b.zones.name(s.fd, index))
+	case z.bare != ip:
+		z.ip = ip.WithZone(z.ip.Zone())
+	}
+	z.index, z.bare = index, ip
+	return z.ip
+}
+
+// shortPeer returns the UDP address a in short form. An IPv4 address that is mapped into IPv6 stays so.
+func (s *packetSock) shortPeer(op string, a kernel.Addr) (shortAddr, error) {
+	return shortIP(op, a, a.IP.Addr(), int(s.fd))
 }
 
 // Connect fixes the peer.
-func (s *unixgramConn) Connect(a kernel.Addr) error {
+func (s *packetSock) Connect(a kernel.Addr) error {
 	if s.fd < 0 {
 		return s.opError(kernel.OpConnect, badFD)
 	}
-	if err := kernel.CheckPacketPeer(kernel.OpConnect, s.Local(), a); err != nil {
-		return err
-	}
-	name, err := systemName(kernel.OpConnect, a)
+	sa, err := s.sockaddr(kernel.OpConnect, a)
 	if err != nil {
 		return err
 	}
-	if err := unix.Connect(int(s.fd), &unix.SockaddrUnix{Name: name}); err != nil {
-		return s.opError(kernel.OpConnect, errnoOf(err))
+	if s.at.Net == kernel.UDP {
+		if err := s.undoConnect(); err != nil {
+			return err
+		}
+		s.to = kernel.Addr{}
+		s.hearRefusals()
 	}
-	s.to, s.connected, s.emptied = name, true, false
+	if err := unix.Connect(int(s.fd), sa); err != nil {
+		return s.sendError(kernel.OpConnect, errnoOf(err), netip.Addr{})
+	}
+	if s.at.Net == kernel.UDP {
+		s.at = s.askLocal()
+	} else if a.Name[0] == 0 {
+		a = kernel.UNIXDatagramAddr(a.Name)
+	}
+	s.to = a
 	return nil
 }
 
-// Local asks the system at the first call.
-func (s *udpConn) Local() kernel.Addr { return asUDP(s.sock.Local()) }
-
-// Remote is the peer of Connect.
-func (s *udpConn) Remote() kernel.Addr { return asUDP(s.remote.addr(s.b, s.fd)) }
-
-func asUDP(a kernel.Addr) kernel.Addr {
-	if a.Net != 0 {
-		a.Net = kernel.UDP
+// sockaddr is the peer a for a system call, or why it is none for this socket.
+func (s *packetSock) sockaddr(op string, a kernel.Addr) (unix.Sockaddr, error) {
+	if err := kernel.CheckPacketPeer(op, s.at, a); err != nil {
+		return nil, err
 	}
-	return a
+	if s.at.Net == kernel.UNIXDatagram {
+		name, err := systemName(op, a)
+		if err != nil {
+			return nil, err
+		}
+		return &unix.SockaddrUnix{Name: name}, nil
+	}
+	p, err := s.shortPeer(op, a)
+	if err != nil {
+		return nil, err
+	}
+	return p.sockaddr(), nil
 }
 
-// Local is the name that was bound.
-func (s *unixgramConn) Local() kernel.Addr { return kernel.UNIXDatagramAddr(s.from) }
-
-// Remote is the peer of Connect.
-func (s *unixgramConn) Remote() kernel.Addr {
-	if !s.connected {
-		return kernel.Addr{}
+// undoConnect makes the socket unconnected, if the system has chosen its address for the first peer: the way to
+// another one may begin elsewhere. The system may then take a port away that it has chosen, too.
+func (s *packetSock) undoConnect() error {
+	if s.to.IsZero() || !s.wild {
+		return nil
 	}
-	return kernel.UNIXDatagramAddr(s.to)
+	port := s.at.Port()
+	if !disconnect(int(s.fd)) {
+		return nil
+	}
+	if s.at = s.askLocal(); s.at.Port() != 0 {
+		return nil
+	}
+	ip := netip.IPv6Unspecified()
+	if s.at.IP.Addr().Is4() {
+		ip = netip.IPv4Unspecified()
+	}
+	p, err := s.shortPeer(kernel.OpBind, kernel.UDPAddr(ip, port))
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(int(s.fd), p.sockaddr()); err != nil {
+		return opError(kernel.OpBind, err)
+	}
+	return nil
 }
 
-// Close removes the file, if it is still ours, and closes (UNIXD-4).
-func (s *unixgramConn) Close() error {
-	s.made.remove()
+// sendError returns the error of a send or a connect. from is the Local of the datagram.
+func (s *packetSock) sendError(op string, errno unix.Errno, from netip.Addr) error {
+	switch {
+	case s.at.Net == kernel.UNIXDatagram && (errno == unix.ENOENT || errno == unix.ENOTCONN || errno == unix.ECONNREFUSED):
+		// Nobody has that name: there is no file, its owner is gone, or the peer of Connect is.
+		return &kernel.SysError{Op: op, Kind: kernel.ErrRefused, Errno: errno}
+	case from.IsValid() && (errno == unix.EINVAL || errno == unix.ENETUNREACH) && !ours(from):
+		return &kernel.SysError{Op: op, Kind: kernel.ErrAddrUnavailable, Errno: errno}
+	}
+	return s.opError(op, errno)
+}
+
+// ours tells whether ip is an address of this host, as far as its interfaces say.
+func ours(ip netip.Addr) bool {
+	_, ok := interfaceOf(ip)
+	return ok || ip.IsLoopback()
+}
+
+// pending tells whether errno may be what the network has told of an earlier datagram.
+func pending(errno unix.Errno) bool {
+	switch errno {
+	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENOPROTOOPT, unix.EMSGSIZE,
+		unix.EPROTO, unix.EACCES, unix.EOPNOTSUPP, unix.ENETDOWN, unix.ECONNRESET:
+		return true
+	}
+	return false
+}
+
+// maxPending is how often a datagram is tried again after a refusal of an earlier one. A refusal is never its own. Other
+// errors may be, and are met again if so.
+const maxPending = 16
+
+// worthTrying tells whether a datagram of a connected UDP socket is to be tried again after errno, having been tried
+// again so often.
+func worthTrying(errno unix.Errno, tries int) bool {
+	return tries == 0 && pending(errno) || errno == unix.ECONNREFUSED && tries < maxPending
+}
+
+// Remote is the peer that Connect has fixed.
+func (s *packetSock) Remote() kernel.Addr { return s.to }
+
+// Local was asked for when the socket was opened or connected. An adopted socket that was not bound gets its
+// port with the first datagram.
+func (s *packetSock) Local() kernel.Addr {
+	if s.at.Net == kernel.UDP && s.at.Port() == 0 && s.fd >= 0 {
+		s.at = s.askLocal()
+	}
+	return s.at
+}
+
+// Close closes the descriptor.
+func (s *packetSock) Close() error {
+	s.leave()
 	return s.sock.Close()
 }
 
-// SetBroadcast sets SO_BROADCAST.
-func (s *packetSock) SetBroadcast(v bool) error {
-	return s.setOption(kernel.OpOption, "Broadcast", unix.SOL_SOCKET, unix.SO_BROADCAST, on(v))
+// LeaveFile leaves the file and the lock file to another process.
+func (s *unixgramConn) LeaveFile() { s.made = unixFile{} }
+
+// OwnFile takes them from another process.
+func (s *unixgramConn) OwnFile(lock bool, holder int) error {
+	return s.made.own(s.at.Name, lock, holder)
 }
 
-// Broadcast asks for SO_BROADCAST.
-func (s *packetSock) Broadcast() (bool, error) {
-	v, err := s.option("Broadcast", unix.SOL_SOCKET, unix.SO_BROADCAST)
-	return v != 0, err
-}
-
-// SetSendBuffer sets SO_SNDBUF.
-func (s *packetSock) SetSendBuffer(size int) error {
-	return s.setBuffer("SendBuffer", unix.SO_SNDBUF, size)
-}
-
-// SendBuffer asks for SO_SNDBUF.
-func (s *packetSock) SendBuffer() (int, error) {
-	return s.option("SendBuffer", unix.SOL_SOCKET, unix.SO_SNDBUF)
-}
-
-// SetRecvBuffer sets SO_RCVBUF.
-func (s *packetSock) SetRecvBuffer(size int) error {
-	return s.setBuffer("RecvBuffer", unix.SO_RCVBUF, size)
-}
-
-// RecvBuffer asks for SO_RCVBUF.
-func (s *packetSock) RecvBuffer() (int, error) {
-	return s.option("RecvBuffer", unix.SOL_SOCKET, unix.SO_RCVBUF)
+// Close removes the file, if it is still ours, and then closes (UNIXD-4).
+func (s *unixgramConn) Close() error {
+	s.made.remove()
+	return s.packetSock.Close()
 }

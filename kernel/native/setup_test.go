@@ -30,6 +30,7 @@ func TestFailureIsNil(t *testing.T) {
 	path := kernel.UNIXAddr(filepath.Join(t.TempDir(), "s"))
 	listening, connected := int(there.(*listener).fd), int(c.(*conn).fd)
 	a, _ := kernel.As[kernel.Adopter](k)
+	packets, _ := kernel.As[kernel.Packets](k)
 	for what, open := range map[string]func() (kernel.Handle, error){
 		"Listen": func() (kernel.Handle, error) {
 			return k.Listen(there.Local(), &kernel.ListenOptions{StreamOptions: bad})
@@ -39,6 +40,12 @@ func TestFailureIsNil(t *testing.T) {
 		"Dial, UNIX":   func() (kernel.Handle, error) { return k.Dial(path, nil) },
 		"AdoptListener": func() (kernel.Handle, error) {
 			return a.AdoptListener(listening, &kernel.ListenOptions{StreamOptions: bad})
+		},
+		"ListenPacket": func() (kernel.Handle, error) {
+			return packets.ListenPacket(kernel.UDPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), &kernel.PacketOptions{Control: bad.Control})
+		},
+		"ListenPacket, UNIX": func() (kernel.Handle, error) {
+			return packets.ListenPacket(kernel.UNIXDatagramAddr(path.Name), &kernel.PacketOptions{Control: bad.Control})
 		},
 		"AdoptConn": func() (kernel.Handle, error) { return a.AdoptConn(connected, &bad) },
 	} {

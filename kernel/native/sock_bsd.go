@@ -12,8 +12,10 @@ import (
 // maxBacklog is SOMAXCONN. Not all of these systems understand a larger value.
 const maxBacklog = unix.SOMAXCONN
 
-// scratch is empty here.
-type scratch struct{}
+// scratch is memory for what is received.
+type scratch struct {
+	in *inbox // nil before the first datagram socket
+}
 
 // openSocket opens a non-blocking socket. It is close-on-exec before anybody can fork
 //

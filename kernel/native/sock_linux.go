@@ -18,6 +18,8 @@ type scratch struct {
 	msg  unix.Msghdr
 	peer [unix.SizeofSockaddrInet6 + 4]byte
 	size uint32
+	in   *inbox  // nil before the first datagram socket
+	out  *outbox // nil with in
 }
 
 func openSocket(family, kind int) (int, error) {

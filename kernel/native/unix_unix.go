@@ -36,6 +36,8 @@ var (
 	_ kernel.Conn     = (*unixConn)(nil)
 	_ kernel.UNIXConn = (*unixConn)(nil)
 	_ kernel.Listener = (*unixListener)(nil)
+
+	_ kernel.FileOwner = (*unixListener)(nil)
 )
 
 // unixName returns the name of a, which is a UNIX address, for a system call.
@@ -185,6 +187,12 @@ func (s *unixListener) Close() error {
 	s.made.remove()
 	return s.sock.Close()
 }
+
+// LeaveFile leaves the file and the lock file to another process.
+func (s *unixListener) LeaveFile() { s.made = unixFile{} }
+
+// OwnFile takes them from another process.
+func (s *unixListener) OwnFile(lock bool, holder int) error { return s.made.own(s.name, lock, holder) }
 
 // Local is the name that Listen was given.
 func (s *unixListener) Local() kernel.Addr { return kernel.UNIXAddr(s.name) }

@@ -37,6 +37,32 @@ func (f *unixFile) remove() {
 	}
 }
 
+// own makes the file of name ours, and with lock the lock file of the process holder.
+func (f *unixFile) own(name string, lock bool, holder int) error {
+	if name == "" || name[0] == '@' {
+		return nil
+	}
+	path, err := absolute(name)
+	if err != nil {
+		return err
+	}
+	at, ok := socketAt(path)
+	if !ok {
+		return &fs.PathError{Op: "stat", Path: path, Err: fs.ErrNotExist}
+	}
+	if lock && f.lock == nil {
+		f.lock, err = lockfile.TakeFrom(path+".lock", holder)
+		if held, ok := errors.AsType[*lockfile.HeldError](err); ok {
+			return &kernel.AddrError{Op: kernel.OpListen, Addr: kernel.UNIXAddr(name), Reason: held.Error(), Kind: kernel.ErrLocked}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	f.path, f.file = path, at
+	return nil
+}
+
 // socketAt returns the file at path, if that is a socket.
 func socketAt(path string) (at file, ok bool) {
 	var st unix.Stat_t
@@ -108,11 +134,7 @@ func (f *unixFile) make(fd int, name string, a kernel.Addr, o *kernel.UNIXOption
 	if err := f.bind(fd, name); err != nil || f.path == "" {
 		return err
 	}
-	mode := o.Mode
-	if mode == 0 {
-		mode = kernel.DefaultUNIXMode
-	}
-	return f.protect(mode, uid, gid)
+	return f.protect(o.FileMode(), uid, gid)
 }
 
 // bind gives the socket fd the name.

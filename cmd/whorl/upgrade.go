@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/whorl-go/whorl/handover"
+	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+type upgradeCommand struct {
+	Path    string        `arg:"" help:"The UNIX socket of the running server, its --handover."`
+	Command []string      `arg:"" passthrough:"" help:"The successor, with its arguments. It must have the same --handover."`
+	Timeout time.Duration `default:"1m" placeholder:"DURATION" help:"How long the successor may take until it serves (${default})."`
+	Drained bool          `help:"Wait until the old server has drained, too."`
+}
+
+// Help is shown by --help.
+func (*upgradeCommand) Help() string {
+	return `COMMAND is started, and takes the sockets of the server that runs with --handover PATH. When it serves, that server
+accepts no more, drains and ends, and upgrade ends with status 0. COMMAND goes on. If COMMAND ends or gives up before it
+serves, or takes too long, it is ended, the old server serves on as before, and the status is 1. What has become of each socket is
+printed.
+
+Example, of which the first line was the start of the server:
+
+    whorl echo --handover /run/echo.handover tcp:8007 &
+    whorl upgrade /run/echo.handover whorl echo --handover /run/echo.handover tcp:8007 tcp:8008`
+}
+
+// Run replaces the server.
+func (c *upgradeCommand) Run(g *globals, t terminal) error {
+	k, err := native.Open(g.Kernel)
+	if err != nil {
+		return err
+	}
+	_, engine := g.logger(t)
+	u := &upgrade{c: c, t: t, r: reactor.New(k, reactor.Config{Logger: engine})}
+	u.r.CallWhenRunning(u.begin)
+	if err := u.r.Run(context.Background()); err != nil {
+		return err
+	}
+	return u.err
+}
+
+// upgrade is one replacement.
+type upgrade struct {
+	c      *upgradeCommand
+	t      terminal
+	r      *reactor.Reactor
+	watch  *handover.Watching
+	child  *os.Process // nil: not started, or ended
+	old    int         // the process that is replaced
+	serves bool        // the successor does
+	over   bool        // end was called
+	why    string      // it has given up
+	err    error
+}
+
+// lastMoment is how long a successor that has given up may take to end by itself.
+const lastMoment = 5 * time.Second
+
+func (u *upgrade) begin() {
+	u.watch = handover.Watch(u.r, u.c.Path, handover.WatchConfig{Event: u.event, Done: func(err error) {
+		if err != nil {
+			u.end(err)
+		}
+	}})
+	u.r.CallLater(u.c.Timeout, func() {
+		if !u.serves {
+			u.end(fmt.Errorf("the successor does not serve after %v", u.c.Timeout))
+		}
+	})
+}
+
+// end ends the command. A successor that does not serve is ended.
+func (u *upgrade) end(err error) {
+	if u.over {
+		return
+	}
+	u.over = true
+	if u.serves && !u.c.Drained {
+		err = nil
+	}
+	if u.err = err; err != nil && !u.serves && u.child != nil {
+		_ = u.child.Kill()
+	}
+	_ = u.r.Stop()
+}
+
+func (u *upgrade) say(format string, args ...any) { fmt.Fprintf(u.t.out, format+"\n", args...) }
+
+// event prints what has happened.
+func (u *upgrade) event(e handover.Event) {
+	switch e.Kind {
+	case handover.Watches:
+		u.old = e.Process
+		u.say("process %d offers its sockets", e.Process)
+		u.start()
+	case handover.Takes:
+		u.say("taken: %v", e.Socket)
+	case handover.Ignores:
+		u.say("not taken: %v", e.Socket)
+	case handover.Serves:
+		u.serves = true
+		u.say("the successor serves, and process %d accepts no more", u.old)
+	case handover.GivesUp:
+		u.why = e.Text
+		if u.r.CallLater(lastMoment, func() { u.end(errors.New(e.Text)) }); u.child == nil {
+			u.end(errors.New(e.Text))
+		}
+	case handover.Moves:
+		u.say("connections moved: %d, left with process %d: %d", e.Connections, u.old, e.Left)
+		if !u.c.Drained {
+			u.end(nil)
+		}
+	case handover.Drains:
+		u.say("process %d has drained", u.old)
+		u.end(nil)
+	}
+}
+
+// start starts the successor.
+func (u *upgrade) start() {
+	c := exec.Command(u.c.Command[0], u.c.Command[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	err := u.r.CallInThread(func() {
+		if err := c.Start(); err != nil {
+			u.r.Post(func() { u.end(err) })
+			return
+		}
+		u.r.Post(func() { u.child = c.Process; u.say("started process %d", c.Process.Pid) })
+		go func() {
+			err := c.Wait()
+			u.r.Post(func() {
+				switch u.child = nil; {
+				case u.serves:
+				case u.why != "":
+					u.end(errors.New(u.why))
+				default:
+					u.end(fmt.Errorf("the successor has ended before it served: %v", exitText(err)))
+				}
+			})
+		}()
+	})
+	if err != nil {
+		u.end(err)
+	}
+}
+
+// exitText says how a process has ended.
+func exitText(err error) string {
+	if err == nil {
+		return "status 0"
+	}
+	return err.Error()
+}
