@@ -119,7 +119,9 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	case *unixListener:
 		return b.arm(&x.sock, token, r&both)
 	case *udpConn:
-		return b.arm(&x.sock, token, r&both)
+		err := b.arm(&x.sock, token, r&both)
+		x.showHeld()
+		return err
 	case *unixgramConn:
 		return b.arm(&x.sock, token, r&both)
 	case *watched:

@@ -24,15 +24,16 @@ const (
 
 // packetState is what only Linux needs of a datagram socket.
 type packetState struct {
-	wild     bool   // it was bound to an unspecified address
-	control  bool   // receive with room for control messages
-	hears    bool   // IP_RECVERR is on, by us
-	refusals bool   // a send has met an error that the error queue tells about
-	noGSO    bool   // the system takes no UDP_SEGMENT on this socket
-	longest  int    // the longest segment that UDP_SEGMENT takes; 0: any
-	shortest int    // the size of the shortest datagrams that were sent as one message to the peer of Connect; 0: none were
-	drained  bool   // the last read got all there was
-	lost     uint64 // as the system said last
+	wild     bool            // it was bound to an unspecified address
+	control  bool            // receive with room for control messages
+	hears    bool            // IP_RECVERR is on, by us
+	refusals bool            // a send has met an error that the error queue tells about
+	noGSO    bool            // the system takes no UDP_SEGMENT on this socket
+	longest  int             // the longest segment that UDP_SEGMENT takes; 0: any
+	shortest int             // the size of the shortest datagrams that were sent as one message to the peer of Connect; 0: none were
+	drained  bool            // the last read got all there was
+	lost     uint64          // as the system said last
+	held     []kernel.Packet // refusals that a send has taken from the system
 	// peer is the last peer to which something was sent, as the system has it.
 	peer     kernel.Addr
 	raw      [nameSize]byte
@@ -165,6 +166,9 @@ func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
 	in := s.b.in
 	in.packets = in.packets[:0]
+	if s.fd >= 0 && s.takeHeld() {
+		return in.packets, nil
+	}
 	drained := s.drained && s.armed()&kernel.Readable != 0
 	if s.drained = false; drained {
 		return nil, kernel.ErrAgain

@@ -22,14 +22,15 @@ const (
 
 // outbox is where datagrams are put together for sendmmsg. It keeps nothing of them.
 type outbox struct {
-	msgs   [maxMessages]message
-	iov    [maxPieces]unix.Iovec
-	names  [maxMessages][nameSize]byte
-	space  [maxMessages][64]byte
-	count  [maxMessages]int // datagrams in the message
-	used   int              // messages
-	pieces int              // of iov
-	bytes  int
+	refusal refusalBuffer
+	msgs    [maxMessages]message
+	iov     [maxPieces]unix.Iovec
+	names   [maxMessages][nameSize]byte
+	space   [maxMessages][64]byte
+	count   [maxMessages]int // datagrams in the message
+	used    int              // messages
+	pieces  int              // of iov
+	bytes   int
 }
 
 // WritePackets sends datagrams that follow one another, to the same peer and of the same size, as one message. The
@@ -62,6 +63,7 @@ func (s *packetSock) WritePackets(p []kernel.Packet) (int, error) {
 			tries = 0
 		case errno == unix.EINTR:
 		case errno == unix.EAGAIN, errno == unix.ENOBUFS:
+			s.hold()
 			return done, kernel.ErrAgain
 		case out.count[0] > 1 && (errno == unix.EMSGSIZE || errno == unix.EINVAL || errno == unix.EIO):
 			plain = done + out.count[0]
