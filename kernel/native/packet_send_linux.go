@@ -62,7 +62,7 @@ func (s *packetSock) WritePackets(p []kernel.Packet) (int, error) {
 			}
 			tries = 0
 		case errno == unix.EINTR:
-		case errno == unix.EAGAIN, errno == unix.ENOBUFS:
+		case errno == unix.EAGAIN: // not ENOBUFS, of which nothing tells when it is over
 			s.hold()
 			return done, kernel.ErrAgain
 		case out.count[0] > 1 && (errno == unix.EMSGSIZE || errno == unix.EINVAL || errno == unix.EIO):
