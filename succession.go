@@ -46,6 +46,7 @@ func (s *server) succeed(c *Config, f reactor.Factory) {
 			Failed: func(err error) {
 				s.next.taking = nil
 				switch {
+				case s.ending:
 				case !errors.Is(err, handover.ErrNobody):
 					s.fail(err)
 				case s.r.Running() && !s.ending && begin():
@@ -141,6 +142,7 @@ func (n *succession) end() {
 	}
 	if n.taking != nil {
 		n.taking.GiveUp(errors.New("it was told to end"))
+		n.taking.Stop()
 	}
 }
 

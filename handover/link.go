@@ -54,6 +54,10 @@ func (l *link) init(r *reactor.Reactor, u user, maxLength, most int) {
 // are the only check.
 func (l *link) ConnectionMade(t reactor.Transport) {
 	l.Base.ConnectionMade(t)
+	if l.err != nil { // it was ended before there was a connection
+		t.Abort()
+		return
+	}
 	s, ok := reactor.As[interface {
 		Credentials() (kernel.Credentials, error)
 	}](t)
@@ -81,6 +85,11 @@ func (l *link) DescriptorReceived(fd int) {
 		return
 	}
 	l.fds = append(l.fds, fd)
+}
+
+// DescriptorsLost ends the link. What comes now would be taken for what was lost.
+func (l *link) DescriptorsLost(int) {
+	l.fail(broken("a descriptor was lost; this process has too many open"))
 }
 
 // DataReceived cuts the stream into messages.

@@ -80,23 +80,83 @@ func (s *session) depart(c *reactor.Stream) *departed {
 		return nil // it has ended meanwhile, or is no Mover any more
 	}
 	d := &departed{number: s.moving.next, port: c.Port(), peer: c.Remote()}
-	err := error(nil)
+	free, err := s.twoNumbers(c)
+	if err != nil {
+		s.stays(c, err)
+		return nil
+	}
+	defer free()
 	if e := pool.Catch(func() { d.state, err = p.Handover() }); e != nil {
 		e.In = reactor.LogPrefixOf(c.Protocol())
 		err = e
 	}
-	if err == nil && len(d.state) > MaxState {
-		err = errTooLong
+	if err != nil {
+		s.stays(c, err)
+		return nil
 	}
-	if err == nil {
+	if len(d.state) > MaxState || c.Buffered() > MaxState {
+		err = errTooLong
+	} else {
+		free()
 		d.fd, d.unsent, err = c.Detach()
 	}
 	if err != nil {
-		s.o.log.Debug("a connection stays", slog.String("peer", c.Remote().String()), slog.Any("err", err))
+		s.again(c, d, err)
 		return nil
 	}
 	s.moving.next++
 	return d
+}
+
+// twoNumbers finds out whether this process can open two descriptors more: one for Detach and one for the message. They are
+// held until free is called.
+func (s *session) twoNumbers(c *reactor.Stream) (free func(), err error) {
+	var held []int
+	free = func() {
+		for _, fd := range held {
+			_ = s.r.CloseDescriptor(fd)
+		}
+		held = nil
+	}
+	for range 2 {
+		fd, err := s.r.DescriptorOf(c)
+		if err != nil {
+			free()
+			return nil, err
+		}
+		held = append(held, fd)
+	}
+	return free, nil
+}
+
+// stays logs that c does not move.
+func (s *session) stays(c *reactor.Stream, err error) {
+	s.o.log.Debug("a connection stays", slog.String("peer", c.Remote().String()), slog.Any("err", err))
+}
+
+// again gives a connection that has said its state, and cannot move, a protocol made of that state, as for one that comes back. If
+// that cannot be, it is reset.
+func (s *session) again(c *reactor.Stream, d *departed, because error) {
+	proto, err := resume(d.port, d.state, d.peer)
+	if err == nil {
+		_, err = c.SwitchProtocol(proto)
+	}
+	if err == nil {
+		if e := pool.Catch(func() { proto.ConnectionMade(c) }); e != nil {
+			e.In = reactor.LogPrefixOf(proto)
+			err = e
+		}
+	}
+	if err != nil {
+		c.Abort()
+	}
+	s.notMoved(d, because, err)
+}
+
+// notMoved logs that a connection was not moved. If err is not nil, it is reset for that reason.
+func (s *session) notMoved(d *departed, because, err error) {
+	s.o.losses.Log(s.r, s.o.log, slog.LevelWarn, "a connection was not moved", slog.String("peer", d.peer.String()),
+		slog.Any("because", because), slog.Bool("ended", err != nil), slog.Any("err", err))
 }
 
 var errTooLong = errors.New("its state is longer than MaxState")
@@ -149,8 +209,7 @@ func (s *session) back(d *departed, because error) {
 	}
 	_, adopted := s.r.AdoptConnection(d.fd, reactor.One(proto), cfg)
 	_ = s.r.CloseDescriptor(d.fd)
-	s.o.log.Warn("a connection was not moved", slog.String("peer", d.peer.String()), slog.Any("because", because),
-		slog.Bool("reset", err != nil || adopted != nil), slog.Any("err", errors.Join(err, adopted)))
+	s.notMoved(d, because, errors.Join(err, adopted))
 }
 
 // resetter resets its connection.
@@ -193,7 +252,7 @@ func (s *session) moved(err error) {
 	}
 	s.moving.told = true
 	s.result.Err = err
-	left := max(0, s.r.Stats().Connections-len(s.o.sessions))
+	left := max(0, s.r.Stats().Connections-s.o.links())
 	if err == nil {
 		m := message{kind: msgMoved, number: uint32(s.result.Moved), socket: uint32(left)}
 		s.send(m)

@@ -97,6 +97,7 @@ type Offering struct {
 	handed    bool       // it is ready
 	draining  *reactor.Ticker
 	refusals  reactor.LogLimit
+	losses    reactor.LogLimit
 }
 
 // drainLook is how often an Offering looks whether all connections have ended.
@@ -349,6 +350,15 @@ func (s *session) ended(err error) {
 	}
 }
 
+// links is how many of the program's connections are those of hand-overs.
+func (o *Offering) links() int {
+	n := len(o.sessions)
+	if t := o.cfg.Taking; t != nil && t.T != nil && !t.gone {
+		n++
+	}
+	return n
+}
+
 // drain looks from time to time whether all connections of the program have ended, and then says so.
 func (s *session) drain() {
 	o := s.o
@@ -357,7 +367,7 @@ func (s *session) drain() {
 		return
 	}
 	o.draining = o.r.Every(drainLook, func() {
-		if len(o.sessions) > 0 && o.r.Stats().Connections > len(o.sessions) {
+		if len(o.sessions) > 0 && o.r.Stats().Connections > o.links() {
 			return
 		}
 		o.draining.Stop()

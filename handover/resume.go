@@ -33,7 +33,7 @@ func (t *Taking) arrive(m *message) error {
 	a := &arrived{number: m.number, fd: m.fd, port: port, peer: m.addr, unsent: m.unsent}
 	proto, err := resume(a.port, m.state, m.addr)
 	if err != nil {
-		t.log.Warn("cannot take a connection", slog.String("peer", m.addr.String()), slog.Any("err", err))
+		t.losses.Log(t.r, t.log, slog.LevelWarn, "cannot take a connection", slog.String("peer", m.addr.String()), slog.Any("err", err))
 		t.send(message{kind: msgRejected, number: m.number, text: err.Error()})
 		return nil
 	}
@@ -54,7 +54,7 @@ func (t *Taking) adopt(number uint32) error {
 	_, err := t.r.AdoptConnection(a.fd, reactor.One(a.proto), &reactor.AdoptConfig{Port: a.port, Unsent: a.unsent})
 	_ = t.r.CloseDescriptor(a.fd) // if the adoption has failed, this ends the connection
 	if err != nil {
-		t.log.Warn("lost a connection of the predecessor", slog.String("peer", a.peer.String()), slog.Any("err", err))
+		t.losses.Log(t.r, t.log, slog.LevelWarn, "lost a connection of the predecessor", slog.String("peer", a.peer.String()), slog.Any("err", err))
 		return nil
 	}
 	t.resumed++

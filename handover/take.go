@@ -49,6 +49,7 @@ type Taking struct {
 	state   takingState
 	pending []*arrived
 	resumed int
+	losses  reactor.LogLimit
 }
 
 type takingState uint8
@@ -66,8 +67,10 @@ type inherited struct {
 	Socket
 	fd   int  // -1: it was used, or closed
 	port Port // that has it; nil: none
-	used bool
 }
+
+// served tells whether a port of this program has the socket.
+func (one *inherited) served() bool { return one.port != nil && one.port.Listening() }
 
 // Take asks the program that offers its sockets at path for them. c says how it goes on. Take is for the loop's
 // goroutine, or before the reactor runs.
@@ -118,7 +121,7 @@ func (t *Taking) Sockets() []Socket {
 func (t *Taking) Unused() []Socket {
 	var all []Socket
 	for _, one := range t.all {
-		if one.Kind != control && !one.used {
+		if one.Kind != control && !one.served() {
 			all = append(all, one.Socket)
 		}
 	}
@@ -210,7 +213,7 @@ func (t *Taking) use(i int) *reactor.Inherited {
 	}
 	one := &t.all[i]
 	fd := one.fd
-	one.fd, one.used = -1, true
+	one.fd = -1
 	return &reactor.Inherited{FD: fd, Opened: func(port any) { t.all[i].port, _ = port.(Port) }}
 }
 
@@ -230,8 +233,8 @@ func (t *Taking) Listen(name string, f reactor.Factory, o *reactor.ListenConfig)
 	return p, true, err
 }
 
-// Ready says that the program accepts on all sockets that it has taken. The old program stops accepting on these. What is
-// Unused stays with it, and is named in the log of both. Ready is called once, after Offered; otherwise it does nothing.
+// Ready says that the program accepts on all sockets of which a port is open. The old program stops accepting on these. What
+// is Unused stays with it, and is named in the log of both. Ready is called once, after Offered; otherwise it does nothing.
 func (t *Taking) Ready() {
 	if t.state != takingOpens || t.err != nil || t.gone {
 		return
@@ -241,7 +244,7 @@ func (t *Taking) Ready() {
 	for i := range t.all {
 		one := &t.all[i]
 		kind := msgUnknown
-		if one.used || one.Kind == control {
+		if one.served() || one.Kind == control {
 			kind = msgTaken
 		} else {
 			t.log.Warn("nobody here knows a socket of the predecessor", slog.String("socket", one.String()), slog.Int("process", t.process))
@@ -259,6 +262,14 @@ func (t *Taking) GiveUp(err error) {
 	if t.state < takingReady {
 		t.r.Inherit(nil)
 		t.fail(fmt.Errorf("%w: %w", ErrGivenUp, err))
+	}
+}
+
+// Stop ends the listening to an old program that drains: Done is not called. Before that it does nothing; see GiveUp.
+func (t *Taking) Stop() {
+	if t.state == takingStopped && !t.gone {
+		t.state = takingOver
+		t.finish()
 	}
 }
 
@@ -289,7 +300,7 @@ func (t *Taking) stopped(err error) {
 func (t *Taking) ended(err error) {
 	for _, a := range t.pending {
 		_ = t.r.CloseDescriptor(a.fd)
-		t.log.Warn("a connection was lost between the two programs", slog.String("peer", a.peer.String()))
+		t.losses.Log(t.r, t.log, slog.LevelWarn, "a connection was lost between the two programs", slog.String("peer", a.peer.String()))
 	}
 	t.pending = nil
 	if t.state == takingReady && !errors.Is(err, ErrRefused) {

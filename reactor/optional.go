@@ -154,6 +154,7 @@ func protocolMethods() []OptionalMethod {
 		{"reactor.HalfCloseListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("WriteConnectionLost") }, "WriteConnectionLost", nothing},
 		{"reactor.Drainer", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("Drain") }, "Drain", nothing},
 		{"reactor.DescriptorReceiver", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("DescriptorReceived") }, "DescriptorReceived", reflect.TypeFor[func(int)]()},
+		{"reactor.DescriptorLossListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("DescriptorsLost") }, "DescriptorsLost", reflect.TypeFor[func(int)]()},
 		{"reactor.Layer", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("Above") }, "Above", reflect.TypeFor[func() Transport]()},
 		logPrefixMethod(),
 	}

@@ -38,6 +38,13 @@ type DescriptorReceiver interface {
 	DescriptorReceived(fd int)
 }
 
+// DescriptorLossListener is implemented by a DescriptorReceiver that must know of descriptors that were lost on their way.
+type DescriptorLossListener interface {
+	// DescriptorsLost is called when this process had no number left for descriptors that came, before those that came after
+	// them. n is how many messages lost some. Without it a warning is logged.
+	DescriptorsLost(n int)
+}
+
 // CloseDescriptor closes a number that the reactor has given to the program: one of DescriptorReceived or of
 // DescriptorOf. It is for the loop's goroutine. The error is kernel.ErrBadDescriptor if fd is not open, and
 // kernel.ErrUnsupported on a kernel without descriptors.
@@ -206,10 +213,14 @@ func (x *passing) Read(buf []byte) (n int, err error) {
 
 // take takes what came with the last Read, and logs what did not.
 func (x *passing) take() {
-	x.came = append(x.came, x.p.TakeDescriptors()...)
 	if n := x.p.Dropped(); n > 0 {
-		x.warn("descriptors were lost on their way, because no number was left", "messages", n)
+		if l, ok := ProtocolAs[DescriptorLossListener](x.s.proto); ok && x.s.reading() {
+			l.DescriptorsLost(n)
+		} else {
+			x.warn("descriptors were lost on their way, because no number was left", "messages", n)
+		}
 	}
+	x.came = append(x.came, x.p.TakeDescriptors()...)
 	if n := x.p.Skipped(); n > 0 {
 		x.warn("control messages that are no descriptors were skipped", "messages", n)
 	}
