@@ -85,12 +85,27 @@ func newPacketTunnel(r *reactor.Reactor, from io.Reader, to io.Writer) *packetTu
 // StartProtocol begins to read the input.
 func (u *packetTunnel) StartProtocol(t reactor.PacketTransport) {
 	u.t = t
-	u.out.source = packetSource{t}
+	u.out.source = packetSource{t, u}
 	u.in.start()
 }
 
 // packetSource is a port as the producer of an output.
-type packetSource struct{ reactor.PacketTransport }
+type packetSource struct {
+	reactor.PacketTransport
+	u *packetTunnel
+}
+
+// PauseProducing leaves what comes to the system. Meanwhile its silence means nothing.
+func (s packetSource) PauseProducing() {
+	s.u.silence.Cancel()
+	s.PacketTransport.PauseProducing()
+}
+
+// ResumeProducing goes on.
+func (s packetSource) ResumeProducing() {
+	s.PacketTransport.ResumeProducing()
+	s.u.listen()
+}
 
 // StopProducing stops the port.
 func (s packetSource) StopProducing() { s.StopListening(nil) }
@@ -144,7 +159,12 @@ func (u *packetTunnel) more() {
 // DatagramReceived hands p to the output.
 func (u *packetTunnel) DatagramReceived(p []byte, _ kernel.Addr) {
 	u.out.write(p)
-	if u.ended {
+	u.listen()
+}
+
+// listen waits for more, once the input has ended, unless the output is behind.
+func (u *packetTunnel) listen() {
+	if u.ended && !u.ending && !u.out.held {
 		u.silence.Reset(u.wait)
 	}
 }
@@ -170,7 +190,7 @@ func (u *packetTunnel) inputEnded(err error) {
 	if nameless(u.t.Local()) && u.t.Local().Net == kernel.UNIXDatagram {
 		u.wait = 0 // nobody can answer
 	}
-	u.silence.Reset(u.wait)
+	u.listen()
 }
 
 func (u *packetTunnel) outputFailed(err error) {
