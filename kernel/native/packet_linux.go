@@ -38,7 +38,8 @@ type packetState struct {
 	peer     kernel.Addr
 	raw      [nameSize]byte
 	rawSize  uint32
-	lastName string // of the last UNIX sender
+	lastRaw  string // the name of the last UNIX sender, as the system has it
+	lastName string // and as it is told
 }
 
 // message is the system's struct mmsghdr.
@@ -190,7 +191,8 @@ func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
 			return in.packets, nil
 		case errno == unix.EAGAIN:
 			// A send may have taken the error, and left what the queue tells.
-			if s.to.Net == kernel.UDP && s.readRefusals() {
+			// Somebody else may have asked for the queue of a socket without a peer: it is emptied, so that the loop can sleep.
+			if s.at.Net == kernel.UDP && s.readRefusals() {
 				return in.packets, nil
 			}
 			return nil, kernel.ErrAgain
@@ -288,8 +290,12 @@ func (s *packetSock) unixSender(b []byte) kernel.Addr {
 			}
 		}
 	}
-	if last := s.lastName; len(last) != len(b) || last[1:] != string(b[1:]) || abstract != (last[0] == '@') || !abstract && last[0] != b[0] {
-		s.lastName = kernel.UNIXDatagramAddr(string(b)).Name
+	if s.lastRaw != string(b) {
+		s.lastRaw = string(b)
+		s.lastName = kernel.UNIXDatagramAddr(s.lastRaw).Name
+		if !abstract && b[0] == '@' {
+			s.lastName = "./" + s.lastName // the file, not the abstract name
+		}
 	}
 	return kernel.Addr{Net: kernel.UNIXDatagram, Name: s.lastName}
 }

@@ -85,10 +85,10 @@ func (s *packetSock) earlier(errno syscall.Errno, tries int) bool {
 	if s.at.Net == kernel.UNIXDatagram {
 		return errno == unix.ECONNRESET && tries == 0 // the peer has connected to another one
 	}
-	if s.to.IsZero() || !worthTrying(errno, tries) {
+	if !worthTrying(errno, tries) {
 		return false
 	}
-	s.refusals = true
+	s.refusals = !s.to.IsZero()
 	return true
 }
 
