@@ -2,6 +2,7 @@ package reactor_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -280,4 +281,96 @@ func TestPacketUNIXSlowReceiver(t *testing.T) {
 			}
 		}
 	})
+}
+
+// When the peer is fixed while datagrams wait for it, they are sent, and what is written later comes behind them (UDP-25).
+func TestPacketConnectWhileWaiting(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		srv, cli := &gram{}, &gram{}
+		p := listenPacket(t, r, gramName(t), srv, nil)
+		q := listenPacket(t, r, kernel.UNIXDatagramAddr(""), cli, nil)
+		p.PauseProducing()
+		for i := range 50 {
+			q.WriteTo([]byte(fmt.Sprint(i)), p.Local())
+		}
+		turns(r, 3)
+		if err := q.Connect(p.Local()); err != nil || q.Stats().Queued == 0 {
+			t.Fatalf("%v, %+v", err, q.Stats())
+		}
+		q.Write([]byte("50"))
+		p.ResumeProducing()
+		until(t, r, func() bool { return len(srv.got)+len(cli.failed) >= 51 })
+		for i, text := range srv.got {
+			if text != fmt.Sprint(i) {
+				t.Fatalf("datagram %d is %q", i, text)
+			}
+		}
+		if len(cli.failed) > 0 {
+			t.Errorf("failed %q with %v", cli.failed, cli.failures[0])
+		}
+	})
+}
+
+// What comes after StopListening and before the end is counted as discarded, on every kernel (UDP-14).
+func TestPacketCountsTheLast(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		srv, cli := &gram{}, &gram{}
+		p := listenPacket(t, r, gramName(t), srv, nil)
+		q, err := r.DialPacket(p.Local(), cli, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.onData = func([]byte, kernel.Addr) {
+			p.StopListening(nil)
+			for range 3 {
+				q.Conn().WritePackets([]kernel.Packet{{Data: []byte("late")}})
+			}
+		}
+		q.Write([]byte("first"))
+		until(t, r, func() bool { return len(srv.stopped) == 1 })
+		if st := p.Stats(); st.Received != 1 || st.Discarded != 3 {
+			t.Errorf("UDP-14: %+v", st)
+		}
+	})
+}
+
+// A log that is sent as datagrams by the port itself loses nothing of what the port writes (UDP-22).
+func TestPacketLogsItself(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		h := &gramHandler{}
+		r := w.New(t, reactor.Config{Logger: slog.New(h)})
+		srv := &gram{}
+		p := listenPacket(t, r, udp(0), srv, nil)
+		plain := &plainGram{}
+		q := listenPacket(t, r, udp(0), plain, nil)
+		h.write = func() { q.WriteTo([]byte("log"), p.Local()) }
+		q.WriteTo([]byte("x"), kernel.UDPAddr(netip.AddrFrom4([4]byte{255, 255, 255, 255}), 9)) // refused, and logged
+		until(t, r, func() bool { return len(srv.got) == 1 })
+		if st := q.Stats(); st.Sent != 1 || st.Failed != 1 || srv.got[0] != "log" {
+			t.Errorf("UDP-22: %+v, got %q", st, srv.got)
+		}
+	})
+}
+
+// plainGram hears of no failures, so they are logged.
+type plainGram struct{}
+
+func (plainGram) StartProtocol(reactor.PacketTransport) {}
+func (plainGram) DatagramReceived([]byte, kernel.Addr)  {}
+func (plainGram) StopProtocol(error)                    {}
+
+// gramHandler calls write for each warning.
+type gramHandler struct{ write func() }
+
+func (h *gramHandler) Enabled(_ context.Context, l slog.Level) bool { return l == slog.LevelWarn }
+func (h *gramHandler) WithAttrs([]slog.Attr) slog.Handler           { return h }
+func (h *gramHandler) WithGroup(string) slog.Handler                { return h }
+
+func (h *gramHandler) Handle(_ context.Context, rec slog.Record) error {
+	if strings.Contains(rec.Message, "datagram") {
+		h.write()
+	}
+	return nil
 }

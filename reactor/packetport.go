@@ -239,6 +239,10 @@ func (t *PacketPort) fail(op string, err error) {
 func (t *PacketPort) finish() {
 	t.queue.drop()
 	unsent := t.stats.Dropped - t.dropped
+	if t.armed != 0 {
+		_ = t.r.k.Arm(t.conn, t.token, 0) // an armed socket may say that there is no more, and report it later
+		t.armed = 0
+	}
 	t.discard()
 	t.state = portStopped
 	t.free()
@@ -324,11 +328,16 @@ func (t *PacketPort) ResumeProducing() {
 	t.touch()
 }
 
-// Local is described by PacketTransport.
-func (t *PacketPort) Local() kernel.Addr { return t.local }
+// Local is described by PacketTransport. An adopted socket that was not bound gets its port with the first datagram.
+func (t *PacketPort) Local() kernel.Addr {
+	if t.local.Net == kernel.UDP && t.local.Port() == 0 && t.state != portStopped {
+		t.local = t.conn.Local()
+	}
+	return t.local
+}
 
 // Addr is Local. With it and StopListening a port is a listener of package endpoint.
-func (t *PacketPort) Addr() kernel.Addr { return t.local }
+func (t *PacketPort) Addr() kernel.Addr { return t.Local() }
 
 // Remote is described by PacketTransport.
 func (t *PacketPort) Remote() kernel.Addr { return t.remote }

@@ -201,16 +201,25 @@ func (q *packetQueue) send() {
 	t.settle()
 }
 
-// connected is called when the peer is fixed. What waits for it goes without an address from now on. What waits for others
-// cannot be sent any more, and is told so.
+// connected is called when the peer is fixed. What waits for it goes without an address from now on, before what is written
+// later. What waits for others cannot be sent any more, and is told so.
 func (q *packetQueue) connected(to kernel.Addr) {
+	if q.n == 0 {
+		return
+	}
+	one := new(packetLine)
 	for _, l := range q.lines {
 		for i := l.first; i < len(l.packets); i++ {
-			if l.packets[i].Peer == to {
-				l.packets[i].Peer = kernel.Addr{}
+			p := l.packets[i]
+			if p.Peer == to {
+				p.Peer = kernel.Addr{}
 			}
+			one.packets, one.since = append(one.packets, p), append(one.since, l.since[i])
 		}
 	}
+	q.lines, q.byKey, q.byPeer = []*packetLine{one}, nil, false
+	q.await()
+	q.t.rearm()
 }
 
 // expire drops what has waited too long in l.

@@ -22,10 +22,9 @@ const (
 
 // room makes room for a datagram of t, of size bytes. It may send those before it, so that some have to wait.
 func (g *gathered) room(t *PacketPort, size int) {
-	if g.port == t && len(g.buf)+size <= cap(g.buf) && len(g.packets) < gatherPackets {
-		return
+	for len(g.packets) > 0 && (g.port != t || len(g.buf)+size > cap(g.buf) || len(g.packets) == gatherPackets) {
+		g.flush()
 	}
-	g.flush()
 	if g.buf == nil {
 		g.buf = make([]byte, 0, gatherBytes)
 		g.packets = make([]kernel.Packet, 0, gatherPackets)
@@ -52,12 +51,17 @@ func (g *gathered) flushFor(t *PacketPort) {
 
 // flush gives the system what is gathered. What it does not take is queued.
 func (g *gathered) flush() {
-	t := g.port
-	if t == nil || len(g.packets) == 0 {
+	t, ps, buf := g.port, g.packets, g.buf
+	if t == nil || len(ps) == 0 {
 		return
 	}
-	t.queue.take(g.packets)
-	g.empty()
+	// A log that is sent as datagrams may write meanwhile.
+	g.port, g.packets, g.buf = nil, nil, nil
+	t.queue.take(ps)
+	clear(ps)
+	if g.buf == nil {
+		g.packets, g.buf = ps[:0], buf[:0]
+	}
 }
 
 func (g *gathered) empty() {
