@@ -50,6 +50,9 @@ type Watcher interface {
 	// the descriptor does. Arm watches in for Readable and out for Writable. A regular
 	// file is always ready.
 	//
+	// If out is another descriptor than in, and a pipe or a socket, the conn is Failed when nobody can
+	// read out any more, also while nothing is written. Connected then tells ErrBroken.
+	//
 	// The descriptors belong to their owner and stay open: Close and Abort only forget
 	// them, and CloseWrite only makes later writes fail with ErrBroken. Local and Remote
 	// are zero.
@@ -72,6 +75,15 @@ type Watched interface {
 	// Changed asks the system whether the numbers still refer to the files they referred to
 	// when Watch was called. It returns true if Gone does, and false after Close.
 	Changed() bool
+}
+
+// Halves is a Conn whose directions are two things that end each by itself, such as standard
+// input and output. When its output fails, the input goes on. If the protocol distinguishes the
+// directions, a stream then ends its own alone.
+type Halves interface {
+	// WriteFailed returns why nothing more can be written, a [*SysError], or nil as long as
+	// something can. It is asked when [Failed] was reported.
+	WriteFailed() error
 }
 
 // Reserver is a Kernel that can keep one descriptor in reserve. It is given up when the

@@ -163,7 +163,7 @@ const (
 // Connected returns nil.
 //
 // Not every handle fails. Arm takes Failed for the others too and need not report it:
-// listeners, descriptors of [Watcher], pairs in memory. select(2) cannot tell a failure
+// listeners, descriptors of [Watcher] (but see there), pairs in memory. select(2) cannot tell a failure
 // from input: that kernel never reports Failed, and says so by [Limits]. poll(2) stops
 // looking for failures of a conn that is armed for Failed alone when both directions have
 // ended; arming it anew looks again.

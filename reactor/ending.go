@@ -16,7 +16,8 @@ import (
 type streamParams struct {
 	StreamConfig // complete
 	ending       *ending
-	retired      bool // a layer has the connection, by another transport; of one stream
+	retired      bool          // a layer has the connection, by another transport; of one stream
+	halves       kernel.Halves // the conn of one stream, if its directions end each by itself; see halves.go
 }
 
 // ending is of a stream that waits for its end.
@@ -34,7 +35,7 @@ func (s *Stream) limitEnd() {
 	e, moved := s.cfg.ending, s.in+s.sent
 	if e == nil {
 		e = &ending{moved: moved}
-		s.cfg = &streamParams{s.cfg.StreamConfig, e, s.cfg.retired}
+		s.cfg = &streamParams{s.cfg.StreamConfig, e, s.cfg.retired, s.cfg.halves}
 		e.limit.Init(s.r, s.endTimeout)
 	} else if moved == e.moved {
 		return
@@ -56,6 +57,12 @@ func (s *Stream) endTimeout() {
 
 // hasFailed follows the kernel's word that a stream that waits for nothing has failed.
 func (s *Stream) hasFailed() {
+	if s.cfg.halves != nil {
+		if err := s.cfg.halves.WriteFailed(); err != nil {
+			s.outputFailed(s.opError("wait", err))
+		}
+		return
+	}
 	if err := s.conn.Connected(); err != nil && err != kernel.ErrAgain {
 		s.breakOff(s.opError("wait", err))
 	}

@@ -183,6 +183,7 @@ func (s *Stream) peerEnded() {
 	s.read = readEnded
 	s.note(probe.NoteReadLost, 0, nil)
 	h.ReadConnectionLost()
+	s.endHalves()
 }
 
 // steady tells whether s is open in both directions, holds nothing back and is armed for
@@ -314,7 +315,7 @@ func (s *Stream) wrote(n int, short bool, err error) int {
 	own := min(n, s.out.Len())
 	s.out.Advance(&s.r.chunks, own)
 	if err != nil && err != kernel.ErrAgain {
-		s.breakOff(s.opError("write", err))
+		s.outputFailed(s.opError("write", err))
 	}
 	return n - own
 }
@@ -327,6 +328,7 @@ func (s *Stream) endWrite() {
 		s.note(probe.NoteWriteLost, 0, nil)
 		h.WriteConnectionLost()
 	}
+	s.endHalves()
 }
 
 // arm tells the kernel what the stream waits for, if that has changed.
@@ -338,7 +340,9 @@ func (s *Stream) arm() {
 	if s.blocked && s.out.Len() > 0 {
 		want |= kernel.Writable
 	}
-	if want == 0 && s.state <= streamClosing {
+	if s.cfg.halves != nil {
+		want = s.wantHalves(want)
+	} else if want == 0 && s.state <= streamClosing {
 		want = kernel.Failed // it waits for nothing, but it must hear of a reset
 	}
 	if want == s.armed {

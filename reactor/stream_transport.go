@@ -299,7 +299,7 @@ func (s *Stream) RegisterProducer(p Producer) error {
 }
 
 func (s *Stream) register(p Producer) error {
-	if s.state > streamClosing {
+	if s.state > streamClosing || s.halfEnded() {
 		s.r.observe(probe.Note{Kind: probe.NoteStopProducer})
 		p.StopProducing()
 		return nil

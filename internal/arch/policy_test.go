@@ -90,6 +90,8 @@ var bans = []ban{
 			"sim/fleet":          "processes say what became of their seeds while the loop runs, and a worker ends when its parent does, even during a run",
 			"sim/test.go":        "runs of different seeds share nothing, so that several go at a time",
 
+			"process/stdio_console_unix.go": "a signal that ends the program is sent again when it was given back, and the goroutine that got it cannot give it back",
+
 			"internal/tlstest": "the server of a handshake runs beside the client, in tests",
 		},
 		because: "one goroutine owns the loop's world; work for others goes through the pool",
@@ -182,7 +184,7 @@ var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory
 // and factories implement. They are found through wrappers, with kernel.As,
 // kernel.ConnAs, reactor.As, reactor.ProtocolAs, reactor.FactoryAs and reactor.PacketProtocolAs.
 var capabilities = []string{
-	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Reserver", "kernel.Signals", "kernel.Worker", "kernel.Named", "kernel.FileOwner",
+	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Halves", "kernel.Reserver", "kernel.Signals", "kernel.Worker", "kernel.Named", "kernel.FileOwner",
 	"kernel/probe.Observer", "kernel/probe.Forcer", "kernel/probe.Explorer",
 	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",

@@ -12,6 +12,7 @@ type watched struct {
 	in          sock
 	outSock     *sock // the output, if that is another descriptor, or nil
 	writeClosed bool  // CloseWrite was called
+	outFails    bool  // the output can be Failed: it is another descriptor, of a pipe or a socket
 	files       [2]file
 }
 
@@ -41,11 +42,23 @@ func (b *base) Watch(in, out int) (kernel.Conn, error) {
 			return nil, err
 		}
 		w.outSock = &sock{b: b, fd: int32(out)}
+		w.outFails = isPipeOrSocket(out)
 		b.ownForeign(w.outSock)
 	}
 	b.ownForeign(&w.in)
 	w.files = [2]file{fileOf(w.in.fd), fileOf(w.out().fd)}
 	return w, nil
+}
+
+// isPipeOrSocket tells whether fd is something whose reader can go away. A set never counts such a
+// descriptor as always ready.
+func isPipeOrSocket(fd int) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return false
+	}
+	format := uint32(st.Mode) & unix.S_IFMT
+	return format == unix.S_IFIFO || format == unix.S_IFSOCK
 }
 
 // Gone tells whether a number of w belongs to somebody else now.
@@ -81,17 +94,21 @@ func (w *watched) out() *sock {
 	return &w.in
 }
 
-// armWatched arms both descriptors of w under one token. If that fails it changes nothing
-// (FDS-28).
+// armWatched arms both descriptors of w under one token. Failed is for the output alone: the
+// end of the input is readable. If arming fails, nothing changes (FDS-28).
 func (b *base) armWatched(w *watched, token uint32, r kernel.Ready) error {
 	if w.outSock == nil {
-		return b.arm(&w.in, token, r)
+		return b.arm(&w.in, token, r&both)
 	}
 	wasToken, was := w.in.token, w.in.armed()
 	both := w.both()
 	err := b.arm(&w.in, token, r&kernel.Readable)
 	if err == nil {
-		if err = b.arm(w.outSock, token, r&kernel.Writable); err != nil {
+		out := r & kernel.Writable
+		if w.outFails {
+			out |= r & kernel.Failed
+		}
+		if err = b.arm(w.outSock, token, out); err != nil {
 			// Arming as before cannot fail: the descriptor was in the set.
 			_ = b.arm(&w.in, wasToken, was)
 		}
@@ -187,8 +204,19 @@ func (w *watched) Close() error {
 // Abort is Close.
 func (w *watched) Abort() error { return w.Close() }
 
-// Connected is nil: nothing was dialled.
-func (w *watched) Connected() error { return nil }
+// Connected is nil, because nothing was dialled, unless the output is armed for Failed and has failed.
+func (w *watched) Connected() error {
+	if s := w.outSock; s != nil && s.armed()&kernel.Failed != 0 {
+		fds := [1]unix.PollFd{{Fd: s.fd}}
+		switch n, err := unix.Poll(fds[:], 0); {
+		case s.fd == lostFD:
+			return s.opError(kernel.OpWait, badFD)
+		case err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) != 0:
+			return s.opError(kernel.OpWait, unix.EPIPE)
+		}
+	}
+	return nil
+}
 
 // CloseWrite makes later writes fail. Only the owner closes the descriptor.
 func (w *watched) CloseWrite() error {
