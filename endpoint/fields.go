@@ -175,6 +175,9 @@ func fill(scheme string, args []Argument, e any) error {
 	fail := func(name, value, format string, a ...any) error {
 		return &ArgumentError{Scheme: scheme, Argument: name, Value: value, Err: fmt.Errorf(format, a...)}
 	}
+	if len(f.fields) == 0 && len(args) == 1 && args[0] == (Argument{}) {
+		args = nil // the colon of "stdio:" (GRAM-15)
+	}
 	place := 0
 	for _, a := range args {
 		i, how := f.find(a.Name), keyword

@@ -198,11 +198,11 @@ func TestUnknownScheme(t *testing.T) {
 		client bool
 		text   string
 	}{
-		{"gopher:70", false, `unknown endpoint type "gopher"; known for listening: fd, ssl, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
-		{"", false, `unknown endpoint type ""; known for listening: fd, ssl, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
+		{"gopher:70", false, `unknown endpoint type "gopher"; known for listening: fd, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
+		{"", false, `unknown endpoint type ""; known for listening: fd, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
 		{":80", true, `unknown endpoint type ""; known for connecting: fd, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
 		{"tpc:80", true, `unknown endpoint type "tpc"; did you mean "tcp"?; known for connecting: fd, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
-		{"TCP5:80", false, `unknown endpoint type "TCP5"; did you mean "tcp"?; known for listening: fd, ssl, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
+		{"TCP5:80", false, `unknown endpoint type "TCP5"; did you mean "tcp"?; known for listening: fd, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
 	} {
 		_, err := std.Schemes(nil).Server(c.in)
 		if c.client {

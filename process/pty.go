@@ -50,6 +50,9 @@ func (p *PTY) Name() string { return p.name }
 // Slave is the descriptor of the slave, or -1 when it is closed. It is the PTY's: who wants to keep it duplicates it.
 func (p *PTY) Slave() int { return p.slave }
 
+// Master is the descriptor of the master, or -1 when it is closed. It is the PTY's too.
+func (p *PTY) Master() int { return p.master }
+
 // CloseSlave closes the slave. It is called when the program has it: as long as this descriptor is open, the end of the
 // program is no end of the transport. A second call does nothing.
 func (p *PTY) CloseSlave() {

@@ -18,7 +18,6 @@ import (
 	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
-	"golang.org/x/sys/unix"
 )
 
 // PROC-48, the part of the pair: output comes with the line ends that the terminal makes, and what is typed comes back as echo.
@@ -227,31 +226,4 @@ func TestPTYErrors(t *testing.T) {
 			isOne(t, what, call(), kernel.ErrClosed)
 		}
 	})
-}
-
-// Without descriptors a pair is refused, and nothing is left open.
-func TestPTYNoDescriptors(t *testing.T) {
-	openPTY(t, process.Size{}).Close()
-	leaktest.KeepsDescriptors(t)
-	var old unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	highest, err := unix.Dup(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix.Close(highest)
-	for room := range 2 {
-		few := old
-		few.Cur = uint64(highest + room)
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
-			t.Fatal(err)
-		}
-		_, err := process.OpenPTY(process.Size{})
-		if e := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); e != nil {
-			t.Fatal(e)
-		}
-		isOne(t, fmt.Sprintf("OpenPTY with room for %d", room), err, kernel.ErrTooManyFiles)
-	}
 }

@@ -135,3 +135,13 @@ func sameEvents(t *testing.T, got []string, want ...string) {
 		t.Errorf("events %v, want %v", got, want)
 	}
 }
+
+// turn turns r that often, without waiting.
+func turn(t *testing.T, r *reactor.Reactor, times int) {
+	t.Helper()
+	for range times {
+		if err := r.Turn(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

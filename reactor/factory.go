@@ -25,6 +25,16 @@ func (r *Reactor) startFactory(f Factory) error {
 	return err
 }
 
+// UseFactory counts one more use of f, as a port does, and starts f if this is the first (TCP-14). It is for places that give f's
+// protocols connections of their own, by Attach. release ends the use, and stops f if it was the last; it is called once. Both are for the
+// loop's goroutine. An error is that of StartFactory, and f is then not in use.
+func (r *Reactor) UseFactory(f Factory) (release func() error, err error) {
+	if err := r.startFactory(f); err != nil {
+		return nil, err
+	}
+	return func() error { return r.stopFactory(f) }, nil
+}
+
 func (r *Reactor) startOne(f Factory) error {
 	r.optionals.factories.Check(r, f)
 	s, ok := f.(StartStopper)

@@ -41,7 +41,8 @@ type Options struct {
 // listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); tls and ssl, for
 // listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); unix, for
 // listening ([UNIXServer]) and for connecting ([UNIXClient]); fd, for a descriptor that listens
-// ([FDServer]) or is connected ([FDClient]); and systemd, for listening ([SystemdServer]). For datagrams there are udp, udp4 and
+// ([FDServer]) or is connected ([FDClient]); stdio, standard input and output, for listening ([StdioServer]); and systemd, for
+// listening ([SystemdServer]). For datagrams there are udp, udp4 and
 // udp6, for receiving ([UDPServer]) and for sending ([UDPClient]); unixgram, for receiving ([UNIXGramServer]) and for
 // sending ([UNIXGramClient]); fd, for a descriptor ([FDPacketServer], [FDPacketClient]); and systemd, for receiving
 // ([SystemdPacketServer]).
@@ -74,6 +75,7 @@ func Schemes(o *Options) *endpoint.Schemes {
 	s.AddClient("fd", func() endpoint.Client {
 		return &FDClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
 	})
+	s.AddServer("stdio", func() endpoint.Server { return &StdioServer{StreamConfig: o.StreamConfig} })
 	s.AddServer("unix", func() endpoint.Server {
 		return &UNIXServer{SendBuffer: o.SendBuffer, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
 	})
