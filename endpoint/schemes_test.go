@@ -215,7 +215,7 @@ func TestUnknownScheme(t *testing.T) {
 		}
 		scheme, _, _ := strings.Cut(c.in, ":")
 		known := map[bool][]string{
-			false: {"fd", "ssl", "systemd", "tcp", "tcp4", "tcp6", "tls", "unix"}, true: {"fd", "ssl", "tcp", "tcp4", "tcp6", "tls", "unix"},
+			false: {"fd", "ssl", "stdio", "systemd", "tcp", "tcp4", "tcp6", "tls", "unix"}, true: {"fd", "ssl", "tcp", "tcp4", "tcp6", "tls", "unix"},
 		}
 		if e.Scheme != scheme || e.Client != c.client || !slices.Equal(e.Known, known[c.client]) || e.Error() != c.text {
 			t.Errorf("%q: %+v\n got %v\nwant %s", c.in, *e, e, c.text)

@@ -22,6 +22,8 @@ type connectCommand struct {
 	NoShutdown bool          `help:"Leave our direction open at the end of standard input: some servers take its end for the end of the connection, and do not answer."`
 	Wait       time.Duration `short:"w" default:"1s" placeholder:"DURATION" help:"Of datagrams: how long to wait for answers at the end of standard input, and after each (${default})."`
 	Size       int           `default:"1200" placeholder:"BYTES" help:"Of datagrams: send standard input in pieces of so many bytes at most (${default})."`
+	Raw        bool          `help:"Put the terminal into raw mode: each key is sent at once, Ctrl-C too, and the other end makes the echo."`
+	Escape     string        `default:"^]" placeholder:"KEY" help:"With --raw: the key that leaves, such as ^] or ^A, or none (${default}, which is Ctrl-])."`
 	Lines      bool          `help:"Of datagrams: send each line of standard input, with its end, as one."`
 }
 
@@ -34,6 +36,10 @@ standard output is closed first. SIGINT and SIGTERM end it at once.
 Some servers take the end of our direction for the end of the connection, and send no answer. If the answer is missing,
 say --no-shutdown; then the connection lasts until the server ends it.
 
+With --raw standard input must be a terminal. Its keys are sent as they are, one by one, so that editors and shells at the other end work;
+the other end must do the echo. Ctrl-] leaves, or the key that --escape names, with status 0; so does the peer's end. The terminal is then as it was
+before, and also after SIGINT, SIGTERM and SIGHUP, and while SIGTSTP has the program stopped.
+
 At a place of datagrams, standard input is sent in pieces of 1200 bytes at most, as it is read, or with --lines each line by
 itself. Datagrams that come are written to standard output, one after another. They have no end: at the end of standard input answers
 are waited for, until none has come for --wait. Then the status is 0, also if none has come at all, because datagrams may be lost. It
@@ -44,6 +50,7 @@ Examples:
     whorl connect tcp:localhost:8007 <request >answer
     whorl connect --no-shutdown tcp:example.com:80 <request >answer
     whorl connect tls:example.com:443 <request >answer
+    whorl connect --raw tcp:console.example.com:2323
     echo hello | whorl connect udp:localhost:8007
     whorl connect --lines --wait=5s udp:localhost:8007 <requests >answers
     echo hello | whorl connect unixgram:/tmp/echo.sock:bindAddress=/tmp/mine.sock`
@@ -54,10 +61,16 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	known := g.schemes(t, kernel.StreamOptions{})
 	to, err := known.Client(c.Endpoint)
 	if errors.Is(err, endpoint.ErrKind) {
+		if c.Raw {
+			return usage(fmt.Errorf("--raw: %s takes datagrams, and keys need a connection", c.Endpoint))
+		}
 		return c.runPackets(g, t, known)
 	}
 	if err != nil {
 		return misplaced(c.Endpoint, err)
+	}
+	if c.Raw {
+		return c.runRaw(g, t, to)
 	}
 	r, err := g.open(t)
 	if err != nil {

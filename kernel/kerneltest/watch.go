@@ -14,6 +14,7 @@ func watchPromises() []promise {
 		{"WatchPair", watchPair},
 		{"WatchPairOneToken", watchPairOneToken},
 		{"WatchPairFails", watchPairFails},
+		{"WatchPairFailed", watchPairFailed},
 		{"WatchCloseWrite", watchCloseWrite},
 		{"WatchDeadPipe", watchDeadPipe},
 		{"WatchFile", watchFile},
@@ -206,6 +207,46 @@ func watchPairFails(g *rig) {
 	found := false
 	g.until("the input", func(e kernel.Event) { found = found || e.Token == tok && e.Ready == kernel.Readable }, func() bool { return found })
 	g.receive(c, 1)
+}
+
+// watchPairFailed: a pair is Failed when nobody can read its output any more, whatever else it is armed for, until it is
+// disarmed. A file as the output does not fail.
+func watchPairFailed(g *rig) {
+	if g.cannotFail() {
+		g.Skip("it never reports Failed")
+	}
+	c, toConn, fromConn := g.betweenPipes()
+	for _, r := range []kernel.Ready{kernel.Failed, kernel.Readable | kernel.Failed} {
+		g.arm(c, r)
+		g.exactly(g.k.Now() + moment)
+	}
+	if err := c.Connected(); err != nil {
+		g.Errorf("Connected before the failure: %v", err)
+	}
+	fromConn.Close()
+	if _, err := toConn.Write([]byte("x")); err != nil {
+		g.Fatal(err)
+	}
+	tok := g.arm(c, kernel.Readable|kernel.Failed)
+	var got kernel.Ready
+	g.until("both", func(e kernel.Event) {
+		if e.Token == tok {
+			got |= e.Ready
+		}
+	}, func() bool { return got == kernel.Readable|kernel.Failed })
+	g.receive(c, 1)
+	g.failed(g.arm(c, kernel.Failed))
+	g.isOne("Connected", c.Connected(), kernel.ErrBroken)
+	g.quiet(c, kernel.Readable)
+	g.arm(c, 0)
+	g.exactly(g.k.Now() + moment)
+	in, _ := g.pipe()
+	f := g.watchPair(in, g.file())
+	g.arm(f, kernel.Readable|kernel.Failed)
+	g.exactly(g.k.Now() + moment)
+	if err := f.Connected(); err != nil {
+		g.Errorf("Connected of a file: %v", err)
+	}
 }
 
 // watchCloseWrite: after CloseWrite nothing more can be written, and the descriptor stays
