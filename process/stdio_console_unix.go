@@ -21,11 +21,10 @@ type console struct {
 	fd      int
 	r       *reactor.Reactor
 	resized func(Size)
-	ending  []os.Signal // that end the program
-	end     func()      // gives the signals back; nil: none are taken
-	over    bool        // the transport has ended; of the loop's goroutine
+	over    bool // the transport has ended
 
-	mu    sync.Mutex
+	mu    sync.Mutex // for what follows, which several goroutines use
+	end   func()     // gives the signals back; nil: none are taken
 	saved terminal.Mode
 	raw   terminal.Mode
 	keep  bool // the mode is to be raw whenever the program runs
@@ -43,12 +42,13 @@ func (c *console) start(r *reactor.Reactor, cfg *StdioConfig) error {
 		if err := c.enter(); err != nil {
 			return err
 		}
-		c.ending = endingSignals(r, cfg.Signals)
-		take = append(append(take, syscall.SIGTSTP, syscall.SIGCONT), c.ending...)
+		take = append(append(take, syscall.SIGTSTP, syscall.SIGCONT), endingSignals(r, cfg.Signals)...)
 		take = slices.DeleteFunc(take, signal.Ignored)
 	}
 	if n, ok := kernel.As[kernel.Signals](r.Kernel()); ok && len(take) > 0 {
+		c.mu.Lock()
 		c.end = n.Notify(c.notice, take...)
+		c.mu.Unlock()
 	}
 	return nil
 }
@@ -64,8 +64,11 @@ func endingSignals(r *reactor.Reactor, configured []os.Signal) []os.Signal {
 
 // giveBack gives the signals back.
 func (c *console) giveBack() {
-	if c.end != nil {
-		c.end()
+	c.mu.Lock()
+	end := c.end
+	c.mu.Unlock()
+	if end != nil {
+		end() // it waits for notice
 	}
 }
 
