@@ -26,7 +26,7 @@ func (t *PacketPort) ready(ev kernel.Ready) {
 
 // settle does what is left to do after an event.
 func (t *PacketPort) settle() {
-	if len(t.failures) > 0 || t.state == portStopping || len(t.held) > 0 {
+	if len(t.failures.all) > 0 || t.state == portStopping || len(t.held) > 0 {
 		t.touch()
 		return
 	}
