@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // PacketPort is a datagram socket with its protocol. It is for the loop's goroutine only.
@@ -147,6 +148,7 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 
 // start calls StartProtocol and begins to read (UDP-4).
 func (t *PacketPort) start() error {
+	t.note(probe.NoteStartProtocol, 0, nil)
 	if e := t.r.guard(t.proto, func() { t.proto.StartProtocol(t) }); e != nil {
 		return e
 	}
@@ -222,6 +224,7 @@ func (t *PacketPort) StopListening(done func(error)) {
 	}
 	if t.state == portListening {
 		t.state = portStopping
+		t.note(probe.NoteClosing, 0, nil)
 	}
 	t.touch()
 }
@@ -249,6 +252,7 @@ func (t *PacketPort) finish() {
 		reason = ErrClosed
 	}
 	t.tellFailures()
+	t.note(probe.NoteStopProtocol, 0, reason)
 	_ = t.r.guard(t.proto, func() { t.proto.StopProtocol(reason) })
 	if err == nil && t.unsent > 0 {
 		err = &OpError{Op: "send", Local: t.local, Err: fmt.Errorf("%d datagrams were not sent, the first because of: %w", t.unsent, t.whyNot)}
@@ -326,12 +330,14 @@ func (t *PacketPort) Connect(to kernel.Addr) error {
 // PauseProducing is described by PacketTransport.
 func (t *PacketPort) PauseProducing() {
 	t.paused = true
+	t.note(probe.NotePaused, 0, nil)
 	t.touch()
 }
 
 // ResumeProducing is described by PacketTransport.
 func (t *PacketPort) ResumeProducing() {
 	t.paused = false
+	t.note(probe.NoteResumed, 0, nil)
 	t.touch()
 }
 

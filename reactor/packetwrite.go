@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // gathered are the datagrams that callbacks of one port have written and that the system has not been given. Memory in one piece,
@@ -207,6 +208,7 @@ func (t *PacketPort) tellFailures() {
 	t.failures = sendFailures{}
 	for _, f := range all {
 		l, _ := PacketProtocolAs[SendFailureListener](t.proto)
+		t.note(probe.NoteSendFailed, len(f.data), f.err)
 		_ = t.r.guard(t.proto, func() { l.SendFailed(f.data, f.to, f.err) })
 	}
 }
