@@ -3,7 +3,6 @@ package handover_test
 import (
 	"errors"
 	"io"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,40 +17,6 @@ func natives(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
 	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) { body(t, w) })
-	}
-}
-
-// crowd opens descriptors until none is left, and closes some of them again. done gives all back.
-func crowd(t *testing.T, free int) (done func()) {
-	t.Helper()
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	low := limit
-	low.Cur = 100
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
-		t.Fatal(err)
-	}
-	var held []int
-	for {
-		fd, err := syscall.Open("/dev/null", syscall.O_CLOEXEC, 0)
-		if err != nil {
-			break
-		}
-		held = append(held, fd)
-	}
-	for range free {
-		syscall.Close(held[0])
-		held = held[1:]
-	}
-	return func() {
-		for _, fd := range held {
-			syscall.Close(fd)
-		}
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
@@ -124,7 +89,7 @@ func TestNoNumberLeft(t *testing.T) {
 			f := &muteFactory{program: a}
 			clients, one, x := served(t, w, a, f)
 			clients.Turn(time.Millisecond)
-			done := crowd(t, free)
+			done := testworld.Crowd(t, free)
 			testworld.Until(t, func() bool { return a.handed != nil || f.made[0].moved }, a.r)
 			done()
 			if free < 2 {
