@@ -130,7 +130,7 @@ func (c *Connector) connected(a *addressAttempt) {
 	c.state = connConnected
 	s := &Stream{r: c.r, conn: a.conn, proto: proto, owner: c, cfg: &c.params}
 	s.token, s.armed = a.token, kernel.Writable // the stream takes over the attempt's registration
-	c.r.slots[s.token] = s
+	c.r.slots.Set(int(s.token), s)
 	c.connecting, c.stream = nil, s
 	if err := s.connect(nil); err != nil {
 		c.finish(nil, err) // TCP-46
