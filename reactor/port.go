@@ -82,7 +82,7 @@ func (r *Reactor) listen(a kernel.Addr, f Factory, o *ListenConfig, open func(*L
 	if p.open = p.openOwn; open != nil {
 		p.open = func() (kernel.Listener, error) { return open(&p.cfg) }
 	}
-	p.params.StreamConfig = cfg.StreamConfig
+	p.params = streamParams{StreamConfig: cfg.StreamConfig, owner: p}
 	if p.limits = cfg.sharedLimits(r); p.limits == nil {
 		p.limits = newPortLimiter(r, cfg.PortLimits)
 	}
@@ -374,7 +374,7 @@ func (p *Port) accept(conn kernel.Conn) {
 		conn.Close()         // also if the factory panicked (TCP-25, TCP-26)
 		return
 	}
-	s := &Stream{r: r, conn: conn, proto: proto, owner: p, cfg: &p.params, session: p.sessions}
+	s := &Stream{r: r, conn: conn, proto: proto, cfg: &p.params, session: p.sessions}
 	s.token = r.assignToken(s)
 	p.sessions++
 	p.opened(peer)
