@@ -190,7 +190,7 @@ func (b *base) own(s *sock) {
 // ownForeign is own for a number that only the caller of Watch says is s's. A sock of our
 // own keeps such a number until s is armed.
 func (b *base) ownForeign(s *sock) {
-	s.local.more = foreign
+	s.setState(foreign)
 	if old := b.ownerOf(s.fd); old == nil || old.isForeign() {
 		b.own(s)
 	}

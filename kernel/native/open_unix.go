@@ -108,7 +108,7 @@ func (s *conn) dial(p *shortAddr, o *kernel.DialOptions) error {
 	if err := s.bind(o.Bind); err != nil {
 		return err
 	}
-	s.local.more = dialling
+	s.setState(dialling)
 	switch err := unix.Connect(int(s.fd), p.sockaddr()); err {
 	case nil, unix.EINPROGRESS, unix.EINTR:
 		return nil
@@ -133,7 +133,7 @@ func (s *conn) bind(a kernel.Addr) error {
 	if err := unix.Bind(int(s.fd), from.sockaddr()); err != nil {
 		return opError(kernel.OpBind, err)
 	}
-	s.local.port = from.port
+	s.ownLocal().port = from.port
 	return nil
 }
 
