@@ -218,7 +218,7 @@ func (p *Port) finish() {
 
 // placeOf is the port number of a, or the quoted name of a UNIX address (UNIX-5).
 func placeOf(a kernel.Addr) string {
-	if a.Net == kernel.UNIX {
+	if a.Net == kernel.UNIX || a.Net == kernel.UNIXDatagram {
 		return strconv.Quote(a.Name)
 	}
 	return strconv.Itoa(int(a.Port()))
