@@ -39,7 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
 	}
 	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(), streamPromises(), dialPromises(), acceptPromises(),
 		failedPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises(), unixPromises(), passingPromises(),
-		packetPromises(), unixgramPromises(), multicastPromises()} {
+		packetPromises(), unixgramPromises(), multicastPromises(), spawnPromises()} {
 		for _, p := range group {
 			run(p.name, p, false)
 		}

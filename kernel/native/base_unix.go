@@ -39,6 +39,7 @@ type base struct {
 	eventOf []int32
 	zones   zones
 	control []byte // memory for control messages, made when it is first needed
+	noPidfd bool   // children are waited for without one, as on an old system
 	scratch
 }
 
@@ -124,6 +125,10 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		return err
 	case *unixgramConn:
 		return b.arm(&x.sock, token, r&both)
+	case *pipeConn:
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *child:
+		return b.arm(&x.exit, token, r&kernel.Readable)
 	case *watched:
 		return b.armWatched(x, token, r&both)
 	}
