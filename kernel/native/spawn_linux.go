@@ -127,10 +127,10 @@ func reapLater(n notice) {
 // siginfo is a unix.Siginfo with the fields of a child.
 type siginfo struct{ unix.Siginfo }
 
-// status is si_status, which is behind the common part, si_pid and si_uid. The common part is padded on 64 bits.
-func (i *siginfo) status() int32 {
-	const common = 3 + (unsafe.Sizeof(uintptr(0))/8)*1
-	return (*[unsafe.Sizeof(unix.Siginfo{}) / 4]int32)(unsafe.Pointer(&i.Siginfo))[common+2]
+// status is si_status, which is behind the common part, si_pid and si_uid. On 64 bits the common part is padded.
+func (i *siginfo) status() *int32 {
+	const common = 3 + unsafe.Sizeof(uintptr(0))/8
+	return &(*[unsafe.Sizeof(unix.Siginfo{}) / 4]int32)(unsafe.Pointer(&i.Siginfo))[common+2]
 }
 
 // waitStatus encodes it as wait4 does.
@@ -138,11 +138,11 @@ func (i *siginfo) waitStatus() unix.WaitStatus {
 	const exited, dumped, core = 1, 3, 0x80 // CLD_EXITED, CLD_DUMPED
 	switch i.Code {
 	case exited:
-		return unix.WaitStatus(uint32(i.status()) & 0xff << 8)
+		return unix.WaitStatus(uint32(*i.status()) & 0xff << 8)
 	case dumped:
-		return unix.WaitStatus(uint32(i.status()) | core)
+		return unix.WaitStatus(uint32(*i.status()) | core)
 	}
-	return unix.WaitStatus(uint32(i.status()))
+	return unix.WaitStatus(uint32(*i.status()))
 }
 
 func waitid(kind, id int, info *siginfo, options int, ru *unix.Rusage) error {

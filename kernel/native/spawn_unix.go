@@ -69,6 +69,13 @@ func (s *spawning) openFiles() error {
 	top := -1
 	for _, f := range s.c.Files {
 		top = max(top, f.Number)
+		if f.Kind != kernel.GivenFile {
+			continue
+		}
+		// Before anything is opened, which may get the number.
+		if err := isOpen(f.FD); err != nil {
+			return &kernel.SpawnError{Op: "descriptor", Name: strconv.Itoa(f.FD), Err: err}
+		}
 	}
 	s.files = slices.Repeat([]uintptr{noFile}, top+1)
 	null := -1
@@ -83,9 +90,6 @@ func (s *spawning) openFiles() error {
 			s.pipes = append(s.pipes, childPipe{f.Number, ours})
 			s.files[f.Number] = uintptr(theirs)
 		case kernel.GivenFile:
-			if err := isOpen(f.FD); err != nil {
-				return &kernel.SpawnError{Op: "descriptor", Name: strconv.Itoa(f.FD), Err: err}
-			}
 			s.files[f.Number] = uintptr(f.FD)
 		case kernel.NullFile:
 			if null < 0 {
