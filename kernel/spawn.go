@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -38,7 +39,7 @@ type Child interface {
 	// Pipe returns our end of the pipe that is the descriptor fd in the child, or nil if that is no pipe of
 	// ours. The caller closes it. A ReadPipe can only be read, and a write is ErrBroken. A WritePipe can only be written;
 	// if the child has closed its end, and nothing that was written waits for room, it is Readable and Failed, and Read returns io.EOF
-	// (PROC-35). Otherwise Read is ErrAgain. Both have no addresses, Abort is Close, and CloseWrite makes later writes fail with ErrBroken.
+	// (PROC-35). Otherwise Read is ErrAgain. Connected is nil before the first Arm. Both have no addresses, Abort is Close, and CloseWrite makes later writes fail with ErrBroken.
 	Pipe(fd int) Conn
 
 	// Wait tells whether the child has exited, and how. It does not block. Once it has returned true, it
@@ -184,8 +185,8 @@ type SpawnError struct {
 	Err error
 }
 
-// Error is `spawn "/bin/nothing": exec: no such file or directory`.
-func (e *SpawnError) Error() string { return fmt.Sprintf("spawn %q: %v", e.Name, e.Err) }
+// Error is `"/bin/nothing": exec: no such file or directory`.
+func (e *SpawnError) Error() string { return fmt.Sprintf("%q: %v", e.Name, e.Err) }
 
 // Unwrap is Err.
 func (e *SpawnError) Unwrap() error { return e.Err }
@@ -201,7 +202,7 @@ func CheckSpawn(c *ChildCommand) error {
 	}{{"Path", []string{c.Path}}, {"Args", c.Args}, {"Env", c.Env}, {"Dir", []string{c.Dir}}} {
 		for _, v := range f.values {
 			if strings.IndexByte(v, 0) >= 0 {
-				return invalid(OpSpawn, f.name, v, "it has a NUL byte, which ends a string of the system")
+				return invalid(OpSpawn, f.name, strconv.Quote(v), "it has a NUL byte, which ends a string of the system")
 			}
 		}
 	}

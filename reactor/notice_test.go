@@ -88,8 +88,13 @@ func TestAwaitLost(t *testing.T) {
 		}
 		var late error
 		l.onCame = func() { t.Error("it came") }
-		r.AddTrigger(reactor.During, reactor.Shutdown, func() { _, late = r.Await(d, l) })
+		before, during := true, false
+		r.AddTrigger(reactor.Before, reactor.Shutdown, func() { before = r.Ending() })
+		r.AddTrigger(reactor.During, reactor.Shutdown, func() { _, late = r.Await(d, l); during = r.Ending() })
 		r.Close()
+		if before || !during || !r.Ending() {
+			t.Errorf("Ending in the phases Before, During and afterwards: %v, %v, %v", before, during, r.Ending())
+		}
 		if len(l.lost) != 1 || l.lost[0] != reactor.ErrStopped {
 			t.Errorf("lost with %v", l.lost)
 		}

@@ -319,6 +319,9 @@ func spawnDeaf(g *rig) {
 	defer x.Close()
 	in := x.Pipe(0)
 	g.receive(x.Pipe(1), 1)
+	if err := in.Connected(); err != nil {
+		g.Errorf("Connected before the first Arm: %v", err)
+	}
 	g.becomes(in, kernel.Readable)
 	g.ends(in)
 	g.isOne("Connected", in.Connected(), kernel.ErrBroken)

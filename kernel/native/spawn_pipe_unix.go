@@ -14,6 +14,7 @@ type pipeConn struct {
 	writes bool // we write it
 	full   bool // the last write has found too little room
 	ended  bool // CloseWrite was called
+	used   bool // it was armed, so that Failed may have been reported
 }
 
 // newPipe makes a pipe. ours does not block; theirs is for the child and does. Both are close-on-exec.
@@ -105,12 +106,13 @@ func (c *pipeConn) CloseWrite() error {
 // Abort is Close.
 func (c *pipeConn) Abort() error { return c.Close() }
 
-// Connected tells of a pipe that we write whether the child has closed its end.
+// Connected tells of a pipe that we write whether the child has closed its end, once that may have been reported. Before, the
+// pipe counts as connected, however short the child's life was.
 func (c *pipeConn) Connected() error {
 	switch {
 	case c.fd < 0:
 		return c.opError(kernel.OpWait, badFD)
-	case c.writes && c.broken():
+	case c.writes && c.used && c.broken():
 		return SysError(kernel.OpWait, unix.EPIPE)
 	}
 	return nil
@@ -144,10 +146,10 @@ const noFile = ^uintptr(0)
 // isOpen returns nil if fd is open.
 func isOpen(fd int) error {
 	if fd < 0 {
-		return SysError(kernel.OpSpawn, badFD)
+		return SysError("descriptor", badFD)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-		return opError(kernel.OpSpawn, err)
+		return opError("descriptor", err)
 	}
 	return nil
 }

@@ -136,7 +136,7 @@ func (s *spawning) start() (notice, error) {
 		return notice{}, s.failed(err)
 	}
 	s.b.given(int32(n.fd), nil)
-	if err := s.b.fits(kernel.OpSpawn, n.fd); err != nil {
+	if err := s.b.fits("exec", n.fd); err != nil {
 		_ = syscall.Kill(n.pid, syscall.SIGKILL)
 		reapLater(n)
 		return notice{}, &kernel.SpawnError{Op: "exec", Name: s.c.Path, Err: err}
@@ -156,9 +156,9 @@ func (s *spawning) failed(err error) error {
 			return &kernel.SpawnError{Op: "chdir", Name: s.c.Dir, Err: err}
 		}
 	}
-	e := SysError(kernel.OpSpawn, errno)
+	e := SysError("exec", errno)
 	if errno == unix.EAGAIN {
-		e = &kernel.SysError{Op: kernel.OpSpawn, Kind: kernel.ErrTooManyProcesses, Errno: errno}
+		e = &kernel.SysError{Op: "exec", Kind: kernel.ErrTooManyProcesses, Errno: errno}
 	}
 	return &kernel.SpawnError{Op: "exec", Name: s.c.Path, Err: e}
 }
