@@ -138,3 +138,9 @@ func ignore(t *testing.T, s os.Signal) {
 	signal.Ignore(s)
 	t.Cleanup(func() { signal.Reset(s) })
 }
+
+// atoi is the number in s, or 0.
+func atoi(s string) int {
+	n, _ := strconv.Atoi(strings.TrimSpace(s))
+	return n
+}
