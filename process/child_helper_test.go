@@ -14,6 +14,7 @@ import (
 
 	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
+	"golang.org/x/sys/unix"
 )
 
 // watcher is a protocol that notes what happens to its child, in order.
@@ -143,4 +144,39 @@ func ignore(t *testing.T, s os.Signal) {
 func atoi(s string) int {
 	n, _ := strconv.Atoi(strings.TrimSpace(s))
 	return n
+}
+
+// awaitGone waits until the process is gone from the system.
+func awaitGone(t *testing.T, pid int) {
+	t.Helper()
+	for range 5000 {
+		if stateOf(pid) == "" {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("process %d is in state %q", pid, stateOf(pid))
+}
+
+// pipe is a pipe of the test. Its ends are closed when the test ends, unless they are -1.
+type pipe struct{ r, w int }
+
+func newPipe(t *testing.T) *pipe {
+	t.Helper()
+	var fds [2]int
+	if err := unix.Pipe(fds[:]); err != nil {
+		t.Fatal(err)
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	p := &pipe{fds[0], fds[1]}
+	t.Cleanup(func() { closeFD(&p.r); closeFD(&p.w) })
+	return p
+}
+
+func closeFD(fd *int) {
+	if *fd >= 0 {
+		unix.Close(*fd)
+		*fd = -1
+	}
 }
