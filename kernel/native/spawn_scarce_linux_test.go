@@ -92,6 +92,11 @@ func TestSpawnNoDescriptors(t *testing.T) {
 		noChildren(t)
 	}
 	closeFiles(taken)
+	// A number that the process may not have.
+	high := &kernel.ChildCommand{Path: "/bin/true", Args: []string{"true"}, Files: []kernel.ChildFile{{Number: top + 10, Kind: kernel.NullFile}}}
+	if _, err := b.Spawn(high); !errors.Is(err, kernel.ErrTooManyFiles) {
+		t.Errorf("PROC-16: a number above the limit: %v", err)
+	}
 	if n := leaktest.Descriptors(); n != own {
 		t.Errorf("%d descriptors, %d before", n, own)
 	}

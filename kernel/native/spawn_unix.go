@@ -156,6 +156,10 @@ func (s *spawning) failed(err error) error {
 			return &kernel.SpawnError{Op: "chdir", Name: s.c.Dir, Err: err}
 		}
 	}
+	if errno == unix.EBADF {
+		// The descriptors were open: a number that the child needs is above the limit of the process.
+		errno = unix.EMFILE
+	}
 	e := SysError("exec", errno)
 	if errno == unix.EAGAIN {
 		e = &kernel.SysError{Op: "exec", Kind: kernel.ErrTooManyProcesses, Errno: errno}
