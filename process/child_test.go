@@ -270,7 +270,7 @@ func TestGrandchildHoldsPipe(t *testing.T) {
 		until(t, r, func() bool { return w.exit != nil })
 		testworld.Turns(t, r, 3)
 		if w.end != nil || w.exit.Code != 6 {
-			t.Errorf("PROC-25: %v, %v", w.events, w.exit)
+			t.Errorf("PROC-25, PROC-24: %v, %v", w.events, w.exit)
 		}
 		c.WriteTo(3, []byte("go\n"))
 		until(t, r, w.ended)
@@ -287,7 +287,7 @@ func TestPipesEndFirst(t *testing.T) {
 		c := spawn(t, r, sh("exec <&- >&- 2>&-; exec sleep 1000"), w)
 		until(t, r, func() bool { return len(w.lost) == 3 })
 		if w.exit != nil {
-			t.Errorf("PROC-43: %v", w.events)
+			t.Errorf("PROC-43, PROC-24: %v", w.events)
 		}
 		c.Signal(syscall.SIGTERM)
 		until(t, r, w.ended)

@@ -34,6 +34,11 @@ func TestSpawn(t *testing.T) {
 				t.Errorf("PROC-28: in Exited the number is %d", n)
 			}
 		}
+		w.onEnded = func() {
+			if n := r.Stats().Sources; n != 0 {
+				t.Errorf("PROC-29: in Ended there are %d sources", n)
+			}
+		}
 		c := spawn(t, r, sh("read x; echo out $x $$; echo err >&2; exit 5"), w)
 		if w.c != c || !slices.Equal(w.events, []string{"made"}) || pid <= 0 || c.Pid() != pid { // PROC-1
 			t.Fatalf("PROC-1: events %v, number %d, then %d", w.events, pid, c.Pid())
@@ -72,9 +77,6 @@ func TestSpawn(t *testing.T) {
 		}
 		if s, known := c.Status(); !known || s != *w.end || c.Pid() != 0 {
 			t.Errorf("PROC-28: afterwards %+v, %v, number %d", s, known, c.Pid())
-		}
-		if n := r.Stats().Sources; n != 0 {
-			t.Errorf("PROC-29: %d sources", n)
 		}
 		if _, err := c.Write([]byte("x")); !errors.Is(err, reactor.ErrClosed) {
 			t.Errorf("PROC-32: Write after the end: %v", err)
