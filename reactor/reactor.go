@@ -131,6 +131,10 @@ func New(k kernel.Kernel, c Config) *Reactor {
 // Kernel is the kernel that New was given.
 func (r *Reactor) Kernel() kernel.Kernel { return r.k }
 
+// Logger is Config.Logger, or what takes its place. A package whose objects live on the reactor logs by it, under the rules of
+// Config.Logger.
+func (r *Reactor) Logger() *slog.Logger { return r.log }
+
 // Now is the reactor's clock: monotonic time since an origin that the kernel chooses
 // (TIME-1).
 func (r *Reactor) Now() time.Duration { return r.k.Now() }

@@ -40,6 +40,7 @@ type base struct {
 	eventOf []int32
 	zones   zones
 	control []byte // memory for control messages, made when it is first needed
+	noPidfd bool   // children are waited for without one, as on an old system
 	scratch
 }
 
@@ -125,8 +126,15 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		return err
 	case *unixgramConn:
 		return b.arm(&x.sock, token, r&both)
+	case *pipeConn:
+		x.used = true
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *child:
+		return b.arm(&x.exit, token, r&kernel.Readable)
 	case *watched:
 		return b.armWatched(x, token, r&both)
+	case interface{ Unwrap() kernel.Conn }: // a conn of Watch, with an owner for its descriptors
+		return b.Arm(x.Unwrap(), token, r)
 	}
 	return errOtherKernel
 }

@@ -1,0 +1,6 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package process
+
+// closeFD does nothing: nothing was opened.
+func closeFD(int) {}
