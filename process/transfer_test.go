@@ -6,6 +6,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/whorl-go/whorl/internal/leaktest"
@@ -146,5 +149,59 @@ func TestSpawnOfTheDead(t *testing.T) {
 				t.Errorf("PROC-19: %v, %q, lost %v", w.end, w.got[1], w.lost)
 			}
 		})
+	}
+}
+
+// unwell is a kernel whose children cannot be waited for.
+type unwell struct {
+	kernel.Kernel
+	err error
+}
+
+func (k *unwell) Unwrap() kernel.Kernel { return k.Kernel }
+
+func (k *unwell) LookPath(name string) (string, error) { return name, nil }
+
+func (k *unwell) Spawn(c *kernel.ChildCommand) (kernel.Child, error) {
+	s, _ := kernel.As[kernel.Spawner](k.Kernel)
+	x, err := s.Spawn(c)
+	if err != nil {
+		return nil, err
+	}
+	return &unwellChild{x, k.err}, nil
+}
+
+func (k *unwell) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
+	if x, ok := h.(*unwellChild); ok {
+		h = x.Child
+	}
+	return k.Kernel.Arm(h, token, r)
+}
+
+type unwellChild struct {
+	kernel.Child
+	err error
+}
+
+func (c *unwellChild) Wait() (kernel.Exit, bool, error) {
+	c.Child.Wait()
+	return kernel.Exit{Code: -1, Unknown: true}, true, c.err
+}
+
+// PROC-44: an error of the wait is logged, unless it says that there is no such child, and the end is told.
+func TestWaitFails(t *testing.T) {
+	for _, world := range testworld.Native() {
+		for _, failure := range []error{syscall.EIO, syscall.ECHILD} {
+			var log bytes.Buffer
+			r := testworld.New(t, &unwell{world.Open(t), failure}, reactor.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			w := run(t, r, sh("exit 0"), new(watcher))
+			if !w.end.Unknown || !errors.Is(*w.end, failure) || *w.exit != *w.end {
+				t.Errorf("PROC-44: %+v", w.end)
+			}
+			if logged := strings.Contains(log.String(), "waiting for a child"); logged != (failure == syscall.EIO) {
+				t.Errorf("PROC-44: of %v the log has %q", failure, log.String())
+			}
+		}
+		break
 	}
 }
