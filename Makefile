@@ -7,7 +7,7 @@ SYSTEMS   = darwin freebsd openbsd netbsd windows
 STATIC    = go tool -modfile=tools/go.mod staticcheck
 
 .DEFAULT_GOAL = help
-.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench chaos promises mutants cover
+.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench bench-plot chaos promises mutants cover
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ fuzz: ## run each fuzz target for FUZZTIME, two at a time
 
 bench: ## measure Whorl against other ways to serve
 	cd bench && go run .
+
+bench-plot: ## the same, and draw the ratios to bench.svg
+	cd bench && go run . -plot ../bench.svg
 
 chaos: ## put servers under loads that hurt, and see what is lost
 	cd bench && go run ./chaos

@@ -43,6 +43,7 @@ type options struct {
 	quick, json, markdown, list bool
 	rounds, loadCPU, workers    int
 	workloads, servers, cpus    string
+	plot                        string
 }
 
 func main() {
@@ -88,6 +89,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.loadCPU, "load-cpu", -1, "the `CPU` of the load generator (default the first that is not the servers')")
 	f.BoolVar(&o.json, "json", false, "print every sample as JSON instead of tables")
 	f.BoolVar(&o.markdown, "md", false, "print tables as markdown")
+	f.StringVar(&o.plot, "plot", "", "also draw the ratios as SVG, to this `file`")
 	f.BoolVar(&o.list, "list", false, "list workloads and servers, and do nothing")
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usage)
@@ -151,8 +153,22 @@ func (o *options) measure() error {
 		}{runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, reference(r.servers), r.serverCPUs, r.loadCPUs, results})
 	}
 	fmt.Fprintln(r.progress)
+	if o.plot != "" {
+		if err := drawTo(o.plot, results, reference(r.servers)); err != nil {
+			return err
+		}
+	}
 	report(os.Stdout, results, reference(r.servers), o.markdown)
 	return nil
+}
+
+// drawTo writes the drawing to a file.
+func drawTo(file string, results []result, reference string) error {
+	w, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(plot(w, results, reference), w.Close())
 }
 
 // runner returns a runner for the options.

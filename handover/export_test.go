@@ -33,6 +33,9 @@ func Hello(role uint8, version int) Message {
 }
 func Plain(kind msg, numbers ...int) Message {
 	m := message{kind: kind, text: "x"}
+	if kind == msgTaken {
+		m.role = 1 // it resumes connections
+	}
 	if len(numbers) > 0 {
 		m.number = uint32(numbers[0])
 	}

@@ -1,10 +1,15 @@
 package handover_test
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/handover"
 	"github.com/whorl-go/whorl/kernel"
@@ -91,6 +96,99 @@ func TestHandover(t *testing.T) {
 			if _, err := os.Lstat(f); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("%s is left: %v", f, err)
 			}
+		}
+	})
+}
+
+// plain is a factory that cannot make protocols again.
+type plain struct{ *program }
+
+func (f plain) Resume() {} // of another signature, so it is no Resumer
+
+// A successor whose port makes no protocol again gets no connections. They are not asked for their state, and the old program
+// serves them until they end.
+func TestNoResumer(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		path := socketPath(t)
+		a, b := newProgram(t, w, "A", path, loopback()), newProgram(t, w, "B", path)
+		clients := w.New(t, reactor.Config{})
+		until := func(done func() bool) { t.Helper(); testworld.Until(t, done, a.r, b.r, clients) }
+		a.listen()
+		a.offer()
+		a.stay = errors.New("asked for its state")
+		one := call(clients, a.ports[0].Addr())
+		until(func() bool { return one.made && len(a.built) == 1 })
+		b.cfg.Offered = func(x *handover.Taking) {
+			if _, err := b.r.Listen(a.at[0], plain{b}, nil); err != nil {
+				t.Error(err)
+			}
+			x.Ready()
+		}
+		b.take()
+		until(func() bool { return b.stopped && a.handed != nil })
+		if log := a.log.String(); len(a.handed.Taken) != 1 || a.handed.Moved != 0 || strings.Contains(log, a.stay.Error()) || strings.Contains(log, "not moved") {
+			t.Errorf("handed over %+v:\n%s", a.handed, log)
+		}
+		one.T.Write([]byte("still\n"))
+		until(func() bool { return one.got.String() == "A:still\n" })
+	})
+}
+
+// A watcher hears which process each successor is, also of one that has come before the watcher, and what becomes of the
+// sockets.
+func TestWatch(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		path := socketPath(t)
+		a, b := newProgram(t, w, "A", path, loopback()), newProgram(t, w, "B", path, loopback())
+		clients := w.New(t, reactor.Config{})
+		a.listen()
+		a.offer()
+		follow := func() (said *[]string, over *error) {
+			said, over = new([]string), new(error)
+			handover.Watch(clients, path, handover.WatchConfig{
+				Event: func(e handover.Event) {
+					if e.Process == 0 || e.Process != os.Getpid() && !w.Simulated() {
+						t.Errorf("%+v is of process %d", e, e.Process)
+					}
+					*said = append(*said, fmt.Sprint(e.Kind, e.Socket.Name, e.Text != "", e.Connections))
+				},
+				Done: func(err error) { *over = cmp.Or(err, io.EOF) },
+			})
+			return said, over
+		}
+		saw := func(kinds ...any) []string {
+			var all []string
+			for i := 0; i < len(kinds); i += 2 {
+				all = append(all, fmt.Sprint(kinds[i], kinds[i+1], kinds[i] == handover.GivesUp, 0))
+			}
+			return all
+		}
+		until := func(done func() bool) { t.Helper(); testworld.Until(t, done, a.r, b.r, clients) }
+		first, _ := follow()
+		until(func() bool { return len(*first) == 1 })
+
+		// One that gives up.
+		var second *[]string
+		var over *error
+		b.cfg.Offered = func(x *handover.Taking) {
+			second, over = follow()
+			b.r.CallLater(50*time.Millisecond, func() { x.GiveUp(io.ErrUnexpectedEOF) })
+		}
+		b.take()
+		until(func() bool { return b.failed != nil && len(*first) == 4 && second != nil && len(*second) == 3 })
+		want := saw(handover.Watches, "", handover.Comes, "", handover.Offers, "place0", handover.GivesUp, "")
+		if !slices.Equal(*first, want) || !slices.Equal(*second, saw(handover.Watches, "", handover.Comes, "", handover.GivesUp, "")) {
+			t.Errorf("the first saw %q, the second %q", *first, *second)
+		}
+
+		// One that serves.
+		*first = nil
+		b.cfg.Offered = nil
+		b.take()
+		until(func() bool { return *over != nil && b.stopped })
+		want = saw(handover.Comes, "", handover.Offers, "place0", handover.Takes, "place0", handover.Serves, "", handover.Moves, "", handover.Drains, "")
+		if !slices.Equal(*first, want) || *over != io.EOF {
+			t.Errorf("saw %q, done with %v", *first, *over)
 		}
 	})
 }

@@ -16,7 +16,7 @@ const (
 	msgRefuse                    // either: code, text. The hand-over is over.
 	msgOffer                     // old: index, kind, name, address, requested address; with a descriptor
 	msgOffered                   // old: no more are offered
-	msgTaken                     // successor: index
+	msgTaken                     // successor: index, whether it resumes connections
 	msgUnknown                   // successor: index
 	msgReady                     // successor
 	msgStopped                   // old: it accepts no more
@@ -27,6 +27,7 @@ const (
 	msgMoved                     // old: number of those that have moved, and of those that are left
 	msgDone                      // old: no connection is left
 	msgGaveUp                    // old, to watchers: a successor did not get ready; text
+	msgSuccessor                 // old, to watchers: a successor has come, and what follows is of it; process
 )
 
 // magic begins a hello, so that a program that was meant for another socket is told apart.
@@ -53,7 +54,7 @@ type message struct {
 	fd     int // the descriptor that came with it; -1 for none
 	number uint32
 	socket uint32 // of msgConnection
-	role   uint8  // or a code
+	role   uint8  // or a code; of msgTaken: 1 if connections are resumed
 	text   string // magic, name, reason
 	what   Kind
 	addr   kernel.Addr
@@ -78,7 +79,9 @@ func (m *message) encode() []byte {
 	case msgOffer:
 		b = append(appendNumbers(b, m.number), byte(m.what))
 		b = appendAddr(appendAddr(appendText(b, m.text), m.addr), m.asked)
-	case msgTaken, msgUnknown, msgAccepted, msgGo:
+	case msgTaken:
+		b = append(appendNumbers(b, m.number), m.role)
+	case msgUnknown, msgAccepted, msgGo, msgSuccessor:
 		b = appendNumbers(b, m.number)
 	case msgRejected:
 		b = appendText(appendNumbers(b, m.number), m.text)
@@ -134,7 +137,9 @@ func decode(p []byte) (message, error) {
 	case msgOffer:
 		m.number, m.what, m.text = d.number(), Kind(d.octet()), d.text()
 		m.addr, m.asked = d.addr(), d.addr()
-	case msgTaken, msgUnknown, msgAccepted, msgGo:
+	case msgTaken:
+		m.number, m.role = d.number(), d.octet()
+	case msgUnknown, msgAccepted, msgGo, msgSuccessor:
 		m.number = d.number()
 	case msgRejected:
 		m.number, m.text = d.number(), d.text()

@@ -35,7 +35,10 @@ type departed struct {
 // move begins to move connections.
 func (s *session) move() {
 	for c := range s.r.Streams() {
-		if c.Port() == nil || s.taken(c.Port()) < 0 {
+		if c.Port() == nil {
+			continue
+		}
+		if i := s.taken(c.Port()); i < 0 || !s.offered[i].resumes {
 			continue
 		}
 		if _, ok := reactor.ProtocolAs[Mover](c.Protocol()); ok {

@@ -3,7 +3,6 @@ package handover_test
 import (
 	"errors"
 	"io"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,48 +20,17 @@ func natives(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	}
 }
 
-// crowd opens descriptors until none is left, and closes some of them again. done gives all back.
-func crowd(t *testing.T, free int) (done func()) {
-	t.Helper()
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	low := limit
-	low.Cur = 100
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
-		t.Fatal(err)
-	}
-	var held []int
-	for {
-		fd, err := syscall.Open("/dev/null", syscall.O_CLOEXEC, 0)
-		if err != nil {
-			break
-		}
-		held = append(held, fd)
-	}
-	for range free {
-		syscall.Close(held[0])
-		held = held[1:]
-	}
-	return func() {
-		for _, fd := range held {
-			syscall.Close(fd)
-		}
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // mute is a Mover that does not answer once it has said its state, as the contract wants.
 type mute struct {
 	liner
 	moved bool
+	long  bool // its state is too long
 }
 
 func (l *mute) Handover() ([]byte, error) {
-	l.moved = true
+	if l.moved = true; l.long {
+		return make([]byte, handover.MaxState+1), nil
+	}
 	return l.rest, nil
 }
 
@@ -75,38 +43,53 @@ func (l *mute) DataReceived(p []byte) {
 // muteFactory resumes with the protocols of its program.
 type muteFactory struct {
 	*program
+	long bool
 	made []*mute
 }
 
 func (f *muteFactory) BuildProtocol(kernel.Addr) reactor.Protocol {
-	m := &mute{liner: liner{p: f.program}}
+	m := &mute{liner: liner{p: f.program}, long: f.long}
 	f.made = append(f.made, m)
 	return m
+}
+
+func (f *muteFactory) Resume(state []byte, peer kernel.Addr) (reactor.Protocol, error) {
+	if f.long {
+		state = nil
+	}
+	return f.program.Resume(state, peer)
+}
+
+// served is a program A with a port of f's, a client that is connected to it, and a raw successor that has taken the port and
+// is ready.
+func served(t *testing.T, w testworld.World, a *program, f *muteFactory) (clients *reactor.Reactor, one *caller, x *raw) {
+	t.Helper()
+	clients = w.New(t, reactor.Config{})
+	port, err := a.r.Listen(loopback(), f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.ports = append(a.ports, port)
+	a.offer()
+	one = call(clients, port.Addr())
+	testworld.Until(t, func() bool { return one.made && len(f.made) == 1 }, a.r, clients)
+	x = dialRaw(clients, a.path)
+	testworld.Until(t, func() bool { return x.made }, a.r, clients)
+	x.send(handover.Hello(1, 1))
+	testworld.Until(t, func() bool { return x.count(handover.MsgOffered) > 0 }, a.r, clients)
+	x.send(handover.Plain(handover.MsgTaken, 0), handover.Plain(handover.MsgTaken, 1), handover.Plain(handover.MsgReady))
+	return clients, one, x
 }
 
 // Without free descriptors a connection stays, is not asked for its state, and is served on.
 func TestNoNumberLeft(t *testing.T) {
 	natives(t, func(t *testing.T, w testworld.World) {
 		for free := range 3 {
-			path := socketPath(t)
-			a := newProgram(t, w, "A", path)
-			clients := w.New(t, reactor.Config{})
+			a := newProgram(t, w, "A", socketPath(t))
 			f := &muteFactory{program: a}
-			port, err := a.r.Listen(loopback(), f, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			a.ports = append(a.ports, port)
-			a.offer()
-			one := call(clients, port.Addr())
-			testworld.Until(t, func() bool { return one.made && len(f.made) == 1 }, a.r, clients)
-			x := dialRaw(clients, path)
-			testworld.Until(t, func() bool { return x.made }, a.r, clients)
-			x.send(handover.Hello(1, 1))
-			testworld.Until(t, func() bool { return x.count(handover.MsgOffered) > 0 }, a.r, clients)
-			x.send(handover.Plain(handover.MsgTaken, 0), handover.Plain(handover.MsgTaken, 1), handover.Plain(handover.MsgReady))
+			clients, one, x := served(t, w, a, f)
 			clients.Turn(time.Millisecond)
-			done := crowd(t, free)
+			done := testworld.Crowd(t, free)
 			testworld.Until(t, func() bool { return a.handed != nil || f.made[0].moved }, a.r)
 			done()
 			if free < 2 {
@@ -131,23 +114,9 @@ func TestNoNumberLeft(t *testing.T) {
 // of that state.
 func TestStateSaidInVain(t *testing.T) {
 	natives(t, func(t *testing.T, w testworld.World) {
-		path := socketPath(t)
-		a := newProgram(t, w, "A", path)
-		clients := w.New(t, reactor.Config{})
-		f := &longFactory{program: a}
-		port, err := a.r.Listen(loopback(), f, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.ports = append(a.ports, port)
-		a.offer()
-		one := call(clients, port.Addr())
-		testworld.Until(t, func() bool { return one.made && len(f.made) == 1 }, a.r, clients)
-		x := dialRaw(clients, path)
-		testworld.Until(t, func() bool { return x.made }, a.r, clients)
-		x.send(handover.Hello(1, 1))
-		testworld.Until(t, func() bool { return x.count(handover.MsgOffered) > 0 }, a.r, clients)
-		x.send(handover.Plain(handover.MsgTaken, 0), handover.Plain(handover.MsgTaken, 1), handover.Plain(handover.MsgReady))
+		a := newProgram(t, w, "A", socketPath(t))
+		f := &muteFactory{program: a, long: true}
+		clients, one, x := served(t, w, a, f)
 		testworld.Until(t, func() bool { return a.handed != nil }, a.r, clients)
 		if f.made[0].lost != nil || a.handed.Moved != 0 || a.resumed != 1 {
 			t.Errorf("lost with %v, %d moved, %d resumed", f.made[0].lost, a.handed.Moved, a.resumed)
@@ -155,34 +124,10 @@ func TestStateSaidInVain(t *testing.T) {
 		one.T.Write([]byte("again\n"))
 		testworld.Until(t, func() bool { return one.got.Len() > 0 || one.lost != nil }, a.r, clients)
 		if one.got.String() != "A:again\n" {
-			t.Errorf("the client got %q, lost with %v", one.got.String(), one.lost)
+			t.Errorf("the client got %.40q, lost with %v", one.got.String(), one.lost)
 		}
 		x.T.Close()
 	})
-}
-
-// long says a state that is too long.
-type long struct{ mute }
-
-func (l *long) Handover() ([]byte, error) {
-	l.moved = true
-	return make([]byte, handover.MaxState+1), nil
-}
-
-type longFactory struct {
-	*program
-	made []*long
-}
-
-func (f *longFactory) BuildProtocol(kernel.Addr) reactor.Protocol {
-	m := &long{mute{liner: liner{p: f.program}}}
-	f.made = append(f.made, m)
-	return m
-}
-
-func (f *longFactory) Resume(state []byte, peer kernel.Addr) (reactor.Protocol, error) {
-	f.resumed++
-	return &liner{p: f.program}, nil
 }
 
 // A descriptor that is lost on its way ends the hand-over: the next one would be taken for it.

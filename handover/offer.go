@@ -199,6 +199,8 @@ type offeredSocket struct {
 	Socket
 	port   Port
 	answer msg // msgTaken or msgUnknown; 0: none yet
+	// resumes is set if the successor has taken it and resumes its connections.
+	resumes bool
 }
 
 // LogPrefix is its name in logs.
@@ -249,15 +251,22 @@ func (s *session) hello(m *message) error {
 		s.peer = int(m.socket) // the system does not tell
 	}
 	s.send(message{kind: msgWelcome, number: Version, socket: uint32(os.Getpid())})
-	if s.watches {
-		return nil
+	if !s.watches {
+		s.o.tell(s.present())
+		return s.offer()
 	}
-	return s.offer()
+	if now := s.o.successor; now != nil {
+		s.send(now.present())
+	}
+	return nil
 }
+
+// present tells a watcher which process the successor is.
+func (s *session) present() message { return message{kind: msgSuccessor, number: uint32(s.peer)} }
 
 // offer sends all sockets.
 func (s *session) offer() error {
-	s.offered = append(s.offered, offeredSocket{Socket{Kind: control, Addr: s.o.port.Addr()}, s.o.port, 0})
+	s.offered = append(s.offered, offeredSocket{Socket: Socket{Kind: control, Addr: s.o.port.Addr()}, port: s.o.port})
 	for _, one := range s.o.cfg.Sockets() {
 		if len(s.offered) == MaxSockets {
 			s.o.log.Warn("more sockets than can be handed over", slog.Int("offered", MaxSockets))
@@ -265,7 +274,7 @@ func (s *session) offer() error {
 		}
 		if one.Port.Listening() {
 			name := one.Name[:min(len(one.Name), maxName)]
-			s.offered = append(s.offered, offeredSocket{Socket{name, kindOf(one.Port), one.Port.Addr(), one.Port.Requested()}, one.Port, 0})
+			s.offered = append(s.offered, offeredSocket{Socket: Socket{name, kindOf(one.Port), one.Port.Addr(), one.Port.Requested()}, port: one.Port})
 		}
 	}
 	for i, one := range s.offered {
@@ -292,7 +301,8 @@ func (s *session) answer(m *message) error {
 	if int(m.number) >= len(s.offered) || s.offered[m.number].answer != 0 {
 		return broken("an answer about socket %d", m.number)
 	}
-	s.offered[m.number].answer = m.kind
+	one := &s.offered[m.number]
+	one.answer, one.resumes = m.kind, m.kind == msgTaken && m.role != 0
 	return nil
 }
 

@@ -72,6 +72,15 @@ type inherited struct {
 // served tells whether a port of this program has the socket.
 func (one *inherited) served() bool { return one.port != nil && one.port.Listening() }
 
+// resumes tells whether connections of the socket can be made again here.
+func (one *inherited) resumes() bool {
+	p, ok := one.port.(*reactor.Port)
+	if ok {
+		_, ok = reactor.FactoryAs[Resumer](p.Factory())
+	}
+	return ok
+}
+
 // Take asks the program that offers its sockets at path for them. c says how it goes on. Take is for the loop's
 // goroutine, or before the reactor runs.
 func Take(r *reactor.Reactor, path string, c TakeConfig) *Taking {
@@ -243,13 +252,16 @@ func (t *Taking) Ready() {
 	t.state = takingReady
 	for i := range t.all {
 		one := &t.all[i]
-		kind := msgUnknown
+		m := message{kind: msgUnknown, number: uint32(i)}
 		if one.served() || one.Kind == control {
-			kind = msgTaken
+			m.kind = msgTaken
+			if one.resumes() {
+				m.role = 1
+			}
 		} else {
 			t.log.Warn("nobody here knows a socket of the predecessor", slog.String("socket", one.String()), slog.Int("process", t.process))
 		}
-		t.send(message{kind: kind, number: uint32(i)})
+		t.send(m)
 	}
 	t.closeUnused(false)
 	t.send(message{kind: msgReady})

@@ -15,7 +15,8 @@ type EventKind uint8
 // The events, in their order.
 const (
 	Watches EventKind = iota + 1 // the watcher is connected: Process is the old program
-	Offers                       // a successor is connected, and was offered Socket
+	Comes                        // a successor is connected, now or before Watch; at most one is at a time
+	Offers                       // it was offered Socket
 	Takes                        // the successor has taken Socket, and is about to be ready
 	Ignores                      // the successor has no use for Socket
 	Serves                       // the successor is ready, and the old program accepts no more
@@ -27,7 +28,8 @@ const (
 // Event is something that has happened in a hand-over.
 type Event struct {
 	// Kind says what. Its comment says which of the other fields are set.
-	Kind              EventKind
+	Kind EventKind
+	// Process is the old program in Watches, and in all others the successor; 0 if the system does not tell.
 	Process           int
 	Socket            Socket
 	Text              string
@@ -50,6 +52,8 @@ type Watching struct {
 	link
 	cfg WatchConfig
 	all []Socket
+	// successor is the process that events are of.
+	successor int
 }
 
 // Watch connects to the program that offers its sockets at path, and has c.Event called with what happens there.
@@ -87,16 +91,17 @@ func (w *Watching) handle(m *message) error {
 		w.cfg.Event(Event{Kind: Watches, Process: int(m.socket)})
 		return nil
 	case w.step != StepDrain:
+	case m.kind == msgSuccessor:
+		w.successor, w.all = int(m.number), nil
+		w.event(Event{Kind: Comes})
+		return nil
 	case m.kind == msgOffer:
-		if m.number == 0 {
-			w.all = nil
-		}
 		if int(m.number) != len(w.all) || len(w.all) == MaxSockets {
 			return broken("socket %d after %d", m.number, len(w.all))
 		}
 		one := Socket{m.text, m.what, m.addr, m.asked}
 		w.all = append(w.all, one)
-		w.event(Offers, one)
+		w.socket(Offers, one)
 		return nil
 	case m.kind == msgOffered:
 		return nil
@@ -108,28 +113,34 @@ func (w *Watching) handle(m *message) error {
 		if m.kind == msgUnknown {
 			kind = Ignores
 		}
-		w.event(kind, w.all[m.number])
+		w.socket(kind, w.all[m.number])
 		return nil
 	case m.kind == msgReady:
-		w.cfg.Event(Event{Kind: Serves})
+		w.event(Event{Kind: Serves})
 		return nil
 	case m.kind == msgGaveUp:
-		w.cfg.Event(Event{Kind: GivesUp, Text: m.text})
+		w.event(Event{Kind: GivesUp, Text: m.text})
 		return nil
 	case m.kind == msgMoved:
-		w.cfg.Event(Event{Kind: Moves, Connections: int(m.number), Left: int(m.socket)})
+		w.event(Event{Kind: Moves, Connections: int(m.number), Left: int(m.socket)})
 		return nil
 	case m.kind == msgDone:
-		w.cfg.Event(Event{Kind: Drains})
+		w.event(Event{Kind: Drains})
 		w.finish()
 		return nil
 	}
 	return broken("message %d at step %s", m.kind, w.step)
 }
 
-// event tells of a socket, unless it is that of the hand-over itself.
-func (w *Watching) event(kind EventKind, one Socket) {
+// event tells of the successor.
+func (w *Watching) event(e Event) {
+	e.Process = w.successor
+	w.cfg.Event(e)
+}
+
+// socket tells of a socket, unless it is that of the hand-over itself.
+func (w *Watching) socket(kind EventKind, one Socket) {
 	if one.Kind != control {
-		w.cfg.Event(Event{Kind: kind, Socket: one})
+		w.event(Event{Kind: kind, Socket: one})
 	}
 }

@@ -4,7 +4,7 @@
 // The package states everything that the reactor asks of an operating system. A back end
 // implements [Kernel], [Conn] and [Listener]. A capability that only some back ends have
 // is a small interface of its own ([Vectors], [TCPConn], [Watcher], [Reserver],
-// [Signals]). The reactor looks for it once, with [As] or [ConnAs]. What a back end cannot
+// [Signals], [Spawner]). The reactor looks for it once, with [As] or [ConnAs]. What a back end cannot
 // do, it says by [Limited]. Package kerneltest tests the promises of a kernel; every back
 // end passes that suite.
 //
@@ -75,7 +75,7 @@ type Kernel interface {
 	Close() error
 }
 
-// Handle is something that a kernel has opened and can arm: a [Conn] or a [Listener].
+// Handle is something that a kernel has opened and can arm: a [Conn], a [Listener], a [PacketConn] or a [Child].
 type Handle interface {
 	// Close disarms the handle and closes it. A second call does nothing. Afterwards only
 	// Local and Remote may be called.
@@ -163,7 +163,7 @@ const (
 // Connected returns nil.
 //
 // Not every handle fails. Arm takes Failed for the others too and need not report it:
-// listeners, descriptors of [Watcher] (but see there), pairs in memory. select(2) cannot tell a failure
+// listeners, descriptors of [Watcher] (but see there), children, pairs in memory. select(2) cannot tell a failure
 // from input: that kernel never reports Failed, and says so by [Limits]. poll(2) stops
 // looking for failures of a conn that is armed for Failed alone when both directions have
 // ended; arming it anew looks again.

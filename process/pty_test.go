@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
+	"golang.org/x/sys/unix"
 )
 
 // PROC-48, the part of the pair: output comes with the line ends that the terminal makes, and what is typed comes back as echo.
@@ -125,13 +125,13 @@ print(os.ttyname(0), flush=True)
 while True: signal.pause()
 `
 		cmd := exec.Command(python, "-c", program)
-		slave := os.NewFile(uintptr(pty.Slave()), "slave") // whose number CloseSlave closes
+		slave := slaveFile(t, pty)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		runtime.SetFinalizer(slave, nil)
+		slave.Close()
 		pty.CloseSlave()
 		p := new(screen)
 		if _, err := pty.Attach(r, p, nil); err != nil {
@@ -170,12 +170,12 @@ func TestPTYTransfer(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			pty := openPTY(t, process.Size{})
 			cmd := exec.Command("sh", "-c", "stty raw -echo && echo ready && exec cat")
-			slave := os.NewFile(uintptr(pty.Slave()), "slave")
+			slave := slaveFile(t, pty)
 			cmd.Stdin, cmd.Stdout = slave, slave
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			runtime.SetFinalizer(slave, nil)
+			slave.Close()
 			pty.CloseSlave()
 			p := new(screen)
 			s, err := pty.Attach(r, p, nil)
@@ -226,4 +226,15 @@ func TestPTYErrors(t *testing.T) {
 			isOne(t, what, call(), kernel.ErrClosed)
 		}
 	})
+}
+
+// slaveFile is a duplicate of the slave for a program. A file of the number itself would close that when it is collected, when
+// something else may have it.
+func slaveFile(t *testing.T, p *process.PTY) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(uintptr(p.Slave()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "slave")
 }

@@ -131,7 +131,7 @@ type AdoptConfig struct {
 
 // adopted is attach for a connection of a port.
 func (p *Port) adopted(c kernel.Conn, proto Protocol, unsent []byte) *Stream {
-	s := &Stream{r: p.r, conn: c, proto: proto, owner: p, cfg: &p.params, session: p.sessions}
+	s := &Stream{r: p.r, conn: c, proto: proto, cfg: &p.params, session: p.sessions}
 	s.token = p.r.assignToken(s)
 	p.sessions++
 	p.opened(p.peer(c))

@@ -33,7 +33,7 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 }
 
 func (r *Reactor) attach(c kernel.Conn, p Protocol, cfg StreamConfig, o owner, unsent []byte) *Stream {
-	s := &Stream{r: r, conn: c, proto: p, owner: o, cfg: &streamParams{StreamConfig: cfg}}
+	s := &Stream{r: r, conn: c, proto: p, cfg: &streamParams{StreamConfig: cfg, owner: o}}
 	s.cfg.halves, _ = kernel.ConnAs[kernel.Halves](c)
 	s.token = r.assignToken(s)
 	_ = s.connect(unsent) // ConnectionLost tells p

@@ -59,7 +59,7 @@ func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protoc
 	c.listener, _ = FactoryAs[ConnectorListener](f)
 	var err error
 	c.cfg, err = o.complete()
-	c.params.StreamConfig = c.cfg.StreamConfig
+	c.params = streamParams{StreamConfig: c.cfg.StreamConfig, owner: c}
 	c.start()
 	if err != nil {
 		c.fail(err)
@@ -128,9 +128,9 @@ func (c *Connector) connected(a *addressAttempt) {
 		return
 	}
 	c.state = connConnected
-	s := &Stream{r: c.r, conn: a.conn, proto: proto, owner: c, cfg: &c.params}
+	s := &Stream{r: c.r, conn: a.conn, proto: proto, cfg: &c.params}
 	s.token, s.armed = a.token, kernel.Writable // the stream takes over the attempt's registration
-	c.r.slots[s.token] = s
+	c.r.slots.Set(int(s.token), s)
 	c.connecting, c.stream = nil, s
 	if err := s.connect(nil); err != nil {
 		c.finish(nil, err) // TCP-46

@@ -132,7 +132,7 @@ func (r *Reactor) RemoveWriter(d WriteDescriptor) {
 // ConnectionLost is not called.
 func (r *Reactor) RemoveAll() []FileDescriptor {
 	var all []FileDescriptor
-	for _, src := range r.slots {
+	for _, src := range r.slots.All() {
 		if w, ok := src.(*watch); ok {
 			all = append(all, w.members()...)
 			w.forget()
@@ -145,7 +145,7 @@ func (r *Reactor) RemoveAll() []FileDescriptor {
 // their tokens (FDS-4).
 func (r *Reactor) Readers() []ReadDescriptor {
 	var all []ReadDescriptor
-	for _, src := range r.slots {
+	for _, src := range r.slots.All() {
 		if w, ok := src.(*watch); ok && w.reader != nil {
 			all = append(all, w.reader)
 		}
@@ -157,7 +157,7 @@ func (r *Reactor) Readers() []ReadDescriptor {
 // their tokens.
 func (r *Reactor) Writers() []WriteDescriptor {
 	var all []WriteDescriptor
-	for _, src := range r.slots {
+	for _, src := range r.slots.All() {
 		if w, ok := src.(*watch); ok && w.writer != nil {
 			all = append(all, w.writer)
 		}
@@ -263,7 +263,7 @@ func (w *watch) forget() {
 	if w.r.watches.byFD[w.fd] == w {
 		delete(w.r.watches.byFD, w.fd)
 	}
-	if w.r.slots[w.token] == source(w) {
+	if w.r.slots.At(int(w.token)) == source(w) {
 		w.r.k.Arm(w.conn, w.token, 0) // an error means that the descriptor is closed already
 		w.conn.Close()
 		w.r.releaseToken(w.token)

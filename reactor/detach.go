@@ -82,7 +82,7 @@ func (s *Stream) letGo() {
 
 // Port is the port that has accepted the connection, or that AdoptConfig.Port names. It is nil if there is none.
 func (s *Stream) Port() *Port {
-	p, _ := s.owner.(*Port)
+	p, _ := s.cfg.owner.(*Port)
 	return p
 }
 

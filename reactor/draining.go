@@ -117,7 +117,7 @@ func (d *Drain) Cut(because string) {
 	d.limit.Cancel()
 	dialled := 0 // counted apart: a forwarder has one for each client
 	for s := range d.r.Streams() {
-		if _, ok := s.owner.(*Connector); ok {
+		if _, ok := s.cfg.owner.(*Connector); ok {
 			dialled++
 		}
 		d.abort(s)

@@ -15,6 +15,7 @@ import (
 // end has a copy of its own, and so has one that is retired, so that others need no memory for it.
 type streamParams struct {
 	StreamConfig // complete
+	owner        owner
 	ending       *ending
 	retired      bool          // a layer has the connection, by another transport; of one stream
 	halves       kernel.Halves // the conn of one stream, if its directions end each by itself; see halves.go
@@ -35,7 +36,9 @@ func (s *Stream) limitEnd() {
 	e, moved := s.cfg.ending, s.in+s.sent
 	if e == nil {
 		e = &ending{moved: moved}
-		s.cfg = &streamParams{s.cfg.StreamConfig, e, s.cfg.retired, s.cfg.halves}
+		own := *s.cfg
+		own.ending = e
+		s.cfg = &own
 		e.limit.Init(s.r, s.endTimeout)
 	} else if moved == e.moved {
 		return

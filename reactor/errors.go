@@ -109,7 +109,7 @@ func (e *WatchedError) Is(target error) bool { return target == ErrWatched }
 // OpError is a failed operation, with its addresses and the cause.
 type OpError struct {
 	// Op is "listen", "accept", "dial", "attach", "resolve", "read", "write", "wait" (the
-	// connection failed while nothing was asked of it), "close", "arm", "watch" or "send" (a datagram).
+	// connection failed while nothing was asked of it), "close", "arm", "watch", "send" (a datagram) or "spawn".
 	Op string
 	// Local is our address and Remote the peer's. Each is zero if it is not known.
 	Local  kernel.Addr
@@ -153,7 +153,7 @@ func (e *OpError) Unwrap() []error {
 		return []error{e.Err, ErrListen}
 	case "dial", "resolve":
 		return []error{e.Err, ErrConnect}
-	case "watch", "attach", "accept", "send":
+	case "watch", "attach", "accept", "send", "spawn":
 		return []error{e.Err} // there was no connection, so it is not ErrLost
 	}
 	return []error{e.Err, ErrLost}

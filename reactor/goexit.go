@@ -1,6 +1,10 @@
 package reactor
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"github.com/whorl-go/whorl/internal/pages"
+)
 
 // asLoop calls fn, which runs the loop or a part of it. If fn ends the goroutine, the reactor
 // ends too: nobody could turn it any more.
@@ -28,12 +32,12 @@ func (r *Reactor) die() {
 	r.log.Error("the loop's goroutine ends inside a callback (runtime.Goexit, or a panic that nobody recovers); all connections are reset",
 		slog.String("in", in))
 	r.life.Store(int32(lifeEnding))
-	for i := 0; i < len(r.slots); i++ {
-		if src := r.slots[i]; src != nil {
+	for _, src := range r.slots.All() {
+		if src != nil {
 			src.drop()
 		}
 	}
-	r.slots, r.free, r.freed = nil, nil, nil
+	r.slots, r.free, r.freed = pages.Table[source]{}, nil, nil
 	r.releaseSignals()
 	for _, w := range r.work.all {
 		w.stopped.Store(true)

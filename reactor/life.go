@@ -35,6 +35,10 @@ func (r *Reactor) Running() bool {
 	return false
 }
 
+// Ending tells whether the reactor has begun to end its sources, or has ended: the phase During of
+// the shutdown or later. From then on it takes no new ones, and Attach fails with ErrStopped. It may be called from any goroutine.
+func (r *Reactor) Ending() bool { return r.is(lifeEnding) || r.is(lifeStopped) }
+
 // Run runs the reactor until Stop is called or ctx ends. It returns nil when all three
 // phases of shutdown are over (CORE-13). The kernel is then closed. If the kernel fails
 // persistently, Run shuts down and returns the kernel's error. If the shutdown gave up

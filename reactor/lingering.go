@@ -85,7 +85,7 @@ func (r *Reactor) linger(c kernel.Conn, token uint32) {
 	if u, ok := kernel.ConnAs[kernel.UNIXConn](c); ok {
 		u.Unbind() // for the program the connection is over
 	}
-	r.slots[token] = l
+	r.slots.Set(int(token), l)
 	r.stats.Lingered++
 	r.lingerers.closeOldest(lingerMost - 1)
 	r.lingerers.add(l)

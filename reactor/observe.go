@@ -39,6 +39,13 @@ func (s *Stream) note(kind probe.NoteKind, n int, err error) {
 	s.r.observe(probe.Note{Kind: kind, Token: s.token, Conn: s.conn, N: n, Err: err})
 }
 
+// note tells the observer something about t.
+func (t *PacketPort) note(kind probe.NoteKind, n int, err error) {
+	if t.r.observer != nil {
+		t.r.observer.Observe(probe.Note{Kind: kind, Token: t.token, Packet: t.conn, N: n, Err: err})
+	}
+}
+
 // noteData notes that n bytes of the read buffer are lent to the protocol of s.
 func (s *Stream) noteData(n int) {
 	s.r.lent = true

@@ -54,7 +54,8 @@ type DatagramRefusalListener interface {
 type SendFailureListener interface {
 	// SendFailed is called once for each of them, later, never inside the write. err is an [*OpError]:
 	// kernel.ErrMessageSize, kernel.ErrPermission, kernel.ErrNoRoute, kernel.ErrRefused (nobody has that UNIX name),
-	// [ErrSendTimeout], or what did not fit into the queue: ErrQueueFull, or kernel.ErrAgain if nothing may wait. p is not used any more by the port.
+	// [ErrSendTimeout], or what did not fit into the queue: ErrQueueFull, or kernel.ErrAgain if nothing may wait. At an end
+	// other than StopListening's it is why the port ends. p is not used any more by the port.
 	SendFailed(p []byte, to kernel.Addr, err error)
 }
 
@@ -92,7 +93,7 @@ type PacketTransport interface {
 
 	// StopListening sends what is queued, for at most PacketConfig.QueueTimeout, and then closes the socket.
 	// Nothing more is received. Later, never inside the call, StopProtocol is called, and then done, if it is not nil (UDP-5). done gets nil,
-	// or an error that tells how many datagrams were not sent. On a stopped port done is called later, with nil.
+	// or an [*OpError] that tells how many datagrams were not sent since the call, and why the first was not. On a stopped port done is called later, with nil.
 	StopListening(done func(error))
 
 	// Local is the address of the port, with the number that the system chose (UDP-3). Remote is the peer that
@@ -119,7 +120,8 @@ type PacketConfig struct {
 	MaxPacketSize int
 	// MaxQueued is how many bytes may wait because the system takes no more, with 64 bytes for each datagram. A write
 	// beyond it is refused with [ErrQueueFull]. Zero: 1 MiB. Negative: nothing waits. What the system does not take at
-	// once is then dropped, counted, and told by SendFailed.
+	// once is then dropped, counted, and told by SendFailed. The same limit, for a negative one 1 MiB, holds for
+	// datagrams that failed and that SendFailed has not told yet.
 	MaxQueued int
 	// QueueTimeout is how long a datagram may wait. Then it is dropped, with [ErrSendTimeout]. Zero: 30 s;
 	// negative: no limit.
@@ -152,8 +154,16 @@ func (c *PacketConfig) complete() PacketConfig {
 	return full
 }
 
+// mostFailed is how many bytes of datagrams that failed may wait to be told.
+func (c *PacketConfig) mostFailed() int {
+	if c.MaxQueued < 0 {
+		return defaultMaxQueued
+	}
+	return c.MaxQueued
+}
+
 var (
-	// ErrQueueFull: a datagram was refused, because more wait to be sent than PacketConfig.MaxQueued allows.
+	// ErrQueueFull: a datagram was refused, because more wait to be sent than PacketConfig.MaxQueued allows, or to be told as failed.
 	ErrQueueFull = kernel.Sentinel("datagram queue full")
 	// ErrSendTimeout: a datagram has waited for PacketConfig.QueueTimeout and was dropped. It is also os.ErrDeadlineExceeded.
 	ErrSendTimeout = kernel.Sentinel("the system took the datagram not in time", kernel.ErrTimeout)

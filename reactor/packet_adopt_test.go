@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -66,6 +67,38 @@ func TestAdoptPacketPort(t *testing.T) {
 		g := &gram{}
 		if _, err := r.AdoptPacketPort(fd, g, nil); !errors.Is(err, kernel.ErrUnsupported) || !errors.Is(err, reactor.ErrListen) || g.started != 0 {
 			t.Errorf("ADOPT-17: a stream: %v", err)
+		}
+	})
+}
+
+// An adopted socket that was not bound has no port before its first datagram, and keeps it after its end.
+func TestAdoptUnboundPacketPort(t *testing.T) {
+	natives(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		srv := &gram{}
+		at := listenPacket(t, r, udp(0), srv, nil).Local()
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Close(fd)
+		p, err := r.AdoptPacketPort(fd, &gram{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Local().Port() != 0 {
+			t.Errorf("at %v before the first datagram", p.Local())
+		}
+		p.WriteTo([]byte("x"), at)
+		until(t, r, func() bool { return len(srv.got) == 1 })
+		if p.Local().Port() == 0 || p.Local().Port() != srv.from[0].Port() {
+			t.Errorf("at %v, and the datagram is from %v", p.Local(), srv.from[0])
+		}
+		stopped := false
+		p.StopListening(func(error) { stopped = true })
+		until(t, r, func() bool { return stopped })
+		if p.Local().Port() != srv.from[0].Port() {
+			t.Errorf("at %v after the end", p.Local())
 		}
 	})
 }

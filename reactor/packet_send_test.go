@@ -201,6 +201,63 @@ func TestPacketQueueOverflow(t *testing.T) {
 	}
 }
 
+// A callback that writes without an end while the system takes nothing, and nothing may wait, keeps a limited number of
+// failures: further writes are refused, and the counters account for every one.
+func TestPacketFailuresLimited(t *testing.T) {
+	g := &gram{}
+	r, s, p := scripted(t, udp(0), g, &reactor.PacketConfig{MaxQueued: -1})
+	s.refuse = func(kernel.Packet) error { return kernel.ErrAgain }
+	refused, n := 0, 10_000
+	for range n {
+		switch err := p.WriteTo(make([]byte, 1000), udp(9)); {
+		case errors.Is(err, reactor.ErrQueueFull):
+			refused++
+		case err != nil:
+			t.Fatal(err)
+		}
+	}
+	turns(r, 2)
+	st := p.Stats()
+	if kept := len(g.failed); kept < 900 || kept > 1300 || int(st.Dropped) != kept || int(st.QueueFull) != refused || refused+kept != n {
+		t.Errorf("%d failures told, %d refused, %+v", kept, refused, st)
+	}
+	if err := p.WriteTo(nil, udp(9)); err != nil {
+		t.Errorf("after they were told: %v", err)
+	}
+}
+
+// The error of StopListening says how many datagrams were not sent since, and why: here the system refuses one, and one
+// has no room.
+func TestPacketStopTellsWhy(t *testing.T) {
+	for want, refuse := range map[error]error{kernel.ErrPermission: &kernel.SysError{Op: kernel.OpWrite, Kind: kernel.ErrPermission}, kernel.ErrAgain: kernel.ErrAgain} {
+		r, s, p := scripted(t, udp(0), &gram{}, &reactor.PacketConfig{MaxQueued: -1})
+		s.refuse = func(kernel.Packet) error { return refuse }
+		p.WriteTo([]byte("before"), udp(9))
+		turns(r, 2)
+		var got error
+		p.WriteTo([]byte("x"), udp(9))
+		p.StopListening(func(err error) { got = err })
+		turns(r, 2)
+		var op *reactor.OpError
+		if !errors.As(got, &op) || op.Op != "send" || !errors.Is(got, want) || errors.Is(got, reactor.ErrSendTimeout) || !strings.Contains(got.Error(), "1 datagrams") {
+			t.Errorf("done got %v, want %v", got, want)
+		}
+	}
+}
+
+// A port whose reactor ends tells of what waits that the reactor has stopped, not that it took too long.
+func TestPacketQueueAtEnd(t *testing.T) {
+	g := &gram{}
+	r, s, p := scripted(t, udp(0), g, nil)
+	s.refuse = func(kernel.Packet) error { return kernel.ErrAgain }
+	p.WriteTo([]byte("x"), udp(9))
+	turns(r, 1)
+	r.Close()
+	if len(g.failures) != 1 || !errors.Is(g.failures[0], reactor.ErrStopped) || errors.Is(g.failures[0], reactor.ErrSendTimeout) || p.Stats().Dropped != 1 {
+		t.Errorf("%v, %+v", g.failures, p.Stats())
+	}
+}
+
 // A datagram waits for QueueTimeout and is then dropped; those written later wait on.
 func TestPacketQueueTimeout(t *testing.T) {
 	g := &gram{}

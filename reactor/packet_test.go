@@ -79,12 +79,19 @@ func TestPacketPort(t *testing.T) {
 			if fmt.Sprintf("%q", cli.got) != `["one" "" "three"]` || srv.from[0] != q.Local() || cli.from[1] != p.Local() {
 				t.Errorf("UDP-9, UDP-11, UNIXD-3: %s: got %q from %v", kind, cli.got, srv.from)
 			}
+			shown := fmt.Sprintf("<%s on %d>", reactor.LogPrefixOf(srv), p.Local().Port())
+			closed := fmt.Sprintf("UDP Port %d Closed", p.Local().Port())
+			if at.Net != kernel.UDP {
+				shown, closed = fmt.Sprintf("<%s on %q>", reactor.LogPrefixOf(srv), at.Name), "UNIXGRAM Port"
+			}
+			if p.String() != shown {
+				t.Errorf("%s: shown as %s, want %s", kind, p, shown)
+			}
 			stopped := 0
 			p.StopListening(func(err error) { stopped++ })
 			until(t, r, func() bool { return stopped == 1 })
-			closed := fmt.Sprintf("UDP Port %d Closed", p.Local().Port())
-			if at.Net != kernel.UDP {
-				closed = "UNIXGRAM Port"
+			if shown = fmt.Sprintf("<%s (not listening)>", reactor.LogPrefixOf(srv)); p.String() != shown {
+				t.Errorf("%s: shown as %s after its end, want %s", kind, p, shown)
 			}
 			if !strings.Contains(log.String(), closed) {
 				t.Errorf("UDP-8: %s: the log is %s", kind, log.String())

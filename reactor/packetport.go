@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // PacketPort is a datagram socket with its protocol. It is for the loop's goroutine only.
@@ -30,10 +31,11 @@ type PacketPort struct {
 	ours     bool            // lent is in memory of ours; otherwise it belongs to the kernel
 	held     []kernel.Packet // read and not delivered, in memory of ours
 	queue    packetQueue
-	failures []sendFailure // not told yet
+	failures sendFailures  // not told yet
 	stopDone []func(error) // of StopListening
 	reason   error         // why the port ends; nil: StopListening
-	dropped  uint64        // PacketStats.Dropped at StopListening
+	unsent   uint64        // datagrams that could not be sent since StopListening
+	whyNot   error         // of the first of them
 	stats    PacketStats
 
 	failureLog LogLimit
@@ -146,6 +148,7 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 
 // start calls StartProtocol and begins to read (UDP-4).
 func (t *PacketPort) start() error {
+	t.note(probe.NoteStartProtocol, 0, nil)
 	if e := t.r.guard(t.proto, func() { t.proto.StartProtocol(t) }); e != nil {
 		return e
 	}
@@ -221,7 +224,7 @@ func (t *PacketPort) StopListening(done func(error)) {
 	}
 	if t.state == portListening {
 		t.state = portStopping
-		t.dropped = t.stats.Dropped
+		t.note(probe.NoteClosing, 0, nil)
 	}
 	t.touch()
 }
@@ -237,28 +240,22 @@ func (t *PacketPort) fail(op string, err error) {
 
 // finish ends the port and tells the protocol, and then those who have called StopListening.
 func (t *PacketPort) finish() {
-	t.queue.drop()
-	unsent := t.stats.Dropped - t.dropped
-	if t.armed != 0 {
-		_ = t.r.k.Arm(t.conn, t.token, 0) // an armed socket may say that there is no more, and report it later
-		t.armed = 0
-	}
+	t.queue.drop(t.endCause())
+	t.disarm() // an armed socket may say that there is no more, and report it later
 	t.discard()
 	t.state = portStopped
 	t.free()
 	kind := strings.ToUpper(t.local.Network())
 	t.r.log.Info(fmt.Sprintf("(%s Port %s Closed)", kind, placeOf(t.local)), slog.Any("addr", t.local))
-	reason := t.reason
+	reason, err := t.reason, t.reason
 	if reason == nil {
 		reason = ErrClosed
 	}
 	t.tellFailures()
+	t.note(probe.NoteStopProtocol, 0, reason)
 	_ = t.r.guard(t.proto, func() { t.proto.StopProtocol(reason) })
-	var err error
-	if t.reason != nil {
-		err = t.reason
-	} else if unsent > 0 {
-		err = &OpError{Op: "write", Local: t.local, Err: fmt.Errorf("%w: %d datagrams were not sent", ErrSendTimeout, unsent)}
+	if err == nil && t.unsent > 0 {
+		err = &OpError{Op: "send", Local: t.local, Err: fmt.Errorf("%d datagrams were not sent, the first because of: %w", t.unsent, t.whyNot)}
 	}
 	dones := t.stopDone
 	t.stopDone = nil
@@ -267,14 +264,28 @@ func (t *PacketPort) finish() {
 	}
 }
 
+// endCause is what an end other than StopListening is due to.
+func (t *PacketPort) endCause() error {
+	if e, ok := t.reason.(*OpError); ok {
+		return e.Err
+	}
+	return t.reason
+}
+
+// disarm makes the kernel report nothing of the socket any more. A close does not do it if another process has the socket too.
+func (t *PacketPort) disarm() {
+	if t.armed != 0 {
+		_ = t.r.k.Arm(t.conn, t.token, 0)
+		t.armed = 0
+	}
+}
+
 // free closes the socket, and gives up the token and the protocol.
 func (t *PacketPort) free() {
 	if s, ok := kernel.PacketAs[kernel.PacketSettings](t.conn); ok {
 		t.stats.Lost = s.Lost()
 	}
-	if t.armed != 0 {
-		_ = t.r.k.Arm(t.conn, t.token, 0) // the close does not do it if another process has the socket too
-	}
+	t.disarm()
 	t.conn.Close()
 	t.queue.timer.Cancel()
 	t.r.gathered.forget(t)
@@ -319,12 +330,14 @@ func (t *PacketPort) Connect(to kernel.Addr) error {
 // PauseProducing is described by PacketTransport.
 func (t *PacketPort) PauseProducing() {
 	t.paused = true
+	t.note(probe.NotePaused, 0, nil)
 	t.touch()
 }
 
 // ResumeProducing is described by PacketTransport.
 func (t *PacketPort) ResumeProducing() {
 	t.paused = false
+	t.note(probe.NoteResumed, 0, nil)
 	t.touch()
 }
 

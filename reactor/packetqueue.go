@@ -267,12 +267,12 @@ func (q *packetQueue) await() {
 	}
 }
 
-// drop empties the queue.
-func (q *packetQueue) drop() {
+// drop empties the queue of a port that ends because of err.
+func (q *packetQueue) drop(err error) {
 	for _, l := range q.lines {
 		for i := range l.packets[l.first:] {
 			q.t.stats.Dropped++
-			q.t.failed(&l.packets[l.first+i], ErrSendTimeout)
+			q.t.failed(&l.packets[l.first+i], err)
 		}
 	}
 	q.lines, q.byKey, q.n, q.bytes = nil, nil, 0, 0

@@ -1,6 +1,9 @@
 package reactor
 
-import "github.com/whorl-go/whorl/kernel"
+import (
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
+)
 
 const (
 	// packetBytes is how many bytes of datagrams a port reads in one wake-up, at least (UDP-10).
@@ -26,7 +29,7 @@ func (t *PacketPort) ready(ev kernel.Ready) {
 
 // settle does what is left to do after an event.
 func (t *PacketPort) settle() {
-	if len(t.failures) > 0 || t.state == portStopping || len(t.held) > 0 {
+	if len(t.failures.all) > 0 || t.state == portStopping || len(t.held) > 0 {
 		t.touch()
 		return
 	}
@@ -70,6 +73,7 @@ func (t *PacketPort) deliver() {
 			continue
 		}
 		t.count(p)
+		t.note(probe.NoteDatagram, len(p.Data), nil)
 		t.proto.DatagramReceived(p.Data, p.Peer)
 	}
 	t.hold()
@@ -84,6 +88,7 @@ func (t *PacketPort) deliverBatch() {
 	}
 	ps := t.lent[:n:n]
 	t.lent = t.lent[n:]
+	t.note(probe.NoteDatagrams, n, nil)
 	t.batch.PacketsReceived(ps)
 }
 
@@ -107,6 +112,7 @@ func (t *PacketPort) refused(p *kernel.Packet) {
 		if to.IsZero() {
 			to = t.remote
 		}
+		t.note(probe.NoteRefused, len(p.Data), p.Err)
 		l.DatagramRefused(p.Data, to, p.Err)
 	}
 }
@@ -141,12 +147,16 @@ func (t *PacketPort) deliverHeld() {
 
 // discarded counts datagrams that were read and are not delivered.
 func (t *PacketPort) discarded(ps []kernel.Packet) {
+	before := t.stats.Discarded
 	for i := range ps {
 		if ps[i].Err == nil {
 			t.stats.Discarded++
 		} else {
 			t.stats.Refusals++
 		}
+	}
+	if n := t.stats.Discarded - before; n > 0 {
+		t.note(probe.NoteDiscarded, int(n), nil)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 )
 
 // gathered are the datagrams that callbacks of one port have written and that the system has not been given. Memory in one piece,
@@ -125,6 +126,10 @@ func (t *PacketPort) write(p *kernel.Packet, bufs [][]byte, size int) error {
 		p.Peer = kernel.Addr{}
 	}
 	t.r.gathered.room(t, size)
+	if t.failures.bytes >= t.cfg.mostFailed() {
+		t.stats.QueueFull++
+		return t.writeError(p.Peer, ErrQueueFull)
+	}
 	line := t.queue.lineOf(p.Peer)
 	if line == nil && size <= gatherBytes {
 		t.r.gathered.add(t, p, bufs)
@@ -168,11 +173,22 @@ type sendFailure struct {
 	err  error
 }
 
+// sendFailures are those that the protocol has not been told.
+type sendFailures struct {
+	all   []sendFailure
+	bytes int // of their data, with queuedOverhead for each
+}
+
 // failed notes that p was not sent. Its data may be gathered memory, and the protocol is told later.
 func (t *PacketPort) failed(p *kernel.Packet, err error) {
 	to := p.Peer
 	if to.IsZero() {
 		to = t.remote
+	}
+	if t.state == portStopping {
+		if t.unsent++; t.whyNot == nil {
+			t.whyNot = err
+		}
 	}
 	err = t.writeError(to, err)
 	t.touch()
@@ -180,16 +196,19 @@ func (t *PacketPort) failed(p *kernel.Packet, err error) {
 		t.failureLog.Log(t.r, t.r.log, slog.LevelWarn, "a datagram was not sent", slog.Any("from", t.local), slog.Any("to", to), slog.Any("err", err))
 		return
 	}
-	t.failures = append(t.failures, sendFailure{append([]byte(nil), p.Data...), to, err})
+	f := &t.failures
+	f.all = append(f.all, sendFailure{append([]byte(nil), p.Data...), to, err})
+	f.bytes += len(p.Data) + queuedOverhead
 }
 
 // tellFailures tells the protocol of datagrams that were not sent. Those that it causes meanwhile are told
 // in the next turn.
 func (t *PacketPort) tellFailures() {
-	all := t.failures
-	t.failures = nil
+	all := t.failures.all
+	t.failures = sendFailures{}
 	for _, f := range all {
 		l, _ := PacketProtocolAs[SendFailureListener](t.proto)
+		t.note(probe.NoteSendFailed, len(f.data), f.err)
 		_ = t.r.guard(t.proto, func() { l.SendFailed(f.data, f.to, f.err) })
 	}
 }

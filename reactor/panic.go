@@ -24,6 +24,11 @@ func (r *Reactor) guard(who any, fn func()) *PanicError {
 	return e
 }
 
+// Guard calls fn, and reports a panic of it as one of a callback: to the log and to Config.Panicked. It returns the panic,
+// or nil. who is the protocol, by whose name it is reported. A package that has callbacks of its own calls them by Guard, so
+// that a panic costs one of them. It is for the loop's goroutine.
+func (r *Reactor) Guard(who any, fn func()) *PanicError { return r.guard(who, fn) }
+
 // protect is guard for an fn with results. It turns a panic into an error.
 func protect[T any](r *Reactor, who any, fn func() (T, error)) (v T, err error) {
 	if e := r.guard(who, func() { v, err = fn() }); e != nil {

@@ -57,7 +57,7 @@ func (r *Reactor) CloseDescriptor(fd int) error {
 
 // DescriptorOf returns a new number for the socket of x, a [*Port], a [*PacketPort] or a [*Stream]. The number is the caller's, who
 // has to close it; x works on, and the two are one socket. Another program, or another reactor, can adopt it
-// (ADOPT-1). It is for the loop's goroutine. The error is ErrClosed if x does not listen or is lost,
+// (ADOPT-1). A PacketPort that stops afterwards leaves what the system has unread, because others may read it. It is for the loop's goroutine. The error is ErrClosed if x does not listen or is lost,
 // kernel.ErrUnsupported for other x and on a kernel without descriptors, or kernel.ErrTooManyFiles.
 func (r *Reactor) DescriptorOf(x any) (int, error) {
 	if r.caps.descriptors == nil {

@@ -353,8 +353,8 @@ func TestPassingUnsupported(t *testing.T) {
 		if _, err := r.Listen(loopback, one(new(end)), d); !errors.Is(err, kernel.ErrInvalidOption) {
 			t.Errorf("listening on TCP with Descriptors: %v", err)
 		}
-		if _, err := r.DescriptorOf(r); err != kernel.ErrUnsupported {
-			t.Errorf("the number of a reactor: %v", err)
+		if fd, err := r.DescriptorOf(r); fd != -1 || err != kernel.ErrUnsupported {
+			t.Errorf("the number of a reactor: %d, %v", fd, err)
 		}
 		own, err := r.DescriptorOf(cli.s)
 		if err != nil {
@@ -363,8 +363,8 @@ func TestPassingUnsupported(t *testing.T) {
 		closeNumber(t, r, own)
 		cli.s.Abort()
 		until(t, r, func() bool { return cli.err != nil })
-		if _, err := r.DescriptorOf(cli.s); err != reactor.ErrClosed {
-			t.Errorf("the number of a lost stream: %v", err)
+		if fd, err := r.DescriptorOf(cli.s); fd != -1 || err != reactor.ErrClosed {
+			t.Errorf("the number of a lost stream: %d, %v", fd, err)
 		}
 		if err := r.CloseDescriptor(own); !errors.Is(err, kernel.ErrBadDescriptor) {
 			t.Errorf("closing a number twice: %v", err)

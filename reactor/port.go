@@ -82,7 +82,7 @@ func (r *Reactor) listen(a kernel.Addr, f Factory, o *ListenConfig, open func(*L
 	if p.open = p.openOwn; open != nil {
 		p.open = func() (kernel.Listener, error) { return open(&p.cfg) }
 	}
-	p.params.StreamConfig = cfg.StreamConfig
+	p.params = streamParams{StreamConfig: cfg.StreamConfig, owner: p}
 	if p.limits = cfg.sharedLimits(r); p.limits == nil {
 		p.limits = newPortLimiter(r, cfg.PortLimits)
 	}
@@ -218,7 +218,7 @@ func (p *Port) finish() {
 
 // placeOf is the port number of a, or the quoted name of a UNIX address (UNIX-5).
 func placeOf(a kernel.Addr) string {
-	if a.Net == kernel.UNIX {
+	if a.Net == kernel.UNIX || a.Net == kernel.UNIXDatagram {
 		return strconv.Quote(a.Name)
 	}
 	return strconv.Itoa(int(a.Port()))
@@ -374,7 +374,7 @@ func (p *Port) accept(conn kernel.Conn) {
 		conn.Close()         // also if the factory panicked (TCP-25, TCP-26)
 		return
 	}
-	s := &Stream{r: r, conn: conn, proto: proto, owner: p, cfg: &p.params, session: p.sessions}
+	s := &Stream{r: r, conn: conn, proto: proto, cfg: &p.params, session: p.sessions}
 	s.token = r.assignToken(s)
 	p.sessions++
 	p.opened(peer)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/internal/chunks"
+	"github.com/whorl-go/whorl/internal/pages"
 	"github.com/whorl-go/whorl/internal/phases"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
@@ -35,10 +36,10 @@ type Reactor struct {
 	inTurn     bool          // in a turn, in Start, or in a shutdown fired by hand
 	turnDriven bool          // Start has started the reactor, so Turn drives it
 
-	slots   []source // by token
-	free    []uint32 // tokens that may be assigned
-	freed   []uint32 // tokens released in this turn; the batch may still have events for them
-	current source   // the source whose event is being handled
+	slots   pages.Table[source] // by token
+	free    []uint32            // tokens that may be assigned
+	freed   []uint32            // tokens released in this turn; the batch may still have events for them
+	current source              // the source whose event is being handled
 	ready   []kernel.Event
 	next    int // the next event of ready to handle
 	batch   int // how many events of ready the kernel has filled
@@ -129,6 +130,10 @@ func New(k kernel.Kernel, c Config) *Reactor {
 
 // Kernel is the kernel that New was given.
 func (r *Reactor) Kernel() kernel.Kernel { return r.k }
+
+// Logger is Config.Logger, or what takes its place. A package whose objects live on the reactor logs by it, under the rules of
+// Config.Logger.
+func (r *Reactor) Logger() *slog.Logger { return r.log }
 
 // Now is the reactor's clock: monotonic time since an origin that the kernel chooses
 // (TIME-1).
@@ -285,7 +290,7 @@ func (r *Reactor) dispatchRest() {
 		ev := r.ready[r.next]
 		r.next++
 		// A slot is empty if its source ended earlier in this batch (FDS-14).
-		if src := r.slots[ev.Token]; src != nil {
+		if src := r.slots.At(int(ev.Token)); src != nil {
 			r.current = src
 			// Right after a system call, an indirect call costs more than this comparison.
 			if s, ok := src.(*Stream); ok {
@@ -303,7 +308,7 @@ func (r *Reactor) dispatchRest() {
 // Streams iterates over the connections that are not lost yet, in no promised order.
 func (r *Reactor) Streams() iter.Seq[*Stream] {
 	return func(yield func(*Stream) bool) {
-		for _, src := range r.slots {
+		for _, src := range r.slots.All() {
 			if s, ok := src.(*Stream); ok && !yield(s) {
 				return
 			}
@@ -336,7 +341,7 @@ type Stats struct {
 func (r *Reactor) Stats() Stats {
 	s := r.stats
 	s.Connections = r.streams
-	s.Sources = len(r.slots) - len(r.free) - len(r.freed)
+	s.Sources = r.slots.Len() - len(r.free) - len(r.freed)
 	s.Pending = r.timers.Len()
 	return s
 }

@@ -31,19 +31,19 @@ func (r *Reactor) assignToken(src source) uint32 {
 	if n := len(r.free); n > 0 {
 		token := r.free[n-1]
 		r.free = r.free[:n-1]
-		r.slots[token] = src
+		r.slots.Set(int(token), src)
 		return token
 	}
-	if uint64(len(r.slots)) > math.MaxUint32-1 {
+	if uint64(r.slots.Len()) > math.MaxUint32-1 {
 		panic(errors.New("reactor: out of tokens"))
 	}
-	r.slots = append(r.slots, src)
-	return uint32(len(r.slots) - 1)
+	r.slots.Append(src)
+	return uint32(r.slots.Len() - 1)
 }
 
 // releaseToken takes a token back. It is assigned again only after this turn.
 func (r *Reactor) releaseToken(token uint32) {
-	r.slots[token] = nil
+	r.slots.Set(int(token), nil)
 	r.freed = append(r.freed, token)
 }
 
@@ -58,8 +58,8 @@ func (r *Reactor) recycle() {
 // disconnectAll ends every source once, in the order of their tokens. A panic in one does
 // not stop it (CORE-26).
 func (r *Reactor) disconnectAll() {
-	for i := 0; i < len(r.slots); i++ {
-		if src := r.slots[i]; src != nil {
+	for _, src := range r.slots.All() {
+		if src != nil {
 			src.shutdown()
 		}
 	}

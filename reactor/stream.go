@@ -36,7 +36,6 @@ type Stream struct {
 	in       uint64        // bytes read
 	sent     uint64        // bytes that the socket has taken
 	producer Producer
-	owner    owner
 	token    uint32
 	session  uint32
 }
@@ -385,7 +384,7 @@ func (s *Stream) lose() {
 	s.stopProducer() // before ConnectionLost (PROD-6)
 	s.note(probe.NoteLost, 0, reason)
 	s.callback(func() { s.proto.ConnectionLost(reason) })
-	s.owner.streamLost(s, reason)
+	s.cfg.owner.streamLost(s, reason)
 	s.r.streamGone()
 	s.r.slow.returned(s.r, s) // while the protocol has its name
 	s.proto = lostProtocol{}

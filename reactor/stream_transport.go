@@ -437,7 +437,7 @@ func (s *Stream) Stats() StreamStats { return StreamStats{s.in, s.sent, s.out.Le
 // ours. It is true for connections of AdoptConnection too (ADOPT-11), and false for those of a
 // connector and of Attach. It is for the loop's goroutine.
 func (s *Stream) Accepted() bool {
-	switch s.owner.(type) {
+	switch s.cfg.owner.(type) {
 	case *Port, adopted:
 		return true
 	}
@@ -447,10 +447,10 @@ func (s *Stream) Accepted() bool {
 // LogPrefix is "protocol,session,peer" for a connection of a port, "protocol,client" for one
 // of a connector (TCP-50), "protocol,attached" for one of Attach, and "protocol,adopted" for one
 // of AdoptConnection.
-func (s *Stream) LogPrefix() string { return s.owner.logPrefix(s) }
+func (s *Stream) LogPrefix() string { return s.cfg.owner.logPrefix(s) }
 
 // String has the protocol, the session and the place: "<Echo #0 on 8007>" or
 // "<Echo to 127.0.0.1:8007>" (TCP-49).
 func (s *Stream) String() string {
-	return s.owner.describe(s)
+	return s.cfg.owner.describe(s)
 }

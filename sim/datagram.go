@@ -151,10 +151,9 @@ func (d *datagram) occupy() {
 func (d *datagram) land() {
 	a := &d.fromHost.n.air
 	last := len(a.flying) - 1
-	a.flying[d.index] = a.flying[last]
-	a.flying[d.index].index = d.index
-	a.flying[last] = nil
-	a.flying = a.flying[:last]
+	moved := a.flying[last]
+	a.flying[d.index], moved.index = moved, d.index
+	a.flying = slices.Delete(a.flying, last, last+1)
 	d.leg++
 }
 

@@ -17,7 +17,8 @@ const (
 	// RulePrefix: the bytes that a socket reads are a prefix of those its peer wrote, and
 	// the end comes after all of them.
 	RulePrefix = "prefix"
-	// RuleDelivered: the protocol is given all bytes that were read.
+	// RuleDelivered: the protocol is given all bytes and datagrams that were read. Of a datagram port that was stopped the rest is
+	// counted as discarded.
 	RuleDelivered = "delivered"
 	// RuleSent: the socket took as many bytes as the reactor counts as sent, and no more
 	// than the protocol wrote; after an orderly Close it took all of them.
@@ -25,7 +26,7 @@ const (
 	// RuleOrder: ConnectionMade comes once and first, ConnectionLost once and last; no data
 	// comes after the end of the peer's.
 	RuleOrder = "order"
-	// RulePaused: nothing is delivered to a protocol that paused or closed.
+	// RulePaused: nothing is delivered to a protocol that paused or closed, or stopped its port.
 	RulePaused = "paused"
 	// RuleBuffers: a buffer that was taken comes back once. A new one is made only if none is
 	// free, and no more than 64 free ones are kept.
@@ -101,12 +102,12 @@ func (s *sock) violate(rule, format string, args ...any) {
 
 // observed counts what a socket did, and what the reactor said about it.
 type observed struct {
-	took, read int // bytes that went in and out of the socket
+	took, read int // bytes that went in and out of the socket; of datagrams, how many were read
 
 	made, lost, closing, paused, ended bool
 	closed                             bool // by the program, which wants no more
 
-	written, sent, given int // bytes, as the reactor said
+	written, sent, given int // bytes, as the reactor said; of datagrams, how many were delivered or discarded
 	unread               int // bytes when the socket was closed
 }
 
@@ -179,8 +180,45 @@ func (k *simKernel) witness(s *sock, note *probe.Note) {
 		}
 		k.lent = note.Kind == probe.NoteData
 	}
-	if s != nil {
+	switch {
+	case s == nil:
+	case note.Packet != nil:
+		s.witnessPackets(note)
+	default:
 		s.witness(note)
+	}
+}
+
+// witnessPackets compares what the reactor said about the datagram socket s with what s did.
+func (s *sock) witnessPackets(note *probe.Note) {
+	c := &s.seen
+	n := note.N
+	switch note.Kind {
+	case probe.NotePaused, probe.NoteResumed:
+		c.paused = note.Kind == probe.NotePaused
+		return
+	case probe.NoteClosing:
+		c.closing = true
+		return
+	case probe.NoteDatagram:
+		n = 1
+	case probe.NoteDatagrams, probe.NoteDiscarded:
+	case probe.NoteStopProtocol:
+		if c.given != c.read {
+			s.violate(RuleDelivered, "%d datagrams were read, and %d delivered or discarded at the end", c.read, c.given)
+		}
+		return
+	default:
+		return
+	}
+	if c.given += n; c.given > c.read {
+		s.violate(RuleDelivered, "%d datagrams were read, and %d delivered or discarded", c.read, c.given)
+	}
+	switch delivers := note.Kind != probe.NoteDiscarded; {
+	case c.paused && delivers:
+		s.violate(RulePaused, "%v while it is paused", note.Kind)
+	case c.closing && delivers:
+		s.violate(RulePaused, "%v though it is being stopped", note.Kind)
 	}
 }
 

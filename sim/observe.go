@@ -21,6 +21,9 @@ func (k *simKernel) Observe(note probe.Note) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := inner(note.Conn)
+	if note.Packet != nil {
+		s = innerHandle(note.Packet)
+	}
 	if note.Kind.Callback() || traced(note.Kind) {
 		l := line{at: n.now, op: OpNote, sub: uint8(note.Kind), host: k.h.name, n: note.N, text: note.Name}
 		if s != nil {

@@ -187,6 +187,7 @@ func (s *sock) packet(d *datagram) kernel.Packet {
 		return kernel.Packet{Data: d.data, Peer: kernel.Addr{Net: kernel.UDP, IP: d.src}, Err: fail(kernel.OpRead, kernel.ErrRefused)}
 	}
 	s.h.n.air.counts.Read++
+	s.seen.read++
 	p := kernel.Packet{Data: d.data, Peer: d.sender}
 	if s.local.Net == kernel.UNIXDatagram {
 		if p.Truncated = len(p.Data) > longestRead; p.Truncated {

@@ -153,6 +153,41 @@ func TestListenerPassed(t *testing.T) {
 	}
 }
 
+// A client that waits in the queue of a socket that two programs have belongs to the one that accepts it, and lives on when
+// the other is killed (ADOPT-4).
+func TestAcceptedByOther(t *testing.T) {
+	for seed := range uint64(20) {
+		w := newHandedOver(t, seed, false)
+		w.pass(t, w.port)
+		w.old.Pause()
+		c, err := w.dial(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.do(t, func() {
+			if _, err := w.next.Reactor.AdoptPort(w.taker.fds[0], w, nil); err != nil {
+				t.Error(err)
+			}
+		})
+		if len(w.served) != 1 {
+			t.Fatalf("ADOPT-4: seed %d: %d accepted", seed, len(w.served))
+		}
+		w.old.Kill()
+		w.do(t, func() { w.served[0].T.Write([]byte("hello")) })
+		if c.got != "hello" || c.lost != nil {
+			t.Errorf("ADOPT-4: seed %d: got %q, lost with %v", seed, c.got, c.lost)
+		}
+		w.next.Kill()
+		w.run(t)
+		if c.lost == nil {
+			t.Errorf("seed %d: it outlives both programs", seed)
+		}
+		if err := w.n.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // An established connection goes over to another program with what is unread, and its peer notices nothing when the
 // first program is killed (ADOPT-1).
 func TestConnectionPassed(t *testing.T) {

@@ -294,6 +294,9 @@ func TestDescriptors(t *testing.T) {
 	if _, err := k.Dial(addr, nil); !errors.Is(err, kernel.ErrTooManyFiles) {
 		t.Fatalf("Dial: %v", err)
 	}
+	if fd, err := k.(kernel.Descriptors).DescriptorOf(s); fd != -1 || !errors.Is(err, kernel.ErrTooManyFiles) {
+		t.Fatalf("DescriptorOf: %d, %v", fd, err)
+	}
 	s.Close()
 	c.Close()
 	if _, err := k.Dial(addr, nil); err != nil {

@@ -42,6 +42,65 @@ func herd(w *world) error {
 	})
 }
 
+// closeAtOnce is the scenario of many clients that close at one moment.
+func closeAtOnce(w *world) error {
+	n := w.size(10_000, 300, 1)
+	w.Did = fmt.Sprintf("%d clients, which had 200 bytes echoed, closed at once", n)
+	return w.run(serverSpec{}, func(int) error {
+		clients := make([]net.Conn, n)
+		const together = 100 // that connect
+		each(together, func(g int) {
+			for i := g; i < n; i += together {
+				c, err := dial(w.hello.Main, "", "echo\n")
+				if err == nil {
+					clients[i] = c
+					err = w.echoOnce(c, i)
+				}
+				if err != nil {
+					err = fmt.Errorf("client %d: %w", i, err)
+				}
+				w.one(err)
+			}
+		})
+		if _, err := w.figures("figures"); err != nil { // what comes now is measured apart
+			return err
+		}
+		start := time.Now()
+		for _, c := range clients {
+			if c != nil {
+				c.Close()
+			}
+		}
+		closed := time.Since(start)
+		if _, err := w.gone(settles); err != nil {
+			return err
+		}
+		w.note("closing took the clients %s ms, and the server noticed within %s ms", ms(closed), ms(time.Since(start)))
+		return nil
+	})
+}
+
+// timers is the scenario of delayed calls that are due together.
+func timers(w *world) error {
+	n := 100_000
+	if w.short {
+		n = 20_000
+	}
+	w.Did = fmt.Sprintf("%d delayed calls were due at one moment", n)
+	return w.run(serverSpec{}, func(int) error {
+		c, err := dial(w.hello.Main, "", fmt.Sprintf("timers %d 500\n", n))
+		if err == nil {
+			defer c.Close()
+			var all []byte
+			if all, err = io.ReadAll(c); err == nil && string(all) != "ok" {
+				err = fmt.Errorf("the answer is %q", all)
+			}
+		}
+		w.one(err)
+		return nil
+	})
+}
+
 // echoOnce sends 200 bytes on a connection that echoes, and compares the answer.
 func (w *world) echoOnce(c net.Conn, seed int) error {
 	const n = 200
@@ -72,23 +131,39 @@ func (w *world) transfer(c net.Conn, v *verifier, n int64) {
 
 // slowReaders is the scenario of clients that stop reading in the middle.
 func slowReaders(w *world) error {
-	// The system's buffers take up to 4 MiB, which the server does not hold.
-	size := int64(6 << 20)
-	n := w.size(200, 20, 1)
+	// By itself the system takes up to 4 MiB of each, which the server does not hold, and the memory of a small machine is not enough.
+	const buffer, patience = 256 << 10, 90 * time.Second
+	size := int64(8 << 20)
+	n := w.size(1000, 20, 1)
 	pause := 2 * time.Second
 	if w.short {
 		pause = 300 * time.Millisecond
 	}
 	w.Unit = "bytes"
-	w.Did = fmt.Sprintf("%d clients asked for %d MiB, stopped after 100 KB, and went on after %v", n, size>>20, pause)
-	return w.run(serverSpec{}, func(int) error {
-		clients := w.halfRead(n, size)
+	on := min(n, 200)
+	w.Did = fmt.Sprintf("%d clients asked for %d MiB and stopped after 100 KB; after %v %d went on, and the others reset", n, size>>20, pause, on)
+	return w.run(serverSpec{SendBuffer: buffer}, func(int) error {
+		clients := w.halfRead(n, size, on)
+		if _, err := ask[trips](w.by, "take"); err != nil {
+			return err
+		}
 		time.Sleep(pause)
+		t, err := ask[trips](w.by, "take")
+		if err != nil {
+			return err
+		}
+		w.note("while they were stopped, bystanders had %v ms, and %v before", t, w.Quiet)
 		if err := w.bounded(n); err != nil {
 			return err
 		}
 		each(len(clients), func(i int) {
-			if c := clients[i]; c.conn != nil {
+			c := clients[i]
+			switch {
+			case c.conn == nil:
+			case i >= on:
+				reset(c.conn)
+			default:
+				_ = c.conn.SetDeadline(time.Now().Add(patience))
 				w.transfer(c.conn, &c.v, size)
 				c.conn.Close()
 			}
@@ -103,9 +178,9 @@ type halfReader struct {
 	v    verifier
 }
 
-// halfRead connects clients that ask for size bytes each, and read 100 KB. Their small
-// receive buffers leave the rest to the server.
-func (w *world) halfRead(n int, size int64) []*halfReader {
+// halfRead connects n clients that ask for size bytes each, and read 100 KB. Their small
+// receive buffers leave the rest to the server. The first on of them are to go on later.
+func (w *world) halfRead(n int, size int64, on int) []*halfReader {
 	all := make([]*halfReader, n)
 	each(n, func(i int) {
 		all[i] = &halfReader{v: verifier{seed: i}}
@@ -115,7 +190,9 @@ func (w *world) halfRead(n int, size int64) []*halfReader {
 		}
 		if err != nil {
 			w.fail("client %d: %v", i, err)
-			w.count(size, 0, 0)
+			if i < on {
+				w.count(size, 0, 0)
+			}
 			return
 		}
 		all[i].conn = c

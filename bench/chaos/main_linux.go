@@ -59,7 +59,9 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"herd", "all clients connect at once, get an echo, and close at once", herd},
-		{"slow-readers", "clients ask for 6 MiB, stop in the middle, and go on later", slowReaders},
+		{"close-at-once", "many clients, which have all been served, close at once", closeAtOnce},
+		{"timers", "very many delayed calls that are due at one moment", timers},
+		{"slow-readers", "clients ask for 8 MiB, stop in the middle, and go on later", slowReaders},
 		{"stuck-readers", "clients that never go on: CloseTimeout ends them", stuckReaders},
 		{"push", "producers that push as fast as they may, to fast readers", push},
 		{"hello-flood", "ClientHellos from one address, beyond MaxPendingPerPeer, beside good clients", helloFlood},
@@ -203,7 +205,7 @@ func (o *options) size(full, short, each int) int {
 // raiseFileLimit raises the limit on descriptors to what is allowed, and returns it. Children
 // inherit it.
 func raiseFileLimit() int {
-	const enough = 8192
+	const enough = 12_000
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
 		return 1024

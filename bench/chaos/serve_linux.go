@@ -29,6 +29,7 @@ type serverSpec struct {
 	Files        int           // the limit on descriptors; 0: the usual one
 	CloseTimeout time.Duration // 0: the default
 	PerPeer      int           // tlsio's MaxPendingPerPeer
+	SendBuffer   int           // of the system, for each connection; 0: the system decides
 	KeepAlive    bool
 	TLS          *keyPair // nil: no TLS
 }
@@ -82,6 +83,9 @@ func serve(text string) error {
 	place := "tcp:0:interface=" + s.spec.Address
 	if s.spec.KeepAlive {
 		place += ":keepalive=yes:keepidle=1:keepinterval=1:keepcount=2" // a silent peer is given up within seconds
+	}
+	if s.spec.SendBuffer > 0 {
+		place += fmt.Sprintf(":sndbuf=%d", s.spec.SendBuffer)
 	}
 	c := whorl.Config{
 		Kernel: s.spec.Kernel, Grace: grace, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),

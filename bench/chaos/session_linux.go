@@ -21,6 +21,7 @@ import (
 //	hold               stops reading
 //	join PORT          joins the connection with one to that port of this host
 //	block MS           stops the loop for MS milliseconds, answers "ok", and closes
+//	timers N MS        makes N delayed calls that are due in MS milliseconds, answers "ok" when all were made, and closes
 //	hang               starts work that never ends, and answers "ok"
 type session struct {
 	reactor.Base
@@ -80,11 +81,27 @@ func (s *session) begin(rest []byte) {
 		time.Sleep(time.Duration(s.a) * time.Millisecond) // on purpose: a program that holds its loop up
 		s.T.Write([]byte("ok"))
 		s.T.Close()
+	case "timers":
+		s.timers(time.Duration(s.b) * time.Millisecond)
 	case "hang":
 		r.CallInThread(func() { select {} })
 		s.T.Write([]byte("ok"))
 	default:
 		s.T.Abort()
+	}
+}
+
+// timers makes s.a delayed calls that are due at one moment.
+func (s *session) timers(after time.Duration) {
+	r, left := s.T.Reactor(), s.a
+	due := r.Now() + after
+	for range s.a {
+		r.CallLater(due-r.Now(), func() {
+			if left--; left == 0 {
+				s.T.Write([]byte("ok"))
+				s.T.Close()
+			}
+		})
 	}
 }
 

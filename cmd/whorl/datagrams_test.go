@@ -391,6 +391,47 @@ func TestPacketTunnelWaitsAgain(t *testing.T) {
 	}
 }
 
+// An output that is behind makes nobody give up waiting: what came meanwhile, and is with the system, is written when the
+// output goes on.
+func TestPacketTunnelSlowOutput(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		port := listenGrams(t, r, anyGram, new(manyEcho))
+		out := &gated{gate: make(chan bool)}
+		r.CallLater(200*time.Millisecond, func() { close(out.gate) })
+		err := tunnelTo(t, w, r, port.Local(), strings.NewReader(strings.Repeat("x", 1000)), out, func(u *packetTunnel) { u.wait = 50 * time.Millisecond })
+		if err != nil || out.n != 1000*answers {
+			t.Errorf("%v, %d bytes written, want %d", err, out.n, 1000*answers)
+		}
+	})
+}
+
+// manyEcho answers more at once than an output has room for.
+type manyEcho struct{ packetBase }
+
+const answers = 3 * stdioBuffer / 1000
+
+func (e *manyEcho) DatagramReceived(p []byte, from kernel.Addr) {
+	text := bytes.Clone(p)
+	e.t.Reactor().CallLater(20*time.Millisecond, func() { // the input has ended by then
+		for range answers {
+			e.t.WriteTo(text, from)
+		}
+	})
+}
+
+// gated writes nothing before its gate is open.
+type gated struct {
+	gate chan bool
+	n    int
+}
+
+func (g *gated) Write(p []byte) (int, error) {
+	<-g.gate
+	g.n += len(p)
+	return len(p), nil
+}
+
 // lateEcho answers four times, 30 ms apart, and a fifth time much later.
 type lateEcho struct{ packetBase }
 

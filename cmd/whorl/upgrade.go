@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/whorl-go/whorl/handover"
@@ -54,7 +57,9 @@ type upgrade struct {
 	t      terminal
 	r      *reactor.Reactor
 	watch  *handover.Watching
-	child  *os.Process // nil: not started, or ended
+	child  *os.Process // nil: not started
+	ended  bool        // it has
+	whose  ownership   // of the successor that is taking the sockets
 	old    int         // the process that is replaced
 	serves bool        // the successor does
 	over   bool        // end was called
@@ -78,6 +83,15 @@ func (u *upgrade) begin() {
 	})
 }
 
+// ownership says who has started a successor.
+type ownership uint8
+
+const (
+	unknown ownership = iota
+	ours
+	foreign
+)
+
 // end ends the command. A successor that does not serve is ended.
 func (u *upgrade) end(err error) {
 	if u.over {
@@ -87,7 +101,7 @@ func (u *upgrade) end(err error) {
 	if u.serves && !u.c.Drained {
 		err = nil
 	}
-	if u.err = err; err != nil && !u.serves && u.child != nil {
+	if u.err = err; err != nil && !u.serves && u.child != nil && !u.ended {
 		_ = u.child.Kill()
 	}
 	_ = u.r.Stop()
@@ -95,13 +109,39 @@ func (u *upgrade) end(err error) {
 
 func (u *upgrade) say(format string, args ...any) { fmt.Fprintf(u.t.out, format+"\n", args...) }
 
-// event prints what has happened.
+// event prints what has happened. Of a successor that somebody else has started, only that it serves matters here.
 func (u *upgrade) event(e handover.Event) {
 	switch e.Kind {
 	case handover.Watches:
 		u.old = e.Process
 		u.say("process %d offers its sockets", e.Process)
 		u.start()
+		return
+	case handover.Comes:
+		u.whose = unknown
+		return
+	}
+	if u.owner(e.Process) == ours {
+		u.progress(e)
+	} else if e.Kind == handover.Serves {
+		u.end(fmt.Errorf("process %d, which was started by somebody else, has replaced process %d", e.Process, u.old))
+	}
+}
+
+// owner finds out who has started the successor. A command may start it as a process of its own, as a shell does.
+func (u *upgrade) owner(process int) ownership {
+	if u.whose == unknown && u.child != nil {
+		u.whose = foreign
+		if process == 0 || descends(process, u.child.Pid) {
+			u.whose = ours
+		}
+	}
+	return u.whose
+}
+
+// progress prints what the command's successor has done.
+func (u *upgrade) progress(e handover.Event) {
+	switch e.Kind {
 	case handover.Takes:
 		u.say("taken: %v", e.Socket)
 	case handover.Ignores:
@@ -111,7 +151,7 @@ func (u *upgrade) event(e handover.Event) {
 		u.say("the successor serves, and process %d accepts no more", u.old)
 	case handover.GivesUp:
 		u.why = e.Text
-		if u.r.CallLater(lastMoment, func() { u.end(errors.New(e.Text)) }); u.child == nil {
+		if u.r.CallLater(lastMoment, func() { u.end(errors.New(e.Text)) }); u.ended {
 			u.end(errors.New(e.Text))
 		}
 	case handover.Moves:
@@ -125,32 +165,50 @@ func (u *upgrade) event(e handover.Event) {
 	}
 }
 
-// start starts the successor.
+// start starts the successor. The loop has nothing else to do meanwhile.
 func (u *upgrade) start() {
 	c := exec.Command(u.c.Command[0], u.c.Command[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := u.r.CallInThread(func() {
-		if err := c.Start(); err != nil {
-			u.r.Post(func() { u.end(err) })
-			return
-		}
-		u.r.Post(func() { u.child = c.Process; u.say("started process %d", c.Process.Pid) })
-		go func() {
-			err := c.Wait()
-			u.r.Post(func() {
-				switch u.child = nil; {
-				case u.serves:
-				case u.why != "":
-					u.end(errors.New(u.why))
-				default:
-					u.end(fmt.Errorf("the successor has ended before it served: %v", exitText(err)))
-				}
-			})
-		}()
-	})
-	if err != nil {
+	if err := c.Start(); err != nil {
 		u.end(err)
+		return
 	}
+	u.child = c.Process
+	u.say("started process %d", u.child.Pid)
+	go func() {
+		err := c.Wait()
+		u.r.Post(func() {
+			switch u.ended = true; {
+			case u.serves:
+			case u.why != "":
+				u.end(errors.New(u.why))
+			default:
+				u.end(fmt.Errorf("the successor has ended before it served: %v", exitText(err)))
+			}
+		})
+	}()
+}
+
+// descends tells whether a process is ancestor, or was started by it, or by one that it has started, and so on. Where the system
+// has no /proc it returns true.
+func descends(process, ancestor int) bool {
+	for range 64 {
+		if process == ancestor {
+			return true
+		}
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
+		if err != nil {
+			_, err := os.Stat("/proc/self/stat")
+			return err != nil
+		}
+		// The name of the program, in parentheses, may hold anything. Behind it are the state and the parent.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) < 2 {
+			return false
+		}
+		process, _ = strconv.Atoi(fields[1])
+	}
+	return false
 }
 
 // exitText says how a process has ended.

@@ -44,6 +44,22 @@ func (e *TCPServer) listenLoopback(r *reactor.Reactor, f reactor.Factory, cfg *r
 	}
 }
 
+// localIP is the address that a server binds: at, if it is valid, or else the loopback address or every address of f, IPv4's
+// for AnyFamily.
+func localIP(at netip.Addr, f reactor.Family, loopback bool) netip.Addr {
+	switch {
+	case at.IsValid():
+		return at.Unmap()
+	case loopback && f == reactor.IPv6:
+		return netip.IPv6Loopback()
+	case loopback:
+		return loopback4()
+	case f == reactor.IPv6:
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
 func loopback4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 
 // noFamily tells whether err says that this machine has no address of a family.

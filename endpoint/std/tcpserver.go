@@ -65,19 +65,7 @@ func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.List
 
 // local is the address to listen on.
 func (e *TCPServer) local() kernel.Addr {
-	ip := e.Interface.Unmap()
-	switch {
-	case ip.IsValid():
-	case e.Loopback && e.Family == reactor.IPv6:
-		ip = netip.IPv6Loopback()
-	case e.Loopback:
-		ip = loopback4()
-	case e.Family == reactor.IPv6:
-		ip = netip.IPv6Unspecified()
-	default:
-		ip = netip.IPv4Unspecified()
-	}
-	return kernel.TCPAddr(ip, e.Port)
+	return kernel.TCPAddr(localIP(e.Interface, e.Family, e.Loopback), e.Port)
 }
 
 // String is the description.

@@ -91,19 +91,7 @@ func (e *UDPServer) ListenPacket(r *reactor.Reactor, p reactor.PacketProtocol) (
 
 // local is the address to bind.
 func (e *UDPServer) local() kernel.Addr {
-	ip := e.Interface.Unmap()
-	switch {
-	case ip.IsValid():
-	case e.Loopback && e.Family == reactor.IPv6:
-		ip = netip.IPv6Loopback()
-	case e.Loopback:
-		ip = loopback4()
-	case e.Family == reactor.IPv6:
-		ip = netip.IPv6Unspecified()
-	default:
-		ip = netip.IPv4Unspecified()
-	}
-	return kernel.UDPAddr(ip, e.Port)
+	return kernel.UDPAddr(localIP(e.Interface, e.Family, e.Loopback), e.Port)
 }
 
 // String is the description.

@@ -44,7 +44,7 @@ type UNIXServer struct {
 func (e *UNIXServer) config() *reactor.ListenConfig {
 	cfg := &reactor.ListenConfig{StreamConfig: e.StreamConfig, PortLimits: e.PortLimits}
 	cfg.Backlog, cfg.SendBuffer, cfg.Descriptors = e.Backlog, e.SendBuffer, e.Descriptors
-	cfg.UNIX = kernel.UNIXOptions{Mode: e.Mode, Owner: e.Owner, Group: e.Group, Lock: !e.NoLock && !kernel.UNIXAddr(e.Path).IsAbstract()}
+	cfg.UNIX = fileOptions(e.Path, e.Mode, e.Owner, e.Group, e.NoLock)
 	return cfg
 }
 
@@ -54,14 +54,30 @@ func (e *UNIXServer) Check() error {
 	if err := checkPath("address", kernel.OpListen, a); err != nil {
 		return err
 	}
-	if a.IsAbstract() {
-		for _, a := range []endpoint.Argument{{Name: "mode", Value: octal(e.Mode)}, {Name: "owner", Value: e.Owner}, {Name: "group", Value: e.Group}} {
-			if a.Value != "" {
-				return &endpoint.ArgumentError{Scheme: "unix", Argument: a.Name, Value: a.Value, Err: fmt.Errorf("%q: an abstract name has no file", a.Value)}
-			}
+	cfg := e.config()
+	if err := checkFile("unix", a, cfg.UNIX); err != nil {
+		return err
+	}
+	return unixArgument(kernel.CheckListen(a, &cfg.ListenOptions))
+}
+
+// fileOptions are the options of the file at path. An abstract name has no lock file.
+func fileOptions(path string, mode fs.FileMode, owner, group string, noLock bool) kernel.UNIXOptions {
+	lock := !noLock && !kernel.UNIXAddr(path).IsAbstract()
+	return kernel.UNIXOptions{Mode: mode, Owner: owner, Group: group, Lock: lock}
+}
+
+// checkFile returns an *endpoint.ArgumentError if o asks something of a file, and a is an abstract name.
+func checkFile(scheme string, a kernel.Addr, o kernel.UNIXOptions) error {
+	if !a.IsAbstract() {
+		return nil
+	}
+	for _, a := range []endpoint.Argument{{Name: "mode", Value: octal(o.Mode)}, {Name: "owner", Value: o.Owner}, {Name: "group", Value: o.Group}} {
+		if a.Value != "" {
+			return badArgument(scheme, a.Name, a.Value, "%q: an abstract name has no file", a.Value)
 		}
 	}
-	return unixArgument(kernel.CheckListen(a, &e.config().ListenOptions))
+	return nil
 }
 
 // octal is a mode as a description has it, "" without one.

@@ -37,7 +37,7 @@ type UNIXGramServer struct {
 func (e *UNIXGramServer) config() *reactor.PacketConfig {
 	cfg := e.PacketConfig
 	cfg.SendBuffer, cfg.RecvBuffer = e.SendBuffer, e.RecvBuffer
-	cfg.UNIX = kernel.UNIXOptions{Mode: e.Mode, Owner: e.Owner, Group: e.Group, Lock: !e.NoLock && !kernel.UNIXAddr(e.Path).IsAbstract()}
+	cfg.UNIX = fileOptions(e.Path, e.Mode, e.Owner, e.Group, e.NoLock)
 	return &cfg
 }
 
@@ -47,14 +47,11 @@ func (e *UNIXGramServer) Check() error {
 	if err := checkGramPath("path", a); err != nil {
 		return err
 	}
-	if a.IsAbstract() {
-		for _, a := range []endpoint.Argument{{Name: "mode", Value: octal(e.Mode)}, {Name: "owner", Value: e.Owner}, {Name: "group", Value: e.Group}} {
-			if a.Value != "" {
-				return badArgument("unixgram", a.Name, a.Value, "%q: an abstract name has no file", a.Value)
-			}
-		}
+	cfg := e.config()
+	if err := checkFile("unixgram", a, cfg.UNIX); err != nil {
+		return err
 	}
-	return checkPacketOptions("unixgram", a, &e.config().PacketOptions)
+	return checkPacketOptions("unixgram", a, &cfg.PacketOptions)
 }
 
 // ListenPacket opens the port; see [endpoint.PacketServer].

@@ -6,7 +6,7 @@ package arch
 // package may be listed before it exists. Change the list by decision, never to make a
 // build pass.
 var floors = []string{
-	"kernel frame retry pool certs activation internal/timerheap internal/chunks internal/phases internal/eyeballs internal/lockfile internal/leaktest internal/terminal",
+	"kernel frame retry pool certs activation internal/timerheap internal/chunks internal/pages internal/phases internal/eyeballs internal/lockfile internal/leaktest internal/terminal",
 	"kernel/probe kernel/native kernel/kerneltest logqueue internal/tlstest",
 	"reactor",
 	"deferred",
@@ -178,17 +178,18 @@ var emptyNames = []string{"util", "utils", "common", "base", "core", "helper", "
 
 // wrapped are the interfaces whose capabilities are found through wrappers. A type that
 // implements one and holds one must have Unwrap.
-var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory", "reactor.PacketProtocol", "kernel.Kernel", "kernel.Conn", "kernel.Listener"}
+var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory", "reactor.PacketProtocol", "process.Protocol", "kernel.Kernel", "kernel.Conn", "kernel.Listener"}
 
 // capabilities are the interfaces that only some kernels, conns, transports, protocols
 // and factories implement. They are found through wrappers, with kernel.As,
 // kernel.ConnAs, reactor.As, reactor.ProtocolAs, reactor.FactoryAs and reactor.PacketProtocolAs.
 var capabilities = []string{
-	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Halves", "kernel.Reserver", "kernel.Signals", "kernel.Worker", "kernel.Named", "kernel.FileOwner",
+	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Halves", "kernel.Reserver", "kernel.Signals", "kernel.Spawner", "kernel.Worker", "kernel.Named", "kernel.FileOwner",
 	"kernel/probe.Observer", "kernel/probe.Forcer", "kernel/probe.Explorer",
 	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",
 	"reactor.PacketsReceiver", "reactor.DatagramRefusalListener", "reactor.SendFailureListener",
+	"process.ExitListener", "process.OutputReceiver", "process.ErrorReceiver",
 }
 
 // assertingFiles may assert capabilities without looking through wrappers, for this

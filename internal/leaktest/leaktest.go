@@ -70,12 +70,20 @@ type T interface {
 }
 
 // KeepsDescriptors fails the test if it ends with more descriptors open than now. Functions that are
-// registered with Cleanup later run before that check.
+// registered with Cleanup later run before that check. It waits for up to 5 s for those that a goroutine is about to close.
 func KeepsDescriptors(t T) {
 	t.Helper()
 	before := Descriptors()
 	t.Cleanup(func() {
-		if after := Descriptors(); after > before {
+		after := Descriptors()
+		for range 5000 {
+			if after <= before {
+				return
+			}
+			time.Sleep(time.Millisecond)
+			after = Descriptors()
+		}
+		if after > before {
 			t.Errorf("%d descriptors open, %d before (X-5)", after, before)
 		}
 	})

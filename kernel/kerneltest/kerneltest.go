@@ -27,28 +27,37 @@ const moment = 3 * time.Millisecond
 // kernel for each subtest and reports its own failure. Run closes the kernel. A subtest
 // that hangs for two minutes panics with its name.
 func Run(t *testing.T, open func(t *testing.T) kernel.Kernel) {
-	run := func(name string, p promise, unix bool) {
-		t.Run(name, func(t *testing.T) {
-			dog := time.AfterFunc(2*time.Minute, func() { panic("kerneltest: " + t.Name() + " hangs") })
-			defer dog.Stop()
-			g := newRig(t, open(t))
-			g.unix = unix
-			defer g.end()
-			p.test(g)
-		})
-	}
 	for _, group := range [][]promise{timePromises(), wakePromises(), readyPromises(), streamPromises(), dialPromises(), acceptPromises(),
 		failedPromises(), optionPromises(), errorPromises(), watchPromises(), manyPromises(), unixPromises(), passingPromises(),
-		packetPromises(), unixgramPromises(), multicastPromises()} {
+		packetPromises(), unixgramPromises(), multicastPromises(), spawnPromises()} {
 		for _, p := range group {
-			run(p.name, p, false)
+			p.run(t, p.name, open, false)
 		}
 	}
 	for _, p := range append(readyPromises(), streamPromises()...) {
 		if p.name != "Abort" { // a UNIX socket has no reset
-			run("UNIX/"+p.name, p, true)
+			p.run(t, "UNIX/"+p.name, open, true)
 		}
 	}
+}
+
+// RunSpawn is the part of Run about [kernel.Spawner].
+func RunSpawn(t *testing.T, open func(t *testing.T) kernel.Kernel) {
+	for _, p := range spawnPromises() {
+		p.run(t, p.name, open, false)
+	}
+}
+
+// run runs p as a subtest, on a kernel of its own.
+func (p promise) run(t *testing.T, name string, open func(t *testing.T) kernel.Kernel, unix bool) {
+	t.Run(name, func(t *testing.T) {
+		dog := time.AfterFunc(2*time.Minute, func() { panic("kerneltest: " + t.Name() + " hangs") })
+		defer dog.Stop()
+		g := newRig(t, open(t))
+		g.unix = unix
+		defer g.end()
+		p.test(g)
+	})
 }
 
 // promise is one subtest.

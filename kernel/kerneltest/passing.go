@@ -344,6 +344,20 @@ func descriptorOf(g *rig) {
 	g.talk(c, s)
 	l.Close()
 	g.gone(l)
+	// A handle that is closed is closed, though its socket lives on.
+	fd := g.numberOf(c)
+	c.Close()
+	g.gone(c)
+	if _, err := c.Read(make([]byte, 1)); err != kernel.ErrClosed {
+		g.Errorf("Read of a closed conn whose socket has a number: %v", err)
+	}
+	if _, err := c.Write([]byte("x")); err != kernel.ErrClosed {
+		g.Errorf("Write to it: %v", err)
+	}
+	if err := c.Connected(); err != kernel.ErrClosed {
+		g.Errorf("Connected of it: %v", err)
+	}
+	g.closeNumbers(fd)
 	if _, err := g.descriptors().DescriptorOf(l); err != kernel.ErrClosed {
 		g.Errorf("DescriptorOf a closed listener: %v", err)
 	}

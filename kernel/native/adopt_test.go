@@ -53,6 +53,10 @@ func TestAdoptRefusals(t *testing.T) {
 	if err := unix.Listen(listening, 1); err != nil {
 		t.Fatal(err)
 	}
+	connected := socketFor(t, unix.AF_INET, unix.SOCK_STREAM)
+	if at, err := unix.Getsockname(listening); err != nil || unix.Connect(connected, at) != nil {
+		t.Fatal("no connection", err)
+	}
 	conn := func(fd int) (kernel.Handle, error) { return a.AdoptConn(fd, nil) }
 	listener := func(fd int) (kernel.Handle, error) { return a.AdoptListener(fd, nil) }
 	badOption := &kernel.OptionError{}
@@ -75,6 +79,12 @@ func TestAdoptRefusals(t *testing.T) {
 		"connection: option": {func(fd int) (kernel.Handle, error) {
 			return a.AdoptConn(fd, &kernel.StreamOptions{SendBuffer: -1})
 		}, pair[0], nil},
+		"connection: an option of UNIX": {func(fd int) (kernel.Handle, error) {
+			return a.AdoptConn(fd, &kernel.StreamOptions{Descriptors: true})
+		}, connected, nil},
+		"listener: an option of UNIX": {func(fd int) (kernel.Handle, error) {
+			return a.AdoptListener(fd, &kernel.ListenOptions{StreamOptions: kernel.StreamOptions{Descriptors: true}})
+		}, listening, nil},
 		"listener: option": {func(fd int) (kernel.Handle, error) {
 			return a.AdoptListener(fd, &kernel.ListenOptions{Backlog: 1})
 		}, listening, nil},
@@ -90,7 +100,7 @@ func TestAdoptRefusals(t *testing.T) {
 			t.Errorf("ADOPT-16: %s: %v, want an OptionError", what, err)
 		}
 	}
-	for _, fd := range []int{stream, listening, pair[0]} {
+	for _, fd := range []int{stream, listening, connected, pair[0]} {
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
 			t.Errorf("ADOPT-17: refused, and changed: flags %#x, %v", flags, err)
 		}

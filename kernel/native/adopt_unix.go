@@ -191,7 +191,7 @@ func (b *base) duplicate(fd int) (sock, error) {
 		return sock{}, err
 	}
 	dup := sock{b: b, fd: int32(own)}
-	dup.local.more = shared
+	dup.setState(shared)
 	return dup, nil
 }
 

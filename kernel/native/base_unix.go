@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/pages"
 	"github.com/whorl-go/whorl/kernel"
 )
 
@@ -26,7 +27,7 @@ type base struct {
 	set      set // the kernel itself
 	// owner is the open sock of each descriptor number, armed or not. It shows that a
 	// number was closed behind our back and used again (FDS-30).
-	owner []*sock
+	owner pages.Table[*sock]
 	// always are the armed socks that count as ready without a system call: regular files
 	// that the system refuses to watch (FDS-31), and socks that have lost their number.
 	always []*sock
@@ -39,6 +40,7 @@ type base struct {
 	eventOf []int32
 	zones   zones
 	control []byte // memory for control messages, made when it is first needed
+	noPidfd bool   // children are waited for without one, as on an old system
 	scratch
 }
 
@@ -124,6 +126,11 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		return err
 	case *unixgramConn:
 		return b.arm(&x.sock, token, r&both)
+	case *pipeConn:
+		x.used = true
+		return b.arm(&x.sock, token, r&(both|kernel.Failed))
+	case *child:
+		return b.arm(&x.exit, token, r&kernel.Readable)
 	case *watched:
 		return b.armWatched(x, token, r&(both|kernel.Failed))
 	case interface{ Unwrap() kernel.Conn }: // a conn of Watch, with an owner for its descriptors
@@ -182,18 +189,17 @@ func (b *base) disarm(s *sock, closing bool) {
 // own makes s the owner of its number.
 func (b *base) own(s *sock) {
 	b.given(s.fd, s)
-	for len(b.owner) <= int(s.fd) {
-		b.owner = append(b.owner, nil)
-		b.owner = b.owner[:cap(b.owner)]
+	for b.owner.Len() <= int(s.fd) {
+		b.owner.Append(nil)
 	}
-	b.owner[s.fd] = s
+	b.owner.Set(int(s.fd), s)
 }
 
 // ownForeign is own for a number that only the caller of Watch says is s's. A sock of our
 // own keeps such a number until s is armed.
 func (b *base) ownForeign(s *sock) {
-	s.local.more = foreign
-	if int(s.fd) >= len(b.owner) || b.owner[s.fd] == nil || b.owner[s.fd].isForeign() {
+	s.setState(foreign)
+	if old := b.ownerOf(s.fd); old == nil || old.isForeign() {
 		b.own(s)
 	}
 }
@@ -201,19 +207,24 @@ func (b *base) ownForeign(s *sock) {
 // given says that the number fd has a new owner: s, or nil for something that is no sock.
 // Another sock that has it still was closed behind our back, and loses it.
 func (b *base) given(fd int32, s *sock) {
-	if int(fd) >= len(b.owner) {
-		return
-	}
-	if old := b.owner[fd]; old != nil && old != s {
+	if old := b.ownerOf(fd); old != nil && old != s {
 		b.lose(old)
 	}
 }
 
 // disown is the reverse of own.
 func (b *base) disown(s *sock) {
-	if s.fd >= 0 && int(s.fd) < len(b.owner) && b.owner[s.fd] == s {
-		b.owner[s.fd] = nil
+	if b.ownerOf(s.fd) == s {
+		b.owner.Set(int(s.fd), nil)
 	}
+}
+
+// ownerOf is the sock that has the number fd, or nil.
+func (b *base) ownerOf(fd int32) *sock {
+	if fd < 0 || int(fd) >= b.owner.Len() {
+		return nil
+	}
+	return b.owner.At(int(fd))
 }
 
 // lose takes the number away from s. From then on each Read and Write of s fails, and s

@@ -114,10 +114,7 @@ func (k *epoll) deliver(ev []kernel.Event, got int) int {
 			}
 			continue
 		}
-		var s *sock
-		if int(fd) < len(k.owner) {
-			s = k.owner[fd]
-		}
+		s := k.ownerOf(fd)
 		if s == nil || s.armed() == 0 || s.token != uint32(e.Fd) {
 			stale = true
 			continue
@@ -169,7 +166,7 @@ func (k *epoll) rebuild(stale bool) {
 	if k.addOwn(ep) != nil {
 		return
 	}
-	for _, s := range k.owner {
+	for _, s := range k.owner.All() {
 		if s != nil && s.armed() != 0 && !s.is(alwaysReady) {
 			e := interest(s, s.token, s.armed())
 			epollCtl(ep, unix.EPOLL_CTL_ADD, s.fd, &e)

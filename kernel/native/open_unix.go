@@ -108,7 +108,7 @@ func (s *conn) dial(p *shortAddr, o *kernel.DialOptions) error {
 	if err := s.bind(o.Bind); err != nil {
 		return err
 	}
-	s.local.more = dialling
+	s.setState(dialling)
 	switch err := unix.Connect(int(s.fd), p.sockaddr()); err {
 	case nil, unix.EINPROGRESS, unix.EINTR:
 		return nil
@@ -133,31 +133,34 @@ func (s *conn) bind(a kernel.Addr) error {
 	if err := unix.Bind(int(s.fd), from.sockaddr()); err != nil {
 		return opError(kernel.OpBind, err)
 	}
-	s.local.port = from.port
+	s.ownLocal().port = from.port
 	return nil
 }
 
 // openFor opens a socket for the address family of a, for the operation op.
-func (b *base) openFor(op string, a kernel.Addr) (p shortAddr, s sock, err error) {
+func (b *base) openFor(op string, a kernel.Addr) (shortAddr, sock, error) {
+	failed := func(err error) (shortAddr, sock, error) { return shortAddr{}, sock{}, err }
 	if b.closed {
-		return p, s, kernel.ErrClosed
+		return failed(kernel.ErrClosed)
 	}
-	if err = kernel.CheckAddr(op, a); err != nil {
-		return p, s, err
+	if err := kernel.CheckAddr(op, a); err != nil {
+		return failed(err)
 	}
-	if s, err = b.openSock(familyOf(a)); err != nil {
-		return p, s, err
+	s, err := b.openSock(familyOf(a))
+	if err != nil {
+		return failed(err)
 	}
 	fd := int(s.fd)
-	if p, err = shortAddrOf(op, a, fd); err != nil {
+	p, err := shortAddrOf(op, a, fd)
+	if err != nil {
 		unix.Close(fd)
-		return p, s, err
+		return failed(err)
 	}
 	if p.kind == inet6 {
 		// TCP-6: an IPv6 socket is for IPv6 alone, whatever the system's default is.
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			unix.Close(fd)
-			return p, s, opError("setsockopt", err)
+			return failed(opError("setsockopt", err))
 		}
 	}
 	return p, s, nil

@@ -37,9 +37,9 @@ func (s *packetSock) prepare(wild bool) {
 		return
 	}
 	if s.at.IP.Addr().Is4() {
-		_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IP, unix.IP_RECVDSTADDR, 1)
+		s.turnOn(unix.IPPROTO_IP, unix.IP_RECVDSTADDR)
 	} else {
-		_ = unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		s.turnOn(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO)
 	}
 }
 
@@ -48,8 +48,6 @@ func sharing() []int { return []int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} }
 
 // hearRefusals does nothing: a connected socket hears of them here.
 func (s *packetSock) hearRefusals() {}
-
-func (s *packetSock) leave() {}
 
 // Lost is 0: these systems do not tell.
 func (s *packetSock) Lost() uint64 { return 0 }

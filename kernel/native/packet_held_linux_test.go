@@ -39,13 +39,14 @@ func connectTo(t *testing.T, c kernel.PacketConn, a kernel.Addr) {
 // UDP-17).
 func TestPacketHeld(t *testing.T) {
 	eachPacket(t, func(t *testing.T, k kernel.Kernel) {
-		for _, before := range []bool{false, true} { // armed to read already
-			c := udpAt(t, k, here4)
-			connectTo(t, c, deadPeer(t, here4))
-			ready := kernel.Writable
-			if before {
-				ready |= kernel.Readable
-			}
+		type held struct {
+			ip     netip.Addr
+			before kernel.Ready // what it is armed for already
+		}
+		for _, x := range []held{{here4, 0}, {here4, kernel.Readable}, {netip.IPv6Loopback(), 0}} {
+			c := udpAt(t, k, x.ip)
+			connectTo(t, c, deadPeer(t, x.ip))
+			ready := kernel.Writable | x.before
 			if err := k.Arm(c, 8, ready); err != nil {
 				t.Fatal(err)
 			}

@@ -26,7 +26,7 @@ const (
 type packetState struct {
 	wild     bool            // it was bound to an unspecified address
 	control  bool            // receive with room for control messages
-	hears    bool            // IP_RECVERR is on, by us
+	hears    bool            // IP_RECVERR is on, and its queue is ours
 	refusals bool            // a send has met an error that the error queue tells about
 	noGSO    bool            // the system takes no UDP_SEGMENT on this socket
 	longest  int             // the longest segment that UDP_SEGMENT takes; 0: any
@@ -73,9 +73,9 @@ func (s *packetSock) prepare(wild bool) {
 	v4 := s.at.IP.Addr().Is4()
 	if wild {
 		if v4 {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+			s.turnOn(unix.IPPROTO_IP, unix.IP_PKTINFO)
 		} else {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+			s.turnOn(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO)
 		}
 	}
 	if s.adopted {
@@ -94,20 +94,11 @@ func (s *packetSock) prepare(wild bool) {
 func sharing() []int { return []int{unix.SO_REUSEADDR} }
 
 // hearRefusals has the system keep what the network tells of each datagram of a connected socket.
-func (s *packetSock) hearRefusals() { s.hears = s.setRefusals(1) }
-
-func (s *packetSock) setRefusals(v int) bool {
+func (s *packetSock) hearRefusals() {
 	if s.at.IP.Addr().Is4() {
-		return unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IP, unix.IP_RECVERR, v) == nil
-	}
-	return unix.SetsockoptInt(int(s.fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, v) == nil
-}
-
-// leave notes what can be asked only of an open socket, and undoes what others would notice.
-func (s *packetSock) leave() {
-	s.Lost()
-	if s.adopted && s.hears && s.fd >= 0 {
-		s.setRefusals(0)
+		s.hears = s.turnOn(unix.IPPROTO_IP, unix.IP_RECVERR)
+	} else {
+		s.hears = s.turnOn(unix.IPPROTO_IPV6, unix.IPV6_RECVERR)
 	}
 }
 

@@ -15,6 +15,7 @@ type packetSock struct {
 	sock
 	at, to  kernel.Addr // ours; the peer that Connect has fixed, or the zero Addr
 	adopted bool        // somebody else may have the socket too
+	turned  [][2]int    // options of an adopted socket that were turned on here: level and name
 	zone    lastZone
 	packetState
 }
@@ -168,6 +169,33 @@ func (s *unixgramConn) listen(a kernel.Addr, o *kernel.PacketOptions) error {
 	// Datagrams may come as soon as there is a file. On Linux it is born with no more permissions than these.
 	_ = unix.Fchmod(int(s.fd), uint32(o.UNIX.FileMode()))
 	return s.made.make(int(s.fd), s.at.Name, a, &o.UNIX)
+}
+
+// turnOn turns an option of the socket on, until the end if somebody else may have the socket too, and tells whether it is on.
+func (s *packetSock) turnOn(level, name int) bool {
+	fd := int(s.fd)
+	if s.adopted {
+		if v, err := unix.GetsockoptInt(fd, level, name); err == nil && v != 0 {
+			return true // by its owner
+		}
+	}
+	if unix.SetsockoptInt(fd, level, name, 1) != nil {
+		return false
+	}
+	if s.adopted {
+		s.turned = append(s.turned, [2]int{level, name})
+	}
+	return true
+}
+
+// turnBack undoes turnOn, before the end.
+func (s *packetSock) turnBack() {
+	for _, o := range s.turned {
+		if s.fd >= 0 {
+			_ = unix.SetsockoptInt(int(s.fd), o[0], o[1], 0)
+		}
+	}
+	s.turned = nil
 }
 
 // askLocal asks the system for our address.
@@ -347,7 +375,8 @@ func (s *packetSock) Local() kernel.Addr {
 
 // Close closes the descriptor.
 func (s *packetSock) Close() error {
-	s.leave()
+	s.Lost() // it can be asked only of an open socket
+	s.turnBack()
 	return s.sock.Close()
 }
 

@@ -163,8 +163,8 @@ func (s *listener) accepted(fd int32) (kernel.Conn, error) {
 	}
 	c.remote.decode(b.peer[:b.size])
 	c.mark(stream)
-	if s.local.kind != noAddr && s.local.ip != ([16]byte{}) {
-		c.local.set(s.local) // the listener's address, unless that is unspecified or unknown
+	if s.askedLocal() && s.local.ip != ([16]byte{}) && s.local.more == 0 {
+		c.local = s.local // the listener's address, unless that is unspecified or unknown
 	}
 	return c, nil
 }

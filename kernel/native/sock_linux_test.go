@@ -41,7 +41,7 @@ func TestAcceptedLocal(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Abort()
-			if known := s.(*conn).local.kind != noAddr; known != (asked && c.single) {
+			if known := s.(*conn).askedLocal(); known != (asked && c.single) {
 				t.Errorf("listening on %v, asked before %v: the address is known: %v", c.listen, asked, known)
 			}
 			if got, want := s.Local(), kernel.TCPAddr(c.dial, at.Port()); got != want {

@@ -18,7 +18,7 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(shortAddr{}); n != 24 {
 		t.Errorf("a shortAddr has %d bytes", n)
 	}
-	if n := unsafe.Sizeof(conn{}); n > 64 {
+	if n := unsafe.Sizeof(conn{}); n > 48 {
 		t.Errorf("a sock has %d bytes", n)
 	}
 }

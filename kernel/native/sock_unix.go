@@ -34,7 +34,9 @@ type sock struct {
 	fd     int32
 	token  uint32
 	remote shortAddr
-	local  shortAddr // its kind is noAddr until somebody asks; see also selfConnected
+	// local has the local address, once somebody has asked, and in more a state; see also selfConnected. Most socks have neither, so
+	// it is nil. An accepted conn may share its listener's, which does not change.
+	local *shortAddr
 }
 
 // The flags of a sock, in remote.more. The three lowest bits are the Ready that is armed.
@@ -64,7 +66,7 @@ type conn struct{ streamSock }
 // listener is one listening socket.
 type listener struct{ sock }
 
-// local.more holds the result of a dial: 0 once connected, an errno once failed, dialling
+// The state is the result of a dial: 0 once connected, an errno once failed, dialling
 // until then. A descriptor that somebody else opened, and may close, has foreign there, and an adopted socket, which somebody
 // else may have too, shared.
 const (
@@ -78,7 +80,27 @@ func (s *sock) setArmed(r kernel.Ready) { s.remote.more = s.remote.more&^armedBi
 func (s *sock) is(flag uint8) bool      { return s.remote.more&flag != 0 }
 func (s *sock) mark(flag uint8)         { s.remote.more |= flag }
 func (s *sock) clear(flag uint8)        { s.remote.more &^= flag }
-func (s *sock) isForeign() bool         { return s.local.more == foreign }
+func (s *sock) isForeign() bool         { return s.state() == foreign }
+
+func (s *sock) state() uint8 {
+	if s.local == nil {
+		return 0
+	}
+	return s.local.more
+}
+
+func (s *sock) setState(v uint8) { s.ownLocal().more = v }
+
+// ownLocal is local, which is made if there is none.
+func (s *sock) ownLocal() *shortAddr {
+	if s.local == nil {
+		s.local = new(shortAddr)
+	}
+	return s.local
+}
+
+// askedLocal tells whether local has the address.
+func (s *sock) askedLocal() bool { return s.local != nil && s.local.kind != noAddr }
 
 // known is the Ready that an edge reported and that may not be used up.
 func (s *sock) known() kernel.Ready    { return kernel.Ready(s.remote.more & knownBits >> knownShift) }
@@ -113,12 +135,12 @@ func errnoOf(err error) syscall.Errno {
 // Connected asks the system until the dial has ended, and then remembers the result. From
 // then on, and of an accepted conn, it asks for a failure.
 func (s *conn) Connected() error {
-	switch s.local.more {
+	switch state := s.state(); state {
 	case 0, shared:
 		return s.failure()
 	case dialling:
 	default:
-		return SysError(kernel.OpConnect, syscall.Errno(s.local.more))
+		return SysError(kernel.OpConnect, syscall.Errno(state))
 	}
 	if s.fd < 0 {
 		return s.opError(kernel.OpConnect, badFD)
@@ -132,7 +154,7 @@ func (s *conn) Connected() error {
 	case unix.EINPROGRESS, unix.EALREADY, unix.EINTR:
 		return kernel.ErrAgain
 	default:
-		s.local.more = uint8(errno)
+		s.setState(uint8(errno))
 		return SysError(kernel.OpConnect, errno)
 	}
 	// Without an error the socket may still be connecting. Once connected it has a peer.
@@ -144,10 +166,10 @@ func (s *conn) Connected() error {
 		// Close then leaves no TIME_WAIT, so that a server can have the port.
 		l := unix.Linger{Onoff: 1}
 		_ = unix.SetsockoptLinger(int(s.fd), unix.SOL_SOCKET, unix.SO_LINGER, &l)
-		s.local.more = uint8(unix.ECONNREFUSED)
+		s.setState(uint8(unix.ECONNREFUSED))
 		return SysError(kernel.OpConnect, unix.ECONNREFUSED)
 	}
-	s.local.more = 0
+	s.setState(0)
 	s.mark(stream)
 	return nil
 }
@@ -174,9 +196,9 @@ func (s *streamSock) failure() error {
 // selfConnected tells whether s, whose peer is peer, is connected to itself by accident. The
 // port that the system chooses for a dial may be the one that is dialled. If nobody listens
 // there, TCP connects the socket to itself: a simultaneous open. It is no accident if Bind
-// named the port, which local.port holds then, while local.kind is noAddr.
+// named the port, which local.port holds then, though the address was not asked for.
 func (s *conn) selfConnected(peer shortAddr) bool {
-	if s.local.kind != noAddr || s.local.port != 0 {
+	if s.askedLocal() || s.ownLocal().port != 0 {
 		return false
 	}
 	sa, err := unix.Getsockname(int(s.fd))
@@ -223,7 +245,7 @@ func (s *conn) Abort() error {
 func (s *sock) forget(closing bool) int32 {
 	if s.armed() != 0 {
 		// epoll watches the socket, not the number, and would not forget one that is open elsewhere.
-		s.b.disarm(s, closing && s.local.more != shared)
+		s.b.disarm(s, closing && s.state() != shared)
 	}
 	fd := s.fd
 	s.b.disown(s)
@@ -233,12 +255,15 @@ func (s *sock) forget(closing bool) int32 {
 
 // Local asks the system at the first call.
 func (s *sock) Local() kernel.Addr {
-	if s.local.kind == noAddr && s.fd >= 0 {
+	if !s.askedLocal() {
+		if s.fd < 0 {
+			return kernel.Addr{}
+		}
 		sa, err := unix.Getsockname(int(s.fd))
 		if err != nil {
 			return kernel.Addr{}
 		}
-		s.local.set(shortAddrFrom(sa))
+		s.ownLocal().set(shortAddrFrom(sa))
 	}
 	return s.local.addr(s.b, s.fd)
 }

@@ -31,7 +31,9 @@ type Note struct {
 	// Conn is the connection that the note is about, or nil: the value that the kernel
 	// gave the reactor. It may be closed already.
 	Conn kernel.Conn
-	// N is a number of bytes, the number of a buffer, or the phase of a trigger.
+	// Packet is the datagram socket that the note is about, or nil, as Conn is for connections.
+	Packet kernel.PacketConn
+	// N is a number of bytes or datagrams, the number of a buffer, or the phase of a trigger.
 	N int
 	// Due is the time, by Now, for which a delayed call was set.
 	Due time.Duration
@@ -86,17 +88,29 @@ const (
 	NoteResumeProducer
 	// NoteStopProducer: StopProducing of a stream's producer.
 	NoteStopProducer
+	// NoteStartProtocol: StartProtocol of a PacketProtocol, on Packet.
+	NoteStartProtocol
+	// NoteDatagram: DatagramReceived with N bytes.
+	NoteDatagram
+	// NoteDatagrams: PacketsReceived with N datagrams.
+	NoteDatagrams
+	// NoteRefused: DatagramRefused with Err.
+	NoteRefused
+	// NoteSendFailed: SendFailed with Err.
+	NoteSendFailed
+	// NoteStopProtocol: StopProtocol with Err. Packet was closed just before.
+	NoteStopProtocol
 )
 
 // Other actions that invariants need to know. Each is noted when it has been done.
 const (
 	// NoteDataDone: DataReceived has returned or panicked; the read buffer is back.
 	NoteDataDone NoteKind = iota + 64
-	// NotePaused: the protocol paused delivery.
+	// NotePaused: the protocol of a connection or of a datagram port paused delivery.
 	NotePaused
 	// NoteResumed: the protocol resumed delivery.
 	NoteResumed
-	// NoteClosing: the stream was closed, was aborted or has failed. Nothing more is
+	// NoteClosing: the datagram port is being stopped, or the stream was closed, was aborted or has failed. Nothing more is
 	// delivered. If the program has closed it, Err is not nil.
 	NoteClosing
 	// NoteWritten: the protocol wrote N bytes, and the stream took them.
@@ -116,6 +130,8 @@ const (
 	// NoteChanged: a slice that was given to WriteShared was changed before the connection
 	// had sent it or was lost.
 	NoteChanged
+	// NoteDiscarded: N datagrams were read from Packet and are not delivered, because the port was stopped.
+	NoteDiscarded
 )
 
 // String is one or two words: "made", "data", "lost" ...
@@ -124,9 +140,11 @@ func (k NoteKind) String() string {
 		NoteWriteLost: "write lost", NoteLost: "lost", NoteDialed: "dialed", NoteStarted: "connecting",
 		NoteFailed: "failed", NoteEnded: "ended", NoteUnlistened: "unlistened", NoteStartFactory: "start factory",
 		NoteStopFactory: "stop factory", NoteDelayed: "delayed call", NotePosted: "posted", NoteTrigger: "trigger",
-		NotePauseProducer: "pause producer", NoteResumeProducer: "resume producer", NoteStopProducer: "stop producer"}
+		NotePauseProducer: "pause producer", NoteResumeProducer: "resume producer", NoteStopProducer: "stop producer",
+		NoteStartProtocol: "start protocol", NoteDatagram: "datagram", NoteDatagrams: "datagrams", NoteRefused: "refused",
+		NoteSendFailed: "send failed", NoteStopProtocol: "stop protocol"}
 	others := [...]string{"data done", "paused", "resumed", "closing", "written", "sent", "drained", "chunk",
-		"chunk done", "panic", "changed"}
+		"chunk done", "panic", "changed", "discarded"}
 	switch {
 	case int(k) < len(callbacks):
 		return callbacks[k]
@@ -137,4 +155,4 @@ func (k NoteKind) String() string {
 }
 
 // Callback tells whether the note is about a callback to the application.
-func (k NoteKind) Callback() bool { return k >= NoteBuild && k <= NoteStopProducer }
+func (k NoteKind) Callback() bool { return k >= NoteBuild && k <= NoteStopProtocol }

@@ -11,7 +11,7 @@ import (
 func TestNoteAndSiteNames(t *testing.T) {
 	seen := map[string]bool{"note": true, "site": true, "": true}
 	callbacks, others := 0, 0
-	for k := probe.NoteKind(1); k <= probe.NoteChanged; k++ {
+	for k := probe.NoteKind(1); k <= probe.NoteDiscarded; k++ {
 		name := k.String()
 		if !k.Callback() && k < probe.NoteDataDone {
 			if name != "note" {
@@ -29,7 +29,7 @@ func TestNoteAndSiteNames(t *testing.T) {
 			others++
 		}
 	}
-	if callbacks != int(probe.NoteStopProducer) || others != 11 {
+	if callbacks != int(probe.NoteStopProtocol) || others != 12 {
 		t.Errorf("%d callbacks, %d others", callbacks, others)
 	}
 	for s := range probe.Sites {

@@ -1,0 +1,218 @@
+//go:build unix
+
+package process_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/process"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// result is what Run has given.
+type result struct {
+	process.Result
+	err  error
+	done int
+}
+
+// runTo runs cmd to its end.
+func runTo(t *testing.T, r *reactor.Reactor, cmd *process.Command, o *process.RunConfig) *result {
+	t.Helper()
+	got := new(result)
+	if _, err := process.Run(r, cmd, o, func(res process.Result, err error) { got.Result, got.err = res, err; got.done++ }); err != nil {
+		t.Fatal(err)
+	}
+	if got.done != 0 {
+		t.Error("done was called inside Run")
+	}
+	until(t, r, func() bool { return got.done > 0 })
+	return got
+}
+
+// PROC-51: output, error output and code; the signal of a program that was killed; input.
+func TestRun(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		got := runTo(t, r, sh("echo out; echo err >&2"), nil)
+		if string(got.Output) != "out\n" || string(got.ErrorOutput) != "err\n" || got.Status.Code != 0 || got.err != nil || got.done != 1 {
+			t.Errorf("PROC-51: %q, %q, %v, %v", got.Output, got.ErrorOutput, got.Status, got.err)
+		}
+		got = runTo(t, r, sh("echo out; exit 7"), nil)
+		if s, ok := errors.AsType[process.Status](got.err); string(got.Output) != "out\n" || !ok || s.Code != 7 || got.Status != s || !errors.Is(got.err, process.ErrTerminated) {
+			t.Errorf("PROC-51: %q, %v, %v", got.Output, got.Status, got.err)
+		}
+		got = runTo(t, r, sh("echo out; echo err >&2; kill -KILL $$"), nil)
+		if s, ok := errors.AsType[process.Status](got.err); string(got.Output) != "out\n" || string(got.ErrorOutput) != "err\n" || !ok || s.Signal != syscall.SIGKILL {
+			t.Errorf("PROC-51: %q, %v", got.Output, got.err)
+		}
+		in := bytes.Repeat([]byte("0123456789"), 30_000)
+		given := bytes.Clone(in)
+		got = new(result)
+		_, err := process.Run(r, sh("cat"), &process.RunConfig{Input: given}, func(res process.Result, err error) { got.Result, got.err = res, err; got.done++ })
+		clear(given) // it is ours again
+		until(t, r, func() bool { return got.done > 0 })
+		if err != nil || !bytes.Equal(got.Output, in) || got.err != nil {
+			t.Errorf("PROC-51: input: %d bytes, %v, %v", len(got.Output), got.err, err)
+		}
+		small := sh("sleep 0.01; cat")
+		small.MaxBuffered = 10
+		got = runTo(t, r, small, &process.RunConfig{Input: in})
+		if !bytes.Equal(got.Output, in) || got.err != nil {
+			t.Errorf("PROC-51: input beyond MaxBuffered: %d bytes, %v", len(got.Output), got.err)
+		}
+		got = runTo(t, r, sh("cat; echo end"), &process.RunConfig{Input: []byte{}})
+		if string(got.Output) != "end\n" || got.err != nil {
+			t.Errorf("PROC-51: empty input: %q, %v", got.Output, got.err)
+		}
+		got = runTo(t, r, sh("cat; echo end"), nil)
+		if string(got.Output) != "end\n" || got.err != nil {
+			t.Errorf("without an input: %q, %v", got.Output, got.err)
+		}
+		// Input that the program does not read.
+		got = runTo(t, r, sh("exit 0"), &process.RunConfig{Input: make([]byte, 1<<20)})
+		if got.err != nil {
+			t.Errorf("input that nobody reads: %v", got.err)
+		}
+		got = runTo(t, r, sh("for i in 1 2 3; do echo out$i; echo err$i >&2; done"), &process.RunConfig{Merge: true})
+		if want := "out1\nerr1\nout2\nerr2\nout3\nerr3\n"; string(got.Output) != want || got.ErrorOutput != nil {
+			t.Errorf("PROC-51: mixed: %q, %q", got.Output, got.ErrorOutput)
+		}
+	})
+}
+
+// What is kept, how long it may take, and what is left behind have limits.
+func TestRunLimits(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		for limit, o := range map[int]*process.RunConfig{1 << 20: nil, 1000: {Limit: 1000}, 999: {Limit: 999, Merge: true}} {
+			got := runTo(t, r, sh("yes >&2 & exec yes"), o)
+			if !errors.Is(got.err, process.ErrOutputLimit) || len(got.Output)+len(got.ErrorOutput) != limit {
+				t.Errorf("%d bytes of %d, %v", len(got.Output)+len(got.ErrorOutput), limit, got.err)
+			}
+		}
+		got := runTo(t, r, sh("head -c 1001 /dev/zero; exec sleep 1000"), &process.RunConfig{Limit: 1000})
+		if !errors.Is(got.err, process.ErrOutputLimit) || got.Status.Signal != syscall.SIGKILL || len(got.Output) != 1000 {
+			t.Errorf("one that writes no more: %d bytes, %v", len(got.Output), got.err)
+		}
+		got = runTo(t, r, sh("head -c 1000 /dev/zero"), &process.RunConfig{Limit: 1000})
+		if len(got.Output) != 1000 || got.err != nil {
+			t.Errorf("exactly the limit: %d bytes, %v", len(got.Output), got.err)
+		}
+		got = runTo(t, r, sh("head -c 3000000 /dev/zero"), &process.RunConfig{Limit: -1})
+		if len(got.Output) != 3_000_000 || got.err != nil {
+			t.Errorf("without a limit: %d bytes, %v", len(got.Output), got.err)
+		}
+		got = runTo(t, r, sh("echo out; exec sleep 1000"), &process.RunConfig{Timeout: 50 * time.Millisecond, Grace: time.Minute})
+		if !errors.Is(got.err, process.ErrTimeout) || !errors.Is(got.err, os.ErrDeadlineExceeded) || got.Status.Signal != syscall.SIGTERM || string(got.Output) != "out\n" {
+			t.Errorf("too long: %q, %v", got.Output, got.err)
+		}
+		if s, ok := errors.AsType[process.Status](got.err); !ok || s != got.Status {
+			t.Errorf("the status is missing in %v", got.err)
+		}
+		got = runTo(t, r, sh("trap '' TERM; echo out; while :; do sleep 0.01; done"), &process.RunConfig{Timeout: 100 * time.Millisecond, Grace: 20 * time.Millisecond})
+		if !errors.Is(got.err, process.ErrTimeout) || got.Status.Signal != syscall.SIGKILL {
+			t.Errorf("too long, without SIGTERM: %v, %v", got.Status, got.err)
+		}
+		cmd := sh("sleep 1000 & echo $!")
+		got = runTo(t, r, cmd, &process.RunConfig{Linger: 20 * time.Millisecond})
+		if got.err != process.ErrOutputHeld || got.Status.Code != 0 || len(got.Output) == 0 {
+			t.Errorf("held: %q, %v, %v", got.Output, got.Status, got.err)
+		}
+		killNumber(t, got.Output)
+		if n := r.Stats().Pending; n != 0 {
+			t.Errorf("%d timers", n)
+		}
+	})
+}
+
+// killNumber kills the process whose number is p.
+func killNumber(t *testing.T, p []byte) {
+	t.Helper()
+	pid := atoi(string(p))
+	if pid <= 1 {
+		t.Fatalf("%q is no number of a process", p)
+	}
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// PROC-51: the output; error output fails at once, unless it is mixed in.
+func TestOutput(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		output := func(cmd *process.Command, o *process.RunConfig) (out string, err error, c *process.Child) {
+			done := 0
+			c, err = process.Output(r, cmd, o, func(p []byte, e error) { out, err = string(p), e; done++ })
+			if err != nil {
+				t.Fatal(err)
+			}
+			until(t, r, func() bool { return done > 0 })
+			return out, err, c
+		}
+		if out, err, _ := output(sh("printf hello"), nil); out != "hello" || err != nil {
+			t.Errorf("PROC-51: %q, %v", out, err)
+		}
+		if out, err, _ := output(sh("echo out; sleep 0.01; echo err >&2"), &process.RunConfig{Merge: true}); out != "out\nerr\n" || err != nil {
+			t.Errorf("PROC-51: mixed: %q, %v", out, err)
+		}
+		out, err, _ := output(sh("echo out; exit 1"), nil)
+		if s, ok := errors.AsType[process.Status](err); out != "out\n" || !ok || s.Code != 1 {
+			t.Errorf("PROC-51: %q, %v", out, err)
+		}
+		_, err, c := output(sh("echo err >&2; exec sleep 1000"), nil)
+		e, ok := errors.AsType[*process.ErrorOutput](err)
+		if !ok || string(e.Text) != "err\n" || e.Child != c || !errors.Is(err, process.ErrErrorOutput) || !strings.Contains(err.Error(), "err") {
+			t.Fatalf("PROC-51: %v", err)
+		}
+		if _, known := c.Status(); known {
+			t.Error("PROC-51: it was not told at once")
+		}
+		var end *process.Status
+		e.Child.AfterEnd(func(s process.Status) { end = &s })
+		c.Kill(0)
+		until(t, r, func() bool { return end != nil })
+	})
+}
+
+// PROC-51: the exit code alone.
+func TestValue(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		for script, want := range map[string]int{"exit 0": 0, "cat; echo out; echo err >&2; exit 33": 33, "kill -INT $$": -1} {
+			code, err, done := 99, error(nil), 0
+			if _, err := process.Value(r, sh(script), func(c int, e error) { code, err = c, e; done++ }); err != nil {
+				t.Fatal(err)
+			}
+			until(t, r, func() bool { return done > 0 })
+			s, isStatus := errors.AsType[process.Status](err)
+			if code != want || isStatus != (want < 0) || want < 0 && s.Signal != syscall.SIGINT {
+				t.Errorf("PROC-51: %s is %d, %v", script, code, err)
+			}
+		}
+	})
+}
+
+// What cannot be started is an error at once, and done is not called.
+func TestRunFails(t *testing.T) {
+	r := first(t)
+	bad := &process.Command{Path: "/nonexistent"}
+	mapped := sh("exit 0")
+	mapped.Files = map[int]process.File{}
+	for cmd, want := range map[*process.Command]error{bad: fs.ErrNotExist, mapped: process.ErrTerminalFiles} {
+		_, a := process.Run(r, cmd, nil, func(process.Result, error) { t.Error("done of Run") })
+		_, b := process.Output(r, cmd, nil, func([]byte, error) { t.Error("done of Output") })
+		_, c := process.Value(r, cmd, func(int, error) { t.Error("done of Value") })
+		for _, err := range []error{a, b, c} {
+			if op, ok := errors.AsType[*reactor.OpError](err); !errors.Is(err, want) || !ok || op.Op != "spawn" {
+				t.Errorf("%v, want %v", err, want)
+			}
+		}
+	}
+	if !errors.Is(process.ErrTimeout, kernel.ErrTimeout) {
+		t.Error("a timeout is none")
+	}
+}

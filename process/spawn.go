@@ -1,0 +1,129 @@
+package process
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Spawn starts the program of cmd and connects it to p, whose ChildMade has been called when Spawn returns. p may be nil if the child has no
+// pipes and no terminal (PROC-18). Spawn is for the loop's goroutine, or before the reactor runs. It takes as long as the system needs to
+// start a program, about a millisecond.
+//
+// An error is an [*reactor.OpError] with Op "spawn", and nothing is left then: no process, no descriptor, no callback. The cause is one of package os/exec
+// (exec.ErrNotFound, exec.ErrDot), a [*kernel.SpawnError] that is fs.ErrNotExist, fs.ErrPermission, kernel.ErrTooManyProcesses,
+// kernel.ErrTooManyFiles, kernel.ErrBadDescriptor ..., a [*kernel.OptionError] for a value that cannot be, such as an argument with a NUL byte; ErrProtocol, ErrTerminalFiles,
+// reactor.ErrMarks; reactor.ErrStopped if the reactor is ending; kernel.ErrUnsupported if its kernel cannot start programs.
+func Spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
+	c, err := spawn(r, cmd, p)
+	if err != nil {
+		return nil, &reactor.OpError{Op: "spawn", Err: err}
+	}
+	return c, nil
+}
+
+func spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
+	k, ok := kernel.As[kernel.Spawner](r.Kernel())
+	if !ok {
+		return nil, kernel.ErrUnsupported
+	}
+	if err := check(r, cmd, p); err != nil {
+		return nil, err
+	}
+	sys, err := cmd.system(k)
+	if err != nil {
+		return nil, err
+	}
+	x, err := k.Spawn(sys)
+	if err != nil {
+		return nil, err
+	}
+	c := &Child{r: r, k: x, proto: p, pid: x.Pid(), name: "child"}
+	if p != nil {
+		c.name = logPrefix(p) + ",child"
+		c.output, _ = ProtocolAs[OutputReceiver](p)
+		c.errors, _ = ProtocolAs[ErrorReceiver](p)
+	}
+	if err := c.attach(cmd); err != nil {
+		c.undo(cmd)
+		return nil, err
+	}
+	c.stopWith(cmd.AtStop)
+	c.made = true
+	if p != nil {
+		checked(r, p)
+		r.Guard(c.name, func() { p.ChildMade(c) })
+	}
+	return c, nil
+}
+
+// check returns why cmd cannot be started, before anything is done.
+func check(r *reactor.Reactor, cmd *Command, p Protocol) error {
+	piped := cmd.Terminal != nil
+	for _, f := range cmd.files() {
+		piped = piped || f.proto == nil && (f.kind == kernel.ReadPipe || f.kind == kernel.WritePipe)
+	}
+	m := cmd.StreamConfig
+	if m.HighWater == 0 {
+		m.HighWater = 64 << 10
+	}
+	switch {
+	case r.Ending():
+		return reactor.ErrStopped
+	case cmd.Terminal != nil && cmd.Files != nil:
+		return ErrTerminalFiles
+	case cmd.Terminal != nil && cmd.Terminal.Slave() < 0:
+		return kernel.ErrClosed
+	case p == nil && piped:
+		return ErrProtocol
+	case m.LowWater < 0 || m.LowWater >= m.HighWater:
+		return reactor.ErrMarks
+	}
+	return nil
+}
+
+// attach makes transports of the pipes, in the order of their numbers, and listens for the exit.
+func (c *Child) attach(cmd *Command) (err error) {
+	files := cmd.files()
+	for _, n := range slices.Sorted(maps.Keys(files)) {
+		conn := c.k.Pipe(n)
+		if conn == nil {
+			continue
+		}
+		p := &pipe{c: c, number: n, writes: files[n].kind == kernel.WritePipe}
+		if p.s, err = c.r.Attach(conn, p.protocol(files[n].proto), &cmd.StreamConfig); err != nil {
+			return err // undo closes it
+		}
+		c.pipes = append(c.pipes, p)
+		c.open++
+	}
+	if cmd.Terminal != nil {
+		p := &pipe{c: c, number: 1, terminal: true}
+		if p.s, err = cmd.Terminal.Attach(c.r, p, &cmd.StreamConfig); err != nil {
+			return err
+		}
+		cmd.Terminal.CloseSlave()
+		c.pipes = append(c.pipes, p)
+		c.open++
+	}
+	c.notice, err = c.r.Await(c.k, c)
+	return err
+}
+
+// undo ends what attach has begun. Nobody is told.
+func (c *Child) undo(cmd *Command) {
+	c.proto = nil
+	for _, n := range slices.Sorted(maps.Keys(cmd.files())) {
+		if conn := c.k.Pipe(n); conn != nil && c.pipe(n) == nil {
+			_ = conn.Close()
+		}
+	}
+	for _, p := range c.pipes {
+		p.s.Abort()
+	}
+	_ = c.Kill(0)
+	c.exited = true
+	_ = c.k.Close()
+}
