@@ -13,6 +13,11 @@ import (
 // type of a protocol or factory, "delayed call", ... Unwrap returns Value if it is an error.
 type PanicError = pool.PanicError
 
+// Guard calls fn on behalf of a descriptor or a device that has callbacks of its own, and returns its panic, or nil. The
+// panic is reported as that of any callback is: counted, logged under name, and given to Config.Panicked. Nothing
+// ends because of it. Guard is for the loop's goroutine.
+func (r *Reactor) Guard(name string, fn func()) *PanicError { return r.guard(name, fn) }
+
 // guard calls fn. If fn panics, guard reports the panic under the name of who and returns
 // it. Only then is the name made.
 func (r *Reactor) guard(who any, fn func()) *PanicError {
