@@ -92,7 +92,7 @@ func TestCopyAndRemove(t *testing.T) {
 	})
 }
 
-// The same with every kind of change, at random, among few names, by several goroutines, while the loop is far behind.
+// The same with every kind of change, at random, among few names, while the loop is far behind.
 func TestRandomChanges(t *testing.T) {
 	seeds := 20
 	if testing.Short() || raced {
@@ -103,7 +103,7 @@ func TestRandomChanges(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", w.Name(), seed), func(t *testing.T) {
 				r, dir := w.New(t, reactor.Config{}), t.TempDir()
 				n, m := watchModel(t, r, dir, false)
-				const workers = 3
+				const workers = 1
 				over := make(chan bool, workers)
 				for i := range workers {
 					random := rand.New(rand.NewPCG(uint64(seed), uint64(i)))

@@ -13,11 +13,6 @@ import (
 // type of a protocol or factory, "delayed call", ... Unwrap returns Value if it is an error.
 type PanicError = pool.PanicError
 
-// Guard calls fn on behalf of a descriptor or a device that has callbacks of its own, and returns its panic, or nil. The
-// panic is reported as that of any callback is: counted, logged under name, and given to Config.Panicked. Nothing
-// ends because of it. Guard is for the loop's goroutine.
-func (r *Reactor) Guard(name string, fn func()) *PanicError { return r.guard(name, fn) }
-
 // guard calls fn. If fn panics, guard reports the panic under the name of who and returns
 // it. Only then is the name made.
 func (r *Reactor) guard(who any, fn func()) *PanicError {
@@ -28,6 +23,11 @@ func (r *Reactor) guard(who any, fn func()) *PanicError {
 	}
 	return e
 }
+
+// Guard calls fn, and reports a panic of it as one of a callback: to the log and to Config.Panicked. It returns the panic,
+// or nil. who is the protocol, by whose name it is reported. A package that has callbacks of its own calls them by Guard, so
+// that a panic costs one of them. It is for the loop's goroutine.
+func (r *Reactor) Guard(who any, fn func()) *PanicError { return r.guard(who, fn) }
 
 // protect is guard for an fn with results. It turns a panic into an error.
 func protect[T any](r *Reactor, who any, fn func() (T, error)) (v T, err error) {
