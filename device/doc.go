@@ -1,5 +1,5 @@
 // Package device puts devices of the operating system on the loop. [Notifier] tells of changes in the file system, by
-// inotify.
+// inotify. [Serial] is a serial port, a transport for a protocol of streams.
 //
 // Everything in it stands on what a reactor has for foreign descriptors. So there is no goroutine for a device,
 // and each turn of the loop does a bounded amount of work for it. What a system lacks is [ErrUnsupported].

@@ -1,7 +1,9 @@
 package device_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"os"
 	"path/filepath"
@@ -58,4 +60,27 @@ func ExampleNotifier() {
 	// Output:
 	// create photos
 	// create photos/cat.jpg
+}
+
+// openLine puts a protocol on a serial port.
+func openLine(r *reactor.Reactor, path string, p reactor.Protocol) error {
+	s, err := device.OpenSerial(path, device.SerialConfig{Baud: 115200})
+	if err != nil {
+		return err
+	}
+	_, err = s.Attach(r, p, nil)
+	return err
+}
+
+// A protocol on a serial port.
+func ExampleOpenSerial() {
+	k, err := native.Open("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	r := reactor.New(k, reactor.Config{})
+	defer r.Close()
+	err = openLine(r, "/dev/no such port", nil)
+	fmt.Println(errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported))
+	// Output: true
 }

@@ -37,3 +37,6 @@ func (n *Notifier) Remembers(root string, names ...string) bool {
 	}
 	return len(n.jobs.settling) > 0 || c.told != nil
 }
+
+// Encode is what encode and decode make of settings.
+func Encode(c SerialConfig) SerialConfig { return decode(encode(settings{}, c)) }

@@ -126,6 +126,8 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		return b.arm(&x.sock, token, r&both)
 	case *watched:
 		return b.armWatched(x, token, r&both)
+	case interface{ Unwrap() kernel.Conn }: // a conn of Watch, with an owner for its descriptors
+		return b.Arm(x.Unwrap(), token, r)
 	}
 	return errOtherKernel
 }
