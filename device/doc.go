@@ -1,5 +1,6 @@
 // Package device puts devices of the operating system on the loop. [Notifier] tells of changes in the file system, by
-// inotify. [Serial] is a serial port, a transport for a protocol of streams.
+// inotify. [Serial] is a serial port, a transport for a protocol of streams. [Tunnel] is a network device of one's own,
+// tun or tap: what the system sends through it comes to a protocol, packet by packet.
 //
 // Everything in it stands on what a reactor has for foreign descriptors. So there is no goroutine for a device,
 // and each turn of the loop does a bounded amount of work for it. What a system lacks is [ErrUnsupported].

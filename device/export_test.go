@@ -40,3 +40,12 @@ func (n *Notifier) Remembers(root string, names ...string) bool {
 
 // Encode is what encode and decode make of settings.
 func Encode(c SerialConfig) SerialConfig { return decode(encode(settings{}, c)) }
+
+// Read is what the loop calls.
+func (t *Tunnel) Read() error { return (*tunnelFD)(t).DoRead() }
+
+// OnWrite replaces the system call that writes.
+func (t *Tunnel) OnWrite(fn func(write func() (int, error)) (int, error)) {
+	was := t.write
+	t.write = func(fd int, p []byte) (int, error) { return fn(func() (int, error) { return was(fd, p) }) }
+}

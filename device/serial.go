@@ -184,7 +184,7 @@ func sysError(op string, err error) error {
 		return fmt.Errorf("%w: %w", ErrNotSerial, sys)
 	case errno == syscall.EBUSY, op == "flock" && errno == syscall.EWOULDBLOCK:
 		return fmt.Errorf("%w: %w", ErrBusy, sys)
-	case errno == syscall.ENOTTY, errno == syscall.EINVAL && op != "tcsetattr":
+	case errno == syscall.ENOTTY, errno == syscall.EINVAL && op == "ioctl":
 		return fmt.Errorf("%w: %w", ErrUnsupported, sys)
 	}
 	return sys
