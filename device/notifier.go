@@ -100,6 +100,7 @@ type Notifier struct {
 	window reactor.DelayedCall
 	missed []missing
 	jobs   jobs
+	paused bool
 }
 
 var (
@@ -277,6 +278,30 @@ func (n *Notifier) Close() {
 		n.lost(reactor.ErrClosed)
 	}
 }
+
+// PauseProducing leaves events to the system, until its queue overflows. ResumeProducing goes on. What is in progress may still
+// tell some hundreds of events.
+func (n *Notifier) PauseProducing() {
+	if !n.paused && n.fd >= 0 {
+		n.paused = true
+		n.r.RemoveReader((*notifierReader)(n))
+	}
+}
+
+// ResumeProducing has events told again. If the kernel refuses that, the Notifier is lost.
+func (n *Notifier) ResumeProducing() {
+	if !n.paused || n.fd < 0 {
+		return
+	}
+	n.paused = false
+	n.jobs.call.Reset(0)
+	if err := n.r.AddReader((*notifierReader)(n)); err != nil {
+		n.r.Post(func() { n.lost(err) })
+	}
+}
+
+// StopProducing is Close.
+func (n *Notifier) StopProducing() { n.Close() }
 
 // lost closes the descriptor, once, and ends everything.
 func (n *Notifier) lost(err error) {

@@ -477,3 +477,31 @@ func TestListingIsBounded(t *testing.T) {
 		settle(t, r, n)
 	})
 }
+
+// A Notifier that is paused tells nothing, and everything when it goes on.
+func TestNotifierPaused(t *testing.T) {
+	worlds(t, func(t *testing.T, r *reactor.Reactor) {
+		dir := t.TempDir()
+		n := newTestNotifier(t, r)
+		_, d := recursive(t, r, n, dir)
+		do(t, os.Mkdir(dir+"/a", 0o700))
+		for len(d.lines) == 0 {
+			do(t, n.Pull())
+		}
+		n.PauseProducing() // before the list of a
+		n.PauseProducing()
+		touch(t, dir+"/a/f", dir+"/g")
+		testworld.Turns(t, r, 5)
+		d.wants("create|isdir a")
+		n.ResumeProducing()
+		n.ResumeProducing()
+		settle(t, r, n)
+		slices.Sort(d.lines)
+		if len(d.lines) != 2 || !strings.HasPrefix(d.lines[0], "create a/f") || d.lines[1] != "create g" {
+			t.Errorf("told %q", d.lines)
+		}
+		n.PauseProducing()
+		n.Close()
+		n.ResumeProducing()
+	})
+}

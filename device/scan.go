@@ -80,6 +80,9 @@ func (j *jobs) drop() {
 // runJobs works for one turn.
 func (n *Notifier) runJobs() {
 	j := &n.jobs
+	if n.paused {
+		return
+	}
 	left := scanBudget
 	for ; left > 0 && len(j.condemned) > 0; left-- {
 		last := len(j.condemned) - 1
