@@ -83,8 +83,8 @@ func TestSerialTransfer(t *testing.T) {
 		before := state()
 		leaktest.KeepsDescriptors(t)
 		s, e := attach(t, r, path, device.SerialConfig{Baud: 250000})
-		if state() == before {
-			t.Error("opening has set nothing")
+		if now := state(); now == before || now.Cc[unix.VMIN] != 1 || now.Cc[unix.VTIME] != 0 {
+			t.Errorf("opening has set %+v", now)
 		}
 		data := make([]byte, 100_000)
 		for i := range data {

@@ -92,7 +92,67 @@ func TestCopyAndRemove(t *testing.T) {
 	})
 }
 
-// The same with every kind of change, at random, among few names, while the loop is far behind.
+// Events lead to another directory than they mean, because that was moved before they were read. It is noticed.
+func TestMisled(t *testing.T) {
+	worlds(t, func(t *testing.T, r *reactor.Reactor) {
+		dir := t.TempDir()
+		do(t, os.Mkdir(dir+"/c", 0o700))
+		n, m := watchModel(t, r, dir, false)
+		m.paths["c"] = true
+		swap := func(to string) {
+			t.Helper()
+			do(t, os.Mkdir(dir+"/b", 0o700))
+			do(t, os.Rename(dir+"/b", dir+to))
+			do(t, os.Mkdir(dir+"/b", 0o700))
+		}
+		swap("/a")
+		m.agrees(r, n)
+		touch(t, dir+"/a/f", dir+"/b/g")
+		m.agrees(r, n)
+		do(t, os.RemoveAll(dir+"/b"))
+		m.agrees(r, n)
+		// The one that they lead to is removed before that is noticed.
+		swap("/c/d")
+		do(t, n.Pull())
+		do(t, os.Remove(dir+"/b"))
+		do(t, n.Pull())
+		touch(t, dir+"/c/d/f")
+		m.agrees(r, n)
+		touch(t, dir+"/c/d/g")
+		m.agrees(r, n)
+	})
+}
+
+// The same, when the directory was listed before the events that say so came.
+func TestMisledAndListed(t *testing.T) {
+	worlds(t, func(t *testing.T, r *reactor.Reactor) {
+		dir := t.TempDir()
+		sys := device.SystemInotify()
+		add, swapped := sys.Add, false
+		sys.Add = func(fd int, path string, mask uint32) (int32, error) {
+			if path == dir+"/b" && !swapped { // somebody is faster
+				swapped = true
+				do(t, os.Rename(path, dir+"/a"))
+				do(t, os.Mkdir(path, 0o700))
+			}
+			return add(fd, path, mask)
+		}
+		n, err := device.NewNotifierOn(r, device.NotifierConfig{}, sys)
+		do(t, err)
+		t.Cleanup(n.Close)
+		m := &model{t: t, dir: dir, paths: map[string]bool{}}
+		ready := false
+		_, err = n.Add(dir, device.WatchConfig{Recursive: true, Mask: device.Create | device.Delete | device.Moved, Ready: func() { ready = true }}, m.event)
+		do(t, err)
+		testworld.Until(t, func() bool { return ready }, r)
+		do(t, os.Mkdir(dir+"/b", 0o700))
+		m.agrees(r, n)
+		touch(t, dir+"/a/f", dir+"/b/g")
+		m.agrees(r, n)
+	})
+}
+
+// A tree with every kind of change, at random, among few names, while the loop is far behind.
 func TestRandomChanges(t *testing.T) {
 	seeds := 20
 	if testing.Short() || raced {

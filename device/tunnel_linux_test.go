@@ -293,7 +293,7 @@ func TestTunnelPanicsAndLoss(t *testing.T) {
 func TestTunnelWaits(t *testing.T) {
 	islanders(t, func(t *testing.T, r *reactor.Reactor) {
 		x := new(packets)
-		tun, err := device.OpenTunnel(r, x, device.TunnelConfig{Up: true, MaxQueued: 70})
+		tun, err := device.OpenTunnel(r, x, device.TunnelConfig{Up: true, MaxQueued: 95})
 		do(t, err)
 		ip(t, "addr add 10.99.0.1/24 dev tun0")
 		s := socketTo(t, [4]byte{10, 99, 0, 2})
@@ -321,24 +321,33 @@ func TestTunnelWaits(t *testing.T) {
 			}
 			return write()
 		})
-		for i, p := range udp {
-			if err := tun.Write(turned(p)); i < 2 && err != nil || i == 2 && !errors.Is(err, reactor.ErrQueueFull) {
-				t.Errorf("write %d: %v", i, err)
-			}
+		for _, p := range udp[:2] {
+			do(t, tun.Write(turned(p)))
+		}
+		if err := tun.Write(make([]byte, 40)); !errors.Is(err, reactor.ErrQueueFull) {
+			t.Errorf("a write beyond MaxQueued: %v", err)
 		}
 		if st := tun.Stats(); st.Queued != 2 || st.QueuedBytes != 60 || st.QueueFull != 1 || st.Sent != 0 {
 			t.Errorf("counters %+v", st)
 		}
 		testworld.Turns(t, r, 3)
 		full = false
+		do(t, tun.Write(turned(udp[2]))) // behind the others, though there is room
+		if st := tun.Stats(); st.Queued != 3 {
+			t.Errorf("counters %+v", st)
+		}
 		testworld.Until(t, func() bool { return tun.Stats().Queued == 0 }, r)
 		buf := make([]byte, 10)
-		for i := range 2 {
+		for i := range 3 {
 			if n, err := unix.Read(s, buf); n != 2 || err != nil || buf[0] != byte(i) {
 				t.Errorf("packet %d is %q, %v", i, buf[:max(n, 0)], err)
 			}
 		}
-		if st := tun.Stats(); st.QueuedBytes != 0 || st.Sent != 2 {
+		full = true
+		do(t, tun.Write(turned(udp[0])))
+		full = false
+		testworld.Until(t, func() bool { return tun.Stats().Queued == 0 }, r)
+		if st := tun.Stats(); st.QueuedBytes != 0 || st.Sent != 4 {
 			t.Errorf("counters %+v", st)
 		}
 		if err := tun.Write(turned(udp[2])); err != nil {

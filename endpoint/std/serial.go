@@ -135,9 +135,7 @@ func (e *SerialServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.L
 		return nil, &reactor.OpError{Op: "listen", Local: e.addr(), Err: err}
 	}
 	l := &serialListener{r: r, f: f, at: e.addr(), idle: s}
-	// If the reactor ends before the next turn, nobody else closes the port.
-	l.trigger = r.AddTrigger(reactor.During, reactor.Shutdown, l.drop)
-	r.Post(func() {
+	r.Post(func() { // which is called even if the reactor ends before
 		if s := l.take(); s != nil {
 			_, _, _ = e.connect(r, s, f, func() {}) // a factory's panic was reported, and it may refuse
 		}
@@ -154,7 +152,6 @@ type serialListener struct {
 	f       reactor.Factory
 	at      kernel.Addr
 	idle    *device.Serial // until it has its stream
-	trigger *reactor.Trigger
 	stopped bool
 }
 
@@ -162,16 +159,7 @@ type serialListener struct {
 func (l *serialListener) take() *device.Serial {
 	s := l.idle
 	l.idle = nil
-	_ = l.trigger.Remove() // it may have run
 	return s
-}
-
-// drop closes a port that has no stream.
-func (l *serialListener) drop() {
-	if s := l.idle; s != nil {
-		l.idle = nil
-		s.Close()
-	}
 }
 
 // Addr is the path of the port.
