@@ -44,6 +44,8 @@ Examples:
     whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
     whorl connect tcp:localhost:8007 <request >answer
     whorl connect --no-shutdown tcp:example.com:80 <request >answer
+    whorl watch src
+    whorl tun connect tcp:192.0.2.1:7000 --name=vpn0
     whorl sim lease --seeds 1000
     whorl help endpoints
     whorl endpoints
@@ -66,6 +68,8 @@ type cli struct {
 	Forward   forwardCommand   `cmd:"" help:"Pass each connection on to another place."`
 	Upgrade   upgradeCommand   `cmd:"" help:"Replace a running server by another one, without refusing anybody."`
 	Connect   connectCommand   `cmd:"" help:"Put standard input and output on a connection."`
+	Watch     watchCommand     `cmd:"" help:"Write what happens to files and directories."`
+	Tun       tunCommand       `cmd:"" help:"Join the networks of two hosts by a device on each (tun, tap)."`
 	Sim       simCommand       `cmd:"" help:"Run programs on a simulated network, under many seeds or one."`
 	Endpoints endpointsCommand `cmd:"" help:"List the places to listen and connect."`
 	Kernels   kernelsCommand   `cmd:"" help:"List the kernels of this system."`

@@ -1,6 +1,6 @@
 // Whorl serves and connects from the command line. It has small servers (echo,
 // discard, chargen), a forwarder, and a client that joins standard input and output
-// with a connection. A description names each place to listen or connect; package
+// with a connection. It watches files, and joins the networks of two hosts. A description names each place to listen or connect; package
 // endpoint defines descriptions.
 package main
 

@@ -41,8 +41,8 @@ type Options struct {
 // listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); tls and ssl, for
 // listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); unix, for
 // listening ([UNIXServer]) and for connecting ([UNIXClient]); fd, for a descriptor that listens
-// ([FDServer]) or is connected ([FDClient]); stdio, standard input and output, for listening ([StdioServer]); and systemd, for
-// listening ([SystemdServer]). For datagrams there are udp, udp4 and
+// ([FDServer]) or is connected ([FDClient]); stdio, standard input and output, for listening ([StdioServer]); serial, for a
+// serial port ([SerialServer], [SerialClient]); and systemd, for listening ([SystemdServer]). For datagrams there are udp, udp4 and
 // udp6, for receiving ([UDPServer]) and for sending ([UDPClient]); unixgram, for receiving ([UNIXGramServer]) and for
 // sending ([UNIXGramClient]); fd, for a descriptor ([FDPacketServer], [FDPacketClient]); and systemd, for receiving
 // ([SystemdPacketServer]).
@@ -89,6 +89,8 @@ func Schemes(o *Options) *endpoint.Schemes {
 		return &TLSClient{TCPClient: client, TLSSettings: tls, Known: s, defaults: o.StreamOptions}
 	})
 	s.AddClient("ssl", func() endpoint.Client { return &SSLClient{TCPClient: client, TLSSettings: tls} })
+	s.AddServer("serial", func() endpoint.Server { return &SerialServer{SerialPlace: SerialPlace{StreamConfig: o.StreamConfig}} })
+	s.AddClient("serial", func() endpoint.Client { return &SerialClient{SerialPlace: SerialPlace{StreamConfig: o.StreamConfig}} })
 	o.addPackets(s)
 	return s
 }

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/whorl-go/whorl/device"
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/frame"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/receiver"
+)
+
+type tunCommand struct {
+	Side     string `arg:"" enum:"listen,connect" help:"listen or connect: which side of the connection this host is."`
+	Endpoint string `arg:"" help:"Where to listen, or where to connect."`
+	Name     string `placeholder:"NAME" help:"Name of the network device, or a pattern such as vpn%d; without it, the system chooses."`
+	Tap      bool   `help:"Carry Ethernet frames, by a tap device, and not IP packets. Both sides must say so."`
+	MTU      int    `name:"mtu" placeholder:"BYTES" help:"MTU of the device; without it, 1500."`
+}
+
+// Help is shown by --help.
+func (*tunCommand) Help() string {
+	return `A network device is made on each of two hosts, and what one host sends through its device comes out of the other's. In between is a
+connection to any place for connections, on which each packet follows its length, two bytes. Give the devices addresses, and routes if you
+like, by "ip"; that takes the privileges of an administrator, and so does making a device. Linux has it.
+
+The listening side takes one connection at a time, refuses others meanwhile, and waits for the next when that is lost. The connecting
+side ends with status 1 when the connection is lost. The devices go with the program, which ends at SIGINT or SIGTERM.
+
+The packets are neither encrypted nor is the other side asked who it is, unless the place does so. Over a network you do not own use tls on
+both sides, with clientCAs to listen and a certificate to connect.
+
+A connection that is slow holds the device back: the system queues some hundreds of packets and drops the rest, as any network does.
+
+Examples, the first two on one host each:
+
+    whorl tun listen tcp:7000:interface=0.0.0.0 --name=vpn0 & ip addr add 10.9.0.1/24 dev vpn0
+    whorl tun connect tcp:192.0.2.1:7000 --name=vpn0 & ip addr add 10.9.0.2/24 dev vpn0
+    whorl tun listen tls:7000:/etc/vpn.pem:clientCAs=/etc/ca.pem:interface=0.0.0.0
+    whorl tun connect serial:/dev/ttyUSB0:baudrate=115200 --mtu=576`
+}
+
+// Run opens the device, and carries packets until a signal.
+func (c *tunCommand) Run(g *globals, t terminal) error {
+	known := g.schemes(t, kernel.StreamOptions{})
+	var from endpoint.Server
+	var to endpoint.Client
+	var err error
+	if c.Side == "listen" {
+		from, err = known.Server(c.Endpoint)
+	} else {
+		to, err = known.Client(c.Endpoint)
+	}
+	if err != nil {
+		return misplaced(c.Endpoint, err)
+	}
+	if c.MTU < 0 || c.MTU > maxCarried {
+		return usage(fmt.Errorf("--mtu=%d: must be from 0 to %d", c.MTU, maxCarried))
+	}
+	r, err := g.open(t, reactor.StopSignals()...)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	log, _ := g.logger(t)
+	x := &carrier{r: r, log: log, connects: to != nil}
+	if _, err := device.OpenTunnel(r, x.protocol(c.Tap), device.TunnelConfig{Name: c.Name, MTU: c.MTU, Up: true, MaxPacketSize: maxCarried}); err != nil {
+		return err
+	}
+	log.Info("network device", slog.String("kind", x.device.Addr().Kind), slog.String("name", x.device.Addr().Name))
+	if from != nil {
+		l, err := from.Listen(r, x)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Endpoint, err)
+		}
+		for _, a := range endpoint.Addrs(l) {
+			log.Info(fmt.Sprintf("listening on %s %v", a.Network(), a))
+		}
+	} else {
+		to.Connect(r, x, func(_ reactor.Protocol, err error) {
+			if err != nil {
+				x.fail(fmt.Errorf("%s: %w", c.Endpoint, err))
+			}
+		})
+	}
+	if err := r.Run(context.Background()); err != nil {
+		return err
+	}
+	return x.err
+}
+
+// maxCarried is the length of the longest packet: what two bytes can say.
+const maxCarried = 1<<16 - 1
+
+// carrier joins a network device with one connection at a time. It is the factory of the connections.
+type carrier struct {
+	r        *reactor.Reactor
+	log      *slog.Logger
+	device   *device.Tunnel
+	peer     *carried // nil: packets are dropped
+	connects bool
+	err      error
+	refused  reactor.LogLimit
+	failures reactor.LogLimit
+}
+
+// carried is the protocol of the connection.
+type carried struct {
+	receiver.Prefixed
+	x *carrier
+}
+
+// BuildProtocol takes a connection, unless there is one.
+func (x *carrier) BuildProtocol(from kernel.Addr) reactor.Protocol {
+	if x.peer != nil {
+		x.refused.Log(x.r, x.log, slog.LevelWarn, "refused: the tunnel has its connection", slog.String("peer", from.String()))
+		return nil
+	}
+	c := &carried{x: x}
+	c.Width, c.MaxLength = frame.Width16, maxCarried
+	c.StringReceived, c.Made, c.Lost = x.arrived, c.made, c.lost
+	x.peer = c
+	return c
+}
+
+// LogPrefix is its name in logs.
+func (*carrier) LogPrefix() string { return "tun" }
+
+func (c *carried) made() {
+	c.x.log.Info("tunnel open", slog.String("peer", c.T.Remote().String()))
+	if sink, ok := reactor.As[reactor.Consumer](c.T); ok {
+		_ = sink.RegisterProducer(carriedSource{c.x.device}) // it has none yet
+	}
+}
+
+func (c *carried) lost(err error) {
+	x := c.x
+	x.peer = nil
+	x.log.Info("tunnel lost", slog.Any("err", err))
+	x.device.ResumeProducing() // for the next connection
+	if x.connects && !errors.Is(err, reactor.ErrStopped) {
+		x.fail(fmt.Errorf("the connection is lost: %w", err))
+	}
+}
+
+// arrived gives a packet of the peer to the system.
+func (x *carrier) arrived(p []byte) {
+	if err := x.device.Write(p); err != nil {
+		x.failures.Log(x.r, x.log, slog.LevelWarn, "a packet of the other side was dropped", slog.Int("length", len(p)), slog.Any("err", err))
+	}
+}
+
+// send gives a packet of the system to the peer.
+func (x *carrier) send(p []byte) {
+	if x.peer != nil && x.peer.T != nil {
+		_ = x.peer.SendString(p) // ConnectionLost tells of it
+	}
+}
+
+// carriedSource is the device as the producer of a connection, whose end it survives.
+type carriedSource struct{ *device.Tunnel }
+
+// StopProducing does nothing: the next connection will want packets.
+func (carriedSource) StopProducing() {}
+
+// fail ends the program because of err.
+func (x *carrier) fail(err error) {
+	if x.err == nil {
+		x.err = err
+	}
+	_ = x.r.Stop() // it may have been told to already
+}
+
+// protocol is that of the device.
+func (x *carrier) protocol(tap bool) device.TunnelProtocol {
+	if tap {
+		return carriedFrames{carriedDevice{x}}
+	}
+	return carriedPackets{carriedDevice{x}}
+}
+
+// carriedDevice is what both kinds of devices have.
+type carriedDevice struct{ x *carrier }
+
+// StartTunnel keeps the device.
+func (d carriedDevice) StartTunnel(t *device.Tunnel) { d.x.device = t }
+
+// StopTunnel ends the program, if the device was lost.
+func (d carriedDevice) StopTunnel(err error) {
+	if !errors.Is(err, reactor.ErrStopped) && !errors.Is(err, reactor.ErrClosed) {
+		d.x.fail(fmt.Errorf("the network device is lost: %w", err))
+	}
+}
+
+// carriedPackets is for tun.
+type carriedPackets struct{ carriedDevice }
+
+// PacketReceived sends a packet.
+func (d carriedPackets) PacketReceived(p []byte) { d.x.send(p) }
+
+// carriedFrames is for tap.
+type carriedFrames struct{ carriedDevice }
+
+// FrameReceived sends a frame.
+func (d carriedFrames) FrameReceived(p []byte) { d.x.send(p) }
