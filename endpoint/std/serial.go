@@ -130,11 +130,12 @@ func (e *SerialServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.L
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: e.addr(), Err: err}
 	}
-	if err := r.StartFactory(f); err != nil {
+	release, err := r.UseFactory(f)
+	if err != nil {
 		s.Close()
 		return nil, &reactor.OpError{Op: "listen", Local: e.addr(), Err: err}
 	}
-	l := &serialListener{r: r, f: f, at: e.addr(), idle: s}
+	l := &serialListener{r: r, release: release, at: e.addr(), idle: s}
 	r.Post(func() { // which is called even if the reactor ends before
 		if s := l.take(); s != nil {
 			_, _, _ = e.connect(r, s, f, func() {}) // a factory's panic was reported, and it may refuse
@@ -149,7 +150,7 @@ func (e *SerialServer) String() string { return endpoint.Describe("serial", e) }
 // serialListener is a serial port that is listened on.
 type serialListener struct {
 	r       *reactor.Reactor
-	f       reactor.Factory
+	release func() error // ends the use of the factory
 	at      kernel.Addr
 	idle    *device.Serial // until it has its stream
 	stopped bool
@@ -174,7 +175,7 @@ func (l *serialListener) StopListening(done func(error)) {
 			if s := l.take(); s != nil {
 				s.Close()
 			}
-			err = l.r.StopFactory(l.f)
+			err = l.release()
 		}
 		if done != nil {
 			done(err)
@@ -199,11 +200,12 @@ func (e *SerialClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(
 		}
 		done(nil, &reactor.OpError{Op: "dial", Remote: e.addr(), Err: err})
 	}
-	if err := r.StartFactory(f); err != nil {
+	release, err := r.UseFactory(f)
+	if err != nil {
 		r.Post(func() { fail(err) })
 		return func() { cancelled = true }
 	}
-	stop := func() { _ = r.StopFactory(f) } // a panic was reported; nobody is left to hear an error
+	stop := func() { _ = release() } // a panic was reported; nobody is left to hear an error
 	reactor.InThread(r, func() (*device.Serial, error) { return e.open(r) }, func(s *device.Serial, err error) {
 		if err != nil || cancelled {
 			if s != nil {
