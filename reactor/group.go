@@ -99,6 +99,7 @@ type Group struct {
 	phase   stopPhase
 	waiting int     // functions of stopFns that have not called done
 	cut     bool    // a stop waits no longer
+	behind  bool    // nor for loops that do not come back from a callback
 	last    *member // is stopped last
 	lost    []error // of loops that were not started anew
 	done    chan struct{}

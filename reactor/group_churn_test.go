@@ -70,7 +70,9 @@ func TestGroupChurn(t *testing.T) {
 			})
 		}
 		eventually(t, "connections come and go", func() bool { return rounds.Load() > 100 })
+		lost := g.Loop(n - 1)
 		g.PostTo(n-1, func(*reactor.Reactor) { runtime.Goexit() })
+		eventually(t, "the loop is started anew", func() bool { return g.Loop(n-1) != lost })
 		after := rounds.Load()
 		eventually(t, "they go on without one loop", func() bool { return rounds.Load() > after+50 })
 		if err := g.stop(); err != nil {

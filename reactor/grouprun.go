@@ -68,6 +68,9 @@ func (g *Group) over(m *member, r *Reactor, err error) {
 		g.lost = append(g.lost, &LoopError{Loop: m.index, Err: err})
 	}
 	g.mu.Unlock()
+	if r != nil {
+		g.ended(m, r)
+	}
 	if !orderly && err != nil {
 		e := &LoopError{Loop: m.index, Restarted: again, Err: err}
 		g.log.Error("a loop is lost, and its connections with it", slog.Int("loop", m.index), slog.Bool("restarted", again), slog.Any("err", err))
@@ -76,9 +79,6 @@ func (g *Group) over(m *member, r *Reactor, err error) {
 				g.log.Error("panic", slog.String("in", "GroupConfig.Lost"), slog.Any("err", p))
 			}
 		}
-	}
-	if r != nil {
-		g.ended(m, r)
 	}
 	if again {
 		g.restart(m)

@@ -1,6 +1,9 @@
 package reactor
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+)
 
 // A group stops in three phases. The loops turn in all of them, so that connections drain.
 //
@@ -112,9 +115,28 @@ func (g *Group) StopWaiting() {
 	for _, m := range all {
 		m.r.Load().StopWaiting()
 	}
-	if phase == stopOthers && first {
-		g.toLast() // one that does not come back from a callback is left behind
+	if !first {
+		return
 	}
+	// A loop that waits for nothing ends at once, unless it does not come back from a callback. One that lives looks whether it does.
+	for _, m := range all {
+		r := m.r.Load()
+		if r.Post(func() { r.CallLater(comeBack, g.leaveBehind) }) {
+			return
+		}
+	}
+}
+
+// comeBack is how long a stop that waits no longer lets a loop come back from a callback.
+const comeBack = time.Second
+
+// leaveBehind ends the group without the loops that have not ended.
+func (g *Group) leaveBehind() {
+	g.mu.Lock()
+	g.behind = true
+	g.mu.Unlock()
+	g.toLast()
+	g.checkEnd()
 }
 
 // toOthers begins the phase in which all loops but the last are stopped.
@@ -213,10 +235,10 @@ func (g *Group) checkEnd() {
 		}
 	}
 	lastOver := last == nil || last.over
-	phase, cut := g.phase, g.cut
+	phase, cut, behind := g.phase, g.cut, g.behind
 	g.mu.Unlock()
 	switch {
-	case lastOver && (left == 0 || cut && phase == stopLast):
+	case lastOver && (left == 0 || behind):
 		g.finish()
 	case phase == stopOthers && left == 0:
 		g.toLast()
