@@ -212,7 +212,11 @@ func (g *Group) join(m *member, r *Reactor) {
 	m.r.Store(r)
 	g.mu.Unlock()
 	r.AddWaitTrigger(Shutdown, func(done func()) { g.stops(m, r, done) })
-	r.AddTrigger(After, Shutdown, func() { g.ended(m, r) })
+	r.AddTrigger(After, Shutdown, func() {
+		if g.ended(m, r); g.driven {
+			g.checkEnd()
+		}
+	})
 	if late {
 		r.Post(func() { _ = r.Stop() })
 	}

@@ -220,9 +220,6 @@ func (g *Group) ended(m *member, r *Reactor) {
 	}
 	g.portsWithout(m, r)
 	g.redirect(r, arrivals)
-	if g.driven {
-		g.checkEnd()
-	}
 }
 
 // checkEnd goes on with a stop, or ends the group, when a loop is over.
