@@ -3,6 +3,7 @@ package whorl
 import (
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -10,15 +11,15 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// loops is how many loops a server has, and why. Several loops may call a factory only if it says so, or if the caller does.
-func (c *Config) loops(f reactor.Factory) (n int, why string) {
+// loops is how many loops a server at those places has, and why. Several loops may call a factory only if it says so, or if the caller does.
+func (c *Config) loops(f reactor.Factory, at []place) (n int, why string) {
 	any, ok := f.(reactor.AnyLoop)
 	switch {
 	case c.Loops > 0:
 		return c.Loops, "Loops says so"
 	case c.Handover != "":
 		return 1, "a server that hands its sockets over has one"
-	case f == nil:
+	case !slices.ContainsFunc(at, func(p place) bool { return p.packets == nil }):
 		return 1, "there are datagrams alone"
 	case !ok || !any.AnyLoop():
 		return 1, "the factory does not say that several loops may call it; see reactor.AnyLoop"

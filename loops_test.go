@@ -46,12 +46,17 @@ func TestLoopsByDefault(t *testing.T) {
 		f    reactor.Factory
 		want int
 	}{
-		{Config{}, reactor.Each[echo](), cores}, {Config{}, shared, 1}, {Config{}, nil, 1}, {Config{Loops: 3}, shared, 3},
+		{Config{}, reactor.Each[echo](), cores}, {Config{}, shared, 1}, {Config{Loops: 3}, shared, 3},
 		{Config{Loops: 1}, reactor.Each[echo](), 1}, {Config{Handover: "/x"}, reactor.Each[echo](), 1},
 	} {
-		if n, why := x.c.loops(x.f); n != x.want || why == "" {
+		if n, why := x.c.loops(x.f, []place{{}}); n != x.want || why == "" {
 			t.Errorf("%+v: %d loops, because %q; want %d", x.c, n, why, x.want)
 		}
+	}
+	c := Config{Datagrams: func() reactor.PacketProtocol { return nil }}
+	at, err := c.places(reactor.Each[echo](), []string{"udp:0"})
+	if n, _ := c.loops(reactor.Each[echo](), at); err != nil || n != 1 {
+		t.Errorf("%d loops for datagrams: %v", n, err)
 	}
 }
 

@@ -37,7 +37,7 @@ func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) 
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	loops, why := c.loops(f)
+	loops, why := c.loops(f, at)
 	l, err := c.open(loops)
 	if err != nil {
 		return err
