@@ -4,6 +4,8 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -373,6 +375,32 @@ func TestGroupShareLimitsMixed(t *testing.T) {
 				}()
 				try()
 			}()
+		}
+	})
+}
+
+// GROUP-5: of loops that accept at the same moment, no more get a place than there are.
+func TestGroupPlaces(t *testing.T) {
+	const most = 50
+	worlds(t, func(t *testing.T, w testworld.World) {
+		reserve, lost := reactor.SharedPlaces(w.New(t, reactor.Config{}), most)
+		var got atomic.Int32
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range most {
+					if reserve() {
+						got.Add(1)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if got.Load() != most {
+			t.Errorf("GROUP-5: %d places of %d", got.Load(), most)
+		}
+		if lost(); !reserve() || reserve() {
+			t.Error("GROUP-5: a place that is free again")
 		}
 	})
 }
