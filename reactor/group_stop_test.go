@@ -223,3 +223,40 @@ func TestGroupAllLost(t *testing.T) {
 		}
 	})
 }
+
+// GROUP-12: the loss of the loop that has started the factory neither starts nor stops it again. GROUP-7: a loop that is started
+// anew while the port is paused accepts nobody.
+func TestGroupLosesItsFirstLoop(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		g := newGroup(t, w, 2, reactor.GroupConfig{Restarts: 1})
+		f := new(greeters)
+		port, err := g.Listen(loopback, f, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port.PauseAccepting()
+		g.run()
+		lost := g.Loop(0)
+		g.PostTo(0, func(*reactor.Reactor) { runtime.Goexit() })
+		eventually(t, "GROUP-10: it starts again", func() bool { return g.Loop(0) != lost && g.Loop(0).Running() })
+		x := newClients(t, w)
+		var all []*caller
+		for range 10 { // some of them at the new loop
+			all = append(all, x.start(port.Addr()))
+		}
+		eventually(t, "clients wait", func() bool { return port.StatsOf(0).WaitedPaused > 0 || port.StatsOf(0).Accepted > 0 })
+		if n := port.Stats().Accepted; n != 0 {
+			t.Errorf("GROUP-7: %d accepted", n)
+		}
+		port.ResumeAccepting()
+		for _, c := range all {
+			eventually(t, "it is served", func() bool { return c.received() != "" })
+		}
+		if err := g.stop(); err != nil {
+			t.Error(err)
+		}
+		if started, ended, _, _ := f.counts(); started != 1 || ended != 1 {
+			t.Errorf("GROUP-12: started %d times, stopped %d", started, ended)
+		}
+	})
+}
