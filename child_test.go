@@ -180,7 +180,7 @@ func TestSignalsAreGivenBackLate(t *testing.T) {
 		for signals := range 3 {
 			t.Run(fmt.Sprint(name, "/", signals), func(t *testing.T) {
 				c := Config{Kernel: name, Logger: slog.New(slog.DiscardHandler)}
-				l, err := c.open()
+				l, err := c.open(1)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -38,6 +38,9 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 	if err := c.check(f); err != nil {
 		return err
 	}
+	if c.Loops > 1 {
+		return &ConfigError{"Loops", "must be 0 or 1 for a client: it has one connection"}
+	}
 	finish := c.queueLogs()
 	defer finish()
 	known := c.schemes()
@@ -54,7 +57,7 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 	if err != nil {
 		return &PlaceError{place, err}
 	}
-	l, err := c.open()
+	l, err := c.open(1)
 	if err != nil {
 		return err
 	}

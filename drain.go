@@ -10,12 +10,14 @@ import (
 // aborts them. It runs before the reactor's own shutdown, which waits for it.
 type drain struct {
 	r     *reactor.Reactor
-	grace time.Duration // zero: none
+	g     *reactor.Group // all loops drain; nil: r alone
+	grace time.Duration  // zero: none
 	// rest is called with the transport of each connection whose protocol is no Drainer.
 	// Nil: these connections go on.
 	rest func(reactor.Transport)
 
 	going   *reactor.Drain // from begin on
+	group   *groupDrain    // the same of a group
 	cut     func()         // called by cutShort, if set: what waits for something else than connections
 	because string         // why begin must abort what is there at once; "": it need not
 	over    bool           // no connection is left
@@ -30,16 +32,16 @@ func (d *drain) init(r *reactor.Reactor, grace time.Duration) {
 
 // begin starts draining. done is called once no connection is left, in begin if there is none.
 func (d *drain) begin(done func()) {
+	if d.g != nil {
+		d.beginGroup(done)
+		return
+	}
 	if d.r.Stats().Connections == 0 {
 		d.over = true
 		done()
 		return
 	}
-	limit := d.grace
-	if limit == 0 {
-		limit = -1
-	}
-	d.going = d.r.Drain(reactor.DrainConfig{Ask: d.tell, Limit: limit, Done: func(int) {
+	d.going = d.r.Drain(reactor.DrainConfig{Ask: d.tell, Limit: d.limit(), Done: func(int) {
 		d.over = true
 		done()
 	}})
@@ -48,10 +50,21 @@ func (d *drain) begin(done func()) {
 	}
 }
 
+// limit is the grace as DrainConfig has it.
+func (d *drain) limit() time.Duration {
+	if d.grace == 0 {
+		return -1
+	}
+	return d.grace
+}
+
 // cutShort ends the grace, also before begin.
 func (d *drain) cutShort(because string) {
 	if d.because = because; d.going != nil {
 		d.going.Cut(because)
+	}
+	if d.group != nil {
+		d.group.cut(because)
 	}
 	if d.cut != nil {
 		d.cut()

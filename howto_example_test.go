@@ -2,15 +2,12 @@ package whorl_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl"
 	"github.com/whorl-go/whorl/kernel"
-	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/receiver"
 )
@@ -256,40 +253,6 @@ func (h *heldBack) ConnectionMade(t reactor.Transport) {
 	h.LineReceived = func(line []byte) { h.SendLine(line) }
 	h.Line.ConnectionMade(t)
 	h.T.RegisterProducer(h) // more than HighWater buffered pauses h, which stops reading
-}
-
-// onAllCores runs a loop for each core, each on a goroutine of its own, until ctx ends or one
-// fails. setUp makes the ports of a loop, which must not share anything with another.
-func onAllCores(ctx context.Context, setUp func(loop int, r *reactor.Reactor) error) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	loops := runtime.GOMAXPROCS(0)
-	ended := make(chan error, loops)
-	for i := range loops {
-		go func() { ended <- runLoop(ctx, loops, func(r *reactor.Reactor) error { return setUp(i, r) }) }()
-	}
-	var all error
-	for range loops {
-		err := <-ended
-		if err != nil {
-			stop()
-		}
-		all = errors.Join(all, err)
-	}
-	return all
-}
-
-func runLoop(ctx context.Context, loops int, setUp func(*reactor.Reactor) error) error {
-	k, err := native.OpenWith("", native.Options{Loops: loops})
-	if err != nil {
-		return err
-	}
-	r := reactor.New(k, reactor.Config{})
-	if err := setUp(r); err != nil {
-		r.Close()
-		return err
-	}
-	return r.Run(ctx)
 }
 
 // askFrom asks from any goroutine but the loop's.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -326,44 +325,6 @@ func TestHowtoHeldBack(t *testing.T) {
 			t.Errorf("%d of %d bytes of answers, and %v", len(got), sent, err)
 		}
 	})
-}
-
-func TestHowtoAllCores(t *testing.T) {
-	ctx, stop := context.WithCancel(context.Background())
-	addrs, result := make(chan kernel.Addr, runtime.GOMAXPROCS(0)), make(chan error, 1)
-	go func() {
-		result <- onAllCores(ctx, func(_ int, r *reactor.Reactor) error {
-			port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), reactor.Each[Upper](), nil)
-			if err == nil {
-				addrs <- port.Addr()
-			}
-			return err
-		})
-	}()
-	for range runtime.GOMAXPROCS(0) {
-		c, err := net.Dial("tcp", (<-addrs).String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprint(c, "a")
-		if got := make([]byte, 1); mustRead(c, got) != nil || got[0] != 'A' {
-			t.Errorf("got %q", got)
-		}
-		c.Close()
-	}
-	stop()
-	if err := <-result; err != nil {
-		t.Error(err)
-	}
-	failed := errors.New("failed")
-	if err := onAllCores(context.Background(), func(loop int, _ *reactor.Reactor) error {
-		if loop == 0 {
-			return failed
-		}
-		return nil
-	}); !errors.Is(err, failed) {
-		t.Errorf("one loop fails: %v", err)
-	}
 }
 
 func mustRead(c net.Conn, p []byte) error {

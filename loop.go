@@ -18,6 +18,7 @@ import (
 // All of it runs on the loop's goroutine, on any reactor.
 type loop struct {
 	r       *reactor.Reactor
+	g       *reactor.Group // of which r is the first loop; nil: r is alone
 	log     *slog.Logger
 	drain   drain
 	caught  int           // signals so far, those that count
@@ -30,12 +31,8 @@ type loop struct {
 	others []func() // the same for the other signals
 }
 
-// open opens the kernel and makes a reactor on it. The caller closes the loop.
-func (c *Config) open() (*loop, error) {
-	k, err := native.Open(c.Kernel)
-	if err != nil {
-		return nil, err
-	}
+// open opens so many kernels and makes reactors on them. The caller closes the loop.
+func (c *Config) open(loops int) (*loop, error) {
 	o := c.Reactor
 	if o.Logger == nil {
 		o.Logger = c.Logger
@@ -43,9 +40,21 @@ func (c *Config) open() (*loop, error) {
 	if o.ShutdownTimeout == 0 {
 		o.ShutdownTimeout = c.grace() + restOfShutdown
 	}
-	l := c.loopOn(reactor.New(k, o))
+	if loops > 1 {
+		return c.openGroup(loops, o)
+	}
+	k, err := native.Open(c.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	return c.programOn(reactor.New(k, o)), nil
+}
+
+// programOn is loopOn for a program.
+func (c *Config) programOn(r *reactor.Reactor) *loop {
+	l := c.loopOn(r)
 	l.after = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
-	return l, nil
+	return l
 }
 
 // restOfShutdown is how long a shutdown may wait besides draining: for the program's own
@@ -107,7 +116,7 @@ func (l *loop) signalled(sig os.Signal) {
 	l.caught++
 	l.last = now
 	l.log.Info("caught a signal", slog.String("signal", sig.String()))
-	if l.r.Stop() == nil {
+	if l.stop() == nil {
 		return
 	}
 	because := "a second signal"
@@ -117,7 +126,7 @@ func (l *loop) signalled(sig os.Signal) {
 	l.hurried = true
 	l.drain.cutShort(because)
 	if l.drain.over {
-		l.r.StopWaiting()
+		l.stopWaiting()
 	}
 	l.after(signalTwins, l.release)
 }
@@ -128,20 +137,29 @@ func (l *loop) drained(done func()) func() {
 	return func() {
 		done()
 		if l.hurried {
-			l.r.StopWaiting()
+			l.stopWaiting()
 		}
 	}
 }
 
-// run runs the reactor until it has stopped.
-func (l *loop) run(ctx context.Context) error { return l.r.Run(ctx) }
+// run runs the reactor, or the group, until it has stopped.
+func (l *loop) run(ctx context.Context) error {
+	if l.g != nil {
+		return l.g.Run(ctx)
+	}
+	return l.r.Run(ctx)
+}
 
 // close gives everything back, however far things have come. Before SIGPIPE is given back, it has
 // finish write the rest of the log. If a twin of the last signal that counted may still come, all of
 // them are taken until it cannot: it would end the program with the status of a signal, although it
 // has ended in order.
 func (l *loop) close(finish func()) {
-	l.r.Close()
+	if l.g != nil {
+		l.g.Close()
+	} else {
+		l.r.Close()
+	}
 	finish()
 	if left := signalTwins - (l.r.Now() - l.last); l.caught > 0 && left > 0 {
 		l.after(left, l.giveBack)

@@ -13,8 +13,9 @@ import (
 
 // Serve opens every place, or none, and serves the connections to all of them with the
 // protocols of f, and the datagrams with those of Datagrams, until ctx ends, a signal arrives or [reactor.Reactor.Stop] is called.
-// Then it drains as the package comment says. The calling goroutine becomes the loop's:
-// every method of f and its protocols is called on it. A panic in a protocol ends that
+// Then it drains as the package comment says. With one loop, the calling goroutine becomes the loop's:
+// every method of f and its protocols is called on it. With several, as the package comment says, f and its protocols are
+// called on several goroutines AT THE SAME TIME. A panic in a protocol ends that
 // connection alone. Several calls may run at a time, on goroutines of their own.
 //
 // The result of an orderly end is nil, whatever has ended it and however many connections
@@ -26,6 +27,7 @@ import (
 //     that cannot be opened (reactor.ErrListen), or for a StopFactory that failed;
 //   - the error of a kernel that cannot be opened or that fails;
 //   - a [*handover.Error] if there is a predecessor at c.Handover whose sockets cannot be taken;
+//   - a [*reactor.LoopError] for each of several loops that was lost;
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
 //     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
@@ -35,12 +37,13 @@ func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) 
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	l, err := c.open()
+	loops, why := c.loops(f, at)
+	l, err := c.open(loops)
 	if err != nil {
 		return err
 	}
 	defer l.close(finish)
-	s := &server{loop: l, at: at}
+	s := &server{loop: l, at: at, loops: loops, why: why}
 	if c.Handover != "" {
 		s.succeed(&c, f)
 	} else if err := s.listen(f); err != nil {
@@ -112,6 +115,9 @@ type server struct {
 	next *succession         // nil: without Config.Handover
 
 	ending bool // end was called
+
+	loops int
+	why   string // there are as many
 }
 
 // listen opens every place, or says which could not be. Then those that were opened are
@@ -130,13 +136,14 @@ func (s *server) listen(f reactor.Factory) error {
 				slog.String("net", a.Network()), slog.String("addr", a.String()), slog.String("endpoint", s.at[i].text))
 		}
 	}
+	s.log.Info("serving", slog.Int("loops", max(1, s.loops)), slog.String("because", s.why))
 	return nil
 }
 
 // openPlace opens p.
 func (s *server) openPlace(p place, f reactor.Factory) (endpoint.Listener, error) {
 	if p.packets == nil {
-		return p.at.Listen(s.r, f)
+		return p.at.Listen(s.on(), f)
 	}
 	proto, err := packetProtocol(p.mk)
 	if err != nil {
@@ -156,7 +163,11 @@ func (s *server) arm(c *Config) {
 		s.r.CallWhenRunning(func() { c.Started(s.r, s.open) })
 	}
 	s.onHangup(c.signals(), c.Hangup)
-	s.r.AddWaitTrigger(reactor.Shutdown, s.end)
+	if s.g != nil {
+		s.g.AddStopTrigger(s.end)
+	} else {
+		s.r.AddWaitTrigger(reactor.Shutdown, s.end)
+	}
 }
 
 // end stops listening and drains. Ports accept what waits in their queues before they close, in
@@ -176,7 +187,7 @@ func (s *server) end(done func()) {
 			}
 		})
 	}
-	s.r.Post(func() {
+	s.afterPorts(func() {
 		s.log.Info("stopping: no longer listening",
 			slog.Int("connections", s.clients()), slog.Duration("grace", s.drain.grace))
 		s.drain.begin(s.drained(done))
@@ -186,6 +197,14 @@ func (s *server) end(done func()) {
 // clients counts the connections that ports have accepted, not those that the program has made
 // for them: a forwarder has two for each client.
 func (s *server) clients() (n int) {
+	if s.g != nil {
+		for _, l := range s.open {
+			for _, p := range endpoint.Listenings(l) {
+				n += p.Stats().Open
+			}
+		}
+		return n
+	}
 	for c := range s.r.Streams() {
 		if c.Accepted() && (s.next == nil || s.next.offering == nil || c.Port() != s.next.offering.Port()) {
 			n++

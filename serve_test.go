@@ -280,8 +280,8 @@ func TestServeMistakes(t *testing.T) {
 	}{
 		{"no factory", Serve(ctx, nil, anywhere), ErrConfig, "reactor.Each"},
 		{"no place", Serve(ctx, f), ErrConfig, "tcp:8007"},
-		{"two loops", Config{Loops: 2}.Serve(ctx, f, anywhere), ErrConfig, "Loops must be 0 or 1: there are no groups"},
-		{"negative loops", Config{Loops: -1}.Serve(ctx, f, anywhere), ErrConfig, "Loops must be 0 or 1"},
+		{"negative loops", Config{Loops: -1}.Serve(ctx, f, anywhere), ErrConfig, "Loops must be 0 or more"},
+		{"loops and handover", Config{Loops: 2, Handover: "/x"}.Serve(ctx, f, anywhere), ErrConfig, "with Handover"},
 		{"reactor's signals", Config{Reactor: reactor.Config{Signals: []os.Signal{}}}.Serve(ctx, f, anywhere), ErrConfig, "use Signals"},
 		{"limits of another's", Config{Schemes: std.Schemes(nil), Stream: reactor.StreamConfig{HighWater: 1}}.Serve(ctx, f, anywhere),
 			ErrConfig, "std.Options"},

@@ -8,9 +8,21 @@
 //
 //	err := whorl.Serve(context.Background(), reactor.Each[echo](), "tcp:8007")
 //
-// Each call has a kernel and a reactor of its own and runs the loop on the goroutine of
-// its caller. Programs that want more than one factory on one reactor, or a loop that
+// Each call has kernels and reactors of its own. A single loop runs on the goroutine of
+// the caller. Programs that want more than one factory on one reactor, or a loop that
 // somebody else turns, use package reactor itself, as examples/echoloop does.
+//
+// # Loops: your handlers run on several cores
+//
+// [Serve] runs one loop a core, each on a goroutine of its own, if the factory says that this is safe, as one of
+// [reactor.Each] does. Then the callbacks of one connection are still called one after the other, on one goroutine, but those
+// of different connections run AT THE SAME TIME. What protocols share by variables of a package, or by a pointer, needs a
+// lock, or a loop that owns it; docs/cores.md has patterns. Any other factory is served by one loop, as long as it is no
+// [reactor.AnyLoop] that says yes, and Config.Loops does not say otherwise: so a factory with state, such as a chat room, has
+// no races unless it asks for them. Config.Loops of 1 is one loop always. The log says at the start how many there are, and why.
+//
+// Places of datagrams, signals, Started and Hangup belong to the first loop. If a loop is lost, by a defect, the log says so, its
+// connections are lost, and the others go on; if it is the first, the server drains and ends.
 //
 // # The end
 //
@@ -70,8 +82,9 @@ type Config struct {
 	// Kernel is the name of the kernel, one of native.Names. Empty: the best one that
 	// works here.
 	Kernel string
-	// Loops is how many loops share the connections. Zero: 1. Other numbers are an
-	// error, because there are no groups of loops yet.
+	// Loops is how many loops serve the connections of a server, each on a core: see "Loops" above. Zero: one a core if the
+	// factory says that it may be called on several loops, as that of reactor.Each does, and otherwise 1. A client, and a
+	// server with Handover, have one loop.
 	Loops int
 	// Logger hears where the server listens, how it ends, and what the reactor and the
 	// places log. Nil: silence. Its Handler is called on another goroutine, by a
@@ -140,8 +153,10 @@ func (c *Config) check(f reactor.Factory) error {
 	switch {
 	case f == nil && c.Datagrams == nil:
 		return &ConfigError{"factory", "is nil: reactor.Each makes one of a type"}
-	case c.Loops < 0 || c.Loops > 1:
-		return &ConfigError{"Loops", "must be 0 or 1: there are no groups of loops yet"}
+	case c.Loops < 0:
+		return &ConfigError{"Loops", "must be 0 or more"}
+	case c.Loops > 1 && c.Handover != "":
+		return &ConfigError{"Loops", "must be 0 or 1 with Handover: the sockets of several loops cannot be handed over"}
 	case c.Schemes != nil && c.Stream != (reactor.StreamConfig{}):
 		return &ConfigError{"Stream", "must be zero if Schemes is set: give it to the maker of the set, as in std.Options"}
 	case c.Schemes != nil && c.Limits != (reactor.PortLimits{}):

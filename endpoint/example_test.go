@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
@@ -81,11 +82,11 @@ func (e *Flaky) Check() error {
 	return nil
 }
 
-func (e *Flaky) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
-	n := 0
-	return r.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), e.Port),
+func (e *Flaky) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
+	var n atomic.Int64 // on a group, several loops call the factory
+	return on.ListenAt(kernel.TCPAddr(netip.IPv4Unspecified(), e.Port),
 		reactor.FactoryFunc(func(peer kernel.Addr) reactor.Protocol {
-			if n++; n%e.Every == 0 {
+			if n.Add(1)%int64(e.Every) == 0 {
 				return nil
 			}
 			return f.BuildProtocol(peer)

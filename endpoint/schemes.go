@@ -15,15 +15,16 @@ import (
 // came from; [Describe] writes it.
 type Server interface {
 	fmt.Stringer
-	// Listen opens the place and serves it with f's protocols. It is called on r's
-	// goroutine, and may be called again, for another port. It does not panic because
+	// Listen opens the place on one reactor, or on all loops of a group, and serves it with f's protocols.
+	// f is then called on all of these loops, on several at a time. It is called on
+	// a goroutine of on, and may be called again, for another port. It does not panic because
 	// of what the place is: every failure is an error, for which errors.Is finds
 	// reactor.ErrListen (EP-1, EP-8).
-	Listen(r *reactor.Reactor, f reactor.Factory) (Listener, error)
+	Listen(on reactor.Loops, f reactor.Factory) (Listener, error)
 }
 
-// Listener is a place that is being listened on, such as a [reactor.Port]. Its methods
-// are called on the loop's goroutine.
+// Listener is a place that is being listened on, such as a [reactor.Port] or a [reactor.GroupPort]. Its methods
+// are called on the loop's goroutine, of a group on that of a loop of it.
 type Listener interface {
 	// Addr is the address, with the port number that the system chose.
 	Addr() kernel.Addr
@@ -47,6 +48,8 @@ func Addrs(l Listener) []kernel.Addr {
 // Ports returns the ports of l, for their limits, counters and pauses: l itself if it is a
 // [*reactor.Port], or what its method Ports returns. A place that listens at several addresses has such
 // a method. Nil: the place has no ports that it shows. It is for the loop's goroutine.
+//
+// A place on a group has no port of one reactor: [Listenings] has its ports.
 func Ports(l Listener) []*reactor.Port {
 	switch l := l.(type) {
 	case *reactor.Port:
@@ -55,6 +58,21 @@ func Ports(l Listener) []*reactor.Port {
 		return l.Ports()
 	}
 	return nil
+}
+
+// Listenings returns the ports of l, of one reactor or of a group, for their counters and pauses, as Ports does for one
+// reactor. Nil: the place has none that it shows.
+func Listenings(l Listener) (all []reactor.Listening) {
+	switch l := l.(type) {
+	case reactor.Listening:
+		return []reactor.Listening{l}
+	case interface{ Listenings() []reactor.Listening }:
+		return l.Listenings()
+	}
+	for _, p := range Ports(l) {
+		all = append(all, p)
+	}
+	return all
 }
 
 // Client is a place to connect to. Its String is a description of it, for the Schemes

@@ -35,7 +35,7 @@ type all struct {
 	Private func()        // no argument
 }
 
-func (e *all) Listen(*reactor.Reactor, reactor.Factory) (endpoint.Listener, error) {
+func (e *all) Listen(reactor.Loops, reactor.Factory) (endpoint.Listener, error) {
 	return nil, errors.New("in name only")
 }
 
@@ -330,7 +330,7 @@ Places to connect to:
 type inName struct{}
 
 func (inName) String() string { return "" }
-func (inName) Listen(*reactor.Reactor, reactor.Factory) (endpoint.Listener, error) {
+func (inName) Listen(reactor.Loops, reactor.Factory) (endpoint.Listener, error) {
 	return nil, errors.New("in name only")
 }
 

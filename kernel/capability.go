@@ -115,6 +115,20 @@ type Worker interface {
 	FinishWork()
 }
 
+// Mover is a Kernel whose conns can become those of another kernel of this process. So one loop accepts connections for
+// others. It costs no system call, and the conn stays the same object, with its addresses and options. Wrappers of the conn
+// stay around it.
+type Mover interface {
+	// GiveConn takes c out of this kernel, on whose goroutine it is called. c must be connected and not armed. From
+	// then on nothing but TakeConn may be called with it. It is ErrUnsupported if c is no conn of this kernel, or of
+	// a kind that cannot be moved, and ErrClosed. Then nothing has changed.
+	GiveConn(c Conn) error
+	// TakeConn makes c, which another kernel of the same kind has given, one of this kernel, on whose goroutine it is
+	// called. It fails as Accept does if the kernel has no room for it (ErrTooManyFiles), or is closed; then c
+	// may be given to another one.
+	TakeConn(c Conn) error
+}
+
 // Named is a Kernel with a name to select it by, such as "epoll".
 type Named interface {
 	Name() string

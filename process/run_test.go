@@ -145,26 +145,26 @@ func killNumber(t *testing.T, p []byte) {
 // PROC-51: the output; error output fails at once, unless it is mixed in.
 func TestOutput(t *testing.T) {
 	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
-		output := func(cmd *process.Command, o *process.RunConfig) (out string, err error, c *process.Child) {
+		output := func(cmd *process.Command, o *process.RunConfig) (out string, c *process.Child, err error) {
 			done := 0
 			c, err = process.Output(r, cmd, o, func(p []byte, e error) { out, err = string(p), e; done++ })
 			if err != nil {
 				t.Fatal(err)
 			}
 			until(t, r, func() bool { return done > 0 })
-			return out, err, c
+			return out, c, err
 		}
-		if out, err, _ := output(sh("printf hello"), nil); out != "hello" || err != nil {
+		if out, _, err := output(sh("printf hello"), nil); out != "hello" || err != nil {
 			t.Errorf("PROC-51: %q, %v", out, err)
 		}
-		if out, err, _ := output(sh("echo out; sleep 0.01; echo err >&2"), &process.RunConfig{Merge: true}); out != "out\nerr\n" || err != nil {
+		if out, _, err := output(sh("echo out; sleep 0.01; echo err >&2"), &process.RunConfig{Merge: true}); out != "out\nerr\n" || err != nil {
 			t.Errorf("PROC-51: mixed: %q, %v", out, err)
 		}
-		out, err, _ := output(sh("echo out; exit 1"), nil)
+		out, _, err := output(sh("echo out; exit 1"), nil)
 		if s, ok := errors.AsType[process.Status](err); out != "out\n" || !ok || s.Code != 1 {
 			t.Errorf("PROC-51: %q, %v", out, err)
 		}
-		_, err, c := output(sh("echo err >&2; exec sleep 1000"), nil)
+		_, c, err := output(sh("echo err >&2; exec sleep 1000"), nil)
 		e, ok := errors.AsType[*process.ErrorOutput](err)
 		if !ok || string(e.Text) != "err\n" || e.Child != c || !errors.Is(err, process.ErrErrorOutput) || !strings.Contains(err.Error(), "err") {
 			t.Fatalf("PROC-51: %v", err)

@@ -134,7 +134,11 @@ func (p *Port) adopted(c kernel.Conn, proto Protocol, unsent []byte) *Stream {
 	s := &Stream{r: p.r, conn: c, proto: proto, cfg: &p.params, session: p.sessions}
 	s.token = p.r.assignToken(s)
 	p.sessions++
+	if p.limits.shared != nil {
+		p.limits.shared.add(p.peer(c))
+	}
 	p.opened(p.peer(c))
+	p.publish()
 	_ = s.connect(unsent)
 	s.touch()
 	return s

@@ -12,6 +12,7 @@ type capabilities struct {
 	adopter     kernel.Adopter
 	packets     kernel.Packets
 	descriptors kernel.Descriptors
+	mover       kernel.Mover
 }
 
 func (c *capabilities) find(k kernel.Kernel) {
@@ -22,6 +23,7 @@ func (c *capabilities) find(k kernel.Kernel) {
 	c.adopter, _ = kernel.As[kernel.Adopter](k)
 	c.packets, _ = kernel.As[kernel.Packets](k)
 	c.descriptors, _ = kernel.As[kernel.Descriptors](k)
+	c.mover, _ = kernel.As[kernel.Mover](k)
 }
 
 // listenPacket is ListenPacket of the kernel, if that has datagrams.

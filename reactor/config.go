@@ -91,12 +91,12 @@ type ListenConfig struct {
 	kernel.ListenOptions
 	// PortLimits are MaxConnections, MaxPerPeer and AcceptRate. By default nothing is limited.
 	PortLimits
-	// ShareLimits has the limits of that port, of the same reactor, hold for both together: their
+	// ShareLimits has the limits of that port, of the same reactor or group, hold for both together: their
 	// connections are counted in one place. PortLimits is then ignored. If clients wait at several
 	// of the ports, these accept one at a time in turn, and the one that has waited longest is
 	// first. It is for places that listen at several addresses. Nil: the port has limits of its
 	// own (TCP-92, TCP-95).
-	ShareLimits *Port
+	ShareLimits Listening
 }
 
 // DialConfig configures a connector. Nil and the zero value are the defaults.

@@ -198,6 +198,9 @@ func (d *Drain) over() {
 // streamMade counts a connection, for Stats and those who drain.
 func (r *Reactor) streamMade(s *Stream) {
 	r.streams++
+	if r.member != nil {
+		r.member.load.Add(1)
+	}
 	for _, d := range r.drains {
 		d.made(s)
 	}
@@ -206,6 +209,9 @@ func (r *Reactor) streamMade(s *Stream) {
 // streamGone follows the loss of a connection.
 func (r *Reactor) streamGone() {
 	r.streams--
+	if r.member != nil {
+		r.member.load.Add(-1)
+	}
 	if len(r.drains) > 0 && r.streams == 0 {
 		all := r.drains
 		r.drains = nil

@@ -38,7 +38,7 @@ func (r *Reactor) UseFactory(f Factory) (release func() error, err error) {
 func (r *Reactor) startOne(f Factory) error {
 	r.optionals.factories.Check(r, f)
 	s, ok := f.(StartStopper)
-	if !ok || !reflect.TypeOf(f).Comparable() {
+	if !ok || !comparableFactory(f) {
 		return nil
 	}
 	if r.factories[f]++; r.factories[f] > 1 {
@@ -66,7 +66,7 @@ func (r *Reactor) stopFactory(f Factory) error {
 
 func (r *Reactor) stopOne(f Factory) error {
 	s, ok := f.(StartStopper)
-	if !ok || !reflect.TypeOf(f).Comparable() || r.factories[f] == 0 {
+	if !ok || !comparableFactory(f) || r.factories[f] == 0 {
 		return nil
 	}
 	if r.factories[f]--; r.factories[f] > 0 {
@@ -78,6 +78,18 @@ func (r *Reactor) stopOne(f Factory) error {
 	_, err := protect(r, f, func() (struct{}, error) { return struct{}{}, s.StopFactory() })
 	return err
 }
+
+// countFactory counts a use of f, and of each factory that f wraps, that was started on another loop.
+func (r *Reactor) countFactory(f Factory) {
+	for ok := true; ok; f, ok = wrapped(f) {
+		if _, starts := f.(StartStopper); starts && comparableFactory(f) {
+			r.factories[f]++
+		}
+	}
+}
+
+// comparableFactory tells whether the uses of f can be counted.
+func comparableFactory(f Factory) bool { return reflect.TypeOf(f).Comparable() }
 
 // logFactory tells that f is started or stopped. A factory for connections that peers cause,
 // such as those of a forwarder, may be in use for each of them. So the rate is limited.

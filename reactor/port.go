@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +33,8 @@ type Port struct {
 	stopDone    []func(error) // of StopListening
 	resumeTimer DelayedCall   // accepts again after a failure
 	limits      *portLimiter
-	failures    int // accepts that failed, since the last one that did not
+	part        *portPart // of a port of a group; nil: it is none
+	failures    int       // accepts that failed, since the last one that did not
 	stats       PortStats
 
 	failureLog, refusalLog, manyLog, peerLog, armLog LogLimit
@@ -78,6 +80,15 @@ func (r *Reactor) listen(a kernel.Addr, f Factory, o *ListenConfig, open func(*L
 	if err != nil {
 		return nil, &OpError{Op: "listen", Local: a, Err: err}
 	}
+	p := r.newPort(a, f, cfg, open)
+	if err := p.StartListening(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// newPort makes a port that does not listen yet.
+func (r *Reactor) newPort(a kernel.Addr, f Factory, cfg ListenConfig, open func(*ListenConfig) (kernel.Listener, error)) *Port {
 	p := &Port{r: r, factory: f, cfg: cfg, requested: a, addr: a, allowance: firstAllowance}
 	if p.open = p.openOwn; open != nil {
 		p.open = func() (kernel.Listener, error) { return open(&p.cfg) }
@@ -87,10 +98,7 @@ func (r *Reactor) listen(a kernel.Addr, f Factory, o *ListenConfig, open func(*L
 		p.limits = newPortLimiter(r, cfg.PortLimits)
 	}
 	p.resumeTimer.Init(r, p.goOn)
-	if err := p.StartListening(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p
 }
 
 // StartListening listens again on a stopped port, at the address that Listen was given. If
@@ -117,7 +125,7 @@ func (p *Port) StartListening() error {
 	p.token = r.assignToken(p)
 	if err = r.k.Arm(l, p.token, kernel.Readable); err == nil {
 		r.log.Info("starting", slog.String("factory", LogPrefixOf(p.factory)), slog.Any("on", p.addr))
-		err = r.startFactory(p.factory)
+		err = p.startFactory()
 	}
 	if err != nil {
 		l.Close()
@@ -186,8 +194,10 @@ func (p *Port) acceptRest() {
 		case err == nil:
 			p.accept(conn)
 		case err == kernel.ErrAgain:
+			p.unused()
 			return
 		default:
+			p.unused()
 			p.stats.Failed++
 			if !errors.Is(err, kernel.ErrPermission) && !errors.Is(err, kernel.ErrAccept) {
 				p.logFailure(err)
@@ -208,7 +218,7 @@ func (p *Port) finish() {
 		p.listener.Close()
 		p.r.releaseToken(p.token)
 		p.r.log.Info(fmt.Sprintf("(%s Port %s Closed)", strings.ToUpper(p.addr.Network()), placeOf(p.addr)), slog.Any("addr", p.addr))
-		err = p.r.stopFactory(p.factory)
+		err = p.stopFactory()
 	}
 	for _, done := range dones {
 		p.r.observe(probe.Note{Kind: probe.NoteUnlistened, Token: p.token, Err: err})
@@ -262,7 +272,9 @@ type PortStats struct {
 // Stats returns a copy of the counters.
 func (p *Port) Stats() PortStats {
 	s := p.stats
-	s.Peers = len(p.limits.ofPeer)
+	if s.Peers = len(p.limits.ofPeer); p.limits.shared != nil {
+		s.Peers = p.limits.shared.peers()
+	}
 	return s
 }
 
@@ -275,6 +287,9 @@ func (p *Port) ready(kernel.Ready) {
 	accepted := 0
 	for tries := 0; tries < p.allowance && p.state == portListening && p.room(); tries++ {
 		conn, err := p.listener.Accept()
+		if err != nil {
+			p.unused()
+		}
 		if err == nil || err == kernel.ErrAgain {
 			p.failures = 0 // those before have taken something off the queue
 		} else if p.acceptFailed(err) {
@@ -295,13 +310,18 @@ func (p *Port) ready(kernel.Ready) {
 
 // acceptNext accepts one client, if one waits.
 func (p *Port) acceptNext() {
+	if p.limits.shared != nil && !p.room() {
+		return // another loop was faster, and the port is armed
+	}
 	switch conn, err := p.listener.Accept(); err {
 	case nil:
 		p.failures = 0
 		p.accept(conn)
 	case kernel.ErrAgain:
+		p.unused()
 		p.failures = 0
 	default:
+		p.unused()
 		p.acceptFailed(err)
 	}
 }
@@ -316,6 +336,7 @@ func (p *Port) acceptFailed(err error) (next bool) {
 	}
 	p.stats.Failed++
 	p.failures++
+	defer p.publish()
 	switch {
 	case errors.Is(err, kernel.ErrTooManyFiles) && p.r.reserve.held:
 		p.overflow()
@@ -355,21 +376,35 @@ func (p *Port) resume() {
 	}
 }
 
-// accept gives a connection its protocol, unless a limit refuses it.
+// accept gives a connection its protocol, unless a limit refuses it. A port of a group may give it to another loop.
 func (p *Port) accept(conn kernel.Conn) {
 	r := p.r
 	p.stats.Accepted++
 	r.stats.Accepted++
+	defer p.publish()
 	peer := p.peer(conn)
 	if limit := p.refusal(peer); limit != nil {
 		p.refuse(conn, limit)
 		return
 	}
-	p.limits.rate.take(r)
+	if p.limits.shared == nil {
+		p.limits.rate.take(r)
+	}
+	if p.part == nil || !p.part.handOver(p, conn) {
+		p.serve(conn, peer)
+	}
+}
+
+// serve builds the protocol of an accepted connection, and connects it.
+func (p *Port) serve(conn kernel.Conn, peer netip.Prefix) {
+	r := p.r
 	proto, err := r.build(p.factory, conn)
 	if proto == nil || err != nil {
 		p.stats.Refused++
 		r.stats.Refused++
+		if p.limits.shared != nil {
+			p.limits.shared.lost(peer)
+		}
 		r.discard(conn, nil) // otherwise the close is a reset
 		conn.Close()         // also if the factory panicked (TCP-25, TCP-26)
 		return

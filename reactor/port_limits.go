@@ -84,6 +84,10 @@ type portLimiter struct {
 	ports   []*Port              // those that listen
 	waiting []*Port              // those that wait for room, the longest waiting first
 	timer   DelayedCall          // gives them the room that there is then
+
+	shared  *sharedLimits // with other loops, which then counts open, ofPeer and rate; nil: with none
+	aligned bool          // offset is known
+	offset  time.Duration // from r's clock to that of shared
 }
 
 func newPortLimiter(r *Reactor, o PortLimits) *portLimiter {
@@ -94,9 +98,12 @@ func newPortLimiter(r *Reactor, o PortLimits) *portLimiter {
 
 // sharedLimits returns those of ShareLimits, or nil.
 func (c *ListenConfig) sharedLimits(r *Reactor) *portLimiter {
-	switch with := c.ShareLimits; {
-	case with == nil:
+	with, ok := c.ShareLimits.(*Port)
+	switch {
+	case c.ShareLimits == nil || ok && with == nil:
 		return nil
+	case !ok:
+		panic("reactor: ShareLimits is a port of a group, and this one is of a reactor alone")
 	case with.r != r:
 		panic("reactor: ShareLimits is a port of another reactor")
 	default:
@@ -114,6 +121,9 @@ func (l *portLimiter) wait(p *Port) {
 	if !slices.Contains(l.waiting, p) {
 		l.waiting = append(l.waiting, p)
 	}
+	if l.shared != nil && !l.full() { // another loop has lost a connection meanwhile, or the rate is what it waits for
+		l.r.Post(l.goOn)
+	}
 }
 
 // leave removes p from the ports that wait.
@@ -122,13 +132,26 @@ func (l *portLimiter) leave(p *Port) {
 }
 
 // full tells whether clients must wait for the end of a connection.
-func (l *portLimiter) full() bool { return l.crowded() && !l.RefuseExcess }
+func (l *portLimiter) full() bool {
+	if l.shared != nil {
+		return l.shared.full(l, len(l.waiting) > 0)
+	}
+	return l.crowded() && !l.RefuseExcess
+}
 
 // crowded tells whether MaxConnections are open.
 func (l *portLimiter) crowded() bool { return l.MaxConnections > 0 && l.open >= l.MaxConnections }
 
+// rateWait is how long it is until AcceptRate lets one more in; zero or less if it does now.
+func (l *portLimiter) rateWait() time.Duration {
+	if l.shared != nil {
+		return l.shared.rateWait(l)
+	}
+	return l.rate.wait(l.r)
+}
+
 // room tells whether one more connection may be accepted.
-func (l *portLimiter) room() bool { return !l.full() && l.rate.wait(l.r) <= 0 }
+func (l *portLimiter) room() bool { return !l.full() && l.rateWait() <= 0 }
 
 // goOn is called when a connection has ended, or the next is due. A port that has the limits for
 // itself is armed. Among several the kernel must not choose, because one that it always reports
@@ -138,7 +161,7 @@ func (l *portLimiter) goOn() {
 	switch {
 	case len(l.waiting) == 0 || l.full():
 	case len(l.ports) > 1:
-		l.timer.Reset(max(0, l.rate.wait(l.r)))
+		l.timer.Reset(max(0, l.rateWait()))
 	case !l.timer.Active():
 		p := l.waiting[0]
 		l.leave(p)
@@ -159,15 +182,28 @@ func (l *portLimiter) due() {
 	l.goOn()
 }
 
-// room tells whether the port may accept one more connection.
-func (p *Port) room() bool { return !p.paused && p.limits.room() }
+// room tells whether the port may accept one more connection. If it shares limits with other loops, it has a place for that
+// one from now on, which accept uses up, and unused gives back.
+func (p *Port) room() bool {
+	if s := p.limits.shared; s != nil {
+		return !p.paused && s.reserve(p.limits)
+	}
+	return !p.paused && p.limits.room()
+}
+
+// unused follows a room for which there was no connection.
+func (p *Port) unused() {
+	if s := p.limits.shared; s != nil {
+		s.release()
+	}
+}
 
 // waits is called when clients wait. It tells whether the port must not accept now. Then it
 // counts that and disarms the port, which goOn arms again. So a port that has reached a limit
 // costs nothing until somebody waits.
 func (p *Port) waits() bool {
 	l := p.limits
-	d := l.rate.wait(p.r)
+	d := l.rateWait()
 	switch {
 	case p.resumeTimer.Active(): // the port could not be disarmed
 	case p.paused:
@@ -182,6 +218,7 @@ func (p *Port) waits() bool {
 	default:
 		return false
 	}
+	p.publish()
 	p.arm(0)
 	return true
 }
@@ -202,6 +239,8 @@ func (p *Port) goOn() {
 // refusal returns which limit an accepted connection of peer exceeds, or nil.
 func (p *Port) refusal(peer netip.Prefix) error {
 	switch {
+	case p.limits.shared != nil:
+		return p.limits.shared.refusal(peer)
 	case p.limits.MaxPerPeer > 0 && p.limits.ofPeer[peer] >= p.limits.MaxPerPeer:
 		return ErrTooManyOfPeer
 	case p.limits.crowded():
@@ -234,6 +273,9 @@ func (p *Port) refuse(conn kernel.Conn, limit error) {
 // opened counts a connection of peer.
 func (p *Port) opened(peer netip.Prefix) {
 	p.stats.Open++
+	if p.limits.shared != nil {
+		return // refusal has counted it
+	}
 	p.limits.open++
 	if peer.IsValid() {
 		if p.limits.ofPeer == nil {
@@ -254,7 +296,12 @@ func (p *Port) peer(c kernel.Conn) netip.Prefix {
 // streamLost counts a connection no more. The ports that have waited for that go on.
 func (p *Port) streamLost(s *Stream, _ error) {
 	p.stats.Open--
+	defer p.publish()
 	l := p.limits
+	if l.shared != nil {
+		l.shared.lost(p.peer(s.conn))
+		return
+	}
 	l.open--
 	switch peer := p.peer(s.conn); {
 	case !peer.IsValid():

@@ -62,9 +62,10 @@ func (p *posts) close(r *Reactor) {
 	p.mu.Unlock()
 }
 
-// wake wakes the loop if it sleeps or is about to.
+// wake wakes the loop if it sleeps or is about to. Whoever turns the loops of a group turns one when its kernel is woken, so
+// there a post between two turns wakes it too.
 func (r *Reactor) wake() {
-	if r.posts.sleep.Load() == asleep && r.posts.sleep.CompareAndSwap(asleep, woken) {
+	if r.posts.sleep.Load() == asleep && r.posts.sleep.CompareAndSwap(asleep, woken) || r.member != nil && r.member.g.driven {
 		r.k.Wake()
 	}
 }

@@ -46,7 +46,27 @@ func Each[T any, P interface {
 	*T
 	Protocol
 }]() Factory {
-	return FactoryFunc(func(kernel.Addr) Protocol { return P(new(T)) })
+	return each(func() Protocol { return P(new(T)) })
+}
+
+// each is the factory of Each. Its protocols have nothing in common but what T reaches by variables of a package.
+type each func() Protocol
+
+// BuildProtocol makes a new one.
+func (f each) BuildProtocol(kernel.Addr) Protocol { return f() }
+
+// LogPrefix is that of a FactoryFunc.
+func (f each) LogPrefix() string { return "FactoryFunc" }
+
+// AnyLoop is true.
+func (f each) AnyLoop() bool { return true }
+
+// AnyLoop is implemented by a Factory that says whether several loops of a [Group] may call it, and its protocols, at a time.
+// [Each] says yes. A factory with state that its protocols share says yes only if that state is safe for several goroutines.
+// It is asked of the factory itself and not of those that it wraps. Package whorl asks: without an answer it
+// runs one loop.
+type AnyLoop interface {
+	AnyLoop() bool
 }
 
 // One returns a factory that returns the same p for every connection. A protocol serves one

@@ -3,7 +3,6 @@ package reactor
 import (
 	"iter"
 	"log/slog"
-	"math"
 	"os"
 	"reflect"
 	"sync/atomic"
@@ -66,6 +65,7 @@ type Reactor struct {
 	work            workerSet
 	reserve         reserve
 	inherit         func(kernel.Addr) *Inherited // of Inherit
+	member          *member                      // in a group; nil: in none
 	questions       questions
 	shutdown        shutdown
 	limits          logLimits
@@ -100,11 +100,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	if r.log == nil {
 		r.log = slog.New(errorsToDefault{})
 	}
-	if r.maxChunks = (c.MaxBufferedTotal-1)/chunks.Size + 1; c.MaxBufferedTotal == 0 {
-		r.maxChunks = defaultTotal / chunks.Size
-	} else if c.MaxBufferedTotal < 0 {
-		r.maxChunks = math.MaxInt
-	}
+	r.maxChunks = chunksOf(c.MaxBufferedTotal)
 	if c.ReadBuffer <= 0 {
 		r.cfg.ReadBuffer = defaultReadBuffer
 	}

@@ -12,6 +12,9 @@ import (
 // free. So the look at all connections is made once for much that is written, and not for each
 // write. Their memory is given back at once, and they are lost later, as always.
 func (r *Reactor) relieve() {
+	if r.budgetGrows() {
+		return
+	}
 	type holder struct {
 		s    *Stream
 		held int
@@ -37,7 +40,7 @@ func (r *Reactor) relieve() {
 			continue // a producer that was stopped has ended it
 		}
 		s.end(fmt.Errorf("%w: all connections together have more unsent than Config.MaxBufferedTotal, which is %d, and this one has the most: %d bytes",
-			ErrBufferFull, r.maxChunks*chunks.Size, s.out.Len()))
+			ErrBufferFull, r.totalChunks()*chunks.Size, s.out.Len()))
 		s.out.Discard(&r.chunks)
 		s.stopProducer()
 	}

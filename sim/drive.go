@@ -133,8 +133,8 @@ func (n *Net) readyHost() *Host {
 		if n.turn++; n.turn >= len(n.hosts) {
 			n.turn = 0
 		}
-		if h := n.hosts[n.turn]; h.runs() && h.busy <= n.now && h.k.pending() {
-			return h
+		if h := n.hosts[n.turn]; h.ready() {
+			return n.drawn(h)
 		}
 	}
 	return nil

@@ -32,6 +32,7 @@ type Host struct {
 	lastPort uint16
 	lastUDP  uint16
 	machine  *machine     // with more programs; nil: h is alone
+	loops    []*Host      // of the program, h among them; nil: it has one
 	shared   bool         // by kernels that drive themselves, or by more programs
 	alone    []*simKernel // those, as long as they are open
 	clock    clock

@@ -98,6 +98,12 @@ func (f *watchedFactory) Unwrap() reactor.Factory { return f.Factory }
 // LogPrefix keeps the name of the factory in the log.
 func (f *watchedFactory) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
 
+// AnyLoop is that of the factory of the service: the wrapper has no state.
+func (f *watchedFactory) AnyLoop() bool {
+	a, ok := f.Factory.(reactor.AnyLoop)
+	return ok && a.AnyLoop()
+}
+
 // BuildProtocol wraps the protocol.
 func (f *watchedFactory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	p := f.Factory.BuildProtocol(peer)

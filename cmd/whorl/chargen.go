@@ -63,6 +63,9 @@ func NewChargens() *Chargens {
 // BuildProtocol makes the protocol of a connection.
 func (f *Chargens) BuildProtocol(kernel.Addr) reactor.Protocol { return &Chargen{lines: f.lines} }
 
+// AnyLoop is true: the lines never change.
+func (f *Chargens) AnyLoop() bool { return true }
+
 // Resume makes that of a predecessor's connection.
 func (f *Chargens) Resume([]byte, kernel.Addr) (reactor.Protocol, error) {
 	return &Chargen{lines: f.lines}, nil

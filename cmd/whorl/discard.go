@@ -29,6 +29,9 @@ type discards struct{}
 // BuildProtocol makes the protocol of a connection.
 func (discards) BuildProtocol(kernel.Addr) reactor.Protocol { return new(Discard) }
 
+// AnyLoop is true.
+func (discards) AnyLoop() bool { return true }
+
 // LogPrefix is its name in logs.
 func (discards) LogPrefix() string { return "Discard" }
 

@@ -38,6 +38,9 @@ type echoes struct{}
 // BuildProtocol makes the protocol of a connection.
 func (echoes) BuildProtocol(kernel.Addr) reactor.Protocol { return new(Echo) }
 
+// AnyLoop is true.
+func (echoes) AnyLoop() bool { return true }
+
 // LogPrefix is its name in logs.
 func (echoes) LogPrefix() string { return "Echo" }
 

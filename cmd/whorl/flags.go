@@ -85,6 +85,7 @@ type globals struct {
 	LogLevel  string           `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error (${default})."`
 	Quiet     bool             `short:"q" help:"Log errors alone."`
 	Grace     time.Duration    `default:"10s" placeholder:"DURATION" help:"How long connections may take to finish after a signal (${default})."`
+	Loops     int              `placeholder:"N" help:"Loops of a server, each on a core; without it, one for each core, and one with --handover or for datagrams alone."`
 	AccessLog bool             `help:"Log the end of each connection, and of each session of datagrams that forward has, with peer, backend, bytes, time and reason, at level info; without it, at level debug."`
 	Version   kong.VersionFlag `help:"Print the version."`
 }
@@ -93,6 +94,9 @@ type globals struct {
 func (g *globals) check() error {
 	if g.Grace < 0 {
 		return usage(fmt.Errorf("--grace=%v: must not be negative", g.Grace))
+	}
+	if g.Loops < 0 {
+		return usage(fmt.Errorf("--loops=%d: must be 1 or more, or 0 for one a core", g.Loops))
 	}
 	if names := native.Names(); g.Kernel != "" && !slices.Contains(names, g.Kernel) {
 		return usage(fmt.Errorf("--kernel or WHORL_KERNEL: no kernel %q here, there are: %s", g.Kernel, strings.Join(names, ", ")))

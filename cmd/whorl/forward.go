@@ -112,9 +112,13 @@ type Forwarder struct {
 	Idle, HalfClosed time.Duration
 	// Access has a line for each client. Nil: nothing is written.
 	Access *accessLog
-
-	unables reactor.LogLimit // clients can cause as many as they like
 }
+
+// unables is the limit of what is logged of pairs that were not joined: clients can cause as many as they like. Each loop has one.
+type unables struct{ reactor.LogLimit }
+
+// AnyLoop is true: each pair is on one loop, and a Forwarder does not change.
+func (f *Forwarder) AnyLoop() bool { return true }
 
 // BuildProtocol makes the accepted side of a pair.
 func (f *Forwarder) BuildProtocol(kernel.Addr) reactor.Protocol {
@@ -218,7 +222,8 @@ func (s *outgoing) ConnectionLost(err error) {
 // unable logs why a client cannot be passed on.
 func (p *pair) unable(err error) {
 	p.failed = err
-	p.f.unables.Log(p.in.T.Reactor(), p.f.Log, slog.LevelWarn, "cannot pass a connection on", slog.String("to", p.f.Name),
+	r := p.in.T.Reactor()
+	reactor.Shared(r, func() *unables { return new(unables) }).Log(r, p.f.Log, slog.LevelWarn, "cannot pass a connection on", slog.String("to", p.f.Name),
 		slog.String("peer", p.in.T.Remote().String()), slog.Any("err", err))
 }
 

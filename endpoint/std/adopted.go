@@ -69,7 +69,7 @@ const (
 )
 
 // Listen adopts the socket; see [endpoint.Server] and [reactor.Reactor.AdoptPort].
-func (e *FDServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (e *FDServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	if err := e.Check(); err != nil {
 		return nil, &reactor.OpError{Op: "listen", Err: err}
 	}
@@ -79,9 +79,9 @@ func (e *FDServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Liste
 	e.used = true
 	cfg := &reactor.ListenConfig{StreamConfig: e.StreamConfig, PortLimits: e.PortLimits}
 	cfg.StreamOptions = e.StreamOptions
-	port, err := r.AdoptPort(e.FD, f, cfg)
+	port, err := on.AdoptPortAt(e.FD, f, cfg)
 	if err != nil {
-		return nil, err // not an endpoint.Listener that holds a nil *reactor.Port
+		return nil, err // not an endpoint.Listener that holds nil
 	}
 	closeFD(e.FD)
 	return port, nil
@@ -244,12 +244,12 @@ func (p passed) find(from *activation.Sockets) (one activation.Socket, err error
 }
 
 // Listen adopts the socket; see [endpoint.Server].
-func (e *SystemdServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (e *SystemdServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	s, err := e.find()
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Err: err}
 	}
-	return s.Listen(r, f)
+	return s.Listen(on, f)
 }
 
 // String is the description.

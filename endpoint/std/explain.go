@@ -84,7 +84,11 @@ func (g *explainProtocol) ConnectionLost(err error) {
 		said.Err = tlsio.Explain(e.Err, g.of.host)
 		err = &said
 		if errors.Is(err, tlsio.ErrHandshake) {
-			g.of.tell(&said)
+			if r := g.of.r; r.Group() == nil {
+				g.of.tell(&said)
+			} else { // the limit is for all loops, and belongs to one
+				r.Post(func() { g.of.tell(&said) })
+			}
 		}
 	}
 	g.Protocol.ConnectionLost(err)

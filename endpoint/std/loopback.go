@@ -3,6 +3,7 @@ package std
 import (
 	"errors"
 	"net/netip"
+	"sync"
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
@@ -14,9 +15,9 @@ const loopbackTries = 16
 
 // listenLoopback listens on the loopback addresses of both families, on one port. If this machine
 // has no address of one family, the other serves alone. Limits hold for both together (EP-21).
-func (e *TCPServer) listenLoopback(r *reactor.Reactor, f reactor.Factory, cfg *reactor.ListenConfig) (endpoint.Listener, error) {
+func (e *TCPServer) listenLoopback(on reactor.Loops, f reactor.Factory, cfg *reactor.ListenConfig) (endpoint.Listener, error) {
 	for try := 1; ; try++ {
-		four, err := r.Listen(kernel.TCPAddr(loopback4(), e.Port), f, cfg)
+		four, err := on.ListenAt(kernel.TCPAddr(loopback4(), e.Port), f, cfg)
 		if err != nil && !noFamily(err) {
 			return nil, err
 		}
@@ -26,7 +27,7 @@ func (e *TCPServer) listenLoopback(r *reactor.Reactor, f reactor.Factory, cfg *r
 		}
 		both := *cfg
 		both.ShareLimits = four
-		six, err6 := r.Listen(kernel.TCPAddr(netip.IPv6Loopback(), at), f, &both)
+		six, err6 := on.ListenAt(kernel.TCPAddr(netip.IPv6Loopback(), at), f, &both)
 		switch {
 		case err6 == nil && err == nil:
 			return &listeners{four, six}, nil
@@ -68,7 +69,7 @@ func noFamily(err error) bool {
 }
 
 // listeners are two ports that are one place. They share the limits of the first.
-type listeners struct{ first, second *reactor.Port }
+type listeners struct{ first, second reactor.Listening }
 
 // Addr is the address of the first.
 func (l *listeners) Addr() kernel.Addr { return l.first.Addr() }
@@ -77,15 +78,28 @@ func (l *listeners) Addr() kernel.Addr { return l.first.Addr() }
 func (l *listeners) Addrs() []kernel.Addr { return []kernel.Addr{l.first.Addr(), l.second.Addr()} }
 
 // Ports are both ports; see [endpoint.Ports].
-func (l *listeners) Ports() []*reactor.Port { return []*reactor.Port{l.first, l.second} }
+func (l *listeners) Ports() (all []*reactor.Port) {
+	for _, one := range l.Listenings() {
+		if p, ok := one.(*reactor.Port); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Listenings are both ports; see [endpoint.Listenings].
+func (l *listeners) Listenings() []reactor.Listening { return []reactor.Listening{l.first, l.second} }
 
 // StopListening stops both. done gets the errors of both.
 func (l *listeners) StopListening(done func(error)) {
+	var mu sync.Mutex // two loops of a group may call one
 	var errs []error
-	left := 2
 	one := func(err error) {
+		mu.Lock()
 		errs = append(errs, err)
-		if left--; left == 0 && done != nil {
+		last := len(errs) == 2
+		mu.Unlock()
+		if last && done != nil {
 			done(errors.Join(errs...))
 		}
 	}

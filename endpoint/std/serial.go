@@ -125,7 +125,8 @@ type SerialServer struct {
 }
 
 // Listen opens the port; see [endpoint.Server].
-func (e *SerialServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (e *SerialServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
+	r := on.Lead() // there is one connection
 	s, err := e.open(r)
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: e.addr(), Err: err}

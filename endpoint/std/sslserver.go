@@ -41,12 +41,12 @@ func (e *SSLServer) Check() error {
 }
 
 // Listen opens the port; see [endpoint.Server]. It reads files.
-func (e *SSLServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (e *SSLServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	l, err := e.plain()
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.tcp.local(), Err: err}
 	}
-	return l.listen(r, f)
+	return l.listen(on, f)
 }
 
 // String is the description.

@@ -26,7 +26,8 @@ type StdioServer struct {
 // Listen builds the protocol of the one connection, for the zero address, and connects it before it returns. f is in use until
 // StopListening of the Listener, which leaves the connection as it is, and has no address. If f builds nothing, the error is
 // reactor.ErrNoProtocol; others are those of [process.Stdio]. See [endpoint.Server].
-func (e *StdioServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (e *StdioServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
+	r := on.Lead() // there is one connection
 	failed := func(err error) (endpoint.Listener, error) { return nil, &reactor.OpError{Op: "listen", Err: err} }
 	if e.used {
 		return failed(fmt.Errorf("standard input and output: %w", ErrUsed))

@@ -47,20 +47,24 @@ func (e *TCPServer) Check() error {
 }
 
 // Listen opens the port; see [endpoint.Server].
-func (e *TCPServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (e *TCPServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	at := e.local()
 	if err := e.Check(); err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: at, Err: err}
 	}
 	cfg := &reactor.ListenConfig{StreamConfig: e.StreamConfig, ListenOptions: e.ListenOptions, PortLimits: e.PortLimits}
 	if e.Loopback && e.Family == reactor.AnyFamily && !e.Interface.IsValid() {
-		return e.listenLoopback(r, f, cfg)
+		return e.listenLoopback(on, f, cfg)
 	}
-	port, err := r.Listen(at, f, cfg)
+	return listening(on.ListenAt(at, f, cfg))
+}
+
+// listening is the result of ListenAt as one of Listen: nil stays nil.
+func listening(l reactor.Listening, err error) (endpoint.Listener, error) {
 	if err != nil {
-		return nil, err // not an endpoint.Listener that holds a nil *reactor.Port
+		return nil, err
 	}
-	return port, nil
+	return l, nil
 }
 
 // local is the address to listen on.
@@ -95,8 +99,8 @@ type TCP6Server struct {
 func (e *TCP6Server) Check() error { return e.plain().Check() }
 
 // Listen opens the port; see [endpoint.Server].
-func (e *TCP6Server) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
-	return e.plain().Listen(r, f)
+func (e *TCP6Server) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
+	return e.plain().Listen(on, f)
 }
 
 // String is the description.

@@ -66,27 +66,28 @@ func (l *tlsListen) check() error {
 	return err
 }
 
-// listen opens the port and looks at the files from then on.
-func (l *tlsListen) listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+// listen opens the port and looks at the files from then on. There is one store, one tls.Config and one look at the files for all
+// loops of a group, so that a session resumes on any loop (GROUP-14).
+func (l *tlsListen) listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	cfg, store, err := l.config()
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.local(), Err: err}
 	}
-	g := &explainFactory{Factory: f, r: r, log: l.Logger}
+	g := &explainFactory{Factory: f, r: on.Lead(), log: l.Logger}
 	var reloader *tlsio.Reloader
 	g.start = func() {
 		c := &tlsio.ReloadConfig{Every: l.every, Logger: l.Logger}
 		if l.every > 0 {
 			c.Settle = min(l.every, time.Second)
 		}
-		reloader = tlsio.NewReloader(r, store, c)
+		reloader = tlsio.NewReloader(on.Lead(), store, c)
 	}
 	g.stop = func() { reloader.Stop() }
 	secure := tlsio.Server(cfg, g, l.Options)
 	if l.over != nil {
-		return l.over.Listen(r, secure)
+		return l.over.Listen(on, secure)
 	}
-	return l.tcp.Listen(r, secure)
+	return l.tcp.Listen(on, secure)
 }
 
 // local is the address of a place on TCP. Other places name theirs in their own errors.

@@ -68,12 +68,12 @@ func (e *TLSServer) Check() error {
 }
 
 // Listen opens the place; see [endpoint.Server]. It reads files.
-func (e *TLSServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (e *TLSServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	l, err := e.plain()
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Err: err}
 	}
-	return l.listen(r, f)
+	return l.listen(on, f)
 }
 
 // String is the description.

@@ -89,16 +89,12 @@ func octal(mode fs.FileMode) string {
 }
 
 // Listen opens the port; see [endpoint.Server].
-func (e *UNIXServer) Listen(r *reactor.Reactor, f reactor.Factory) (endpoint.Listener, error) {
+func (e *UNIXServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	a := kernel.UNIXAddr(e.Path)
 	if err := e.Check(); err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: a, Err: err}
 	}
-	port, err := r.Listen(a, f, e.config())
-	if err != nil {
-		return nil, err // not an endpoint.Listener that holds a nil *reactor.Port
-	}
-	return port, nil
+	return listening(on.ListenAt(a, f, e.config()))
 }
 
 // String is the description.

@@ -15,18 +15,52 @@ import (
 // the connection. All users must get the same lines in the same order. While a user stays,
 // no line may be missing, doubled or torn.
 func Chat() sim.World {
+	return chatWorld("chat", "a chat room and three users: everybody in the room hears the same", func(w *chat) {
+		w.srv.Start(func(h *sim.Host) {
+			if _, err := h.Reactor.Listen(h.Addr(8008), new(room.Room), nil); err != nil {
+				w.fail("starts", "opening the room: %w", err)
+			}
+		})
+	})
+}
+
+// WideChat is Chat with a room that is spread over four loops: what is said on one loop is heard on all, in one order. A loop that is
+// killed is replaced by a new one, and the users of the others notice nothing but that some have left.
+func WideChat() sim.World {
+	x := chatWorld("widechat", "a chat room over four loops: everybody on every loop hears the same", func(w *chat) {
+		loops := w.srv.Loops(4)
+		var rs []*reactor.Reactor
+		for _, h := range loops {
+			rs = append(rs, h.Reactor)
+		}
+		g := reactor.GroupOf(reactor.GroupConfig{}, rs...)
+		r := room.NewWide(g)
+		if _, err := g.Listen(w.srv.Addr(8008), r, nil); err != nil {
+			w.fail("starts", "opening the room: %w", err)
+		}
+		for i, h := range loops {
+			h.Start(func(h *sim.Host) {
+				if h.Reactor != g.Loop(i) {
+					h.Reactor.Sometimes("a loop is lost", true)
+					g.Replace(i, h.Reactor)
+					r.Lost(i)
+				}
+			})
+		}
+	})
+	x.Faults = func(o sim.Options) sim.Options { o.Stop, o.Rolling = 0, 0; return o } // a group that was stopped does not run again
+	return x
+}
+
+func chatWorld(name, about string, serve func(w *chat)) sim.World {
 	return sim.World{
-		Name:   "chat",
-		About:  "a chat room and three users: everybody in the room hears the same",
+		Name:   name,
+		About:  about,
 		Length: 40 * time.Second,
 		Setup: func(n *sim.Net) sim.Checks {
 			small(n)
 			w := &chat{srv: n.Host("srv"), next: map[string]string{}, said: map[string]bool{}}
-			w.srv.Start(func(h *sim.Host) {
-				if _, err := h.Reactor.Listen(h.Addr(8008), new(room.Room), nil); err != nil {
-					w.fail("starts", "opening the room: %w", err)
-				}
-			})
+			serve(w)
 			for _, name := range []string{"ann", "bob", "cid"} {
 				u := &user{w: w, name: name}
 				w.users = append(w.users, u)

@@ -82,13 +82,14 @@ var bans = []ban{
 	{
 		what: "go",
 		except: exceptions{
-			"reactor/workers.go": "joins the pool at shutdown while the loop still answers its workers",
-			"pool":               "its workers are what blocking work runs on",
-			"kernel/native":      "signals arrive on a goroutine of their own",
-			"testworld":          "real worlds run beside the test",
-			"cmd/whorl":          "a program may read a terminal while its loop runs",
-			"sim/fleet":          "processes say what became of their seeds while the loop runs, and a worker ends when its parent does, even during a run",
-			"sim/test.go":        "runs of different seeds share nothing, so that several go at a time",
+			"reactor/grouprun.go": "each loop of a group runs on a goroutine of its own",
+			"reactor/workers.go":  "joins the pool at shutdown while the loop still answers its workers",
+			"pool":                "its workers are what blocking work runs on",
+			"kernel/native":       "signals arrive on a goroutine of their own",
+			"testworld":           "real worlds run beside the test",
+			"cmd/whorl":           "a program may read a terminal while its loop runs",
+			"sim/fleet":           "processes say what became of their seeds while the loop runs, and a worker ends when its parent does, even during a run",
+			"sim/test.go":         "runs of different seeds share nothing, so that several go at a time",
 
 			"process/stdio_console_unix.go": "a signal that ends the program is sent again when it was given back, and the goroutine that got it cannot give it back",
 
@@ -184,7 +185,7 @@ var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory
 // and factories implement. They are found through wrappers, with kernel.As,
 // kernel.ConnAs, reactor.As, reactor.ProtocolAs, reactor.FactoryAs and reactor.PacketProtocolAs.
 var capabilities = []string{
-	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Halves", "kernel.Reserver", "kernel.Signals", "kernel.Spawner", "kernel.Worker", "kernel.Named", "kernel.FileOwner",
+	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Halves", "kernel.Reserver", "kernel.Signals", "kernel.Spawner", "kernel.Worker", "kernel.Mover", "kernel.Named", "kernel.FileOwner",
 	"kernel/probe.Observer", "kernel/probe.Forcer", "kernel/probe.Explorer",
 	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",

@@ -34,16 +34,19 @@ func TestAdoptPacketOptions(t *testing.T) {
 			}
 			for name, o := range options {
 				for owners := range 2 {
-					var fd int
-					if o[1] == unix.IP_RECVERR || o[1] == unix.IPV6_RECVERR {
-						fd, _ = rawUDP(t, ip)
+					bound := ip
+					refusals := o[1] == unix.IP_RECVERR || o[1] == unix.IPV6_RECVERR
+					if !refusals { // our address matters where there may be several
+						bound = netip.IPv4Unspecified()
+						if ip.Is6() {
+							bound = netip.IPv6Unspecified()
+						}
+					}
+					fd, _ := rawUDP(t, bound)
+					if refusals {
 						if err := unix.Connect(fd, sockaddrOf(deadPeer(t, ip))); err != nil {
 							t.Fatal(err)
 						}
-					} else if fd, _ = rawUDP(t, ip); ip.Is6() {
-						fd, _ = rawUDP(t, netip.IPv6Unspecified())
-					} else {
-						fd, _ = rawUDP(t, netip.IPv4Unspecified())
 					}
 					if err := unix.SetsockoptInt(fd, o[0], o[1], owners); err != nil {
 						t.Fatal(err)

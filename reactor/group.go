@@ -1,0 +1,396 @@
+package reactor
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// GroupConfig configures a Group. Kernel must be set for NewGroup; the zero value of everything
+// else is the defaults.
+type GroupConfig struct {
+	// Loops is how many loops the group has. Zero or negative: GOMAXPROCS, one for each core.
+	Loops int
+	// Kernel opens the kernel of the loop with that index, from 0. A program uses
+	// native.OpenWith, with Options.Loops set to loops, so that the kernels leave the cores to each
+	// other. NewGroup calls it for each loop on the caller's goroutine; a restart calls it on a
+	// goroutine of its own.
+	Kernel func(index, loops int) (kernel.Kernel, error)
+	// Reactor configures each loop. Its Logger, Panicked and Resolver are called on several
+	// goroutines at a time. Signals are taken by the first loop alone, and stop the group.
+	// MaxBufferedTotal is for the group as a whole: each loop takes its part of it in pieces, as
+	// it needs them, and if none is left, ends those of its own connections that hold the most
+	// (GROUP-15).
+	Reactor Config
+	// Setup is called for each loop before it runs: by NewGroup on the caller's goroutine, and
+	// for a loop that is started anew on that loop's. What each loop is to have for itself is
+	// made here: a table, a timer, a port of its own. An error of NewGroup's calls is NewGroup's; that of a
+	// restart counts as the loss of the loop. Nil: nothing is called.
+	Setup func(r *Reactor) error
+	// Restarts is how often each loop that was lost is started anew, in the life of the group: on
+	// a new kernel, with a new Reactor, which listens at the group's ports. The connections
+	// of the lost loop are gone (GROUP-10). Zero or negative: a lost loop stays lost.
+	Restarts int
+	// Lost is told of each loss of a loop: Run of its reactor has ended without Stop, because its
+	// kernel failed, a panic came out of Run, or a callback ended its goroutine. It is
+	// called on the goroutine of that loop, which is over, and may use the Group. Nil: the log alone is told.
+	Lost func(e *LoopError)
+	// StopTimeout limits how long Stop waits for functions of AddStopTrigger and for the other
+	// loops, before it ends the last one. Each loop has its own Config.ShutdownTimeout as well.
+	// Zero: one minute; negative: no limit.
+	StopTimeout time.Duration
+}
+
+// ErrNoKernel: GroupConfig.Kernel is nil.
+var ErrNoKernel = kernel.Sentinel("GroupConfig.Kernel is nil, and the loops need kernels")
+
+// LoopError says what went wrong in one loop of a group.
+type LoopError struct {
+	// Loop is the index of the loop.
+	Loop int
+	// Restarted tells whether the loop is started anew.
+	Restarted bool
+	// Err is what Run of its reactor returned, a [*PanicError], [ErrGoroutineEnded], or what a function
+	// given to Each returned.
+	Err error
+}
+
+// Error is "loop 2: " and the cause.
+func (e *LoopError) Error() string { return fmt.Sprintf("loop %d: %v", e.Loop, e.Err) }
+
+// Unwrap is Err.
+func (e *LoopError) Unwrap() error { return e.Err }
+
+var (
+	// ErrGoroutineEnded: a callback has ended the goroutine of a loop by runtime.Goexit.
+	ErrGoroutineEnded = kernel.Sentinel("a callback has ended the loop's goroutine")
+	// ErrLoopCrashed: Crash was called on a loop of a group.
+	ErrLoopCrashed = kernel.Sentinel("the loop was crashed")
+)
+
+// Group is several loops, each a [Reactor] on a kernel and a goroutine of its own, so that a
+// server uses more than one core. A connection belongs to the loop that has accepted or dialled it,
+// from its first callback to its last (GROUP-3). Code of one loop never runs together with other
+// code of that loop, and always together with that of other loops: what protocols of several
+// loops share needs a lock, or a loop that owns it ([Group.PostTo]). docs/cores.md has patterns.
+//
+// The methods of a Group are for any goroutine, unless they say otherwise. Before Run, the
+// goroutine that sets the group up counts as that of each loop.
+type Group struct {
+	cfg    GroupConfig
+	log    *slog.Logger
+	driven bool    // somebody else turns the loops: GroupOf
+	budget *budget // of output; nil: no limit
+
+	next atomic.Uint32 // where the search for the least loaded loop begins
+
+	mu      sync.Mutex
+	state   groupState
+	loops   []*member
+	ports   []*GroupPort // not stopped, in the order in which they were made
+	stopFns []func(done func())
+	phase   stopPhase
+	waiting int     // functions of stopFns that have not called done
+	cut     bool    // a stop waits no longer
+	behind  bool    // nor for loops that do not come back from a callback
+	last    *member // is stopped last
+	lost    []error // of loops that were not started anew
+	done    chan struct{}
+}
+
+type groupState uint8
+
+const (
+	groupFresh groupState = iota
+	groupRunning
+	groupStopping
+	groupStopped
+)
+
+// member is one place among the loops of a group. Its reactor is another one after a restart.
+type member struct {
+	g     *Group
+	index int
+	r     atomic.Pointer[Reactor]
+	load  atomic.Int64 // connections, and those on their way here
+
+	// Under Group.mu:
+	ended    bool // the reactor has ended, and no other has taken its place
+	over     bool // and so has its goroutine
+	released bool // its shutdown waits for nobody else
+	hold     func()
+	restarts int
+	asks     []*ask
+	arrivals []*arrival // accepted elsewhere, on their way here
+}
+
+const defaultStopTimeout = time.Minute
+
+// NewGroup makes a group of loops that do not run yet. If it fails, nothing is left open.
+func NewGroup(c GroupConfig) (*Group, error) {
+	if c.Kernel == nil {
+		return nil, ErrNoKernel
+	}
+	if c.Loops <= 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
+	g := newGroup(c, c.Loops)
+	for _, m := range g.loops {
+		r, err := g.make(m)
+		if err == nil {
+			g.join(m, r)
+			err = g.setUp(r)
+		}
+		if err != nil {
+			g.Close()
+			return nil, &LoopError{Loop: m.index, Err: err}
+		}
+	}
+	return g, nil
+}
+
+// GroupOf makes a group of loops that somebody else turns or runs: simulated hosts, foreign
+// loops, tests. Run is not for it. Of c, Kernel, Loops, Reactor, Setup and Restarts are not used, so each reactor
+// has the MaxBufferedTotal of its own Config. One that was lost is replaced by
+// [Group.Replace]. There must be one reactor at least, and none may be in another group.
+func GroupOf(c GroupConfig, rs ...*Reactor) *Group {
+	g := newGroup(c, len(rs))
+	g.driven, g.budget, g.state = true, nil, groupRunning
+	for i, r := range rs {
+		g.join(g.loops[i], r)
+	}
+	return g
+}
+
+func newGroup(c GroupConfig, n int) *Group {
+	g := &Group{cfg: c, log: c.Reactor.Logger, done: make(chan struct{})}
+	if g.log == nil {
+		g.log = slog.New(errorsToDefault{})
+	}
+	g.cfg.StopTimeout = cmp.Or(c.StopTimeout, defaultStopTimeout)
+	g.budget = newBudget(g, c.Reactor.MaxBufferedTotal, n)
+	for i := range n {
+		g.loops = append(g.loops, &member{g: g, index: i, ended: true})
+	}
+	return g
+}
+
+// make makes the reactor of m.
+func (g *Group) make(m *member) (*Reactor, error) {
+	k, err := g.cfg.Kernel(m.index, len(g.loops))
+	if err != nil {
+		return nil, err
+	}
+	c := g.cfg.Reactor
+	if m.index > 0 {
+		c.Signals = nil
+	}
+	if c.Logger != nil {
+		c.Logger = c.Logger.With(slog.Int("loop", m.index))
+	}
+	return New(k, c), nil
+}
+
+// join makes r the reactor of m. It is called on r's goroutine, or before r runs.
+func (g *Group) join(m *member, r *Reactor) {
+	if r.member != nil {
+		panic("reactor: the loop is in a group already")
+	}
+	r.member = m
+	g.budget.begin(r)
+	g.mu.Lock()
+	late := g.state == groupStopping // the group has been asked to stop while m was being started anew
+	m.ended, m.over, m.released, m.hold = false, false, late, nil
+	m.load.Store(int64(r.streams))
+	m.r.Store(r)
+	g.mu.Unlock()
+	r.AddWaitTrigger(Shutdown, func(done func()) { g.stops(m, r, done) })
+	r.AddTrigger(After, Shutdown, func() {
+		if g.ended(m, r); g.driven {
+			g.checkEnd()
+		}
+	})
+	if late {
+		r.Post(func() { _ = r.Stop() })
+	}
+}
+
+func (g *Group) setUp(r *Reactor) error {
+	if g.cfg.Setup == nil {
+		return nil
+	}
+	_, err := protect(r, "GroupConfig.Setup", func() (struct{}, error) { return struct{}{}, g.cfg.Setup(r) })
+	return err
+}
+
+// Close closes a group that was never run: each reactor, as [Reactor.Close] does. It is for the
+// goroutine that has set the group up. During Run and on a stopped group it does nothing.
+func (g *Group) Close() {
+	g.mu.Lock()
+	if g.state != groupFresh {
+		g.mu.Unlock()
+		return
+	}
+	g.state, g.phase = groupStopping, stopLast
+	for _, m := range g.loops {
+		m.released = true
+	}
+	g.mu.Unlock()
+	for i := len(g.loops) - 1; i >= 0; i-- {
+		if r := g.Loop(i); r != nil {
+			r.Close()
+		}
+	}
+	g.finish()
+}
+
+// Len is how many loops the group has, those that are lost included.
+func (g *Group) Len() int { return len(g.loops) }
+
+// Loop is the reactor with that index, which must be at least 0 and below Len. After a restart it is another
+// one. What is not for any goroutine is for the goroutine of that loop.
+func (g *Group) Loop(index int) *Reactor { return g.loops[index].r.Load() }
+
+// Lead is the first loop that is not lost: what a group has one of, such as a timer of a place or the
+// protocol of a port of datagrams, belongs to it. If all are lost, it is loop 0.
+func (g *Group) Lead() *Reactor {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m := g.lead(); m != nil {
+		return m.r.Load()
+	}
+	return g.loops[0].r.Load()
+}
+
+// lead is the first member that has not ended, nil if all have. The caller has g.mu.
+func (g *Group) lead() *member {
+	for _, m := range g.loops {
+		if !m.ended {
+			return m
+		}
+	}
+	return nil
+}
+
+// live are the members that have not ended, in their order.
+func (g *Group) live() []*member {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.liveLocked()
+}
+
+func (g *Group) liveLocked() (all []*member) {
+	for _, m := range g.loops {
+		if !m.ended {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// direct tells whether the loops are set up by the caller's goroutine, because none of them runs.
+func (g *Group) direct(r *Reactor) bool {
+	if g.driven {
+		return r.is(lifeFresh)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state == groupFresh
+}
+
+// on calls fn on the loop r: at once if it is here, the loop whose callback is in progress, or if it is being set
+// up; otherwise later. It returns false if the loop has stopped.
+func (g *Group) on(r, here *Reactor, fn func()) bool {
+	if r == here || g.direct(r) {
+		fn()
+		return true
+	}
+	return r.Post(fn)
+}
+
+// caller is the loop whose callback is in progress on this goroutine; nil if there is none.
+func (g *Group) caller() *Reactor {
+	id := goroutineID()
+	var mine []*Reactor
+	for _, m := range g.loops {
+		if r := m.r.Load(); r != nil && r.goroutine.Load() == id {
+			if r.inTurn { // of several that are turned by one goroutine, as in a simulation, the one in progress
+				return r
+			}
+			mine = append(mine, r)
+		}
+	}
+	if len(mine) > 0 && insideLoop() {
+		return mine[0]
+	}
+	return nil
+}
+
+// Group is the group that r is in, or nil. It may be called from any goroutine once the group is made.
+func (r *Reactor) Group() *Group {
+	if r.member == nil {
+		return nil
+	}
+	return r.member.g
+}
+
+// Index is the index of r in its group; 0 if it is in none.
+func (r *Reactor) Index() int {
+	if r.member == nil {
+		return 0
+	}
+	return r.member.index
+}
+
+// Replace makes r the loop of that index, in place of one that is lost, in a group of GroupOf: the
+// connections of the former one are gone, and r listens at the group's ports. It is for the
+// goroutine of r, or before r runs.
+func (g *Group) Replace(index int, r *Reactor) {
+	if !g.driven {
+		panic("reactor: Replace is for a group of GroupOf")
+	}
+	m := g.loops[index]
+	g.ended(m, m.r.Load())
+	g.join(m, r)
+	g.listenAgain(m, r)
+}
+
+// Running tells whether the group runs and was not asked to stop.
+func (g *Group) Running() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state == groupRunning
+}
+
+// Done returns a channel that is closed when all loops have ended.
+func (g *Group) Done() <-chan struct{} { return g.done }
+
+// finish marks the end. It is called once or more.
+func (g *Group) finish() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state != groupStopped {
+		g.state = groupStopped
+		close(g.done)
+	}
+}
+
+// result is what Run returns.
+func (g *Group) result() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	errs := append([]error(nil), g.lost...)
+	for _, m := range g.loops {
+		if !m.over {
+			errs = append(errs, &LoopError{Loop: m.index, Err: fmt.Errorf("%w: for the loop, which has not come back from a callback", ErrUnfinished)})
+		}
+	}
+	return errors.Join(errs...)
+}

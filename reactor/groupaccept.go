@@ -1,0 +1,91 @@
+package reactor
+
+import (
+	"log/slog"
+
+	"github.com/whorl-go/whorl/kernel"
+)
+
+// arrival is a connection that one loop has accepted for another, before its first callback.
+type arrival struct {
+	conn kernel.Conn
+	port *GroupPort
+}
+
+// handOver gives conn, which p has accepted, to the loop with the fewest connections. It returns false if that is p's own,
+// or if the kernels cannot move it.
+func (t *portPart) handOver(p *Port, conn kernel.Conn) bool {
+	if !t.hands || p.r.caps.mover == nil {
+		return false
+	}
+	g := t.of.g
+	m := g.least()
+	if m == nil || m == p.r.member || p.r.caps.mover.GiveConn(conn) != nil {
+		return false
+	}
+	g.send(m, &arrival{conn, t.of})
+	return true
+}
+
+// send has a served by the loop of m, or, if that has ended, by another one.
+func (g *Group) send(m *member, a *arrival) {
+	g.mu.Lock()
+	if m.ended {
+		if m = g.lead(); m == nil {
+			g.mu.Unlock()
+			return // nobody is left to close it but the end of the process
+		}
+	}
+	m.arrivals = append(m.arrivals, a)
+	r := m.r.Load()
+	g.mu.Unlock()
+	m.load.Add(1)
+	r.Post(func() { g.arrive(m, r) })
+}
+
+// arrive serves the first of those that have come to r. The end of the loop has given them to another one, if there are none.
+func (g *Group) arrive(m *member, r *Reactor) {
+	g.mu.Lock()
+	if m.r.Load() != r || len(m.arrivals) == 0 {
+		g.mu.Unlock()
+		return
+	}
+	a := m.arrivals[0]
+	m.arrivals = m.arrivals[1:]
+	part := a.port.parts[m.index]
+	g.mu.Unlock()
+	m.load.Add(-1)
+	r.receive(a, part)
+}
+
+// receive serves a.
+func (r *Reactor) receive(a *arrival, part *portPart) {
+	conn := a.conn
+	err := r.caps.mover.TakeConn(conn)
+	if err != nil {
+		r.log.Warn("a connection cannot go to the loop that it was accepted for", slog.Any("err", err))
+	}
+	ending := r.is(lifeEnding) || r.is(lifeStopped)
+	if err == nil && part != nil && !ending {
+		part.port.serve(conn, part.port.peer(conn))
+		part.port.publish()
+		return
+	}
+	if l := a.port.limits; l != nil {
+		l.lost(peerIf(l, conn))
+	}
+	if err == nil {
+		conn.Abort()
+	}
+}
+
+// redirect gives what was on its way to a loop that has ended to the others. If there are none, r, at its end, resets it.
+func (g *Group) redirect(r *Reactor, all []*arrival) {
+	for _, a := range all {
+		if m := g.least(); m != nil {
+			g.send(m, a)
+		} else if r.is(lifeEnding) {
+			r.receive(a, nil)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package reactor
+
+import "github.com/whorl-go/whorl/kernel"
+
+// Loops is where to listen: a [*Reactor], which is one loop, or a [*Group]. Places of package endpoint take either. It is
+// not for other types to implement.
+type Loops interface {
+	// ListenAt is Listen of the reactor or the group.
+	ListenAt(a kernel.Addr, f Factory, o *ListenConfig) (Listening, error)
+	// AdoptPortAt is AdoptPort of the reactor or the group.
+	AdoptPortAt(fd int, f Factory, o *ListenConfig) (Listening, error)
+	// Lead is the reactor itself, or the first loop of the group that lives. What there is one of for a place, such
+	// as the timer that looks at its certificates, belongs to it.
+	Lead() *Reactor
+	// Len is 1, or how many loops the group has.
+	Len() int
+}
+
+var (
+	_ Loops = (*Reactor)(nil)
+	_ Loops = (*Group)(nil)
+)
+
+// Listening is a place that is listened on: a [*Port] of one reactor, or a [*GroupPort]. A Port is for the goroutine of its
+// loop; a GroupPort is for any goroutine.
+type Listening interface {
+	// Addr is the address, with the port number that the system chose.
+	Addr() kernel.Addr
+	// Listening tells whether the place is open.
+	Listening() bool
+	// Stats returns a copy of the counters.
+	Stats() PortStats
+	// PauseAccepting and ResumeAccepting are those of a Port.
+	PauseAccepting()
+	ResumeAccepting()
+	// StopListening ends the place, as that of a Port does.
+	StopListening(done func(error))
+}
+
+var (
+	_ Listening = (*Port)(nil)
+	_ Listening = (*GroupPort)(nil)
+)
+
+// ListenAt is Listen, for [Loops].
+func (r *Reactor) ListenAt(a kernel.Addr, f Factory, o *ListenConfig) (Listening, error) {
+	p, err := r.Listen(a, f, o)
+	if err != nil {
+		return nil, err // not a Listening that holds a nil *Port
+	}
+	return p, nil
+}
+
+// AdoptPortAt is AdoptPort, for [Loops].
+func (r *Reactor) AdoptPortAt(fd int, f Factory, o *ListenConfig) (Listening, error) {
+	p, err := r.AdoptPort(fd, f, o)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Lead is r, for [Loops].
+func (r *Reactor) Lead() *Reactor { return r }
+
+// Len is 1, for [Loops].
+func (r *Reactor) Len() int { return 1 }
+
+// ListenAt is Listen, for [Loops].
+func (g *Group) ListenAt(a kernel.Addr, f Factory, o *ListenConfig) (Listening, error) {
+	p, err := g.Listen(a, f, o)
+	if err != nil {
+		return nil, err // not a Listening that holds a nil *GroupPort
+	}
+	return p, nil
+}
+
+// AdoptPortAt is AdoptPort, for [Loops].
+func (g *Group) AdoptPortAt(fd int, f Factory, o *ListenConfig) (Listening, error) {
+	p, err := g.AdoptPort(fd, f, o)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
