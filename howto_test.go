@@ -327,11 +327,6 @@ func TestHowtoHeldBack(t *testing.T) {
 	})
 }
 
-func mustRead(c net.Conn, p []byte) error {
-	_, err := io.ReadFull(c, p)
-	return err
-}
-
 // A directory that is there later is asked again, and answers; what it does not know it does not answer. UDP and UNIX.
 func TestHowtoDirectory(t *testing.T) {
 	everywhere(t, func(t *testing.T, w testworld.World, r *reactor.Reactor) {

@@ -76,7 +76,7 @@ func (c *watchCommand) Run(g *globals, t terminal) error {
 		}
 		w.left++
 	}
-	r.AddWaitTrigger("writing events", func(done func()) {
+	r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
 		ended := false
 		end := func() {
 			if !ended {
