@@ -67,6 +67,7 @@ func simulated(chunk int) World {
 	n := sim.New(uint64(1 + chunk))
 	n.Options.Chunk, n.Idle = chunk, idlePause
 	n.Config.ReadBuffer = 16 << 10 // no test uses the host's own reactor
+	Shell(n)
 	return World{name: "sim", chunk: chunk, net: n, peers: new(peerKernels), open: func() (kernel.Kernel, error) { return n.Kernel(), nil }}
 }
 
