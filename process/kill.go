@@ -90,6 +90,9 @@ func (k *kill) over(c *Child) {
 type stop struct {
 	trigger *reactor.Trigger
 	done    func() // of the trigger; nil: it has not come, or was answered
+	first   uint64 // bytes read from the child when it had exited
+	seen    uint64 // and a turn ago
+	quiet   int    // turns without more
 }
 
 // stopWith has the shutdown end the child, if grace is not 0.
@@ -106,16 +109,47 @@ func (c *Child) stopWith(grace time.Duration) {
 	})
 }
 
-// exited lets the shutdown go on. Two turns later everything that the child has written was delivered, unless it is paused, because one turn
-// reads more than a pipe holds.
+// exited lets the shutdown go on when everything that the child has written was delivered.
 func (s *stop) exited(c *Child) {
 	if s.trigger != nil {
 		_ = s.trigger.Remove()
 		s.trigger = nil
 	}
 	if s.done != nil {
-		c.r.Post(func() { c.r.Post(s.end) })
+		s.first = c.received()
+		s.seen = s.first
+		s.drain(c)
 	}
+}
+
+// maxPipe is more than a pipe holds.
+const maxPipe = 1 << 20
+
+// drain looks in each turn for more from the pipes, which something that the child has left behind may hold open. The end of all of them ends
+// it too.
+func (s *stop) drain(c *Child) {
+	c.r.Post(func() {
+		in := c.received()
+		if s.quiet++; in != s.seen {
+			s.quiet = 0
+		}
+		s.seen = in
+		if s.quiet == 2 || in-s.first > maxPipe {
+			s.end()
+		} else if s.done != nil {
+			s.drain(c)
+		}
+	})
+}
+
+// received is how many bytes of the child were read.
+func (c *Child) received() (n uint64) {
+	for _, p := range c.pipes {
+		if !p.writes {
+			n += p.s.Stats().In
+		}
+	}
+	return n
 }
 
 // end lets the shutdown go on at once.

@@ -216,10 +216,27 @@ func TestAtStop(t *testing.T) {
 					t.Errorf("%s: %v, %v, %q", c.script, w.events, w.end, w.got[1])
 				}
 			}
-			// One that has exited before is not waited for.
-			r := reactor.New(world.Open(t), reactor.Config{})
+			// All of the last words, though the exit is known before they were read.
+			f := &testworld.Faults{MaxRead: 1}
+			r := reactor.New(f.Wrap(world.Open(t)), reactor.Config{})
 			w := new(watcher)
-			cmd := sh("exit 0")
+			cmd := sh("(exec sleep 1) & trap 'echo these are the last words; exit 0' TERM; echo; while :; do sleep 0.01; done")
+			cmd.AtStop = time.Minute
+			c := spawn(t, r, cmd, w)
+			until(t, r, func() bool { return w.got[1] != nil })
+			pid := c.Pid()
+			r.AddTrigger(reactor.Before, reactor.Shutdown, func() { awaitZombie(t, pid) })
+			r.CallLater(0, func() { r.Stop() })
+			if err := r.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := string(w.got[1]); got != "\nthese are the last words\n" {
+				t.Errorf("the last words: %q", got)
+			}
+			// One that has exited before is not waited for.
+			r = reactor.New(world.Open(t), reactor.Config{})
+			w = new(watcher)
+			cmd = sh("exit 0")
 			cmd.AtStop = time.Hour
 			spawn(t, r, cmd, w)
 			w.onEnded = func() { r.Stop() }

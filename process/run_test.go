@@ -62,6 +62,12 @@ func TestRun(t *testing.T) {
 		if err != nil || !bytes.Equal(got.Output, in) || got.err != nil {
 			t.Errorf("PROC-51: input: %d bytes, %v, %v", len(got.Output), got.err, err)
 		}
+		small := sh("sleep 0.01; cat")
+		small.MaxBuffered = 10
+		got = runTo(t, r, small, &process.RunConfig{Input: in})
+		if !bytes.Equal(got.Output, in) || got.err != nil {
+			t.Errorf("PROC-51: input beyond MaxBuffered: %d bytes, %v", len(got.Output), got.err)
+		}
 		got = runTo(t, r, sh("cat; echo end"), &process.RunConfig{Input: []byte{}})
 		if string(got.Output) != "end\n" || got.err != nil {
 			t.Errorf("PROC-51: empty input: %q, %v", got.Output, got.err)
@@ -91,7 +97,11 @@ func TestRunLimits(t *testing.T) {
 				t.Errorf("%d bytes of %d, %v", len(got.Output)+len(got.ErrorOutput), limit, got.err)
 			}
 		}
-		got := runTo(t, r, sh("head -c 1000 /dev/zero"), &process.RunConfig{Limit: 1000})
+		got := runTo(t, r, sh("head -c 1001 /dev/zero; exec sleep 1000"), &process.RunConfig{Limit: 1000})
+		if !errors.Is(got.err, process.ErrOutputLimit) || got.Status.Signal != syscall.SIGKILL || len(got.Output) != 1000 {
+			t.Errorf("one that writes no more: %d bytes, %v", len(got.Output), got.err)
+		}
+		got = runTo(t, r, sh("head -c 1000 /dev/zero"), &process.RunConfig{Limit: 1000})
 		if len(got.Output) != 1000 || got.err != nil {
 			t.Errorf("exactly the limit: %d bytes, %v", len(got.Output), got.err)
 		}

@@ -94,8 +94,7 @@ func (c *Child) attach(cmd *Command) (err error) {
 		}
 		p := &pipe{c: c, number: n, writes: files[n].kind == kernel.WritePipe}
 		if p.s, err = c.r.Attach(conn, p.protocol(files[n].proto), &cmd.StreamConfig); err != nil {
-			_ = conn.Close()
-			return err
+			return err // undo closes it
 		}
 		c.pipes = append(c.pipes, p)
 		c.open++

@@ -25,6 +25,7 @@ type Faults struct {
 	Read      func() error
 	Write     func() error
 	Reserve   func() error
+	Spawn     func() error
 	// Writev, if not nil, is called with the slices of each call of that name, after Write.
 	Writev func(bufs [][]byte)
 	// Calls counts the calls by method name, including those of conns and listeners.
@@ -123,6 +124,8 @@ func (k *faultyKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error 
 		h = x.Conn
 	case *faultyListener:
 		h = x.Listener
+	case *wrappedChild:
+		h = x.Child
 	}
 	return k.Kernel.Arm(h, token, r)
 }

@@ -39,6 +39,8 @@ func (k *wrappedKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error
 		h = x.Conn
 	case *wrappedListener:
 		h = x.Listener
+	case *wrappedChild:
+		h = x.Child
 	}
 	return k.Kernel.Arm(h, token, r)
 }

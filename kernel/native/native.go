@@ -18,6 +18,9 @@
 // several that the system has sent as one train, it may hear only once. BSDs and macOS take one datagram at a time, tell of
 // a refusal without its data, join no group for one source, and leave the source of IPv4 datagrams to the system.
 //
+// Of a child's exit a pidfd tells on Linux, or a goroutine where there is none, and a kqueue on BSDs and macOS. Only Linux sets limits on
+// a child's resources. Before each start all descriptors above 2 are marked close-on-exec.
+//
 // BSDs and macOS have poll and select only. There poll rounds timeouts up to milliseconds
 // and select to microseconds, and Writev takes one slice at a time.
 //
