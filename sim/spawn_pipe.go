@@ -174,6 +174,3 @@ func (c *pipeConn) CloseWrite() error {
 	c.s.notify()
 	return nil
 }
-
-// Abort is Close.
-func (c *pipeConn) Abort() error { return c.Close() }

@@ -179,6 +179,11 @@ func (s *shell) do(c shellCommand) {
 		s.exit()
 	case "echo":
 		s.print(c.out, strings.Join(c.words[1:], " ")+"\n")
+	case "printf":
+		s.print(c.out, c.words[1])
+	case "kill": // itself
+		s.p.Host().Signal(signalOf(strings.TrimPrefix(c.words[1], "-")))
+		s.step()
 	case "cat":
 		s.copy(s.stream(c.input), s.stream(c.out))
 	case "wc":
@@ -190,7 +195,7 @@ func (s *shell) do(c shellCommand) {
 		d, _ := time.ParseDuration(c.words[1] + "s")
 		s.r.CallLater(d, s.step)
 	case "trap":
-		s.p.Handle(map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP}[c.words[2]], nil)
+		s.p.Handle(signalOf(c.words[2]), nil)
 		s.step()
 	case "yes":
 		s.yes(s.stream(c.out))
@@ -199,6 +204,19 @@ func (s *shell) do(c shellCommand) {
 		s.status = 127
 		s.print(2, "sh: "+c.words[0]+": not found\n")
 	}
+}
+
+// signalOf is a signal by its name.
+func signalOf(name string) os.Signal {
+	switch name {
+	case "TERM":
+		return syscall.SIGTERM
+	case "INT":
+		return syscall.SIGINT
+	case "HUP":
+		return syscall.SIGHUP
+	}
+	return syscall.SIGKILL
 }
 
 // close closes descriptors.
