@@ -9,7 +9,9 @@ import (
 )
 
 // All returns all worlds but DemoBug.
-func All() []sim.World { return []sim.World{Chat(), Reconnect(), Lease(), RPC(), Discovery()} }
+func All() []sim.World {
+	return []sim.World{Chat(), Reconnect(), Lease(), RPC(), Discovery(), Supervisor()}
+}
 
 // verdict keeps the first failed check. Its err is for Checks.Always.
 type verdict struct{ first error }
