@@ -49,12 +49,14 @@ type bed struct {
 	c      kernel.Child
 	notice *reactor.Notice
 	exit   *kernel.Exit
+	at     time.Duration // when it was told
 }
 
 func (b *bed) NoticeCame() {
 	if e, gone, _ := b.c.Wait(); gone {
 		b.exit = &e
 		b.x.notes = append(b.x.notes, "exit")
+		b.at = b.x.n.Now()
 		b.notice.Stop()
 		_ = b.c.Close()
 	}
@@ -68,12 +70,13 @@ type reading struct {
 	b    *bed
 	got  []byte
 	lost bool
+	at   time.Duration
 }
 
 func (p *reading) ConnectionMade(reactor.Transport) {}
 func (p *reading) DataReceived(d []byte)            { p.got = append(p.got, d...) }
 func (p *reading) ConnectionLost(error) {
-	p.lost = true
+	p.lost, p.at = true, p.b.x.n.Now()
 	p.b.x.notes = append(p.b.x.notes, "end")
 }
 
@@ -115,6 +118,9 @@ func TestExitAndOutputComeInAnyOrder(t *testing.T) {
 				t.Fatalf("seed %d: %+v, %q", seed, b.exit, p.got)
 			}
 			orders[strings.Join(x.notes, " ")]++
+			if b.at > p.at {
+				orders["later"]++
+			}
 			if err := x.n.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +130,7 @@ func TestExitAndOutputComeInAnyOrder(t *testing.T) {
 			t.Errorf("seed %d: hashes %x", seed, hashes)
 		}
 	}
-	if orders["exit end"] < 4 || orders["end exit"] < 4 {
+	if orders["exit end"] < 4 || orders["end exit"] < 4 || orders["later"] < 4 {
 		t.Errorf("the orders are %v", orders)
 	}
 }
@@ -164,7 +170,7 @@ func TestOrphans(t *testing.T) {
 		}
 		x.h.Restart()
 		x.n.Run(time.Second)
-		if got := up(); got != "false false" || !x.h.Up() {
+		if got := up(); got != "false false" || !x.h.Up() || strings.Contains(x.n.Table(), "stays.") {
 			t.Fatalf("seed %d: when the machine has crashed %s run", seed, got)
 		}
 	}
