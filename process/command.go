@@ -27,7 +27,8 @@ type Command struct {
 	// input and read its output. A map that is empty and not nil gives it none (PROC-7, PROC-9).
 	Files map[int]File
 	// Terminal gives the child a session of its own, with the slave of this terminal as the controlling terminal and as 0, 1 and 2.
-	// Spawn attaches the master, and closes the slave here. Files must be nil (PROC-15, PROC-47). See [OpenPTY].
+	// Spawn attaches the master, and closes the slave here. If the master is attached already, its protocol has it: the Child has no
+	// transport then, and Ended does not wait for the terminal. Files must be nil (PROC-15, PROC-47). See [OpenPTY].
 	Terminal *PTY
 	// Credential is as whom the child runs. Nil: as this process (PROC-6). See [LookupCredential].
 	Credential *kernel.Credential

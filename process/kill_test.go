@@ -331,6 +331,34 @@ func TestChildTerminalClose(t *testing.T) {
 	})
 }
 
+// PROC-47: a terminal that has a protocol already keeps it, and the child need have none.
+func TestChildTerminalAttached(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		leaktest.KeepsDescriptors(t)
+		pty := openPTY(t, process.Size{})
+		p := new(screen)
+		if _, err := pty.Attach(r, p, nil); err != nil {
+			t.Fatal(err)
+		}
+		cmd := sh("read x; echo got $x; exit 4")
+		cmd.Terminal = pty
+		c, err := process.Spawn(r, cmd, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var end *process.Status
+		c.AfterEnd(func(s process.Status) { end = &s })
+		if _, err := c.Write([]byte("x")); err != process.ErrNoPipe || c.Transport(1) != nil || pty.Slave() != -1 {
+			t.Errorf("PROC-47: Write: %v, transport %v, slave %d", err, c.Transport(1), pty.Slave())
+		}
+		p.s.Write([]byte("typed\r"))
+		until(t, r, func() bool { return end != nil && p.lost() })
+		if string(p.got) != "typed\r\ngot typed\r\n" || end.Code != 4 || p.err != io.EOF {
+			t.Errorf("PROC-47: %q, %v, %v", p.got, end, p.err)
+		}
+	})
+}
+
 // PROC-16: a start with a terminal that fails leaves it to the caller.
 func TestChildTerminalFails(t *testing.T) {
 	r := first(t)

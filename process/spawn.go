@@ -61,7 +61,7 @@ func spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
 
 // check returns why cmd cannot be started, before anything is done.
 func check(r *reactor.Reactor, cmd *Command, p Protocol) error {
-	piped := cmd.Terminal != nil
+	piped := cmd.Terminal != nil && !cmd.Terminal.attached
 	for _, f := range cmd.files() {
 		piped = piped || f.proto == nil && (f.kind == kernel.ReadPipe || f.kind == kernel.WritePipe)
 	}
@@ -99,16 +99,17 @@ func (c *Child) attach(cmd *Command) (err error) {
 		c.pipes = append(c.pipes, p)
 		c.open++
 	}
-	if cmd.Terminal != nil {
+	if cmd.Terminal != nil && !cmd.Terminal.attached {
 		p := &pipe{c: c, number: 1, terminal: true}
 		if p.s, err = cmd.Terminal.Attach(c.r, p, &cmd.StreamConfig); err != nil {
 			return err
 		}
-		cmd.Terminal.CloseSlave()
 		c.pipes = append(c.pipes, p)
 		c.open++
 	}
-	c.notice, err = c.r.Await(c.k, c)
+	if c.notice, err = c.r.Await(c.k, c); err == nil && cmd.Terminal != nil {
+		cmd.Terminal.CloseSlave()
+	}
 	return err
 }
 
