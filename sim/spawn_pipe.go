@@ -144,6 +144,8 @@ func (c *pipeConn) Writev(bufs [][]byte) (int, error) {
 		return all, nil
 	}
 	sent, err := c.s.Writev(bufs)
+	n := c.s.lock()
+	defer n.mu.Unlock()
 	e.full = err == kernel.ErrAgain || err == nil && sent < all
 	return sent, err
 }

@@ -34,8 +34,8 @@ type World struct {
 }
 
 // Worlds iterates over every kernel that works on this machine, and then the simulated
-// one, "sim". A test that needs real descriptors, signals or other programs uses
-// [Native].
+// one, "sim", whose children know the scripts of [Shell]. A test that needs real descriptors,
+// signals of this process or other programs uses [Native].
 func Worlds() iter.Seq2[string, World] {
 	return func(yield func(string, World) bool) {
 		for name, w := range Native() {
