@@ -27,7 +27,8 @@ func TestShells(t *testing.T) {
 			s.GaveUp = func() { over = true }
 			s.Start(r)
 			testworld.Until(t, func() bool { return over }, r)
-			if lines["hello"] != 7 || lines["half"] != 7 || s.Running() != 0 {
+			// Three and four times; the last two may be ended before they have written anything.
+			if n := lines["hello"]; n < 5 || n > 7 || lines["half"] < 5 || lines["half"] > n || s.Running() != 0 {
 				t.Errorf("lines %v, %d run", lines, s.Running())
 			}
 		})
