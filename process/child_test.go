@@ -21,7 +21,7 @@ import (
 
 // PROC-32: closing the input sends what is pending first. Closing it again, and closing what is not there, does nothing.
 func TestCloseStdin(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		w := new(watcher)
 		c := spawn(t, r, sh("sleep 0.01; wc -c"), w)
 		const n = 1 << 20
@@ -47,7 +47,7 @@ func TestCloseStdin(t *testing.T) {
 
 // PROC-41: the input of one child is not kept open by another that was started later.
 func TestCloseStdinOfSeveral(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		a, b := new(watcher), new(watcher)
 		first, second := spawn(t, r, sh("cat"), a), spawn(t, r, sh("cat"), b)
 		first.CloseStdin()
@@ -65,7 +65,7 @@ func TestCloseStdinOfSeveral(t *testing.T) {
 
 // PROC-33: closing a pipe that we read stops reading at once, tells its end later, and the child gets SIGPIPE.
 func TestClosePipeThatWeRead(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		for _, fd := range []int{1, 2} {
 			w := new(watcher)
 			closed := false
@@ -89,7 +89,7 @@ func TestClosePipeThatWeRead(t *testing.T) {
 
 // PROC-34: Close closes all pipes, those of high numbers too, and does not kill. The end waits for the exit.
 func TestChildClose(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		w := new(watcher)
 		cmd := sh("cat; read x <&4; sleep 0.1; exit 9")
 		cmd.Files = map[int]process.File{0: process.WritePipe(), 1: process.ReadPipe(), 4: process.WritePipe()}
@@ -112,7 +112,7 @@ func TestChildClose(t *testing.T) {
 
 // PROC-35: that the child has closed its input is noticed without a write, and costs nothing else.
 func TestChildClosesStdin(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		w := new(watcher)
 		c := spawn(t, r, sh("exec <&-; exec sleep 1000"), w)
 		until(t, r, func() bool { return w.lost[0] != nil })
@@ -129,7 +129,7 @@ func TestChildClosesStdin(t *testing.T) {
 
 // PROC-35, PROC-36: with output that waits, the loss is the error of the write, and no signal ends this process.
 func TestChildDiesWithFullPipe(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		w := new(watcher)
 		c := spawn(t, r, sh("exec sleep 1000"), w)
 		if _, err := c.Write(make([]byte, 1<<20)); err != nil {
@@ -176,7 +176,7 @@ func (p *pusher) ResumeProducing() {
 // PROC-37: a producer for the input, by the usual rules; without an input it is stopped at once. PROC-38: pausing holds for all pipes that we
 // read, and makes the child wait.
 func TestChildFlow(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		w := new(watcher)
 		c := spawn(t, r, sh("cat; echo err >&2"), w)
 		p := &pusher{c: c, left: 2000}
@@ -227,7 +227,7 @@ func TestChildFlow(t *testing.T) {
 
 // PROC-40: signals by name and number; afterwards ErrExited.
 func TestChildSignal(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		for _, name := range []string{"HUP", "SIGINT", "term", "9", "usr1"} {
 			s, err := process.SignalByName(name)
 			if err != nil {
@@ -262,7 +262,7 @@ func TestChildSignal(t *testing.T) {
 
 // PROC-25: what a child has left behind delays the end, and not the exit.
 func TestGrandchildHoldsPipe(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		w := new(watcher)
 		cmd := sh("(read x <&3; echo late) & exit 6")
 		cmd.Files = map[int]process.File{1: process.ReadPipe(), 3: process.WritePipe()}
@@ -282,7 +282,7 @@ func TestGrandchildHoldsPipe(t *testing.T) {
 
 // PROC-43, PROC-46: pipes that end before the exit; the exit is noticed all the same, and no signal handler is needed.
 func TestPipesEndFirst(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		w := new(watcher)
 		c := spawn(t, r, sh("exec <&- >&- 2>&-; exec sleep 1000"), w)
 		until(t, r, func() bool { return len(w.lost) == 3 })
@@ -369,7 +369,7 @@ type outer struct{ process.Protocol }
 func (o *outer) Unwrap() process.Protocol { return o.Protocol }
 
 func TestSplit(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		for _, wrap := range []bool{false, true} {
 			s := new(split)
 			var p process.Protocol = s
@@ -393,7 +393,7 @@ func TestSplit(t *testing.T) {
 
 // A pipe with a protocol of its own is a transport like any other.
 func TestPipeProtocol(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		in, out := new(screen), new(screen)
 		cmd := sh("cat; echo err >&2")
 		cmd.Files = map[int]process.File{0: process.WritePipe().For(in), 1: process.ReadPipe().For(out), 2: process.ReadPipe()}

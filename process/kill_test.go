@@ -20,7 +20,7 @@ import (
 
 // Kill asks first, and kills when the grace is over. One that ends in time is not killed.
 func TestKill(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		ready := func(script string) (*process.Child, *watcher) {
 			w := new(watcher)
 			c := spawn(t, r, sh(script), w)
@@ -65,7 +65,7 @@ func TestKill(t *testing.T) {
 
 // KillGroup reaches what the child has started, also what outlives it.
 func TestKillGroup(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		w := new(watcher)
 		cmd := sh("(trap '' TERM; echo; while :; do sleep 0.01; done) & wait")
 		cmd.Group = true

@@ -40,7 +40,7 @@ func runTo(t *testing.T, r *reactor.Reactor, cmd *process.Command, o *process.Ru
 
 // PROC-51: output, error output and code; the signal of a program that was killed; input.
 func TestRun(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		got := runTo(t, r, sh("echo out; echo err >&2"), nil)
 		if string(got.Output) != "out\n" || string(got.ErrorOutput) != "err\n" || got.Status.Code != 0 || got.err != nil || got.done != 1 {
 			t.Errorf("PROC-51: %q, %q, %v, %v", got.Output, got.ErrorOutput, got.Status, got.err)
@@ -81,7 +81,7 @@ func TestRun(t *testing.T) {
 		if got.err != nil {
 			t.Errorf("input that nobody reads: %v", got.err)
 		}
-		got = runTo(t, r, sh("for i in 1 2 3; do echo out$i; echo err$i >&2; done"), &process.RunConfig{Merge: true})
+		got = runTo(t, r, sh("echo out1; echo err1 >&2; echo out2; echo err2 >&2; echo out3; echo err3 >&2"), &process.RunConfig{Merge: true})
 		if want := "out1\nerr1\nout2\nerr2\nout3\nerr3\n"; string(got.Output) != want || got.ErrorOutput != nil {
 			t.Errorf("PROC-51: mixed: %q, %q", got.Output, got.ErrorOutput)
 		}
@@ -144,7 +144,7 @@ func killNumber(t *testing.T, p []byte) {
 
 // PROC-51: the output; error output fails at once, unless it is mixed in.
 func TestOutput(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		output := func(cmd *process.Command, o *process.RunConfig) (out string, c *process.Child, err error) {
 			done := 0
 			c, err = process.Output(r, cmd, o, func(p []byte, e error) { out, err = string(p), e; done++ })
@@ -181,7 +181,7 @@ func TestOutput(t *testing.T) {
 
 // PROC-51: the exit code alone.
 func TestValue(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		for script, want := range map[string]int{"exit 0": 0, "cat; echo out; echo err >&2; exit 33": 33, "kill -INT $$": -1} {
 			code, err, done := 99, error(nil), 0
 			if _, err := process.Value(r, sh(script), func(c int, e error) { code, err = c, e; done++ }); err != nil {

@@ -295,7 +295,7 @@ func TestSpawnFiles(t *testing.T) {
 
 // PROC-9: a child without pipes: the end follows the exit, also without a protocol (PROC-18).
 func TestSpawnWithoutPipes(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		cmd := sh("exit 3")
 		cmd.Files = map[int]process.File{}
 		w := run(t, r, cmd, new(watcher))
@@ -351,7 +351,7 @@ func TestSpawnBeforeRun(t *testing.T) {
 
 // PROC-39: many children at a time, each with the full order of callbacks and its own code.
 func TestSpawnMany(t *testing.T) {
-	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		const n = 25
 		all := make([]*watcher, n)
 		for i := range all {

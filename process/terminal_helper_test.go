@@ -26,6 +26,17 @@ func onKernels(t *testing.T, body func(t *testing.T, r *reactor.Reactor)) {
 	}
 }
 
+// onWorlds is onKernels, and the simulated one, whose children know the scripts of testworld.Shell.
+func onWorlds(t *testing.T, body func(t *testing.T, r *reactor.Reactor)) {
+	t.Helper()
+	onKernels(t, body)
+	for name, w := range testworld.Worlds() {
+		if w.Simulated() {
+			t.Run(name, func(t *testing.T) { body(t, w.New(t, reactor.Config{})) })
+		}
+	}
+}
+
 // screen is a protocol that keeps what comes, and the names of its callbacks.
 type screen struct {
 	s      reactor.Connection

@@ -140,5 +140,11 @@ func (h *Host) setClock(shows time.Duration, rate uint64) {
 	}
 	h.clock = clock{wrong: true, rate: rate, since: n.now, shown: shows, rest: rest, least: max(h.clock.at(n.now), 1)}
 	h.k.deadline = h.clock.truth(h.k.until)
+	for _, o := range n.children.live { // a machine has one clock; without children, each program has its own
+		if o.proc.home == h {
+			o.clock = h.clock
+			o.k.deadline = o.clock.truth(o.k.until)
+		}
+	}
 	n.rouse()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/kerneltest"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // shows is what a clock shows at t that was set at the time set, reckoned without a limit of
@@ -256,6 +257,7 @@ func TestKernelWithWrongClock(t *testing.T) {
 			kerneltest.Run(t, func(t *testing.T) kernel.Kernel {
 				seed++
 				n := sim.New(seed)
+				testworld.Shell(n)
 				n.Host("localhost").SetClock(c.skew, c.drift)
 				return n.Kernel()
 			})

@@ -62,9 +62,7 @@ func (n *Net) begin() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.still = 0
-	for _, h := range n.hosts {
-		h.touch()
-	}
+	n.touchAll()
 	return n.now
 }
 
@@ -96,11 +94,9 @@ func (n *Net) stepTo(end time.Duration) bool {
 				return false
 			}
 			looked = true
-			for _, h := range n.hosts {
-				h.touch()
-			}
+			n.touchAll()
 			still := n.still
-			for _, h := range n.hosts {
+			for _, h := range n.everyProgram() {
 				if h.runs() && h.busy <= n.now {
 					n.turnHost(h)
 				}
@@ -124,16 +120,17 @@ func (n *Net) nextOfAll() time.Duration {
 			next = min(next, max(h.k.due(), h.busy))
 		}
 	}
-	return next
+	return min(next, n.nextOfChildren())
 }
 
 // readyHost is a host whose reactor has something to do now, nil if none has.
 func (n *Net) readyHost() *Host {
-	for range n.hosts {
-		if n.turn++; n.turn >= len(n.hosts) {
+	all := len(n.hosts) + len(n.children.live)
+	for range all {
+		if n.turn++; n.turn >= all {
 			n.turn = 0
 		}
-		if h := n.hosts[n.turn]; h.ready() {
+		if h := n.program(n.turn); h.ready() {
 			return n.drawn(h)
 		}
 	}
@@ -158,7 +155,11 @@ func (n *Net) turnHost(h *Host) {
 		k.ended = true // the reactor was closed
 	}
 	n.turning = nil
-	if k.ended {
+	switch {
+	case !k.ended:
+	case h.proc != nil:
+		h.proc.exit(kernel.Exit{Code: h.proc.code, Raw: uint32(h.proc.code) << 8})
+	default:
 		h.renew(k)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -45,6 +46,7 @@ type Host struct {
 	renewed  []func()      // called when it does
 	busy     time.Duration // until when a slow callback keeps the program
 	slow     slowness
+	proc     *proc // of a child
 }
 
 // port tells which sockets use an address and port of a host.
@@ -122,6 +124,9 @@ func (h *Host) crash() {
 	h.n.noteHost(OpCrash, h)
 	h.k.vanish(false)
 	h.up, h.paused, h.signals = false, false, nil
+	if h.proc != nil {
+		h.proc.leave() // and its parent is gone too
+	}
 	h.n.probe(h)
 	h.n.keepAlive()
 }
@@ -129,7 +134,7 @@ func (h *Host) crash() {
 // probe has the peers of h, which has crashed, ask for room in its buffers if they wait for
 // it, as TCP does now and then. So they learn of the crash when h is up again, or give up.
 func (n *Net) probe(h *Host) {
-	for _, other := range n.hosts {
+	for _, other := range n.everyProgram() {
 		for _, s := range other.k.socks {
 			f := s.out
 			if f != nil && f.to.h == h && s.state == open && f.unsent > 0 && !f.dead && f.first == len(f.queue) {
@@ -148,6 +153,10 @@ func (h *Host) Kill() {
 		return
 	}
 	h.n.noteHost(OpKill, h)
+	if h.proc != nil {
+		h.n.killed(h.proc, syscall.SIGKILL)
+		return
+	}
 	h.k.vanish(true)
 	h.boot()
 }
@@ -162,6 +171,9 @@ func (h *Host) Restart() {
 		p.crash()
 	}
 	for _, p := range all {
+		if p.proc != nil {
+			continue // it is for its parent to start it again
+		}
 		p.n.noteHost(OpRestart, p)
 		p.up = true
 		p.boot()

@@ -12,7 +12,7 @@ import (
 
 // keepAlive has all connections look whether their peers still answer.
 func (n *Net) keepAlive() {
-	for _, h := range n.hosts {
+	for _, h := range n.everyProgram() {
 		for _, s := range h.k.socks {
 			s.keepAlive()
 		}

@@ -27,6 +27,7 @@ type simKernel struct {
 	reserve bool
 	signals []*watch
 	numbers map[int]*sock // descriptors that are the program's
+	group   *group        // of a child
 
 	jobs     []*job // blocking work not done yet, in the order it came
 	jobsMade int
@@ -114,6 +115,9 @@ func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 		for k.alone && n.due() {
 			n.step()
 		}
+		if k.alone {
+			n.turnChild()
+		}
 		k.runJobs()
 		got := k.collect(ev)
 		woken := k.woken.Swap(false)
@@ -131,7 +135,10 @@ func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 			n.noteKernel(OpWait, k, got)
 			return got, nil
 		}
-		if next := min(n.next(), end); next != kernel.Forever {
+		if n.turnChild() {
+			continue
+		}
+		if next := min(n.next(), n.nextOfChildren(), end); next != kernel.Forever {
 			if n.Idle != nil && !idled {
 				idled = true
 				n.idleOnce()
@@ -411,6 +418,9 @@ func (k *simKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 		r &^= kernel.Failed // listeners and datagram sockets have no such thing
 	}
 	x.token, x.armed = token, r
+	if x.pipe != nil {
+		x.pipe.used = true
+	}
 	k.n.note(OpArm, x, int(r))
 	x.notify()
 	return nil

@@ -58,6 +58,7 @@ func (n *Net) Apply(o Options) {
 		{"hold", o.Hold, x.hold},
 		{"crash", o.Crash, x.crash},
 		{"kill", o.Kill, x.kill},
+		{"killchild", x.onlyWithPrograms(o.KillChild), x.killChild},
 		{"stop", o.Stop, x.stop},
 		{"rolling", o.Rolling, x.rolling},
 		{"pause", o.Pause, x.pause},

@@ -77,6 +77,7 @@ type Net struct {
 	lookups  random          // for Options.Resolve
 	works    random          // for Options.Work
 	air      air             // the datagrams under way
+	children children        // of programs
 	branches []*branch       // of Reactor.Rare, in the order in which they became known
 	branchOf map[string]*branch
 	states   []State        // of Sometimes, in the order in which they became known
@@ -95,7 +96,7 @@ const (
 func New(seed uint64) *Net {
 	n := &Net{
 		seed: seed, random: random{seed}, now: 1, lookups: stream(seed, "nemesis resolve"), works: stream(seed, "work"),
-		air:    air{random: stream(seed, "packets")},
+		air: air{random: stream(seed, "packets")}, children: children{random: stream(seed, "children")},
 		byName: map[string]*Host{}, byIP: map[netip.Addr]*Host{}, links: map[[2]int]*link{}, stateOf: map[string]int{}, branchOf: map[string]*branch{},
 	}
 	n.moved.L = &n.mu
@@ -171,9 +172,7 @@ func (n *Net) step() {
 	e := n.events.pop()
 	if e.what == call {
 		n.note(OpCall, nil, 0)
-		for _, h := range n.hosts {
-			h.touch()
-		}
+		n.touchAll()
 		n.mu.Unlock()
 		defer n.mu.Lock()
 		e.fn()
@@ -223,7 +222,7 @@ func (n *Net) retryTimeout() time.Duration { return or(n.Options.RetryTimeout, d
 // Close closes the reactors of all hosts: their connections are lost, and their
 // shutdown triggers run. Then nothing may be in use any more. It returns Err.
 func (n *Net) Close() error {
-	for _, h := range n.hosts {
+	for _, h := range n.everyProgram() {
 		if h.up {
 			h.Reactor.Close()
 		}

@@ -68,6 +68,9 @@ func inner(c kernel.Conn) *sock {
 	if u, ok := kernel.ConnAs[*unixConn](c); ok {
 		return u.s
 	}
+	if p, ok := kernel.ConnAs[*pipeConn](c); ok {
+		return p.s
+	}
 	s, _ := kernel.ConnAs[*sock](c)
 	return s
 }
@@ -77,6 +80,8 @@ func innerHandle(h kernel.Handle) *sock {
 	switch h := h.(type) {
 	case kernel.Conn:
 		return inner(h)
+	case *child:
+		return h.s
 	case kernel.Listener:
 		if l, ok := kernel.ListenerAs[*listener](h); ok {
 			return l.sock

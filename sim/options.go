@@ -79,6 +79,8 @@ type Options struct {
 	Crash float64
 	// Kill is the rate at which a host's program is killed.
 	Kill float64
+	// KillChild is the rate at which a child is killed by SIGKILL, in a network with programs for children. See Net.Program.
+	KillChild float64
 	// Stop is the rate at which a host's program is stopped in order and started again. See
 	// Host.GracefulRestart.
 	Stop float64
@@ -98,6 +100,9 @@ type Options struct {
 	// Resolve is the probability that a look-up of a name takes up to five seconds more;
 	// half of those fail.
 	Resolve float64
+	// Spawn is the probability, from 0 to 1, that the start of a child fails: there are too many processes, or, one time in
+	// four, the program is not there.
+	Spawn float64
 	// Work is how long blocking work takes: what a program gives to reactor.InThread,
 	// look-ups by the system, handshakes of TLS. It is drawn for each. Zero: from 10 us to
 	// 1 ms. In text it is as Latency.

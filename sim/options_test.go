@@ -141,7 +141,7 @@ func TestSwarmDrawsHalf(t *testing.T) {
 	}
 	names := sim.ClassNames()
 	if want := strings.Fields("chunk latency bandwidth buffers backlog descriptors spurious drop duplicate reorder packetbuffer clog partition " +
-		"oneway swizzle hold crash kill stop rolling pause skew jump drift resolve work slow sites rare resets"); !slices.Equal(names, want) {
+		"oneway swizzle hold crash kill killchild stop rolling pause skew jump drift resolve spawn work slow sites rare resets"); !slices.Equal(names, want) {
 		t.Errorf("classes are %v", names)
 	}
 	for i, a := range names {

@@ -3,6 +3,7 @@ package sim
 import (
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -54,7 +55,7 @@ func (h *Host) GracefulRestart() { h.gracefulRestart(nil) }
 func (h *Host) gracefulRestart(then func()) bool {
 	n := h.n
 	n.mu.Lock()
-	if !h.driven() || !h.begun || h.stopping {
+	if !h.driven() || !h.begun || h.stopping || h.proc != nil {
 		n.mu.Unlock()
 		return false
 	}
@@ -135,7 +136,9 @@ func (h *Host) Signal(sig os.Signal) {
 func (h *Host) signal(sig os.Signal, others []*simKernel) {
 	h.n.mu.Lock()
 	var fns []func(os.Signal)
-	if h.paused {
+	if s, ok := sig.(syscall.Signal); ok && h.proc != nil {
+		fns = h.proc.send(s)
+	} else if h.paused {
 		h.signals = append(h.signals, sig)
 	} else {
 		fns = h.k.takers(sig, fns)

@@ -65,7 +65,7 @@ func (n *Net) drawTrouble() (bad, fails bool, more time.Duration) {
 func (n *Net) hostOf(r *reactor.Reactor) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, h := range n.hosts {
+	for _, h := range n.everyProgram() {
 		if h.Reactor == r {
 			return h
 		}

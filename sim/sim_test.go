@@ -8,6 +8,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/kerneltest"
 	"github.com/whorl-go/whorl/sim"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // The suite that every kernel passes, whole and cut, with and without latency.
@@ -25,6 +26,7 @@ func TestKernel(t *testing.T) {
 			kerneltest.Run(t, func(t *testing.T) kernel.Kernel {
 				seed++
 				n := sim.New(seed)
+				testworld.Shell(n)
 				n.Options.Chunk, n.Options.SendBuffer, n.Options.RecvBuffer = c.chunk, c.send, c.recv
 				n.SetLatency("localhost", "localhost", 0, c.latency)
 				return n.Kernel()

@@ -27,6 +27,8 @@ type sock struct {
 	in, out       *half // of a connection
 	l             *listener
 	p             *packets // of a datagram socket
+	pipe          *pipeEnd // of a pipe
+	proc          *proc    // of a child, whose handle this is
 	err           error    // why it failed or died; taken by the first who asks when dead
 	seen          observed
 	id            int
@@ -92,6 +94,10 @@ func (s *sock) readiness() (r kernel.Ready) {
 		return both
 	case s.state != open:
 		return 0
+	case s.proc != nil:
+		return s.proc.readiness()
+	case s.pipe != nil:
+		return s.pipeReadiness()
 	case s.p != nil:
 		return s.packetReadiness()
 	case s.l != nil:
@@ -112,6 +118,9 @@ func (s *sock) readiness() (r kernel.Ready) {
 // room is how many bytes s takes now. What a UNIX socket has sent stays in its send buffer until
 // it is read; the peer's receive buffer counts for nothing, as on Linux.
 func (s *sock) room() int {
+	if s.pipe != nil {
+		return s.pipeRoom()
+	}
 	if s.out.memory {
 		return s.sendBuffer() - s.out.unread
 	}
@@ -422,7 +431,7 @@ func (s *sock) close(o Op) {
 // dispose ends a socket that nobody has any more.
 func (s *sock) dispose(o Op) {
 	switch {
-	case s.p != nil:
+	case s.p != nil, s.proc != nil:
 	case s.l != nil:
 		for _, c := range s.l.queue {
 			c.reset()
@@ -471,6 +480,9 @@ func (s *sock) reset() {
 // end takes s out of the world of its program.
 func (s *sock) end() {
 	s.state, s.armed = shut, 0
+	if s.proc != nil {
+		s.proc.handle = nil
+	}
 	s.unname(false)
 	if s.p != nil {
 		s.endPackets()

@@ -131,7 +131,7 @@ func (n *Net) Table() string {
 
 func (n *Net) table() string {
 	var b strings.Builder
-	for _, h := range n.hosts {
+	for _, h := range n.everyProgram() {
 		up := "up"
 		if !h.up {
 			up = "down"
@@ -161,6 +161,9 @@ var stateNames = [...]string{"unborn", "connecting", "open", "failed", "dead", "
 
 // row is s in the table.
 func (s *sock) row() string {
+	if s.proc != nil {
+		return fmt.Sprintf("#%d child %s exited %v armed %v", s.id, s.proc.h.name, s.proc.exited, s.armed)
+	}
 	if s.p != nil {
 		return fmt.Sprintf("#%d %s %v > %v queue %d unsent %d armed %v", s.id, s.local.Net, s.local, s.remote, len(s.p.queued()), s.p.unsent, s.armed)
 	}

@@ -48,6 +48,9 @@ const (
 	OpReached              // a state of Net.Sometimes is reached for the first time
 	OpJoin                 // a socket joins a multicast group
 	OpLeave                // a socket leaves one
+	OpSpawn                // a child is started (its number)
+	OpExit                 // a child exits (its status as wait(2) encodes it)
+	OpSignal               // a signal is sent to a child (its number)
 )
 
 // String is the operation in a word or two: "write", "give up", "arrive again" for
@@ -56,7 +59,7 @@ func (o Op) String() string {
 	names := [...]string{"call", "wait", "listen", "dial", "accept", "read", "write", "closewrite", "close", "abort",
 		"send", "arrive", "give up", "crash", "kill", "restart", "cut", "heal",
 		"clog", "drop", "arrive again", "pause", "resume", "clock", "start",
-		"on", "rare", "mark", "arm", "connected", "work", "stop", "slow", "reached", "join", "leave"}
+		"on", "rare", "mark", "arm", "connected", "work", "stop", "slow", "reached", "join", "leave", "spawn", "exit", "signal"}
 	if int(o) < len(names) {
 		return names[o]
 	}

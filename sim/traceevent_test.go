@@ -95,7 +95,7 @@ func TestOps(t *testing.T) {
 	if got := strings.Join(faults, " "); got != "crash kill restart cut heal clog pause resume clock stop" {
 		t.Errorf("faults are %s", got)
 	}
-	if o := sim.OpLeave + 1; o.String() != "unknown" || o.Fault() {
+	if o := sim.OpSignal + 1; o.String() != "unknown" || o.Fault() {
 		t.Errorf("the operation behind the last is %v", o)
 	}
 }

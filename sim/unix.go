@@ -193,7 +193,7 @@ func (s *sock) unname(removes bool) {
 func (s *sock) hangUp(reset bool) {
 	s.in.dead = true // the peer can write no more
 	peer := s.out.to
-	if reset {
+	if reset && s.pipe == nil {
 		peer.die(kernel.ErrReset)
 	} else if s.out.fin == finNone {
 		s.out.fin = finArrived

@@ -34,8 +34,8 @@ type World struct {
 }
 
 // Worlds iterates over every kernel that works on this machine, and then the simulated
-// one, "sim". A test that needs real descriptors, signals or other programs uses
-// [Native].
+// one, "sim", whose children know the scripts of [Shell]. A test that needs real descriptors,
+// signals of this process or other programs uses [Native].
 func Worlds() iter.Seq2[string, World] {
 	return func(yield func(string, World) bool) {
 		for name, w := range Native() {
@@ -67,6 +67,7 @@ func simulated(chunk int) World {
 	n := sim.New(uint64(1 + chunk))
 	n.Options.Chunk, n.Idle = chunk, idlePause
 	n.Config.ReadBuffer = 16 << 10 // no test uses the host's own reactor
+	Shell(n)
 	return World{name: "sim", chunk: chunk, net: n, peers: new(peerKernels), open: func() (kernel.Kernel, error) { return n.Kernel(), nil }}
 }
 

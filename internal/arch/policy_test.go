@@ -14,7 +14,7 @@ var floors = []string{
 	"sim/report sim/fleet testworld testworld/transporttest tlsio netconn",
 	"dns endpoint handover sim/simmain",
 	"endpoint/std service",
-	". examples/chat/room examples/reconnect/watch examples/lease/lease examples/discovery/leasing examples/resp/kv examples/rpc/rpc examples/smtp/mail examples/socks5/socks",
+	". examples/chat/room examples/reconnect/watch examples/lease/lease examples/discovery/leasing examples/supervisor/supervise examples/resp/kv examples/rpc/rpc examples/smtp/mail examples/socks5/socks",
 	"examples/worlds",
 	"cmd/whorl examples/...",
 }
@@ -104,6 +104,7 @@ var bans = []ban{
 			"examples/reconnect":   "a program draws its own seed",
 			"examples/lease":       "a program draws its own seed",
 			"examples/discovery":   "a program draws its own seed",
+			"examples/supervisor":  "a program draws its own seed",
 			"examples/rpc/main.go": "a program draws its own seed",
 		},
 		because: "the random source is given, so that a seed is a run",
