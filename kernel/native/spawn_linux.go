@@ -1,6 +1,7 @@
 package native
 
 import (
+	"math"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -18,7 +19,7 @@ func openPipe(p *[2]int) error { return unix.Pipe2(p[:], unix.O_CLOEXEC) }
 // closeOthersOnExec marks every descriptor close-on-exec but 0, 1 and 2, of which the child gets what is in Files, or nothing
 // (PROC-11).
 func closeOthersOnExec() {
-	if unix.CloseRange(3, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC) == nil || closeListed("/proc/self/fd") || closeListed("/dev/fd") {
+	if unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) == nil || closeListed("/proc/self/fd") || closeListed("/dev/fd") {
 		return
 	}
 	closeNumbered()
