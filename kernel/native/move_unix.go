@@ -15,8 +15,22 @@ func (b *base) GiveConn(c kernel.Conn) error {
 	case n.self().fd < 0:
 		return kernel.ErrClosed
 	}
-	b.disown(n.self())
+	s := n.self()
+	b.disown(s)
+	s.remote.forgetPlace(b)
+	if s.local != nil { // it may be the listener's, which stays here
+		own := *s.local
+		own.forgetPlace(b)
+		s.local = &own
+	}
 	return nil
+}
+
+// forgetPlace undoes what addr has noted: the place of a zone is one of b alone.
+func (p *shortAddr) forgetPlace(b *base) {
+	if p.kind == inet6Zone {
+		p.kind, p.scope = inet6, b.zones.known[p.scope].index
+	}
 }
 
 // TakeConn makes the number of c this kernel's.
