@@ -88,6 +88,7 @@ type Group struct {
 	log    *slog.Logger
 	driven bool    // somebody else turns the loops: GroupOf
 	budget *budget // of output; nil: no limit
+	scarce scarcity
 
 	next atomic.Uint32 // where the search for the least loaded loop begins
 

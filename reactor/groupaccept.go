@@ -2,9 +2,47 @@ package reactor
 
 import (
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	"github.com/whorl-go/whorl/kernel"
 )
+
+// scarcity keeps loops of a group from taking the descriptor that one of them gives up to turn a client away (TCP-22). The others
+// would serve one client more, and the clients of that loop would hear neither an answer nor an end from then on.
+type scarcity struct {
+	now  atomic.Bool // a loop has found no descriptor left within the last acceptPause
+	mu   sync.Mutex
+	last *Reactor // that one
+}
+
+// shortage is called when no descriptor is left, before the reserve is given up. The result is called when it is back.
+func (p *Port) shortage() (over func()) {
+	if p.r.member == nil {
+		return func() {}
+	}
+	r, x := p.r, &p.r.member.g.scarce
+	x.now.Store(true)
+	x.mu.Lock()
+	x.last = r
+	r.CallLater(acceptPause, func() {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.last == r {
+			x.now.Store(false)
+		}
+	})
+	return x.mu.Unlock
+}
+
+// acceptConn accepts a client. While descriptors are short, the loops of a group do that one after the other.
+func (p *Port) acceptConn() (kernel.Conn, error) {
+	if m := p.r.member; m != nil && m.g.scarce.now.Load() {
+		m.g.scarce.mu.Lock()
+		defer m.g.scarce.mu.Unlock()
+	}
+	return p.listener.Accept()
+}
 
 // arrival is a connection that one loop has accepted for another, before its first callback.
 type arrival struct {

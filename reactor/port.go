@@ -189,7 +189,7 @@ func (p *Port) arm(ready kernel.Ready) (ok bool) {
 // wait, because the port has no time to do so.
 func (p *Port) acceptRest() {
 	for tries := 0; tries < lastAccepts && p.state == portStopping && p.room(); tries++ {
-		conn, err := p.listener.Accept()
+		conn, err := p.acceptConn()
 		switch {
 		case err == nil:
 			p.accept(conn)
@@ -286,7 +286,7 @@ func (p *Port) ready(kernel.Ready) {
 	}
 	accepted := 0
 	for tries := 0; tries < p.allowance && p.state == portListening && p.room(); tries++ {
-		conn, err := p.listener.Accept()
+		conn, err := p.acceptConn()
 		if err != nil {
 			p.unused()
 		}
@@ -313,7 +313,7 @@ func (p *Port) acceptNext() {
 	if p.limits.shared != nil && !p.room() {
 		return // another loop was faster, and the port is armed
 	}
-	switch conn, err := p.listener.Accept(); err {
+	switch conn, err := p.acceptConn(); err {
 	case nil:
 		p.failures = 0
 		p.accept(conn)

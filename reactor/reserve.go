@@ -41,6 +41,7 @@ func (v *reserve) hold() error {
 // learn of it, and the loop does not spin (TCP-21). Each is counted, and the log is told at a
 // limited rate.
 func (p *Port) overflow() {
+	defer p.shortage()()
 	v := &p.r.reserve
 	v.k.Release()
 	v.held = false

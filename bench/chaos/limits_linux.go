@@ -103,10 +103,15 @@ func (w *world) crowd(n int, t *told) {
 }
 
 // descriptors is the scenario of more clients than descriptors.
-func descriptors(w *world) error {
+func descriptors(w *world) error { return w.descriptors(1) }
+
+// descriptorsLoops is the same with two loops, of which none may take the descriptor that the other gives up to turn a client away.
+func descriptorsLoops(w *world) error { return w.descriptors(2) }
+
+func (w *world) descriptors(loops int) error {
 	n := w.size(400, 200, 1)
 	w.Did = fmt.Sprintf("%d clients connected at once to a server with %d descriptors; then these left, and 50 others came", n, fewFiles)
-	return w.run(serverSpec{Files: fewFiles}, func(int) error {
+	return w.run(serverSpec{Files: fewFiles, Loops: loops}, func(int) error {
 		var t told
 		w.crowd(n, &t)
 		w.note("%d were served, %d were refused, at the latest after %s ms", t.served.Load(), t.refused.Load(), ms(t.worst))

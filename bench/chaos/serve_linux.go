@@ -29,6 +29,7 @@ type serverSpec struct {
 	Files        int           // the limit on descriptors; 0: the usual one
 	CloseTimeout time.Duration // 0: the default
 	PerPeer      int           // tlsio's MaxPendingPerPeer
+	Loops        int           // 0: one. The figures are those of the first
 	SendBuffer   int           // of the system, for each connection; 0: the system decides
 	KeepAlive    bool
 	TLS          *keyPair // nil: no TLS
@@ -88,7 +89,7 @@ func serve(text string) error {
 		place += fmt.Sprintf(":sndbuf=%d", s.spec.SendBuffer)
 	}
 	c := whorl.Config{
-		Kernel: s.spec.Kernel, Grace: grace, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Kernel: s.spec.Kernel, Loops: max(1, s.spec.Loops), Grace: grace, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Stream: reactor.StreamConfig{CloseTimeout: s.spec.CloseTimeout}, Started: s.started,
 	}
 	return c.Serve(context.Background(), s.factory(), place)
