@@ -1,6 +1,7 @@
 package whorl
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -16,11 +17,11 @@ type drain struct {
 	// Nil: these connections go on.
 	rest func(reactor.Transport)
 
-	going   *reactor.Drain // from begin on
-	group   *groupDrain    // the same of a group
-	cut     func()         // called by cutShort, if set: what waits for something else than connections
-	because string         // why begin must abort what is there at once; "": it need not
-	over    bool           // no connection is left
+	going   *reactor.Drain             // from begin on
+	group   atomic.Pointer[groupDrain] // the same of a group
+	cut     func()                     // called by cutShort, if set: what waits for something else than connections
+	because string                     // why begin must abort what is there at once; "": it need not
+	over    bool                       // no connection is left
 }
 
 func (d *drain) init(r *reactor.Reactor, grace time.Duration) {
@@ -63,8 +64,8 @@ func (d *drain) cutShort(because string) {
 	if d.because = because; d.going != nil {
 		d.going.Cut(because)
 	}
-	if d.group != nil {
-		d.group.cut(because)
+	if x := d.group.Load(); x != nil {
+		x.cut(because)
 	}
 	if d.cut != nil {
 		d.cut()

@@ -47,6 +47,9 @@ func (c *Config) openGroup(loops int, o reactor.Config) (*loop, error) {
 
 // lost follows the loss of a loop. The first has the signals, so without it the server could not be told to end.
 func (l *loop) lost(e *reactor.LoopError) {
+	if x := l.drain.group.Load(); x != nil {
+		x.over(e.Loop) // its drain does not say so
+	}
 	if e.Loop == 0 && l.g.Stop() == nil {
 		l.log.Error("stopping, because the first loop is lost", slog.Any("err", e.Err))
 	}
@@ -95,18 +98,19 @@ type groupDrain struct {
 	mu      sync.Mutex
 	because string           // why all must be cut; "": they need not
 	going   []*reactor.Drain // by loop, each for its own goroutine
-	left    int              // loops that have connections
+	waits   []bool           // for that loop, by loop
+	left    int              // how many those are, and one until all were asked
 	done    func()
 }
 
 // beginGroup is begin for a group.
 func (d *drain) beginGroup(done func()) {
-	x := &groupDrain{g: d.g, because: d.because, going: make([]*reactor.Drain, d.g.Len()), left: 1}
+	x := &groupDrain{g: d.g, because: d.because, going: make([]*reactor.Drain, d.g.Len()), waits: make([]bool, d.g.Len()), left: 1}
 	x.done = func() {
 		d.over = true
 		done()
 	}
-	d.group = x
+	d.group.Store(x)
 	ask := d.tell
 	d.g.EachLater(func(r *reactor.Reactor) error {
 		if r.Stats().Connections == 0 {
@@ -114,15 +118,27 @@ func (d *drain) beginGroup(done func()) {
 		}
 		x.mu.Lock()
 		x.left++
+		x.waits[r.Index()] = true
 		because := x.because
 		x.mu.Unlock()
-		one := r.Drain(reactor.DrainConfig{Ask: ask, Limit: d.limit(), Done: func(int) { x.drained() }})
+		one := r.Drain(reactor.DrainConfig{Ask: ask, Limit: d.limit(), Done: func(int) { x.over(r.Index()) }})
 		x.going[r.Index()] = one
 		if because != "" {
 			one.Cut(because)
 		}
 		return nil
 	}, func(error) { x.drained() }) // an error is a loop that was lost, and has nothing to drain
+}
+
+// over follows the end of a loop's drain, or of the loop.
+func (x *groupDrain) over(loop int) {
+	x.mu.Lock()
+	waits := x.waits[loop]
+	x.waits[loop] = false
+	x.mu.Unlock()
+	if waits {
+		x.drained()
+	}
 }
 
 // drained counts one loop less. The last calls done, on the first loop that lives.

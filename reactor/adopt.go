@@ -135,7 +135,7 @@ func (p *Port) adopted(c kernel.Conn, proto Protocol, unsent []byte) *Stream {
 	s.token = p.r.assignToken(s)
 	p.sessions++
 	if p.limits.shared != nil {
-		p.limits.shared.add(p.peer(c))
+		p.limits.shared.add(p.limits, p.peer(c))
 	}
 	p.opened(p.peer(c))
 	p.publish()

@@ -1,7 +1,5 @@
 package reactor
 
-import "github.com/whorl-go/whorl/kernel"
-
 // OnLoop tells whether the caller is in a callback of r.
 func OnLoop(r *Reactor) bool { return r.onLoop() }
 
@@ -9,5 +7,5 @@ func OnLoop(r *Reactor) bool { return r.onLoop() }
 func SharedPlaces(r *Reactor, most int) (reserve func() bool, lost func()) {
 	s := newSharedLimits(PortLimits{MaxConnections: most})
 	l := newPortLimiter(r, s.PortLimits)
-	return func() bool { return s.reserve(l) }, func() { s.lost(PeerOf(kernel.Addr{})) }
+	return func() bool { return s.reserve(l) }, func() { s.release(l) }
 }

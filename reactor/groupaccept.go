@@ -48,6 +48,7 @@ func (p *Port) acceptConn() (kernel.Conn, error) {
 type arrival struct {
 	conn kernel.Conn
 	port *GroupPort
+	from *portLimiter // which has counted it
 }
 
 // handOver gives conn, which p has accepted, to the loop with the fewest connections. It returns false if that is p's own,
@@ -61,7 +62,7 @@ func (t *portPart) handOver(p *Port, conn kernel.Conn) bool {
 	if m == nil || m == p.r.member || p.r.caps.mover.GiveConn(conn) != nil {
 		return false
 	}
-	g.send(m, &arrival{conn, t.of})
+	g.send(m, &arrival{conn, t.of, p.limits})
 	return true
 }
 
@@ -105,12 +106,16 @@ func (r *Reactor) receive(a *arrival, part *portPart) {
 	}
 	ending := r.is(lifeEnding) || r.is(lifeStopped)
 	if err == nil && part != nil && !ending {
-		part.port.serve(conn, part.port.peer(conn))
+		p := part.port
+		if l := a.port.limits; l != nil {
+			l.move(a.from, p.limits, p.peer(conn))
+		}
+		p.serve(conn, p.peer(conn))
 		part.port.publish()
 		return
 	}
 	if l := a.port.limits; l != nil {
-		l.lost(peerIf(l, conn))
+		l.lost(a.from, peerIf(l, conn))
 	}
 	if err == nil {
 		conn.Abort()

@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"errors"
-	"net/netip"
 	"sync"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -229,10 +228,8 @@ func (p *GroupPort) gone(part *portPart) {
 	p.former.add(&c)
 	stopping := p.state == portStopping
 	p.g.mu.Unlock()
-	if open := part.stats().Open; p.limits != nil && part.port.r.is(lifeStopped) {
-		for range open { // the loop ended without a word
-			p.limits.lost(netip.Prefix{})
-		}
+	if p.limits != nil {
+		p.limits.forget(part.port.limits)
 	}
 	if stopping && part.port.state != portStopped {
 		p.partStopped(nil)

@@ -94,6 +94,15 @@ func (g *Group) over(m *member, r *Reactor, err error) {
 func (g *Group) restart(m *member) {
 	go func() {
 		r, err := g.make(m)
+		g.mu.Lock()
+		late := g.state == groupStopped // a stop has not waited for this
+		g.mu.Unlock()
+		if late {
+			if err == nil {
+				r.Close()
+			}
+			return
+		}
 		if err == nil {
 			g.join(m, r)
 			if err = g.setUp(r); err == nil {
@@ -101,6 +110,9 @@ func (g *Group) restart(m *member) {
 				g.runLoop(m, r)
 				return
 			}
+			g.mu.Lock()
+			m.released = true // it ends alone
+			g.mu.Unlock()
 			r.Close()
 		}
 		g.over(m, r, err) // r is nil if there is no kernel

@@ -403,7 +403,7 @@ func (p *Port) serve(conn kernel.Conn, peer netip.Prefix) {
 		p.stats.Refused++
 		r.stats.Refused++
 		if p.limits.shared != nil {
-			p.limits.shared.lost(peer)
+			p.limits.shared.lost(p.limits, peer)
 		}
 		r.discard(conn, nil) // otherwise the close is a reset
 		conn.Close()         // also if the factory panicked (TCP-25, TCP-26)

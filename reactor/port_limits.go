@@ -86,6 +86,7 @@ type portLimiter struct {
 	timer   DelayedCall          // gives them the room that there is then
 
 	shared  *sharedLimits // with other loops, which then counts open, ofPeer and rate; nil: with none
+	mine    sharedPart    // of shared
 	aligned bool          // offset is known
 	offset  time.Duration // from r's clock to that of shared
 }
@@ -194,7 +195,7 @@ func (p *Port) room() bool {
 // unused follows a room for which there was no connection.
 func (p *Port) unused() {
 	if s := p.limits.shared; s != nil {
-		s.release()
+		s.release(p.limits)
 	}
 }
 
@@ -240,7 +241,7 @@ func (p *Port) goOn() {
 func (p *Port) refusal(peer netip.Prefix) error {
 	switch {
 	case p.limits.shared != nil:
-		return p.limits.shared.refusal(peer)
+		return p.limits.shared.refusal(p.limits, peer)
 	case p.limits.MaxPerPeer > 0 && p.limits.ofPeer[peer] >= p.limits.MaxPerPeer:
 		return ErrTooManyOfPeer
 	case p.limits.crowded():
@@ -299,7 +300,7 @@ func (p *Port) streamLost(s *Stream, _ error) {
 	defer p.publish()
 	l := p.limits
 	if l.shared != nil {
-		l.shared.lost(p.peer(s.conn))
+		l.shared.lost(l, p.peer(s.conn))
 		return
 	}
 	l.open--

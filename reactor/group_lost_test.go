@@ -1,0 +1,102 @@
+package reactor_test
+
+import (
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// lose ends the goroutine of a loop, without a word to its connections.
+func lose(t *testing.T, g *running, loop int) {
+	t.Helper()
+	r := g.Loop(loop)
+	r.Post(runtime.Goexit)
+	eventually(t, "the loop is lost", func() bool { return g.Loop(loop) != r || !r.Post(func() {}) })
+}
+
+// lossy are the kernels on which a loop's goroutine can be ended beside the others.
+func lossy(t *testing.T, body func(t *testing.T, w testworld.World)) {
+	t.Helper()
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) { body(t, w) })
+	}
+}
+
+// A loop that was quiet for long, or gets its first client late, goes by the same rate as the others: nobody waits for as long as
+// the quiet was.
+func TestGroupRateAfterQuiet(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		f := &greeters{}
+		g := newGroup(t, w, 4, reactor.GroupConfig{})
+		p, err := g.Listen(loopback, f, &reactor.ListenConfig{PortLimits: reactor.PortLimits{AcceptRate: 200, AcceptBurst: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.run()
+		x := newClients(t, w)
+		const quiet = time.Second
+		x.dial(p.Addr()).received()
+		time.Sleep(quiet) // the clock of the loops is the system's
+		seen := map[string]bool{}
+		for range 40 {
+			at := time.Now()
+			seen[x.dial(p.Addr()).received()] = true
+			if took := time.Since(at); took > quiet/2 {
+				t.Errorf("GROUP-5: a client waited %v at a rate of 200 a second", took)
+			}
+		}
+		if len(seen) < 2 {
+			t.Error("one loop served all, so this tested nothing")
+		}
+	})
+}
+
+// What a lost loop had of MaxConnections and MaxPerPeer is free again.
+func TestGroupLimitsAfterLoss(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		for _, limits := range []reactor.PortLimits{{MaxPerPeer: 1}, {MaxConnections: 1}} {
+			g := newGroup(t, w, 2, reactor.GroupConfig{Restarts: 3})
+			p, err := g.Listen(loopback, &greeters{}, &reactor.ListenConfig{PortLimits: limits})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.run()
+			x := newClients(t, w)
+			for range 3 {
+				lose(t, g, int(x.dial(p.Addr()).received()[0]-'0'))
+				eventually(t, "GROUP-5: the place is free", func() bool { return p.Stats().Peers == 0 && p.Stats().Open == 0 && g.Loop(0).Running() && g.Loop(1).Running() })
+			}
+			x.dial(p.Addr()).received()
+		}
+	})
+}
+
+// A Setup that fails when a loop is started anew loses that loop, and no other.
+func TestGroupSetupFailsAgain(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		calls := 0
+		lost := make(chan *reactor.LoopError, 9)
+		broken := errors.New("no table")
+		g := newGroup(t, w, 2, reactor.GroupConfig{Restarts: 1, Lost: func(e *reactor.LoopError) { lost <- e }, Setup: func(*reactor.Reactor) error {
+			if calls++; calls > 2 {
+				return broken
+			}
+			return nil
+		}})
+		g.run()
+		lose(t, g, 1)
+		if e := recv(t, lost); !errors.Is(e, reactor.ErrGoroutineEnded) {
+			t.Error(e)
+		}
+		if e := recv(t, lost); !errors.Is(e, broken) || e.Restarted {
+			t.Errorf("%+v", e)
+		}
+		if !g.Running() || !g.PostTo(0, func(*reactor.Reactor) {}) {
+			t.Error("GROUP-10: the other loop has ended too")
+		}
+	})
+}
