@@ -68,7 +68,9 @@ func TestGroupLimitsAfterLoss(t *testing.T) {
 			x := newClients(t, w)
 			for range 3 {
 				lose(t, g, int(x.dial(p.Addr()).received()[0]-'0'))
-				eventually(t, "GROUP-5: the place is free", func() bool { return p.Stats().Peers == 0 && p.Stats().Open == 0 && g.Loop(0).Running() && g.Loop(1).Running() })
+				eventually(t, "GROUP-5: the place is free", func() bool {
+					return p.Stats().Peers == 0 && p.Stats().Open == 0 && g.Loop(0).Running() && g.Loop(1).Running()
+				})
 			}
 			x.dial(p.Addr()).received()
 		}
@@ -97,6 +99,46 @@ func TestGroupSetupFailsAgain(t *testing.T) {
 		}
 		if !g.Running() || !g.PostTo(0, func(*reactor.Reactor) {}) {
 			t.Error("GROUP-10: the other loop has ended too")
+		}
+	})
+}
+
+// A stop of a port waits for what one loop has accepted for another that is busy: no protocol is built after StopFactory, and after done.
+func TestGroupStopWaitsForArrivals(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		f := &greeters{}
+		g := newGroup(t, w, 2, reactor.GroupConfig{})
+		p, err := g.Listen(socketName(t), f, nil) // one loop accepts for both
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.run()
+		x := newClients(t, w)
+		busy, free := make(chan bool), make(chan bool)
+		g.PostTo(1, func(*reactor.Reactor) { close(busy); <-free })
+		<-busy
+		var all []*caller
+		for range 6 {
+			all = append(all, x.start(p.Addr()))
+		}
+		eventually(t, "all are accepted", func() bool { return p.StatsOf(0).Accepted == 6 })
+		stopped := make(chan error, 1)
+		p.StopListening(func(err error) { stopped <- err })
+		time.Sleep(20 * time.Millisecond) // loop 0 stops meanwhile
+		select {
+		case <-stopped:
+			t.Error("GROUP-7: stopped, and connections are under way")
+		default:
+		}
+		close(free)
+		if err := recv(t, stopped); err != nil {
+			t.Error(err)
+		}
+		if _, ended, made, _ := f.counts(); ended != 1 || made != 6 {
+			t.Errorf("GROUP-7: the factory was stopped %d times when %d protocols were made", ended, made)
+		}
+		for _, c := range all {
+			eventually(t, "GROUP-3: each client is served", func() bool { return c.received() != "" })
 		}
 	})
 }

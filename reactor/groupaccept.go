@@ -62,6 +62,9 @@ func (t *portPart) handOver(p *Port, conn kernel.Conn) bool {
 	if m == nil || m == p.r.member || p.r.caps.mover.GiveConn(conn) != nil {
 		return false
 	}
+	g.mu.Lock()
+	t.of.arriving++
+	g.mu.Unlock()
 	g.send(m, &arrival{conn, t.of, p.limits})
 	return true
 }
@@ -72,7 +75,9 @@ func (g *Group) send(m *member, a *arrival) {
 	if m.ended {
 		if m = g.lead(); m == nil {
 			g.mu.Unlock()
-			return // nobody is left to close it but the end of the process
+			a.conn.Abort() // nobody is left to serve it
+			a.port.arrived(a)
+			return
 		}
 	}
 	m.arrivals = append(m.arrivals, a)
@@ -100,6 +105,7 @@ func (g *Group) arrive(m *member, r *Reactor) {
 // receive serves a.
 func (r *Reactor) receive(a *arrival, part *portPart) {
 	conn := a.conn
+	defer a.port.arrived(nil)
 	err := r.caps.mover.TakeConn(conn)
 	if err != nil {
 		r.log.Warn("a connection cannot go to the loop that it was accepted for", slog.Any("err", err))
@@ -117,8 +123,21 @@ func (r *Reactor) receive(a *arrival, part *portPart) {
 	if l := a.port.limits; l != nil {
 		l.lost(a.from, peerIf(l, conn))
 	}
-	if err == nil {
-		conn.Abort()
+	conn.Abort()
+}
+
+// arrived counts one connection less that is under way. The stop of the port waits for them. lost is one that no limit counts any more.
+func (p *GroupPort) arrived(lost *arrival) {
+	if lost != nil && p.limits != nil {
+		p.limits.lost(lost.from, peerIf(p.limits, lost.conn))
+	}
+	g := p.g
+	g.mu.Lock()
+	p.arriving--
+	home := p.quiet()
+	g.mu.Unlock()
+	if home != nil {
+		home.Post(func() { p.finish(home) })
 	}
 }
 

@@ -27,6 +27,7 @@ type GroupPort struct {
 	state       portState
 	paused      bool
 	stopping    int // parts that have not stopped yet
+	arriving    int // connections that one loop has accepted for another, and that are under way
 	dones       []func(error)
 	errs        []error
 	factoryOver bool
@@ -244,14 +245,19 @@ func (p *GroupPort) partStopped(err error) {
 		p.errs = append(p.errs, err)
 	}
 	p.stopping--
-	var home *Reactor
-	if p.stopping == 0 {
-		home = g.loops[p.home].r.Load()
-	}
+	home := p.quiet()
 	g.mu.Unlock()
 	if home != nil {
 		home.Post(func() { p.finish(home) })
 	}
+}
+
+// quiet is the loop that finishes a stop for which nothing is waited any more, nil before. The caller has g.mu.
+func (p *GroupPort) quiet() *Reactor {
+	if p.state != portStopping || p.stopping != 0 || p.arriving != 0 {
+		return nil
+	}
+	return p.g.loops[p.home].r.Load()
 }
 
 // finish stops the factory and calls the done functions.

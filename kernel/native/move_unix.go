@@ -43,10 +43,10 @@ func (b *base) TakeConn(c kernel.Conn) error {
 		return errOtherKernel
 	}
 	s := n.self()
+	s.b = b // also if it fails: whoever closes it then is on this kernel's goroutine
 	if err := b.fits(kernel.OpAccept, int(s.fd)); err != nil {
 		return err
 	}
-	s.b = b
 	b.own(s)
 	return nil
 }
