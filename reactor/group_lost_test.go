@@ -114,23 +114,33 @@ func TestGroupStopWaitsForArrivals(t *testing.T) {
 		}
 		g.run()
 		x := newClients(t, w)
-		busy, free := make(chan bool), make(chan bool)
-		g.PostTo(1, func(*reactor.Reactor) { close(busy); <-free })
-		<-busy
+		hold := func(loop int) (free func()) { // until free is called
+			busy, gate := make(chan bool), make(chan bool)
+			g.PostTo(loop, func(*reactor.Reactor) { close(busy); <-gate })
+			<-busy
+			return func() { close(gate) }
+		}
+		first := hold(0)
 		var all []*caller
 		for range 6 {
 			all = append(all, x.start(p.Addr()))
 		}
-		eventually(t, "all are accepted", func() bool { return p.StatsOf(0).Accepted == 6 })
+		for _, c := range all {
+			eventually(t, "all are in the queue", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.made })
+		}
 		stopped := make(chan error, 1)
 		p.StopListening(func(err error) { stopped <- err })
-		time.Sleep(20 * time.Millisecond) // loop 0 stops meanwhile
+		hold(1)() // it has stopped its part now
+		second := hold(1)
+		first()
+		eventually(t, "all are accepted", func() bool { return p.StatsOf(0).Accepted == 6 })
+		time.Sleep(20 * time.Millisecond) // loop 0 stops its part meanwhile
 		select {
 		case <-stopped:
 			t.Error("GROUP-7: stopped, and connections are under way")
 		default:
 		}
-		close(free)
+		second()
 		if err := recv(t, stopped); err != nil {
 			t.Error(err)
 		}
