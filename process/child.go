@@ -79,6 +79,7 @@ func (c *Child) NoticeLost(err error) {
 		c.hasExited(Status{Exit: e, Cause: waitErr}, true)
 		return
 	}
+	c.kill.lost(c)
 	c.hasExited(Status{Exit: kernel.Exit{Code: -1, Unknown: true}, Cause: err}, false)
 }
 
