@@ -121,7 +121,8 @@ func (k ChildFileKind) String() string {
 // Credential is as whom a child runs. Only a process with the privilege for it can give another one than its own
 // (PROC-6).
 type Credential struct {
-	// UID and GID are numbers of a user and a group. A negative one is the effective one of this process.
+	// UID and GID are numbers of a user and a group. A negative one is the effective one of this process, and one above 1<<32 - 2 is
+	// refused, as in Groups, where a negative one is refused too.
 	UID, GID int
 	// Groups are the supplementary groups. Nil means none; a process without the privilege keeps its own then.
 	Groups []int
@@ -214,7 +215,27 @@ func CheckSpawn(c *ChildCommand) error {
 	case c.Terminal && !c.Session:
 		return &OptionError{Op: OpSpawn, Option: "Terminal", Value: true, Needs: "Session", Err: fmt.Errorf("%w: only a session has a controlling terminal", ErrInvalidOption)}
 	}
+	if err := c.Credential.check(); err != nil {
+		return err
+	}
 	return checkChildFiles(c.Files)
+}
+
+// check refuses numbers that the system would cut, or take as "none".
+func (c *Credential) check() error {
+	const most = 1<<32 - 2
+	if c == nil {
+		return nil
+	}
+	if int64(c.UID) > most || int64(c.GID) > most {
+		return invalid(OpSpawn, "Credential", fmt.Sprintf("%d:%d", c.UID, c.GID), "a user or a group has a number up to 1<<32 - 2")
+	}
+	for _, g := range c.Groups {
+		if g < 0 || int64(g) > most {
+			return invalid(OpSpawn, "Credential", g, "a group has a number from 0 to 1<<32 - 2")
+		}
+	}
+	return nil
 }
 
 func checkChildFiles(files []ChildFile) error {

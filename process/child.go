@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -28,6 +29,7 @@ type Child struct {
 	status Status
 	kill   kill
 	stop   stop
+	wait   time.Duration // of lookLater, the last time
 	after  []func(Status)
 }
 
@@ -64,7 +66,8 @@ func (c *Child) AfterEnd(fn func(Status)) {
 func (c *Child) NoticeCame() {
 	e, gone, err := c.k.Wait()
 	if !gone {
-		return // a spurious notice
+		c.lookLater()
+		return
 	}
 	if err != nil && !errors.Is(err, syscall.ECHILD) {
 		c.r.Logger().Error("waiting for a child", slog.Int("pid", c.pid), slog.Any("err", err)) // PROC-44
@@ -73,12 +76,22 @@ func (c *Child) NoticeCame() {
 	c.hasExited(Status{Exit: e, Cause: err}, true)
 }
 
+// lookLater looks for the exit again after a while. The system says that a child has exited, and does not give the status, while another
+// process traces it and has not taken the status first. That may be long, and the notice comes in every turn.
+func (c *Child) lookLater() {
+	const first, most = time.Millisecond, 100 * time.Millisecond
+	c.notice.Pause()
+	c.wait = min(max(2*c.wait, first), most)
+	c.r.CallLater(c.wait, c.notice.Resume)
+}
+
 // NoticeLost ends the child for us, because the reactor ends. It is called by the reactor. The system does not keep the child as a zombie.
 func (c *Child) NoticeLost(err error) {
 	if e, gone, waitErr := c.k.Wait(); gone {
 		c.hasExited(Status{Exit: e, Cause: waitErr}, true)
 		return
 	}
+	c.kill.lost(c)
 	c.hasExited(Status{Exit: kernel.Exit{Code: -1, Unknown: true}, Cause: err}, false)
 }
 

@@ -58,6 +58,15 @@ func (k *kill) now(c *Child) {
 	k.over(c)
 }
 
+// lost kills a child that has been asked to end, or is to end with the reactor, before it is given up.
+func (k *kill) lost(c *Child) {
+	if k.group && k.timer.Active() {
+		_ = c.k.SignalGroup(syscall.SIGKILL)
+	} else if k.on && k.timer.Active() || c.stop.trigger != nil || c.stop.done != nil {
+		_ = c.k.Signal(syscall.SIGKILL)
+	}
+}
+
 // exited is told of the exit. It gives the child back to the kernel, unless the rest of a group is to be killed.
 func (k *kill) exited(c *Child) {
 	if !k.group || !k.timer.Active() || c.r.Ending() {

@@ -180,6 +180,36 @@ func TestStopLeavesChild(t *testing.T) {
 	}
 }
 
+// A child whose grace is not over when the reactor ends is killed: it does not outlive the reactor.
+func TestStopKillsInGrace(t *testing.T) {
+	for name, world := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			leaktest.KeepsDescriptors(t)
+			for _, atStop := range []bool{true, false} {
+				r := reactor.New(world.Open(t), reactor.Config{ShutdownTimeout: 30 * time.Millisecond})
+				cmd, w := sh("trap '' TERM; echo; exec sleep 1000"), new(watcher)
+				if atStop {
+					cmd.AtStop = time.Hour
+				}
+				c := spawn(t, r, cmd, w)
+				pid := c.Pid()
+				until(t, r, func() bool { return w.got[1] != nil })
+				if !atStop {
+					if err := c.Kill(time.Hour); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.Post(func() { _ = r.Stop() })
+				_ = r.Run(t.Context()) // it gives up waiting
+				if w.end == nil {
+					t.Errorf("AtStop %v: %v", atStop, w.events)
+				}
+				awaitGone(t, pid)
+			}
+		})
+	}
+}
+
 // With AtStop the shutdown waits for the child, which gets SIGTERM, and SIGKILL when its grace is over. Its last words are
 // delivered.
 func TestAtStop(t *testing.T) {

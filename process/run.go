@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -17,6 +18,9 @@ var (
 	ErrTimeout = kernel.Sentinel("the program has taken too long", reactor.ErrLost, kernel.ErrTimeout)
 	// ErrOutputHeld: the program has exited, and something that it has left behind holds its output. What came until then is there.
 	ErrOutputHeld = kernel.Sentinel("the program has left a process behind that holds its output", reactor.ErrLost)
+	// ErrInput: what was left of RunConfig.Input was dropped, and not because the program has closed its input. The cause is in the error too, such as
+	// reactor.ErrBufferFull because of reactor.Config.MaxBufferedTotal. The program has read a part, and then the end.
+	ErrInput = kernel.Sentinel("the input of the program was cut off", reactor.ErrLost)
 	// ErrErrorOutput: the program has written to its error output. It is in an [*ErrorOutput].
 	ErrErrorOutput = kernel.Sentinel("the program has written to its error output", reactor.ErrLost)
 )
@@ -44,17 +48,18 @@ const (
 // RunConfig configures Run and Output. Nil and the zero value are the defaults.
 type RunConfig struct {
 	// Input is written to the program's standard input, which then ends. Nil: the input is the null device. It belongs to the caller again when Run
-	// returns.
+	// returns. The program may take as long as it likes to read it: StreamConfig.CloseTimeout of the Command does not count.
 	Input []byte
 	// Merge has both outputs in one, in the order in which the program has written them.
 	Merge bool
 	// Limit is how many bytes of output and error output together are kept. If the program writes more it is killed, and the error is ErrOutputLimit. Zero: 1 MiB;
 	// negative: no limit.
 	Limit int
-	// Timeout is how long the program may run. Then it is ended by Child.Kill(Grace), and the error is ErrTimeout. Zero or negative: no limit.
+	// Timeout is how long the program may run. Then it is ended by Child.Kill(Grace), or KillGroup if it has a Group or a Session, and the error is ErrTimeout.
+	// Zero or negative: no limit.
 	Timeout, Grace time.Duration
 	// Linger is how long Run waits, after the exit, for the end of the output, which something that the program has left behind may hold open. Then
-	// the error is ErrOutputHeld. Zero: 5 s; negative: no limit.
+	// the error is ErrOutputHeld. Zero: 5 s; negative: no limit. After ErrTimeout and ErrOutputLimit it does not wait.
 	Linger time.Duration
 }
 
@@ -68,7 +73,7 @@ type Result struct {
 
 // Run starts the program of cmd and gives its outputs and status to done when it has ended. Files of cmd must be nil, and Terminal too. done is
 // called once, on the loop's goroutine, and never inside Run. Its error is nil if the program has exited with code 0; otherwise it is the [Status], or an error that is
-// ErrOutputLimit, ErrTimeout or ErrOutputHeld and, if the program has not ended with success, the Status too. The Result is what there was, in any case. If the reactor ends first, the
+// ErrOutputLimit, ErrTimeout, ErrOutputHeld or ErrInput and, if the program has not ended with success, the Status too. The Result is what there was, in any case. If the reactor ends first, the
 // Status is reactor.ErrStopped.
 //
 // An error of Run is one of Spawn; then done is not called. Run is for the loop's goroutine.
@@ -128,6 +133,8 @@ func start(w *runner, r *reactor.Reactor, cmd *Command, o *RunConfig) (*Child, e
 		own.Files[2] = Same(1)
 	}
 	own.MaxBuffered = max(own.MaxBuffered, len(w.cfg.Input))
+	own.CloseTimeout = -1 // Timeout counts
+	w.group = own.Group || own.Session
 	w.timer.Init(r, w.late)
 	return Spawn(r, &own, w)
 }
@@ -137,6 +144,7 @@ type runner struct {
 	Base
 	cfg    RunConfig
 	strict bool // error output is an error
+	group  bool // the program has a process group
 	done   func(Result, error)
 	res    Result
 	err    error // what has gone wrong besides the program itself
@@ -146,7 +154,7 @@ type runner struct {
 func (w *runner) ChildMade(c *Child) {
 	w.C = c
 	if w.cfg.Input != nil {
-		_, _ = c.Write(w.cfg.Input) // an error is the end of that pipe
+		_, _ = c.Write(w.cfg.Input) // an error is the end of that pipe, and PipeLost tells it
 		c.CloseStdin()
 		w.cfg.Input = nil
 	}
@@ -159,11 +167,39 @@ func (w *runner) ChildMade(c *Child) {
 func (w *runner) late() {
 	if w.C.exited {
 		w.fail(ErrOutputHeld)
-		_ = w.C.Close()
+		w.drop()
 		return
 	}
 	w.fail(ErrTimeout)
-	_ = w.C.Kill(w.cfg.Grace)
+	w.kill(w.cfg.Grace)
+}
+
+func (w *runner) kill(grace time.Duration) {
+	if w.group {
+		_ = w.C.KillGroup(grace)
+	} else {
+		_ = w.C.Kill(grace)
+	}
+}
+
+// drop ends the pipes at once. Close would wait until the input is read.
+func (w *runner) drop() {
+	for _, p := range w.C.pipes {
+		p.s.Abort()
+	}
+}
+
+// PipeLost notes that the input was cut off, unless the program has closed it, or the reactor has ended.
+func (w *runner) PipeLost(fd int, err error) {
+	if fd != 0 {
+		return
+	}
+	for _, fine := range []error{io.EOF, reactor.ErrClosed, kernel.ErrBroken, kernel.ErrReset, reactor.ErrStopped} {
+		if errors.Is(err, fine) {
+			return
+		}
+	}
+	w.fail(fmt.Errorf("%w: %w", ErrInput, err))
 }
 
 func (w *runner) fail(err error) {
@@ -179,26 +215,45 @@ func (w *runner) DataReceived(fd int, p []byte) {
 		to = &w.res.ErrorOutput
 		if w.strict {
 			w.finish(&ErrorOutput{Text: append([]byte(nil), p...), Child: w.C})
-			_ = w.C.Close()
+			w.drop()
 			return
 		}
 	}
 	if room := w.cfg.Limit - len(w.res.Output) - len(w.res.ErrorOutput); w.cfg.Limit > 0 && len(p) > room {
 		*to = append(*to, p[:room]...)
 		w.fail(ErrOutputLimit)
-		_ = w.C.Close()
-		_ = w.C.Kill(0)
+		w.drop()
+		w.kill(0)
 		return
 	}
 	*to = append(*to, p...)
 }
 
-// Exited begins the time for which the rest of the output is waited for.
+// Exited begins the time for which the rest of the output is waited for. If the program had to be killed, that is only what is in the pipes.
 func (w *runner) Exited(Status) {
 	w.timer.Cancel()
+	if errors.Is(w.err, ErrTimeout) || errors.Is(w.err, ErrOutputLimit) {
+		w.rest(w.C.received()+maxPipe, 0, 0)
+		return
+	}
 	if w.cfg.Linger > 0 {
 		w.timer.Reset(w.cfg.Linger)
 	}
+}
+
+// rest drops the pipes when two turns have brought nothing, or when most was received.
+func (w *runner) rest(most, seen uint64, quiet int) {
+	w.C.r.Post(func() {
+		in := w.C.received()
+		if quiet++; in != seen {
+			quiet = 0
+		}
+		if quiet == 2 || in > most {
+			w.drop()
+		} else if !w.C.ended {
+			w.rest(most, in, quiet)
+		}
+	})
 }
 
 func (w *runner) Ended(s Status) {

@@ -12,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // result is what Run has given.
@@ -128,6 +130,58 @@ func TestRunLimits(t *testing.T) {
 		killNumber(t, got.Output)
 		if n := r.Stats().Pending; n != 0 {
 			t.Errorf("%d timers", n)
+		}
+	})
+}
+
+// The program may take its time to read the input. If that is cut off, Run says so.
+func TestRunInput(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		in := bytes.Repeat([]byte("0123456789"), 30_000)
+		slow := sh("sleep 0.3; cat")
+		slow.CloseTimeout = 50 * time.Millisecond
+		got := runTo(t, r, slow, &process.RunConfig{Input: in})
+		if !bytes.Equal(got.Output, in) || got.err != nil {
+			t.Errorf("read slowly: %d bytes, %v", len(got.Output), got.err)
+		}
+		got = runTo(t, r, sh("sleep 1000 <&0 & echo $!"), &process.RunConfig{Input: in, Linger: 20 * time.Millisecond})
+		if !errors.Is(got.err, process.ErrOutputHeld) {
+			t.Errorf("held, and not read: %v", got.err)
+		}
+		killNumber(t, got.Output)
+	})
+	for name, world := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			leaktest.KeepsDescriptors(t)
+			r := reactor.New(world.Open(t), reactor.Config{MaxBufferedTotal: 100_000})
+			defer r.Close()
+			got := runTo(t, r, sh("sleep 0.1; exec cat"), &process.RunConfig{Input: make([]byte, 1<<20)})
+			if !errors.Is(got.err, process.ErrInput) || !errors.Is(got.err, reactor.ErrBufferFull) || got.Status.Code != 0 || len(got.Output) == 1<<20 {
+				t.Errorf("cut off: %d bytes, %v, %v", len(got.Output), got.Status, got.err)
+			}
+		})
+	}
+}
+
+// After ErrTimeout and ErrOutputLimit nothing that the program has left behind is waited for, and its group is killed.
+func TestRunKillsGroup(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		for want, o := range map[error]*process.RunConfig{process.ErrTimeout: {Timeout: 100 * time.Millisecond}, process.ErrOutputLimit: {Limit: 20}} {
+			for _, group := range []bool{true, false} {
+				o.Linger = -1 // else the test could not fail
+				cmd := sh("sleep 1000 & echo $!; sleep 0.2; echo 0123456789012345678901234567890; wait")
+				cmd.Group = group
+				got := runTo(t, r, cmd, o)
+				if !errors.Is(got.err, want) || got.Status.Signal != syscall.SIGKILL {
+					t.Errorf("%v: %v, %v", want, got.Status, got.err)
+				}
+				number, _, _ := bytes.Cut(got.Output, []byte("\n"))
+				if !group {
+					killNumber(t, number)
+					continue
+				}
+				awaitGone(t, atoi(string(number)))
+			}
 		}
 	})
 }

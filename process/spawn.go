@@ -10,7 +10,8 @@ import (
 
 // Spawn starts the program of cmd and connects it to p, whose ChildMade has been called when Spawn returns. p may be nil if the child has no
 // pipes and no terminal (PROC-18). Spawn is for the loop's goroutine, or before the reactor runs. It takes as long as the system needs to
-// start a program, about a millisecond.
+// start a program, about a millisecond. If the process ignores signals, they are caught meanwhile, and ignored again afterwards: signal.Notify for one of them
+// by another goroutine at the same moment can be undone.
 //
 // An error is an [*reactor.OpError] with Op "spawn", and nothing is left then: no process, no descriptor, no callback. The cause is one of package os/exec
 // (exec.ErrNotFound, exec.ErrDot), a [*kernel.SpawnError] that is fs.ErrNotExist, fs.ErrPermission, kernel.ErrTooManyProcesses,

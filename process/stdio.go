@@ -29,8 +29,8 @@ type StdioConfig struct {
 	// is told.
 	Resized func(Size)
 	// Signals are, with Raw, those by which the program ends after the terminal was restored: each is taken, given back, and
-	// sent again. Nil: SIGHUP, SIGINT, SIGQUIT and SIGTERM, without those of [reactor.Config].Signals, because the reactor
-	// ends the transport in order. Signals that are ignored stay ignored. A part of the program that takes one of them for
+	// sent again. Nil: SIGHUP, SIGINT, SIGQUIT and SIGTERM. At those of [reactor.Config].Signals the terminal is restored, and while the reactor runs,
+	// it ends the program in order. Signals that are ignored stay ignored. A part of the program that takes one of them for
 	// itself gets it twice; leave it out of Signals then, and end the transport. Empty: none.
 	Signals []os.Signal
 }

@@ -37,7 +37,7 @@ func TestTerminalChild(t *testing.T) {
 	}
 	c := reactor.Config{}
 	switch what {
-	case "reactor":
+	case "reactor", "not run", "stuck":
 		c.Signals = reactor.StopSignals()
 	case "notify":
 		signal.Notify(make(chan os.Signal, 1), unix.SIGTERM)
@@ -70,6 +70,18 @@ func TestTerminalChild(t *testing.T) {
 		panic("outside of the loop")
 	}
 	p.s.Write([]byte("ready"))
+	if what == "not run" {
+		for range 5 {
+			_ = r.Turn(0)
+		}
+		time.Sleep(time.Minute)
+	}
+	if what == "stuck" {
+		r.CallLater(0, func() {
+			p.s.Write([]byte("stuck"))
+			r.Post(func() { time.Sleep(time.Minute) })
+		})
+	}
 
 	r.AddWaitTrigger(reactor.Shutdown, func(done func()) { r.CallLater(100*time.Millisecond, done) })
 	if r.Run(context.Background()) != nil {
@@ -101,6 +113,9 @@ func onTerminal(t *testing.T, r *reactor.Reactor, what string) (*process.PTY, *s
 		t.Fatal(err)
 	}
 	until(t, r, p.has("ready"))
+	if what == "stuck" {
+		until(t, r, p.has("stuck"))
+	}
 	return pty, p, cmd
 }
 
@@ -134,6 +149,8 @@ func TestStdioRestores(t *testing.T) {
 		{name: "SIGINT", signal: unix.SIGINT, status: "signal: interrupt"},
 		{name: "SIGHUP", signal: unix.SIGHUP, status: "signal: hangup"},
 		{name: "SIGTERM of the reactor", what: "reactor", signal: unix.SIGTERM, status: "exit status 7"},
+		{name: "SIGTERM of a reactor that does not run", what: "not run", signal: unix.SIGTERM, status: "signal: terminated"},
+		{name: "SIGTERM of a reactor that is stuck", what: "stuck", signal: unix.SIGTERM},
 		{name: "SIGTERM of somebody else", what: "notify", signal: unix.SIGTERM},
 		{name: "SIGKILL", signal: unix.SIGKILL, status: "signal: killed", raw: true},
 	} {

@@ -42,7 +42,7 @@ func (c *console) start(r *reactor.Reactor, cfg *StdioConfig) error {
 		if err := c.enter(); err != nil {
 			return err
 		}
-		take = append(append(take, syscall.SIGTSTP, syscall.SIGCONT), endingSignals(r, cfg.Signals)...)
+		take = append(append(take, syscall.SIGTSTP, syscall.SIGCONT), endingSignals(cfg.Signals)...)
 		take = slices.DeleteFunc(take, signal.Ignored)
 	}
 	if n, ok := kernel.As[kernel.Signals](r.Kernel()); ok && len(take) > 0 {
@@ -53,13 +53,12 @@ func (c *console) start(r *reactor.Reactor, cfg *StdioConfig) error {
 	return nil
 }
 
-// endingSignals are those at which the program ends when the terminal is restored.
-func endingSignals(r *reactor.Reactor, configured []os.Signal) []os.Signal {
+// endingSignals are those at which the terminal is restored, because the program ends.
+func endingSignals(configured []os.Signal) []os.Signal {
 	if configured != nil {
 		return configured
 	}
-	usual := []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
-	return slices.DeleteFunc(usual, func(s os.Signal) bool { return slices.Contains(r.Signals(), s) })
+	return []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM}
 }
 
 // giveBack gives the signals back.
@@ -134,6 +133,9 @@ func (c *console) notice(s os.Signal) {
 		c.r.Post(c.tell)
 	default:
 		c.restore(true)
+		if slices.Contains(c.r.Signals(), s) && c.r.Running() {
+			return // the reactor gets it too, and ends, unless its loop is stuck
+		}
 		// This goroutine cannot wait for its own end, which the default action has to.
 		go c.raise(s.(syscall.Signal))
 	}

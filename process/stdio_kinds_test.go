@@ -156,7 +156,7 @@ func TestStdioNamedPipe(t *testing.T) {
 		if err := unix.SetNonblock(in, false); err != nil {
 			t.Fatal(err)
 		}
-		w, err := os.OpenFile(path, os.O_WRONLY, 0)
+		w, err := os.OpenFile(path, os.O_WRONLY|unix.O_NONBLOCK, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,6 +172,45 @@ func TestStdioNamedPipe(t *testing.T) {
 		isOne(t, "lost", p.err, io.EOF)
 		if string(p.got) != "before" {
 			t.Errorf("came: %q", p.got)
+		}
+	})
+}
+
+// CloseWrite of a named pipe that is input and output by one number leaves the input.
+func TestStdioOneNumber(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		leaktest.KeepsDescriptors(t)
+		path := filepath.Join(t.TempDir(), "fifo")
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		p := new(halfScreen)
+		if _, err := process.StdioOn(r, fd, fd, p, nil); err != nil {
+			t.Fatal(err)
+		}
+		p.s.CloseWrite()
+		turn(t, r, 3)
+		w, err := os.OpenFile(path, os.O_WRONLY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if _, err := w.WriteString("still"); err != nil {
+			t.Fatal(err)
+		}
+		until(t, r, p.has("still"))
+		p.s.Close()
+		until(t, r, p.lost)
+		if err := unix.SetNonblock(fd, true); err != nil {
+			t.Error(err)
+		}
+		if n, err := unix.Read(fd, make([]byte, 1)); err != unix.EAGAIN {
+			t.Errorf("after the end the number gives %d, %v", n, err)
 		}
 	})
 }

@@ -156,7 +156,7 @@ func (x *standardConn) CloseWrite() error {
 	case unix.S_IFIFO:
 		x.r.Post(func() {
 			if !x.closed {
-				x.out.replace()
+				x.replaceOut()
 			}
 		})
 	}
@@ -174,9 +174,16 @@ func (x *standardConn) Close() error {
 		x.in.replace()
 		x.out.replace()
 	} else if x.outClosed && x.out.kind == unix.S_IFIFO {
-		x.out.replace()
+		x.replaceOut()
 	}
 	return nil
+}
+
+// replaceOut closes the output, unless its number is the input too.
+func (x *standardConn) replaceOut() {
+	if x.in.fd != x.out.fd {
+		x.out.replace()
+	}
 }
 
 // Abort is Close.

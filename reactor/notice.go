@@ -53,6 +53,23 @@ func (n *Notice) Stop() {
 	n.r.releaseToken(n.token)
 }
 
+// Pause has NoticeCame called no more until Resume. NoticeLost may be called meanwhile. After the end it does nothing.
+func (n *Notice) Pause() {
+	if !n.over {
+		_ = n.r.k.Arm(n.handle, n.token, 0) // an error means that it is closed already
+	}
+}
+
+// Resume ends a Pause. If the handle cannot be armed again, NoticeLost is called inside Resume. After the end it does nothing.
+func (n *Notice) Resume() {
+	if n.over {
+		return
+	}
+	if err := n.r.k.Arm(n.handle, n.token, kernel.Readable); err != nil {
+		n.end(&OpError{Op: "watch", Err: err})
+	}
+}
+
 // end is Stop with a reason that the listener hears.
 func (n *Notice) end(reason error) {
 	if !n.over {

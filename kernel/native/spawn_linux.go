@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -37,12 +38,19 @@ func (s *spawning) forkExec(attr *syscall.ProcAttr) (notice, error) {
 		defer runtime.UnlockOSThread()
 		attr.Sys.Ptrace = true
 	}
+	var mask unix.Sigset_t
 	var err error
+	if attr.Sys.Ptrace {
+		if mask, err = blockSignals(); err != nil {
+			return notice{}, err
+		}
+		defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil) }()
+	}
 	if n.pid, err = syscall.ForkExec(s.c.Path, s.c.Args, attr); err != nil {
 		return notice{}, err
 	}
 	if attr.Sys.Ptrace {
-		if err := limit(n.pid, s.c.Limits); err != nil {
+		if err := limit(n.pid, s.c.Limits, &mask); err != nil {
 			if n.fd >= 0 {
 				unix.Close(n.fd)
 			}
@@ -65,10 +73,36 @@ func (s *spawning) forkExec(attr *syscall.ProcAttr) (notice, error) {
 	return n, nil
 }
 
-// limit sets the limits of a process that is traced and stops before its first instruction, and
+// blockSignals blocks the signals on this thread, and returns the mask that it had. A child that is traced inherits the mask:
+// a signal that reached it before its exec would stop it there, and the fork would wait for the exec for ever. SIGTRAP tells of
+// the exec and so stays open, and nothing blocks SIGSTOP: these two must not be sent to the group at that moment.
+func blockSignals() (was unix.Sigset_t, err error) {
+	var most unix.Sigset_t
+	for i := range most.Val {
+		most.Val[i] = ^most.Val[i]
+	}
+	most.Val[0] &^= 1 << (unix.SIGTRAP - 1)
+	err = unix.PthreadSigmask(unix.SIG_SETMASK, &most, &was)
+	return was, err
+}
+
+// setMask sets the signal mask of a process that is traced and stopped.
+func setMask(pid int, mask *unix.Sigset_t) error {
+	size := uintptr(8)
+	if strings.HasPrefix(runtime.GOARCH, "mips") {
+		size = 16
+	}
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SETSIGMASK, uintptr(pid), size, uintptr(unsafe.Pointer(mask)), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// limit sets the limits and the signal mask of a process that is traced and stops before its first instruction, and
 // lets it go. If that fails it kills the process. There is no other way to set them in time: the fork of package syscall has no place
 // for it, and limits of this process would hold for all its threads.
-func limit(pid int, limits []kernel.ResourceLimit) error {
+func limit(pid int, limits []kernel.ResourceLimit, mask *unix.Sigset_t) error {
 	var ws unix.WaitStatus
 	_, err := unix.Wait4(pid, &ws, 0, nil)
 	for err == unix.EINTR {
@@ -83,6 +117,10 @@ func limit(pid int, limits []kernel.ResourceLimit) error {
 			name = "resource " + strconv.Itoa(l.Resource)
 			err = unix.Prlimit(pid, l.Resource, &unix.Rlimit{Cur: l.Soft, Max: l.Hard}, nil)
 		}
+	}
+	if err == nil {
+		name = strconv.Itoa(pid)
+		err = setMask(pid, mask)
 	}
 	if err == nil {
 		err = unix.PtraceDetach(pid)
