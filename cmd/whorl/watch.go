@@ -57,7 +57,7 @@ func (c *watchCommand) Run(g *globals, t terminal) error {
 	}
 	log, _ := g.logger(t)
 	outliveReaders()
-	w := &watcher{r: r, json: c.JSON, log: log}
+	w := &watcher{r: r, json: c.JSON, log: log, left: make(map[*device.Watch]struct{})}
 	w.out = &output{r: r, to: t.out, failed: w.outputFailed}
 	w.n, err = device.NewNotifier(r, device.NotifierConfig{Lost: w.lost})
 	if err != nil {
@@ -67,14 +67,15 @@ func (c *watchCommand) Run(g *globals, t terminal) error {
 	w.out.source = w.n
 	for _, dir := range c.Dirs {
 		cfg := device.WatchConfig{Recursive: !c.Flat, Ready: func() { log.Info("watching " + dir) }}
-		if _, err := w.n.Add(dir, cfg, w.event); err != nil {
+		watch, err := w.n.Add(dir, cfg, w.event)
+		if err != nil {
 			r.Close()
 			return err
 		}
 		if c.Flat {
 			log.Info("watching " + dir)
 		}
-		w.left++
+		w.left[watch] = struct{}{} // a path that is named twice has one
 	}
 	r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
 		ended := false
@@ -101,7 +102,7 @@ type watcher struct {
 	out  *output
 	json bool
 	log  *slog.Logger
-	left int // watches
+	left map[*device.Watch]struct{}
 	err  error
 
 	failures reactor.LogLimit
@@ -140,10 +141,10 @@ func (w *watcher) event(e device.Event) {
 	}
 	// The watch is over when this function has returned.
 	w.r.Post(func() {
-		if e.Watch.Active() {
+		if _, counted := w.left[e.Watch]; e.Watch.Active() || !counted {
 			return
 		}
-		if w.left--; w.left == 0 {
+		if delete(w.left, e.Watch); len(w.left) == 0 {
 			w.fail(fmt.Errorf("%s: nothing is left to watch", e.Path))
 		}
 	})
