@@ -148,7 +148,7 @@ const (
 // need no other process, but a network file system may be slow to answer a look-up.
 //
 // An error is ErrUnsupported on systems without inotify or kernels that take no descriptors, a [*LimitError] if the
-// user has too many, or what the reactor says (INOT-7).
+// user has too many, kernel.ErrTooManyFiles alone if the process has no descriptor left, or what the reactor says (INOT-7).
 func NewNotifier(r *reactor.Reactor, c NotifierConfig) (*Notifier, error) {
 	return newNotifier(r, c, systemInotify())
 }
@@ -182,7 +182,9 @@ func initError(err error) error {
 	if errno != syscall.EMFILE {
 		return sys
 	}
-	// The process may as well have no descriptor left; then the value of the limit is no news.
+	if errnoOf(spareDescriptor()) == syscall.EMFILE {
+		return sys // it is the process that has no descriptor left
+	}
 	const setting = "fs.inotify.max_user_instances"
 	return &LimitError{Setting: setting, Limit: limitOf(setting), Err: sys}
 }

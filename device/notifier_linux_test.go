@@ -392,6 +392,25 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// A process that has no descriptor left hears of that, and of no limit of inotify.
+func TestNoDescriptorLeft(t *testing.T) {
+	var r *reactor.Reactor
+	for _, w := range testworld.Native() { // no kernel has a part in it
+		r = w.New(t, reactor.Config{})
+	}
+	lowest, err := unix.Dup(0)
+	do(t, err)
+	do(t, unix.Close(lowest))
+	var was unix.Rlimit
+	do(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+	do(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest), Max: was.Max}))
+	_, err = device.NewNotifier(r, device.NotifierConfig{})
+	do(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was))
+	if !errors.Is(err, kernel.ErrTooManyFiles) || errors.Is(err, device.ErrLimit) {
+		t.Errorf("INOT-7: %v", err)
+	}
+}
+
 // INOT-8: a panic in a callback is logged, and watching goes on with the next event.
 func TestCallbackPanics(t *testing.T) {
 	for _, w := range testworld.Native() {
