@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -63,6 +64,7 @@ type Watch struct {
 	cfg     WatchConfig
 	fn      func(Event)
 	root    *node
+	file    os.FileInfo // what the path is, or leads to; nil: a directory, or it was moved
 	ended   bool
 	waiting int // directories to list
 	ready   bool
@@ -225,10 +227,14 @@ func (n *Notifier) Add(path string, c WatchConfig, fn func(Event)) (*Watch, erro
 	}
 	was, had := w.cfg, w.fn
 	w.cfg, w.fn = c, fn
+	w.file = fileAt(path)
 	changed, err := n.watch(w.root)
 	if err != nil {
 		w.cfg, w.fn = was, had
 		return nil, watchError(path, err)
+	}
+	if w.file != nil {
+		w.file = fileAt(path) // it may be another one than before
 	}
 	if n.byPath[path] == nil {
 		n.byPath[path] = w
