@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/whorl-go/whorl/device"
@@ -35,8 +34,8 @@ is left, with status 1. Linux has it, by inotify.
     closewrite photos/tom.jpg
     overflow photos
 
-Paths are written as they are, but in quotes, with escapes, if they have control characters, quotes or bytes that are not
-UTF-8. With --json an event is such as {"events":["create"],"dir":true,"path":"photos"}; "old" is where it was before a move, "scanned"
+Paths are written as they are, but in quotes, with escapes, if they have quotes, characters that cannot be seen, such as those that turn the
+direction of writing, or bytes that are not UTF-8. With --json an event is such as {"events":["create"],"dir":true,"path":"photos"}; "old" is where it was before a move, "scanned"
 means that it was found in a list, and "pathBytes" has the bytes of a path, in base64, if they are not UTF-8.
 
 If standard output is not read, events wait in the system's queue. When that is full they are lost: the line "overflow" says so, and then
@@ -187,9 +186,9 @@ func raw(path string) []byte {
 	return []byte(path)
 }
 
-// shown is a path on a line.
+// shown is a path on a line. What cannot be seen is escaped: a name must not look like another, or change the terminal.
 func shown(path string) string {
-	odd := func(c rune) bool { return c == utf8.RuneError || c == '"' || unicode.IsControl(c) }
+	odd := func(c rune) bool { return c == utf8.RuneError || c == '"' || !strconv.IsPrint(c) }
 	if strings.ContainsFunc(path, odd) || strings.Contains(path, " -> ") {
 		return strconv.Quote(path)
 	}
