@@ -1,6 +1,7 @@
 package device
 
 import (
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -75,6 +76,7 @@ func (n *Notifier) selfEvent(c *node, e raw) {
 		w.Close()
 	case root:
 		w.tell(event)
+		n.fileEvent(w, e.mask)
 	case e.mask&Unmount != 0: // what is below the mount point can be seen again
 		parent, name := c.parent, c.name
 		n.drop(c)
@@ -85,6 +87,29 @@ func (n *Notifier) selfEvent(c *node, e raw) {
 		n.drop(c)
 		n.miss(c.parent, c.name)
 	}
+}
+
+// fileEvent ends the watch of a file whose path has gone. While somebody has the file open, the system tells only that its count of links
+// has changed.
+func (n *Notifier) fileEvent(w *Watch, mask Mask) {
+	switch {
+	case w.ended || w.file == nil:
+	case mask&MoveSelf != 0:
+		w.file = nil // it may live on, at a path that we do not know
+	case mask&Attrib != 0:
+		if now := fileAt(w.path); now == nil || !os.SameFile(w.file, now) {
+			w.must(Event{Path: w.path, Mask: DeleteSelf})
+			w.Close()
+		}
+	}
+}
+
+// fileAt is what path is, or leads to. It is nil if that is a directory, or if there is nothing.
+func fileAt(path string) os.FileInfo {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return info
+	}
+	return nil
 }
 
 // childEvent follows an event of a name in the directory c.

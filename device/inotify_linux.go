@@ -56,6 +56,15 @@ func openDirectory(path string, follow bool) (*os.File, error) {
 	}
 }
 
+// spareDescriptor tells, by its error, whether the process may have one more descriptor.
+func spareDescriptor() error {
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err
+}
+
 // errnoOf is the system's error in err, 0 if there is none.
 func errnoOf(err error) syscall.Errno {
 	errno, _ := err.(syscall.Errno)

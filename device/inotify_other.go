@@ -31,3 +31,5 @@ func errnoOf(err error) syscall.Errno {
 }
 
 func limitOf(string) int { return 0 }
+
+func spareDescriptor() error { return ErrUnsupported }

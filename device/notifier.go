@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -63,6 +64,7 @@ type Watch struct {
 	cfg     WatchConfig
 	fn      func(Event)
 	root    *node
+	file    os.FileInfo // what the path is, or leads to; nil: a directory, or it was moved
 	ended   bool
 	waiting int // directories to list
 	ready   bool
@@ -148,7 +150,7 @@ const (
 // need no other process, but a network file system may be slow to answer a look-up.
 //
 // An error is ErrUnsupported on systems without inotify or kernels that take no descriptors, a [*LimitError] if the
-// user has too many, or what the reactor says (INOT-7).
+// user has too many, kernel.ErrTooManyFiles alone if the process has no descriptor left, or what the reactor says (INOT-7).
 func NewNotifier(r *reactor.Reactor, c NotifierConfig) (*Notifier, error) {
 	return newNotifier(r, c, systemInotify())
 }
@@ -182,7 +184,9 @@ func initError(err error) error {
 	if errno != syscall.EMFILE {
 		return sys
 	}
-	// The process may as well have no descriptor left; then the value of the limit is no news.
+	if errnoOf(spareDescriptor()) == syscall.EMFILE {
+		return sys // it is the process that has no descriptor left
+	}
 	const setting = "fs.inotify.max_user_instances"
 	return &LimitError{Setting: setting, Limit: limitOf(setting), Err: sys}
 }
@@ -223,10 +227,14 @@ func (n *Notifier) Add(path string, c WatchConfig, fn func(Event)) (*Watch, erro
 	}
 	was, had := w.cfg, w.fn
 	w.cfg, w.fn = c, fn
+	w.file = fileAt(path)
 	changed, err := n.watch(w.root)
 	if err != nil {
 		w.cfg, w.fn = was, had
 		return nil, watchError(path, err)
+	}
+	if w.file != nil {
+		w.file = fileAt(path) // it may be another one than before
 	}
 	if n.byPath[path] == nil {
 		n.byPath[path] = w

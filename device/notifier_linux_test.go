@@ -392,6 +392,72 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// A process that has no descriptor left hears of that, and of no limit of inotify.
+func TestNoDescriptorLeft(t *testing.T) {
+	var r *reactor.Reactor
+	for _, w := range testworld.Native() { // no kernel has a part in it
+		r = w.New(t, reactor.Config{})
+	}
+	lowest, err := unix.Dup(0)
+	do(t, err)
+	do(t, unix.Close(lowest))
+	var was unix.Rlimit
+	do(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &was))
+	do(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest), Max: was.Max}))
+	_, err = device.NewNotifier(r, device.NotifierConfig{})
+	do(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &was))
+	if !errors.Is(err, kernel.ErrTooManyFiles) || errors.Is(err, device.ErrLimit) {
+		t.Errorf("INOT-7: %v", err)
+	}
+}
+
+// INOT-5: a file that is removed, or replaced, is told as such while somebody has it open, once. A file that was moved lives on.
+func TestOpenFileGoes(t *testing.T) {
+	worlds(t, func(t *testing.T, r *reactor.Reactor) {
+		dir := t.TempDir()
+		n := newTestNotifier(t, r)
+		for what, change := range map[string]func(path string) error{
+			"removed": os.Remove, "replaced": func(path string) error { return os.Rename(dir+"/other", path) },
+		} {
+			path := dir + "/" + what
+			touch(t, path, dir+"/other")
+			do(t, os.Symlink(what, path+"link"))
+			f, err := os.Open(path)
+			do(t, err)
+			d, link := &diary{t: t, dir: path}, &diary{t: t, dir: path + "link"}
+			w, err := n.Add(path, device.WatchConfig{Mask: device.Modify}, d.event)
+			do(t, err)
+			_, err = n.Add(path+"link", device.WatchConfig{Mask: device.Modify}, link.event)
+			do(t, err)
+			do(t, os.Chmod(path, 0o400))
+			settle(t, r, n)
+			d.wants()
+			do(t, change(path))
+			settle(t, r, n)
+			d.wants("deleteself ")
+			link.wants("deleteself ")
+			if w.Active() || n.Watches() != 0 {
+				t.Errorf("%s: INOT-5: the watch is still there", what)
+			}
+			do(t, f.Close())
+			settle(t, r, n)
+			d.wants()
+		}
+		path := dir + "/moved"
+		touch(t, path)
+		d := &diary{t: t, dir: path}
+		w, err := n.Add(path, device.WatchConfig{Mask: device.Attrib}, d.event)
+		do(t, err)
+		do(t, os.Rename(path, path+"2"))
+		do(t, os.Chmod(path+"2", 0o400))
+		settle(t, r, n)
+		d.wants("attrib ")
+		if !w.Active() {
+			t.Error("the watch of a file that was moved is over")
+		}
+	})
+}
+
 // INOT-8: a panic in a callback is logged, and watching goes on with the next event.
 func TestCallbackPanics(t *testing.T) {
 	for _, w := range testworld.Native() {

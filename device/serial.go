@@ -60,11 +60,12 @@ type SerialConfig struct {
 	HardFlow bool
 	// SoftFlow is flow control by the characters XON and XOFF, in both directions. They then cannot be data.
 	SoftFlow bool
-	// Shared lets others open the port too. Otherwise who asks for its lock (flock), as Whorl and most other programs do, and who
-	// is not privileged, is refused.
+	// Shared lets others open the port too, if they share it as well. Otherwise who asks for its lock (flock), as Whorl and most
+	// other programs do, and who is not privileged, is refused. When a shared port is closed, the last who has it sets it
+	// back, and what is in the system's buffers stays.
 	Shared bool
 	// DrainTime is how long what was written may take to leave, when the port is closed in order. Then it is
-	// dropped. Zero: 3 s; negative: it is dropped at once.
+	// dropped, unless the port is Shared. Zero: 3 s; negative: it is dropped at once.
 	DrainTime time.Duration
 }
 
@@ -148,11 +149,9 @@ func openSerial(path string, c SerialConfig) (*Serial, error) {
 		return nil, sysError("open", err)
 	}
 	s := &Serial{path: path, cfg: c, fd: fd}
-	if !c.Shared {
-		if err := claimPort(fd); err != nil {
-			closePort(fd)
-			return nil, sysError("flock", err)
-		}
+	if err := claimPort(fd, c.Shared); err != nil {
+		closePort(fd)
+		return nil, sysError("flock", err)
 	}
 	if s.before, err = getSettings(fd); err != nil {
 		closePort(fd)
@@ -340,7 +339,7 @@ func (s *Serial) finish(drain time.Duration) {
 	if drain > 0 {
 		drainPort(fd, drain, s.cfg.Baud)
 	}
-	restorePort(fd, s.before)
+	restorePort(fd, s.before, s.cfg.Shared)
 	closePort(fd)
 }
 

@@ -21,10 +21,14 @@ func openPort(path string) (int, error) {
 	}
 }
 
-// claimPort takes the port for this process. TIOCEXCL refuses others in open, but not privileged ones. The lock
-// refuses those who ask.
-func claimPort(fd int) error {
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+// claimPort takes the port for this process, or, if it is shared, keeps others from that. TIOCEXCL refuses others in open,
+// but not privileged ones. The lock refuses those who ask.
+func claimPort(fd int, shared bool) error {
+	how := unix.LOCK_EX
+	if shared {
+		how = unix.LOCK_SH
+	}
+	if err := unix.Flock(fd, how|unix.LOCK_NB); err != nil || shared {
 		return err
 	}
 	err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0)
@@ -33,6 +37,9 @@ func claimPort(fd int) error {
 	}
 	return err
 }
+
+// lastOfPort tells whether nobody else has a lock on the port, which then is ours alone.
+func lastOfPort(fd int) bool { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil }
 
 func closePort(fd int) { _ = unix.Close(fd) }
 
@@ -169,8 +176,15 @@ func drainPort(fd int, limit time.Duration, baud int) {
 	}
 }
 
-// restorePort drops what was not sent, and sets the port back. A port that has gone needs nothing.
-func restorePort(fd int, before settings) {
+// restorePort drops what was not sent, and sets the port back. If it is shared, what is in its buffers may be for others, and
+// who is still there keeps the settings. A port that has gone needs nothing.
+func restorePort(fd int, before settings, shared bool) {
+	if shared {
+		if lastOfPort(fd) {
+			_ = setSettings(fd, before)
+		}
+		return
+	}
 	_ = flushPort(fd, true, true)
 	_ = setSettings(fd, before)
 	_ = unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)

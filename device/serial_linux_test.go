@@ -209,6 +209,67 @@ func TestSerialRefused(t *testing.T) {
 	}
 }
 
+// Who shares a port keeps others from having it alone. Closing takes nothing from those who still have it: neither what has come, nor the
+// settings, nor the system's flag. The last sets it back.
+func TestSerialShared(t *testing.T) {
+	path, _ := line(t, "EXEC:cat")
+	keep, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	do(t, err)
+	defer keep.Close()
+	fd := int(keep.Fd())
+	state := func() unix.Termios {
+		tio, err := unix.IoctlGetTermios(fd, unix.TCGETS2)
+		do(t, err)
+		return *tio
+	}
+	before := state()
+	first, err := device.OpenSerial(path, device.SerialConfig{Shared: true})
+	do(t, err)
+	defer first.Close()
+	if s, err := device.OpenSerial(path, device.SerialConfig{}); !errors.Is(err, device.ErrBusy) {
+		t.Errorf("alone beside one that is shared: %v", err)
+		if err == nil {
+			s.Close()
+		}
+	}
+	second, err := device.OpenSerial(path, device.SerialConfig{Shared: true, Baud: 19200})
+	do(t, err)
+	defer second.Close()
+	both := state()
+	do(t, unix.IoctlSetInt(fd, unix.TIOCEXCL, 0))
+	_, err = keep.WriteString("hello")
+	do(t, err)
+	for n := 0; n < 5; _, _ = unix.Poll(nil, 1) {
+		n, _, err = first.Waiting()
+		do(t, err)
+	}
+	check := func(want unix.Termios) {
+		t.Helper()
+		if n, err := unix.IoctlGetInt(fd, unix.TIOCINQ); n != 5 || err != nil {
+			t.Errorf("%d bytes are left of 5, %v", n, err)
+		}
+		if on, err := unix.IoctlGetInt(fd, unix.TIOCGEXCL); on != 1 || err != nil {
+			t.Errorf("the flag is %d, %v", on, err)
+		}
+		if state() != want {
+			t.Errorf("the settings are %+v, want %+v", state(), want)
+		}
+	}
+	second.Close()
+	check(both)
+	first.Close()
+	check(before)
+	alone, err := device.OpenSerial(path, device.SerialConfig{})
+	do(t, err)
+	defer alone.Close()
+	if s, err := device.OpenSerial(path, device.SerialConfig{Shared: true}); !errors.Is(err, device.ErrBusy) {
+		t.Errorf("shared beside one that is alone: %v", err)
+		if err == nil {
+			s.Close()
+		}
+	}
+}
+
 // SERIAL-2: the loss of the device, and the reactor's end, close it once, with the reason.
 func TestSerialLoss(t *testing.T) {
 	for _, how := range []string{"gone", "stopped", "aborted"} {

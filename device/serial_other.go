@@ -8,7 +8,7 @@ import "time"
 type settings struct{}
 
 func openPort(string) (int, error)                 { return -1, ErrUnsupported }
-func claimPort(int) error                          { return ErrUnsupported }
+func claimPort(int, bool) error                    { return ErrUnsupported }
 func closePort(int)                                {}
 func getSettings(int) (settings, error)            { return settings{}, ErrUnsupported }
 func setSettings(int, settings) error              { return ErrUnsupported }
@@ -20,4 +20,4 @@ func setBreak(int, bool) error                     { return ErrUnsupported }
 func getLines(int) (Lines, error)                  { return 0, ErrUnsupported }
 func setLines(int, Lines, Lines) error             { return ErrUnsupported }
 func drainPort(int, time.Duration, int)            {}
-func restorePort(int, settings)                    {}
+func restorePort(int, settings, bool)              {}

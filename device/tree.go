@@ -71,8 +71,11 @@ func (n *Notifier) watch(c *node) (changed bool, err error) {
 	if c.w.cfg.Recursive {
 		mask |= uint32(Create | Delete | Moved | MoveSelf)
 	}
-	if c.parent != nil {
+	switch {
+	case c.parent != nil:
 		mask |= onlyDirectory
+	case c.w.file != nil:
+		mask |= uint32(Attrib | MoveSelf) // see fileEvent
 	}
 	wd, err := n.sys.Add(n.fd, c.path(), mask)
 	if err != nil {

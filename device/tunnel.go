@@ -41,7 +41,7 @@ type TunnelConfig struct {
 	// Name is that of the device, of 15 bytes at most, or a pattern such as "vpn%d", of which the system takes the first that is
 	// free. A device that is there, and persistent, is opened. Empty: "tun%d" or "tap%d".
 	Name string
-	// Persist has the device stay when it is closed.
+	// Persist has the device stay when it is closed, once it was opened.
 	Persist bool
 	// Owner and Group are numbers of a user and a group that may open a persistent device. Nil: as it is.
 	Owner, Group *int
@@ -125,8 +125,13 @@ func OpenTunnel(r *reactor.Reactor, p TunnelProtocol, c TunnelConfig) (*Tunnel, 
 		return nil, &reactor.OpError{Op: "listen", Err: fmt.Errorf("network device %q: %w", c.Name, err)}
 	}
 	if e := r.Guard(p, func() { p.StartTunnel(t) }); e != nil {
-		t.end(e)
-		return nil, &reactor.OpError{Op: "listen", Err: e}
+		err = e
+	} else if t.cfg.Persist && t.fd >= 0 { // last, because a device that was not opened must not stay
+		err = persistTunnel(t.fd, true)
+	}
+	if err != nil {
+		t.end(err)
+		return nil, &reactor.OpError{Op: "listen", Err: err}
 	}
 	return t, nil
 }
@@ -311,6 +316,7 @@ func (t *Tunnel) SetPersist(on bool) error {
 	if t.fd < 0 {
 		return kernel.ErrClosed
 	}
+	t.cfg.Persist = on // what StartTunnel says counts
 	return persistTunnel(t.fd, on)
 }
 

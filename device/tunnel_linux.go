@@ -45,12 +45,7 @@ func setUpTunnel(fd int, name string, c TunnelConfig) error {
 		}
 	}
 	if c.MTU != 0 || c.Up {
-		if err := setInterface(name, c); err != nil {
-			return err
-		}
-	}
-	if c.Persist {
-		return persistTunnel(fd, true)
+		return setInterface(name, c)
 	}
 	return nil
 }

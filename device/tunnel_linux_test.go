@@ -249,6 +249,31 @@ func TestTunnelRefused(t *testing.T) {
 	})
 }
 
+// broken is a protocol that cannot start.
+type broken struct{ packets }
+
+func (*broken) StartTunnel(*device.Tunnel) { panic("oh") }
+
+// TUN-2: a device that was to persist does not stay when it could not be opened.
+func TestTunnelLeavesNoDevice(t *testing.T) {
+	islanders(t, func(t *testing.T, r *reactor.Reactor) {
+		c := device.TunnelConfig{Name: "fails", Persist: true}
+		open := func(p device.TunnelProtocol) {
+			t.Helper()
+			if _, err := device.OpenTunnel(r, p, c); !errors.Is(err, reactor.ErrListen) {
+				t.Errorf("TUN-2: %v", err)
+			}
+			if exec.Command("ip", "link", "show", "fails").Run() == nil {
+				t.Error("TUN-2: the device has stayed")
+				ip(t, "link del fails")
+			}
+		}
+		open(new(broken))
+		r.Close()
+		open(new(packets)) // a reactor that has ended takes no reader
+	})
+}
+
 // TUN-5: a panic costs one packet. The loss of the device, and the end of the reactor, are told once.
 func TestTunnelPanicsAndLoss(t *testing.T) {
 	islanders(t, func(t *testing.T, r *reactor.Reactor) {

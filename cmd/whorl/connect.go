@@ -38,7 +38,8 @@ say --no-shutdown; then the connection lasts until the server ends it.
 
 With --raw standard input must be a terminal. Its keys are sent as they are, one by one, so that editors and shells at the other end work;
 the other end must do the echo. Ctrl-] leaves, or the key that --escape names, with status 0; so does the peer's end. The terminal is then as it was
-before, and also after SIGINT, SIGTERM and SIGHUP, and while SIGTSTP has the program stopped.
+before, and also after SIGINT, SIGTERM and SIGHUP, and while SIGTSTP has the program stopped. If the other end does not read, 64 KiB of keys wait
+for it; the bell rings when there are more, which are dropped. Ctrl-] still leaves: the other end then has a second to take what waits.
 
 At a place of datagrams, standard input is sent in pieces of 1200 bytes at most, as it is read, or with --lines each line by
 itself. Datagrams that come are written to standard output, one after another. They have no end: at the end of standard input answers

@@ -55,7 +55,14 @@ func escapeKey(text string) (int, error) {
 	return 0, errors.New(`a key is written like ^] or ^A, or it is none`)
 }
 
-// rawSession joins a connection with the terminal. Each is the producer of the other.
+const (
+	// maxTyped is how much of what is typed may wait for a peer that does not read. The rest is dropped, with a bell.
+	maxTyped = 64 << 10
+	bell     = "\a"
+)
+
+// rawSession joins a connection with the terminal. The connection is the terminal's producer. The terminal is nobody's:
+// it is always read, because the escape key must work whatever the peer does.
 type rawSession struct {
 	r       *reactor.Reactor
 	escape  int
@@ -66,6 +73,7 @@ type rawSession struct {
 	open    int   // of the two, how many are not lost
 	access  *accessLog
 	visit   visit
+	gaveUp  bool // what was typed could not be sent, and somebody has left
 }
 
 // join begins the session when the connection is made.
@@ -104,9 +112,18 @@ func (x *rawSession) leave() {
 	}
 }
 
+// escaped leaves, and soon drops what the peer does not take.
+func (x *rawSession) escaped() {
+	x.leave()
+	x.r.CallLater(lastWords, func() { // it runs until both are lost
+		x.gaveUp = true
+		x.remote.Abort()
+	})
+}
+
 // lost is called for each of both.
 func (x *rawSession) lost(err error) {
-	if x.err == nil && err != reactor.ErrClosed {
+	if x.err == nil && err != reactor.ErrClosed && !(x.gaveUp && err == reactor.ErrAborted) {
 		x.err = err
 	}
 	x.leave()
@@ -139,14 +156,12 @@ func (p *rawRemote) ConnectionLost(err error) {
 // rawLocal is the protocol of the terminal.
 type rawLocal struct{ x *rawSession }
 
-// ConnectionMade has each side wait for the other.
+// ConnectionMade has the connection wait for the terminal.
 func (p *rawLocal) ConnectionMade(t reactor.Transport) {
 	x := p.x
 	x.local = reactor.ConnectionOf(t)
 	x.open++
-	// Neither has a producer yet, so both are accepted.
-	_ = x.remote.RegisterProducer(x.local)
-	_ = x.local.RegisterProducer(x.remote)
+	_ = x.local.RegisterProducer(x.remote) // it has none yet
 }
 
 // DataReceived sends what is typed, up to the escape key.
@@ -156,11 +171,21 @@ func (p *rawLocal) DataReceived(b []byte) {
 		i = bytes.IndexByte(b, byte(p.x.escape))
 	}
 	if i < 0 {
-		p.x.remote.Write(b)
+		p.send(b)
 		return
 	}
-	p.x.remote.Write(b[:i])
-	p.x.leave()
+	p.send(b[:i])
+	p.x.escaped()
+}
+
+// send sends what there is room for. A bell tells of the rest.
+func (p *rawLocal) send(b []byte) {
+	room := max(maxTyped-p.x.remote.Buffered(), 0)
+	if len(b) > room {
+		b = b[:room]
+		p.x.local.Write([]byte(bell))
+	}
+	p.x.remote.Write(b)
 }
 
 // ReadConnectionLost leaves: the terminal has hung up.

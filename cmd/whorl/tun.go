@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/receiver"
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 type tunCommand struct {
@@ -28,8 +30,11 @@ func (*tunCommand) Help() string {
 connection to any place for connections, on which each packet follows its length, two bytes. Give the devices addresses, and routes if you
 like, by "ip"; that takes the privileges of an administrator, and so does making a device. Linux has it.
 
-The listening side takes one connection at a time, refuses others meanwhile, and waits for the next when that is lost. The connecting
+The listening side takes one connection at a time, refuses others meanwhile, and waits for the next when that is lost. A client of TLS takes
+the place when its handshake is over, so when it has shown the certificate that clientCAs asks for; 16 may be at theirs at a time. The connecting
 side ends with status 1 when the connection is lost. The devices go with the program, which ends at SIGINT or SIGTERM.
+
+A peer that has gone without a word is noticed by keepalive, which is on at places of TCP and TLS, unless they say keepalive=no.
 
 The packets are neither encrypted nor is the other side asked who it is, unless the place does so. Over a network you do not own use tls on
 both sides, with clientCAs to listen and a certificate to connect.
@@ -46,7 +51,7 @@ Examples, the first two on one host each:
 
 // Run opens the device, and carries packets until a signal.
 func (c *tunCommand) Run(g *globals, t terminal) error {
-	known := g.schemes(t, kernel.StreamOptions{})
+	known := g.schemes(t, kernel.StreamOptions{KeepAlive: true}) // a peer that has gone would keep the place
 	var from endpoint.Server
 	var to endpoint.Client
 	var err error
@@ -96,41 +101,85 @@ func (c *tunCommand) Run(g *globals, t terminal) error {
 // maxCarried is the length of the longest packet: what two bytes can say.
 const maxCarried = 1<<16 - 1
 
+// maxCandidates is how many clients may be at their handshake at a time.
+const maxCandidates = 16
+
 // carrier joins a network device with one connection at a time. It is the factory of the connections.
 type carrier struct {
-	r        *reactor.Reactor
-	log      *slog.Logger
-	device   *device.Tunnel
-	peer     *carried // nil: packets are dropped
-	connects bool
-	err      error
-	refused  reactor.LogLimit
-	failures reactor.LogLimit
+	r          *reactor.Reactor
+	log        *slog.Logger
+	device     *device.Tunnel
+	peer       *carried // nil: packets are dropped
+	candidates int      // connections that are at their handshake
+	connects   bool
+	err        error
+	refused    reactor.LogLimit
+	failures   reactor.LogLimit
 }
 
 // carried is the protocol of the connection.
 type carried struct {
 	receiver.Prefixed
-	x *carrier
+	x         *carrier
+	candidate bool // its handshake is not over
 }
 
 // BuildProtocol takes a connection, unless there is one.
 func (x *carrier) BuildProtocol(from kernel.Addr) reactor.Protocol {
-	if x.peer != nil {
-		x.refused.Log(x.r, x.log, slog.LevelWarn, "refused: the tunnel has its connection", slog.String("peer", from.String()))
+	switch {
+	case x.peer != nil:
+		x.refuse("the tunnel has its connection", from)
+		return nil
+	case x.candidates >= maxCandidates:
+		x.refuse("too many clients are at their handshake", from)
 		return nil
 	}
 	c := &carried{x: x}
 	c.Width, c.MaxLength = frame.Width16, maxCarried
 	c.StringReceived, c.Made, c.Lost = x.arrived, c.made, c.lost
-	x.peer = c
 	return c
+}
+
+// refuse logs that a client is refused. Clients can cause as many refusals as they like.
+func (x *carrier) refuse(why string, from kernel.Addr) {
+	x.refused.Log(x.r, x.log, slog.LevelWarn, "refused: "+why, slog.String("peer", from.String()))
 }
 
 // LogPrefix is its name in logs.
 func (*carrier) LogPrefix() string { return "tun" }
 
+// made takes the place, unless there is a handshake first.
 func (c *carried) made() {
+	if _, ok := reactor.As[*tlsio.Conn](c.T); ok {
+		c.candidate = true
+		c.x.candidates++
+		return
+	}
+	c.open()
+}
+
+// HandshakeCompleted takes the place: the client is verified. If another was faster, the client is refused.
+func (c *carried) HandshakeCompleted(tls.ConnectionState) {
+	c.decided()
+	if c.x.peer != nil {
+		c.x.refuse("the tunnel has its connection", c.T.Remote())
+		c.T.Abort()
+		return
+	}
+	c.open()
+}
+
+// decided ends the candidacy of c.
+func (c *carried) decided() {
+	if c.candidate {
+		c.candidate = false
+		c.x.candidates--
+	}
+}
+
+// open joins the device with c.
+func (c *carried) open() {
+	c.x.peer = c
 	c.x.log.Info("tunnel open", slog.String("peer", c.T.Remote().String()))
 	if sink, ok := reactor.As[reactor.Consumer](c.T); ok {
 		_ = sink.RegisterProducer(carriedSource{c.x.device}) // it has none yet
@@ -139,9 +188,14 @@ func (c *carried) made() {
 
 func (c *carried) lost(err error) {
 	x := c.x
-	x.peer = nil
-	x.log.Info("tunnel lost", slog.Any("err", err))
-	x.device.ResumeProducing() // for the next connection
+	switch {
+	case x.peer == c:
+		x.peer = nil
+		x.log.Info("tunnel lost", slog.Any("err", err))
+		x.device.ResumeProducing() // for the next connection
+	default:
+		c.decided() // TLS has logged why
+	}
 	if x.connects && !errors.Is(err, reactor.ErrStopped) {
 		x.fail(fmt.Errorf("the connection is lost: %w", err))
 	}
@@ -156,7 +210,7 @@ func (x *carrier) arrived(p []byte) {
 
 // send gives a packet of the system to the peer.
 func (x *carrier) send(p []byte) {
-	if x.peer != nil && x.peer.T != nil {
+	if x.peer != nil {
 		_ = x.peer.SendString(p) // ConnectionLost tells of it
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/device"
+	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/internal/tlstest"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 	"golang.org/x/sys/unix"
 )
 
@@ -296,4 +304,68 @@ func TestTapBetweenHosts(t *testing.T) {
 	}
 	s.ping()
 	s.transfer(3 << 20)
+}
+
+// Strangers at their handshake keep nobody out, and no more than 16 may be there. Who has shown a certificate has the place.
+func TestTunWaitsForTheHandshake(t *testing.T) {
+	runtime.LockOSThread() // the thread and its namespace end with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); errors.Is(err, unix.EPERM) {
+		t.Skip("network namespaces need privileges")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Skipf("%v: %s", err, out)
+	}
+	ca := tlstest.NewAuthorityAt("ca", time.Now())
+	dir := t.TempDir()
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	roots, both, mine := write("ca.pem", ca.PEM()), write("srv.pem", tlstest.BothPEM(ca.Leaf("127.0.0.1"))), write("mine.pem", tlstest.BothPEM(ca.Client("me")))
+	for name, w := range testworld.Native() {
+		var log bytes.Buffer
+		opened := func() int { return strings.Count(log.String(), `msg="tunnel open"`) }
+		r := w.New(t, reactor.Config{})
+		x := &carrier{r: r, log: slog.New(slog.NewTextHandler(&log, nil))}
+		if _, err := device.OpenTunnel(r, x.protocol(false), device.TunnelConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		at := &std.TLSServer{Certificates: both, ClientCAs: roots, TCPServer: std.TCPServer{Interface: netip.MustParseAddr("127.0.0.1")}}
+		port, err := at.Listen(r, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var strangers []*peer
+		for range maxCandidates + 1 {
+			strangers = append(strangers, dial(t, r, port.Addr(), &peer{}))
+		}
+		until(t, r, func() bool { return strangers[maxCandidates].ended || strangers[maxCandidates].err != nil })
+		if x.candidates != maxCandidates || opened() != 0 || x.peer != nil {
+			t.Errorf("%s: %d strangers wait, %d have the place", name, x.candidates, opened())
+		}
+		strangers[0].s.Abort()
+		until(t, r, func() bool { return x.candidates == maxCandidates-1 })
+		near := new(secret)
+		to := &std.TLSClient{TCPClient: std.TCPClient{Host: "127.0.0.1", Port: port.Addr().Port()}, TrustRoots: roots, Certificate: mine}
+		to.Connect(r, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return near }), func(_ reactor.Protocol, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		until(t, r, func() bool { return x.peer != nil })
+		if x.candidates != maxCandidates-1 || opened() != 1 {
+			t.Errorf("%s: %d strangers wait, %d have the place", name, x.candidates, opened())
+		}
+		near.T.Abort()
+		until(t, r, func() bool { return x.peer == nil })
+		r.Close()
+		if x.candidates != 0 {
+			t.Errorf("%s: %d candidates are left", name, x.candidates)
+		}
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/whorl-go/whorl/device"
@@ -35,8 +34,8 @@ is left, with status 1. Linux has it, by inotify.
     closewrite photos/tom.jpg
     overflow photos
 
-Paths are written as they are, but in quotes, with escapes, if they have control characters, quotes or bytes that are not
-UTF-8. With --json an event is such as {"events":["create"],"dir":true,"path":"photos"}; "old" is where it was before a move, "scanned"
+Paths are written as they are, but in quotes, with escapes, if they have quotes, characters that cannot be seen, such as those that turn the
+direction of writing, or bytes that are not UTF-8. With --json an event is such as {"events":["create"],"dir":true,"path":"photos"}; "old" is where it was before a move, "scanned"
 means that it was found in a list, and "pathBytes" has the bytes of a path, in base64, if they are not UTF-8.
 
 If standard output is not read, events wait in the system's queue. When that is full they are lost: the line "overflow" says so, and then
@@ -57,7 +56,7 @@ func (c *watchCommand) Run(g *globals, t terminal) error {
 	}
 	log, _ := g.logger(t)
 	outliveReaders()
-	w := &watcher{r: r, json: c.JSON, log: log}
+	w := &watcher{r: r, json: c.JSON, log: log, left: make(map[*device.Watch]struct{})}
 	w.out = &output{r: r, to: t.out, failed: w.outputFailed}
 	w.n, err = device.NewNotifier(r, device.NotifierConfig{Lost: w.lost})
 	if err != nil {
@@ -67,14 +66,15 @@ func (c *watchCommand) Run(g *globals, t terminal) error {
 	w.out.source = w.n
 	for _, dir := range c.Dirs {
 		cfg := device.WatchConfig{Recursive: !c.Flat, Ready: func() { log.Info("watching " + dir) }}
-		if _, err := w.n.Add(dir, cfg, w.event); err != nil {
+		watch, err := w.n.Add(dir, cfg, w.event)
+		if err != nil {
 			r.Close()
 			return err
 		}
 		if c.Flat {
 			log.Info("watching " + dir)
 		}
-		w.left++
+		w.left[watch] = struct{}{} // a path that is named twice has one
 	}
 	r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
 		ended := false
@@ -101,7 +101,7 @@ type watcher struct {
 	out  *output
 	json bool
 	log  *slog.Logger
-	left int // watches
+	left map[*device.Watch]struct{}
 	err  error
 
 	failures reactor.LogLimit
@@ -140,10 +140,10 @@ func (w *watcher) event(e device.Event) {
 	}
 	// The watch is over when this function has returned.
 	w.r.Post(func() {
-		if e.Watch.Active() {
+		if _, counted := w.left[e.Watch]; e.Watch.Active() || !counted {
 			return
 		}
-		if w.left--; w.left == 0 {
+		if delete(w.left, e.Watch); len(w.left) == 0 {
 			w.fail(fmt.Errorf("%s: nothing is left to watch", e.Path))
 		}
 	})
@@ -186,9 +186,9 @@ func raw(path string) []byte {
 	return []byte(path)
 }
 
-// shown is a path on a line.
+// shown is a path on a line. What cannot be seen is escaped: a name must not look like another, or change the terminal.
 func shown(path string) string {
-	odd := func(c rune) bool { return c == utf8.RuneError || c == '"' || unicode.IsControl(c) }
+	odd := func(c rune) bool { return c == utf8.RuneError || c == '"' || !strconv.IsPrint(c) }
 	if strings.ContainsFunc(path, odd) || strings.Contains(path, " -> ") {
 		return strconv.Quote(path)
 	}

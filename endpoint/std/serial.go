@@ -8,6 +8,7 @@ import (
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -207,7 +208,7 @@ func (e *SerialClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(
 		return func() { cancelled = true }
 	}
 	stop := func() { _ = release() } // a panic was reported; nobody is left to hear an error
-	reactor.InThread(r, func() (*device.Serial, error) { return e.open(r) }, func(s *device.Serial, err error) {
+	openInThread(r, func() (*device.Serial, error) { return e.open(r) }, func(s *device.Serial, err error) {
 		if err != nil || cancelled {
 			if s != nil {
 				s.Close()
@@ -229,6 +230,18 @@ func (e *SerialClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(
 		}
 	})
 	return func() { cancelled = true }
+}
+
+// openInThread is [reactor.InThread] for a port. If the reactor has stopped before it is open, the port is closed.
+func openInThread(r *reactor.Reactor, open func() (*device.Serial, error), done func(*device.Serial, error)) {
+	task := pool.Task(open, func(s *device.Serial, err error) {
+		if !r.Post(func() { done(s, err) }) && s != nil {
+			s.Close()
+		}
+	})
+	if err := r.CallInThread(func() { task() }); err != nil { // a function of this place, whose name the log tells if it is slow
+		r.Post(func() { done(nil, err) })
+	}
 }
 
 // String is the description.

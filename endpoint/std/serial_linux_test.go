@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/endpoint"
@@ -150,6 +151,46 @@ func TestSerialPlacesFail(t *testing.T) {
 				t.Fatalf("the port was left open: %v", err)
 			}
 			s.Close()
+		})
+	}
+}
+
+// A port that is open when the reactor has given that up (CORE-50) is closed again.
+func TestSerialOpenTooLate(t *testing.T) {
+	a, _ := nullModem(t)
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{ShutdownTimeout: time.Millisecond})
+			begun, ended, opened := make(chan bool), make(chan bool), make(chan bool)
+			std.OpenInThread(r, func() (*device.Serial, error) {
+				close(begun)
+				<-ended
+				s, err := device.OpenSerial(a, device.SerialConfig{})
+				if err != nil {
+					t.Error(err)
+				}
+				close(opened)
+				return s, err
+			}, func(*device.Serial, error) { t.Error("CORE-50: a result after the end") })
+			r.CallWhenRunning(func() {
+				<-begun
+				_ = r.Stop()
+			})
+			if err := r.Run(t.Context()); !errors.Is(err, reactor.ErrUnfinished) {
+				t.Errorf("CORE-50: %v", err)
+			}
+			close(ended)
+			<-opened
+			for end := time.Now().Add(testworld.Limit); ; _, _ = unix.Poll(nil, 1) {
+				s, err := device.OpenSerial(a, device.SerialConfig{})
+				if err == nil {
+					s.Close()
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatalf("the port was left open: %v", err)
+				}
+			}
 		})
 	}
 }
