@@ -46,8 +46,17 @@ func TestAwait(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, r, func() bool { return l.came == 3 })
+		n.Pause()
+		testworld.Turns(t, r, 3)
+		if l.came != 3 {
+			t.Errorf("in a pause it came %d times", l.came-3)
+		}
+		n.Resume()
+		until(t, r, func() bool { return l.came > 3 })
+		l.came = 3
 		n.Stop()
-		n.Stop()
+		n.Pause()
+		n.Resume() // not after the end
 		testworld.Turns(t, r, 3)
 		if l.came != 3 || l.lost != nil {
 			t.Errorf("after Stop it came %d times, lost %v", l.came, l.lost)
@@ -88,6 +97,7 @@ func TestAwaitLost(t *testing.T) {
 		}
 		var late error
 		l.onCame = func() { t.Error("it came") }
+		n.Pause() // the reactor's end is told in a pause too
 		before, during := true, false
 		r.AddTrigger(reactor.Before, reactor.Shutdown, func() { before = r.Ending() })
 		r.AddTrigger(reactor.During, reactor.Shutdown, func() { _, late = r.Await(d, l); during = r.Ending() })
