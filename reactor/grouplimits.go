@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -155,8 +156,8 @@ func (s *sharedLimits) forget(l *portLimiter) {
 	m := &l.mine
 	s.open -= m.open
 	s.held -= m.held
-	for peer, n := range m.ofPeer {
-		s.countPeer(peer, -n)
+	for _, peer := range slices.SortedFunc(maps.Keys(m.ofPeer), netip.Prefix.Compare) {
+		s.countPeer(peer, -m.ofPeer[peer])
 	}
 	*m = sharedPart{gone: true}
 	s.wake()
