@@ -127,11 +127,17 @@ func (n *Notifier) childEvent(c *node, e raw) {
 		}
 	case e.mask&Delete != 0:
 		n.leave(c, e.name)
-		if child := c.children[e.name]; child != nil && dir {
-			n.drop(child)
-		}
+		n.dropName(c, e.name)
 	}
 	w.tell(event)
+}
+
+// dropName drops the directory name in c, which an event says has gone. It may be a later one than the event means: then a list has
+// found it already, its own event is to come, and it is told again, with all in it. That holds for an event of a file too.
+func (n *Notifier) dropName(c *node, name string) {
+	if child := c.children[name]; child != nil {
+		n.drop(child)
+	}
 }
 
 // arrive watches the directory name in c, and has it listed.
@@ -215,9 +221,7 @@ func (n *Notifier) movedAway(h held) {
 		if c == nil || !c.live() {
 			continue
 		}
-		if child := c.children[h.name]; child != nil && h.mask&IsDir != 0 {
-			n.drop(child)
-		}
+		n.dropName(c, h.name)
 		c.w.tell(Event{Path: c.join(h.name), Mask: h.mask})
 	}
 }
@@ -284,6 +288,9 @@ func (n *Notifier) moved(from *node, old string, to *node, e raw) {
 			// Is it the same one? Other moves may have misled us when it or one below it was added.
 			n.queue(c, scanVerify)
 		}
+	} else if c := from.children[old]; c != nil { // made after the file had left: it has not moved with it
+		n.drop(c)
+		from.w.tell(Event{Path: from.join(old), Mask: Delete | IsDir, Scanned: true})
 	}
 	if to.live() {
 		to.w.tell(event)

@@ -8,6 +8,9 @@ const (
 	ScanBudget        = scanBudget
 )
 
+// Inotify is what a Notifier asks of the system.
+type Inotify = inotify
+
 // LimitOf and SystemInotify are limitOf and systemInotify.
 func LimitOf(setting string) int { return limitOf(setting) }
 func SystemInotify() inotify     { return systemInotify() }

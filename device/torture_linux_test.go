@@ -14,13 +14,15 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// watchModel is a recursive watch whose events make a model.
-func watchModel(t *testing.T, r *reactor.Reactor, dir string, strict bool) (*device.Notifier, *model) {
+// watchModel is a recursive watch, on a system, whose events make a model.
+func watchModel(t *testing.T, r *reactor.Reactor, dir string, strict bool, sys device.Inotify) (*device.Notifier, *model) {
 	t.Helper()
-	n := newTestNotifier(t, r)
+	n, err := device.NewNotifierOn(r, device.NotifierConfig{}, sys)
+	do(t, err)
+	t.Cleanup(n.Close)
 	m := &model{t: t, dir: dir, strict: strict, paths: map[string]bool{}}
 	ready := false
-	_, err := n.Add(dir, device.WatchConfig{Recursive: true, Mask: device.Create | device.Delete | device.Moved, Ready: func() { ready = true }}, m.event)
+	_, err = n.Add(dir, device.WatchConfig{Recursive: true, Mask: device.Create | device.Delete | device.Moved, Ready: func() { ready = true }}, m.event)
 	do(t, err)
 	testworld.Until(t, func() bool { return ready }, r)
 	return n, m
@@ -57,7 +59,7 @@ func TestCopyAndRemove(t *testing.T) {
 				touch(t, d+"/1", d+"/2", filepath.Dir(d)+"/3")
 			}
 		}
-		n, m := watchModel(t, r, dir, false)
+		n, m := watchModel(t, r, dir, false, device.SystemInotify())
 		run := func(commands string) {
 			t.Helper()
 			cmd := exec.Command("sh", "-c", commands, "sh", source+"/tree", dir)
@@ -97,7 +99,7 @@ func TestMisled(t *testing.T) {
 	worlds(t, func(t *testing.T, r *reactor.Reactor) {
 		dir := t.TempDir()
 		do(t, os.Mkdir(dir+"/c", 0o700))
-		n, m := watchModel(t, r, dir, false)
+		n, m := watchModel(t, r, dir, false, device.SystemInotify())
 		m.paths["c"] = true
 		swap := func(to string) {
 			t.Helper()
@@ -137,14 +139,7 @@ func TestMisledAndListed(t *testing.T) {
 			}
 			return add(fd, path, mask)
 		}
-		n, err := device.NewNotifierOn(r, device.NotifierConfig{}, sys)
-		do(t, err)
-		t.Cleanup(n.Close)
-		m := &model{t: t, dir: dir, paths: map[string]bool{}}
-		ready := false
-		_, err = n.Add(dir, device.WatchConfig{Recursive: true, Mask: device.Create | device.Delete | device.Moved, Ready: func() { ready = true }}, m.event)
-		do(t, err)
-		testworld.Until(t, func() bool { return ready }, r)
+		n, m := watchModel(t, r, dir, false, sys)
 		do(t, os.Mkdir(dir+"/b", 0o700))
 		m.agrees(r, n)
 		touch(t, dir+"/a/f", dir+"/b/g")
@@ -162,7 +157,7 @@ func TestRandomChanges(t *testing.T) {
 		for seed := range seeds {
 			t.Run(fmt.Sprintf("%s/%d", w.Name(), seed), func(t *testing.T) {
 				r, dir := w.New(t, reactor.Config{}), t.TempDir()
-				n, m := watchModel(t, r, dir, false)
+				n, m := watchModel(t, r, dir, false, device.SystemInotify())
 				const workers = 1
 				over := make(chan bool, workers)
 				for i := range workers {
@@ -213,5 +208,42 @@ func change(random *rand.Rand, dir string) {
 		_ = os.Remove(p)
 	default:
 		_ = renameOver(p, at())
+	}
+}
+
+// A directory was listed before the events came that tell of a file that had its name before. When the file goes, what is in the
+// directory is told once more.
+func TestListedAfterFile(t *testing.T) {
+	leave := map[string]func(dir string) error{
+		"removed":    func(dir string) error { return os.Remove(dir + "/a/c") },
+		"moved away": func(dir string) error { return os.Rename(dir+"/a/c", dir+".away") },
+		"moved":      func(dir string) error { return os.Rename(dir+"/a/c", dir+"/a/f") },
+		"moved up":   func(dir string) error { return os.Rename(dir+"/a/c", dir+"/f") },
+	}
+	for name, gone := range leave {
+		t.Run(name, func(t *testing.T) {
+			worlds(t, func(t *testing.T, r *reactor.Reactor) {
+				dir := t.TempDir() + "/watched"
+				do(t, os.Mkdir(dir, 0o700))
+				sys := device.SystemInotify()
+				add, done := sys.Add, false
+				sys.Add = func(fd int, path string, mask uint32) (int32, error) {
+					wd, err := add(fd, path, mask)
+					if path == dir+"/a" && !done {
+						done = true
+						touch(t, path+"/c")
+						do(t, gone(dir))
+						do(t, os.MkdirAll(path+"/c/d/e", 0o700))
+						touch(t, path+"/c/d/f")
+					}
+					return wd, err
+				}
+				n, m := watchModel(t, r, dir, false, sys)
+				do(t, os.Mkdir(dir+"/a", 0o700))
+				m.agrees(r, n)
+				touch(t, dir+"/a/c/d/g")
+				m.agrees(r, n)
+			})
+		})
 	}
 }
