@@ -216,7 +216,7 @@ func TestProgramSize(t *testing.T) {
 	const most = 8 << 20
 	dir := t.TempDir()
 	program := filepath.Join(dir, "program")
-	c := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "./smallest")
+	c := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, "github.com/whorl-go/whorl/examples/echo")
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
