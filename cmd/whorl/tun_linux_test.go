@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +19,7 @@ import (
 
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/internal/hosttest"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -28,86 +27,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sites are two hosts, each a network namespace, that a cable joins: va with 10.77.0.1, vb with 10.77.0.2.
+// sites are two hosts with tunnels.
 type sites struct {
-	t  *testing.T
-	ns [2]int
+	*hosttest.Pair
+	t *testing.T
 }
 
-// twoSites makes them. The goroutine keeps its thread, which ends with the test, because it changes between the two.
-func twoSites(t *testing.T) *sites {
-	t.Helper()
-	for _, tool := range []string{"ip", "nft"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(err)
-		}
-	}
-	runtime.LockOSThread()
-	s := &sites{t: t}
-	for i := range s.ns {
-		if err := unix.Unshare(unix.CLONE_NEWNET); errors.Is(err, unix.EPERM) {
-			t.Skip("network namespaces need privileges")
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.ns[i] = fd
-		t.Cleanup(func() { unix.Close(fd) })
-	}
-	keeper := s.start(1, "cat", nil) // a process gives the second namespace a name
-	s.run(0, "ip link add va type veth peer name vb netns "+strconv.Itoa(keeper.Process.Pid))
-	for i, dev := range []string{"va", "vb"} {
-		s.run(i, "ip link set lo up")
-		s.run(i, "ip addr add 10.77.0."+strconv.Itoa(i+1)+"/24 dev "+dev)
-		s.run(i, "ip link set "+dev+" up")
-	}
-	return s
-}
-
-// at changes to the namespace i.
-func (s *sites) at(i int) {
-	s.t.Helper()
-	if err := unix.Setns(s.ns[i], unix.CLONE_NEWNET); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *sites) run(i int, command string) {
-	s.t.Helper()
-	s.at(i)
-	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
-		s.t.Fatalf("%s: %v\n%s", command, err, out)
-	}
-}
-
-// start starts a program in the namespace i, with its standard error in a file, until the end of the test.
-func (s *sites) start(i int, command string, log *os.File) *exec.Cmd {
-	s.t.Helper()
-	s.at(i)
-	args := strings.Fields(command)
-	cmd := exec.Command(args[0], args[1:]...)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if log != nil {
-		cmd.Stderr = log
-	}
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		in.Close()
-		if cmd.ProcessState == nil {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
-	})
-	return cmd
-}
+func newSites(t *testing.T) sites { return sites{hosttest.NewPair(t, "nft"), t} }
 
 // site is a whorl tun that runs.
 type site struct {
@@ -115,14 +41,14 @@ type site struct {
 	log *os.File
 }
 
-func (s *sites) tun(i int, args string) site {
+func (s sites) tun(i int, args string) site {
 	s.t.Helper()
 	log, err := os.Create(filepath.Join(s.t.TempDir(), "log"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { log.Close() })
-	return site{s.start(i, "whorl tun "+args, log), log}
+	return site{s.Start(i, "whorl tun "+args, log), log}
 }
 
 // logs waits for a line in the log.
@@ -143,9 +69,9 @@ func (p site) logs(t *testing.T, pattern string) {
 }
 
 // ping sends an ICMP echo request to 10.88.0.2 every 100 ms, until the answer to one has come.
-func (s *sites) ping() {
+func (s sites) ping() {
 	s.t.Helper()
-	s.at(0)
+	s.At(0)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 	if err != nil {
 		s.t.Fatal(err)
@@ -180,10 +106,10 @@ func (s *sites) ping() {
 }
 
 // transfer sends size bytes from the first site to the second, through the tunnel.
-func (s *sites) transfer(size int) {
+func (s sites) transfer(size int) {
 	t := s.t
 	t.Helper()
-	s.at(1)
+	s.At(1)
 	l, err := net.Listen("tcp4", "10.88.0.2:0")
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +132,7 @@ func (s *sites) transfer(size int) {
 		}
 		got <- res
 	}()
-	s.at(0)
+	s.At(0)
 	c, err := net.Dial("tcp4", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +159,7 @@ func (s *sites) transfer(size int) {
 // A tunnel between two hosts carries a ping, and 100 MB, though 5 % of the packets below it are lost. A second connection is
 // refused, the listening side waits for the next one, and the devices go with the programs.
 func TestTunBetweenHosts(t *testing.T) {
-	s := twoSites(t)
+	s := newSites(t)
 	const listen = "listen tcp:7000:interface=10.77.0.1 --name=vpn0"
 	const connect = "connect tcp:10.77.0.1:7000 --name=vpn0"
 	a := s.tun(0, listen)
@@ -248,11 +174,11 @@ func TestTunBetweenHosts(t *testing.T) {
 	second.logs(t, "whorl: the connection is lost")
 	a.logs(t, "refused: the tunnel has its connection")
 	for i := range 2 {
-		s.run(i, "ip addr add 10.88.0."+strconv.Itoa(i+1)+"/24 dev vpn0")
+		s.Run(i, "ip addr add 10.88.0."+strconv.Itoa(i+1)+"/24 dev vpn0")
 	}
 	s.ping()
 	for i, dev := range []string{"va", "vb"} {
-		s.run(i, "nft add table inet t && nft add chain inet t out '{ type filter hook output priority 0; }' && nft add rule inet t out oifname "+dev+" numgen random mod 100 '<' 5 counter drop")
+		s.Run(i, "nft add table inet t && nft add chain inet t out '{ type filter hook output priority 0; }' && nft add rule inet t out oifname "+dev+" numgen random mod 100 '<' 5 counter drop")
 	}
 	s.ping()
 	size := 100 << 20
@@ -262,7 +188,7 @@ func TestTunBetweenHosts(t *testing.T) {
 	began := time.Now()
 	s.transfer(size)
 	t.Logf("%d MiB in %v", size>>20, time.Since(began))
-	s.at(0)
+	s.At(0)
 	if out, err := exec.Command("nft", "list", "table", "inet", "t").Output(); err != nil || !regexp.MustCompile(`counter packets [1-9]`).Match(out) {
 		t.Errorf("nothing was lost below: %v\n%s", err, out)
 	} else {
@@ -276,10 +202,10 @@ func TestTunBetweenHosts(t *testing.T) {
 		t.Errorf("after a signal: %v", err)
 	}
 	a.logs(t, `msg="tunnel lost"`)
-	s.run(1, "! ip link show vpn0 2>/dev/null")
+	s.Run(1, "! ip link show vpn0 2>/dev/null")
 	c := s.tun(1, connect)
 	c.logs(t, `msg="tunnel open"`)
-	s.run(1, "ip addr add 10.88.0.2/24 dev vpn0")
+	s.Run(1, "ip addr add 10.88.0.2/24 dev vpn0")
 	s.ping()
 	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -294,13 +220,13 @@ func TestTunBetweenHosts(t *testing.T) {
 
 // The same with Ethernet frames.
 func TestTapBetweenHosts(t *testing.T) {
-	s := twoSites(t)
+	s := newSites(t)
 	a := s.tun(0, "listen tcp:7000:interface=10.77.0.1 --name=eth%d --tap --mtu=1400")
 	a.logs(t, "listening on tcp 10.77.0.1:7000")
 	b := s.tun(1, "connect tcp:10.77.0.1:7000 --name=eth%d --tap --mtu=1400")
 	b.logs(t, `msg="tunnel open"`)
 	for i := range 2 {
-		s.run(i, "ip addr add 10.88.0."+strconv.Itoa(i+1)+"/24 dev eth0")
+		s.Run(i, "ip addr add 10.88.0."+strconv.Itoa(i+1)+"/24 dev eth0")
 	}
 	s.ping()
 	s.transfer(3 << 20)
@@ -308,12 +234,7 @@ func TestTapBetweenHosts(t *testing.T) {
 
 // Strangers at their handshake keep nobody out, and no more than 16 may be there. Who has shown a certificate has the place.
 func TestTunWaitsForTheHandshake(t *testing.T) {
-	runtime.LockOSThread() // the thread and its namespace end with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET); errors.Is(err, unix.EPERM) {
-		t.Skip("network namespaces need privileges")
-	} else if err != nil {
-		t.Fatal(err)
-	}
+	hosttest.Unshare(t)
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Skipf("%v: %s", err, out)
 	}

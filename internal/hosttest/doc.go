@@ -1,0 +1,2 @@
+// Package hosttest has hosts for tests: network namespaces, which the tests make themselves.
+package hosttest
