@@ -40,11 +40,19 @@ func listenAt(t *testing.T, k kernel.Kernel, path string, o kernel.UNIXOptions) 
 // UNIX-1: the file has exactly the mode that was asked for, 0666 without one, whatever the umask.
 func TestUNIXMode(t *testing.T) {
 	k := openFirst(t)
+	testModes(t, func(path string, mode fs.FileMode) (kernel.Handle, error) {
+		return listenAt(t, k, path, kernel.UNIXOptions{Mode: mode})
+	})
+}
+
+// testModes opens socket files with several modes under several umasks, and looks at them.
+func testModes(t *testing.T, open func(path string, mode fs.FileMode) (kernel.Handle, error)) {
+	t.Helper()
 	for _, umask := range []int{0, 0o022, 0o777} {
 		old := unix.Umask(umask)
 		for _, mode := range []fs.FileMode{0, 0o600, 0o660, 0o777, 0o001} {
 			path := filepath.Join(t.TempDir(), "s")
-			l, err := listenAt(t, k, path, kernel.UNIXOptions{Mode: mode})
+			h, err := open(path, mode)
 			if err != nil {
 				t.Error(err)
 				continue
@@ -55,9 +63,9 @@ func TestUNIXMode(t *testing.T) {
 				want = 0o666
 			}
 			if err != nil || st.Mode() != want|fs.ModeSocket {
-				t.Errorf("UNIX-1: umask %#o, mode %#o: the file has %v, %v", umask, mode, st.Mode(), err)
+				t.Errorf("umask %#o, mode %#o: the file has %v, %v", umask, mode, st.Mode(), err)
 			}
-			l.Close()
+			h.Close()
 		}
 		unix.Umask(old)
 	}
