@@ -80,6 +80,11 @@ type PacketTransport interface {
 	// WritePacket is WriteTo of p.Data to p.Peer from the address p.Local, if that is valid: a server with many
 	// addresses answers from the one that it was asked at.
 	WritePacket(p kernel.Packet) error
+	// WritePackets sends many, in order, and what was written before first. They are not gathered: the system has them when it
+	// returns, and nothing was copied but what has to wait. So a protocol that sends back what PacketsReceived got, in
+	// whole or in parts that follow one another, costs least. ps is the port's until it returns, which may change the peers in it.
+	// It returns how many were taken, and why not the next: what WriteTo says of one.
+	WritePackets(ps []kernel.Packet) (int, error)
 
 	// Connect fixes the peer, an IP and a port, or the name of a UNIX datagram socket (UDP-25). Nothing is sent. What waits for
 	// other receivers fails, as SendFailed tells. The error is an

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -385,5 +386,67 @@ func TestPacketConnectWithQueue(t *testing.T) {
 	turns(r, 3)
 	if fmt.Sprint(s.texts()) != "[mine]" || len(g.failed) != 1 || g.failed[0] != "other to 127.0.0.1:8" || !errors.Is(g.failures[0], kernel.ErrInvalidAddr) {
 		t.Errorf("sent %q, failed %q with %v", s.texts(), g.failed, g.failures)
+	}
+}
+
+// Many datagrams at a time go to the system inside the call, behind what was written before, and uncopied.
+func TestPacketWritePackets(t *testing.T) {
+	r, s, p := scripted(t, udp(0), &gram{}, nil)
+	all := func(texts ...string) (ps []kernel.Packet) {
+		for i, x := range texts {
+			ps = append(ps, kernel.Packet{Data: []byte(x), Peer: udp(uint16(1 + i))})
+		}
+		return ps
+	}
+	wants := func(calls int, want ...string) {
+		t.Helper()
+		if got := s.texts(); !slices.Equal(got, want) || s.calls != calls {
+			t.Errorf("sent %q in %d calls, want %q in %d", got, s.calls, want, calls)
+		}
+	}
+	p.WriteTo([]byte("a"), udp(9))
+	if n, err := p.WritePackets(all("b", "c", "d")); n != 3 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	wants(2, "a", "b", "c", "d")
+	ps := all("e", "f", "g")
+	ps[1].Peer = udp(0)
+	if n, err := p.WritePackets(ps); n != 1 || !errors.Is(err, kernel.ErrInvalidAddr) {
+		t.Errorf("a bad address: %d, %v", n, err)
+	}
+	if n, err := p.WritePackets(nil); n != 0 || err != nil {
+		t.Errorf("none: %d, %v", n, err)
+	}
+	wants(3, "a", "b", "c", "d", "e")
+	room := 1
+	s.refuse = func(kernel.Packet) error {
+		if room--; room < 0 {
+			return kernel.ErrAgain
+		}
+		return nil
+	}
+	ps = all("h", "i", "j")
+	if n, err := p.WritePackets(ps); n != 3 || err != nil {
+		t.Errorf("no room: %d, %v", n, err)
+	}
+	clear(ps[1].Data) // the port has a copy of what waits
+	p.WriteTo([]byte("k"), udp(9))
+	s.refuse = nil
+	turns(r, 2)
+	if got := s.texts()[5:]; !slices.Equal(got, []string{"h", "i", "j", "k"}) {
+		t.Errorf("sent %q", got)
+	}
+	if err := p.Connect(udp(2)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := p.WritePackets(all("l", "m")); n != 0 || !errors.Is(err, kernel.ErrInvalidAddr) {
+		t.Errorf("another peer: %d, %v", n, err)
+	}
+	if n, err := p.WritePackets(all("l", "m")[1:]); n != 1 || err != nil {
+		t.Errorf("the peer: %d, %v", n, err)
+	}
+	p.StopListening(nil)
+	if n, err := p.WritePackets(all("x")); n != 0 || !errors.Is(err, reactor.ErrClosed) {
+		t.Errorf("stopping: %d, %v", n, err)
 	}
 }

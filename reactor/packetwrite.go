@@ -111,8 +111,25 @@ func (t *PacketPort) writeError(to kernel.Addr, err error) error {
 	return &OpError{Op: "send", Local: t.local, Remote: to, Err: err}
 }
 
-// write takes one datagram, of size bytes in bufs.
-func (t *PacketPort) write(p *kernel.Packet, bufs [][]byte, size int) error {
+// WritePackets is described by PacketTransport.
+func (t *PacketPort) WritePackets(ps []kernel.Packet) (n int, err error) {
+	t.r.gathered.flushFor(t) // it was written before
+	if len(ps) > 0 && t.failures.bytes >= t.cfg.mostFailed() {
+		t.stats.QueueFull++
+		return 0, t.writeError(ps[0].Peer, ErrQueueFull)
+	}
+	for n < len(ps) && err == nil {
+		if err = t.check(&ps[n], len(ps[n].Data)); err == nil {
+			n++
+		}
+	}
+	t.queue.take(ps[:n])
+	t.touch()
+	return n, err
+}
+
+// check returns why p, of size bytes, cannot be sent, or nil. The peer of a connected port is the system's to know.
+func (t *PacketPort) check(p *kernel.Packet, size int) error {
 	if t.state != portListening {
 		return t.writeError(p.Peer, ErrClosed)
 	}
@@ -124,6 +141,14 @@ func (t *PacketPort) write(p *kernel.Packet, bufs [][]byte, size int) error {
 	}
 	if !t.remote.IsZero() {
 		p.Peer = kernel.Addr{}
+	}
+	return nil
+}
+
+// write takes one datagram, of size bytes in bufs.
+func (t *PacketPort) write(p *kernel.Packet, bufs [][]byte, size int) error {
+	if err := t.check(p, size); err != nil {
+		return err
 	}
 	t.r.gathered.room(t, size)
 	if t.failures.bytes >= t.cfg.mostFailed() {

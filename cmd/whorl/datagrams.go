@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -32,10 +33,12 @@ func newPacketEcho() reactor.PacketProtocol { return new(PacketEcho) }
 
 // PacketsReceived sends ps back.
 func (e *PacketEcho) PacketsReceived(ps []kernel.Packet) {
-	for i := range ps {
-		if p := &ps[i]; !nameless(p.Peer) {
-			// An error is a full queue: the port counts it.
-			_ = e.t.WritePacket(kernel.Packet{Data: p.Data, Peer: p.Peer, Local: p.Local})
+	ps = slices.DeleteFunc(ps, func(p kernel.Packet) bool { return nameless(p.Peer) })
+	// An error is about one of them, or a full queue: the port counts what was not sent.
+	for len(ps) > 0 {
+		n, err := e.t.WritePackets(ps)
+		if ps = ps[n:]; err != nil {
+			ps = ps[1:]
 		}
 	}
 }
