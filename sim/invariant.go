@@ -321,7 +321,7 @@ func (h *Host) leftovers() {
 		files--
 	}
 	if h.up && !k.gone {
-		if sources := h.Reactor.Stats().Sources; sources+files+len(k.socks) > 0 {
+		if sources := h.Reactor.Stats().Sources; sources > 0 || files != 0 || len(k.socks) > 0 {
 			n.violate(RuleLeft, "%s: %d sources, %d descriptors and %d sockets are in use at the end", h.name, sources, files, len(k.socks))
 		}
 		if k.chunks.out > 0 || k.lent {
