@@ -139,9 +139,6 @@ func (s *Service) Path() string {
 	return s.parent.Path() + "/" + name
 }
 
-// LogPrefix names the service in the log: "service app/db".
-func (s *Service) LogPrefix() string { return "service " + s.Path() }
-
 // State is what the service is doing.
 func (s *Service) State() State { return s.state }
 
@@ -283,7 +280,7 @@ func (s *Service) end() *deferred.Deferred[None] {
 
 // call calls a method of the member.
 func (s *Service) call(fn func() *deferred.Deferred[None]) (d *deferred.Deferred[None]) {
-	if e := s.r.Guard(s, func() { d = fn() }); e != nil {
+	if e := s.r.Guard("service "+s.name, func() { d = fn() }); e != nil {
 		return deferred.Failed[None](s.r, e)
 	}
 	if d == nil {
