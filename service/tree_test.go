@@ -307,8 +307,7 @@ func TestStopStarting(t *testing.T) {
 		t.Error(c.State())
 	}
 	// A member may stop the tree in its own start.
-	var root *service.Collection
-	root = service.NewCollection(r, "root")
+	root := service.NewCollection(r, "root")
 	var stopped *deferred.Deferred[service.None]
 	root.Add(service.New(r, service.Func(r, func() error { stopped = root.Stop(); return nil }, nil)))
 	root.Start()
