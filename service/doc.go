@@ -10,7 +10,7 @@
 // methods, Start and Stop. A [Collection] has several services. If one fails to start, those that were started are stopped again. An [Application] is
 // a collection that stops when its reactor does.
 //
-// The members of this package are [Server], [Client], [Connection], [Periodic] and [Cooperator]; [Func] makes one of two functions. [LoopingCall] calls a function
+// The members of this package are [Server], [Client], [Pool], [Connection], [Periodic] and [Cooperator]; [Func] makes one of two functions. [LoopingCall] calls a function
 // again and again, without drift and without calls that pile up. [Run] runs a program for one result.
 //
 // Everything belongs to the goroutine of the reactor's loop. docs/promises/services.md lists what is promised.
