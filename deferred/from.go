@@ -2,9 +2,11 @@ package deferred
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -96,7 +98,15 @@ func Go[T any](ctx context.Context, r *reactor.Reactor, fn func(ctx context.Cont
 // loop it panics, because the result could never come while it waits; use Done, Then or a coroutine there. It fails with
 // reactor.ErrStopped if the reactor stops first, and with the cause of ctx if that ends first. That ends the waiting alone: d goes on.
 func (d *Deferred[T]) Wait(ctx context.Context) (T, error) {
-	return reactor.AskLaterContext(ctx, d.r, d.Done)
+	return ask(ctx, d.r, "Wait", d.Done)
+}
+
+// ask is AskLaterContext with a panic that names the method of this package and says what to use instead.
+func ask[T any](ctx context.Context, r *reactor.Reactor, method string, fn func(done func(T, error))) (v T, err error) {
+	if e := pool.Catch(func() { v, err = reactor.AskLaterContext(ctx, r, fn) }); e != nil {
+		panic(fmt.Sprintf("deferred: %s where it would wait for itself, on the loop or in its work: use Done, Then or a coroutine there (%v)", method, e.Value))
+	}
+	return v, err
 }
 
 // Ask has fn called on the loop's goroutine, and waits for the result that fn returns. Like [Deferred.Wait] it is for other
@@ -104,7 +114,7 @@ func (d *Deferred[T]) Wait(ctx context.Context) (T, error) {
 // reactor.ErrStopped if the reactor stops first, and with a [*reactor.PanicError] if fn panics.
 func Ask[T any](ctx context.Context, r *reactor.Reactor, fn func() *Deferred[T]) (T, error) {
 	var d *Deferred[T] // is the loop's
-	v, err := reactor.AskLaterContext(ctx, r, func(done func(T, error)) {
+	v, err := ask(ctx, r, "Ask", func(done func(T, error)) {
 		d = fn()
 		d.Done(done)
 	})

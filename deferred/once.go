@@ -8,9 +8,9 @@ import (
 
 // Once is a result that is made when the first one asks for it, and that all who ask get. It is for the loop's goroutine. [NewOnce] makes one.
 type Once[T any] struct {
-	r    *reactor.Reactor
-	make func() *Deferred[T]
-	d    *Deferred[T]
+	r  *reactor.Reactor
+	fn func() *Deferred[T]
+	d  *Deferred[T]
 }
 
 // NewOnce makes a Once whose result fn makes. A panic of fn goes to the one who asks, and the next one has fn called again.
@@ -18,7 +18,7 @@ func NewOnce[T any](r *reactor.Reactor, fn func() *Deferred[T]) *Once[T] {
 	if r == nil || fn == nil {
 		panic("deferred: a Once needs a Reactor and a function")
 	}
-	return &Once[T]{r: r, make: fn}
+	return &Once[T]{r: r, fn: fn}
 }
 
 // Get returns a result of the caller's own, with the outcome of the one result. Only the first call has it made. Who gives up the own result leaves
@@ -31,7 +31,7 @@ func (o *Once[T]) Get() *Deferred[T] {
 		}
 	}
 	if o.d == nil {
-		o.d = o.make()
+		o.d = o.fn()
 	}
 	own := New[T](o.r, nil)
 	own.Follow(o.d)
