@@ -28,6 +28,7 @@ type pair struct {
 	made     int      // protocols that the client's factory has built
 	refuses  bool     // the factory builds nothing
 	log      records
+	cause    error // of the last state that had one
 }
 
 // waits is a policy that waits n+1 seconds before retry n.
@@ -49,6 +50,9 @@ func newPair(t *testing.T, c service.ClientConfig) *pair {
 	}
 	c.Changed = func(s service.ClientState, err error) {
 		p.said = append(p.said, fmt.Sprintf("%v %v", p.n.Now().Round(time.Second/2), s))
+		if err != nil {
+			p.cause = err
+		}
 	}
 	p.client = service.NewClient(p.cli.Reactor, p.place, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
 		if p.refuses {
@@ -123,6 +127,11 @@ func TestClientRetries(t *testing.T) {
 			p.listen()
 		},
 		10 * s: p.hangUp,
+		11 * s: func() {
+			if !errors.Is(p.cause, kernel.ErrReset) {
+				t.Error("the cause of the loss:", p.cause)
+			}
+		},
 		20 * s: func() {
 			p.refuses = true
 			p.hangUp()
@@ -427,4 +436,33 @@ func TestClientStopLimit(t *testing.T) {
 		t.Error(failure(stop), p.client.State())
 	}
 	p.want("limit", "0s connecting", "0s preparing", "0s connected", "1s closing", "3s stopped")
+}
+
+// tardy is a place that tells of its connections a second late.
+type tardy struct{ *place }
+
+func (p tardy) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) func() {
+	return p.place.Connect(r, f, func(q reactor.Protocol, err error) {
+		r.CallLater(s, func() { done(q, err) })
+	})
+}
+
+// A connection that is lost before the place has told of it is a failed attempt.
+func TestClientLostEarly(t *testing.T) {
+	p := newPair(t, service.ClientConfig{})
+	p.listen()
+	c := service.NewClient(p.cli.Reactor, tardy{p.place}, reactor.Each[silent](), &service.ClientConfig{Policy: waits{}})
+	d := c.WhenConnected(1)
+	p.run(5*s, map[time.Duration]func(){
+		0:     func() { c.Start() },
+		s / 2: p.hangUp,
+		1*s + s/2: func() {
+			if !errors.Is(failure(d), kernel.ErrReset) || c.State() != service.ClientWaiting {
+				t.Error(failure(d), c.State())
+			}
+		},
+	})
+	if c.State() != service.ClientConnected {
+		t.Error(c.State())
+	}
 }
