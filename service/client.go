@@ -1,0 +1,406 @@
+package service
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/whorl-go/whorl/deferred"
+	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/retry"
+)
+
+// Policy says how long to wait before another attempt. A [retry.Exponential] is one.
+type Policy interface {
+	// Delay returns the wait before retry n, where 0 follows the first failure in a row. With false there is none, and the client gives up.
+	Delay(n int, random retry.Source) (wait time.Duration, ok bool)
+}
+
+// ClientState is what a [Client] is doing.
+type ClientState uint8
+
+// The states of a client.
+const (
+	ClientStopped    ClientState = iota // not started, stopped, or given up
+	ClientConnecting                    // an attempt is under way
+	ClientPreparing                     // connected; ClientConfig.Prepare is not done
+	ClientConnected
+	ClientWaiting    // for the next attempt
+	ClientRejecting  // the preparation has failed, and the connection is not gone
+	ClientClosing    // Stop was called, and the connection is not gone
+	ClientRestarting // and Start was called after it
+)
+
+// String is "stopped", "connecting" ...
+func (s ClientState) String() string {
+	return [...]string{"stopped", "connecting", "preparing", "connected", "waiting", "rejecting", "closing", "restarting"}[s]
+}
+
+// ClientConfig are the options of a [Client]. Nil and the zero value are the defaults.
+type ClientConfig struct {
+	// Policy is how long to wait after each failure in a row, and after a loss. Nil: the zero [retry.Exponential].
+	Policy Policy
+	// Random is the policy's random source. Without one there is no jitter: many clients of a server that has gone come back at the same moment.
+	Random retry.Source
+	// Prepare, if set, is called for each connection, after its ConnectionMade: to log in, for instance. Who waits for the connection waits for its
+	// result, too. If that fails, the connection is closed, and the attempt counts as failed (SVC-24). It is given up when the connection is lost, or
+	// the client stops. A nil result means that all is done.
+	Prepare func(p reactor.Protocol) *deferred.Deferred[None]
+	// Changed, if set, is called with each new state, and with the error that is its cause, if one is.
+	Changed func(s ClientState, err error)
+}
+
+// Client keeps a connection: it connects, and connects again after a failure or a loss, until it is stopped. It is a [Member], and for the goroutine of its reactor's
+// loop. [NewClient] makes one.
+type Client struct {
+	r      *reactor.Reactor
+	at     endpoint.Client
+	f      reactor.Factory
+	config ClientConfig
+
+	state    ClientState
+	begun    bool // it has been started once
+	failures int  // in a row
+	again    reactor.DelayedCall
+	now      *attempt                 // the attempt in progress, or the one whose connection there is; nil: none
+	cancel   func()                   // of the attempt in progress
+	prepares *deferred.Deferred[None] // in state ClientPreparing
+	closed   *deferred.Deferred[None] // in states ClientClosing and ClientRestarting: of Stop
+	waiting  []*waiter
+}
+
+// waiter is one who waits for a connection.
+type waiter struct {
+	d    *deferred.Deferred[reactor.Protocol]
+	left int // failures that it bears, and one; 0: any number
+}
+
+// NewClient makes a client that connects to at, with the protocols of f. A nil config is the defaults.
+func NewClient(r *reactor.Reactor, at endpoint.Client, f reactor.Factory, config *ClientConfig) *Client {
+	if r == nil || at == nil || f == nil {
+		panic("service: a Client needs a Reactor, a place and a Factory")
+	}
+	c := &Client{r: r, at: at, f: f}
+	if config != nil {
+		c.config = *config
+	}
+	if c.config.Policy == nil {
+		c.config.Policy = retry.Exponential{}
+	}
+	c.again.Init(r, c.connect)
+	return c
+}
+
+// State is what the client is doing.
+func (c *Client) State() ClientState { return c.state }
+
+// Failures is how many attempts have failed in a row, the loss of a connection included.
+func (c *Client) Failures() int { return c.failures }
+
+// Connected returns the protocol of the connection, which is prepared; nil if there is none.
+func (c *Client) Connected() reactor.Protocol {
+	if c.state != ClientConnected {
+		return nil
+	}
+	return c.now.proto.Protocol
+}
+
+// Start makes the first attempt to connect, and does not wait for it. If the client is closing, it connects when the old connection is gone (SVC-23). If it runs, that is
+// logged, and nothing is done (SVC-19). The result is nil.
+func (c *Client) Start() *deferred.Deferred[None] {
+	c.begun = true
+	switch c.state {
+	case ClientStopped:
+		c.failures = 0
+		c.connect()
+	case ClientClosing:
+		c.become(ClientRestarting, nil)
+	default:
+		c.r.Logger().Warn("a client was started twice", slog.String("endpoint", c.at.String()), slog.String("state", c.state.String()))
+	}
+	return nil
+}
+
+// Stop gives up an attempt, drops a wait, and closes a connection. Whoever waits for a connection hears of it. The result is nil, or comes after
+// ConnectionLost (SVC-22). If it is given up, the connection is aborted.
+func (c *Client) Stop() *deferred.Deferred[None] {
+	switch c.state {
+	case ClientConnecting:
+		c.now = nil
+		if c.cancel != nil {
+			c.cancel()
+		}
+		c.become(ClientStopped, nil)
+	case ClientWaiting:
+		c.again.Cancel()
+		c.become(ClientStopped, nil)
+	case ClientPreparing, ClientConnected, ClientRejecting:
+		a := c.now
+		c.closed = deferred.New(c.r, func(*deferred.Deferred[None]) { a.proto.transport().Abort() })
+		before := c.state
+		c.become(ClientClosing, nil)
+		switch before {
+		case ClientPreparing:
+			c.endPreparation()
+			fallthrough
+		case ClientConnected:
+			a.proto.transport().Close()
+		}
+	case ClientRestarting:
+		c.become(ClientClosing, nil)
+	}
+	c.tell(nil, reactor.ErrCancelled)
+	if c.closed == nil {
+		return nil
+	}
+	return own(c.closed)
+}
+
+// WhenConnected returns the protocol of the connection, at once if there is one, and else when there is. It is the one that the factory has built. With a limit above
+// 0, it fails with the error of that many failures in a row from now on. It fails with reactor.ErrCancelled when the client stops, and at once after
+// that, until the next Start; and with the last error if the policy gives up (SVC-21). Giving it up ends only the waiting.
+func (c *Client) WhenConnected(limit int) *deferred.Deferred[reactor.Protocol] {
+	switch {
+	case c.state == ClientConnected:
+		return deferred.Of(c.r, c.Connected())
+	case c.state == ClientClosing, c.state == ClientStopped && c.begun:
+		return deferred.Failed[reactor.Protocol](c.r, reactor.ErrCancelled)
+	}
+	w := &waiter{left: max(limit, 0)}
+	w.d = deferred.New(c.r, func(*deferred.Deferred[reactor.Protocol]) {
+		if i := slices.Index(c.waiting, w); i >= 0 {
+			c.waiting = slices.Delete(c.waiting, i, i+1)
+		}
+	})
+	c.waiting = append(c.waiting, w)
+	return w.d
+}
+
+// become is the one place where the state changes.
+func (c *Client) become(s ClientState, err error) {
+	if c.state == s {
+		return
+	}
+	c.state = s
+	if c.config.Changed != nil {
+		_ = c.r.Guard("state of a client", func() { c.config.Changed(s, err) })
+	}
+}
+
+// tell ends the waiting of all.
+func (c *Client) tell(p reactor.Protocol, err error) {
+	waiting := c.waiting
+	c.waiting = nil
+	for _, w := range waiting {
+		if _, ok := w.d.Outcome(); !ok {
+			w.d.Give(p, err)
+		}
+	}
+}
+
+func (c *Client) connect() {
+	a := &attempt{c: c}
+	c.now, c.cancel, c.prepares = a, nil, nil
+	c.become(ClientConnecting, nil)
+	if c.now != a {
+		return // stopped in Changed
+	}
+	c.cancel = c.at.Connect(c.r, &clientFactory{c.f, a}, a.done)
+}
+
+// failed is called after the failure of an attempt or the loss of a connection. It schedules the next attempt.
+func (c *Client) failed(err error, attempt bool) {
+	c.now = nil
+	wait, ok := c.config.Policy.Delay(c.failures, c.config.Random)
+	c.failures++
+	if !ok {
+		c.become(ClientStopped, err)
+		c.tell(nil, err)
+		return
+	}
+	c.again.Reset(wait)
+	c.become(ClientWaiting, err)
+	if attempt {
+		c.tellFailure(err)
+	}
+}
+
+// tellFailure tells those who bear no more failures.
+func (c *Client) tellFailure(err error) {
+	var told []*waiter
+	c.waiting = slices.DeleteFunc(c.waiting, func(w *waiter) bool {
+		w.left--
+		if w.left == 0 {
+			told = append(told, w)
+		}
+		return w.left == 0
+	})
+	for _, w := range told {
+		if _, ok := w.d.Outcome(); !ok {
+			w.d.Fail(err)
+		}
+	}
+}
+
+// prepared is called when the preparation of the connection is done.
+func (c *Client) prepared(a *attempt, err error) {
+	if c.now != a || c.state != ClientPreparing {
+		return
+	}
+	if err != nil {
+		a.rejected = err
+		c.become(ClientRejecting, err)
+		a.proto.transport().Close()
+		return
+	}
+	c.failures = 0
+	c.become(ClientConnected, nil)
+	if c.now == a && c.state == ClientConnected {
+		c.tell(a.proto.Protocol, nil)
+	}
+}
+
+// endPreparation gives up the preparation in progress, if it has begun.
+func (c *Client) endPreparation() {
+	if d := c.prepares; d != nil {
+		d.Cancel()
+	}
+}
+
+// lost is called after ConnectionLost of the connection.
+func (c *Client) lost(a *attempt, err error) {
+	if c.now != a {
+		return
+	}
+	switch c.state {
+	case ClientPreparing:
+		c.become(ClientRejecting, err) // so that the end of the preparation changes nothing
+		c.endPreparation()
+		c.failed(err, true)
+	case ClientRejecting:
+		c.failed(a.rejected, true)
+	case ClientConnected:
+		c.failed(err, false)
+	case ClientClosing, ClientRestarting:
+		again := c.state == ClientRestarting
+		closed := c.closed
+		c.now, c.closed = nil, nil
+		if again {
+			c.failures = 0
+			c.connect()
+		} else {
+			c.become(ClientStopped, nil)
+		}
+		if _, given := closed.Outcome(); !given {
+			closed.Succeed(None{})
+		}
+	}
+}
+
+// attempt is one attempt to connect, and its connection. Its callbacks count only while it is the client's now.
+type attempt struct {
+	c        *Client
+	proto    *clientProtocol
+	rejected error // of the preparation
+}
+
+// done is called with the outcome of the attempt.
+func (a *attempt) done(p reactor.Protocol, err error) {
+	c := a.c
+	if c.now != a {
+		return
+	}
+	if err == nil {
+		a.proto, _ = reactor.ProtocolAs[*clientProtocol](p)
+		err = a.proto.lost // it may have been lost in its ConnectionMade
+	}
+	if err != nil {
+		c.failed(err, true)
+		return
+	}
+	c.become(ClientPreparing, nil)
+	if c.now != a || c.state != ClientPreparing {
+		return
+	}
+	d := c.prepare(a.proto.Protocol)
+	if c.now != a || c.state != ClientPreparing {
+		d.Cancel()
+	}
+	c.prepares = d
+	d.Done(func(_ None, err error) { c.prepared(a, err) })
+}
+
+// prepare calls Prepare.
+func (c *Client) prepare(p reactor.Protocol) (d *deferred.Deferred[None]) {
+	if c.config.Prepare != nil {
+		if e := c.r.Guard("preparation of a connection", func() { d = c.config.Prepare(p) }); e != nil {
+			return deferred.Failed[None](c.r, e)
+		}
+	}
+	if d == nil {
+		return deferred.Of(c.r, None{})
+	}
+	return d
+}
+
+// clientFactory wraps the program's factory. Its protocols tell the client of the loss.
+type clientFactory struct {
+	reactor.Factory
+	a *attempt
+}
+
+// BuildProtocol makes the wrapper of a protocol.
+func (f *clientFactory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
+	p := f.Factory.BuildProtocol(peer)
+	if p == nil {
+		return nil
+	}
+	return &clientProtocol{Protocol: p, a: f.a}
+}
+
+// Unwrap is the program's factory, which the reactor starts and stops (SVC-25).
+func (f *clientFactory) Unwrap() reactor.Factory { return f.Factory }
+
+// LogPrefix keeps the name of the factory in the log.
+func (f *clientFactory) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
+
+// StartFactory does nothing.
+func (f *clientFactory) StartFactory() error { return nil }
+
+// StopFactory is called after the loss of the connection, also if its protocol was exchanged and the wrapper heard nothing.
+func (f *clientFactory) StopFactory() error {
+	f.a.c.lost(f.a, reactor.ErrLost)
+	return nil
+}
+
+// clientProtocol stands around the program's protocol (SVC-25).
+type clientProtocol struct {
+	reactor.Protocol
+	a    *attempt
+	t    reactor.Transport
+	lost error // nil: the connection is not lost
+}
+
+// ConnectionMade keeps the transport, by which Stop closes.
+func (p *clientProtocol) ConnectionMade(t reactor.Transport) {
+	p.t = t
+	p.Protocol.ConnectionMade(t)
+}
+
+// ConnectionLost tells the client.
+func (p *clientProtocol) ConnectionLost(err error) {
+	defer p.a.c.lost(p.a, err) // also if the protocol panics
+	p.lost = err
+	p.Protocol.ConnectionLost(err)
+}
+
+// LogPrefix keeps the name of the protocol in the log.
+func (p *clientProtocol) LogPrefix() string { return reactor.LogPrefixOf(p.Protocol) }
+
+// Unwrap is the program's protocol, with its optional methods (SVC-25).
+func (p *clientProtocol) Unwrap() reactor.Protocol { return p.Protocol }
+
+// transport is the one at the top: a layer such as TLS may have come between.
+func (p *clientProtocol) transport() reactor.Transport { return reactor.Top(p.t) }
