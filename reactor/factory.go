@@ -88,8 +88,8 @@ func (r *Reactor) countFactory(f Factory) {
 	}
 }
 
-// comparableFactory tells whether the uses of f can be counted.
-func comparableFactory(f Factory) bool { return reflect.TypeOf(f).Comparable() }
+// comparableFactory tells whether the uses of f can be counted. A type that can be compared may hold an interface with a value that cannot.
+func comparableFactory(f Factory) bool { return reflect.ValueOf(f).Comparable() }
 
 // logFactory tells that f is started or stopped. A factory for connections that peers cause,
 // such as those of a forwarder, may be in use for each of them. So the rate is limited.

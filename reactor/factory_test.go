@@ -92,15 +92,26 @@ func (f loose) BuildProtocol(kernel.Addr) reactor.Protocol { return new(end) }
 func (f loose) StartFactory() error                        { *f.events = append(*f.events, "start"); return nil }
 func (f loose) StopFactory() error                         { *f.events = append(*f.events, "stop"); return nil }
 
-// PROTO-4: a factory of a type that is not comparable works, and is not told.
+// holder is a factory whose type is comparable, and which holds what may not be.
+type holder struct {
+	reactor.Factory
+	events *[]string
+}
+
+func (f holder) StartFactory() error { *f.events = append(*f.events, "start"); return nil }
+func (f holder) StopFactory() error  { *f.events = append(*f.events, "stop"); return nil }
+
+// PROTO-4: a factory that is not comparable works, and is not told.
 func TestFactoryNotComparable(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		r := w.New(t, reactor.Config{})
 		var events []string
-		p := listen(t, r, loose{&events, nil}, nil)
-		w.Peer(t, p.Addr(), r)
-		until(t, r, func() bool { return p.Stats().Open == 1 })
-		stopped(t, p)
+		for _, f := range []reactor.Factory{loose{&events, nil}, holder{reactor.Each[end](), &events}} {
+			p := listen(t, r, f, nil)
+			w.Peer(t, p.Addr(), r)
+			until(t, r, func() bool { return p.Stats().Open == 1 })
+			stopped(t, p)
+		}
 		if len(events) != 0 {
 			t.Errorf("PROTO-4: it was told %q", events)
 		}

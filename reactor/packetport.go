@@ -113,7 +113,7 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 		return nil, failed(ErrStopped)
 	}
 	inner := innermost(p)
-	comparable := reflect.TypeOf(inner).Comparable()
+	comparable := reflect.ValueOf(inner).Comparable()
 	if comparable && r.packetProtocols[inner] {
 		return nil, failed(ErrProtocolInUse)
 	}
@@ -290,7 +290,7 @@ func (t *PacketPort) free() {
 	t.queue.timer.Cancel()
 	t.r.gathered.forget(t)
 	t.r.releaseToken(t.token)
-	if inner := innermost(t.proto); reflect.TypeOf(inner).Comparable() {
+	if inner := innermost(t.proto); reflect.ValueOf(inner).Comparable() {
 		delete(t.r.packetProtocols, inner)
 	}
 }

@@ -213,7 +213,7 @@ func (c *Conn) feed(rest []byte) {
 // leadsTo tells whether p is from, or what from leads to by Unwrap.
 func leadsTo(from, p reactor.Protocol) bool {
 	for from != nil {
-		if reflect.TypeOf(from) == reflect.TypeOf(p) && reflect.TypeOf(p).Comparable() && from == p {
+		if reflect.TypeOf(from) == reflect.TypeOf(p) && reflect.ValueOf(p).Comparable() && from == p {
 			return true
 		}
 		u, ok := from.(interface{ Unwrap() reactor.Protocol })
