@@ -381,7 +381,6 @@ func (p *Port) accept(conn kernel.Conn) {
 	r := p.r
 	p.stats.Accepted++
 	r.stats.Accepted++
-	defer p.publish()
 	peer := p.peer(conn)
 	if limit := p.refusal(peer); limit != nil {
 		p.refuse(conn, limit)
@@ -390,9 +389,13 @@ func (p *Port) accept(conn kernel.Conn) {
 	if p.limits.shared == nil {
 		p.limits.rate.take(r)
 	}
-	if p.part == nil || !p.part.handOver(p, conn) {
-		p.serve(conn, peer)
+	if p.part != nil && p.part.hands {
+		p.publish() // before another loop serves it
+		if p.part.handOver(p, conn) {
+			return
+		}
 	}
+	p.serve(conn, peer)
 }
 
 // serve builds the protocol of an accepted connection, and connects it.
@@ -405,6 +408,7 @@ func (p *Port) serve(conn kernel.Conn, peer netip.Prefix) {
 		if p.limits.shared != nil {
 			p.limits.shared.lost(p.limits, peer)
 		}
+		p.publish()
 		r.discard(conn, nil) // otherwise the close is a reset
 		conn.Close()         // also if the factory panicked (TCP-25, TCP-26)
 		return
@@ -413,6 +417,7 @@ func (p *Port) serve(conn kernel.Conn, peer netip.Prefix) {
 	s.token = r.assignToken(s)
 	p.sessions++
 	p.opened(peer)
+	p.publish()
 	_ = s.connect(nil) // ConnectionLost tells the protocol
 	r.settleOne(s)
 }

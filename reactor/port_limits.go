@@ -262,6 +262,7 @@ func (p *Port) refuse(conn kernel.Conn, limit error) {
 		log, count = &p.peerLog, &p.stats.TooManyOfPeer
 	}
 	*count++
+	p.publish()
 	err := &OpError{Op: "accept", Local: p.addr, Remote: conn.Remote(), Err: limit}
 	conn.Abort()
 	log.Log(r, r.log, slog.LevelWarn, "refused a connection",
