@@ -21,3 +21,30 @@ func Asked(g *Group, index int) int {
 
 // SetComeBack sets how long a stop that waits no longer lets a loop of g come back from a callback.
 func SetComeBack(g *Group, d time.Duration) { g.comeBack = d }
+
+// HoldPlace takes a place of the limits of p for the loop of that index, as that does before it accepts.
+func HoldPlace(p *GroupPort, index int) (release func()) {
+	l := p.portOf(index).limits
+	if !p.limits.reserve(l) {
+		panic("there is no place")
+	}
+	return func() { p.limits.release(l) }
+}
+
+// TakeBudget has r take as much of MaxBufferedTotal of its group as it can, and returns it in chunks.
+func TakeBudget(r *Reactor) int {
+	held := r.chunks.Held
+	r.chunks.Held = 1 << 30
+	r.member.g.budget.grow(r)
+	r.chunks.Held = held
+	return r.maxChunks
+}
+
+// BudgetOf is how much of MaxBufferedTotal of its group r has, in chunks.
+func BudgetOf(r *Reactor) int { return r.maxChunks }
+
+// Shortage has r's port p, of a group, find no descriptor. Scarce tells whether other loops take turns in accepting.
+func Shortage(p *GroupPort, index int) { p.portOf(index).shortage()() }
+
+// Scarce is described by Shortage.
+func Scarce(g *Group) bool { return g.scarce.now.Load() }
