@@ -48,3 +48,10 @@ func Shortage(p *GroupPort, index int) { p.portOf(index).shortage()() }
 
 // Scarce is described by Shortage.
 func Scarce(g *Group) bool { return g.scarce.now.Load() }
+
+// PartClosed tells whether the loop of that index has stopped its part of p.
+func PartClosed(p *GroupPort, index int) bool {
+	p.g.mu.Lock()
+	defer p.g.mu.Unlock()
+	return p.parts[index].state == partClosed
+}
