@@ -140,7 +140,7 @@ func NewGroup(c GroupConfig) (*Group, error) {
 		if err == nil {
 			g.join(m, r)
 			if err = g.setUp(r); err == nil {
-				g.started(m, r)
+				g.started(m)
 				g.attendAll(r)
 			}
 		}
@@ -185,7 +185,7 @@ func (g *Group) make(m *member) (*Reactor, error) {
 		return nil, err
 	}
 	c := g.cfg.Reactor
-	c.Signals = nil // until started
+	c.Signals = nil // one loop has them: join
 	if c.Logger != nil {
 		c.Logger = c.Logger.With(slog.Int("loop", m.index))
 	}

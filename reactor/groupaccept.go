@@ -100,10 +100,15 @@ func (g *Group) send(at *Reactor, m *member, a *arrival) {
 	}
 }
 
-// redirect gives what was on its way to a loop that does not live to another one. If there is none, it is reset.
+// redirect gives what was on its way to a loop that does not live to another one. If there is none, it is reset, unless that would take the kernel of a
+// loop that is left behind.
 func (g *Group) redirect(at *Reactor, a *arrival) {
 	if m := g.least(); m != nil {
 		g.send(at, m, a)
+		return
+	}
+	if g.stateOf(at.member) == loopLeft {
+		a.port.arrived()
 		return
 	}
 	_ = at.caps.mover.TakeConn(a.conn) // also if it fails, the conn can be reset here

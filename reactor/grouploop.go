@@ -68,12 +68,17 @@ func (g *Group) join(m *member, r *Reactor) {
 	}
 	m.load.Store(int64(r.streams))
 	m.r.Store(r)
+	hears := !g.driven && g.hears == nil && !g.cut // if nobody has the signals, r takes them when it has started
+	if hears {
+		g.hears = r
+	}
 	orphans := g.orphans
 	g.orphans = nil
-	for _, e := range orphans {
-		m.errands = append(m.errands, e)
-	}
+	m.errands = append(m.errands, orphans...)
 	g.mu.Unlock()
+	if hears {
+		r.cfg.Signals = g.cfg.Reactor.Signals
+	}
 	r.AddWaitTrigger(Shutdown, func(done func()) { g.stops(m, r, done) })
 	r.AddTrigger(After, Shutdown, func() {
 		if g.ended(m, r); g.driven {
@@ -88,19 +93,12 @@ func (g *Group) join(m *member, r *Reactor) {
 	}
 }
 
-// started is called when Setup has returned. If nobody has the signals, r takes them.
-func (g *Group) started(m *member, r *Reactor) {
+// started is called when Setup has returned.
+func (g *Group) started(m *member) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if m.state == loopStarting {
 		m.state = loopRunning
-	}
-	hears := !g.driven && g.hears == nil && !g.cut
-	if hears {
-		g.hears = r
-	}
-	g.mu.Unlock()
-	if hears {
-		r.cfg.Signals = g.cfg.Reactor.Signals // taken when it has started
 	}
 }
 
@@ -294,6 +292,6 @@ func (g *Group) Replace(index int, r *Reactor) {
 		g.depart(m, former, errands)
 	}
 	g.join(m, r)
-	g.started(m, r)
+	g.started(m)
 	g.attendAll(r)
 }

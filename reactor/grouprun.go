@@ -165,7 +165,7 @@ func (g *Group) restart(m *member) {
 		r.asLoop(func() {
 			e := g.setUp(r)
 			if e == nil {
-				g.started(m, r)
+				g.started(m)
 				g.attendAll(r)
 			}
 			err = e
