@@ -129,6 +129,19 @@ type Mover interface {
 	TakeConn(c Conn) error
 }
 
+// Steerer is a Kernel whose loops can be bound to CPUs, as a group of loops with GroupConfig.Steer does. Linux has it.
+type Steerer interface {
+	// CPUs are the numbers of those on which the calling thread may run, in their order.
+	CPUs() ([]int, error)
+	// Pin has the calling thread run on that CPU alone. The caller has locked its goroutine to the thread.
+	Pin(cpu int) error
+	// SteerTo has the system give l, of several listeners that share an address by ListenOptions.ReusePort, the connections whose first
+	// packet is handled by that CPU. Those of a CPU that no listener has are shared out among all. It is for l before others share
+	// the address, and after; others that close change nothing. Linux before 6.2, unless the change was brought to it, takes it and shares out
+	// as without it.
+	SteerTo(l Listener, cpu int) error
+}
+
 // Named is a Kernel with a name to select it by, such as "epoll".
 type Named interface {
 	Name() string

@@ -13,6 +13,7 @@ type capabilities struct {
 	packets     kernel.Packets
 	descriptors kernel.Descriptors
 	mover       kernel.Mover
+	steerer     kernel.Steerer
 }
 
 func (c *capabilities) find(k kernel.Kernel) {
@@ -24,6 +25,7 @@ func (c *capabilities) find(k kernel.Kernel) {
 	c.packets, _ = kernel.As[kernel.Packets](k)
 	c.descriptors, _ = kernel.As[kernel.Descriptors](k)
 	c.mover, _ = kernel.As[kernel.Mover](k)
+	c.steerer, _ = kernel.As[kernel.Steerer](k)
 }
 
 // listenPacket is ListenPacket of the kernel, if that has datagrams.

@@ -46,7 +46,10 @@ func (r *Reactor) startOne(f Factory) error {
 	}
 	r.logFactory("starting factory", f)
 	r.observe(probe.Note{Kind: probe.NoteStartFactory})
-	_, err := protect(r, f, func() (struct{}, error) { return struct{}{}, s.StartFactory() })
+	_, err := protect(r, f, func() (struct{}, error) {
+		usedOn(r, f)
+		return struct{}{}, s.StartFactory()
+	})
 	if err != nil {
 		delete(r.factories, f)
 	}
@@ -83,8 +86,17 @@ func (r *Reactor) stopOne(f Factory) error {
 func (r *Reactor) countFactory(f Factory) {
 	for ok := true; ok; f, ok = wrapped(f) {
 		if _, starts := f.(StartStopper); starts && comparableFactory(f) {
-			r.factories[f]++
+			if r.factories[f]++; r.factories[f] == 1 {
+				_ = r.guard(f, func() { usedOn(r, f) })
+			}
 		}
+	}
+}
+
+// usedOn tells f that its use belongs to r from now on.
+func usedOn(r *Reactor, f Factory) {
+	if l, ok := f.(LoopListener); ok {
+		l.UsedOn(r)
 	}
 }
 

@@ -30,7 +30,7 @@ type GroupConfig struct {
 	// (GROUP-15).
 	Reactor Config
 	// Setup is called for each loop before it runs: by NewGroup on the caller's goroutine, and
-	// for a loop that is started anew on that loop's. What each loop is to have for itself is
+	// for a loop that is started anew on that loop's, as a callback of it that may use the Group, Each too. What each loop is to have for itself is
 	// made here: a table, a timer, a port of its own. An error of NewGroup's calls is NewGroup's; that of a
 	// restart counts as the loss of the loop. Nil: nothing is called.
 	Setup func(r *Reactor) error
@@ -38,13 +38,18 @@ type GroupConfig struct {
 	// a new kernel, with a new Reactor, which listens at the group's ports. The connections
 	// of the lost loop are gone (GROUP-10). Zero or negative: a lost loop stays lost.
 	Restarts int
+	// Steer binds loops to CPUs: the thread of each loop to one of those that the process may use, in turn, and its listeners of a
+	// port that is spread ([GroupPort.Spread]) to the connections whose first packet that CPU handles. So a connection is served on the CPU
+	// that its packets come to, if the network card has a queue for each; otherwise it costs more than it gives. docs/cores.md says when
+	// it pays. NewGroup fails with kernel.ErrUnsupported where the kernels are no [kernel.Steerer], such as outside of Linux.
+	Steer bool
 	// Lost is told of each loss of a loop: Run of its reactor has ended without Stop, because its
 	// kernel failed, a panic came out of Run, or a callback ended its goroutine. It is
-	// called on the goroutine of that loop, which is over, and may use the Group. Nil: the log alone is told.
+	// called on the goroutine of that loop, which is over, and may use the Group, Each too. Nil: the log alone is told.
 	Lost func(e *LoopError)
 	// StopTimeout limits how long Stop waits for functions of AddStopTrigger and for the other
-	// loops, before it ends the last one. Each loop has its own Config.ShutdownTimeout as well.
-	// Zero: one minute; negative: no limit.
+	// loops, before it ends the last one. The time of each loop's own Config.ShutdownTimeout begins when the stop has come to
+	// that loop. Zero: one minute; negative: no limit.
 	StopTimeout time.Duration
 }
 
@@ -84,11 +89,13 @@ var (
 // The methods of a Group are for any goroutine, unless they say otherwise. Before Run, the
 // goroutine that sets the group up counts as that of each loop.
 type Group struct {
-	cfg    GroupConfig
-	log    *slog.Logger
-	driven bool    // somebody else turns the loops: GroupOf
-	budget *budget // of output; nil: no limit
-	scarce scarcity
+	cfg      GroupConfig
+	log      *slog.Logger
+	driven   bool    // somebody else turns the loops: GroupOf
+	budget   *budget // of output; nil: no limit
+	scarce   scarcity
+	cpus     []int         // of Steer; nil: without
+	comeBack time.Duration // defaultComeBack, but in tests
 
 	next atomic.Uint32 // where the search for the least loaded loop begins
 
@@ -96,13 +103,15 @@ type Group struct {
 	state   groupState
 	loops   []*member
 	ports   []*GroupPort // not stopped, in the order in which they were made
+	orphans []*errand    // for the next loop that starts, because none lives
+	hears   *Reactor     // has the signals; nil: none has
 	stopFns []func(done func())
 	phase   stopPhase
-	waiting int     // functions of stopFns that have not called done
-	cut     bool    // a stop waits no longer
-	behind  bool    // nor for loops that do not come back from a callback
-	last    *member // is stopped last
-	lost    []error // of loops that were not started anew
+	waiting int           // functions of stopFns that have not called done
+	cut     bool          // a stop waits no longer
+	last    *member       // is stopped last; nil before stopOthers
+	lost    []error       // of loops that were not started anew
+	timing  chan deadline // for Run
 	done    chan struct{}
 }
 
@@ -114,23 +123,6 @@ const (
 	groupStopping
 	groupStopped
 )
-
-// member is one place among the loops of a group. Its reactor is another one after a restart.
-type member struct {
-	g     *Group
-	index int
-	r     atomic.Pointer[Reactor]
-	load  atomic.Int64 // connections, and those on their way here
-
-	// Under Group.mu:
-	ended    bool // the reactor has ended, and no other has taken its place
-	over     bool // and so has its goroutine
-	released bool // its shutdown waits for nobody else
-	hold     func()
-	restarts int
-	asks     []*ask
-	arrivals []*arrival // accepted elsewhere, on their way here
-}
 
 const defaultStopTimeout = time.Minute
 
@@ -147,7 +139,10 @@ func NewGroup(c GroupConfig) (*Group, error) {
 		r, err := g.make(m)
 		if err == nil {
 			g.join(m, r)
-			err = g.setUp(r)
+			if err = g.setUp(r); err == nil {
+				g.started(m)
+				g.attendAll(r)
+			}
 		}
 		if err != nil {
 			g.Close()
@@ -158,7 +153,7 @@ func NewGroup(c GroupConfig) (*Group, error) {
 }
 
 // GroupOf makes a group of loops that somebody else turns or runs: simulated hosts, foreign
-// loops, tests. Run is not for it. Of c, Kernel, Loops, Reactor, Setup and Restarts are not used, so each reactor
+// loops, tests. Run is not for it. Of c, Kernel, Loops, Reactor, Setup, Steer and Restarts are not used, so each reactor
 // has the MaxBufferedTotal of its own Config. One that was lost is replaced by
 // [Group.Replace]. There must be one reactor at least, and none may be in another group.
 func GroupOf(c GroupConfig, rs ...*Reactor) *Group {
@@ -171,14 +166,14 @@ func GroupOf(c GroupConfig, rs ...*Reactor) *Group {
 }
 
 func newGroup(c GroupConfig, n int) *Group {
-	g := &Group{cfg: c, log: c.Reactor.Logger, done: make(chan struct{})}
+	g := &Group{cfg: c, log: c.Reactor.Logger, comeBack: defaultComeBack, timing: make(chan deadline, 3), done: make(chan struct{})}
 	if g.log == nil {
 		g.log = slog.New(errorsToDefault{})
 	}
 	g.cfg.StopTimeout = cmp.Or(c.StopTimeout, defaultStopTimeout)
 	g.budget = newBudget(g, c.Reactor.MaxBufferedTotal, n)
 	for i := range n {
-		g.loops = append(g.loops, &member{g: g, index: i, ended: true})
+		g.loops = append(g.loops, &member{g: g, index: i})
 	}
 	return g
 }
@@ -190,37 +185,16 @@ func (g *Group) make(m *member) (*Reactor, error) {
 		return nil, err
 	}
 	c := g.cfg.Reactor
-	if m.index > 0 {
-		c.Signals = nil
-	}
+	c.Signals = nil // one loop has them: join
 	if c.Logger != nil {
 		c.Logger = c.Logger.With(slog.Int("loop", m.index))
 	}
-	return New(k, c), nil
-}
-
-// join makes r the reactor of m. It is called on r's goroutine, or before r runs.
-func (g *Group) join(m *member, r *Reactor) {
-	if r.member != nil {
-		panic("reactor: the loop is in a group already")
+	r := New(k, c)
+	if err := g.steer(r); err != nil {
+		r.Close()
+		return nil, err
 	}
-	r.member = m
-	g.budget.begin(r)
-	g.mu.Lock()
-	late := g.state == groupStopping // the group has been asked to stop while m was being started anew
-	m.ended, m.over, m.released, m.hold = false, false, late, nil
-	m.load.Store(int64(r.streams))
-	m.r.Store(r)
-	g.mu.Unlock()
-	r.AddWaitTrigger(Shutdown, func(done func()) { g.stops(m, r, done) })
-	r.AddTrigger(After, Shutdown, func() {
-		if g.ended(m, r); g.driven {
-			g.checkEnd()
-		}
-	})
-	if late {
-		r.Post(func() { _ = r.Stop() })
-	}
+	return r, nil
 }
 
 func (g *Group) setUp(r *Reactor) error {
@@ -241,7 +215,7 @@ func (g *Group) Close() {
 	}
 	g.state, g.phase = groupStopping, stopLast
 	for _, m := range g.loops {
-		m.released = true
+		m.stop = stopReleased
 	}
 	g.mu.Unlock()
 	for i := len(g.loops) - 1; i >= 0; i-- {
@@ -259,81 +233,6 @@ func (g *Group) Len() int { return len(g.loops) }
 // one. What is not for any goroutine is for the goroutine of that loop.
 func (g *Group) Loop(index int) *Reactor { return g.loops[index].r.Load() }
 
-// Lead is the first loop that is not lost: what a group has one of, such as a timer of a place or the
-// protocol of a port of datagrams, belongs to it. If all are lost, it is loop 0.
-func (g *Group) Lead() *Reactor {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if m := g.lead(); m != nil {
-		return m.r.Load()
-	}
-	return g.loops[0].r.Load()
-}
-
-// lead is the first member that has not ended, nil if all have. The caller has g.mu.
-func (g *Group) lead() *member {
-	for _, m := range g.loops {
-		if !m.ended {
-			return m
-		}
-	}
-	return nil
-}
-
-// live are the members that have not ended, in their order.
-func (g *Group) live() []*member {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.liveLocked()
-}
-
-func (g *Group) liveLocked() (all []*member) {
-	for _, m := range g.loops {
-		if !m.ended {
-			all = append(all, m)
-		}
-	}
-	return all
-}
-
-// direct tells whether the loops are set up by the caller's goroutine, because none of them runs.
-func (g *Group) direct(r *Reactor) bool {
-	if g.driven {
-		return r.is(lifeFresh)
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.state == groupFresh
-}
-
-// on calls fn on the loop r: at once if it is here, the loop whose callback is in progress, or if it is being set
-// up; otherwise later. It returns false if the loop has stopped.
-func (g *Group) on(r, here *Reactor, fn func()) bool {
-	if r == here || g.direct(r) {
-		fn()
-		return true
-	}
-	return r.Post(fn)
-}
-
-// caller is the loop whose callback is in progress on this goroutine; nil if there is none.
-func (g *Group) caller() *Reactor {
-	id := goroutineID()
-	var mine []*Reactor
-	for _, m := range g.loops {
-		if r := m.r.Load(); r != nil && r.goroutine.Load() == id {
-			if r.inTurn { // of several that are turned by one goroutine, as in a simulation, the one in progress
-				return r
-			}
-			mine = append(mine, r)
-		}
-	}
-	if len(mine) > 0 && insideLoop() {
-		return mine[0]
-	}
-	return nil
-}
-
 // Group is the group that r is in, or nil. It may be called from any goroutine once the group is made.
 func (r *Reactor) Group() *Group {
 	if r.member == nil {
@@ -350,19 +249,6 @@ func (r *Reactor) Index() int {
 	return r.member.index
 }
 
-// Replace makes r the loop of that index, in place of one that is lost, in a group of GroupOf: the
-// connections of the former one are gone, and r listens at the group's ports. It is for the
-// goroutine of r, or before r runs.
-func (g *Group) Replace(index int, r *Reactor) {
-	if !g.driven {
-		panic("reactor: Replace is for a group of GroupOf")
-	}
-	m := g.loops[index]
-	g.ended(m, m.r.Load())
-	g.join(m, r)
-	g.listenAgain(m, r)
-}
-
 // Running tells whether the group runs and was not asked to stop.
 func (g *Group) Running() bool {
 	g.mu.Lock()
@@ -373,14 +259,22 @@ func (g *Group) Running() bool {
 // Done returns a channel that is closed when all loops have ended.
 func (g *Group) Done() <-chan struct{} { return g.done }
 
-// finish marks the end. It is called once or more.
+// finish marks the end. It is called once or more, when no loop runs any more but those that were left behind.
 func (g *Group) finish() {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.state != groupStopped {
-		g.state = groupStopped
-		close(g.done)
+	if g.state == groupStopped {
+		g.mu.Unlock()
+		return
 	}
+	g.state = groupStopped
+	orphans := g.orphans
+	g.orphans = nil
+	g.mu.Unlock()
+	g.stopFactories()
+	for _, e := range orphans {
+		e.end(errandNever)
+	}
+	close(g.done)
 }
 
 // result is what Run returns.
@@ -389,7 +283,7 @@ func (g *Group) result() error {
 	defer g.mu.Unlock()
 	errs := append([]error(nil), g.lost...)
 	for _, m := range g.loops {
-		if !m.over {
+		if m.state == loopLeft {
 			errs = append(errs, &LoopError{Loop: m.index, Err: fmt.Errorf("%w: for the loop, which has not come back from a callback", ErrUnfinished)})
 		}
 	}

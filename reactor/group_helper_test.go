@@ -313,3 +313,27 @@ func (k *failing) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	}
 	return k.Kernel.Wait(ev, until)
 }
+
+// failings are kernels that fail when they are told to, by the loop that has them.
+type failings struct {
+	mu  sync.Mutex
+	all map[int]*failing
+}
+
+func (x *failings) kernels(t *testing.T, w testworld.World) func(int, int) (kernel.Kernel, error) {
+	return func(i, _ int) (kernel.Kernel, error) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.all == nil {
+			x.all = map[int]*failing{}
+		}
+		x.all[i] = &failing{Kernel: w.Open(t)}
+		return x.all[i], nil
+	}
+}
+
+func (x *failings) of(loop int) *failing {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.all[loop]
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -24,35 +23,6 @@ func lossy(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) { body(t, w) })
 	}
-}
-
-// A loop that was quiet for long, or gets its first client late, goes by the same rate as the others: nobody waits for as long as
-// the quiet was.
-func TestGroupRateAfterQuiet(t *testing.T) {
-	lossy(t, func(t *testing.T, w testworld.World) {
-		f := &greeters{}
-		g := newGroup(t, w, 4, reactor.GroupConfig{})
-		p, err := g.Listen(loopback, f, &reactor.ListenConfig{PortLimits: reactor.PortLimits{AcceptRate: 200, AcceptBurst: 1}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.run()
-		x := newClients(t, w)
-		const quiet = time.Second
-		x.dial(p.Addr()).received()
-		time.Sleep(quiet) // the clock of the loops is the system's
-		seen := map[string]bool{}
-		for range 40 {
-			at := time.Now()
-			seen[x.dial(p.Addr()).received()] = true
-			if took := time.Since(at); took > quiet/2 {
-				t.Errorf("GROUP-5: a client waited %v at a rate of 200 a second", took)
-			}
-		}
-		if len(seen) < 2 {
-			t.Error("one loop served all, so this tested nothing")
-		}
-	})
 }
 
 // What a lost loop had of MaxConnections and MaxPerPeer is free again.
@@ -114,13 +84,7 @@ func TestGroupStopWaitsForArrivals(t *testing.T) {
 		}
 		g.run()
 		x := newClients(t, w)
-		hold := func(loop int) (free func()) { // until free is called
-			busy, gate := make(chan bool), make(chan bool)
-			g.PostTo(loop, func(*reactor.Reactor) { close(busy); <-gate })
-			<-busy
-			return func() { close(gate) }
-		}
-		first := hold(0)
+		first := hold(t, g, 0, false)
 		var all []*caller
 		for range 6 {
 			all = append(all, x.start(p.Addr()))
@@ -130,11 +94,11 @@ func TestGroupStopWaitsForArrivals(t *testing.T) {
 		}
 		stopped := make(chan error, 1)
 		p.StopListening(func(err error) { stopped <- err })
-		hold(1)() // it has stopped its part now
-		second := hold(1)
+		eventually(t, "loop 1 has stopped its part", func() bool { return reactor.PartClosed(p, 1) })
+		second := hold(t, g, 1, false)
 		first()
 		eventually(t, "all are accepted", func() bool { return p.StatsOf(0).Accepted == 6 })
-		time.Sleep(20 * time.Millisecond) // loop 0 stops its part meanwhile
+		eventually(t, "both have stopped their parts", func() bool { return reactor.PartClosed(p, 0) && reactor.PartClosed(p, 1) })
 		select {
 		case <-stopped:
 			t.Error("GROUP-7: stopped, and connections are under way")

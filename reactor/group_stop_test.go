@@ -97,6 +97,7 @@ func TestGroupStopLimit(t *testing.T) {
 func TestGroupStuckLoop(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		g := newGroup(t, w, 3, reactor.GroupConfig{StopTimeout: 50 * time.Millisecond})
+		reactor.SetComeBack(g.Group, 50*time.Millisecond)
 		g.run()
 		stuck, entered := make(chan struct{}), make(chan struct{})
 		r := g.Loop(1)

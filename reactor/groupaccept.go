@@ -16,23 +16,34 @@ type scarcity struct {
 	last *Reactor // that one
 }
 
+// shortageOver is the call by which a loop says that it has found descriptors for acceptPause. Each shortage puts it off.
+type shortageOver struct{ DelayedCall }
+
 // shortage is called when no descriptor is left, before the reserve is given up. The result is called when it is back.
 func (p *Port) shortage() (over func()) {
 	if p.r.member == nil {
 		return func() {}
 	}
 	r, x := p.r, &p.r.member.g.scarce
+	Shared(r, func() *shortageOver {
+		o := new(shortageOver)
+		o.Init(r, func() { x.without(r) })
+		return o
+	}).Reset(acceptPause)
 	x.now.Store(true)
 	x.mu.Lock()
 	x.last = r
-	r.CallLater(acceptPause, func() {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		if x.last == r {
-			x.now.Store(false)
-		}
-	})
 	return x.mu.Unlock
+}
+
+// without is called when r has found descriptors for some time, or has ended.
+func (x *scarcity) without(r *Reactor) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.last == r {
+		x.last = nil
+		x.now.Store(false)
+	}
 }
 
 // acceptConn accepts a client. While descriptors are short, the loops of a group do that one after the other.
@@ -51,10 +62,10 @@ type arrival struct {
 	from *portLimiter // which has counted it
 }
 
-// handOver gives conn, which p has accepted, to the loop with the fewest connections. It returns false if that is p's own,
+// handOver gives conn, which p has accepted for all loops, to the loop with the fewest connections. It returns false if that is p's own,
 // or if the kernels cannot move it.
 func (t *portPart) handOver(p *Port, conn kernel.Conn) bool {
-	if !t.hands || p.r.caps.mover == nil {
+	if p.r.caps.mover == nil {
 		return false
 	}
 	g := t.of.g
@@ -65,89 +76,76 @@ func (t *portPart) handOver(p *Port, conn kernel.Conn) bool {
 	g.mu.Lock()
 	t.of.arriving++
 	g.mu.Unlock()
-	g.send(m, &arrival{conn, t.of, p.limits})
+	g.send(p.r, m, &arrival{conn, t.of, p.limits})
 	return true
 }
 
-// send has a served by the loop of m, or, if that has ended, by another one.
-func (g *Group) send(m *member, a *arrival) {
-	g.mu.Lock()
-	if m.ended {
-		if m = g.lead(); m == nil {
-			g.mu.Unlock()
-			a.conn.Abort() // nobody is left to serve it
-			a.port.arrived(a)
-			return
-		}
-	}
-	m.arrivals = append(m.arrivals, a)
-	r := m.r.Load()
-	g.mu.Unlock()
+// send has a served by the loop of m, or, if that does not live, by another one. It is called on the goroutine of at, or when that is over.
+func (g *Group) send(at *Reactor, m *member, a *arrival) {
 	m.load.Add(1)
-	r.Post(func() { g.arrive(m, r) })
+	if !g.give(m, nil, &errand{
+		do: func(r *Reactor) {
+			m.load.Add(-1)
+			r.receive(a)
+		},
+		ended: func(how errandEnd) {
+			if how == errandMissed {
+				g.redirect(m.r.Load(), a)
+			} else {
+				a.port.arrived()
+			}
+		},
+	}) {
+		g.redirect(at, a)
+	}
 }
 
-// arrive serves the first of those that have come to r. The end of the loop has given them to another one, if there are none.
-func (g *Group) arrive(m *member, r *Reactor) {
-	g.mu.Lock()
-	if m.r.Load() != r || len(m.arrivals) == 0 {
-		g.mu.Unlock()
+// redirect gives what was on its way to a loop that does not live to another one. If there is none, it is reset, unless that would take the kernel of a
+// loop that is left behind.
+func (g *Group) redirect(at *Reactor, a *arrival) {
+	if m := g.least(); m != nil {
+		g.send(at, m, a)
 		return
 	}
-	a := m.arrivals[0]
-	m.arrivals = m.arrivals[1:]
-	part := a.port.parts[m.index]
-	g.mu.Unlock()
-	m.load.Add(-1)
-	r.receive(a, part)
+	if g.stateOf(at.member) == loopLeft {
+		a.port.arrived()
+		return
+	}
+	_ = at.caps.mover.TakeConn(a.conn) // also if it fails, the conn can be reset here
+	a.reset()
+	a.port.arrived()
+}
+
+// reset resets a connection that nobody serves.
+func (a *arrival) reset() {
+	if l := a.port.limits; l != nil {
+		l.lost(a.from, peerIf(l, a.conn))
+	}
+	a.conn.Abort()
 }
 
 // receive serves a.
-func (r *Reactor) receive(a *arrival, part *portPart) {
+func (r *Reactor) receive(a *arrival) {
 	conn := a.conn
-	defer a.port.arrived(nil)
 	err := r.caps.mover.TakeConn(conn)
 	if err != nil {
 		r.log.Warn("a connection cannot go to the loop that it was accepted for", slog.Any("err", err))
 	}
-	ending := r.is(lifeEnding) || r.is(lifeStopped)
-	if err == nil && part != nil && !ending {
-		p := part.port
-		if l := a.port.limits; l != nil {
-			l.move(a.from, p.limits, p.peer(conn))
-		}
-		p.serve(conn, p.peer(conn))
-		part.port.publish()
+	p := a.port.portOf(r.member.index)
+	if err != nil || p == nil || r.Ending() {
+		a.reset()
 		return
 	}
 	if l := a.port.limits; l != nil {
-		l.lost(a.from, peerIf(l, conn))
+		l.move(a.from, p.limits, p.peer(conn))
 	}
-	conn.Abort()
+	p.serve(conn, p.peer(conn))
 }
 
-// arrived counts one connection less that is under way. The stop of the port waits for them. lost is one that no limit counts any more.
-func (p *GroupPort) arrived(lost *arrival) {
-	if lost != nil && p.limits != nil {
-		p.limits.lost(lost.from, peerIf(p.limits, lost.conn))
-	}
-	g := p.g
-	g.mu.Lock()
+// arrived counts one connection less that is under way. The stop of the port waits for them.
+func (p *GroupPort) arrived() {
+	p.g.mu.Lock()
 	p.arriving--
-	home := p.quiet()
-	g.mu.Unlock()
-	if home != nil {
-		home.Post(func() { p.finish(home) })
-	}
-}
-
-// redirect gives what was on its way to a loop that has ended to the others. If there are none, r, at its end, resets it.
-func (g *Group) redirect(r *Reactor, all []*arrival) {
-	for _, a := range all {
-		if m := g.least(); m != nil {
-			g.send(m, a)
-		} else if r.is(lifeEnding) {
-			r.receive(a, nil)
-		}
-	}
+	p.g.mu.Unlock()
+	p.check()
 }

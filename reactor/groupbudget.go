@@ -9,24 +9,27 @@ import (
 
 // budget is Config.MaxBufferedTotal of a group, in chunks. Each loop has a part of it, its
 // maxChunks, with which it compares what its connections hold, as a loop alone does. When it holds more, it takes
-// another piece, and the lock is taken. So a message costs nothing, and all parts together never exceed the total.
+// another piece, and the lock is taken. So a message costs nothing, and all parts together never exceed the total. One piece of each loop
+// is its own, whatever the others hold, and one that is started anew has it too. The rest is for whoever comes first.
 type budget struct {
 	g     *Group
 	total int
-	piece int // what a loop takes at a time
+	piece int // what a loop has at least, and takes at a time
 
 	mu     sync.Mutex
 	free   int
 	asking bool // the loops were asked to give back what they do not need
 }
 
-// newBudget makes the budget of n loops; nil without a limit.
+// newBudget makes the budget of n loops; nil without a limit. It has a chunk for each loop at least.
 func newBudget(g *Group, maxBufferedTotal, n int) *budget {
 	total := chunksOf(maxBufferedTotal)
 	if total == math.MaxInt {
 		return nil
 	}
-	return &budget{g: g, total: total, piece: max(1, total/(16*n)), free: total}
+	total = max(total, n)
+	piece := max(1, total/(16*n))
+	return &budget{g: g, total: total, piece: piece, free: total - n*piece}
 }
 
 // chunksOf is Config.MaxBufferedTotal in chunks.
@@ -40,25 +43,21 @@ func chunksOf(maxBufferedTotal int) int {
 	return (maxBufferedTotal-1)/chunks.Size + 1
 }
 
-// begin gives r its first piece.
+// begin gives r the piece that is its own.
 func (b *budget) begin(r *Reactor) {
-	if b == nil {
-		return
+	if b != nil {
+		r.maxChunks = b.piece
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r.maxChunks = min(b.piece, b.free)
-	b.free -= r.maxChunks
 }
 
-// end takes back what r had. It does not run any more, or is at its end.
+// end takes back what r had of the rest. It does not run any more, or is at its end.
 func (b *budget) end(r *Reactor) {
 	if b == nil || r == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.free += r.maxChunks
+	b.free += max(0, r.maxChunks-b.piece)
 	r.maxChunks = 0
 }
 

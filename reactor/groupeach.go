@@ -2,112 +2,99 @@ package reactor
 
 import (
 	"errors"
+	"slices"
 	"sync"
 )
 
 // Each calls fn on each loop that lives, on all of them at a time, and waits until all have returned (GROUP-4). The
-// error joins the [*LoopError] of each that has failed; a panic is a [*PanicError], and a loop that ends before it has
-// called fn is ErrStopped. Before Run, fn is called on the caller's goroutine, one loop after the other in their order.
+// error joins the [*LoopError] of each that has failed; a panic is a [*PanicError], and a loop that ends before fn has
+// returned is ErrStopped, also one that a stop has left behind. Before Run, fn is called on the caller's goroutine, one loop after the other in
+// their order.
 //
-// Each waits for the loops, so it panics in a callback of one of them: use [Group.EachLater] there.
+// Each waits for the loops, so it panics in a callback of one of them: use [Group.EachLater] there. In the Setup of a loop that is
+// started anew it leaves out those for which Setup is in progress too.
 func (g *Group) Each(fn func(r *Reactor) error) error {
-	if r := g.Lead(); r != nil && !g.direct(r) && g.caller() != nil {
+	here := g.caller()
+	if here != nil && !g.settingUp(here) {
 		panic("reactor: Each in a callback of a loop of the group: the loop cannot answer while it waits; use EachLater")
 	}
 	answered := make(chan error, 1)
-	g.ask(fn, func(err error) { answered <- err })
+	g.ask(fn, here, func(err error) { answered <- err })
 	return <-answered
+}
+
+// settingUp tells whether Setup is in progress for r, or r does not run yet.
+func (g *Group) settingUp(r *Reactor) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return r.member.state == loopStarting || g.direct(r)
 }
 
 // EachLater is Each without waiting. done is called with what Each returns, on one of the loops, never before
 // EachLater returns unless the group does not run yet. If all loops have ended it is called at once, on the caller's
 // goroutine. A nil done is not called.
 func (g *Group) EachLater(fn func(r *Reactor) error, done func(error)) {
-	g.ask(fn, func(err error) {
+	g.ask(fn, nil, func(err error) {
 		if done == nil {
 			return
 		}
-		r := g.Lead()
-		if !g.on(r, nil, func() { done(err) }) {
-			done(err)
-		}
+		g.giveAny(&errand{do: func(*Reactor) { done(err) }, ended: func(how errandEnd) {
+			if how == errandNever {
+				done(err)
+			}
+		}})
 	})
 }
 
 // ask is an Each under way.
 type ask struct {
 	mu   sync.Mutex
-	left []bool // by the index of the loop: it has not answered
-	n    int
+	left int
 	errs []error // by index
 	done func(error)
 }
 
-// ask has fn called on each loop, and done with all errors, on the goroutine of the last that answers.
-func (g *Group) ask(fn func(*Reactor) error, done func(error)) {
-	a := &ask{left: make([]bool, len(g.loops)), errs: make([]error, len(g.loops)), done: done}
-	g.mu.Lock()
-	all := g.liveLocked()
-	for _, m := range all {
-		a.left[m.index] = true
-		m.asks = append(m.asks, a)
+// ask has fn called on each loop, and done with all errors, on the goroutine of the last that answers. here is the loop in whose Setup that is.
+func (g *Group) ask(fn func(*Reactor) error, here *Reactor, done func(error)) {
+	a := &ask{errs: make([]error, len(g.loops)), done: done}
+	all := g.live()
+	if here != nil {
+		all = slices.DeleteFunc(all, func(m *member) bool {
+			r := m.r.Load()
+			return r != here && g.settingUp(r)
+		})
 	}
-	a.n = len(all)
-	rs := make([]*Reactor, len(all))
-	for i, m := range all {
-		rs[i] = m.r.Load()
-	}
-	g.mu.Unlock()
-	if len(all) == 0 {
+	if a.left = len(all); a.left == 0 {
 		done(ErrStopped)
 		return
 	}
-	for i, m := range all {
-		r := rs[i]
-		if !g.on(r, nil, func() {
-			if a.answered(m.index) {
-				return // the end of the loop has answered, and this is one of its last posts
-			}
-			_, err := protect(r, askedFunction, func() (struct{}, error) { return struct{}{}, fn(r) })
-			g.forget(m, a)
-			a.answer(m.index, err)
+	for _, m := range all {
+		var err error
+		if !g.give(m, here, &errand{
+			do: func(r *Reactor) {
+				_, err = protect(r, askedFunction, func() (struct{}, error) { return struct{}{}, fn(r) })
+			},
+			ended: func(how errandEnd) {
+				if how == errandDone {
+					a.answer(m.index, err)
+				} else {
+					a.answer(m.index, ErrStopped)
+				}
+			},
 		}) {
 			a.answer(m.index, ErrStopped)
 		}
 	}
 }
 
-// forget removes a from those that the end of m's loop would answer.
-func (g *Group) forget(m *member, a *ask) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i, x := range m.asks {
-		if x == a {
-			m.asks = append(m.asks[:i], m.asks[i+1:]...)
-			return
-		}
-	}
-}
-
-func (a *ask) answered(index int) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return !a.left[index]
-}
-
-// answer takes the answer of one loop. Only its first counts.
+// answer takes the answer of one loop.
 func (a *ask) answer(index int, err error) {
 	a.mu.Lock()
-	if !a.left[index] {
-		a.mu.Unlock()
-		return
-	}
-	a.left[index] = false
 	if err != nil {
 		a.errs[index] = &LoopError{Loop: index, Err: err}
 	}
-	a.n--
-	last := a.n == 0
+	a.left--
+	last := a.left == 0
 	a.mu.Unlock()
 	if last {
 		a.done(errors.Join(a.errs...))
@@ -156,7 +143,7 @@ func (g *Group) least() (best *member) {
 	var load int64
 	for i := range g.loops {
 		m := g.loops[(first+i)%len(g.loops)]
-		if m.ended {
+		if r := m.r.Load(); !m.state.lives() || r.Ending() {
 			continue
 		}
 		if n := m.load.Load(); best == nil || n < load {

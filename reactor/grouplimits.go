@@ -92,6 +92,13 @@ func (s *sharedLimits) reserve(l *portLimiter) bool {
 	return true
 }
 
+// passing tells whether a place is reserved, and either used or given back soon.
+func (s *sharedLimits) passing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held > 0 && (s.MaxConnections <= 0 || s.open < s.MaxConnections)
+}
+
 // release gives a place back that nobody has taken, and its token.
 func (s *sharedLimits) release(l *portLimiter) {
 	s.mu.Lock()

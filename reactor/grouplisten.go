@@ -3,7 +3,6 @@ package reactor
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -44,20 +43,11 @@ func (g *Group) listen(a kernel.Addr, f Factory, o *ListenConfig, open func(*Rea
 	if err != nil {
 		return failed(err)
 	}
-	p := &GroupPort{g: g, factory: f, requested: a, addr: a, cfg: cfg, open: open, parts: make([]*portPart, len(g.loops)), state: portListening}
+	p := &GroupPort{g: g, factory: f, requested: a, addr: a, cfg: cfg, open: open, parts: make([]*portPart, len(g.loops)), state: portListening, home: homeless}
 	if err := p.shareLimits(); err != nil {
 		return failed(err)
 	}
-	here := g.caller()
-	on := here
-	if on == nil {
-		on = g.Lead()
-	}
-	if on == here || g.direct(on) {
-		err = p.begin(on)
-	} else {
-		_, err = Ask(on, func() (struct{}, error) { return struct{}{}, p.begin(on) })
-	}
+	err = g.InOne(p.begin)
 	if err != nil {
 		var op *OpError
 		if errors.As(err, &op) {
@@ -88,14 +78,17 @@ func (p *GroupPort) shareLimits() error {
 // begin opens the port on r, and then on the other loops. It is called on r's goroutine.
 func (p *GroupPort) begin(r *Reactor) error {
 	g := p.g
-	if l := life(r.life.Load()); l == lifeEnding || l == lifeStopped {
+	if r.Ending() {
 		return ErrStopped
 	}
 	if err := r.startFactory(p.factory); err != nil {
 		return err
 	}
-	p.spread = p.open == nil && p.requested.Net != kernel.UNIX && len(g.loops) > 1 && r.inherit == nil
-	p.home = r.member.index
+	p.accepts = acceptHome
+	if p.open == nil && p.requested.Net != kernel.UNIX && len(g.loops) > 1 && r.inherit == nil {
+		p.accepts = acceptSpread
+	}
+	p.home, p.on = r.member.index, r
 	if err := p.openFirst(r); err != nil {
 		_ = r.stopFactory(p.factory) // the first error says more
 		return err
@@ -105,8 +98,8 @@ func (p *GroupPort) begin(r *Reactor) error {
 	all := g.liveLocked()
 	g.mu.Unlock()
 	for _, m := range all {
-		if other := m.r.Load(); other != r {
-			p.openLater(m, other, r)
+		if m != r.member {
+			g.give(m, r, &errand{do: p.attend})
 		}
 	}
 	return nil
@@ -114,7 +107,8 @@ func (p *GroupPort) begin(r *Reactor) error {
 
 // openFirst opens the part of r, which says what the address is, and whether the kernel can spread it.
 func (p *GroupPort) openFirst(r *Reactor) error {
-	if p.spread && !p.cfg.ReusePort && p.requested.Port() != 0 {
+	spread := p.accepts == acceptSpread
+	if spread && !p.cfg.ReusePort && p.requested.Port() != 0 {
 		o := p.cfg.ListenOptions
 		l, err := protect(r, "Control", func() (kernel.Listener, error) { return r.k.Listen(p.requested, &o) })
 		if err != nil {
@@ -123,8 +117,8 @@ func (p *GroupPort) openFirst(r *Reactor) error {
 		l.Close()
 	}
 	port, err := p.openPart(r, p.requested)
-	if err != nil && p.spread && !p.cfg.ReusePort && errors.Is(err, kernel.ErrUnsupported) {
-		p.spread = false
+	if err != nil && spread && !p.cfg.ReusePort && errors.Is(err, kernel.ErrUnsupported) {
+		p.accepts = acceptHome
 		port, err = p.openPart(r, p.requested)
 	}
 	if err == nil {
@@ -133,27 +127,55 @@ func (p *GroupPort) openFirst(r *Reactor) error {
 	return err
 }
 
-// openLater has the part of the loop r of m opened, on its goroutine. here is the loop in progress.
-func (p *GroupPort) openLater(m *member, r, here *Reactor) {
-	p.g.on(r, here, func() {
-		at := p.addr
-		if at.IsZero() {
-			at = p.requested
-		}
-		if _, err := p.openPart(r, at); err != nil && !errors.Is(err, ErrStopped) {
-			r.log.Error("a loop does not listen with the others", slog.Any("on", p.addr), slog.Any("err", err))
-		}
-	})
-}
-
-// openPart makes the part of r, at a. It listens if the loops have listeners of their own, or if r accepts for all.
+// openPart makes the part of r, at a, or has the one that there is listen, if it does not and should.
 func (p *GroupPort) openPart(r *Reactor, a kernel.Addr) (*Port, error) {
 	g, i := p.g, r.member.index
-	part := &portPart{of: p, index: i}
+	g.mu.Lock()
+	part := p.parts[i]
+	listens := p.accepts == acceptSpread || p.accepts == acceptHome && i == p.home
+	switch {
+	case p.state != portListening:
+		g.mu.Unlock()
+		return nil, ErrStopped
+	case part != nil && (part.listens || !listens):
+		g.mu.Unlock()
+		return part.port, nil
+	case part == nil:
+		part = &portPart{of: p, index: i}
+	}
+	part.state, part.listens = partOpening, listens
+	part.hands = listens && p.accepts == acceptHome && len(g.loops) > 1
+	p.parts[i] = part
+	g.mu.Unlock()
+	fresh := part.port == nil
+	if fresh {
+		p.newPart(r, part, a)
+	}
+	var err error
+	if listens {
+		err = part.port.StartListening()
+	}
+	g.mu.Lock()
+	part.state = partOpen
+	if err != nil {
+		if part.listens = false; fresh {
+			p.parts[i], part.state = nil, partClosed
+		}
+	}
+	g.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	g.steerPort(part)
+	return part.port, nil
+}
+
+// newPart makes the port of part, on r. It does not listen yet.
+func (p *GroupPort) newPart(r *Reactor, part *portPart, a kernel.Addr) {
 	cfg := p.cfg
-	cfg.ReusePort = cfg.ReusePort || p.spread
+	cfg.ReusePort = cfg.ReusePort || p.accepts == acceptSpread
 	if p.with != nil {
-		if other := p.with.portOf(i); other != nil {
+		if other := p.with.portOf(part.index); other != nil {
 			cfg.ShareLimits = other
 		}
 	}
@@ -163,91 +185,10 @@ func (p *GroupPort) openPart(r *Reactor, a kernel.Addr) (*Port, error) {
 	}
 	port := r.newPort(a, p.factory, cfg, open)
 	port.part, port.limits.shared = part, p.limits
-	part.port = port
-	g.mu.Lock()
-	stopped := p.state != portListening
-	port.paused = p.paused
-	part.listens = p.spread || i == p.home
-	part.hands = part.listens && !p.spread && len(g.loops) > 1
-	g.mu.Unlock()
-	if stopped {
-		return nil, ErrStopped
-	}
-	if part.listens {
-		if err := port.StartListening(); err != nil {
-			return nil, err
-		}
-	}
-	g.mu.Lock()
-	p.parts[i] = part
-	g.mu.Unlock()
-	return port, nil
-}
-
-// listenAgain opens the parts of r, which has taken the place of a loop that was lost. It is called on r's
-// goroutine, or before r runs.
-func (g *Group) listenAgain(m *member, r *Reactor) {
-	g.mu.Lock()
-	ports := append([]*GroupPort(nil), g.ports...)
-	g.mu.Unlock()
-	for _, p := range ports {
-		if p.open == nil || p.home != m.index {
-			p.openLater(m, r, r)
-		}
-	}
-}
-
-// portsWithout follows the end of r, the loop of m.
-func (g *Group) portsWithout(m *member, r *Reactor) {
-	g.mu.Lock()
-	ports := append([]*GroupPort(nil), g.ports...)
-	lead := g.lead()
-	g.mu.Unlock()
-	for _, p := range ports {
-		p.without(m, r, lead)
-	}
-}
-
-// without follows the end of r, the loop of m. If it was the one on which the factory was started, or that accepts
-// for all, lead, which may be nil, takes its place.
-func (p *GroupPort) without(m *member, r *Reactor, lead *member) {
-	g := p.g
-	g.mu.Lock()
-	part := p.parts[m.index]
-	p.parts[m.index] = nil
-	home := p.home == m.index
-	if home && lead != nil {
-		p.home = lead.index
-	}
-	state := p.state
-	g.mu.Unlock()
-	if part != nil {
-		p.gone(part)
-	}
-	switch {
-	case !home:
-	case lead == nil:
-		if m.over || r.is(lifeEnding) {
-			p.stopFactory(r)
-		}
-	default:
-		to := lead.r.Load()
-		to.Post(func() { to.countFactory(p.factory) })
-		if state == portListening && !p.spread && p.open == nil {
-			p.openLater(lead, to, nil)
-		}
-	}
-}
-
-// stopFactory stops the factory at the end of the last loop.
-func (p *GroupPort) stopFactory(r *Reactor) {
 	p.g.mu.Lock()
-	was := p.factoryOver
-	p.factoryOver = true
+	port.paused = p.paused
+	part.port = port
 	p.g.mu.Unlock()
-	if !was {
-		_ = r.stopFactory(p.factory) // it is logged, and nobody waits for it any more
-	}
 }
 
 // String shows the factory, and while it listens the port number or the quoted path, and how many loops listen.

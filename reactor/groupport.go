@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -18,32 +19,54 @@ type GroupPort struct {
 	limits    *sharedLimits // nil: none
 	with      *GroupPort    // of ShareLimits
 	open      func(*Reactor, *ListenConfig) (kernel.Listener, error)
-	spread    bool // each loop has a listener
 
 	// Under Group.mu:
-	parts       []*portPart // by loop; nil: that loop does not serve it
-	former      PortStats   // of loops that have ended
-	home        int         // the loop on which the factory was started; unless spread, it accepts for all
-	state       portState
-	paused      bool
-	stopping    int // parts that have not stopped yet
-	arriving    int // connections that one loop has accepted for another, and that are under way
-	dones       []func(error)
-	errs        []error
-	factoryOver bool
+	parts    []*portPart // by loop; nil: that loop does not serve it
+	former   PortStats   // of loops that have ended
+	accepts  acceptMode
+	home     int      // the loop to which the use of the factory belongs; unless spread, it accepts for all; or homeless
+	on       *Reactor // that counts the use of the factory; nil: it is on its way to home
+	state    portState
+	paused   bool
+	arriving int // connections that one loop has accepted for another, and that are under way
+	dones    []func(error)
+	errs     []error
 }
+
+// homeless is GroupPort.home while no loop lives.
+const homeless = -1
+
+// acceptMode is how the loops of a port accept. It does not change after Listen, but from acceptHome to acceptLost.
+type acceptMode uint8
+
+const (
+	acceptSpread acceptMode = iota // each has a listener
+	acceptHome                     // one accepts for all
+	acceptLost                     // the one that did is lost, and its socket was one of AdoptPort
+)
 
 // portPart is what a GroupPort has of a Port: a listener, or only the connections that another loop has accepted for it.
 type portPart struct {
 	of      *GroupPort
 	index   int
 	port    *Port
+	state   partState // under Group.mu
 	listens bool
 	hands   bool // what it accepts goes to the least loaded loop
 
 	mu     sync.Mutex
 	counts PortStats // of port, for other goroutines
 }
+
+// partState is the life of a part, from when its loop has begun to open it until its loop has ended.
+type partState uint8
+
+const (
+	partOpening partState = iota // its loop is about to listen
+	partOpen                     // it listens, or waits for what another loop accepts
+	partClosing                  // StopListening is in progress
+	partClosed                   // it serves connections that it has, and takes no more
+)
 
 // publish lets other goroutines see the counters of a port of a group.
 func (p *Port) publish() {
@@ -81,13 +104,17 @@ func (p *GroupPort) Addr() kernel.Addr { return p.addr }
 func (p *GroupPort) Factory() Factory { return p.factory }
 
 // Spread tells whether each loop has a listener of its own. Otherwise one accepts for all.
-func (p *GroupPort) Spread() bool { return p.spread }
+func (p *GroupPort) Spread() bool {
+	p.g.mu.Lock()
+	defer p.g.mu.Unlock()
+	return p.accepts == acceptSpread
+}
 
-// Listening tells whether the port is open: StopListening was not called, and a loop lives.
+// Listening tells whether the port is open: StopListening was not called, and a loop lives; of AdoptPort, the one that accepts.
 func (p *GroupPort) Listening() bool {
 	p.g.mu.Lock()
 	defer p.g.mu.Unlock()
-	return p.state == portListening && p.g.lead() != nil
+	return p.state == portListening && p.accepts != acceptLost && p.g.lead() != nil
 }
 
 // portOf is the part of a loop; nil if it has none.
@@ -170,12 +197,11 @@ func (p *GroupPort) pause(paused bool) {
 func (p *GroupPort) each(fn func(*Port)) {
 	here := p.g.caller()
 	for _, m := range p.g.live() {
-		i, r := m.index, m.r.Load()
-		p.g.on(r, here, func() {
-			if port := p.portOf(i); port != nil && port.r == r {
+		p.g.give(m, here, &errand{do: func(*Reactor) {
+			if port := p.portOf(m.index); port != nil {
 				fn(port)
 			}
-		})
+		}})
 	}
 }
 
@@ -187,97 +213,85 @@ func (p *GroupPort) StopListening(done func(error)) {
 	g := p.g
 	g.mu.Lock()
 	was := p.state
-	if was == portStopped {
-		m := g.lead()
-		g.mu.Unlock()
-		if done != nil && m != nil {
-			m.r.Load().Post(func() { done(nil) })
-		}
-		return
-	}
-	if done != nil {
+	if was != portStopped && done != nil {
 		p.dones = append(p.dones, done)
 	}
 	if was == portListening {
 		p.state = portStopping
-		p.stopping = len(g.liveLocked())
 	}
 	all := g.liveLocked()
 	g.mu.Unlock()
-	if was == portStopping {
-		return
-	}
-	here := g.caller()
-	for _, m := range all {
-		i, r := m.index, m.r.Load()
-		g.on(r, here, func() {
-			port := p.portOf(i)
-			if port == nil || port.r != r {
-				p.partStopped(nil)
-			} else {
-				port.StopListening(p.partStopped)
-			}
-		})
+	switch {
+	case was == portStopped && done != nil:
+		g.giveAny(&errand{do: func(r *Reactor) { _ = r.guard("StopListening", func() { done(nil) }) }})
+	case was == portListening:
+		here := g.caller()
+		for _, m := range all {
+			g.give(m, here, &errand{do: p.closePart, ended: func(errandEnd) { p.check() }})
+		}
+		p.check()
 	}
 }
 
-// gone follows the end of a loop. Its part may be one of those that a stop waits for.
-func (p *GroupPort) gone(part *portPart) {
-	c := part.stats()
-	c.Open, c.Peers = 0, 0
+// closePart begins to close the part of r.
+func (p *GroupPort) closePart(r *Reactor) {
 	p.g.mu.Lock()
-	p.former.add(&c)
-	stopping := p.state == portStopping
-	p.g.mu.Unlock()
-	if p.limits != nil {
-		p.limits.forget(part.port.limits)
+	part := p.parts[r.member.index]
+	begins := part != nil && part.state <= partOpen
+	if begins {
+		part.state = partClosing
 	}
-	if stopping && part.port.state != portStopped {
-		p.partStopped(nil)
+	p.g.mu.Unlock()
+	if begins {
+		part.port.StopListening(func(err error) { p.closed(part, err) })
 	}
 }
 
-// partStopped is called when a loop does not listen any more. After the last one the factory is stopped.
-func (p *GroupPort) partStopped(err error) {
-	g := p.g
-	g.mu.Lock()
+// closed follows the end of a part's listener.
+func (p *GroupPort) closed(part *portPart, err error) {
+	p.g.mu.Lock()
+	part.state = partClosed
 	if err != nil {
 		p.errs = append(p.errs, err)
 	}
-	p.stopping--
-	home := p.quiet()
-	g.mu.Unlock()
+	p.g.mu.Unlock()
+	p.check()
+}
+
+// check ends a stop for which nothing is waited any more, on the loop to which the factory belongs. It is called whenever something has
+// ended that a stop waits for.
+func (p *GroupPort) check() {
+	p.g.mu.Lock()
+	var home *member
+	if p.quiet() && p.home != homeless {
+		home = p.g.loops[p.home]
+	}
+	p.g.mu.Unlock()
 	if home != nil {
-		home.Post(func() { p.finish(home) })
+		p.g.give(home, nil, &errand{do: p.finish}) // if it does not live, the end of it moves home, and checks again
 	}
 }
 
-// quiet is the loop that finishes a stop for which nothing is waited any more, nil before. The caller has g.mu.
-func (p *GroupPort) quiet() *Reactor {
-	if p.state != portStopping || p.stopping != 0 || p.arriving != 0 {
-		return nil
-	}
-	return p.g.loops[p.home].r.Load()
+// quiet tells whether a stop waits for nothing. The caller has Group.mu.
+func (p *GroupPort) quiet() bool {
+	return p.state == portStopping && p.arriving == 0 &&
+		!slices.ContainsFunc(p.parts, func(part *portPart) bool { return part != nil && part.state != partClosed })
 }
 
-// finish stops the factory and calls the done functions.
+// finish stops the factory and calls the done functions, unless that was done, or the factory is on its way to another loop.
 func (p *GroupPort) finish(r *Reactor) {
 	g := p.g
 	g.mu.Lock()
-	p.state = portStopped
-	dones, errs, over := p.dones, p.errs, p.factoryOver
-	p.dones, p.errs, p.factoryOver = nil, nil, true
-	for i, q := range g.ports {
-		if q == p {
-			g.ports = append(g.ports[:i:i], g.ports[i+1:]...)
-			break
-		}
+	if !p.quiet() || p.on != r {
+		g.mu.Unlock()
+		return
 	}
+	p.state, p.on = portStopped, nil
+	dones, errs := p.dones, p.errs
+	p.dones, p.errs = nil, nil
+	g.ports = slices.DeleteFunc(g.ports, func(q *GroupPort) bool { return q == p })
 	g.mu.Unlock()
-	if !over {
-		errs = append(errs, r.stopFactory(p.factory))
-	}
-	err := errors.Join(errs...)
+	err := errors.Join(append(errs, r.stopFactory(p.factory))...)
 	for _, done := range dones {
 		_ = r.guard("StopListening", func() { done(err) })
 	}

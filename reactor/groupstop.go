@@ -44,23 +44,40 @@ func (g *Group) Stop() error {
 		return ErrNotRunning
 	}
 	g.state, g.phase = groupStopping, stopFirst
-	if g.last = g.lead(); g.last == nil { // all are being started anew
-		g.last = g.loops[0]
-	}
-	fns, r := g.stopFns, g.last.r.Load()
+	fns := g.stopFns
 	g.waiting = len(fns) + 1
 	g.mu.Unlock()
-	if !r.Post(func() { g.begin(r, fns) }) {
-		g.toOthers()
-	}
+	g.limit(g.cfg.StopTimeout, func(*member) { g.StopWaiting() })
+	g.giveAny(&errand{do: func(r *Reactor) { g.begin(r, fns) }, ended: func(how errandEnd) {
+		if how != errandDone {
+			g.toOthers() // not all functions were called
+		}
+	}})
 	return nil
+}
+
+// deadline is when a stop takes a step that nobody has taken before.
+type deadline struct {
+	in   time.Duration
+	step func(by *member)
+}
+
+// limit has step called in d, unless that is negative. In a group of GroupOf only its loops can do that, so each that lives calls it. by is the
+// loop that does; otherwise it is nil.
+func (g *Group) limit(d time.Duration, step func(by *member)) {
+	switch {
+	case d < 0:
+	case !g.driven:
+		g.timing <- deadline{d, step} // there are three of them at most
+	default:
+		for _, m := range g.live() {
+			g.give(m, nil, &errand{do: func(r *Reactor) { r.CallLater(d, func() { step(m) }) }})
+		}
+	}
 }
 
 // begin is called on one of the loops when the group is to stop.
 func (g *Group) begin(r *Reactor, fns []func(done func())) {
-	if g.cfg.StopTimeout > 0 {
-		r.CallLater(g.cfg.StopTimeout, g.StopWaiting)
-	}
 	for _, fn := range fns {
 		called := false
 		done := func() {
@@ -115,27 +132,41 @@ func (g *Group) StopWaiting() {
 	for _, m := range all {
 		m.r.Load().StopWaiting()
 	}
-	if !first {
-		return
-	}
-	// A loop that waits for nothing ends at once, unless it does not come back from a callback. One that lives looks whether it does.
-	for _, m := range all {
-		r := m.r.Load()
-		if r.Post(func() { r.CallLater(comeBack, g.leaveBehind) }) {
-			return
-		}
+	if first { // a loop that waits for nothing ends at once, unless it does not come back from a callback
+		g.limit(g.comeBack, g.leaveBehind)
 	}
 }
 
-// comeBack is how long a stop that waits no longer lets a loop come back from a callback.
-const comeBack = time.Second
+// defaultComeBack is how long a stop that waits no longer lets a loop come back from a callback.
+const defaultComeBack = time.Second
 
-// leaveBehind ends the group without the loops that have not ended.
-func (g *Group) leaveBehind() {
+// leaveBehind goes on without the loops that have not ended: at first without all but the last, then without that one too. In a group of GroupOf,
+// by is the loop that turns still.
+func (g *Group) leaveBehind(by *member) {
 	g.mu.Lock()
-	g.behind = true
+	if by != nil && by.state.over() {
+		g.mu.Unlock()
+		return // another one was faster
+	}
+	if by != nil && g.phase < stopLast {
+		g.last = by
+	}
+	again := g.phase < stopLast
+	var all []*member
+	for _, m := range g.loops {
+		if m != g.last || !again {
+			all = append(all, m)
+		}
+	}
 	g.mu.Unlock()
-	g.toLast()
+	for _, m := range all {
+		if m != by {
+			g.leave(m)
+		}
+	}
+	if again && !g.driven {
+		g.limit(g.comeBack, g.leaveBehind)
+	}
 	g.checkEnd()
 }
 
@@ -146,7 +177,7 @@ func (g *Group) toOthers() {
 		g.mu.Unlock()
 		return
 	}
-	g.phase = stopOthers
+	g.phase, g.last = stopOthers, g.lead()
 	last, all := g.last, g.liveLocked()
 	g.mu.Unlock()
 	for _, m := range all {
@@ -175,12 +206,12 @@ func (g *Group) end(m *member) {
 	r := m.r.Load()
 	r.Post(func() {
 		g.mu.Lock()
-		m.released = true
 		hold, cut := m.hold, g.cut
-		m.hold = nil
+		m.stop, m.hold = stopReleased, nil
 		g.mu.Unlock()
 		_ = r.Stop() // an error says that it was asked to stop already
 		if hold != nil {
+			r.shutdown.resume()
 			hold()
 		}
 		if cut {
@@ -189,57 +220,36 @@ func (g *Group) end(m *member) {
 	})
 }
 
-// stops is called when the shutdown of r begins. done lets it go on.
+// stops is called when the shutdown of r begins. done lets it go on. While it is held, StopTimeout is its limit, and not Config.ShutdownTimeout.
 func (g *Group) stops(m *member, r *Reactor, done func()) {
 	g.mu.Lock()
-	if m.released || r.waitErr != nil || g.state == groupFresh || m.r.Load() != r {
+	if m.stop == stopReleased || r.waitErr != nil || g.state == groupFresh || m.r.Load() != r {
 		g.mu.Unlock()
 		done() // if its kernel has failed, the loop is lost, and the group goes on
 		return
 	}
-	m.hold = done
+	m.stop, m.hold = stopHeld, done
 	g.mu.Unlock()
+	r.shutdown.suspend(r)
 	_ = g.Stop() // an error says that it was stopped already
-}
-
-// ended follows the end of r, the reactor of m, on its goroutine, or when that is over. Only the first call counts.
-func (g *Group) ended(m *member, r *Reactor) {
-	g.mu.Lock()
-	if m.ended || m.r.Load() != r {
-		g.mu.Unlock()
-		return
-	}
-	m.ended, m.hold = true, nil
-	m.over = g.driven
-	asks, arrivals := m.asks, m.arrivals
-	m.asks, m.arrivals = nil, nil
-	g.mu.Unlock()
-	g.budget.end(r)
-	for _, a := range asks {
-		a.answer(m.index, ErrStopped)
-	}
-	g.portsWithout(m, r)
-	g.redirect(r, arrivals)
 }
 
 // checkEnd goes on with a stop, or ends the group, when a loop is over.
 func (g *Group) checkEnd() {
 	g.mu.Lock()
-	left, last := 0, g.last
+	left, last := 0, false
 	for _, m := range g.loops {
-		if !m.over && m != last {
+		if !m.state.over() {
 			left++
+			last = last || m == g.last
 		}
 	}
-	lastOver := last == nil || last.over
-	phase, cut, behind := g.phase, g.cut, g.behind
+	phase := g.phase
 	g.mu.Unlock()
 	switch {
-	case lastOver && (left == 0 || behind):
+	case left == 0:
 		g.finish()
-	case phase == stopOthers && left == 0:
+	case phase == stopOthers && left == 1 && last:
 		g.toLast()
-	case lastOver && phase != stopNone && !cut: // its timer was to limit the stop
-		g.StopWaiting()
 	}
 }

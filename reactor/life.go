@@ -163,13 +163,17 @@ func (r *Reactor) takeSignals() {
 
 func (r *Reactor) signalled(s os.Signal) {
 	name := slog.String("signal", s.String())
-	if r.Stop() == nil {
+	stop, stopWaiting := r.Stop, r.StopWaiting
+	if g := r.Group(); g != nil { // of which the others may be stopping already
+		stop, stopWaiting = g.Stop, g.StopWaiting
+	}
+	if stop() == nil {
 		r.exitSignal.Store(&s)
 		r.log.Info("stopping on a signal", name)
 		return
 	}
 	r.log.Warn("no longer waiting, because of another signal", name)
-	r.StopWaiting()
+	stopWaiting()
 	r.releaseSignals()
 }
 

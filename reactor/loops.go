@@ -9,9 +9,11 @@ type Loops interface {
 	ListenAt(a kernel.Addr, f Factory, o *ListenConfig) (Listening, error)
 	// AdoptPortAt is AdoptPort of the reactor or the group.
 	AdoptPortAt(fd int, f Factory, o *ListenConfig) (Listening, error)
-	// Lead is the reactor itself, or the first loop of the group that lives. What there is one of for a place, such
-	// as the timer that looks at its certificates, belongs to it.
+	// Lead is the reactor itself, or the first loop of the group that lives.
 	Lead() *Reactor
+	// InOne calls fn with the reactor itself, or on one loop of the group, for which it may wait, and returns what fn returns. What there is one
+	// of for a place is made in it.
+	InOne(fn func(r *Reactor) error) error
 	// Len is 1, or how many loops the group has.
 	Len() int
 }
@@ -62,6 +64,9 @@ func (r *Reactor) AdoptPortAt(fd int, f Factory, o *ListenConfig) (Listening, er
 
 // Lead is r, for [Loops].
 func (r *Reactor) Lead() *Reactor { return r }
+
+// InOne calls fn, for [Loops].
+func (r *Reactor) InOne(fn func(r *Reactor) error) error { return fn(r) }
 
 // Len is 1, for [Loops].
 func (r *Reactor) Len() int { return 1 }

@@ -166,6 +166,7 @@ func factoryMethods() []OptionalMethod {
 	return []OptionalMethod{
 		{"reactor.StartStopper", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("StartFactory") }, "StartFactory", failing},
 		{"reactor.StartStopper", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("StopFactory") }, "StopFactory", failing},
+		{"reactor.LoopListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("UsedOn") }, "UsedOn", reflect.TypeFor[func(*Reactor)]()},
 		{"reactor.ConnectorListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("StartedConnecting") }, "StartedConnecting", reflect.TypeFor[func(*Connector)]()},
 		{"reactor.ConnectorListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("ConnectionFailed") }, "ConnectionFailed", ended},
 		{"reactor.ConnectorListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("ConnectionEnded") }, "ConnectionEnded", ended},

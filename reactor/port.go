@@ -35,6 +35,7 @@ type Port struct {
 	limits      *portLimiter
 	part        *portPart // of a port of a group; nil: it is none
 	failures    int       // accepts that failed, since the last one that did not
+	lastTries   int       // accepts of a port that is being stopped
 	stats       PortStats
 
 	failureLog, refusalLog, manyLog, peerLog, armLog LogLimit
@@ -156,11 +157,19 @@ func (p *Port) StopListening(done func(error)) {
 	if p.state == portListening {
 		p.stop()
 		p.arm(0)
+		p.lastTries = 0
 	}
-	p.r.Post(func() {
-		p.acceptRest()
-		p.finish()
-	})
+	p.r.Post(p.stopLater)
+}
+
+// stopLater accepts what waits, and then ends the port. If a place that a limit leaves is on its way to another loop, which may not need it, it is
+// called again.
+func (p *Port) stopLater() {
+	if p.acceptRest(); p.state == portStopping && p.mayHaveRoom() {
+		p.r.Post(p.stopLater)
+		return
+	}
+	p.finish()
 }
 
 // stop makes a port that listens one that is being stopped.
@@ -188,19 +197,21 @@ func (p *Port) arm(ready kernel.Ready) (ok bool) {
 // It stops at the first failure that is not about one client, and where a limit would have it
 // wait, because the port has no time to do so.
 func (p *Port) acceptRest() {
-	for tries := 0; tries < lastAccepts && p.state == portStopping && p.room(); tries++ {
+	for ; p.lastTries < lastAccepts && p.state == portStopping && p.room(); p.lastTries++ {
 		conn, err := p.acceptConn()
 		switch {
 		case err == nil:
 			p.accept(conn)
 		case err == kernel.ErrAgain:
 			p.unused()
+			p.lastTries = lastAccepts
 			return
 		default:
 			p.unused()
 			p.stats.Failed++
 			if !errors.Is(err, kernel.ErrPermission) && !errors.Is(err, kernel.ErrAccept) {
 				p.logFailure(err)
+				p.lastTries = lastAccepts
 				return
 			}
 		}
@@ -381,7 +392,6 @@ func (p *Port) accept(conn kernel.Conn) {
 	r := p.r
 	p.stats.Accepted++
 	r.stats.Accepted++
-	defer p.publish()
 	peer := p.peer(conn)
 	if limit := p.refusal(peer); limit != nil {
 		p.refuse(conn, limit)
@@ -390,9 +400,13 @@ func (p *Port) accept(conn kernel.Conn) {
 	if p.limits.shared == nil {
 		p.limits.rate.take(r)
 	}
-	if p.part == nil || !p.part.handOver(p, conn) {
-		p.serve(conn, peer)
+	if p.part != nil && p.part.hands {
+		p.publish() // before another loop serves it
+		if p.part.handOver(p, conn) {
+			return
+		}
 	}
+	p.serve(conn, peer)
 }
 
 // serve builds the protocol of an accepted connection, and connects it.
@@ -405,6 +419,7 @@ func (p *Port) serve(conn kernel.Conn, peer netip.Prefix) {
 		if p.limits.shared != nil {
 			p.limits.shared.lost(p.limits, peer)
 		}
+		p.publish()
 		r.discard(conn, nil) // otherwise the close is a reset
 		conn.Close()         // also if the factory panicked (TCP-25, TCP-26)
 		return
@@ -413,6 +428,7 @@ func (p *Port) serve(conn kernel.Conn, peer netip.Prefix) {
 	s.token = r.assignToken(s)
 	p.sessions++
 	p.opened(peer)
+	p.publish()
 	_ = s.connect(nil) // ConnectionLost tells the protocol
 	r.settleOne(s)
 }

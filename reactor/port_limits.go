@@ -192,6 +192,13 @@ func (p *Port) room() bool {
 	return !p.paused && p.limits.room()
 }
 
+// mayHaveRoom tells whether a port that is being stopped may accept more, because a limit that it shares has a place for a loop that has
+// found no connection for it yet. It stays so for as long as an accept takes.
+func (p *Port) mayHaveRoom() bool {
+	s := p.limits.shared
+	return s != nil && !p.paused && p.lastTries < lastAccepts && s.passing()
+}
+
 // unused follows a room for which there was no connection.
 func (p *Port) unused() {
 	if s := p.limits.shared; s != nil {
@@ -262,6 +269,7 @@ func (p *Port) refuse(conn kernel.Conn, limit error) {
 		log, count = &p.peerLog, &p.stats.TooManyOfPeer
 	}
 	*count++
+	p.publish()
 	err := &OpError{Op: "accept", Local: p.addr, Remote: conn.Remote(), Err: limit}
 	conn.Abort()
 	log.Log(r, r.log, slog.LevelWarn, "refused a connection",

@@ -69,6 +69,14 @@ type AnyLoop interface {
 	AnyLoop() bool
 }
 
+// LoopListener is implemented by a StartStopper that has something of its own on a loop, such as a timer.
+type LoopListener interface {
+	// UsedOn is called before StartFactory, on the goroutine of the loop r that calls it. If the use is that of a port of a group, and r is
+	// lost, it is called again, on the goroutine of the loop that calls StopFactory from then on: what the factory had on the
+	// former one is gone, and its goroutine is over, or at its end. A panic before StartFactory is an error of it; one of the later calls is logged.
+	UsedOn(r *Reactor)
+}
+
 // One returns a factory that returns the same p for every connection. A protocol serves one
 // connection at a time, so One is for a client, or for a port that has one connection at a
 // time.

@@ -54,6 +54,17 @@ func (d *shutdown) limit(r *Reactor) {
 	}
 }
 
+// suspend has the waiting last until resume, which starts its time. It is called in the phase Before.
+func (d *shutdown) suspend(r *Reactor) {
+	d.until, d.next = kernel.Forever, after(r.Now(), awaitedEvery)
+}
+
+// resume ends what suspend has begun.
+func (d *shutdown) resume() {
+	d.asking.Cancel()
+	d.until = 0
+}
+
 // over tells whether the shutdown waits no longer.
 func (d *shutdown) over(r *Reactor) bool { return d.cut || r.Now() >= d.until }
 

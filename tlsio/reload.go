@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/whorl-go/whorl/certs"
@@ -47,7 +48,10 @@ const (
 // Post. Methods are for the loop's goroutine.
 type Reloader struct {
 	r     *reactor.Reactor
-	watch *certs.Watcher // the look's own while one is in progress
+	watch *certs.Watcher
+	files sync.Mutex    // of watch: a look of a loop that is lost may be in progress still
+	ahead time.Duration // of the clock of r: looks must not see time go back when another loop goes on
+	now   time.Duration // of the last look
 	cfg   ReloadConfig
 	log   *slog.Logger
 	next  reactor.DelayedCall
@@ -66,7 +70,7 @@ const (
 
 // NewReloader begins to watch the files of s; the first look is after c.Every. A
 // store has one reloader in its life: a second panics. It ends with [Reloader.Stop],
-// or with the reactor.
+// or with the reactor, if [Reloader.Move] does not have another one go on.
 func NewReloader(r *reactor.Reactor, s *certs.Store, c *ReloadConfig) *Reloader {
 	if c == nil {
 		c = new(ReloadConfig)
@@ -77,11 +81,16 @@ func NewReloader(r *reactor.Reactor, s *certs.Store, c *ReloadConfig) *Reloader 
 	}
 	l.cfg.Every = cmp.Or(c.Every, defaultEvery)
 	l.watch = certs.Watch(s, cmp.Or(c.Settle, defaultSettle))
-	l.next.Init(r, l.look)
-	l.waitForNext()
-	all := reloadersOf(r)
-	all.list = append(all.list, l)
+	l.begin()
 	return l
+}
+
+// begin begins the watch on l.r.
+func (l *Reloader) begin() {
+	l.next.Init(l.r, l.look)
+	l.waitForNext()
+	all := reloadersOf(l.r)
+	all.list = append(all.list, l)
 }
 
 // reloaders are those of a reactor that have not been stopped, in the order of their making.
@@ -99,6 +108,18 @@ func CheckAll(r *reactor.Reactor) int {
 		l.Check()
 	}
 	return len(all)
+}
+
+// Move has r go on with the watch, because the loop that did it is lost. A look that was in progress is forgotten. It is for r's goroutine, when
+// nothing of l is in progress on the former loop. After Stop it does nothing.
+func (l *Reloader) Move(r *reactor.Reactor) {
+	if l.state == reloadStopped || l.r == r {
+		return
+	}
+	l.r, l.state = r, reloadIdle
+	l.ahead = max(0, l.now-r.Now())
+	l.next = reactor.DelayedCall{}
+	l.begin()
 }
 
 // Check looks at the files now, as on a signal; what has changed is used after
@@ -135,8 +156,13 @@ func (l *Reloader) waitForNext() {
 func (l *Reloader) look() {
 	l.state = reloadLooking
 	l.next.Cancel()
-	now := l.r.Now()
-	readFiles(l.r, func() *certs.Findings { return l.watch.Look(now) }, l.lookDone)
+	l.now = l.r.Now() + l.ahead
+	now := l.now
+	readFiles(l.r, func() *certs.Findings {
+		l.files.Lock()
+		defer l.files.Unlock()
+		return l.watch.Look(now)
+	}, l.lookDone)
 }
 
 // lookDone applies the result of a look, on the loop.
@@ -151,9 +177,9 @@ func (l *Reloader) lookDone(f *certs.Findings, err error) {
 	if err != nil { // a panic, or the reactor is at its end
 		l.log.Error("certificates not checked", slog.Any("err", err))
 	} else {
-		changes = l.watch.Apply(f)
+		changes = l.apply(f)
 	}
-	in, soon := l.watch.Next(l.r.Now())
+	in, soon := l.watch.Next(l.r.Now() + l.ahead)
 	switch {
 	case again:
 		l.next.Reset(0)
@@ -165,6 +191,15 @@ func (l *Reloader) lookDone(f *certs.Findings, err error) {
 	for _, c := range changes {
 		l.report(c)
 	}
+}
+
+// apply applies the result of a look, unless one of a lost loop is in progress: then the next look finds it again.
+func (l *Reloader) apply(f *certs.Findings) []certs.Change {
+	if !l.files.TryLock() {
+		return nil
+	}
+	defer l.files.Unlock()
+	return l.watch.Apply(f)
 }
 
 func (l *Reloader) report(c certs.Change) {

@@ -3,6 +3,7 @@ package std
 import (
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -14,12 +15,13 @@ import (
 // into messages that name the certificate, the name and the rule.
 type explainFactory struct {
 	reactor.Factory
-	host  string       // that the client asked for; empty on a server
-	log   *slog.Logger // for handshakes that failed; may be nil
-	limit reactor.LogLimit
-	r     *reactor.Reactor
-	start func() // called before the first use; may be nil
-	stop  func() // called after the last use; may be nil
+	host  string            // that the client asked for; empty on a server
+	log   *slog.Logger      // for handshakes that failed; may be nil
+	limit *reactor.LogLimit // of r
+	r     atomic.Pointer[reactor.Reactor]
+	start func(r *reactor.Reactor) // called before the first use; may be nil
+	moved func(r *reactor.Reactor) // called when the use belongs to another loop, because r is lost; set if start is
+	stop  func()                   // called after the last use; may be nil
 	// due is when the handshake of a client must be over, on the clock of r. Zero: only
 	// Options.HandshakeTimeout limits it.
 	due time.Duration
@@ -37,10 +39,18 @@ func (f *explainFactory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 // Unwrap returns the application's factory, which the reactor starts and stops.
 func (f *explainFactory) Unwrap() reactor.Factory { return f.Factory }
 
+// UsedOn notes the loop, and calls moved if it is another one than before.
+func (f *explainFactory) UsedOn(r *reactor.Reactor) {
+	f.limit = &reactor.LogLimit{PerSecond: failuresPerSecond}
+	if before := f.r.Swap(r); before != nil && before != r && f.moved != nil {
+		f.moved(r)
+	}
+}
+
 // StartFactory calls start.
 func (f *explainFactory) StartFactory() error {
 	if f.start != nil {
-		f.start()
+		f.start(f.r.Load())
 	}
 	return nil
 }
@@ -71,7 +81,7 @@ func (g *explainProtocol) LogPrefix() string { return reactor.LogPrefixOf(g.Prot
 // ConnectionMade limits the handshake of a client to what connecting has left of its time.
 func (g *explainProtocol) ConnectionMade(t reactor.Transport) {
 	if c, ok := reactor.As[*tlsio.Conn](t); ok && g.of.due > 0 {
-		c.LimitHandshake(g.of.due - g.of.r.Now())
+		c.LimitHandshake(g.of.due - g.of.r.Load().Now())
 	}
 	g.Protocol.ConnectionMade(t)
 }
@@ -84,10 +94,10 @@ func (g *explainProtocol) ConnectionLost(err error) {
 		said.Err = tlsio.Explain(e.Err, g.of.host)
 		err = &said
 		if errors.Is(err, tlsio.ErrHandshake) {
-			if r := g.of.r; r.Group() == nil {
-				g.of.tell(&said)
+			if r := g.of.r.Load(); r.Group() == nil {
+				g.of.tell(r, &said)
 			} else { // the limit is for all loops, and belongs to one
-				r.Post(func() { g.of.tell(&said) })
+				r.Post(func() { g.of.tell(r, &said) })
 			}
 		}
 	}
@@ -95,9 +105,8 @@ func (g *explainProtocol) ConnectionLost(err error) {
 }
 
 // tell logs a failed handshake, at a limited rate.
-func (f *explainFactory) tell(e *tlsio.Error) {
-	f.limit.PerSecond = failuresPerSecond
-	f.limit.Log(f.r, f.log, slog.LevelWarn, "TLS handshake failed",
+func (f *explainFactory) tell(r *reactor.Reactor, e *tlsio.Error) {
+	f.limit.Log(r, f.log, slog.LevelWarn, "TLS handshake failed",
 		slog.String("on", e.Local.String()), slog.String("peer", e.Remote.String()), slog.Any("err", e.Err))
 }
 

@@ -127,22 +127,28 @@ type SerialServer struct {
 
 // Listen opens the port; see [endpoint.Server].
 func (e *SerialServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
-	r := on.Lead() // there is one connection
-	s, err := e.open(r)
-	if err != nil {
-		return nil, &reactor.OpError{Op: "listen", Local: e.addr(), Err: err}
-	}
-	release, err := r.UseFactory(f)
-	if err != nil {
-		s.Close()
-		return nil, &reactor.OpError{Op: "listen", Local: e.addr(), Err: err}
-	}
-	l := &serialListener{r: r, release: release, at: e.addr(), idle: s}
-	r.Post(func() { // which is called even if the reactor ends before
-		if s := l.take(); s != nil {
-			_, _, _ = e.connect(r, s, f, func() {}) // a factory's panic was reported, and it may refuse
+	var l *serialListener
+	err := on.InOne(func(r *reactor.Reactor) error { // there is one connection
+		s, err := e.open(r)
+		if err != nil {
+			return err
 		}
+		release, err := r.UseFactory(f)
+		if err != nil {
+			s.Close()
+			return err
+		}
+		l = &serialListener{r: r, release: release, at: e.addr(), idle: s}
+		r.Post(func() { // which is called even if the reactor ends before
+			if s := l.take(); s != nil {
+				_, _, _ = e.connect(r, s, f, func() {}) // a factory's panic was reported, and it may refuse
+			}
+		})
+		return nil
 	})
+	if err != nil {
+		return nil, &reactor.OpError{Op: "listen", Local: e.addr(), Err: err}
+	}
 	return l, nil
 }
 

@@ -27,21 +27,25 @@ type StdioServer struct {
 // StopListening of the Listener, which leaves the connection as it is, and has no address. If f builds nothing, the error is
 // reactor.ErrNoProtocol; others are those of [process.Stdio]. See [endpoint.Server].
 func (e *StdioServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
-	r := on.Lead() // there is one connection
-	failed := func(err error) (endpoint.Listener, error) { return nil, &reactor.OpError{Op: "listen", Err: err} }
 	if e.used {
-		return failed(fmt.Errorf("standard input and output: %w", ErrUsed))
+		return nil, &reactor.OpError{Op: "listen", Err: fmt.Errorf("standard input and output: %w", ErrUsed)}
 	}
-	release, err := r.UseFactory(f)
+	l := &stdioListener{on: on}
+	err := on.InOne(func(r *reactor.Reactor) (err error) { // there is one connection
+		l.r = r
+		if l.release, err = r.UseFactory(f); err != nil {
+			return err
+		}
+		e.used = true
+		if err = e.connect(r, f); err != nil {
+			_ = l.release() // the first error counts
+		}
+		return err
+	})
 	if err != nil {
-		return failed(err)
+		return nil, &reactor.OpError{Op: "listen", Err: err}
 	}
-	e.used = true
-	if err := e.connect(r, f); err != nil {
-		_ = release() // the first error counts
-		return failed(err)
-	}
-	return &stdioListener{r: r, release: release}, nil
+	return l, nil
 }
 
 func (e *StdioServer) connect(r *reactor.Reactor, f reactor.Factory) error {
@@ -61,8 +65,9 @@ func (e *StdioServer) String() string { return endpoint.Describe("stdio", e) }
 
 // stdioListener is the place of a StdioServer, which nobody else can connect to.
 type stdioListener struct {
-	r       *reactor.Reactor
-	release func() error // nil after StopListening
+	on      reactor.Loops
+	r       *reactor.Reactor // of on
+	release func() error     // nil after StopListening
 }
 
 // Addr is the zero Addr.
@@ -73,14 +78,19 @@ func (*stdioListener) Addrs() []kernel.Addr { return nil }
 
 // StopListening ends the use of the factory.
 func (l *stdioListener) StopListening(done func(error)) {
-	l.r.Post(func() {
+	answer := func(err error) {
+		if done != nil {
+			done(err)
+		}
+	}
+	if !l.r.Post(func() {
 		var err error
 		if l.release != nil {
 			err = l.release()
 			l.release = nil
 		}
-		if done != nil {
-			done(err)
-		}
-	})
+		answer(err)
+	}) {
+		l.on.Lead().Post(func() { answer(nil) }) // the loop is lost, and the factory with it
+	}
 }

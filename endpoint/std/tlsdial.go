@@ -111,7 +111,8 @@ func trusted(certs []*x509.Certificate, roots *x509.CertPool) error {
 
 // connect connects to over and begins TLS there.
 func (d *tlsDial) connect(r *reactor.Reactor, over endpoint.Client, cfg *tls.Config, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
-	g := &explainFactory{Factory: f, r: r, host: d.host}
+	g := &explainFactory{Factory: f, host: d.host}
+	g.r.Store(r)
 	if d.timeout > 0 {
 		g.due = r.Now() + d.timeout
 	}

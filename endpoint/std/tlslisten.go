@@ -67,20 +67,25 @@ func (l *tlsListen) check() error {
 }
 
 // listen opens the port and looks at the files from then on. There is one store, one tls.Config and one look at the files for all
-// loops of a group, so that a session resumes on any loop (GROUP-14).
+// loops of a group, so that a session resumes on any loop (GROUP-14). The loop that has started the factory looks; if it is lost, another one does.
 func (l *tlsListen) listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	cfg, store, err := l.config()
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Local: l.local(), Err: err}
 	}
-	g := &explainFactory{Factory: f, r: on.Lead(), log: l.Logger}
+	g := &explainFactory{Factory: f, log: l.Logger}
 	var reloader *tlsio.Reloader
-	g.start = func() {
+	g.start = func(r *reactor.Reactor) {
 		c := &tlsio.ReloadConfig{Every: l.every, Logger: l.Logger}
 		if l.every > 0 {
 			c.Settle = min(l.every, time.Second)
 		}
-		reloader = tlsio.NewReloader(on.Lead(), store, c)
+		reloader = tlsio.NewReloader(r, store, c)
+	}
+	g.moved = func(r *reactor.Reactor) {
+		if reloader != nil { // otherwise starting has failed before
+			reloader.Move(r)
+		}
 	}
 	g.stop = func() { reloader.Stop() }
 	secure := tlsio.Server(cfg, g, l.Options)
