@@ -43,10 +43,13 @@ func Worlds() iter.Seq2[string, World] {
 				return
 			}
 		}
-		w := simulated(0)
+		w := Simulation()
 		yield(w.name, w)
 	}
 }
+
+// Simulation is the last world of Worlds alone: "sim", on a new network.
+func Simulation() World { return simulated(0) }
 
 // Native iterates over the kernels of Worlds, without the simulated one.
 func Native() iter.Seq2[string, World] {
