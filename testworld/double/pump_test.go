@@ -1,17 +1,22 @@
 package double_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/whorl-go/whorl/internal/tlstest"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/testworld/double"
 	"github.com/whorl-go/whorl/testworld/transporttest"
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 // TST-15: each side has a number of its own. What is written after Close is dropped: the write is refused, and nothing of it
@@ -237,4 +242,23 @@ func TestPumpContract(t *testing.T) {
 			testworld.Until(t, func() bool { p.Step(); return done() }, r)
 		}}
 	})
+}
+
+// TLS above the two ends of a pump. A handshake works off the loop, which takes virtual time.
+func TestPumpTLS(t *testing.T) {
+	ca := tlstest.NewAuthority("ca")
+	sc := &tls.Config{Certificates: []tls.Certificate{ca.Leaf("srv.test")}, Time: tlstest.Time}
+	cc := &tls.Config{RootCAs: ca.Pool(), ServerName: "srv.test", Time: tlstest.Time}
+	cli := new(double.Accumulator)
+	p := double.Connect(t,
+		tlsio.Server(sc, reactor.One(new(echo)), nil).BuildProtocol(kernel.Addr{}),
+		tlsio.Client(cc, reactor.One(cli), nil).BuildProtocol(kernel.Addr{}), nil)
+	cli.T.Write([]byte("secret"))
+	for range 100 {
+		double.Advance(t, p.Reactor, 10*time.Millisecond)
+		p.Flush()
+	}
+	if cli.Data() != "secret" {
+		t.Errorf("%q came back, and %v", cli.Data(), cli.Err())
+	}
 }
