@@ -262,3 +262,22 @@ func TestPumpTLS(t *testing.T) {
 		t.Errorf("%q came back, and %v", cli.Data(), cli.Err())
 	}
 }
+
+// A write that has met the reset of the peer ends the connection, and what the peer has sent before is delivered first, although
+// no step has let it pass (TCP-67).
+func TestPumpBrokenWrite(t *testing.T) {
+	a, b := new(double.Accumulator), new(double.Accumulator)
+	p := double.Connect(t, a, b, nil)
+	b.T.Write([]byte("the last"))
+	testworld.Turns(t, p.Reactor, 2)
+	b.T.Abort()
+	testworld.Turns(t, p.Reactor, 2)
+	if a.Lost() || a.Data() != "" {
+		t.Fatalf("%q came without a step, and %v", a.Data(), a.Err())
+	}
+	a.T.Write([]byte("is anybody there?"))
+	testworld.Turns(t, p.Reactor, 5)
+	if !errors.Is(a.Err(), reactor.ErrLost) || a.Data() != "the last" {
+		t.Errorf("TCP-67: %q came, and %v", a.Data(), a.Err())
+	}
+}
