@@ -107,7 +107,7 @@ func NewTransport(t testing.TB, o *TransportConfig) *Transport {
 	return x
 }
 
-// Written returns what the protocol has written since the last Clear. The slice is the caller's.
+// Written returns what the protocol has written since the last Clear.
 func (x *Transport) Written() string { return string(x.written) }
 
 // Clear forgets what was written.
