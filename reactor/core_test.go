@@ -485,11 +485,15 @@ func TestKernelFailures(t *testing.T) {
 		}
 		// One that never recovers ends the run, in order.
 		f = &testworld.Faults{Wait: func() error { return broken }}
-		r = testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+		last := testworld.NewLog(t)
+		r = testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{Logger: last.Logger()})
 		down := false
 		r.AddTrigger(reactor.After, reactor.Shutdown, func() { down = true })
 		if err := r.Run(context.Background()); !errors.Is(err, broken) || !down {
 			t.Errorf("CORE-20: Run on a dead kernel: %v, shutdown complete: %v", err, down)
+		}
+		if n := len(last.Take("the kernel cannot wait")); n != 2 {
+			t.Errorf("CORE-20: %d failures logged", n)
 		}
 	})
 }

@@ -312,7 +312,11 @@ func TestD10AcceptKeepsFailing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of the time is waiting
 			worlds(t, func(t *testing.T, w testworld.World) {
-				r, f := faulty(t, w)
+				log := testworld.NewLog(t)
+				if name == "other" {
+					log.Expect("could not accept new connection")
+				}
+				r, f := faultyWith(t, w, reactor.Config{Logger: log.Logger()})
 				var srv, cli end
 				port := listen(t, r, one(&srv), nil)
 				f.Accept = func() error { return native.SysError("accept", errno) }

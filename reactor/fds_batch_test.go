@@ -324,7 +324,9 @@ func TestDescriptorArmFails(t *testing.T) {
 	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
 		var f testworld.Faults
 		p := newPair(t)
-		r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+		log := testworld.NewLog(t)
+		log.Expect("arming a descriptor")
+		r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{Logger: log.Logger()})
 		fail := func(kernel.Ready) error { return kernel.ErrNoResources }
 		d, other := &thing{fd: p.r}, &thing{fd: p.r}
 		f.Arm = fail

@@ -361,7 +361,8 @@ func TestStartSignals(t *testing.T) {
 // error. A reactor that was never started only goes on failing.
 func TestStartedKernelFails(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
-		r, f := faulty(t, w)
+		log := testworld.NewLog(t)
+		r, f := faultyWith(t, w, reactor.Config{Logger: log.Logger()})
 		f.Wait = func() error { return kernel.ErrNoResources }
 		testworld.Turns(t, r, 150)
 		start(t, r)
@@ -371,6 +372,9 @@ func TestStartedKernelFails(t *testing.T) {
 		}
 		if err != kernel.ErrNoResources || r.Turn(0) != reactor.ErrNotRestartable {
 			t.Errorf("the last turn: %v", err)
+		}
+		if n := len(log.Take("the kernel cannot wait")); n != 2 {
+			t.Errorf("%d failures logged, want the first and the last", n)
 		}
 	})
 }

@@ -228,16 +228,16 @@ func TestNoLostWakeUp(t *testing.T) {
 
 func TestPostedPanics(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
-		var log coreLog
+		log := testworld.NewLog(t)
 		var s steps
-		r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { s.add(e.Error()) }})
+		r := w.New(t, reactor.Config{Logger: log.Logger(), Panicked: func(e *reactor.PanicError) { s.add(e.Error()) }})
 		r.Post(s.adds("first"))
 		r.Post(func() { panic("one") })
 		r.Post(func() { panic("two") })
 		r.Post(s.adds("last"))
 		testworld.Turns(t, r, 1)
 		same(t, s, "first", "panic in posted function: one", "panic in posted function: two", "last") // THR-7
-		if n := log.count(slog.LevelError, "panic"); n != 2 || r.Stats().Panics != 2 {
+		if n := len(log.Take("ERROR panic ")); n != 2 || r.Stats().Panics != 2 {
 			t.Errorf("THR-7: %d logged, %d counted", n, r.Stats().Panics)
 		}
 	})

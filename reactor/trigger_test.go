@@ -74,9 +74,9 @@ func TestBeforeTriggersWaitTogether(t *testing.T) {
 
 func TestTriggersThatPanic(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
-		var log coreLog
+		log := testworld.NewLog(t)
 		var s steps
-		r := w.New(t, reactor.Config{Logger: slog.New(&log), Panicked: func(e *reactor.PanicError) { s.add(fmt.Sprint("panic ", e.Value)) }})
+		r := w.New(t, reactor.Config{Logger: log.Logger(), Panicked: func(e *reactor.PanicError) { s.add(fmt.Sprint("panic ", e.Value)) }})
 		// CORE-32: a trigger that panics counts as finished, even one of
 		// AddWaitTrigger.
 		r.AddWaitTrigger("x", func(func()) { panic("wait") })
@@ -88,7 +88,7 @@ func TestTriggersThatPanic(t *testing.T) {
 		r.FireEvent("x")
 		// CORE-34: the rest of the phase and the later phases run; it was logged.
 		same(t, s, "panic wait", "panic done", "panic before", "before", "panic during", "during", "panic after", "after")
-		if n := log.count(slog.LevelError, "panic"); n != 5 {
+		if n := len(log.Take("ERROR panic ")); n != 5 {
 			t.Errorf("CORE-34: %d panics logged", n)
 		}
 	})

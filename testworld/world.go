@@ -1,9 +1,9 @@
 package testworld
 
 import (
+	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"runtime"
 	"testing"
 	"time"
@@ -43,10 +43,13 @@ func Worlds() iter.Seq2[string, World] {
 				return
 			}
 		}
-		w := simulated(0)
+		w := Simulation()
 		yield(w.name, w)
 	}
 }
+
+// Simulation is the last world of Worlds alone: "sim", on a new network.
+func Simulation() World { return simulated(0) }
 
 // Native iterates over the kernels of Worlds, without the simulated one.
 func Native() iter.Seq2[string, World] {
@@ -114,8 +117,8 @@ func (w World) Simulated() bool { return w.net != nil }
 // native world.
 func (w World) Net() *sim.Net { return w.net }
 
-// Open opens a kernel of this world, and fails the test if it cannot. The caller closes
-// it, or a reactor made on it does. In a simulated world the test also fails if it breaks a
+// Open opens a kernel of this world, and fails the test if it cannot. If this system lacks the kernel, the test is
+// skipped. The caller closes it, or a reactor made on it does. In a simulated world the test also fails if it breaks a
 // rule that the simulation looks at.
 func (w World) Open(t testing.TB) kernel.Kernel {
 	t.Helper()
@@ -127,7 +130,10 @@ func (w World) Open(t testing.TB) kernel.Kernel {
 		})
 	}
 	k, err := w.open()
-	if err != nil {
+	switch {
+	case errors.Is(err, kernel.ErrUnsupported):
+		t.Skipf("this system has no kernel %s: %v", w.name, err)
+	case err != nil:
 		t.Fatalf("opening %s: %v", w.name, err)
 	}
 	if w.chunk == 0 || w.Simulated() {
@@ -170,7 +176,8 @@ func seldomMore(most *int, chunk int) func() error {
 
 // New makes a reactor on a new kernel of this world. When the test ends the reactor is
 // closed. The test fails if connections, ports or descriptors are left then. A panic in a
-// callback fails the test, unless c.Panicked is set.
+// callback fails the test, unless c.Panicked is set, and so does an error that is logged, unless c.Logger is set: with the
+// logger of a [Log] the test says which errors it expects.
 func (w World) New(t testing.TB, c reactor.Config) *reactor.Reactor {
 	t.Helper()
 	return New(t, w.Open(t), c)
@@ -180,7 +187,7 @@ func (w World) New(t testing.TB, c reactor.Config) *reactor.Reactor {
 func New(t testing.TB, k kernel.Kernel, c reactor.Config) *reactor.Reactor {
 	t.Helper()
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler) // what a test provokes is no news
+		c.Logger = unexpected(t)
 	}
 	if c.Panicked == nil {
 		c.Panicked = func(e *reactor.PanicError) { t.Errorf("%v\n%s", e, e.Stack) }

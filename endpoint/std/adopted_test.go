@@ -16,6 +16,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
+	"github.com/whorl-go/whorl/testworld/double"
 	"golang.org/x/sys/unix"
 )
 
@@ -181,8 +182,8 @@ func TestSystemdArguments(t *testing.T) {
 	if text := e.String(); text != "systemd:domain=INET:name=http" {
 		t.Error(text)
 	}
-	r := testworld.New(t, newPlanned(nil), reactor.Config{})
-	if _, err := e.Listen(r, new(site)); !errors.Is(err, reactor.ErrListen) {
-		t.Errorf("listening on what was not passed: %v", err)
+	r, k := double.New(t, reactor.Config{})
+	if _, err := e.Listen(r, new(site)); !errors.Is(err, reactor.ErrListen) || len(k.Listens)+len(k.Adoptions) != 0 {
+		t.Errorf("listening on what was not passed: %v, %d calls", err, len(k.Listens)+len(k.Adoptions))
 	}
 }

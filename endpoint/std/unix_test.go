@@ -15,6 +15,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
+	"github.com/whorl-go/whorl/testworld/double"
 )
 
 // socketPath is a path at which nothing is, short enough for a socket.
@@ -148,7 +149,7 @@ func TestUNIXArgumentErrors(t *testing.T) {
 		}
 	}
 	// The structs alone say the same, in time (EP-1).
-	r := testworld.New(t, newPlanned(nil), reactor.Config{})
+	r, k := double.New(t, reactor.Config{})
 	if _, err := (&std.UNIXServer{}).Listen(r, new(site)); !errors.Is(err, reactor.ErrListen) {
 		t.Errorf("listening without a path: %v", err)
 	}
@@ -159,5 +160,10 @@ func TestUNIXArgumentErrors(t *testing.T) {
 	}
 	if err := r.Turn(0); err != nil || !errors.Is(got.err, reactor.ErrConnect) {
 		t.Errorf("connecting from a bad path: %v", got.err)
+	}
+	for _, d := range k.Dials {
+		if d.Err == nil {
+			t.Errorf("it went on to dial %v", d.Addr)
+		}
 	}
 }

@@ -12,7 +12,7 @@ var floors = []string{
 	"deferred",
 	"sim receiver coro flow process device foreign",
 	"sim/report sim/fleet sim/clock testworld testworld/transporttest tlsio netconn",
-	"dns endpoint handover sim/simmain",
+	"dns endpoint handover sim/simmain testworld/double",
 	"endpoint/std service",
 	". examples/chat/room examples/reconnect/watch examples/lease/lease examples/discovery/leasing examples/supervisor/supervise examples/resp/kv examples/rpc/rpc examples/smtp/mail examples/socks5/socks",
 	"examples/worlds",
