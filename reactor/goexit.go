@@ -47,5 +47,13 @@ func (r *Reactor) die() {
 	r.k.Close() // the sockets are closed, so an error tells nothing more
 	r.posts.close(r)
 	close(r.stopped)
+	for _, fn := range r.atDeath {
+		fn()
+	}
 	r.limits.flushAll()
 }
+
+// OnDeath has fn called when a callback has ended the loop's goroutine, as the last thing (CORE-49). It is for what the garbage
+// collector does not free, such as the stacks of coroutines. fn runs on the goroutine that is ending. The reactor has stopped: its
+// connections are gone, and nobody was told. A reactor that stops in order does not call fn. OnDeath is for the loop's goroutine.
+func (r *Reactor) OnDeath(fn func()) { r.atDeath = append(r.atDeath, fn) }
