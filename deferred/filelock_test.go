@@ -1,0 +1,79 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package deferred_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/deferred"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// DEF-21: a lock on a file is tried every second. A limit on time is a timeout, a second use at a time an error, and giving up ends the
+// trying.
+func TestFileLock(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	name := filepath.Join(t.TempDir(), "x.lock")
+	l := deferred.NewFileLock(r, name)
+	d := l.Acquire()
+	if second := l.Acquire(); !errors.Is(failure(second), deferred.ErrFileLockBusy) {
+		t.Error("DEF-21: a second use:", failure(second))
+	}
+	until(t, r, func() bool { return failure(d) == nil })
+	if to, err := os.Readlink(name); to != strconv.Itoa(os.Getpid()) || !l.Held() {
+		t.Errorf("DEF-21: %q, %v", to, err)
+	}
+	if err := failure(l.Acquire()); !errors.Is(err, deferred.ErrFileLockBusy) {
+		t.Error("DEF-21: a held one:", err)
+	}
+
+	other := deferred.NewFileLock(r, name)
+	start := r.Now()
+	limited := other.Acquire().Timeout(3500 * time.Millisecond)
+	var at time.Duration
+	limited.Done(func(deferred.None, error) { at = r.Now() - start })
+	until(t, r, func() bool { return failure(limited) != errPending })
+	if err := failure(limited); !errors.Is(err, deferred.ErrTimeout) || at != 3500*time.Millisecond || r.Stats().Pending != 0 {
+		t.Errorf("DEF-21: a limit: %v after %v, %d timers", err, at, r.Stats().Pending)
+	}
+	gone := other.Acquire()
+	gone.Cancel()
+	waits := other.Acquire()
+	tryAt := r.Now()
+	r.CallLater(2200*time.Millisecond, func() { l.Release() })
+	waits.Done(func(deferred.None, error) { at = r.Now() - tryAt })
+	until(t, r, func() bool { return failure(waits) == nil })
+	if failure(gone) != reactor.ErrCancelled || at < 3*time.Second || at > 3*time.Second+500*time.Millisecond || l.Held() || !other.Held() {
+		t.Errorf("DEF-21: it was free after 2.2 s, and taken after %v", at)
+	}
+	released := other.Release()
+	until(t, r, func() bool { return failure(released) == nil })
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("DEF-21: released:", err)
+	}
+	if err := failure(other.Release()); !errors.Is(err, deferred.ErrFileLockFree) {
+		t.Error(err)
+	}
+
+	// What is taken after it was given up is released again.
+	gone = other.Acquire()
+	gone.Cancel()
+	until(t, r, func() bool { return r.Stats().Posted > 0 && r.Stats().Pending == 0 })
+	again := l.Acquire()
+	until(t, r, func() bool { return failure(again) == nil })
+	released = l.Release()
+	until(t, r, func() bool { return failure(released) == nil })
+
+	nowhere := deferred.NewFileLock(r, filepath.Join(t.TempDir(), "none", "x.lock"))
+	failed := nowhere.Acquire()
+	until(t, r, func() bool { return failure(failed) != errPending })
+	if err := failure(failed); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
