@@ -365,7 +365,7 @@ func (h *handshake) abandon(reason error) {
 func (h *handshake) drop() {
 	h.become(over)
 	switch {
-	case h.step.next == nil || h.step.done:
+	case !h.step.begun() || h.step.done:
 		h.step.forget()
 	case h.onLoop:
 		h.step.unwind()
