@@ -1,6 +1,7 @@
 package coro
 
 import (
+	"errors"
 	"log/slog"
 	"math"
 	"time"
@@ -150,7 +151,7 @@ func (c *Coroutine) finish() {
 	switch {
 	case c.session != nil:
 		c.session.bodyEnded(c.reason)
-	case c.reason != nil && !c.panicked && !c.givenUp && c.rare.ended == nil:
+	case c.rare.ended == nil:
 		c.logError()
 	}
 	c.tell()
@@ -166,7 +167,11 @@ func (c *Coroutine) tell() {
 	c.l.r.Guard(c.name(), func() { fn(c.reason) })
 }
 
+// logError logs an error that nobody asks for. That somebody has given the coroutine up is none.
 func (c *Coroutine) logError() {
+	if c.reason == nil || c.panicked || c.givenUp || errors.Is(c.reason, reactor.ErrCancelled) {
+		return
+	}
 	l := c.l
 	l.errors.Log(l.r, l.r.Logger(), slog.LevelWarn, "a coroutine has failed", slog.Any("err", c.reason))
 }
@@ -324,11 +329,15 @@ func (c *Coroutine) expire() {
 	c.resume()
 }
 
-// fail counts calls that fail at once, one after the other. A body that ignores their errors would never let the loop go on.
+// fail counts waits that fail at once, one after the other. A body that ignores their errors would never let the loop go on.
 func (c *Coroutine) fail(err error) error {
 	if c.failures++; c.failures > maxFailures {
 		c.failures = 0
-		panic("coro: the body goes on though a thousand calls in a row have failed, the last with: " + err.Error())
+		panic(tooManyFailures(err))
 	}
 	return err
+}
+
+func tooManyFailures(last error) string {
+	return "coro: the body goes on though a thousand calls in a row have failed, the last with: " + last.Error()
 }

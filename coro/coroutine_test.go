@@ -309,7 +309,9 @@ func TestResultOfGo(t *testing.T) {
 			t.Errorf("CORO-3: %v, %d panics reported", err, panics)
 		}
 		coro.Go(r, func(*coro.Coroutine) error { return errors.New("unheard") })
-		coro.Go(r, func(c *coro.Coroutine) error { c.Cancel(); return c.Sleep(1) }).OnEnd(func(error) {})
+		coro.Go(r, func(c *coro.Coroutine) error { c.Cancel(); return c.Sleep(1) })
+		coro.Go(r, func(c *coro.Coroutine) error { c.Sleep(1); return errors.New("heard") }).OnEnd(func(e error) { err = e })
+		testworld.Until(t, func() bool { return err.Error() == "heard" }, r)
 		if n := strings.Count(log.String(), "a coroutine has failed"); n != 1 || !strings.Contains(log.String(), "unheard") {
 			t.Errorf("CORO-3: logged %s", log.String())
 		}

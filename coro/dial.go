@@ -35,7 +35,7 @@ func Bare(made func(*Session)) reactor.Protocol {
 const DefaultBacklog = 128
 
 // Listener is a factory for servers that accept in a loop. It is given to Reactor.Listen or an endpoint, and a coroutine calls Accept
-// again and again. It is for the loops's goroutine of one reactor. The zero Listener is ready for use.
+// again and again. It is for the loop's goroutine of one reactor. The zero Listener is ready for use.
 //
 //	for {
 //		s, err := l.Accept(c)
@@ -67,7 +67,7 @@ func (l *Listener) Accept(w Waiter) (*Session, error) {
 	}
 	if len(l.waiting) > 0 {
 		s := l.waiting[0]
-		l.waiting = l.waiting[1:]
+		l.waiting[0], l.waiting = nil, l.waiting[1:]
 		return s, nil
 	}
 	if l.closed {

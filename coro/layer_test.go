@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"testing"
 
 	"github.com/whorl-go/whorl/coro"
@@ -134,5 +135,44 @@ func TestStartTLS(t *testing.T) {
 		if srv.err != nil || cli.err != nil || first != "STARTTLS" || second != "ready" || third != "secret" {
 			t.Errorf("CORO-12: %v, %v, %q %q %q", srv.err, cli.err, first, second, third)
 		}
+	})
+}
+
+// CORO-14: Release gives the connection out of the session, with what was not read, and it outlives the body: two are joined.
+func TestRelease(t *testing.T) {
+	everywhere(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		behind := listen(t, r, coro.Factory(echoBody))
+		relay, peer := peered(t, w, r, func(s *coro.Session) error {
+			var hello [6]byte
+			if _, err := io.ReadFull(s, hello[:]); err != nil {
+				return err
+			}
+			if err := s.Sleep(5 * ms); err != nil { // more comes meanwhile
+				return err
+			}
+			to, err := coro.Dial(s, behind.Addr(), nil)
+			if err != nil {
+				return err
+			}
+			out, none := to.Release()
+			in, unread := s.Release()
+			if _, err := s.Write(nil); !errors.Is(err, net.ErrClosed) || len(none) > 0 {
+				t.Errorf("CORO-14: after Release: %v, %q", err, none)
+			}
+			out.Write(unread)
+			_, err = reactor.Join(in, out, nil)
+			return err
+		})
+		peer.Send("hello and more")
+		testworld.Until(t, func() bool { return relay.over }, r)
+		peer.Send(" at last")
+		peer.Expect("and more")
+		peer.Expect(" at last")
+		peer.CloseWrite()
+		if rest, err := peer.Rest(); len(rest) > 0 || err != io.EOF || relay.err != nil {
+			t.Errorf("CORO-14: %q, %v, %v", rest, err, relay.err)
+		}
+		testworld.Until(t, func() bool { return r.Stats().Connections == 0 }, r)
 	})
 }

@@ -37,6 +37,7 @@ type seldom struct {
 	readUntil, writeUntil time.Duration // deadlines by the reactor's clock; 0: none
 	writer                *Coroutine    // who waits in Write
 	reason                error         // of ConnectionLost
+	failures              int           // calls in a row that have failed at once
 }
 
 // rest makes room for it.
@@ -73,18 +74,18 @@ func (s *Session) Read(p []byte) (int, error) {
 	for {
 		switch {
 		case s.closed:
-			return 0, c.fail(s.opError("read", reactor.ErrClosed))
+			return 0, s.fail(s.opError("read", reactor.ErrClosed))
 		case s.passed(s.readUntil()):
-			return 0, c.fail(errDeadline)
+			return 0, s.fail(errDeadline)
 		case len(s.in) > 0 || len(p) == 0:
-			c.failures = 0
+			s.succeed()
 			return s.take(p), nil
 		case s.lost:
-			return 0, c.fail(s.readError())
+			return 0, s.fail(s.readError())
 		case s.eof || s.draining:
-			return 0, c.fail(io.EOF)
+			return 0, s.fail(io.EOF)
 		case s.loop().gone != nil:
-			return 0, c.fail(s.opError("read", s.loop().gone))
+			return 0, s.fail(s.opError("read", s.loop().gone))
 		}
 		s.reader = c
 		err := c.suspend(orForever(s.readUntil()))
@@ -121,13 +122,13 @@ func (s *Session) Write(p []byte) (n int, err error) {
 	for {
 		switch {
 		case s.closed:
-			return n, c.fail(s.opError("write", reactor.ErrClosed))
+			return n, s.fail(s.opError("write", reactor.ErrClosed))
 		case s.lost || s.broken:
-			return n, c.fail(s.lostError("write"))
+			return n, s.fail(s.lostError("write"))
 		case s.loop().gone != nil:
-			return n, c.fail(s.opError("write", s.loop().gone))
+			return n, s.fail(s.opError("write", s.loop().gone))
 		case s.passed(s.writeUntil()):
-			return n, c.fail(errDeadline)
+			return n, s.fail(errDeadline)
 		case s.full:
 			s.rest().writer = c
 			err := c.suspend(orForever(s.writeUntil()))
@@ -137,7 +138,6 @@ func (s *Session) Write(p []byte) (n int, err error) {
 			}
 			continue
 		}
-		c.failures = 0
 		if n == len(p) {
 			return n, nil
 		}
@@ -145,13 +145,28 @@ func (s *Session) Write(p []byte) (n int, err error) {
 		n += m
 		switch {
 		case err != nil:
-			return n, c.fail(s.opError("write", err))
+			return n, s.fail(s.opError("write", err))
 		case !s.registered:
 			s.register()
 		}
+		s.succeed()
 		if n == len(p) {
 			return n, nil
 		}
+	}
+}
+
+// fail counts calls that fail at once, one after the other.
+func (s *Session) fail(err error) error {
+	if s.rest().failures++; s.seldom.failures > maxFailures {
+		panic(tooManyFailures(err))
+	}
+	return err
+}
+
+func (s *Session) succeed() {
+	if s.seldom != nil {
+		s.seldom.failures = 0
 	}
 }
 
@@ -193,6 +208,22 @@ func (s *Session) CloseWrite() error {
 	return s.t.CloseWrite()
 }
 
+// Release gives the connection out of the session: to join it with another by reactor.Join, or to give it another protocol. It returns the
+// transport, and what has come and was not read, which the caller keeps. The transport is paused. For the session it is as if it were
+// closed, but the body may end and the connection goes on; only a panic still aborts it. After Close or the loss, the transport
+// is returned as it is.
+func (s *Session) Release() (t reactor.Transport, unread []byte) {
+	if s.closed || s.lost || s.loop().gone != nil {
+		return s.t, nil
+	}
+	unread = append(unread, s.in...)
+	s.closed, s.in = true, nil
+	s.t.PauseProducing()
+	s.t.UnregisterProducer()
+	s.wake()
+	return s.t, unread
+}
+
 // LocalAddr is our address, a kernel.Addr.
 func (s *Session) LocalAddr() net.Addr { return s.t.Local() }
 
@@ -200,7 +231,7 @@ func (s *Session) LocalAddr() net.Addr { return s.t.Local() }
 func (s *Session) RemoteAddr() net.Addr { return s.t.Remote() }
 
 // Transport is the connection itself, for what a net.Conn does not have: addresses, options, capabilities by reactor.As. Do not
-// write to it between two Writes of one message, pause it, register a producer or give it another protocol.
+// write to it between two Writes of one message, pause it, register a producer or give it another protocol: see [Session.Release].
 func (s *Session) Transport() reactor.Transport { return s.t }
 
 // Reactor is the loop of the connection.

@@ -42,6 +42,7 @@ func wait[T any](c *Coroutine, start func(*waited[T]) (cancel func())) (v T, err
 			return v, err
 		}
 	}
+	c.failures = 0
 	return x.v, x.err
 }
 
