@@ -133,6 +133,11 @@ func TestCancel(t *testing.T) {
 		if gaveUp != 2 || ended != 1 || err != coro.ErrCancelled || !c.Ended() {
 			t.Errorf("DEF-23: %d given up, %d ended, %v", gaveUp, ended, err)
 		}
+		// Its limit of time goes with it.
+		coro.Go(r, func(c *coro.Coroutine) error { return c.Sleep(time.Hour) }).Cancel()
+		if n := r.Stats().Pending; n != 0 {
+			t.Errorf("DEF-23: %d delayed calls are left", n)
+		}
 		// One that runs is hit at its next wait.
 		self := coro.Go(r, func(c *coro.Coroutine) error {
 			c.Cancel()

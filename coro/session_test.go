@@ -174,6 +174,33 @@ func TestReadHoldsBack(t *testing.T) {
 	})
 }
 
+// CORO-4: what is kept stays as it came, though the transport uses its memory again.
+func TestKeepsWhatCame(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		var rest [5]byte
+		e, peer := peered(t, w, r, func(s *coro.Session) error {
+			if _, err := s.Read(rest[:1]); err != nil {
+				return err
+			}
+			if err := s.Sleep(5 * ms); err != nil {
+				return err
+			}
+			_, err := io.ReadFull(s, rest[:])
+			return err
+		})
+		p := listen(t, r, reactor.Each[quiet]())
+		more := w.Peer(t, p.Addr(), r)
+		peer.Send("abcdef")
+		testworld.Turns(t, r, 3)
+		more.Send("ZZZZZZZZ")
+		testworld.Until(t, func() bool { return e.over }, r)
+		if string(rest[:]) != "bcdef" || e.err != nil {
+			t.Errorf("CORO-4: %q, %v", rest, e.err)
+		}
+	})
+}
+
 // CORO-6: the end of the peer's direction is io.EOF behind what it sent, and writing goes on.
 func TestHalfClose(t *testing.T) {
 	everywhere(t, func(t *testing.T, w testworld.World) {
