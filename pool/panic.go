@@ -25,11 +25,16 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// Catch calls fn and returns its panic, or nil. The caller sets the field In. If fn calls
+// Catch calls fn and returns its panic, or nil. The caller sets the field In. A *PanicError that fn
+// panics with is returned as it is: it was caught before, and its Stack shows where. If fn calls
 // runtime.Goexit, the goroutine ends.
 func Catch(fn func()) (e *PanicError) {
 	defer func() {
-		if v := recover(); v != nil {
+		switch v := recover().(type) {
+		case nil:
+		case *PanicError:
+			e = v
+		default:
 			e = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()

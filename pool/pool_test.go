@@ -570,6 +570,9 @@ func TestCatch(t *testing.T) {
 	if e := pool.Catch(func() { panic("no error") }); errors.Unwrap(e) != nil {
 		t.Errorf("%v", errors.Unwrap(e))
 	}
+	if again := pool.Catch(func() { panic(e) }); again != e {
+		t.Errorf("caught a second time it is %+v", again)
+	}
 	if n := testing.AllocsPerRun(100, func() { pool.Catch(func() { t.Helper() }) }); n != 0 {
 		t.Errorf("%v allocations without a panic", n)
 	}

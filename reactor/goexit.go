@@ -47,5 +47,21 @@ func (r *Reactor) die() {
 	r.k.Close() // the sockets are closed, so an error tells nothing more
 	r.posts.close(r)
 	close(r.stopped)
+	for _, fn := range r.AtDeath() {
+		fn()
+	}
 	r.limits.flushAll()
+}
+
+// OnDeath has fn called when a callback has ended the loop's goroutine, as the last thing (CORE-49). It is for what the garbage
+// collector does not free, such as the stacks of coroutines. fn runs on the goroutine that is ending. The reactor has stopped: its
+// connections are gone, and nobody was told. A reactor that stops in order does not call fn. OnDeath is for the loop's goroutine.
+func (r *Reactor) OnDeath(fn func()) { r.atDeath = append(r.atDeath, fn) }
+
+// AtDeath returns the functions of OnDeath, in the order in which they were added, for who ends a reactor without its loop: a simulation in which a
+// host has crashed. They are called at most once.
+func (r *Reactor) AtDeath() []func() {
+	fns := r.atDeath
+	r.atDeath = nil
+	return fns
 }

@@ -204,6 +204,7 @@ func (r *Reactor) ended() {
 	}
 	r.posts.close(r)
 	close(r.stopped)
+	r.atDeath = nil
 }
 
 // Done returns a channel that is closed when the reactor has stopped: in order, or because a

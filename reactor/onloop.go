@@ -10,9 +10,10 @@ import (
 //
 // Two signs are needed. The number of the goroutine tells which reactor is meant, because a
 // callback of one may wait for another. The stack tells that a loop is below, because the
-// goroutine of a reactor that is turned by hand may wait between two turns.
+// goroutine of a reactor that is turned by hand may wait between two turns. A goroutine that
+// stands in for the loop's has another number, and is known by its stack alone.
 func (r *Reactor) onLoop() bool {
-	return r.goroutine.Load() == goroutineID() && insideLoop()
+	return r.goroutine.Load() == goroutineID() && insideLoop() || r.standsIn()
 }
 
 // claim notes that the caller's goroutine is the loop's, if none is known: of a reactor that was
@@ -38,13 +39,18 @@ func goroutineID() uint64 {
 
 // insideLoop tells whether the goroutine is inside asLoop.
 func insideLoop() bool {
+	return inside(func(function string) bool { return strings.HasSuffix(function, "reactor.(*Reactor).asLoop") })
+}
+
+// inside tells whether the goroutine is inside a function that is the one.
+func inside(is func(function string) bool) bool {
 	var pcs [256]uintptr
 	for skip := 2; ; skip += len(pcs) {
 		n := runtime.Callers(skip, pcs[:])
 		frames := runtime.CallersFrames(pcs[:n])
 		for {
 			f, more := frames.Next()
-			if strings.HasSuffix(f.Function, "reactor.(*Reactor).asLoop") {
+			if is(f.Function) {
 				return true
 			}
 			if !more {

@@ -28,6 +28,8 @@ type Reactor struct {
 	life atomic.Int32 // a life
 	// goroutine is the number of the loop's goroutine; 0 before Run, Start or the first Turn.
 	goroutine atomic.Uint64
+	standIns  atomic.Bool // StandIn was called
+	atDeath   []func()    // of OnDeath
 
 	posts      posts
 	timers     timers

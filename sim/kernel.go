@@ -506,4 +506,7 @@ func (k *simKernel) vanish(tell bool) {
 	k.closeNumbers()
 	k.closed, k.ended, k.gone = true, true, true
 	k.signals, k.ready, k.jobs = nil, nil, nil
+	if k.h != nil {
+		k.n.left = append(k.n.left, k.h.Reactor.AtDeath()...)
+	}
 }

@@ -57,6 +57,7 @@ type Net struct {
 	events   events
 	order    uint64 // of calls at one moment
 	hosts    []*Host
+	left     []func() // of programs that have ended without their loop, until Close
 	byName   map[string]*Host
 	byIP     map[netip.Addr]*Host
 	links    map[[2]int]*link
@@ -220,13 +221,19 @@ func (n *Net) recvBuffer() int             { return or(n.Options.RecvBuffer, def
 func (n *Net) retryTimeout() time.Duration { return or(n.Options.RetryTimeout, defaultRetryTimeout) }
 
 // Close closes the reactors of all hosts: their connections are lost, and their
-// shutdown triggers run. Then nothing may be in use any more. It returns Err.
+// shutdown triggers run. Then nothing may be in use any more. What programs that have crashed
+// have left to Reactor.OnDeath is freed now and not earlier, because it may run code of theirs, such
+// as deferred functions of coroutines, and a crash runs none. It returns Err.
 func (n *Net) Close() error {
 	for _, h := range n.everyProgram() {
 		if h.up {
 			h.Reactor.Close()
 		}
 	}
+	for _, fn := range n.left {
+		fn()
+	}
+	n.left = nil
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, h := range n.hosts {

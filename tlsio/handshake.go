@@ -52,6 +52,8 @@ type handshake struct {
 	deadline  time.Duration // for both limits, by LimitHandshake; zero: none
 	otherLeft time.Duration // what is left of the limit that does not count now
 	since     time.Duration // when it was queued, or began to run
+
+	prev, next *handshake // in loop.begun, from the first step until it is over
 }
 
 type handshakeState uint8
@@ -72,6 +74,9 @@ func (h *handshake) become(s handshakeState) {
 	h.state = s
 	if s >= abandoned {
 		h.limit.Cancel()
+	}
+	if s == over {
+		h.l.unlist(h)
 	}
 }
 
@@ -191,6 +196,7 @@ func (h *handshake) schedule() {
 // handInput hands what has arrived to the step that is about to run.
 func (h *handshake) handInput() {
 	if !h.step.begun() {
+		h.l.list(h)
 		h.step.ctx = context.Background()
 		if seesContext(h.step.cfg) {
 			h.step.ctx, h.cancel = context.WithCancelCause(h.step.ctx)
@@ -365,7 +371,7 @@ func (h *handshake) abandon(reason error) {
 func (h *handshake) drop() {
 	h.become(over)
 	switch {
-	case h.step.next == nil || h.step.done:
+	case !h.step.begun() || h.step.done:
 		h.step.forget()
 	case h.onLoop:
 		h.step.unwind()

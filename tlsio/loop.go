@@ -3,6 +3,7 @@ package tlsio
 import (
 	"time"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -26,6 +27,7 @@ type loop struct {
 
 	pending pending
 	queue   queue
+	begun   *handshake // the first of those that have a stack
 
 	shrink   *shrinker // nil: not wanted, or not possible
 	active   []*Conn   // to be looked at by the next sweep
@@ -59,7 +61,44 @@ func newLoop(r *reactor.Reactor, o Options) *loop {
 		l.shrink = newShrinker()
 		l.sweeping.Init(r, l.sweep)
 	}
+	r.OnDeath(l.die)
 	return l
+}
+
+func (l *loop) list(h *handshake) {
+	h.next = l.begun
+	if h.next != nil {
+		h.next.prev = h
+	}
+	l.begun = h
+}
+
+// unlist takes h out, if it is in.
+func (l *loop) unlist(h *handshake) {
+	switch {
+	case l == nil: // it was never begun
+		return
+	case h.prev != nil:
+		h.prev.next = h.next
+	case l.begun == h:
+		l.begun = h.next
+	}
+	if h.next != nil {
+		h.next.prev = h.prev
+	}
+	h.prev, h.next = nil, nil
+}
+
+// die frees the stacks of handshakes when the loop's goroutine ends in a callback, and of a simulated host that has crashed. A worker frees
+// that of a step that it computes. A kernel that does the work itself computes none then.
+func (l *loop) die() {
+	_, alone := kernel.As[kernel.Worker](l.r.Kernel())
+	for h := l.begun; h != nil; h = h.next {
+		if alone || h.onLoop || h.state != running && h.state != abandoned {
+			l.queue.workers.Unwind(h.step.unwind)
+		}
+	}
+	l.begun = nil
 }
 
 // settleLater has c settled in the next turn.

@@ -3,8 +3,8 @@ package tlsio
 import (
 	"context"
 	"crypto/tls"
-	"iter"
 
+	"github.com/whorl-go/whorl/coro"
 	"github.com/whorl-go/whorl/kernel"
 )
 
@@ -25,31 +25,28 @@ type step struct {
 	out     []byte // to be sent when run returns
 	done    bool   // the handshake has ended, with err
 	err     error
-	next    func() (struct{}, bool)
-	halt    func()
-	yield   func(struct{}) bool
+	stack   coro.Stack
 
 	local, remote kernel.Addr // asked before, because the transport is the loop's
 }
 
 // begun tells whether run was called.
-func (s *step) begun() bool { return s.next != nil }
+func (s *step) begun() bool { return s.stack.Begun() }
 
 // run computes until input is wanted, or to the end.
 func (s *step) run() {
-	if s.next == nil {
+	if !s.begun() {
 		if s.client {
 			s.tls = tls.Client(s.conn, s.cfg)
 		} else {
 			s.tls = tls.Server(s.conn, s.cfg)
 		}
-		s.next, s.halt = iter.Pull(s.body)
+		s.stack.Begin(s.body)
 	}
-	s.next()
+	s.stack.Resume()
 }
 
-func (s *step) body(yield func(struct{}) bool) {
-	s.yield = yield
+func (s *step) body() {
 	s.err = s.tls.HandshakeContext(s.ctx)
 	s.done = true
 }
@@ -61,7 +58,7 @@ func (s *step) readInput(p []byte) (int, error) {
 		if s.cut {
 			return 0, errBareEOF
 		}
-		if !s.yield(struct{}{}) {
+		if !s.stack.Suspend() {
 			return 0, errGone
 		}
 	}
@@ -75,11 +72,12 @@ func (s *step) readInput(p []byte) (int, error) {
 
 // unwind ends the coroutine.
 func (s *step) unwind() {
-	s.halt()
+	s.stack.Unwind()
 	s.forget()
 }
 
 // forget lets go of what a Conn that is kept, though it is lost, need not hold.
 func (s *step) forget() {
-	s.in, s.out, s.tls, s.ctx, s.next, s.halt, s.yield = input{}, nil, nil, nil, nil, nil, nil
+	s.in, s.out, s.tls, s.ctx = input{}, nil, nil, nil
+	s.stack.Forget()
 }

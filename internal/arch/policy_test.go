@@ -45,6 +45,7 @@ var allowedInTests = []dependency{
 	{"golang.org/x/net/nettest", "", "the suite of net.Conn"},
 	{"github.com/rogpeppe/go-internal/testscript", "", "scripts for the command line"},
 	{"pgregory.net/rapid", "", "properties"},
+	{"github.com/gobwas/ws", "", "a library written for blocking connections, as a coroutine runs it"},
 }
 
 // dependency is a module, or a package of one, with the packages that may import it and
@@ -59,6 +60,7 @@ var bans = []ban{
 		what: "time.Now time.Since time.Until",
 		except: exceptions{
 			"internal/hosttest": "a cable comes up in real time",
+			"coro/deadline.go":  "a net.Conn is given its deadlines in the system's time, and must know how far away they are",
 			"kernel/native":     "asks the system",
 			"sim/test.go":       "tells how many seeds a second were run; no run sees it",
 		},

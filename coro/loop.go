@@ -1,0 +1,84 @@
+package coro
+
+import (
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// loop is what the coroutines of one reactor share.
+type loop struct {
+	r       *reactor.Reactor
+	current *Coroutine // the innermost one that runs; nil: none does
+	// first and last are the ends of the list of all that have begun and not ended, in the order in which they began.
+	first, last *Coroutine
+	live        int
+	gone        error // the reactor has ended, and nothing can be waited for any more
+	errors      reactor.LogLimit
+}
+
+// loopOf returns the loop of r.
+func loopOf(r *reactor.Reactor) *loop {
+	return reactor.Shared(r, func() *loop {
+		l := &loop{r: r}
+		r.AddTrigger(reactor.During, reactor.Shutdown, l.end)
+		r.OnDeath(l.end)
+		return l
+	})
+}
+
+// end unwinds all coroutines, in the order in which they began. It goes on with the rest if one ends the goroutine.
+func (l *loop) end() {
+	l.gone, l.current = reactor.ErrStopped, nil
+	over := false
+	defer func() {
+		if !over {
+			l.end()
+		}
+	}()
+	for c := l.waiting(); c != nil; c = l.waiting() {
+		c.giveUp(l.gone)
+	}
+	over = true
+}
+
+// waiting returns the first coroutine that waits, or nil. One that runs ends by itself: its next wait fails.
+func (l *loop) waiting() *Coroutine {
+	c := l.first
+	for c != nil && c.state != suspended {
+		c = c.next
+	}
+	return c
+}
+
+func (l *loop) add(c *Coroutine) {
+	c.prev = l.last
+	if l.last != nil {
+		l.last.next = c
+	} else {
+		l.first = c
+	}
+	l.last = c
+	l.live++
+}
+
+func (l *loop) remove(c *Coroutine) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		l.last = c.prev
+	}
+	c.prev, c.next = nil, nil
+	l.live--
+}
+
+// running returns the coroutine that runs now. It panics on the loop itself, which must not wait.
+func (l *loop) running(what string) *Coroutine {
+	if l.current == nil {
+		panic("coro: " + what + " outside of a coroutine: it would block the loop; use it in the body of a Protocol or of Go")
+	}
+	return l.current
+}

@@ -1,0 +1,209 @@
+package coro
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"reflect"
+	"runtime"
+	"strings"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Protocol returns a protocol whose conversation is body, which runs as a coroutine for as long as the connection lasts. It serves one
+// connection.
+//
+//	what happens                    to the body                                to the connection
+//	body returns nil                                                           Close: what was written is sent
+//	body returns an error           the log has it, unless the peer caused it  Abort
+//	body panics                     as in a callback: reported                 Abort
+//	the connection is lost          every wait fails, now and later            its reason is the error
+//	our side has closed it itself   Read and Write fail, other waits go on
+//	the reactor stops               every wait fails with reactor.ErrStopped
+//
+// So the body always ends, and its deferred functions run (CORO-2).
+func Protocol(body func(*Session) error) reactor.Protocol {
+	if body == nil {
+		panic("coro: Protocol without a function")
+	}
+	p := new(served)
+	p.Session.body, p.Session.own = body, &p.co
+	p.co.session = &p.Session
+	return (*end)(&p.Session)
+}
+
+// served is a Session with its coroutine, in one piece of memory.
+type served struct {
+	Session
+	co Coroutine
+}
+
+// Factory returns a factory that makes a [Protocol] of body for every connection. Several loops of a reactor.Group may use it at a
+// time if body may run on several at a time; then wrap it in a factory that says so, see reactor.AnyLoop.
+func Factory(body func(*Session) error) reactor.Factory {
+	if body == nil {
+		panic("coro: Factory without a function")
+	}
+	return factory(body)
+}
+
+type factory func(*Session) error
+
+// BuildProtocol makes a Protocol.
+func (f factory) BuildProtocol(kernel.Addr) reactor.Protocol { return Protocol(f) }
+
+// LogPrefix is the name of the body.
+func (f factory) LogPrefix() string { return nameOf(f) }
+
+// nameOf is the name of a body, as a function of its package.
+func nameOf(body func(*Session) error) string {
+	f := runtime.FuncForPC(reflect.ValueOf(body).Pointer())
+	if f == nil {
+		return "coro.Session"
+	}
+	name := f.Name()
+	return name[strings.LastIndexByte(name, '/')+1:]
+}
+
+// end is a Session as its transport sees it.
+type end Session
+
+var (
+	_ reactor.Protocol          = (*end)(nil)
+	_ reactor.HalfCloseListener = (*end)(nil)
+	_ reactor.Drainer           = (*end)(nil)
+	_ reactor.LogPrefixer       = (*end)(nil)
+)
+
+// ConnectionMade begins the body.
+func (e *end) ConnectionMade(t reactor.Transport) {
+	s := (*Session)(e)
+	if s.t != nil {
+		panic("coro: a Protocol serves one connection; use a Factory for several")
+	}
+	s.t, s.own.l = reactor.ConnectionOf(t), loopOf(t.Reactor())
+	s.register()
+	if s.served() {
+		s.own.begin()
+	} else {
+		made := s.body
+		s.body = nil
+		_ = made(s)
+	}
+}
+
+// DataReceived lends p to who reads. What is left over is kept, and the transport paused until it was read.
+func (e *end) DataReceived(p []byte) {
+	s := (*Session)(e)
+	if s.closed {
+		return
+	}
+	if len(s.in) > 0 { // the transport cannot be paused
+		if len(s.in)+len(p) > maxKept {
+			s.Abort()
+			return
+		}
+		s.in = append(s.in, p...)
+		return
+	}
+	s.in = p
+	s.wakeReader()
+	if len(s.in) == 0 {
+		s.in = nil
+		return
+	}
+	s.in = append([]byte(nil), s.in...)
+	if !s.paused {
+		s.paused = true
+		s.t.PauseProducing()
+	}
+}
+
+// maxKept is how much is kept of a transport that cannot be paused. No transport of Whorl is like that.
+const maxKept = 1 << 20
+
+// ReadConnectionLost tells who reads.
+func (e *end) ReadConnectionLost() {
+	s := (*Session)(e)
+	s.eof = true
+	s.wakeReader()
+}
+
+// WriteConnectionLost does nothing.
+func (e *end) WriteConnectionLost() {}
+
+// Drain has Read return io.EOF where it would wait, as if the peer had ended, so that the body finishes what it is about.
+func (e *end) Drain() {
+	s := (*Session)(e)
+	s.draining = true
+	s.wakeReader()
+}
+
+// ConnectionLost ends all waits. If our side has closed the connection, those for other things go on.
+func (e *end) ConnectionLost(err error) {
+	s := (*Session)(e)
+	s.lost, s.rest().reason = true, err
+	s.full = false
+	if s.served() && !s.closed {
+		s.own.giveUp(s.lostError("wait"))
+	}
+	s.wake()
+}
+
+// LogPrefix is the name of the body.
+func (e *end) LogPrefix() string {
+	if e.own.session == nil {
+		return "coro.Session"
+	}
+	return nameOf(e.body)
+}
+
+// bodyEnded ends the connection as the body says.
+func (s *Session) bodyEnded(err error) {
+	switch {
+	case err == nil:
+		s.Close()
+	case s.closed && !s.own.panicked:
+	default:
+		s.logError(err)
+		s.Abort()
+	}
+}
+
+// logError logs an error that the connection has not caused.
+func (s *Session) logError(err error) {
+	if s.own.panicked || s.own.givenUp || errors.Is(err, reactor.ErrLost) || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	l := s.loop()
+	l.errors.Log(l.r, l.r.Logger(), slog.LevelInfo, "a coroutine has aborted its connection",
+		slog.String("peer", s.t.Remote().String()), slog.Any("err", err))
+}
+
+// output is a Session as a producer for its transport.
+type output Session
+
+var _ reactor.Producer = (*output)(nil)
+
+// PauseProducing has Write wait.
+func (o *output) PauseProducing() { o.full = true }
+
+// ResumeProducing has it go on. The next piece is written without a registered producer, because otherwise the transport would take it even if
+// somebody else has closed it, and a body that writes without end would keep it open.
+func (o *output) ResumeProducing() {
+	o.full, o.registered = false, false
+	o.t.UnregisterProducer()
+	(*Session)(o).wakeWriter()
+}
+
+// StopProducing has it fail.
+func (o *output) StopProducing() {
+	o.full, o.broken = false, true
+	(*Session)(o).wakeWriter()
+}
+
+// Producing is always false: a Close that others ask for, such as a Connector's Disconnect, sends what is buffered and does not wait for
+// the body, whose Write then fails.
+func (o *output) Producing() bool { return false }
