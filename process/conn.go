@@ -1,0 +1,311 @@
+package process
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Defaults of ConnConfig.
+const (
+	defaultLinger = 5 * time.Second
+	defaultGrace  = 5 * time.Second
+)
+
+// ConnConfig configures [Connect]. Nil and the zero value are the defaults.
+type ConnConfig struct {
+	// ErrorOutput is the program's descriptor 2: Null, Given(2) for the error output of this process, or Same(1) to mix it into the
+	// output. The zero File: a pipe, whose lines go to Lines. With a terminal it does not count.
+	ErrorOutput File
+	// Lines gets each line of the error output, without its end, on the loop's goroutine. The line is lent until Lines returns. A line of
+	// more than 1024 bytes comes in pieces. Nil: lines are logged at level info, ten in a second at most, and the rest is counted.
+	Lines func(line []byte)
+	// Linger is how long the program may run when both directions have ended, before it is asked to end; and how long, after its
+	// exit, the output may be silent if something that it has left behind holds it open, before it is cut off. Zero: 5 s; negative: no limit.
+	Linger time.Duration
+	// Grace is how long the program may take to end when it was asked to, by SIGTERM. Then it is killed. Both go to its process group if it has a
+	// Group, a Session or a Terminal. Zero: 5 s; negative: it is killed at once.
+	Grace time.Duration
+	// Exited is called once, on the loop's goroutine, when the program has exited and its pipes have ended, also if the connection was lost before. Nil:
+	// nobody is told.
+	Exited func(Status)
+}
+
+// Conn is the standard input and output of a program as one transport: what is written is its input, and what it writes is received. With a
+// terminal both are the terminal. Its methods are for the loop's goroutine.
+//
+//	| what happens                         | a HalfCloseListener                    | another protocol                          |
+//	|--------------------------------------|----------------------------------------|-------------------------------------------|
+//	| the program ends its output          | ReadConnectionLost; writing goes on    | what is buffered is sent, then its input ends |
+//	| the program ends its input           | writes are ErrClosed; reading goes on  | the same                                  |
+//	| CloseWrite, and all is sent          | WriteConnectionLost                    | reading goes on                           |
+//	| both directions have ended           | Linger for the program to end by itself | the same                                 |
+//	| it has exited, and its output has ended | ConnectionLost                      | the same                                  |
+//
+// ConnectionLost tells of the exit: io.EOF if the program has exited with code 0, and otherwise its [Status], which is ErrTerminated. It is an error that is
+// ErrOutputHeld if the output was cut off after the exit. After Close it is reactor.ErrClosed, after Abort reactor.ErrAborted, and as for other transports if
+// the reactor stops, a callback panics or too much was written; Status tells of the exit then, when it is known.
+//
+// After Close, output is read and dropped until the program has ended, so that it can finish its work. Abort ends it: SIGTERM, and SIGKILL after Grace;
+// ConnectionLost does not wait for that.
+//
+// A terminal has no half-close. CloseWrite types its end-of-file character, Ctrl-D, behind what was written: once, and twice if that is not at the beginning of a line. Close
+// hangs up.
+type Conn struct {
+	cfg     ConnConfig
+	child   *Child
+	proto   reactor.Protocol
+	addr    kernel.Addr
+	in, out *reactor.Stream // the same with a terminal
+	errs    *reactor.Stream // nil: no pipe of ours
+	timer   reactor.DelayedCall
+	reason  error // why we end it; nil: by itself
+	seen    uint64
+	lines   lineCutter
+	state   connState
+	write   connWrite
+	open    connPipes // those that have not ended
+	group   bool
+	pty     bool
+	paused  bool // reading
+	ended   bool // the program has, with its pipes
+	sink    connSink
+}
+
+// connState is how far the end of a Conn is.
+type connState uint8
+
+const (
+	connNew     connState = iota // ConnectionMade was not called
+	connOpen                     // until then nothing has ended but directions
+	connClosing                  // Close was called
+	connFailing                  // the pipes are being dropped: after Abort, a failure, or Linger; reason says why
+	connLost                     // ConnectionLost was called
+)
+
+// connWrite is how far the end of our direction is.
+type connWrite uint8
+
+const (
+	writeOn     connWrite = iota
+	writeEnding           // CloseWrite was called
+	writeEnded            // it was carried out
+	writeBroken           // the program has ended its input
+)
+
+// Connect starts the program of cmd as [Spawn] does, and connects p to its standard input and output: p's ConnectionMade is called before Connect
+// returns. Files of cmd must be nil. If AtStop is zero, it is Grace, so that the program does not outlive the reactor. Both addresses are those of a process, with
+// the path of cmd as the name.
+//
+// An error is one of Spawn, and then p hears nothing. With a Terminal it is as after [PTY.Attach]: the PTY is used up.
+func Connect(r *reactor.Reactor, cmd *Command, p reactor.Protocol, o *ConnConfig) (*Conn, error) {
+	c := &Conn{proto: p, pty: cmd.Terminal != nil, group: cmd.Group || cmd.Session || cmd.Terminal != nil}
+	if o != nil {
+		c.cfg = *o
+	}
+	if c.cfg.Linger == 0 {
+		c.cfg.Linger = defaultLinger
+	}
+	if c.cfg.Grace == 0 {
+		c.cfg.Grace = defaultGrace
+	}
+	c.addr = kernel.Addr{Net: kernel.Process, Name: cmd.Path}
+	c.lines.tell = c.cfg.Lines
+	if cmd.Files != nil {
+		return nil, &reactor.OpError{Op: "spawn", Remote: c.addr, Err: ErrTerminalFiles}
+	}
+	own := *cmd
+	if own.AtStop == 0 {
+		own.AtStop = c.cfg.Grace
+	}
+	c.timer.Init(r, c.late)
+	if c.pty {
+		s, err := cmd.Terminal.Attach(r, &connSide{c: c, what: sideTerminal}, &cmd.StreamConfig)
+		if err != nil {
+			return nil, err
+		}
+		c.in, c.out = s, s
+	} else {
+		own.Files = c.files()
+	}
+	if _, err := Spawn(r, &own, &connChild{c}); err != nil {
+		c.state = connLost
+		if c.pty {
+			c.in.Abort()
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// files are the descriptors of the program.
+func (c *Conn) files() map[int]File {
+	errs := c.cfg.ErrorOutput
+	if errs.kind == 0 {
+		errs = ReadPipe().For(&connSide{c: c, what: sideErrors})
+	}
+	return map[int]File{
+		0: WritePipe().For(&connSide{c: c, what: sideInput}),
+		1: ReadPipe().For(&connSide{c: c, what: sideOutput}),
+		2: errs,
+	}
+}
+
+// connChild is the protocol of the program.
+type connChild struct{ c *Conn }
+
+// ChildMade connects the protocol. The streams have been attached.
+func (x *connChild) ChildMade(child *Child) {
+	c := x.c
+	c.child = child
+	c.state = connOpen
+	if c.lines.tell == nil {
+		pid := child.Pid()
+		c.lines.tell = func(line []byte) {
+			c.lines.limit.Log(c.Reactor(), c.Reactor().Logger(), slog.LevelInfo, "error output",
+				slog.String("program", c.addr.Name), slog.Int("pid", pid), slog.String("line", string(line)))
+		}
+	}
+	c.guard(func() { c.proto.ConnectionMade(c) })
+}
+
+func (x *connChild) DataReceived(int, []byte) {}
+func (x *connChild) PipeLost(int, error)      {}
+
+// Exited begins to wait for the end of the output.
+func (x *connChild) Exited(Status) { x.c.settle() }
+
+// Ended tells the loss, if nothing holds it back.
+func (x *connChild) Ended(s Status) {
+	c := x.c
+	c.ended = true
+	c.settle()
+	if c.cfg.Exited != nil {
+		c.Reactor().Guard(c.proto, func() { c.cfg.Exited(s) })
+	}
+}
+
+// LogPrefix is that of the protocol.
+func (x *connChild) LogPrefix() string { return reactor.LogPrefixOf(x.c.proto) }
+
+// guard calls the protocol. A panic ends the connection.
+func (c *Conn) guard(fn func()) {
+	if e := c.Reactor().Guard(c.proto, fn); e != nil {
+		c.fail(e)
+	}
+}
+
+// fail ends the connection at once because of reason, and asks the program to end.
+func (c *Conn) fail(reason error) {
+	if c.state >= connFailing {
+		return
+	}
+	c.state, c.reason = connFailing, reason
+	c.drop()
+	c.stop()
+	c.later() // if the pipes are gone already
+}
+
+// drop ends the pipes.
+func (c *Conn) drop() {
+	for _, s := range []*reactor.Stream{c.in, c.out, c.errs} {
+		if s != nil {
+			s.Abort()
+		}
+	}
+}
+
+// stop asks the program to end, and kills it after the grace. What is gone already needs nothing.
+func (c *Conn) stop() {
+	if c.group {
+		_ = c.child.KillGroup(c.cfg.Grace)
+	} else {
+		_ = c.child.Kill(c.cfg.Grace)
+	}
+}
+
+// settle looks how far the end is. It is called after everything that may bring it nearer.
+func (c *Conn) settle() {
+	switch _, exited := c.child.Status(); {
+	case c.state == connLost, c.state == connNew:
+	case c.state == connFailing && c.open&sideTerminal == 0:
+		c.lose()
+	case c.ended && c.open&sideTerminal == 0:
+		c.lose()
+	case exited && c.state == connClosing: // nobody wants what something else may still write
+		c.cut()
+	case exited, c.open&sideInput == 0 && (c.open&sideOutput == 0 || c.state == connClosing):
+		if c.cfg.Linger > 0 && !c.timer.Active() {
+			c.seen = c.received()
+			c.timer.Reset(c.cfg.Linger)
+		}
+	}
+}
+
+// received counts what has come from the program.
+func (c *Conn) received() (n uint64) {
+	n = c.out.Stats().In
+	if c.errs != nil {
+		n += c.errs.Stats().In
+	}
+	return n
+}
+
+// late is the end of Linger. After the exit, Linger begins anew as long as output comes, or the protocol has paused it.
+func (c *Conn) late() {
+	if _, exited := c.child.Status(); !exited {
+		c.stop()
+		return
+	}
+	if in := c.received(); in != c.seen || c.paused && c.state == connOpen {
+		c.seen = in
+		c.timer.Reset(c.cfg.Linger)
+		return
+	}
+	if c.open&sideOutput != 0 && c.reason == nil {
+		c.reason = ErrOutputHeld
+		c.outputEnded()
+	}
+	c.cut()
+}
+
+// cut ends the pipes, and then the connection.
+func (c *Conn) cut() {
+	c.state = max(c.state, connFailing)
+	c.drop()
+	c.later()
+}
+
+// outputEnded tells the end of the output. A protocol that does not know it ends its direction.
+func (c *Conn) outputEnded() {
+	if c.state != connOpen {
+		return
+	}
+	h, ok := reactor.ProtocolAs[reactor.HalfCloseListener](c.proto)
+	if !ok {
+		_ = c.in.Close()
+		return
+	}
+	c.guard(h.ReadConnectionLost)
+}
+
+// lose calls ConnectionLost.
+func (c *Conn) lose() {
+	c.state = connLost
+	c.timer.Cancel()
+	err := c.reason
+	s, exited := c.child.Status()
+	switch {
+	case err == nil && s.Success():
+		err = io.EOF
+	case err == nil:
+		err = s
+	case err == ErrOutputHeld && exited && !s.Success():
+		err = errors.Join(err, s)
+	}
+	c.Reactor().Guard(c.proto, func() { c.proto.ConnectionLost(err) })
+}
