@@ -47,7 +47,7 @@ type ConnConfig struct {
 //	| it has exited, and its output has ended | ConnectionLost                      | the same                                  |
 //
 // ConnectionLost tells of the exit: io.EOF if the program has exited with code 0, and otherwise its [Status], which is ErrTerminated. It is an error that is
-// ErrOutputHeld if the output was cut off after the exit. After Close it is reactor.ErrClosed, after Abort reactor.ErrAborted, and as for other transports if
+// ErrOutputHeld if the output was cut off after the exit. After Close it is reactor.ErrClosed, unless the output had ended before and the exit is no success; after Abort reactor.ErrAborted, and as for other transports if
 // the reactor stops, a callback panics or too much was written; Status tells of the exit then, when it is known.
 //
 // After Close, output is read and dropped until the program has ended, so that it can finish its work. Abort ends it: SIGTERM, and SIGKILL after Grace;
@@ -73,6 +73,7 @@ type Conn struct {
 	pty     bool
 	paused  bool // reading
 	ended   bool // the program has, with its pipes
+	told    bool // the protocol knows of the end of the output
 	sink    connSink
 }
 
@@ -285,6 +286,7 @@ func (c *Conn) outputEnded() {
 	if c.state != connOpen {
 		return
 	}
+	c.told = true
 	h, ok := reactor.ProtocolAs[reactor.HalfCloseListener](c.proto)
 	if !ok {
 		_ = c.in.Close()
@@ -302,7 +304,7 @@ func (c *Conn) lose() {
 	switch {
 	case err == nil && s.Success():
 		err = io.EOF
-	case err == nil:
+	case err == nil, err == reactor.ErrClosed && c.told && exited && !s.Success():
 		err = s
 	case err == ErrOutputHeld && exited && !s.Success():
 		err = errors.Join(err, s)

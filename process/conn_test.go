@@ -108,6 +108,19 @@ func TestConnClose(t *testing.T) {
 	})
 }
 
+// EP-16: Close after the end of the output leaves the reason to the exit, unless that is a success.
+func TestConnCloseAfterEnd(t *testing.T) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
+		for script, want := range map[string]error{"echo x; exit 3": process.ErrTerminated, "echo x": reactor.ErrClosed} {
+			p := new(halfScreen)
+			p.onReadLost = func() { p.s.Close() }
+			connectTo(t, r, sh(script), p, nil)
+			until(t, r, p.lost)
+			isOne(t, script, p.err, want)
+		}
+	})
+}
+
 // Abort is told at once, and ends a program that ignores SIGTERM after the grace.
 func TestConnAbort(t *testing.T) {
 	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
