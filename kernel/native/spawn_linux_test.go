@@ -349,11 +349,11 @@ func TestSpawnDefaultSignals(t *testing.T) {
 		return strings.TrimSpace(strings.TrimPrefix(out, "SigIgn:"))
 	}
 	before := ignored()
-	some := []os.Signal{syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGWINCH}
+	some := []os.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGWINCH, syscall.SIGPIPE}
 	signal.Ignore(some...)
 	defer signal.Reset(some...)
 	out, err := exec.Command("/bin/grep", "SigIgn", "/proc/self/status").Output()
-	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "8004200") {
+	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "8005201") {
 		t.Fatalf("nothing is ignored: %q, %v", out, err)
 	}
 	if got := ignored(); got != before || strings.Trim(got, "0") != "" {
