@@ -16,6 +16,27 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
+// modem is a factory and its one protocol, which keeps what it hears.
+type modem struct {
+	reactor.Base
+	got              []byte
+	started, stopped int
+	lost             error
+	refuse           bool
+	built            kernel.Addr
+}
+
+func (m *modem) BuildProtocol(a kernel.Addr) reactor.Protocol {
+	if m.built = a; m.refuse {
+		return nil
+	}
+	return m
+}
+func (m *modem) StartFactory() error      { m.started++; return nil }
+func (m *modem) StopFactory() error       { m.stopped++; return nil }
+func (m *modem) DataReceived(p []byte)    { m.got = append(m.got, p...) }
+func (m *modem) ConnectionLost(err error) { m.lost = err }
+
 // script is the description of a shell that runs text.
 func script(text string, more ...string) string {
 	return "exec:/bin/sh:arg=-c:arg=" + endpoint.Quote(text) + ":arg=sh" + strings.Join(more, "")
