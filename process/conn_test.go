@@ -148,7 +148,7 @@ func TestConnAbort(t *testing.T) {
 func TestConnStreamsClosed(t *testing.T) {
 	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		p := new(screen)
-		connectTo(t, r, sh("exec 0<&- 1>&- 2>&-; while :; do sleep 0.01; done"), p, soon())
+		connectTo(t, r, sh("exec 0<&- 1>&- 2>&-; while :; do sleep 0.01; done"), p, &process.ConnConfig{Linger: 50 * time.Millisecond})
 		until(t, r, p.lost)
 		if s, ok := errors.AsType[process.Status](p.err); !ok || s.Signal != syscall.SIGTERM {
 			t.Errorf("lost with %v", p.err)
@@ -301,5 +301,118 @@ func TestConnTerminal(t *testing.T) {
 		if s, _ := c.Status(); p.err != reactor.ErrClosed || s.Code != 9 {
 			t.Errorf("PROC-49: lost with %v, exit %v", p.err, s)
 		}
+	})
+}
+
+// source is a producer that notes what it is told.
+type source struct{ paused, stopped int }
+
+func (s *source) PauseProducing()  { s.paused++ }
+func (s *source) ResumeProducing() {}
+func (s *source) StopProducing()   { s.stopped++ }
+
+// The ways to write, and what is refused when our direction has ended.
+func TestConnWrites(t *testing.T) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
+		p := new(halfScreen)
+		c := connectTo(t, r, sh("cat; exit 0"), p, nil)
+		_, _ = c.WriteVec([][]byte{[]byte("a"), nil, []byte("b")})
+		_, _ = reactor.WriteShared(c, []byte("c\n"))
+		until(t, r, p.has("abc\n"))
+		if s := c.Stats(); s.In != 4 || s.Sent != 4 || c.Buffered() != 0 || !c.Producing() {
+			t.Errorf("%+v", s)
+		}
+		first, second := new(source), new(source)
+		if err := c.RegisterProducer(first); err != nil {
+			t.Error(err)
+		}
+		if err := c.RegisterProducer(second); !errors.Is(err, reactor.ErrProducerRegistered) {
+			t.Errorf("PROD-1: %v", err)
+		}
+		_ = c.CloseWrite()
+		if _, err := c.Write([]byte("late\n")); err != nil {
+			t.Errorf("TCP-69: with a producer: %v", err)
+		}
+		c.UnregisterProducer()
+		if _, err := c.SwitchProtocol(p); err != reactor.ErrWriteClosed {
+			t.Errorf("SwitchProtocol: %v", err)
+		}
+		if err := c.RegisterProducer(second); err != nil || second.stopped != 1 {
+			t.Errorf("PROD-2: %v, stopped %d times", err, second.stopped)
+		}
+		for _, err := range []error{errorOf(c.WriteVec([][]byte{{1}})), errorOf(c.WriteShared([]byte{1}))} {
+			if err != reactor.ErrWriteClosed {
+				t.Errorf("after CloseWrite: %v", err)
+			}
+		}
+		until(t, r, p.lost)
+		if !p.has("late\n")() || c.Producing() || c.Protocol() != nil || first.stopped != 0 {
+			t.Errorf("got %q, stopped %d", p.got, first.stopped)
+		}
+		if _, err := c.SwitchProtocol(p); err != reactor.ErrClosed {
+			t.Errorf("SwitchProtocol after the end: %v", err)
+		}
+	})
+}
+
+func errorOf(_ int, err error) error { return err }
+
+// Too much for a program that does not read is the end; paused output waits, and the program with it.
+func TestConnBounds(t *testing.T) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
+		p := new(screen)
+		cmd := sh("sleep 1000")
+		cmd.Group = true // of the sleep too
+		cmd.MaxBuffered = 100_000
+		c := connectTo(t, r, cmd, p, soon())
+		var err error
+		for err == nil {
+			_, err = c.Write(make([]byte, 50_000))
+			turn(t, r, 1)
+		}
+		isOne(t, "Write", err, reactor.ErrBufferFull)
+		until(t, r, p.lost)
+		isOne(t, "lost", p.err, reactor.ErrBufferFull)
+
+		q := new(screen)
+		cmd = sh("exec yes")
+		c = connectTo(t, r, cmd, q, soon())
+		until(t, r, func() bool { return len(q.got) > 0 })
+		c.PauseProducing()
+		n := len(q.got)
+		turn(t, r, 20)
+		if len(q.got) != n {
+			t.Errorf("TCP-64: %d bytes came while it was paused", len(q.got)-n)
+		}
+		c.ResumeProducing()
+		until(t, r, func() bool { return len(q.got) > n })
+		c.StopProducing()
+		until(t, r, q.lost)
+		isOne(t, "lost", q.err, reactor.ErrClosed)
+	})
+}
+
+// At a terminal, CloseWrite waits for a producer as elsewhere.
+func TestConnTerminalProducer(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		cmd := sh("stty -echo; echo ready; cat")
+		cmd.Terminal = openPTY(t, process.Size{Columns: 80, Rows: 24})
+		p := new(halfScreen)
+		c := connectTo(t, r, cmd, p, soon())
+		until(t, r, p.has("ready"))
+		if err := c.RegisterProducer(new(source)); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.CloseWrite()
+		if _, err := c.Write([]byte("more\n")); err != nil {
+			t.Error(err)
+		}
+		until(t, r, p.has("more\r\n"))
+		if p.err != nil {
+			t.Error("the end before the producer's")
+		}
+		c.UnregisterProducer()
+		until(t, r, p.lost)
+		isOne(t, "lost", p.err, io.EOF)
 	})
 }
