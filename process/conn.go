@@ -16,6 +16,9 @@ const (
 	defaultGrace  = 5 * time.Second
 )
 
+// linesPerSecond is how many lines of error output of one program are logged in a second.
+const linesPerSecond = 10
+
 // ConnConfig configures [Connect]. Nil and the zero value are the defaults.
 type ConnConfig struct {
 	// ErrorOutput is the program's descriptor 2: Null, Given(2) for the error output of this process, or Same(1) to mix it into the
@@ -24,6 +27,8 @@ type ConnConfig struct {
 	// Lines gets each line of the error output, without its end, on the loop's goroutine. The line is lent until Lines returns. A line of
 	// more than 1024 bytes comes in pieces. Nil: lines are logged at level info, ten in a second at most, and the rest is counted.
 	Lines func(line []byte)
+	// Logger gets the lines if Lines is nil. Nil: that of the reactor.
+	Logger *slog.Logger
 	// Linger is how long the program may run when both directions have ended, before it is asked to end; and how long, after its
 	// exit, the output may be silent if something that it has left behind holds it open, before it is cut off. Zero: 5 s; negative: no limit.
 	Linger time.Duration
@@ -165,9 +170,13 @@ func (x *connChild) ChildMade(child *Child) {
 	c.child = child
 	c.state = connOpen
 	if c.lines.tell == nil {
-		pid := child.Pid()
+		pid, log := child.Pid(), c.cfg.Logger
+		if log == nil {
+			log = c.Reactor().Logger()
+		}
+		c.lines.limit.PerSecond = linesPerSecond
 		c.lines.tell = func(line []byte) {
-			c.lines.limit.Log(c.Reactor(), c.Reactor().Logger(), slog.LevelInfo, "error output",
+			c.lines.limit.Log(c.Reactor(), log, slog.LevelInfo, "error output",
 				slog.String("program", c.addr.Name), slog.Int("pid", pid), slog.String("line", string(line)))
 		}
 	}

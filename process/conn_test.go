@@ -3,9 +3,11 @@
 package process_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
@@ -415,4 +417,23 @@ func TestConnTerminalProducer(t *testing.T) {
 		until(t, r, p.lost)
 		isOne(t, "lost", p.err, io.EOF)
 	})
+}
+
+// EP-16: without Lines the error output is logged, at a limited rate, so that a program cannot fill the log.
+func TestConnLogsErrorOutput(t *testing.T) {
+	for _, w := range testworld.Worlds() {
+		if !w.Simulated() { // the second passes at once
+			continue
+		}
+		r := w.New(t, reactor.Config{})
+		var text bytes.Buffer
+		p := new(screen)
+		script := strings.Repeat("echo line >&2; ", 30)
+		connectTo(t, r, sh(script), p, &process.ConnConfig{Logger: slog.New(slog.NewTextHandler(&text, nil))})
+		until(t, r, p.lost)
+		until(t, r, func() bool { return strings.Contains(text.String(), "unlogged=") })
+		if n := strings.Count(text.String(), `msg="error output" program=/bin/sh pid=`); n < 11 || n >= 30 {
+			t.Errorf("EP-16: %d records:\n%s", n, &text)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package std
 
 import (
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -41,6 +42,8 @@ type ExecClient struct {
 	Credential *kernel.Credential
 	// Size is that of the terminal's window. The zero value: 80 by 24. It is no argument.
 	Size process.Size
+	// Logger gets the lines of the error output. Nil: that of the reactor. It is no argument.
+	Logger *slog.Logger
 	// StreamConfig configures the buffers of the connection. It is no argument.
 	StreamConfig reactor.StreamConfig
 }
@@ -179,7 +182,7 @@ func (e *ExecClient) spawn(r *reactor.Reactor, p reactor.Protocol) (*process.Con
 		defer cmd.Terminal.Close() // the slave, and if it was not attached all of it
 	}
 	errs, _ := e.stderr()
-	c, err := process.Connect(r, cmd, p, &process.ConnConfig{ErrorOutput: errs, Linger: e.Linger, Grace: e.Grace})
+	c, err := process.Connect(r, cmd, p, &process.ConnConfig{ErrorOutput: errs, Logger: e.Logger, Linger: e.Linger, Grace: e.Grace})
 	if oe, ok := err.(*reactor.OpError); ok {
 		err = oe.Err // the place has an OpError of its own
 	}

@@ -24,7 +24,7 @@ type Options struct {
 	// StreamConfig configures the buffers of all connections, which for TLS are those
 	// below TLS. Descriptions cannot change it.
 	reactor.StreamConfig
-	// TLSSettings are those of the places of TLS.
+	// TLSSettings are those of the places of TLS. Their Logger gets the error output of programs of exec places too; if it is nil, that of the reactor does.
 	TLSSettings
 	// Activation are the sockets that a service manager has passed, for systemd places. Nil: none.
 	Activation *activation.Sockets
@@ -77,7 +77,7 @@ func Schemes(o *Options) *endpoint.Schemes {
 	s.AddClient("fd", func() endpoint.Client {
 		return &FDClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
 	})
-	s.AddClient("exec", func() endpoint.Client { return &ExecClient{StreamConfig: o.StreamConfig, Environ: o.Environ} })
+	s.AddClient("exec", func() endpoint.Client { return &ExecClient{StreamConfig: o.StreamConfig, Environ: o.Environ, Logger: tls.Logger} })
 	s.AddServer("stdio", func() endpoint.Server { return &StdioServer{StreamConfig: o.StreamConfig} })
 	s.AddServer("unix", func() endpoint.Server {
 		return &UNIXServer{SendBuffer: o.SendBuffer, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
