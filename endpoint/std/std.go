@@ -77,7 +77,9 @@ func Schemes(o *Options) *endpoint.Schemes {
 	s.AddClient("fd", func() endpoint.Client {
 		return &FDClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
 	})
-	s.AddClient("exec", func() endpoint.Client { return &ExecClient{StreamConfig: o.StreamConfig, Environ: o.Environ, Logger: tls.Logger} })
+	s.AddClient("exec", func() endpoint.Client {
+		return &ExecClient{StreamConfig: o.StreamConfig, Environ: o.Environ, Logger: tls.Logger}
+	})
 	s.AddServer("stdio", func() endpoint.Server { return &StdioServer{StreamConfig: o.StreamConfig} })
 	s.AddServer("unix", func() endpoint.Server {
 		return &UNIXServer{SendBuffer: o.SendBuffer, PortLimits: o.PortLimits, StreamConfig: o.StreamConfig}
