@@ -87,6 +87,7 @@ const (
 	connNew     connState = iota // ConnectionMade was not called
 	connOpen                     // until then nothing has ended but directions
 	connClosing                  // Close was called
+	connEnding                   // and the program has exited: its error output alone is still read
 	connFailing                  // the pipes are being dropped: after Abort, a failure, or Linger; reason says why
 	connLost                     // ConnectionLost was called
 )

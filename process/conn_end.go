@@ -45,14 +45,18 @@ func (c *Conn) stop() {
 
 // settle looks how far the end is. It is called after everything that may bring it nearer.
 func (c *Conn) settle() {
-	switch _, exited := c.child.Status(); {
+	_, exited := c.child.Status()
+	if exited && c.state == connClosing { // nobody wants what something else may still write
+		c.state = connEnding
+		c.in.Abort()
+		c.out.Abort()
+	}
+	switch {
 	case c.state == connLost, c.state == connNew:
 	case c.state == connFailing && c.open&sideTerminal == 0:
 		c.lose()
 	case c.ended && c.open&sideTerminal == 0:
 		c.lose()
-	case exited && c.state == connClosing: // nobody wants what something else may still write
-		c.cut()
 	case exited, c.open&sideInput == 0 && (c.open&sideOutput == 0 || c.state == connClosing):
 		if c.cfg.Linger > 0 && !c.timer.Active() {
 			c.seen = c.received()

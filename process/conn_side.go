@@ -73,7 +73,7 @@ func (x *connSide) ConnectionLost(err error) {
 func (c *Conn) inputLost(err error) {
 	closed := c.write == writeEnding
 	switch {
-	case c.state >= connFailing:
+	case c.state >= connEnding:
 	case errors.Is(err, reactor.ErrStopped), !endOfInput(err):
 		c.fail(err)
 	case closed && err == reactor.ErrClosed:
@@ -104,7 +104,7 @@ func (c *Conn) writeLost() {
 // outputLost follows the end of the output.
 func (c *Conn) outputLost(err error) {
 	switch {
-	case c.state >= connFailing:
+	case c.state >= connEnding:
 	case err == io.EOF:
 		c.outputEnded()
 	case err != reactor.ErrClosed && c.reason != ErrOutputHeld:

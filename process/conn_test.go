@@ -110,6 +110,22 @@ func TestConnClose(t *testing.T) {
 	})
 }
 
+// EP-16: the error output of a program that exits after a Close is delivered all the same, before the loss.
+func TestConnCloseErrorOutput(t *testing.T) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
+		for range 10 {
+			var lines []string
+			p := new(halfScreen)
+			p.onReadLost = func() { p.s.Close() }
+			connectTo(t, r, sh("exec 1>&-; echo oops >&2; exit 0"), p, &process.ConnConfig{Lines: func(l []byte) { lines = append(lines, string(l)) }})
+			until(t, r, p.lost)
+			if len(lines) != 1 || lines[0] != "oops" {
+				t.Fatalf("EP-16: %q, lost with %v", lines, p.err)
+			}
+		}
+	})
+}
+
 // EP-16: Close after the end of the output leaves the reason to the exit, unless that is a success.
 func TestConnCloseAfterEnd(t *testing.T) {
 	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {

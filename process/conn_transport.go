@@ -56,7 +56,7 @@ func (c *Conn) Stats() reactor.StreamStats {
 // writable returns why nothing can be written.
 func (c *Conn) writable() error {
 	switch {
-	case c.state >= connFailing, c.write == writeBroken:
+	case c.state >= connEnding, c.write == writeBroken:
 		return reactor.ErrClosed
 	case c.state == connClosing && !c.sink.producer:
 		return reactor.ErrClosed
