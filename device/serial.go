@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -124,7 +125,8 @@ type Serial struct {
 	attached bool
 }
 
-// OpenSerial opens a serial port, takes it for itself, sets it up and drops what is in its buffers (SERIAL-1). Its former
+// OpenSerial opens a serial port, takes it for itself, sets it up and drops what is in its buffers, unless it is Shared and
+// somebody else has it, whose bytes they may be (SERIAL-1). Its former
 // settings come back when it is closed. It does not wait for a carrier, and the port does not become the
 // controlling terminal. With drivers of USB it may wait some milliseconds for the device: call it before the loop runs,
 // or by reactor.InThread, as the endpoint "serial:" does. Linux alone has it.
@@ -149,7 +151,8 @@ func openSerial(path string, c SerialConfig) (*Serial, error) {
 		return nil, sysError("open", err)
 	}
 	s := &Serial{path: path, cfg: c, fd: fd}
-	if err := claimPort(fd, c.Shared); err != nil {
+	alone, err := claimPort(fd, c.Shared)
+	if err != nil {
 		closePort(fd)
 		return nil, sysError("flock", err)
 	}
@@ -158,13 +161,15 @@ func openSerial(path string, c SerialConfig) (*Serial, error) {
 		return nil, sysError("tcgetattr", err)
 	}
 	err = s.apply(c)
-	if err == nil {
+	if err == nil && alone {
 		err = s.Flush(true, true)
 	}
 	if err != nil {
 		s.finish(0)
 		return nil, err
 	}
+	// The function that was to have it may never be called, if it was posted to a reactor that has crashed.
+	runtime.SetFinalizer(s, (*Serial).Close)
 	return s, nil
 }
 
@@ -216,6 +221,7 @@ func (s *Serial) Config() (SerialConfig, error) {
 		return SerialConfig{}, kernel.ErrClosed
 	}
 	now, err := getSettings(s.fd)
+	runtime.KeepAlive(s)
 	if err != nil {
 		return SerialConfig{}, sysError("tcgetattr", err)
 	}
@@ -288,6 +294,7 @@ func (s *Serial) with(op string, fn func(fd int) error) error {
 	if s.fd < 0 {
 		return kernel.ErrClosed
 	}
+	defer runtime.KeepAlive(s)
 	return sysError(op, fn(s.fd))
 }
 

@@ -21,21 +21,32 @@ func openPort(path string) (int, error) {
 	}
 }
 
-// claimPort takes the port for this process, or, if it is shared, keeps others from that. TIOCEXCL refuses others in open,
-// but not privileged ones. The lock refuses those who ask.
-func claimPort(fd int, shared bool) error {
-	how := unix.LOCK_EX
+// claimPort takes the port for this process, or, if it is shared, keeps others from that. alone tells that nobody else has it. TIOCEXCL refuses
+// others in open, but not privileged ones. The lock refuses those who ask.
+func claimPort(fd int, shared bool) (alone bool, err error) {
 	if shared {
-		how = unix.LOCK_SH
+		return sharePort(fd)
 	}
-	if err := unix.Flock(fd, how|unix.LOCK_NB); err != nil || shared {
-		return err
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return false, err
 	}
-	err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0)
-	if err == unix.ENOTTY {
-		return nil // reading the settings says so
+	if err = unix.IoctlSetInt(fd, unix.TIOCEXCL, 0); err == unix.ENOTTY {
+		err = nil // reading the settings says so
 	}
-	return err
+	return true, err
+}
+
+// sharePort locks a shared port. Two that open it at the same moment may each find the other's lock, which lasts no longer than the question whether
+// they are alone.
+func sharePort(fd int) (alone bool, err error) {
+	for range 10 {
+		alone = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil
+		if err = unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB); err == nil {
+			return alone, nil
+		}
+		_, _ = unix.Poll(nil, 1)
+	}
+	return false, err
 }
 
 // lastOfPort tells whether nobody else has a lock on the port, which then is ours alone.

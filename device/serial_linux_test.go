@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/whorl-go/whorl/device"
@@ -209,6 +210,36 @@ func TestSerialRefused(t *testing.T) {
 	}
 }
 
+// A port that nobody refers to any more is closed, so that it can be opened again. Alone or shared, opening drops what came before.
+func TestSerialForgotten(t *testing.T) {
+	path, _ := line(t, "EXEC:cat")
+	leaktest.KeepsDescriptors(t)
+	for _, shared := range []bool{false, true} {
+		fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY, 0)
+		do(t, err)
+		_, err = unix.Write(fd, []byte("before"))
+		do(t, err)
+		for n := 0; n < 6; _, _ = unix.Poll(nil, 1) {
+			n, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
+			do(t, err)
+		}
+		s, err := device.OpenSerial(path, device.SerialConfig{Shared: shared})
+		do(t, err)
+		if n, _, err := s.Waiting(); n != 0 || err != nil {
+			t.Errorf("SERIAL-1: shared %v: %d bytes wait, %v", shared, n, err)
+		}
+		do(t, unix.Close(fd))
+		s = nil
+		for err = device.ErrBusy; err != nil; _, _ = unix.Poll(nil, 1) {
+			runtime.GC()
+			if s, err = device.OpenSerial(path, device.SerialConfig{}); err != nil && !errors.Is(err, device.ErrBusy) {
+				t.Fatal(err)
+			}
+		}
+		s.Close()
+	}
+}
+
 // Who shares a port keeps others from having it alone. Closing takes nothing from those who still have it: neither what has come, nor the
 // settings, nor the system's flag. The last sets it back.
 func TestSerialShared(t *testing.T) {
@@ -236,13 +267,19 @@ func TestSerialShared(t *testing.T) {
 	do(t, err)
 	defer second.Close()
 	both := state()
-	do(t, unix.IoctlSetInt(fd, unix.TIOCEXCL, 0))
 	_, err = keep.WriteString("hello")
 	do(t, err)
 	for n := 0; n < 5; _, _ = unix.Poll(nil, 1) {
 		n, _, err = first.Waiting()
 		do(t, err)
 	}
+	third, err := device.OpenSerial(path, device.SerialConfig{Shared: true, Baud: 19200})
+	do(t, err)
+	if n, _, err := first.Waiting(); n != 5 || err != nil {
+		t.Errorf("a third who opens it has left %d bytes of 5, %v", n, err)
+	}
+	third.Close()
+	do(t, unix.IoctlSetInt(fd, unix.TIOCEXCL, 0))
 	check := func(want unix.Termios) {
 		t.Helper()
 		if n, err := unix.IoctlGetInt(fd, unix.TIOCINQ); n != 5 || err != nil {

@@ -8,7 +8,7 @@ import "time"
 type settings struct{}
 
 func openPort(string) (int, error)                 { return -1, ErrUnsupported }
-func claimPort(int, bool) error                    { return ErrUnsupported }
+func claimPort(int, bool) (alone bool, err error)  { return false, ErrUnsupported }
 func closePort(int)                                {}
 func getSettings(int) (settings, error)            { return settings{}, ErrUnsupported }
 func setSettings(int, settings) error              { return ErrUnsupported }

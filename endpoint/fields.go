@@ -24,6 +24,7 @@ type field struct {
 	optional bool
 	unless   string // another argument, with which this one may be left out
 	inverted bool   // the field is true when the argument is no
+	list     bool   // it may be given several times, by keyword
 	help     string
 }
 
@@ -112,6 +113,7 @@ func readTag(tag string, sf reflect.StructField) field {
 	a, ok := parseTag(straight)
 	a.inverted = inverted
 	ok = ok && (!inverted || kindOf(sf.Type) == kindBool)
+	a.list = kindOf(sf.Type) == kindList
 	if !ok || !sf.IsExported() || kindOf(sf.Type) == kindNone {
 		panic(fmt.Sprintf("endpoint: field %s %v cannot be the argument %q", sf.Name, sf.Type, tag))
 	}
@@ -144,6 +146,9 @@ func (f *form) check(t reflect.Type) {
 		if first := f.find(a.name); first != i {
 			panic(fmt.Sprintf("endpoint: %v: two arguments %q: %s and %s", t, a.name, f.fields[first].goName, a.goName))
 		}
+		if a.list && a.place >= 0 {
+			panic(fmt.Sprintf("endpoint: %v: field %s []string cannot be an argument by position", t, a.goName))
+		}
 		if a.unless != "" && f.find(a.unless) < 0 {
 			panic(fmt.Sprintf("endpoint: %v: %q may be left out with %q, which is no argument", t, a.name, a.unless))
 		}
@@ -172,6 +177,7 @@ func fill(scheme string, args []Argument, e any) error {
 	const absent, keyword, position = 0, 1, 2
 	given := make([]int, len(f.fields))
 	values := make([]string, len(f.fields))
+	cleared := make([]bool, len(f.fields)) // lists that have lost their default
 	fail := func(name, value, format string, a ...any) error {
 		return &ArgumentError{Scheme: scheme, Argument: name, Value: value, Err: fmt.Errorf(format, a...)}
 	}
@@ -196,6 +202,14 @@ func fill(scheme string, args []Argument, e any) error {
 			return fail(f.fields[i].name, a.Value, "given by position and by keyword, %q and %q", values[i], a.Value)
 		}
 		given[i], values[i] = how, a.Value
+		if f.fields[i].list {
+			v := v.FieldByIndex(f.fields[i].index)
+			if !cleared[i] {
+				v.SetZero()
+			}
+			cleared[i] = true
+			_ = set(v, a.Value) // any text will do
+		}
 	}
 	for i, a := range f.fields {
 		if given[i] == absent {
@@ -206,6 +220,9 @@ func fill(scheme string, args []Argument, e any) error {
 				return fail(a.name, "", "missing: it is required without %s=", a.unless)
 			}
 			return fail(a.name, "", "missing: it is required")
+		}
+		if a.list {
+			continue
 		}
 		if err := a.set(v, values[i]); err != nil {
 			return &ArgumentError{Scheme: scheme, Argument: a.name, Value: values[i], Err: err}

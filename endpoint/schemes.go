@@ -127,6 +127,7 @@ type Checker interface {
 // is the line of the type. The Go type of a field decides how it is written:
 //
 //   - string: any text
+//   - []string: any text; the argument has no position, and may be given several times, one element each
 //   - bool: yes, no, true, false, 1 or 0
 //   - int and its sizes, uint and its sizes but uint16: a decimal number
 //   - uint16: a port, 0 to 65535, or the name of a service
@@ -245,6 +246,10 @@ func Arguments(e any) []Argument {
 			}
 		}
 		switch {
+		case a.list:
+			for _, one := range v.FieldByIndex(a.index).Interface().([]string) {
+				args = append(args, Argument{Name: a.name, Value: one})
+			}
 		case !a.optional && !leftOut:
 			args = append(args, Argument{Value: text})
 		case !a.optional || !zero:
@@ -290,6 +295,9 @@ func help[T any](b *strings.Builder, known map[string]func() T) {
 		}
 		for _, a := range f.fields[f.byPlace:] {
 			b.WriteString("[:" + a.name + "=]")
+			if a.list {
+				b.WriteString("...")
+			}
 		}
 		b.WriteString("\n")
 		if f.summary != "" {

@@ -200,8 +200,8 @@ func TestUnknownScheme(t *testing.T) {
 	}{
 		{"gopher:70", false, `unknown endpoint type "gopher"; known for listening: fd, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
 		{"", false, `unknown endpoint type ""; known for listening: fd, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
-		{":80", true, `unknown endpoint type ""; known for connecting: fd, serial, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
-		{"tpc:80", true, `unknown endpoint type "tpc"; did you mean "tcp"?; known for connecting: fd, serial, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
+		{":80", true, `unknown endpoint type ""; known for connecting: exec, fd, serial, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
+		{"tpc:80", true, `unknown endpoint type "tpc"; did you mean "tcp"?; known for connecting: exec, fd, serial, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
 		{"TCP5:80", false, `unknown endpoint type "TCP5"; did you mean "tcp"?; known for listening: fd, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
 	} {
 		_, err := std.Schemes(nil).Server(c.in)
@@ -215,7 +215,7 @@ func TestUnknownScheme(t *testing.T) {
 		}
 		scheme, _, _ := strings.Cut(c.in, ":")
 		known := map[bool][]string{
-			false: {"fd", "serial", "ssl", "stdio", "systemd", "tcp", "tcp4", "tcp6", "tls", "unix"}, true: {"fd", "serial", "ssl", "tcp", "tcp4", "tcp6", "tls", "unix"},
+			false: {"fd", "serial", "ssl", "stdio", "systemd", "tcp", "tcp4", "tcp6", "tls", "unix"}, true: {"exec", "fd", "serial", "ssl", "tcp", "tcp4", "tcp6", "tls", "unix"},
 		}
 		if e.Scheme != scheme || e.Client != c.client || !slices.Equal(e.Known, known[c.client]) || e.Error() != c.text {
 			t.Errorf("%q: %+v\n got %v\nwant %s", c.in, *e, e, c.text)
@@ -512,4 +512,54 @@ func TestBadClientPanics(t *testing.T) {
 	}()
 	new(endpoint.Schemes).AddClient("x", func() endpoint.Client { return &twice{} })
 	t.Error("taken")
+}
+
+// many has a list.
+type many struct {
+	First string   `ep:"first,0"`
+	Each  []string `ep:"each" help:"one of them"`
+}
+
+func (e *many) Listen(reactor.Loops, reactor.Factory) (endpoint.Listener, error) {
+	return nil, errors.New("in name only")
+}
+
+func (e *many) String() string { return endpoint.Describe("many", e) }
+
+// GRAM-3: the argument of a list may be given several times, in the place of the default, and describes itself so.
+func TestSchemesList(t *testing.T) {
+	s := new(endpoint.Schemes)
+	s.AddServer("many", func() endpoint.Server { return &many{Each: []string{"default"}} })
+	for description, want := range map[string][]string{
+		`many:a`:                   {"default"},
+		`many:a:each=`:             {""},
+		`many:a:each=b c:each=d=e`: {"b c", "d=e"},
+		`many:each=x\:y:first=a`:   {"x:y"},
+	} {
+		e, err := s.Server(description)
+		if err != nil {
+			t.Errorf("%s: %v", description, err)
+			continue
+		}
+		if got := e.(*many); got.First != "a" || !slices.Equal(got.Each, want) {
+			t.Errorf("GRAM-3: %s: %+v, want %q", description, got, want)
+		}
+		again, err := s.Server(e.String())
+		if err != nil || again.String() != e.String() || !slices.Equal(again.(*many).Each, want) {
+			t.Errorf("%s: %v, %v", e, again, err)
+		}
+	}
+	if text := s.Help(); !strings.Contains(text, "many:first[:each=]...\n") || !strings.Contains(text, "(default default)") {
+		t.Errorf("help:\n%s", text)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a list with a position is taken")
+		}
+	}()
+	s.AddServer("bad", func() endpoint.Server {
+		return &struct {
+			many `ep:"each,1,optional"`
+		}{}
+	})
 }

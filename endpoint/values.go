@@ -28,6 +28,7 @@ const (
 	kindDuration
 	kindIP
 	kindHost
+	kindList
 )
 
 func kindOf(t reflect.Type) kind {
@@ -40,6 +41,8 @@ func kindOf(t reflect.Type) kind {
 		return kindMode
 	case reflect.TypeFor[Host]():
 		return kindHost
+	case reflect.TypeFor[[]string]():
+		return kindList
 	}
 	switch t.Kind() {
 	case reflect.String:
@@ -56,11 +59,13 @@ func kindOf(t reflect.Type) kind {
 	return kindNone
 }
 
-// set gives v the value of text. The error names text.
+// set gives v the value of text, or adds text to a list. The error names text.
 func set(v reflect.Value, text string) (err error) {
 	switch kindOf(v.Type()) {
 	case kindString:
 		v.SetString(text)
+	case kindList:
+		v.Set(reflect.Append(v, reflect.ValueOf(text)))
 	case kindBool:
 		switch strings.ToLower(text) {
 		case "yes", "true", "1":
@@ -120,6 +125,8 @@ func format(v reflect.Value) string {
 		return strconv.FormatUint(v.Uint(), 8)
 	case kindString:
 		return v.String()
+	case kindList:
+		return strings.Join(v.Interface().([]string), ", ")
 	case kindIP:
 		ip := v.Interface().(netip.Addr)
 		if ip.Is6() {

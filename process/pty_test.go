@@ -117,12 +117,15 @@ func TestPTYHangUpAndResize(t *testing.T) {
 		leaktest.KeepsDescriptors(t)
 		pty := openPTY(t, process.Size{Columns: 80, Rows: 24})
 		program := `
-import os, signal, sys
-def size(*a): print("size", *os.get_terminal_size(0), flush=True)
-signal.signal(signal.SIGWINCH, size)
+import os, signal
+window = {signal.SIGWINCH}
+signal.pthread_sigmask(signal.SIG_BLOCK, window) # a handler could come between two pauses, and wait for the next signal
+def size(): print("size", *os.get_terminal_size(0), flush=True)
 size()
 print(os.ttyname(0), flush=True)
-while True: signal.pause()
+while True:
+    signal.sigwait(window)
+    size()
 `
 		cmd := exec.Command(python, "-c", program)
 		slave := slaveFile(t, pty)

@@ -25,10 +25,12 @@ func Spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
 	return c, nil
 }
 
+var errNoPrograms = kernel.Sentinel("this kernel starts no programs", kernel.ErrUnsupported)
+
 func spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
 	k, ok := kernel.As[kernel.Spawner](r.Kernel())
 	if !ok {
-		return nil, kernel.ErrUnsupported
+		return nil, errNoPrograms
 	}
 	if err := check(r, cmd, p); err != nil {
 		return nil, err

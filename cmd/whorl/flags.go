@@ -44,6 +44,8 @@ Examples:
     whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
     whorl connect tcp:localhost:8007 <request >answer
     whorl connect --no-shutdown tcp:example.com:80 <request >answer
+    whorl connect --raw unix:shell.sock
+    whorl exec unix:shell.sock --pty -- bash
     whorl watch src
     whorl tun connect tcp:192.0.2.1:7000 --name=vpn0
     whorl sim lease --seeds 1000
@@ -66,6 +68,7 @@ type cli struct {
 	Discard   discardCommand   `cmd:"" help:"Throw away what arrives (RFC 863)."`
 	Chargen   chargenCommand   `cmd:"" help:"Send lines of characters for ever (RFC 864)."`
 	Forward   forwardCommand   `cmd:"" help:"Pass each connection on to another place."`
+	Exec      execCommand      `cmd:"" help:"Run a program for each connection, as inetd does, with a terminal or without."`
 	Upgrade   upgradeCommand   `cmd:"" help:"Replace a running server by another one, without refusing anybody."`
 	Connect   connectCommand   `cmd:"" help:"Put standard input and output on a connection."`
 	Watch     watchCommand     `cmd:"" help:"Write what happens to files and directories."`

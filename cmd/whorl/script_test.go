@@ -26,10 +26,10 @@ func TestMain(m *testing.M) {
 // TestScripts runs the tool as its users do, on every kernel.
 func TestScripts(t *testing.T) {
 	// Where goroutines meet: standard input and output, signals, and last handshakes.
-	meet := []string{"forward", "connect", "datagrams", "terminal", "grace", "twosignals", "logreader", "tls"}
+	meet := []string{"exec", "forward", "connect", "datagrams", "terminal", "grace", "twosignals", "logreader", "tls"}
 	for i, name := range native.Names() {
 		if i == 1 {
-			meet = meet[:7] // handshakes are slow, and have their goroutines whatever the kernel
+			meet = meet[:8] // handshakes are slow, and have their goroutines whatever the kernel
 		}
 		files := scripts(t, "testdata/script", meet...)
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"golang.org/x/sys/unix"
@@ -40,27 +39,6 @@ func nullModem(t *testing.T) (a, b string) {
 	}
 	return a, b
 }
-
-// modem is a factory and its one protocol, which keeps what it hears.
-type modem struct {
-	reactor.Base
-	got              []byte
-	started, stopped int
-	lost             error
-	refuse           bool
-	built            kernel.Addr
-}
-
-func (m *modem) BuildProtocol(a kernel.Addr) reactor.Protocol {
-	if m.built = a; m.refuse {
-		return nil
-	}
-	return m
-}
-func (m *modem) StartFactory() error      { m.started++; return nil }
-func (m *modem) StopFactory() error       { m.stopped++; return nil }
-func (m *modem) DataReceived(p []byte)    { m.got = append(m.got, p...) }
-func (m *modem) ConnectionLost(err error) { m.lost = err }
 
 // Both ends of a serial line as places: one connection each, with the settings of the description; factories
 // start and stop as those of other places (EP-3).

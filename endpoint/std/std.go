@@ -24,13 +24,15 @@ type Options struct {
 	// StreamConfig configures the buffers of all connections, which for TLS are those
 	// below TLS. Descriptions cannot change it.
 	reactor.StreamConfig
-	// TLSSettings are those of the places of TLS.
+	// TLSSettings are those of the places of TLS. Their Logger gets the error output of programs of exec places too; if it is nil, that of the reactor does.
 	TLSSettings
 	// Activation are the sockets that a service manager has passed, for systemd places. Nil: none.
 	Activation *activation.Sockets
 	// Packets are the values of these arguments when the description of a place of datagrams does not give them, and the
 	// limits of its port, which descriptions cannot change. Bind must be zero. Broadcast, Shared and ReusePort are for UDP alone.
 	Packets reactor.PacketConfig
+	// Environ is the environment that programs of exec places inherit, as "name=value". Nil: that of this process.
+	Environ []string
 	// Loopback has places to listen without an interface listen on loopback alone, on both
 	// families where the scheme has both; see [TCPServer]. A place of datagrams has one address, 127.0.0.1 or, of udp6,
 	// ::1; see [UDPServer].
@@ -40,7 +42,7 @@ type Options struct {
 // Schemes is a new set of the types of this package: tcp, tcp4 and tcp6, each for
 // listening ([TCPServer], [TCP6Server]) and for connecting ([TCPClient]); tls and ssl, for
 // listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); unix, for
-// listening ([UNIXServer]) and for connecting ([UNIXClient]); fd, for a descriptor that listens
+// listening ([UNIXServer]) and for connecting ([UNIXClient]); exec, a program, for connecting ([ExecClient]); fd, for a descriptor that listens
 // ([FDServer]) or is connected ([FDClient]); stdio, standard input and output, for listening ([StdioServer]); serial, for a
 // serial port ([SerialServer], [SerialClient]); and systemd, for listening ([SystemdServer]). For datagrams there are udp, udp4 and
 // udp6, for receiving ([UDPServer]) and for sending ([UDPClient]); unixgram, for receiving ([UNIXGramServer]) and for
@@ -74,6 +76,9 @@ func Schemes(o *Options) *endpoint.Schemes {
 	})
 	s.AddClient("fd", func() endpoint.Client {
 		return &FDClient{StreamOptions: o.StreamOptions, StreamConfig: o.StreamConfig}
+	})
+	s.AddClient("exec", func() endpoint.Client {
+		return &ExecClient{StreamConfig: o.StreamConfig, Environ: o.Environ, Logger: tls.Logger}
 	})
 	s.AddServer("stdio", func() endpoint.Server { return &StdioServer{StreamConfig: o.StreamConfig} })
 	s.AddServer("unix", func() endpoint.Server {

@@ -24,6 +24,32 @@ func openPipe(p *[2]int) error {
 	return nil
 }
 
+func readPipe(fd int32, p []byte) (int, syscall.Errno) {
+	n, err := unix.Read(int(fd), p)
+	return n, errnoOf(err)
+}
+
+func writePipe(fd int32, p []byte) (int, syscall.Errno) {
+	n, err := unix.Write(int(fd), p)
+	return n, errnoOf(err)
+}
+
+// Writev writes one of bufs after the other, until the pipe is full.
+func (c *pipeConn) Writev(bufs [][]byte) (int, error) {
+	total := 0
+	for _, p := range bufs {
+		n, err := c.Write(p)
+		total += n
+		switch {
+		case err != nil && total == 0:
+			return 0, err
+		case err != nil, n < len(p), total >= maxSend:
+			return total, nil // the next write finds the error
+		}
+	}
+	return total, nil
+}
+
 // closeOthersOnExec marks every descriptor close-on-exec but 0, 1 and 2 (PROC-11).
 func closeOthersOnExec() {
 	if !closeListed("/dev/fd") {

@@ -32,30 +32,14 @@ func (s *spawning) forkExec(attr *syscall.ProcAttr) (notice, error) {
 	if !s.b.noPidfd {
 		attr.Sys.PidFD = &n.fd
 	}
-	if len(s.c.Limits) > 0 {
-		// The thread that has forked is the tracer.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		attr.Sys.Ptrace = true
-	}
-	var mask unix.Sigset_t
 	var err error
-	if attr.Sys.Ptrace {
-		if mask, err = blockSignals(); err != nil {
-			return notice{}, err
-		}
-		defer func() { _ = unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil) }()
+	if len(s.c.Limits) > 0 {
+		n.pid, err = s.forkTraced(attr)
+	} else {
+		n.pid, err = syscall.ForkExec(s.c.Path, s.c.Args, attr)
 	}
-	if n.pid, err = syscall.ForkExec(s.c.Path, s.c.Args, attr); err != nil {
+	if err != nil {
 		return notice{}, err
-	}
-	if attr.Sys.Ptrace {
-		if err := limit(n.pid, s.c.Limits, &mask); err != nil {
-			if n.fd >= 0 {
-				unix.Close(n.fd)
-			}
-			return notice{}, err
-		}
 	}
 	if n.fd >= 0 {
 		var none siginfo
@@ -74,8 +58,8 @@ func (s *spawning) forkExec(attr *syscall.ProcAttr) (notice, error) {
 }
 
 // blockSignals blocks the signals on this thread, and returns the mask that it had. A child that is traced inherits the mask:
-// a signal that reached it before its exec would stop it there, and the fork would wait for the exec for ever. SIGTRAP tells of
-// the exec and so stays open, and nothing blocks SIGSTOP: these two must not be sent to the group at that moment.
+// a signal that reached it before its exec would stop it there, and the start would have to begin anew. SIGTRAP tells of
+// the exec and so stays open, and nothing blocks SIGSTOP.
 func blockSignals() (was unix.Sigset_t, err error) {
 	var most unix.Sigset_t
 	for i := range most.Val {
@@ -103,13 +87,9 @@ func setMask(pid int, mask *unix.Sigset_t) error {
 // lets it go. If that fails it kills the process. There is no other way to set them in time: the fork of package syscall has no place
 // for it, and limits of this process would hold for all its threads.
 func limit(pid int, limits []kernel.ResourceLimit, mask *unix.Sigset_t) error {
-	var ws unix.WaitStatus
-	_, err := unix.Wait4(pid, &ws, 0, nil)
-	for err == unix.EINTR {
-		_, err = unix.Wait4(pid, &ws, 0, nil)
-	}
-	if err == nil && !ws.Stopped() { // killed already, by somebody else
-		return &kernel.SpawnError{Op: "limit", Name: strconv.Itoa(pid), Err: kernel.ErrExited}
+	err := awaitExec(pid)
+	if e, ok := err.(*kernel.SpawnError); ok {
+		return e
 	}
 	name := strconv.Itoa(pid)
 	for _, l := range limits {

@@ -349,11 +349,11 @@ func TestSpawnDefaultSignals(t *testing.T) {
 		return strings.TrimSpace(strings.TrimPrefix(out, "SigIgn:"))
 	}
 	before := ignored()
-	some := []os.Signal{syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGWINCH}
+	some := []os.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGWINCH, syscall.SIGPIPE}
 	signal.Ignore(some...)
 	defer signal.Reset(some...)
 	out, err := exec.Command("/bin/grep", "SigIgn", "/proc/self/status").Output()
-	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "8004200") {
+	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "8005201") {
 		t.Fatalf("nothing is ignored: %q, %v", out, err)
 	}
 	if got := ignored(); got != before || strings.Trim(got, "0") != "" {
@@ -492,4 +492,53 @@ func TestSpawnSession(t *testing.T) {
 			t.Errorf("%+v: it leads a session: %v", c, leads)
 		}
 	}
+}
+
+// PROC-31: several slices written to a pipe at once arrive one after the other, as far as there is room, and a pipe that nobody reads any more fails.
+func TestSpawnPipeWritev(t *testing.T) {
+	b := openWith(t, "epoll")
+	x, err := b.Spawn(&kernel.ChildCommand{Path: "/bin/sh", Args: []string{"sh", "-c", "exec 0<&3 3<&-; sleep 0.05; exec cat"},
+		Files: []kernel.ChildFile{{Number: 1, Kind: kernel.ReadPipe}, {Number: 3, Kind: kernel.WritePipe}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out := x.Pipe(3), x.Pipe(1)
+	v, ok := kernel.ConnAs[kernel.Vectors](in)
+	if !ok {
+		t.Fatal("no Writev")
+	}
+	want := "one two " + strings.Repeat("x", 1<<20)
+	n, err := v.Writev([][]byte{[]byte("one "), nil, []byte("two "), []byte(want[8:])})
+	if n < 8 || n == len(want) || err != nil {
+		t.Errorf("Writev: %d, %v", n, err)
+	}
+	if _, err := v.Writev([][]byte{[]byte("more")}); err != kernel.ErrAgain {
+		t.Errorf("Writev to a full pipe: %v", err)
+	}
+	if n, err := v.Writev([][]byte{nil, {}}); n != 0 || err != nil {
+		t.Errorf("Writev of nothing: %d, %v", n, err)
+	}
+	var got []byte
+	buf := make([]byte, 1<<16)
+	for len(got) < n {
+		m, err := out.Read(buf)
+		if err != nil && err != kernel.ErrAgain {
+			t.Fatal(err)
+		}
+		got = append(got, buf[:m]...)
+	}
+	if string(got) != want[:n] {
+		t.Errorf("PROC-31: %d bytes came changed", len(got))
+	}
+	if allocs := testing.AllocsPerRun(10, func() { _, _ = v.Writev([][]byte{}) }); allocs > 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+	_ = x.Signal(syscall.SIGKILL)
+	finish(t, b, x)
+	if _, err := v.Writev([][]byte{[]byte("late")}); !errors.Is(err, kernel.ErrBroken) {
+		t.Errorf("Writev after the end: %v", err)
+	}
+	_ = in.Close()
+	_ = out.Close()
+	_ = x.Close()
 }

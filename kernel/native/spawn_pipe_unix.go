@@ -3,6 +3,8 @@
 package native
 
 import (
+	"syscall"
+
 	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +33,8 @@ func (b *base) newPipe(weWrite bool) (ours *pipeConn, theirs int, err error) {
 		b.given(int32(fd), nil)
 	}
 	if err = b.fits("pipe", own); err == nil {
-		if err = unix.SetNonblock(own, true); err != nil {
+		// A new pipe has no other flags to be kept.
+		if _, err = unix.FcntlInt(uintptr(own), unix.F_SETFL, unix.O_NONBLOCK); err != nil {
 			err = opError("fcntl", err)
 		}
 	}
@@ -58,15 +61,15 @@ func (c *pipeConn) Read(p []byte) (int, error) {
 		return received(0)
 	}
 	for {
-		n, err := unix.Read(int(c.fd), p)
-		switch err {
-		case nil:
+		n, errno := readPipe(c.fd, p)
+		switch errno {
+		case 0:
 			return received(n)
 		case unix.EAGAIN:
 			return 0, kernel.ErrAgain
 		case unix.EINTR:
 		default:
-			return 0, c.opError(kernel.OpRead, errnoOf(err))
+			return 0, c.opError(kernel.OpRead, errno)
 		}
 	}
 }
@@ -81,20 +84,24 @@ func (c *pipeConn) Write(p []byte) (int, error) {
 		return 0, nil
 	}
 	p = p[:min(len(p), maxSend)]
-	for {
-		n, err := unix.Write(int(c.fd), p)
-		switch err {
-		case nil:
-			c.full = n < len(p)
-			return n, nil
-		case unix.EAGAIN:
-			c.full = true
-			return 0, kernel.ErrAgain
-		case unix.EINTR:
-		default:
-			return 0, c.opError(kernel.OpWrite, errnoOf(err))
-		}
+	n, errno := writePipe(c.fd, p)
+	for errno == unix.EINTR {
+		n, errno = writePipe(c.fd, p)
 	}
+	return c.wrote(n, len(p), errno)
+}
+
+// wrote is the result of a write of so many bytes.
+func (c *pipeConn) wrote(n, offered int, errno syscall.Errno) (int, error) {
+	switch errno {
+	case 0:
+		c.full = n < offered
+		return n, nil
+	case unix.EAGAIN:
+		c.full = true
+		return 0, kernel.ErrAgain
+	}
+	return 0, c.opError(kernel.OpWrite, errno)
 }
 
 // CloseWrite has later writes fail. A pipe has one direction, whose end is its Close.
@@ -131,7 +138,10 @@ func (c *pipeConn) Local() kernel.Addr { return kernel.Addr{} }
 // Remote is the zero Addr.
 func (c *pipeConn) Remote() kernel.Addr { return kernel.Addr{} }
 
-var _ kernel.Conn = (*pipeConn)(nil)
+var (
+	_ kernel.Conn    = (*pipeConn)(nil)
+	_ kernel.Vectors = (*pipeConn)(nil)
+)
 
 // closeFiles closes descriptors that are no socks.
 func closeFiles(fds []int) {

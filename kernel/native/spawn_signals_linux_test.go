@@ -1,8 +1,10 @@
 package native
 
 import (
+	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -16,20 +18,34 @@ import (
 // limitsHelper is the variable that makes this test binary the process that spawns.
 const limitsHelper = "WHORL_TEST_SPAWN_LIMITS"
 
-// Signals to the process group do not disturb a start with limits: it does not hang.
+// Signals to the process group do not disturb a start with limits: it does not hang, whatever stops the child before its exec.
 func TestSpawnLimitsUnderSignals(t *testing.T) {
 	if os.Getenv(limitsHelper) != "" {
 		spawnWithLimits(t)
 		return
 	}
+	for _, signals := range [][]syscall.Signal{{syscall.SIGWINCH}, {syscall.SIGSTOP, syscall.SIGCONT}, {syscall.SIGTRAP}} {
+		t.Run(signals[0].String(), func(t *testing.T) { underSignals(t, signals) })
+	}
+}
+
+func underSignals(t *testing.T, signals []syscall.Signal) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestSpawnLimitsUnderSignals$")
 	cmd.Env = append(os.Environ(), limitsHelper+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out := new(strings.Builder)
 	cmd.Stdout, cmd.Stderr = out, out
+	ready, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ready.Close()
+	cmd.ExtraFiles = []*os.File{w}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	w.Close()
+	_, _ = ready.Read(make([]byte, 1)) // it takes SIGTRAP now
 	over := make(chan error, 1)
 	go func() { over <- cmd.Wait() }()
 	late := time.After(20 * time.Second)
@@ -47,18 +63,28 @@ func TestSpawnLimitsUnderSignals(t *testing.T) {
 			<-over
 			t.Fatalf("a start hangs: %s", out)
 		case <-often.C:
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGWINCH)
+			for _, s := range signals {
+				_ = syscall.Kill(-cmd.Process.Pid, s)
+			}
 		}
 	}
 }
 
-// spawnWithLimits starts programs for 2 s.
+// spawnWithLimits starts programs for a second. SIGTRAP may end them, before their exec too.
 func spawnWithLimits(t *testing.T) {
+	taken := make(chan os.Signal, 1)
+	signal.Notify(taken, syscall.SIGTRAP)
+	ready := os.NewFile(3, "ready")
+	ready.Write([]byte("."))
+	ready.Close()
 	b := openWith(t, "epoll")
 	limits := []kernel.ResourceLimit{{Resource: unix.RLIMIT_NOFILE, Soft: 64, Hard: 64}}
 	starts := 0
-	for start := time.Now(); time.Since(start) < 2*time.Second; starts++ {
+	for start := time.Now(); time.Since(start) < time.Second; starts++ {
 		x, err := b.Spawn(&kernel.ChildCommand{Path: "/bin/true", Args: []string{"true"}, Limits: limits})
+		if errors.Is(err, kernel.ErrExited) && len(taken) > 0 {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +92,7 @@ func spawnWithLimits(t *testing.T) {
 		for ; !gone; e, gone, err = x.Wait() {
 			runtime.Gosched() // a signal would end a wait by the kernel
 		}
-		if e.Code != 0 || err != nil {
+		if e.Code != 0 && e.Signal != syscall.SIGTRAP || err != nil {
 			t.Fatalf("%+v, %v", e, err)
 		}
 		x.Close()
