@@ -1,0 +1,29 @@
+package flow_test
+
+import (
+	"net/netip"
+
+	"github.com/whorl-go/whorl/flow"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// A server behind load balancers.
+func ExampleReadProxy() {
+	serve := func(r *reactor.Reactor, at kernel.Addr, app reactor.Factory) (*reactor.Port, error) {
+		balancers := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		port, err := r.Listen(at, flow.ReadProxy(app, &flow.ReadProxyOptions{Trusted: balancers}), nil)
+		return port, err
+	}
+	_ = serve
+}
+
+// A proxy that tells a backend whose connection it passes on.
+func ExampleSendProxy() {
+	pass := func(r *reactor.Reactor, accepted reactor.Transport, backend kernel.Addr, out reactor.Factory, done func(reactor.Protocol, error)) {
+		said := flow.ProxyOf(accepted) // the client whose connection is passed on
+		o := &flow.SendProxyOptions{Header: func(reactor.Transport) flow.ProxyHeader { return said }}
+		r.Dial(backend, flow.SendProxy(out, o), nil, done)
+	}
+	_ = pass
+}
