@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/kernel"
@@ -26,4 +27,26 @@ func ExampleSendProxy() {
 		r.Dial(backend, flow.SendProxy(out, o), nil, done)
 	}
 	_ = pass
+}
+
+// The newest price of each share, for clients that read slowly.
+func ExampleNewQueue() {
+	made := func(t reactor.Transport) error {
+		q, err := flow.NewQueue(t, &flow.QueueOptions{Policy: flow.KeepLatest, MaxBytes: 256 << 10, MaxAge: 10 * time.Second})
+		if err != nil {
+			return err
+		}
+		return q.SendKeyed("ACME", []byte("ACME 12.50\n"))
+	}
+	_ = made
+}
+
+// Messages for many connections, gathered for five milliseconds.
+func ExampleBroadcaster() {
+	run := func(r *reactor.Reactor, q *flow.Queue) {
+		b := flow.NewBroadcaster(r, &flow.BroadcastOptions{Interval: 5 * time.Millisecond})
+		b.Add(q)
+		b.Send([]byte("a message for all\n"))
+	}
+	_ = run
 }
