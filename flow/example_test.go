@@ -1,7 +1,9 @@
 package flow_test
 
 import (
+	"crypto/sha256"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/whorl-go/whorl/flow"
@@ -49,4 +51,18 @@ func ExampleBroadcaster() {
 		b.Send([]byte("a message for all\n"))
 	}
 	_ = run
+}
+
+// A range of a file, with its checksum.
+func ExampleSendFile() {
+	send := func(t reactor.Transport, f *os.File) error {
+		sum := sha256.New()
+		_, err := flow.SendFile(t, f, &flow.FileOptions{
+			Offset: 1 << 20, Length: 4 << 20, // a range; without it, all
+			Check:  func(p []byte) error { _, err := sum.Write(p); return err },
+			Done:   func(sent int64, err error) { f.Close() },
+		})
+		return err
+	}
+	_ = send
 }
