@@ -16,6 +16,8 @@ type policy interface {
 	readEnded() bool
 	// wanted is called when the protocol above has resumed, and the policy still has a pause of its own.
 	wanted()
+	// gateMade is called when a producer was registered through a gate.
+	gateMade()
 	// wrote is called after n bytes were written.
 	wrote(n int)
 	// lost is called at the loss, before the protocol above is told. It returns the reason for that one.
@@ -43,6 +45,9 @@ type conn struct {
 	holds  hold
 	// eager has the input go on although inner has paused, because the policy needs it for itself.
 	eager bool
+	// gated: a producer is registered through a gate, and the policy may pause it; gate is the one, if there is any.
+	gated bool
+	gate  *gate
 	// closed: the protocol above has closed or aborted the connection, so it gets no more input.
 	closed bool
 }

@@ -59,10 +59,23 @@ func ExampleSendFile() {
 		sum := sha256.New()
 		_, err := flow.SendFile(t, f, &flow.FileOptions{
 			Offset: 1 << 20, Length: 4 << 20, // a range; without it, all
-			Check:  func(p []byte) error { _, err := sum.Write(p); return err },
-			Done:   func(sent int64, err error) { f.Close() },
+			Check: func(p []byte) error { _, err := sum.Write(p); return err },
+			Done:  func(sent int64, err error) { f.Close() },
 		})
 		return err
 	}
 	_ = send
+}
+
+// Rates for a connection, for a group and for all.
+func ExampleLimitRate() {
+	limit := func(app reactor.Factory) reactor.Factory {
+		f := flow.LimitRate(app, flow.LimitOptions{
+			Read:       flow.Rate{PerSecond: 1 << 20},                  // each connection
+			GroupWrite: flow.Rate{PerSecond: 8 << 20, Burst: 16 << 20}, // all of one address
+			TotalWrite: flow.Rate{PerSecond: 100 << 20},                // all together
+		})
+		return f
+	}
+	_ = limit
 }

@@ -133,10 +133,24 @@ func (l *link) RegisterProducer(p reactor.Producer) error {
 	if l.retired {
 		return reactor.ErrSwitched
 	}
-	return l.below.RegisterProducer(p)
+	if !l.c.gated {
+		return l.below.RegisterProducer(p)
+	}
+	g := &gate{p: p}
+	if err := l.below.RegisterProducer(g); err != nil {
+		return err
+	}
+	l.c.gate = g
+	l.c.policy.gateMade()
+	return nil
 }
 
-func (l *link) UnregisterProducer() { l.below.UnregisterProducer() }
+func (l *link) UnregisterProducer() {
+	if !l.retired {
+		l.c.gate = nil
+	}
+	l.below.UnregisterProducer()
+}
 
 // StopConsuming is UnregisterProducer and Close.
 func (l *link) StopConsuming() {
@@ -160,6 +174,10 @@ func (l *link) SwitchProtocol(p reactor.Protocol) (reactor.Switched, error) {
 		return was, err
 	}
 	was.Protocol = former
+	if g := l.c.gate; g != nil && was.Producer != nil {
+		was.Producer, was.ProducerPaused = g.p, g.paused()
+	}
+	l.c.gate = nil
 	was.Paused = l.c.holds&holdApp != 0
 	l.c.release(holdApp)
 	if l.c.holds != 0 && !l.c.eager {

@@ -130,6 +130,8 @@ func (s *proxied) suffix() string { return "(PROXY)" }
 
 func (s *proxied) wrote(int) {}
 
+func (s *proxied) gateMade() {}
+
 func (s *proxied) made() {
 	s.c.eager = true
 	s.timer.Init(s.c.link.Reactor(), s.due)
