@@ -136,6 +136,51 @@ func TestLimitFair(t *testing.T) {
 	}
 }
 
+// POL-5: one that comes later, or was idle, has no right to what the others have had before.
+func TestLimitNewcomer(t *testing.T) {
+	const rate = 1_000_000
+	srv, clis := new(flood), []*flood{{size: 1000}, {size: 1000}, {size: 1000}}
+	var all []*flood
+	r := virtual(t, reactor.Config{ReadBuffer: 16 << 10})
+	f := flow.LimitRate(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return srv }), flow.LimitOptions{TotalRead: flow.Rate{PerSecond: rate}})
+	for i, cli := range clis {
+		srv = new(flood)
+		all = append(all, srv)
+		pair(t, r, f, reactor.One(cli))
+		each, sum := counts(t, r, 5*time.Second, all) // from the first moment
+		for _, n := range each {
+			if !near(sum, 5*rate) || math.Abs(n-sum/float64(i+1)) > sum/50 {
+				t.Errorf("%d connections have had %.0f", i+1, each)
+				break
+			}
+		}
+		if i == 1 {
+			all[0].T.PauseProducing()
+			pass(t, r, 20*time.Second)
+			all[0].T.ResumeProducing()
+			if each, sum := counts(t, r, 5*time.Second, all); math.Abs(each[0]-sum/2) > sum/50 {
+				t.Errorf("after a pause they have had %.0f", each)
+			}
+		}
+	}
+}
+
+// POL-5: bytes are counted exactly also if one takes less than a nanosecond.
+func TestLimitSmallPieces(t *testing.T) {
+	s := &stub{r: virtual(t, reactor.Config{})}
+	f := &flood{}
+	f.made = func(c reactor.Transport) { f.T.RegisterProducer(f) }
+	p := flow.LimitRate(reactor.One(f), flow.LimitOptions{Write: flow.Rate{PerSecond: 3_000_000_000, Burst: 1}}).BuildProtocol(loopback())
+	p.ConnectionMade(s)
+	for i := 0; i < 100 && !f.paused; i++ {
+		f.T.Write([]byte("x"))
+	}
+	if !f.paused || s.wrote < 3 || s.wrote > 10 {
+		t.Errorf("paused %v after %d bytes", f.paused, s.wrote)
+	}
+	p.ConnectionLost(reactor.ErrClosed)
+}
+
 // POL-5: groups are told apart by the peer, or by Group; each has its own rate, and is forgotten with its last connection. There are
 // timers only while somebody waits.
 func TestLimitGroups(t *testing.T) {
