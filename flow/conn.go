@@ -14,6 +14,8 @@ type policy interface {
 	// readEnded is called when the peer has ended its direction and the protocol above listens to that. It tells whether
 	// that one is told now.
 	readEnded() bool
+	// halved is called when the protocol above has ended its own direction.
+	halved()
 	// wanted is called when the protocol above has resumed, and the policy still has a pause of its own.
 	wanted()
 	// gateMade is called when a producer was registered through a gate.
@@ -48,6 +50,8 @@ type conn struct {
 	// gated: a producer is registered through a gate, and the policy may pause it; gate is the one, if there is any.
 	gated bool
 	gate  *gate
+	// spy gets what was written, unless nil.
+	spy func(p []byte)
 	// closed: the protocol above has closed or aborted the connection, so it gets no more input.
 	closed bool
 }

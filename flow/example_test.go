@@ -79,3 +79,21 @@ func ExampleLimitRate() {
 	}
 	_ = limit
 }
+
+// Limits of time.
+func ExampleLimitTime() {
+	limit := func(app reactor.Factory) reactor.Factory {
+		f := flow.LimitTime(app, flow.TimeoutOptions{Idle: time.Minute, Total: time.Hour, HalfClosed: 10 * time.Second})
+		return f
+	}
+	_ = limit
+}
+
+// Policies upon each other.
+func Example() {
+	stack := func(app reactor.Factory) reactor.Factory {
+		f := flow.ReadProxy(flow.LimitTime(app, flow.TimeoutOptions{Idle: time.Minute}), nil)
+		return f
+	}
+	_ = stack
+}

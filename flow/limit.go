@@ -140,6 +140,8 @@ func (s *limited) gateMade() {
 	}
 }
 
+func (s *limited) halved() {}
+
 func (s *limited) wanted() {}
 
 func (s *limited) readEnded() bool { return true }

@@ -49,7 +49,7 @@ func (l *link) Write(p []byte) (int, error) {
 		return 0, reactor.ErrSwitched
 	}
 	n, err := l.below.Write(p)
-	l.c.policy.wrote(n)
+	l.told(p, n)
 	return n, err
 }
 
@@ -58,7 +58,7 @@ func (l *link) WriteShared(p []byte) (int, error) {
 		return 0, reactor.ErrSwitched
 	}
 	n, err := reactor.WriteShared(l.below, p)
-	l.c.policy.wrote(n)
+	l.told(p, n)
 	return n, err
 }
 
@@ -75,8 +75,29 @@ func (l *link) WriteVec(bufs [][]byte) (n int, err error) {
 			n += m
 		}
 	}
+	if l.c.spy != nil {
+		l.spyVec(bufs, n)
+	}
 	l.c.policy.wrote(n)
 	return n, err
+}
+
+// told tells the policy that n bytes of p were written.
+func (l *link) told(p []byte, n int) {
+	if l.c.spy != nil && n > 0 {
+		l.c.spy(p[:n])
+	}
+	l.c.policy.wrote(n)
+}
+
+// spyVec shows the first n bytes of bufs.
+func (l *link) spyVec(bufs [][]byte, n int) {
+	for _, p := range bufs {
+		if p = p[:min(n, len(p))]; len(p) > 0 {
+			l.c.spy(p)
+		}
+		n -= len(p)
+	}
 }
 
 // Buffered is how many bytes were written and not sent.
@@ -96,6 +117,7 @@ func (l *link) CloseWrite() error {
 	if l.retired {
 		return reactor.ErrSwitched
 	}
+	l.c.policy.halved()
 	return l.below.CloseWrite()
 }
 

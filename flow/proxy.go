@@ -211,6 +211,8 @@ func (s *proxied) finish(h *ProxyHeader, rest []byte) {
 	}
 }
 
+func (s *proxied) halved() {}
+
 func (s *proxied) wanted() {
 	if s.state == holding {
 		s.timer.Reset(0) // nothing is delivered inside ResumeProducing
