@@ -34,11 +34,15 @@ type result struct {
 func (r *result) done(sent int64, err error) { r.calls, r.sent, r.err = r.calls+1, sent, err }
 
 // fileTo serves a file to each connection.
-func fileTo(t *testing.T, r *reactor.Reactor, a *app, src io.ReaderAt, o *flow.FileOptions) *reactor.Port {
+func fileTo(t *testing.T, r *reactor.Reactor, a *app, src io.ReaderAt, o *flow.FileOptions, sending **flow.Sending) *reactor.Port {
 	t.Helper()
 	a.made = func(c reactor.Transport) {
-		if _, err := flow.SendFile(c, src, o); err != nil {
+		s, err := flow.SendFile(c, src, o)
+		if err != nil {
 			t.Error(err)
+		}
+		if sending != nil {
+			*sending = s
 		}
 		c.Close()
 	}
@@ -49,7 +53,7 @@ func fileTo(t *testing.T, r *reactor.Reactor, a *app, src io.ReaderAt, o *flow.F
 	return port
 }
 
-// POL-15: a file, or a range of it, arrives whole, however it is cut; Check sees all of it in order, Progress counts it, and the
+// POL-15, STR-9: a file, or a range of it, arrives whole, however it is cut; Check sees all of it in order, Progress counts it, and the
 // transport holds the high-water mark and one piece at most.
 func TestSendFile(t *testing.T) {
 	data := content(2500)
@@ -66,6 +70,7 @@ func TestSendFile(t *testing.T) {
 		r := w.New(t, reactor.Config{})
 		for _, c := range []struct{ offset, length int64 }{{0, 0}, {0, 2500}, {500, 0}, {1000, 1200}, {2499, 1}, {2500, 0}} {
 			a, sum := new(app), sha256.New()
+			var s *flow.Sending
 			var res result
 			var progress []int64
 			most := 0
@@ -75,7 +80,7 @@ func TestSendFile(t *testing.T) {
 					progress = append(progress, n)
 					most = max(most, a.T.Buffered())
 				}}
-			p := w.Peer(t, fileTo(t, r, a, f, o).Addr(), r)
+			p := w.Peer(t, fileTo(t, r, a, f, o, &s).Addr(), r)
 			got, _ := p.Rest()
 			want := data[c.offset:]
 			if c.length > 0 {
@@ -86,6 +91,8 @@ func TestSendFile(t *testing.T) {
 			}
 			testworld.Until(t, func() bool { return res.calls > 0 && a.lost() }, r)
 			wantSum := sha256.Sum256(want)
+			s.Stop() // STR-10: after the end it does nothing
+			testworld.Turns(t, r, 2)
 			if res != (result{1, int64(len(want)), nil}) || !bytes.Equal(sum.Sum(nil), wantSum[:]) {
 				t.Errorf("%+v: %+v", c, res)
 			}
@@ -114,7 +121,7 @@ func (b broken) ReadAt(p []byte, at int64) (int, error) {
 	return b.ReaderAt.ReadAt(p, at)
 }
 
-// POL-15: a file that ends early, cannot be read, is refused by Check, or is stopped, ends with an abort, so that the peer does not take a
+// POL-15, STR-10: a file that ends early, cannot be read, is refused by Check, or is stopped, ends with an abort, so that the peer does not take a
 // part for the whole; Done is told once.
 func TestSendFileFails(t *testing.T) {
 	data := bytes.NewReader(content(5000))
@@ -137,7 +144,7 @@ func TestSendFileFails(t *testing.T) {
 			a := new(app)
 			var res result
 			c.o.Done = res.done
-			p := w.Peer(t, fileTo(t, r, a, c.src, &c.o).Addr(), r)
+			p := w.Peer(t, fileTo(t, r, a, c.src, &c.o, nil).Addr(), r)
 			got, err := p.Rest()
 			testworld.Until(t, func() bool { return res.calls > 0 && a.lost() }, r)
 			if err == io.EOF || int64(len(got)) > c.sent {

@@ -54,7 +54,7 @@ func TestTimeoutIdle(t *testing.T) {
 		t.Errorf("got %q and %q", cli.got, srv.got)
 	}
 
-	r, srv, cli = timedPair(t, flow.TimeoutOptions{}, false)
+	r, srv, _ = timedPair(t, flow.TimeoutOptions{}, false)
 	pass(t, r, 29*time.Minute)
 	if srv.lost() {
 		t.Error("POL-8: lost before 30 minutes")
@@ -99,11 +99,10 @@ func TestTimeoutHalfClosed(t *testing.T) {
 	srv.T.Write([]byte("x"))
 	lostAfter(t, r, srv, time.Second, reactor.ErrHalfClosed)
 
-	r, srv, cli = timedPair(t, o, false)
+	r, srv, _ = timedPair(t, o, false)
 	pass(t, r, 10*time.Second)
 	srv.T.CloseWrite()
 	lostAfter(t, r, srv, time.Second, reactor.ErrHalfClosed)
-	_ = cli
 }
 
 // POL-9: a limit of a protocol: Set returns the one before, Reset counts only if one is set, what passes is told once, and closes by default.
