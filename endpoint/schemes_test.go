@@ -198,11 +198,11 @@ func TestUnknownScheme(t *testing.T) {
 		client bool
 		text   string
 	}{
-		{"gopher:70", false, `unknown endpoint type "gopher"; known for listening: fd, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
-		{"", false, `unknown endpoint type ""; known for listening: fd, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
-		{":80", true, `unknown endpoint type ""; known for connecting: exec, fd, serial, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
-		{"tpc:80", true, `unknown endpoint type "tpc"; did you mean "tcp"?; known for connecting: exec, fd, serial, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
-		{"TCP5:80", false, `unknown endpoint type "TCP5"; did you mean "tcp"?; known for listening: fd, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
+		{"gopher:70", false, `unknown endpoint type "gopher"; known for listening: fd, haproxy, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
+		{"", false, `unknown endpoint type ""; known for listening: fd, haproxy, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
+		{":80", true, `unknown endpoint type ""; known for connecting: exec, fd, haproxy, serial, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
+		{"tpc:80", true, `unknown endpoint type "tpc"; did you mean "tcp"?; known for connecting: exec, fd, haproxy, serial, ssl, tcp, tcp4, tcp6, tls, unix; for sending datagrams: fd, udp, udp4, udp6, unixgram`},
+		{"TCP5:80", false, `unknown endpoint type "TCP5"; did you mean "tcp"?; known for listening: fd, haproxy, serial, ssl, stdio, systemd, tcp, tcp4, tcp6, tls, unix; for receiving datagrams: fd, systemd, udp, udp4, udp6, unixgram`},
 	} {
 		_, err := std.Schemes(nil).Server(c.in)
 		if c.client {
@@ -215,7 +215,7 @@ func TestUnknownScheme(t *testing.T) {
 		}
 		scheme, _, _ := strings.Cut(c.in, ":")
 		known := map[bool][]string{
-			false: {"fd", "serial", "ssl", "stdio", "systemd", "tcp", "tcp4", "tcp6", "tls", "unix"}, true: {"exec", "fd", "serial", "ssl", "tcp", "tcp4", "tcp6", "tls", "unix"},
+			false: {"fd", "haproxy", "serial", "ssl", "stdio", "systemd", "tcp", "tcp4", "tcp6", "tls", "unix"}, true: {"exec", "fd", "haproxy", "serial", "ssl", "tcp", "tcp4", "tcp6", "tls", "unix"},
 		}
 		if e.Scheme != scheme || e.Client != c.client || !slices.Equal(e.Known, known[c.client]) || e.Error() != c.text {
 			t.Errorf("%q: %+v\n got %v\nwant %s", c.in, *e, e, c.text)

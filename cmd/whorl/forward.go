@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
@@ -19,6 +20,7 @@ type forwardCommand struct {
 	Idle       *time.Duration `placeholder:"DURATION" help:"Reset a pair, or end a session of datagrams, on which nothing passes for so long; 0 means never (1h; datagrams: 2m)."`
 	Sessions   int            `default:"1024" placeholder:"N" help:"Of datagrams: how many clients may have a session at a time (${default})."`
 	HalfClosed time.Duration  `default:"5m" placeholder:"DURATION" help:"The same when one direction has ended, if it is shorter; 0 means that --idle goes on (${default})."`
+	Proxy      int            `name:"proxy-protocol" placeholder:"1|2" help:"Begin each connection to CONNECT with a header of the PROXY protocol of this version, which says who the client is."`
 	handoverFlags
 }
 
@@ -27,7 +29,8 @@ func (*forwardCommand) Help() string {
 	return `Each connection to LISTEN is joined with a new one to CONNECT. A side that does not read holds the other back; the end
 of one direction is passed on as such; a side that breaks off is passed on as a reset. A client for whom there is no
 connection to CONNECT is reset. A client of TLS gets a connection when its handshake is over, so when it has shown the
-certificate that clientCAs asks for. A pair on which nothing passes for --idle is reset.
+certificate that clientCAs asks for. A pair on which nothing passes for --idle is reset. The header of --proxy-protocol goes within TLS if CONNECT is
+a place of TLS.
 
 If LISTEN is a place of datagrams, CONNECT must be one too. Each client address gets a session, which has a socket of its own to CONNECT:
 answers that come there are sent to that client. A session on which nothing passes for --idle ends. If there are --sessions of them, the one
@@ -39,6 +42,7 @@ Examples, the second of which ends TLS and the third begins it:
     whorl forward tcp:8080 tcp:example.com:80
     whorl forward tls:8443:/etc/ssl/site.pem tcp:localhost:80
     whorl forward tcp:8080 tls:example.com:443
+    whorl forward --proxy-protocol=2 haproxy:[tcp:8080] tcp:example.com:80
     whorl forward udp:5353 udp:192.0.2.1:53
     whorl forward udp:5140 unixgram:/run/systemd/journal/syslog`
 }
@@ -46,6 +50,9 @@ Examples, the second of which ends TLS and the third begins it:
 // Run serves the forwarder.
 func (c *forwardCommand) Run(g *globals, t terminal) error {
 	known := g.schemes(t, kernel.StreamOptions{})
+	if c.Proxy < 0 || c.Proxy > 2 {
+		return usage(fmt.Errorf("--proxy-protocol=%d: must be 1 or 2", c.Proxy))
+	}
 	idle := time.Hour
 	if c.Idle != nil {
 		idle = *c.Idle
@@ -55,6 +62,9 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 	}
 	_, listen := known.Server(c.Listen)
 	to, err := known.Client(c.Connect)
+	if c.Proxy > 0 && (errors.Is(listen, endpoint.ErrKind) || errors.Is(err, endpoint.ErrKind)) {
+		return usage(fmt.Errorf("--proxy-protocol=%d: it is for connections, not for datagrams", c.Proxy))
+	}
 	switch listens, connects := errors.Is(listen, endpoint.ErrKind), errors.Is(err, endpoint.ErrKind); {
 	case listens && connects:
 		return c.runPackets(g, t, known)
@@ -66,7 +76,7 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 		return misplaced(c.Connect, err)
 	}
 	log, _ := g.logger(t)
-	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t)}
+	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t), Proxy: c.Proxy}
 	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, f, nil)
 }
 
@@ -112,6 +122,8 @@ type Forwarder struct {
 	Idle, HalfClosed time.Duration
 	// Access has a line for each client. Nil: nothing is written.
 	Access *accessLog
+	// Proxy is the version of the PROXY header that connections to To begin with. Zero: none.
+	Proxy int
 }
 
 // unables is the limit of what is logged of pairs that were not joined: clients can cause as many as they like. Each loop has one.
@@ -161,7 +173,11 @@ func (s *accepted) HandshakeCompleted(tls.ConnectionState) { s.connect() }
 
 func (s *accepted) connect() {
 	p := s.pair
-	s.cancel = endpoint.ConnectProtocol(p.f.To, s.T.Reactor(), &p.out, s.connected)
+	f := reactor.One(&p.out)
+	if p.f.Proxy > 0 {
+		f = flow.SendProxy(f, &flow.SendProxyOptions{Version: p.f.Proxy, Header: func(reactor.Transport) flow.ProxyHeader { return flow.ProxyOf(s.T) }})
+	}
+	s.cancel = p.f.To.Connect(s.T.Reactor(), f, s.connected)
 }
 
 // connected takes the result of connecting the outgoing side.

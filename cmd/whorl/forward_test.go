@@ -12,6 +12,7 @@ import (
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -393,4 +394,37 @@ func TestForwardNoDelay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// PROXY-1, PROXY-2: with a header the far end hears who the client is, and everything behind it, both ways.
+func TestForwardProxyHeader(t *testing.T) {
+	chunked(t, func(t *testing.T, w testworld.World) {
+		for version := 1; version <= 2; version++ {
+			u := newRoute(t, w.New(t, reactor.Config{}), &peers{}, nil)
+			f := u.forwarder(clientOf(listen(t, u.r, u.far)))
+			f.Proxy = version
+			u.addr = listen(t, u.r, f)
+			near, end := u.pair(t, &peer{})
+			there, back := noise(300), noise(200)
+			near.s.Write(there)
+			size := 0
+			var h flow.ProxyHeader
+			until(t, u.r, func() bool {
+				var err error
+				if h, size, err = flow.ParseProxyHeader(end.got); err != nil {
+					t.Fatal(err)
+				}
+				return size > 0 && len(end.got) == size+len(there)
+			})
+			same(t, "there", end.got[size:], there)
+			if h.Version != version || h.Source != near.s.Local() || h.Destination != near.s.Remote() {
+				t.Errorf("version %d: the far end sees %+v, want %v to %v", version, h, near.s.Local(), near.s.Remote())
+			}
+			end.s.Write(back)
+			until(t, u.r, func() bool { return len(near.got) == len(back) })
+			same(t, "back", near.got, back)
+			near.s.Abort()
+			u.empty(t)
+		}
+	})
 }

@@ -202,6 +202,6 @@ func TestOptionErrorsNameArguments(t *testing.T) {
 // withTCP are the schemes that have the options of TCP.
 func withTCP(schemes []string) []string {
 	return slices.DeleteFunc(slices.Clone(schemes), func(s string) bool {
-		return slices.Contains([]string{"exec", "fd", "serial", "stdio", "systemd", "unix"}, s)
+		return slices.Contains([]string{"exec", "fd", "haproxy", "serial", "stdio", "systemd", "unix"}, s)
 	})
 }

@@ -44,7 +44,8 @@ type Options struct {
 // listening ([TLSServer], [SSLServer]) and for connecting ([TLSClient], [SSLClient]); unix, for
 // listening ([UNIXServer]) and for connecting ([UNIXClient]); exec, a program, for connecting ([ExecClient]); fd, for a descriptor that listens
 // ([FDServer]) or is connected ([FDClient]); stdio, standard input and output, for listening ([StdioServer]); serial, for a
-// serial port ([SerialServer], [SerialClient]); and systemd, for listening ([SystemdServer]). For datagrams there are udp, udp4 and
+// serial port ([SerialServer], [SerialClient]); systemd, for listening ([SystemdServer]); and haproxy, for listening behind a proxy
+// ([HAProxyServer]) and for being one ([HAProxyClient]). For datagrams there are udp, udp4 and
 // udp6, for receiving ([UDPServer]) and for sending ([UDPClient]); unixgram, for receiving ([UNIXGramServer]) and for
 // sending ([UNIXGramClient]); fd, for a descriptor ([FDPacketServer], [FDPacketClient]); and systemd, for receiving
 // ([SystemdPacketServer]).
@@ -96,6 +97,8 @@ func Schemes(o *Options) *endpoint.Schemes {
 	s.AddClient("ssl", func() endpoint.Client { return &SSLClient{TCPClient: client, TLSSettings: tls} })
 	s.AddServer("serial", func() endpoint.Server { return &SerialServer{SerialPlace: SerialPlace{StreamConfig: o.StreamConfig}} })
 	s.AddClient("serial", func() endpoint.Client { return &SerialClient{SerialPlace: SerialPlace{StreamConfig: o.StreamConfig}} })
+	s.AddServer("haproxy", func() endpoint.Server { return &HAProxyServer{Known: s} })
+	s.AddClient("haproxy", func() endpoint.Client { return &HAProxyClient{Known: s} })
 	o.addPackets(s)
 	return s
 }

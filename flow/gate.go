@@ -1,0 +1,35 @@
+package flow
+
+import "github.com/whorl-go/whorl/reactor"
+
+// gate stands between the producer of a connection and the transport below. It pauses the producer also for the policy. The producer is
+// told transitions only.
+type gate struct {
+	p      reactor.Producer
+	below  bool // the transport below has paused it
+	policy bool // the policy has
+}
+
+// set changes one of the two reasons.
+func (g *gate) set(reason *bool, on bool) {
+	was := g.paused()
+	*reason = on
+	switch is := g.paused(); {
+	case is == was:
+	case is:
+		g.p.PauseProducing()
+	default:
+		g.p.ResumeProducing()
+	}
+}
+
+func (g *gate) paused() bool { return g.below || g.policy }
+
+func (g *gate) PauseProducing() { g.set(&g.below, true) }
+
+func (g *gate) ResumeProducing() { g.set(&g.below, false) }
+
+func (g *gate) StopProducing() { g.p.StopProducing() }
+
+// Producing tells whether the producer may produce more.
+func (g *gate) Producing() bool { return reactor.Produces(g.p) }

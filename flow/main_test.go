@@ -1,0 +1,11 @@
+package flow_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/whorl-go/whorl/internal/leaktest"
+)
+
+// TestMain fails the package if its tests left goroutines or descriptors behind.
+func TestMain(m *testing.M) { os.Exit(leaktest.Main(m)) }
