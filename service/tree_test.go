@@ -172,6 +172,8 @@ func TestOrder(t *testing.T) {
 	}
 	j.want(t, "SVC-8", "stop d", "stop c", "stop b", "stop a")
 	again := root.Stop()
+	d.Ignore()
+	again.Ignore()
 	until(t, r, func() bool { return failure(d) != errPending })
 	j.want(t, "SVC-8", "stop a done", "stop b done")
 	var e *service.Error
@@ -183,7 +185,7 @@ func TestOrder(t *testing.T) {
 	until(t, r, func() bool { return failure(d) == nil })
 	j.want(t, "SVC-7: again", "bind a", "bind c", "bind c done", "start a", "start a done", "start b", "start c", "start d")
 	// The privileged parts alone, and no start: a stop ends them.
-	root.Stop()
+	root.Stop().Ignore()
 	until(t, r, func() bool { return root.State() == service.Stopped })
 	j.said = nil
 	d = root.StartPrivileged()
