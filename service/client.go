@@ -128,6 +128,10 @@ func (c *Client) Start() *deferred.Deferred[None] {
 func (c *Client) Stop() *deferred.Deferred[None] {
 	switch c.state {
 	case ClientConnecting:
+		if c.now.connected() { // in its ConnectionMade, for instance
+			c.close()
+			break
+		}
 		c.now = nil
 		if c.cancel != nil {
 			c.cancel()
@@ -137,17 +141,7 @@ func (c *Client) Stop() *deferred.Deferred[None] {
 		c.again.Cancel()
 		c.become(ClientStopped, nil)
 	case ClientPreparing, ClientConnected, ClientRejecting:
-		a := c.now
-		c.closed = deferred.New(c.r, func(*deferred.Deferred[None]) { a.proto.transport().Abort() })
-		before := c.state
-		c.become(ClientClosing, nil)
-		switch before {
-		case ClientPreparing:
-			c.endPreparation()
-			fallthrough
-		case ClientConnected:
-			a.proto.transport().Close()
-		}
+		c.close()
 	case ClientRestarting:
 		c.become(ClientClosing, nil)
 	}
@@ -156,6 +150,20 @@ func (c *Client) Stop() *deferred.Deferred[None] {
 		return nil
 	}
 	return own(c.closed)
+}
+
+// close closes the connection, for Stop.
+func (c *Client) close() {
+	a := c.now
+	c.closed = deferred.New(c.r, func(*deferred.Deferred[None]) { a.proto.transport().Abort() })
+	before := c.state
+	c.become(ClientClosing, nil)
+	if before == ClientPreparing {
+		c.endPreparation()
+	}
+	if before != ClientRejecting { // which has closed it
+		a.proto.transport().Close()
+	}
 }
 
 // WhenConnected returns the protocol of the connection, at once if there is one, and else when there is. It is the one that the factory has built. With a limit above
@@ -302,18 +310,29 @@ func (c *Client) lost(a *attempt, err error) {
 // attempt is one attempt to connect, and its connection. Its callbacks count only while it is the client's now.
 type attempt struct {
 	c        *Client
-	proto    *clientProtocol
-	rejected error // of the preparation
+	proto    *clientProtocol // the last that the factory has built; nil: none
+	rejected error           // of the preparation
 }
+
+// connected tells whether there is a connection, perhaps before done is called.
+func (a *attempt) connected() bool { return a.proto != nil && a.proto.t != nil && a.proto.lost == nil }
 
 // done is called with the outcome of the attempt.
 func (a *attempt) done(p reactor.Protocol, err error) {
 	c := a.c
-	if c.now != a {
-		return
-	}
 	if err == nil {
 		a.proto, _ = reactor.ProtocolAs[*clientProtocol](p)
+	}
+	if c.now != a {
+		if err == nil { // stopped when it was too late to give up the attempt
+			a.proto.transport().Abort()
+		}
+		return
+	}
+	if c.state != ClientConnecting {
+		return // closing
+	}
+	if err == nil {
 		err = a.proto.lost // it may have been lost in its ConnectionMade
 	}
 	if err != nil {
@@ -357,7 +376,8 @@ func (f *clientFactory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	if p == nil {
 		return nil
 	}
-	return &clientProtocol{Protocol: p, a: f.a}
+	f.a.proto = &clientProtocol{Protocol: p, a: f.a}
+	return f.a.proto
 }
 
 // Unwrap is the program's factory, which the reactor starts and stops (SVC-25).
