@@ -505,3 +505,29 @@ func checkOrder(t *testing.T, said []string, bad *part) {
 		t.Error("SVC-8: the stops are not in the reverse order of the starts")
 	}
 }
+
+// SVC-17: a Stop inside the Stop of the member waits for the same end, each time.
+func TestStopInsideStop(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	var s *service.Service
+	var inner, work *deferred.Deferred[service.None]
+	s = service.New(r, stopFunc(func() *deferred.Deferred[service.None] {
+		inner, work = s.Stop(), deferred.New[service.None](r, nil)
+		return work
+	}))
+	for range 2 {
+		s.Start()
+		outer := s.Stop()
+		if inner == nil || failure(inner) != errPending || failure(outer) != errPending || s.State() != service.Stopping {
+			t.Fatal("SVC-17: before the end:", s.State())
+		}
+		if work.Succeed(service.None{}); failure(inner) != nil || failure(outer) != nil || s.State() != service.Stopped {
+			t.Error("SVC-17: at the end:", failure(inner), failure(outer), s.State())
+		}
+	}
+}
+
+type stopFunc func() *deferred.Deferred[service.None]
+
+func (stopFunc) Start() *deferred.Deferred[service.None]  { return nil }
+func (f stopFunc) Stop() *deferred.Deferred[service.None] { return f() }
