@@ -279,3 +279,27 @@ func TestCooperatorStop(t *testing.T) {
 		t.Error("COOP-5: inside a step:", n, end)
 	}
 }
+
+// COOP-4, COOP-5: what a step returns after it has stopped its task, or the cooperator, is given up.
+func TestTaskStopsAndWaits(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	for _, whole := range []bool{false, true} {
+		c := service.NewCooperator(r)
+		gaveUp := 0
+		var task *service.Task
+		task = c.Add(func() (*deferred.Deferred[service.None], bool) {
+			if whole {
+				c.Stop()
+			} else {
+				_ = task.Stop()
+			}
+			return deferred.New(r, func(*deferred.Deferred[service.None]) { gaveUp++ }), true
+		})
+		task.Done().Ignore()
+		c.Start()
+		testworld.Turns(t, r, 3)
+		if gaveUp != 1 {
+			t.Errorf("COOP-4, COOP-5: given up %d times", gaveUp)
+		}
+	}
+}
