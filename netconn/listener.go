@@ -1,0 +1,247 @@
+package netconn
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// ListenConfig configures a Listener. Nil and the zero value are the defaults.
+type ListenConfig struct {
+	// Port is for [Listen]: the options of the socket, and the limits of connections.
+	Port reactor.ListenConfig
+	// Conn is for each accepted connection.
+	Conn Config
+	// Backlog is how many connections may wait for Accept. At that many the port stops accepting, and clients
+	// wait in the system's queue. It goes on when half of them are left. Zero or negative: 128 (NETCONN-8).
+	Backlog int
+	// Over, unless nil, puts a layer on each connection: it wraps the factory of the Listener, as tlsio.Server does.
+	// Accept returns a connection when its handshake is over. Its method ConnectionState has the result, so that
+	// net/http sets Request.TLS.
+	Over func(reactor.Factory) reactor.Factory
+}
+
+const defaultBacklog = 128
+
+// Place is where a Listener accepts: a *reactor.Port, or a listener of package endpoint. If it has the methods
+// PauseAccepting and ResumeAccepting of a Port, clients wait while nobody calls Accept. If not, connections beyond the
+// Backlog are closed at once.
+type Place interface {
+	Addr() kernel.Addr
+	StopListening(done func(error))
+}
+
+// Listener is a port as a net.Listener. Its methods may be called from any goroutine but the loop's.
+type Listener struct {
+	r     *reactor.Reactor
+	cfg   Config // of the Conns, complete
+	most  int
+	place Place
+	addr  net.Addr
+	queue chan net.Conn // those that wait for Accept
+
+	waiting atomic.Int32 // length of queue
+	paused  atomic.Bool  // the place accepts nobody
+
+	mu    sync.Mutex
+	err   error         // why Accept fails; nil: it does not
+	ended chan struct{} // is closed when err is set
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+// Listen listens at a, as Reactor.Listen does. It is for the loop's goroutine, or before the reactor runs; elsewhere call it by
+// reactor.Ask. Nil and the zero value of o are the defaults. Errors are those of Reactor.Listen.
+func Listen(r *reactor.Reactor, a kernel.Addr, o *ListenConfig) (*Listener, error) {
+	if o == nil {
+		o = new(ListenConfig)
+	}
+	return ListenAt(r, o, func(f reactor.Factory) (Place, error) { return r.Listen(a, f, &o.Port) })
+}
+
+// ListenAt is Listen for a place that open makes with the factory it is given: a server of package endpoint, an adopted
+// socket. An error is that of open. o.Port is not used.
+func ListenAt(r *reactor.Reactor, o *ListenConfig, open func(reactor.Factory) (Place, error)) (*Listener, error) {
+	if o == nil {
+		o = new(ListenConfig)
+	}
+	l := newListener(r, o)
+	return l, l.open(o, &listening{l}, open)
+}
+
+func newListener(r *reactor.Reactor, o *ListenConfig) *Listener {
+	most := o.Backlog
+	if most <= 0 {
+		most = defaultBacklog
+	}
+	// Handshakes that were under way when the place stopped accepting come on top.
+	return &Listener{r: r, cfg: o.Conn.complete(), most: most, queue: make(chan net.Conn, 2*most), ended: make(chan struct{})}
+}
+
+func (l *Listener) open(o *ListenConfig, f reactor.Factory, open func(reactor.Factory) (Place, error)) (err error) {
+	if o.Over != nil {
+		f = o.Over(f)
+	}
+	if l.place, err = open(f); err != nil {
+		return err
+	}
+	l.addr = netAddr(l.place.Addr())
+	return nil
+}
+
+// Accept returns the next connection, a *Conn, or waits for one. After Close the error is net.ErrClosed, and after the end of the
+// reactor or of the port reactor.ErrStopped, both in a *net.OpError (NETCONN-7).
+func (l *Listener) Accept() (net.Conn, error) {
+	if err := l.failure(); err != nil {
+		return nil, l.opError("accept", err)
+	}
+	select {
+	case c := <-l.queue:
+		if n := l.waiting.Add(-1); int(n) <= l.most/2 && l.paused.Load() {
+			l.r.Post(l.resume)
+		}
+		return c, nil
+	case <-l.ended:
+	case <-l.r.Done():
+		l.end(reactor.ErrStopped)
+	}
+	return nil, l.opError("accept", l.failure())
+}
+
+// Addr is where it listens, a *net.TCPAddr or a *net.UnixAddr.
+func (l *Listener) Addr() net.Addr { return l.addr }
+
+// Place is what ListenAt's open has returned: the *reactor.Port of Listen. It is for the loop's goroutine.
+func (l *Listener) Place() Place { return l.place }
+
+// Close stops listening. It returns when the address is free, so it waits for the loop, and panics on the loop's goroutine.
+// Connections that wait for Accept are reset, and those that Accept has returned go on.
+func (l *Listener) Close() error {
+	if !l.end(net.ErrClosed) {
+		return l.opError("close", net.ErrClosed)
+	}
+	_, err := reactor.AskLater(l.r, func(done func(struct{}, error)) {
+		l.drop()
+		l.place.StopListening(func(err error) { done(struct{}{}, err) })
+	})
+	l.drop()
+	if err == reactor.ErrStopped {
+		err = nil // it does not listen any more
+	}
+	return err
+}
+
+// drop resets the connections that wait for Accept.
+func (l *Listener) drop() {
+	for {
+		select {
+		case c := <-l.queue:
+			l.waiting.Add(-1)
+			abort(c)
+		default:
+			return
+		}
+	}
+}
+
+// end has Accept fail with err from now on. It tells whether this is the first call.
+func (l *Listener) end(err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return false
+	}
+	l.err = err
+	close(l.ended)
+	return true
+}
+
+func (l *Listener) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *Listener) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: l.network(), Addr: l.addr, Err: err}
+}
+
+func (l *Listener) network() string {
+	if l.addr == nil {
+		return ""
+	}
+	return l.addr.Network()
+}
+
+// full tells whether a connection is to be refused.
+func (l *Listener) full() bool { return l.failure() != nil || int(l.waiting.Load()) >= cap(l.queue) }
+
+// offer has Accept return c. It is called on the loop.
+func (l *Listener) offer(c net.Conn) {
+	if l.full() {
+		abort(c)
+		return
+	}
+	n := l.waiting.Add(1)
+	l.queue <- c // there is room, because only the loop sends
+	hubOf(l.r).wakes()
+	if int(n) >= l.most && !l.paused.Load() {
+		if p, ok := l.place.(pauser); ok {
+			l.paused.Store(true)
+			p.PauseAccepting()
+			l.resume() // Accept may have been faster
+		}
+	}
+}
+
+// resume has the place accept again, if few connections wait. It is called on the loop.
+func (l *Listener) resume() {
+	if p, ok := l.place.(pauser); ok && int(l.waiting.Load()) <= l.most/2 && l.paused.CompareAndSwap(true, false) {
+		p.ResumeAccepting()
+	}
+}
+
+// pauser is a Place that can let clients wait.
+type pauser interface {
+	PauseAccepting()
+	ResumeAccepting()
+}
+
+func abort(c net.Conn) {
+	if a, ok := c.(interface{ Abort() error }); ok {
+		_ = a.Abort()
+	}
+}
+
+// listening is the factory of a Listener.
+type listening struct{ l *Listener }
+
+// BuildProtocol makes the Conn of a connection.
+func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
+	l := f.l
+	if l.full() {
+		return nil
+	}
+	c := newConn(hubOf(l.r), &l.cfg)
+	c.made = func(made net.Conn, err error) {
+		if err == nil {
+			l.offer(made)
+		}
+	}
+	return c.Protocol()
+}
+
+// StartFactory does nothing.
+func (f *listening) StartFactory() error { return nil }
+
+// StopFactory is called when the port has ended.
+func (f *listening) StopFactory() error {
+	f.l.end(reactor.ErrStopped)
+	return nil
+}
+
+// LogPrefix is the name in logs.
+func (f *listening) LogPrefix() string { return "netconn.Listener" }
