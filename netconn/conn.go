@@ -52,6 +52,7 @@ type Conn struct {
 	queued  atomic.Bool // is in hub.queue
 	virtual bool        // time of the loop passes otherwise than that of the system
 	cfg     *Config     // complete
+	idle    *idling     // of a Conn of an IdleListener; nil: it is none
 
 	local, remote atomic.Pointer[kernel.Addr] // nil: it is not connected yet
 
@@ -90,11 +91,21 @@ func (c *Conn) Read(p []byte) (int, error) { return c.in.read(c, p) }
 
 // Write hands all of p to the loop, which sends it. If too much is unsent, it waits. An error that comes later is the
 // error of a later call, as with a socket. p belongs to the caller again when Write returns. If it fails, n bytes were taken.
-func (c *Conn) Write(p []byte) (n int, err error) { return c.out.write(c, p) }
+func (c *Conn) Write(p []byte) (n int, err error) {
+	if c.idle != nil {
+		c.idle.writes()
+	}
+	return c.out.write(c, p)
+}
 
 // Close ends the connection when what was written is sent, as Close of a transport does, and returns at once. Calls that wait
 // fail with net.ErrClosed. A second Close does too.
-func (c *Conn) Close() error { return c.finish(outputClosed) }
+func (c *Conn) Close() error {
+	if c.idle != nil && c.park() {
+		return nil
+	}
+	return c.finish(outputClosed)
+}
 
 // Abort resets the connection and drops what is unsent. In everything else it is like Close.
 func (c *Conn) Abort() error { return c.finish(outputReset) }
@@ -133,7 +144,7 @@ func (c *Conn) CloseRead() error {
 func (c *Conn) isClosed() bool {
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
-	return c.in.state == inputClosed
+	return c.in.state >= inputParked
 }
 
 // LocalAddr is our address: a *net.TCPAddr, a *net.UnixAddr, or a kernel.Addr for a transport that package net does not
@@ -169,7 +180,12 @@ func (c *Conn) SetDeadline(t time.Time) error {
 // SetReadDeadline has Read fail with os.ErrDeadlineExceeded from t on, also one that waits already. The zero time: there
 // is no deadline. On a simulated kernel the time until t passes on the simulated clock. A deadline that has passed
 // may be set anew.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.in.gate, t) }
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.idle != nil {
+		c.idle.deadlines(c)
+	}
+	return c.setDeadline(&c.in.gate, t)
+}
 
 // SetWriteDeadline is SetReadDeadline for Write.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.out.gate, t) }

@@ -24,6 +24,7 @@ type inputState uint8
 const (
 	inputOpen   inputState = iota
 	inputShut              // CloseRead was called: Read is io.EOF, and what comes is dropped
+	inputParked            // Close was called, and the connection goes back to its IdleListener
 	inputClosed            // Close was called
 )
 
@@ -32,6 +33,9 @@ func (in *input) read(c *Conn, p []byte) (int, error) {
 	in.turn.Lock()
 	defer in.turn.Unlock()
 	in.mu.Lock()
+	if c.idle != nil && c.idle.whole == 0 {
+		c.idle.whole = len(p)
+	}
 	for {
 		if in.refusal() == nil && len(p) == 0 {
 			in.mu.Unlock()
@@ -59,7 +63,7 @@ func (in *input) read(c *Conn, p []byte) (int, error) {
 // refusal is why nothing can be read now, whatever there is.
 func (in *input) refusal() error {
 	switch {
-	case in.state == inputClosed:
+	case in.state >= inputParked:
 		return net.ErrClosed
 	case in.expired:
 		return errTimeout()
@@ -73,6 +77,9 @@ func (in *input) next(c *Conn, p []byte) (n int, err error, ok bool) {
 		return 0, c.opError("read", err), true
 	}
 	if in.unread != nil {
+		if c.idle != nil {
+			c.idle.between = false
+		}
 		n := copy(p, in.unread.rest())
 		if in.unread.at += n; len(in.unread.rest()) == 0 {
 			c.hub.release(in.unread)
@@ -81,7 +88,7 @@ func (in *input) next(c *Conn, p []byte) (n int, err error, ok bool) {
 		return n, nil, true
 	}
 	switch {
-	case in.state == inputShut:
+	case in.state == inputShut, c.idle != nil && c.idle.givenUp.Load():
 		return 0, io.EOF, true
 	case in.ended != nil:
 		return 0, c.opError("read", in.ended), true
@@ -101,9 +108,12 @@ func (in *input) wantsMore(c *Conn) bool {
 // receive takes what has arrived. p belongs to the transport again when it returns. It is called on the loop.
 func (in *input) receive(c *Conn, p []byte) {
 	in.mu.Lock()
-	if in.state != inputOpen {
+	if in.state == inputShut || in.state == inputClosed {
 		in.mu.Unlock()
 		return
+	}
+	if c.idle != nil {
+		c.idle.between = false
 	}
 	wake := in.waiting
 	if wake {

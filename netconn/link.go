@@ -19,15 +19,20 @@ var (
 // ConnectionMade takes the transport.
 func (l *link) ConnectionMade(t reactor.Transport) {
 	c := (*Conn)(l)
+	c.connect(reactor.ConnectionOf(t))
+	c.hub.add(c) // for what was asked for before
+	if _, ok := reactor.As[stater](t); !ok {
+		l.ready(c, nil)
+	}
+}
+
+// connect gives c its transport.
+func (c *Conn) connect(t reactor.Connection) {
 	local, remote := t.Local(), t.Remote()
 	c.local.Store(&local)
 	c.remote.Store(&remote)
-	c.t = reactor.ConnectionOf(t)
-	_ = c.t.RegisterProducer((*spout)(c)) // a transport without it takes all that comes
-	c.hub.add(c)                          // for what was asked for before
-	if _, ok := reactor.As[interface{ ConnectionState() tls.ConnectionState }](t); !ok {
-		l.ready(c, nil)
-	}
+	c.t = t
+	_ = t.RegisterProducer((*spout)(c)) // a transport without it takes all that comes
 }
 
 // HandshakeCompleted follows ConnectionMade of a transport that is TLS.
@@ -42,6 +47,9 @@ func (l *link) ready(c net.Conn, err error) {
 		made(c, err)
 	}
 }
+
+// stater is a transport that is TLS.
+type stater interface{ ConnectionState() tls.ConnectionState }
 
 // secured is a Conn whose transport is TLS. net/http takes Request.TLS from it.
 type secured struct {

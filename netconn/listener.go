@@ -42,8 +42,9 @@ type Listener struct {
 	place Place
 	addr  net.Addr
 	queue chan net.Conn // those that wait for Accept
+	more  []net.Conn    // those that wait and found no room in queue, such as after a handshake; for the loop
 
-	waiting atomic.Int32 // length of queue
+	waiting atomic.Int32 // length of queue and more
 	paused  atomic.Bool  // the place accepts nobody
 
 	mu    sync.Mutex
@@ -77,8 +78,7 @@ func newListener(r *reactor.Reactor, o *ListenConfig) *Listener {
 	if most <= 0 {
 		most = defaultBacklog
 	}
-	// Handshakes that were under way when the place stopped accepting come on top.
-	return &Listener{r: r, cfg: o.Conn.complete(), most: most, queue: make(chan net.Conn, 2*most), ended: make(chan struct{})}
+	return &Listener{r: r, cfg: o.Conn.complete(), most: most, queue: make(chan net.Conn, most), ended: make(chan struct{})}
 }
 
 func (l *Listener) open(o *ListenConfig, f reactor.Factory, open func(reactor.Factory) (Place, error)) (err error) {
@@ -100,7 +100,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	select {
 	case c := <-l.queue:
-		if n := l.waiting.Add(-1); int(n) <= l.most/2 && l.paused.Load() {
+		if n := l.waiting.Add(-1); int(n) == l.most/2 || int(n) >= l.most {
 			l.r.Post(l.resume)
 		}
 		return c, nil
@@ -123,19 +123,28 @@ func (l *Listener) Close() error {
 	if !l.end(net.ErrClosed) {
 		return l.opError("close", net.ErrClosed)
 	}
+	return l.stop(func() {})
+}
+
+// stop stops listening, and waits until that is done. also is called on the loop.
+func (l *Listener) stop(also func()) error {
 	_, err := reactor.AskLater(l.r, func(done func(struct{}, error)) {
 		l.drop()
+		also()
 		l.place.StopListening(func(err error) { done(struct{}{}, err) })
 	})
-	l.drop()
 	if err == reactor.ErrStopped {
 		err = nil // it does not listen any more
 	}
 	return err
 }
 
-// drop resets the connections that wait for Accept.
+// drop resets the connections that wait for Accept. It is called on the loop.
 func (l *Listener) drop() {
+	for _, c := range l.more {
+		abort(c)
+	}
+	l.more = nil
 	for {
 		select {
 		case c := <-l.queue:
@@ -176,17 +185,15 @@ func (l *Listener) network() string {
 	return l.addr.Network()
 }
 
-// full tells whether a connection is to be refused.
-func (l *Listener) full() bool { return l.failure() != nil || int(l.waiting.Load()) >= cap(l.queue) }
-
 // offer has Accept return c. It is called on the loop.
 func (l *Listener) offer(c net.Conn) {
-	if l.full() {
+	if l.failure() != nil {
 		abort(c)
 		return
 	}
 	n := l.waiting.Add(1)
-	l.queue <- c // there is room, because only the loop sends
+	l.more = append(l.more, c)
+	l.fill()
 	hubOf(l.r).wakes()
 	if int(n) >= l.most && !l.paused.Load() {
 		if p, ok := l.place.(pauser); ok {
@@ -197,8 +204,23 @@ func (l *Listener) offer(c net.Conn) {
 	}
 }
 
-// resume has the place accept again, if few connections wait. It is called on the loop.
+// fill moves connections to queue, as many as there is room for.
+func (l *Listener) fill() {
+	for i, c := range l.more {
+		select {
+		case l.queue <- c:
+			l.more[i] = nil
+		default:
+			l.more = append(l.more[:0], l.more[i:]...)
+			return
+		}
+	}
+	l.more = l.more[:0]
+}
+
+// resume goes on after Accept has made room. It is called on the loop.
 func (l *Listener) resume() {
+	l.fill()
 	if p, ok := l.place.(pauser); ok && int(l.waiting.Load()) <= l.most/2 && l.paused.CompareAndSwap(true, false) {
 		p.ResumeAccepting()
 	}
@@ -222,7 +244,7 @@ type listening struct{ l *Listener }
 // BuildProtocol makes the Conn of a connection.
 func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
 	l := f.l
-	if l.full() {
+	if l.failure() != nil || int(l.waiting.Load()) >= 2*l.most { // a place that pauses does not come so far
 		return nil
 	}
 	c := newConn(hubOf(l.r), &l.cfg)

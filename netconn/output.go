@@ -21,6 +21,7 @@ type outputState uint8
 const (
 	outputOpen   outputState = iota
 	outputShut               // CloseWrite was called
+	outputParked             // Close was called, and the connection goes back to its IdleListener
 	outputClosed             // Close was called
 	outputReset              // Abort was called
 	outputOver               // the loop has carried the end out
@@ -83,7 +84,7 @@ func (o *output) refusal() error {
 	switch {
 	case o.state == outputShut:
 		return reactor.ErrWriteClosed
-	case o.state > outputShut && o.failed == nil, o.state == outputClosed, o.state == outputReset:
+	case o.state > outputShut:
 		return net.ErrClosed
 	case o.failed != nil:
 		return o.failed
@@ -134,6 +135,8 @@ func (o *output) end(c *Conn, s outputState) {
 			c.t.UnregisterProducer()
 			_ = c.t.CloseWrite()
 		}
+	case outputParked:
+		c.idle.link.park()
 	case outputClosed:
 		c.t.UnregisterProducer()
 		_ = c.t.Close()

@@ -1,0 +1,172 @@
+package netconn_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/netconn"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// web is an http.Server on an IdleListener.
+type web struct {
+	t       testing.TB
+	r       *reactor.Reactor
+	l       *netconn.IdleListener
+	srv     *http.Server
+	d       netconn.Dialer
+	handed  atomic.Int32 // connections that the server got
+	clients []net.Conn
+	served  chan struct{}
+}
+
+// serveIdle starts a server.
+func serveIdle(t testing.TB, w testworld.World, o netconn.IdleConfig, h http.Handler, change func(*http.Server)) *web {
+	t.Helper()
+	r := running(t, w)
+	l, err := reactor.Ask(r, func() (*netconn.IdleListener, error) { return netconn.ListenIdle(r, loopback(), &o) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &web{t: t, r: r, l: l, d: netconn.Dialer{Reactor: r}, served: make(chan struct{})}
+	s.srv = &http.Server{Handler: h, ConnState: func(c net.Conn, st http.ConnState) {
+		if st == http.StateNew {
+			s.handed.Add(1)
+		}
+		l.SetIdle(c, st == http.StateIdle)
+	}}
+	if change != nil {
+		change(s.srv)
+	}
+	go func() {
+		defer close(s.served)
+		_ = s.srv.Serve(l)
+	}()
+	t.Cleanup(func() {
+		for _, c := range s.clients {
+			_ = c.Close()
+		}
+		_ = s.srv.Close()
+		<-s.served
+	})
+	return s
+}
+
+// client is a connection to the server, which is dialled with the TLS of o.
+func (s *web) client() *client {
+	s.t.Helper()
+	c, err := s.d.Dial("tcp", s.l.Addr().String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.clients = append(s.clients, c)
+	_ = c.SetDeadline(time.Now().Add(testworld.Limit))
+	return &client{s.t, c, bufio.NewReader(c)}
+}
+
+// waiting waits until n connections wait on the loop.
+func (s *web) waiting(n int) {
+	s.t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		got, err := reactor.Ask(s.r, func() (int, error) { return s.l.Waiting(), nil })
+		if err == nil && got == n {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("%d connections wait, not %d (%v)", got, n, err)
+		}
+	}
+}
+
+type client struct {
+	t testing.TB
+	net.Conn
+	in *bufio.Reader
+}
+
+// send writes text.
+func (c *client) send(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// answer reads a response, and returns its body.
+func (c *client) answer() string {
+	c.t.Helper()
+	a, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	body, err := io.ReadAll(a.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(body)
+}
+
+// get makes a request.
+func (c *client) get(path string) string {
+	c.t.Helper()
+	c.send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+	return c.answer()
+}
+
+// ended waits for the end of the connection.
+func (c *client) ended() {
+	c.t.Helper()
+	if n, err := c.in.Read(make([]byte, 1)); err == nil || n != 0 || isTimeout(err) {
+		c.t.Fatalf("%d bytes and %v came instead of the end", n, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	e, ok := err.(net.Error)
+	return ok && e.Timeout()
+}
+
+func hello(w http.ResponseWriter, q *http.Request) { fmt.Fprintf(w, "%s %s", q.Method, q.URL.Path) }
+
+const soon = 20 * time.Millisecond
+
+// NETCONN-10: a connection waits on the loop before its first request and after each, and the next request wakes it.
+func TestIdle(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			s := serveIdle(t, w, netconn.IdleConfig{Linger: soon}, http.HandlerFunc(hello), nil)
+			c := s.client()
+			s.waiting(1)
+			if n := s.handed.Load(); n != 0 {
+				t.Errorf("the server got %d connections before the first request", n)
+			}
+			for i := range 3 {
+				for range 2 { // the second comes while the goroutine is still there
+					if got := c.get("/a"); got != "GET /a" {
+						t.Fatalf("the answer is %q", got)
+					}
+				}
+				s.waiting(1)
+				if n := s.handed.Load(); !w.Simulated() && int(n) > 2*(i+1) {
+					t.Errorf("%d connections for %d requests", n, 2*(i+1))
+				}
+			}
+		})
+	}
+}
+
+var _ = context.Background
+var _ = strings.Contains
+var _ sync.Mutex
+var _ kernel.Addr
