@@ -57,7 +57,8 @@ type Conn struct {
 	local, remote atomic.Pointer[kernel.Addr] // nil: it is not connected yet
 
 	// For the loop alone.
-	t          reactor.Connection    // nil: it is not connected yet, or lost
+	t          reactor.Connection    // nil: it is not connected yet, or no longer
+	over       bool                  // it is no longer
 	shut       bool                  // our direction was ended
 	next, prev *Conn                 // in hub.first
 	made       func(net.Conn, error) // is called once, when it can be used or never will; nil: nobody waits
@@ -202,11 +203,21 @@ func (c *Conn) setDeadline(g *gate, t time.Time) error {
 
 // serve does on the loop what the goroutines want.
 func (c *Conn) serve() {
-	if c.t == nil {
+	if c.over {
 		return
 	}
-	c.in.settle(c.t)
 	c.in.gate.settle(c)
 	c.out.gate.settle(c)
-	c.out.settle(c)
+	if c.t != nil {
+		c.in.settle(c.t)
+		c.out.settle(c)
+	}
+}
+
+// leave ends what c has to do with its transport, on the loop.
+func (c *Conn) leave() {
+	c.t, c.over = nil, true
+	c.hub.unlink(c)
+	c.in.gate.stop()
+	c.out.gate.stop()
 }

@@ -113,7 +113,7 @@ func (x *attempt) begin() {
 	}
 	x.connector = r.Dial(x.dest, f, &x.cfg, func(_ reactor.Protocol, err error) {
 		if err != nil {
-			x.c.hub.unlink(x.c)
+			x.c.leave()
 			x.finish(nil, err)
 		}
 	})

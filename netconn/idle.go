@@ -211,7 +211,8 @@ func (f *idleFactory) StartFactory() error { return nil }
 
 // StopFactory is called when the port has ended.
 func (f *idleFactory) StopFactory() error {
-	f.l.l.end(reactor.ErrStopped)
+	f.l.l.placeEnded()
+	f.l.closeWaiting()
 	return nil
 }
 

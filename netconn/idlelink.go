@@ -89,10 +89,7 @@ func (x *idleLink) LogPrefix() string { return "netconn.IdleListener" }
 func (x *idleLink) park() {
 	c := x.c
 	x.c = nil
-	c.t = nil
-	c.hub.unlink(c)
-	c.in.gate.stop()
-	c.out.gate.stop()
+	c.leave()
 	x.t.UnregisterProducer()
 	x.l.served.remove(x)
 	x.l.wait(x)

@@ -71,11 +71,7 @@ func (l *link) WriteConnectionLost() {}
 
 // ConnectionLost ends both directions.
 func (l *link) ConnectionLost(err error) {
-	c := (*Conn)(l)
-	c.t = nil
-	c.hub.unlink(c)
-	l.in.gate.stop()
-	l.out.gate.stop()
+	(*Conn)(l).leave()
 	l.woke(l.in.lost(err))
 	l.woke(l.out.lost(err))
 	l.ready(nil, err)

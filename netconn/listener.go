@@ -168,6 +168,17 @@ func (l *Listener) end(err error) bool {
 	return true
 }
 
+// placeEnded follows the end of the place.
+func (l *Listener) placeEnded() {
+	if l.r.Ending() {
+		l.end(reactor.ErrStopped)
+	} else {
+		l.end(net.ErrClosed)
+	}
+	l.drop()
+}
+
+// failure is why Accept fails, or nil.
 func (l *Listener) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -261,7 +272,7 @@ func (f *listening) StartFactory() error { return nil }
 
 // StopFactory is called when the port has ended.
 func (f *listening) StopFactory() error {
-	f.l.end(reactor.ErrStopped)
+	f.l.placeEnded()
 	return nil
 }
 

@@ -1,0 +1,30 @@
+package netconn
+
+import "net"
+
+// Unread is how many bytes wait for Read.
+func Unread(c net.Conn) int {
+	in := &connOf(c).in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.unread.rest())
+}
+
+// Blocked tells whether a Read and a Write of c wait.
+func Blocked(c net.Conn) (read, write bool) {
+	x := connOf(c)
+	x.in.mu.Lock()
+	read = x.in.waiting
+	x.in.mu.Unlock()
+	x.out.mu.Lock()
+	write = x.out.waiting
+	x.out.mu.Unlock()
+	return read, write
+}
+
+func connOf(c net.Conn) *Conn {
+	if s, ok := c.(*secured); ok {
+		return s.Conn
+	}
+	return c.(*Conn)
+}
