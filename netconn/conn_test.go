@@ -21,6 +21,7 @@ func each(t *testing.T, test func(t *testing.T, w testworld.World, client, serve
 	for name, w := range testworld.Worlds() {
 		for _, kind := range []string{overTCP, overUNIX, overTLS} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
 				client, server := listen(t, running(t, w), kind, netconn.ListenConfig{}).connect(t)
 				test(t, w, client, server)
 			})
@@ -137,7 +138,7 @@ func TestNobodyReads(t *testing.T) {
 		for i := range pattern {
 			pattern[i] = byte(i / 256 * 7)
 		}
-		_ = client.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		_ = client.SetWriteDeadline(time.Now().Add(150 * time.Millisecond))
 		for {
 			n, err := client.Write(pattern)
 			if sent += n; err != nil {
@@ -240,11 +241,19 @@ func TestDeadlineMoves(t *testing.T) {
 				select {
 				case got := <-c:
 					t.Fatalf("%s, and %s ended with %d bytes and %v", when, dir.op, got.n, got.err)
-				case <-time.After(30 * time.Millisecond):
+				case <-time.After(15 * time.Millisecond):
 				}
 			}
-			_ = dir.set(in(50 * time.Millisecond))
+			start := time.Now()
+			_ = dir.set(in(20 * time.Millisecond))
 			c := begin(dir.call, dir.p)
+			_ = dir.set(in(60 * time.Millisecond)) // later: the first one comes to nothing
+			wantNetError(t, (<-c).err, os.ErrDeadlineExceeded, dir.op)
+			if d := time.Since(start); d < 60*time.Millisecond && !w.Simulated() {
+				t.Errorf("%s with a deadline that was moved to 60 ms ended after %v", dir.op, d)
+			}
+			_ = dir.set(in(time.Minute))
+			c = begin(dir.call, dir.p)
 			blocks(t, client, dir.writes)
 			_ = dir.set(in(time.Hour)) // later
 			still(c, "the deadline is in an hour")

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/netconn"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -139,12 +138,14 @@ func isTimeout(err error) bool {
 
 func hello(w http.ResponseWriter, q *http.Request) { fmt.Fprintf(w, "%s %s", q.Method, q.URL.Path) }
 
-const soon = 20 * time.Millisecond
+// soon is how long an idle connection keeps its goroutine.
+const soon = 10 * time.Millisecond
 
 // NETCONN-10: a connection waits on the loop before its first request and after each, and the next request wakes it.
 func TestIdle(t *testing.T) {
 	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := serveIdle(t, w, netconn.IdleConfig{Linger: soon}, http.HandlerFunc(hello), nil)
 			c := s.client()
 			s.waiting(1)
@@ -166,7 +167,46 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-var _ = context.Background
-var _ = strings.Contains
-var _ sync.Mutex
-var _ kernel.Addr
+// NETCONN-1: net/http serves and asks over Conns, with bodies of all sizes, on many connections at a time.
+func TestHTTP(t *testing.T) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		body, _ := io.ReadAll(q.Body)
+		_, _ = w.Write(body)
+	})
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := listen(t, running(t, w), overTCP, netconn.ListenConfig{})
+			srv := &http.Server{Handler: h}
+			served := make(chan error, 1)
+			go func() { served <- srv.Serve(p.l) }()
+			tr := &http.Transport{DialContext: p.d.DialContext, MaxIdleConnsPerHost: 8}
+			var all sync.WaitGroup
+			for i := range 8 {
+				all.Go(func() {
+					for _, size := range []int{0, 1, 4096, 70_000, 1 << 20} {
+						body := strings.Repeat(string(rune('a'+i)), size)
+						a, err := (&http.Client{Transport: tr}).Post("http://"+p.l.Addr().String(), "text/plain", strings.NewReader(body))
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						got, err := io.ReadAll(a.Body)
+						_ = a.Body.Close()
+						if err != nil || string(got) != body {
+							t.Errorf("%d bytes of %d came back, and %v", len(got), size, err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			tr.CloseIdleConnections()
+			if err := srv.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if err := <-served; err != http.ErrServerClosed {
+				t.Errorf("Serve is %v", err)
+			}
+		})
+	}
+}

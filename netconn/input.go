@@ -76,6 +76,9 @@ func (in *input) next(c *Conn, p []byte) (n int, err error, ok bool) {
 	if err := in.refusal(); err != nil {
 		return 0, c.opError("read", err), true
 	}
+	if c.idle != nil && c.idle.givenUp.Load() {
+		return 0, io.EOF, true // what has come since is for the next goroutine
+	}
 	if in.unread != nil {
 		if c.idle != nil {
 			c.idle.between = false
@@ -88,7 +91,7 @@ func (in *input) next(c *Conn, p []byte) (n int, err error, ok bool) {
 		return n, nil, true
 	}
 	switch {
-	case in.state == inputShut, c.idle != nil && c.idle.givenUp.Load():
+	case in.state == inputShut:
 		return 0, io.EOF, true
 	case in.ended != nil:
 		return 0, c.opError("read", in.ended), true

@@ -14,6 +14,7 @@ func TestConn(t *testing.T) {
 	for name, w := range testworld.Worlds() {
 		for _, kind := range []string{overTCP, overUNIX, overTLS} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
 				p := listen(t, running(t, w), kind, netconn.ListenConfig{})
 				nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 					if c1, c2, err = p.dial(); err != nil {
