@@ -46,7 +46,7 @@ func (c *Config) complete() Config {
 // os.ErrDeadlineExceeded, net.ErrClosed after our own Close, reactor.ErrStopped if the reactor has ended, or what
 // ConnectionLost was told (NETCONN-6).
 type Conn struct {
-	hub     *hub
+	hub     *hub // nil until a Listener's connection is made; nobody else has it then
 	in      input
 	out     output
 	queued  atomic.Bool // is in hub.queue
@@ -76,9 +76,15 @@ func New(r *reactor.Reactor, o *Config) *Conn {
 }
 
 func newConn(h *hub, cfg *Config) *Conn {
-	c := &Conn{hub: h, cfg: cfg, virtual: h.virtual}
-	h.link(c)
+	c := &Conn{cfg: cfg}
+	c.join(h)
 	return c
+}
+
+// join makes c one of a reactor, on its loop.
+func (c *Conn) join(h *hub) {
+	c.hub, c.virtual = h, h.virtual
+	h.link(c)
 }
 
 // Protocol is the end of c on the loop. It is for one transport.

@@ -23,10 +23,9 @@ type gate struct {
 // timer tells a gate that its deadline has passed. A deadline that moves to later leaves it as it is:
 // when it is called, it waits for the rest.
 type timer struct {
-	call   reactor.DelayedCall
-	set    bool      // it is pending
-	at     time.Time // for this deadline
-	expire func()
+	call reactor.DelayedCall
+	set  bool      // it is pending
+	at   time.Time // for this deadline
 }
 
 // wait returns when open was called, or sometimes earlier. g.mu must be held, and is released meanwhile.

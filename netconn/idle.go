@@ -2,6 +2,9 @@ package netconn
 
 import (
 	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -41,37 +44,34 @@ type IdleListener struct {
 	l       *Listener
 	linger  time.Duration
 	timeout time.Duration // negative: none
+	waiting atomic.Int64
 
-	// For the loop alone.
-	waiting, served ring
-	expire          reactor.DelayedCall // closes the first of waiting when its time is over
-	look            reactor.DelayedCall // looks at the first of served
+	mu    sync.Mutex
+	loops []*idleLoop
 }
 
 var _ net.Listener = (*IdleListener)(nil)
 
 // ListenIdle listens at a. In everything else it is like Listen.
-func ListenIdle(r *reactor.Reactor, a kernel.Addr, o *IdleConfig) (*IdleListener, error) {
+func ListenIdle(on reactor.Loops, a kernel.Addr, o *IdleConfig) (*IdleListener, error) {
 	if o == nil {
 		o = new(IdleConfig)
 	}
-	return ListenIdleAt(r, o, func(f reactor.Factory) (Place, error) { return r.Listen(a, f, &o.Port) })
+	return ListenIdleAt(on, o, portAt(on, a, &o.ListenConfig))
 }
 
 // ListenIdleAt is to ListenIdle what ListenAt is to Listen.
-func ListenIdleAt(r *reactor.Reactor, o *IdleConfig, open func(reactor.Factory) (Place, error)) (*IdleListener, error) {
+func ListenIdleAt(on reactor.Loops, o *IdleConfig, open func(reactor.Factory) (Place, error)) (*IdleListener, error) {
 	if o == nil {
 		o = new(IdleConfig)
 	}
-	l := &IdleListener{l: newListener(r, &o.ListenConfig), linger: o.Linger, timeout: o.IdleTimeout}
+	l := &IdleListener{l: newListener(on, &o.ListenConfig), linger: o.Linger, timeout: o.IdleTimeout}
 	if l.linger <= 0 {
 		l.linger = defaultLinger
 	}
 	if l.timeout == 0 {
 		l.timeout = defaultIdleTimeout
 	}
-	l.expire.Init(r, l.expireFirst)
-	l.look.Init(r, l.lookAround)
 	if err := l.l.open(&o.ListenConfig, &idleFactory{l}, open); err != nil {
 		return nil, err
 	}
@@ -107,92 +107,30 @@ func (l *IdleListener) SetIdle(c net.Conn, idle bool) {
 	}
 }
 
-// Waiting is how many connections wait on the loop. It is for the loop's goroutine.
-func (l *IdleListener) Waiting() int { return l.waiting.n }
+// Waiting is how many connections wait on the loop.
+func (l *IdleListener) Waiting() int { return int(l.waiting.Load()) }
 
 // closeWaiting closes the connections that wait.
 func (l *IdleListener) closeWaiting() {
-	for x := l.waiting.first; x != nil; x = x.next {
-		_ = x.t.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range l.loops {
+		x.r.Post(x.closeWaiting)
 	}
 }
 
-// wait has x wait on the loop for a request.
-func (l *IdleListener) wait(x *idleLink) {
-	x.since = l.l.r.Now()
-	l.waiting.add(x)
-	if l.timeout > 0 && !l.expire.Active() {
-		l.expire.Reset(l.timeout)
-	}
-}
-
-// expireFirst closes the connections that have waited for too long. The first has waited longest.
-func (l *IdleListener) expireFirst() {
-	now := l.l.r.Now()
-	for x := l.waiting.first; x != nil; x = x.next {
-		if left := x.since + l.timeout - now; left > 0 {
-			l.expire.Reset(left)
-			return
+// of returns what l has on the loop r.
+func (l *IdleListener) of(r *reactor.Reactor) *idleLoop {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range l.loops {
+		if x.r == r {
+			return x
 		}
-		_ = x.t.Close()
 	}
-}
-
-// serve has x stand among those that a goroutine has.
-func (l *IdleListener) serve(x *idleLink) {
-	l.served.add(x)
-	if !l.look.Active() {
-		l.look.Reset(l.linger)
-	}
-}
-
-// atOnce is how many connections one call of lookAround looks at.
-const atOnce = 1024
-
-// lookAround looks at the connections that a goroutine has, each once in Linger.
-func (l *IdleListener) lookAround() {
-	n := l.served.n
-	for range min(n, atOnce) {
-		x := l.served.first
-		l.served.remove(x)
-		l.served.add(x)
-		x.c.idle.look(x.c)
-	}
-	if n > 0 {
-		l.look.Reset(l.linger / time.Duration((n+atOnce-1)/atOnce))
-	}
-}
-
-// ring is a list of connections.
-type ring struct {
-	first, last *idleLink
-	n           int
-}
-
-func (g *ring) add(x *idleLink) {
-	x.prev = g.last
-	if g.last != nil {
-		g.last.next = x
-	} else {
-		g.first = x
-	}
-	g.last = x
-	g.n++
-}
-
-func (g *ring) remove(x *idleLink) {
-	if x.prev != nil {
-		x.prev.next = x.next
-	} else {
-		g.first = x.next
-	}
-	if x.next != nil {
-		x.next.prev = x.prev
-	} else {
-		g.last = x.prev
-	}
-	x.prev, x.next = nil, nil
-	g.n--
+	x := newIdleLoop(l, r)
+	l.loops = append(slices.DeleteFunc(l.loops, func(x *idleLoop) bool { return x.r.Ending() }), x) // a group may have had another loop in its place
+	return x
 }
 
 // idleFactory is the factory of an IdleListener.
@@ -203,8 +141,11 @@ func (f *idleFactory) BuildProtocol(kernel.Addr) reactor.Protocol {
 	if f.l.l.failure() != nil {
 		return nil
 	}
-	return &idleLink{l: f.l}
+	return &idleLink{of: f.l}
 }
+
+// AnyLoop is true.
+func (f *idleFactory) AnyLoop() bool { return true }
 
 // StartFactory does nothing.
 func (f *idleFactory) StartFactory() error { return nil }

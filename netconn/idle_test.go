@@ -308,8 +308,7 @@ func TestNeverIdle(t *testing.T) {
 			c := s.client()
 			c.get("/")
 			lasts(t, "it waits", func() bool {
-				n, _ := reactor.Ask(s.r, func() (int, error) { return s.l.Waiting(), nil })
-				return n == 0
+				return s.l.Waiting() == 0
 			})
 			s = serveIdle(t, w, netconn.IdleConfig{Linger: soon}, http.HandlerFunc(hello), func(srv *http.Server) {
 				srv.Protocols = new(http.Protocols)

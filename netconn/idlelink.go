@@ -12,7 +12,8 @@ import (
 // idleLink is the protocol of a connection of an IdleListener. It is for the loop's goroutine. While the connection waits, this is all that
 // there is of it above its transport.
 type idleLink struct {
-	l          *IdleListener
+	of         *IdleListener
+	p          *idleLoop
 	t          reactor.Connection
 	c          *Conn // what a goroutine has; nil: it waits
 	next, prev *idleLink
@@ -27,7 +28,8 @@ var (
 // ConnectionMade has the connection wait for its first request.
 func (x *idleLink) ConnectionMade(t reactor.Transport) {
 	x.t = reactor.ConnectionOf(t)
-	x.l.wait(x)
+	x.p = x.of.of(t.Reactor())
+	x.p.wait(x)
 }
 
 // DataReceived hands p to Read, and before it the connection to Accept.
@@ -41,9 +43,9 @@ func (x *idleLink) DataReceived(p []byte) {
 
 // wakeUp gives the connection to Accept, with the first bytes and with why no more will come.
 func (x *idleLink) wakeUp(p []byte, ended error) {
-	l := x.l
-	l.waiting.remove(x)
-	c := newConn(hubOf(l.l.r), &l.l.cfg)
+	l := x.of.l
+	x.p.leave(x)
+	c := newConn(hubOf(x.p.r), &l.cfg)
 	c.idle = &idling{link: x, keep: isHTTP2(p)}
 	c.connect(x.t)
 	x.c = c
@@ -51,12 +53,12 @@ func (x *idleLink) wakeUp(p []byte, ended error) {
 	if ended != nil {
 		c.in.lost(ended)
 	}
-	l.serve(x)
+	x.p.serve(x)
 	var made net.Conn = c
 	if s, ok := reactor.As[stater](x.t); ok {
 		made = &secured{c, s.ConnectionState()}
 	}
-	l.l.offer(made)
+	l.offer(made, c)
 }
 
 // ReadConnectionLost is the end of the peer's direction.
@@ -74,10 +76,10 @@ func (x *idleLink) WriteConnectionLost() {}
 // ConnectionLost ends it.
 func (x *idleLink) ConnectionLost(err error) {
 	if x.c == nil {
-		x.l.waiting.remove(x)
+		x.p.leave(x)
 		return
 	}
-	x.l.served.remove(x)
+	x.p.served.remove(x)
 	(*link)(x.c).ConnectionLost(err)
 	x.c = nil
 }
@@ -91,8 +93,8 @@ func (x *idleLink) park() {
 	x.c = nil
 	c.leave()
 	x.t.UnregisterProducer()
-	x.l.served.remove(x)
-	x.l.wait(x)
+	x.p.served.remove(x)
+	x.p.wait(x)
 	c.in.mu.Lock() // nobody else has c any more, but for calls that fail
 	unread, ended, paused := c.in.unread, c.in.ended, c.in.paused
 	c.in.unread = nil
@@ -101,7 +103,7 @@ func (x *idleLink) park() {
 		x.t.ResumeProducing()
 	}
 	switch {
-	case x.l.l.failure() != nil:
+	case x.of.l.failure() != nil:
 		_ = x.t.Close()
 	case unread != nil: // a request came meanwhile
 		x.wakeUp(unread.rest(), ended)

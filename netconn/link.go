@@ -19,6 +19,14 @@ var (
 // ConnectionMade takes the transport.
 func (l *link) ConnectionMade(t reactor.Transport) {
 	c := (*Conn)(l)
+	switch r := t.Reactor(); {
+	case c.hub == nil:
+		c.join(hubOf(r))
+	case c.hub.r != r:
+		panic("netconn: the transport belongs to another reactor than the one that New was given")
+	case c.t != nil || c.over:
+		panic("netconn: Conn.Protocol was given to two transports")
+	}
 	c.connect(reactor.ConnectionOf(t))
 	c.hub.add(c) // for what was asked for before
 	if _, ok := reactor.As[stater](t); !ok {

@@ -36,59 +36,78 @@ type Place interface {
 
 // Listener is a port as a net.Listener. Its methods may be called from any goroutine but the loop's.
 type Listener struct {
-	r     *reactor.Reactor
+	on    reactor.Loops
 	cfg   Config // of the Conns, complete
 	most  int
 	place Place
 	addr  net.Addr
 	queue chan net.Conn // those that wait for Accept
-	more  []net.Conn    // those that wait and found no room in queue, such as after a handshake; for the loop
 
 	waiting atomic.Int32 // length of queue and more
 	paused  atomic.Bool  // the place accepts nobody
 
 	mu    sync.Mutex
+	more  []net.Conn    // those that wait and found no room in queue, such as after a handshake
 	err   error         // why Accept fails; nil: it does not
 	ended chan struct{} // is closed when err is set
 }
 
 var _ net.Listener = (*Listener)(nil)
 
-// Listen listens at a, as Reactor.Listen does. It is for the loop's goroutine, or before the reactor runs; elsewhere call it by
+// Listen listens at a, on one reactor or on all loops of a group, as Listen of these does. With a reactor, it is for the loop's goroutine, or before the reactor runs; elsewhere call it by
 // reactor.Ask. Nil and the zero value of o are the defaults. Errors are those of Reactor.Listen.
-func Listen(r *reactor.Reactor, a kernel.Addr, o *ListenConfig) (*Listener, error) {
+func Listen(on reactor.Loops, a kernel.Addr, o *ListenConfig) (*Listener, error) {
 	if o == nil {
 		o = new(ListenConfig)
 	}
-	return ListenAt(r, o, func(f reactor.Factory) (Place, error) { return r.Listen(a, f, &o.Port) })
+	return ListenAt(on, o, portAt(on, a, o))
+}
+
+// portAt opens a port.
+func portAt(on reactor.Loops, a kernel.Addr, o *ListenConfig) func(reactor.Factory) (Place, error) {
+	return func(f reactor.Factory) (Place, error) { return on.ListenAt(a, f, &o.Port) }
 }
 
 // ListenAt is Listen for a place that open makes with the factory it is given: a server of package endpoint, an adopted
-// socket. An error is that of open. o.Port is not used.
-func ListenAt(r *reactor.Reactor, o *ListenConfig, open func(reactor.Factory) (Place, error)) (*Listener, error) {
+// socket. on is what open listens on. An error is that of open. o.Port is not used.
+func ListenAt(on reactor.Loops, o *ListenConfig, open func(reactor.Factory) (Place, error)) (*Listener, error) {
 	if o == nil {
 		o = new(ListenConfig)
 	}
-	l := newListener(r, o)
-	return l, l.open(o, &listening{l}, open)
+	l := newListener(on, o)
+	if err := l.open(o, &listening{l}, open); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
-func newListener(r *reactor.Reactor, o *ListenConfig) *Listener {
+func newListener(on reactor.Loops, o *ListenConfig) *Listener {
 	most := o.Backlog
 	if most <= 0 {
 		most = defaultBacklog
 	}
-	return &Listener{r: r, cfg: o.Conn.complete(), most: most, queue: make(chan net.Conn, most), ended: make(chan struct{})}
+	return &Listener{on: on, cfg: o.Conn.complete(), most: most, queue: make(chan net.Conn, most), ended: make(chan struct{})}
 }
 
-func (l *Listener) open(o *ListenConfig, f reactor.Factory, open func(reactor.Factory) (Place, error)) (err error) {
+func (l *Listener) open(o *ListenConfig, f reactor.Factory, open func(reactor.Factory) (Place, error)) error {
 	if o.Over != nil {
 		f = o.Over(f)
 	}
-	if l.place, err = open(f); err != nil {
+	p, err := open(f)
+	if err != nil {
 		return err
 	}
-	l.addr = netAddr(l.place.Addr())
+	l.mu.Lock() // a loop of a group may have a connection already
+	defer l.mu.Unlock()
+	l.place, l.addr = p, netAddr(p.Addr())
+	return nil
+}
+
+// done is closed when the loops have ended.
+func (l *Listener) done() <-chan struct{} {
+	if d, ok := l.on.(interface{ Done() <-chan struct{} }); ok {
+		return d.Done()
+	}
 	return nil
 }
 
@@ -101,11 +120,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.queue:
 		if n := l.waiting.Add(-1); int(n) == l.most/2 || int(n) >= l.most {
-			l.r.Post(l.resume)
+			l.post(l.resume)
 		}
 		return c, nil
 	case <-l.ended:
-	case <-l.r.Done():
+	case <-l.done():
 		l.end(reactor.ErrStopped)
 	}
 	return nil, l.opError("accept", l.failure())
@@ -128,7 +147,11 @@ func (l *Listener) Close() error {
 
 // stop stops listening, and waits until that is done. also is called on the loop.
 func (l *Listener) stop(also func()) error {
-	_, err := reactor.AskLater(l.r, func(done func(struct{}, error)) {
+	lead := l.on.Lead()
+	if lead == nil {
+		return nil // all loops have ended, and so does the place
+	}
+	_, err := reactor.AskLater(lead, func(done func(struct{}, error)) {
 		l.drop()
 		also()
 		l.place.StopListening(func(err error) { done(struct{}{}, err) })
@@ -139,12 +162,22 @@ func (l *Listener) stop(also func()) error {
 	return err
 }
 
-// drop resets the connections that wait for Accept. It is called on the loop.
+// post has fn called on a loop.
+func (l *Listener) post(fn func()) {
+	if r := l.on.Lead(); r != nil {
+		r.Post(fn)
+	}
+}
+
+// drop resets the connections that wait for Accept.
 func (l *Listener) drop() {
-	for _, c := range l.more {
+	l.mu.Lock()
+	all := l.more
+	l.more = nil
+	l.mu.Unlock()
+	for _, c := range all {
 		abort(c)
 	}
-	l.more = nil
 	for {
 		select {
 		case c := <-l.queue:
@@ -170,7 +203,7 @@ func (l *Listener) end(err error) bool {
 
 // placeEnded follows the end of the place.
 func (l *Listener) placeEnded() {
-	if l.r.Ending() {
+	if r := l.on.Lead(); r == nil || r.Ending() {
 		l.end(reactor.ErrStopped)
 	} else {
 		l.end(net.ErrClosed)
@@ -196,26 +229,30 @@ func (l *Listener) network() string {
 	return l.addr.Network()
 }
 
-// offer has Accept return c. It is called on the loop.
-func (l *Listener) offer(c net.Conn) {
-	if l.failure() != nil {
+// offer has Accept return c, which is x or wraps it. It is called on the loop of x.
+func (l *Listener) offer(c net.Conn, x *Conn) {
+	n := l.waiting.Add(1)
+	l.mu.Lock()
+	failed := l.err != nil
+	if !failed {
+		l.more = append(l.more, c)
+		l.fill()
+	}
+	p, pauses := l.place.(pauser)
+	l.mu.Unlock()
+	if failed {
+		l.waiting.Add(-1)
 		abort(c)
 		return
 	}
-	n := l.waiting.Add(1)
-	l.more = append(l.more, c)
-	l.fill()
-	hubOf(l.r).wakes()
-	if int(n) >= l.most && !l.paused.Load() {
-		if p, ok := l.place.(pauser); ok {
-			l.paused.Store(true)
-			p.PauseAccepting()
-			l.resume() // Accept may have been faster
-		}
+	x.hub.wakes()
+	if int(n) >= l.most && pauses && l.paused.CompareAndSwap(false, true) {
+		p.PauseAccepting()
+		l.resume() // Accept may have been faster
 	}
 }
 
-// fill moves connections to queue, as many as there is room for.
+// fill moves connections to queue, as many as there is room for. l.mu must be held.
 func (l *Listener) fill() {
 	for i, c := range l.more {
 		select {
@@ -229,10 +266,13 @@ func (l *Listener) fill() {
 	l.more = l.more[:0]
 }
 
-// resume goes on after Accept has made room. It is called on the loop.
+// resume goes on after Accept has made room. It is called on a loop of the place.
 func (l *Listener) resume() {
+	l.mu.Lock()
 	l.fill()
-	if p, ok := l.place.(pauser); ok && int(l.waiting.Load()) <= l.most/2 && l.paused.CompareAndSwap(true, false) {
+	p, ok := l.place.(pauser)
+	l.mu.Unlock()
+	if ok && int(l.waiting.Load()) <= l.most/2 && l.paused.CompareAndSwap(true, false) {
 		p.ResumeAccepting()
 	}
 }
@@ -258,14 +298,17 @@ func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
 	if l.failure() != nil || int(l.waiting.Load()) >= 2*l.most { // a place that pauses does not come so far
 		return nil
 	}
-	c := newConn(hubOf(l.r), &l.cfg)
+	c := &Conn{cfg: &l.cfg} // joins the loop that it is on
 	c.made = func(made net.Conn, err error) {
 		if err == nil {
-			l.offer(made)
+			l.offer(made, c)
 		}
 	}
 	return c.Protocol()
 }
+
+// AnyLoop is true.
+func (f *listening) AnyLoop() bool { return true }
 
 // StartFactory does nothing.
 func (f *listening) StartFactory() error { return nil }
