@@ -114,17 +114,15 @@ func (c *Conn) Close() error {
 	return c.finish(outputClosed)
 }
 
-// Abort resets the connection and drops what is unsent. In everything else it is like Close.
+// Abort resets the connection and drops what is unsent, also after Close. In everything else it is like Close.
 func (c *Conn) Abort() error { return c.finish(outputReset) }
 
 func (c *Conn) finish(s outputState) error {
-	first := c.in.close(c, inputClosed)
-	if c.out.close(s) {
-		c.hub.add(c)
-	}
-	if !first {
+	c.in.close(c, inputClosed)
+	if !c.out.close(s) {
 		return c.opError("close", net.ErrClosed)
 	}
+	c.hub.add(c)
 	return nil
 }
 

@@ -25,6 +25,8 @@ func (c *Conn) opError(op string, err error) error {
 	switch {
 	case err == io.EOF && op == "read":
 		return err
+	case err == io.EOF:
+		err = kernel.ErrBroken // the peer has gone
 	case errors.Is(err, reactor.ErrClosed):
 		err = net.ErrClosed
 	}

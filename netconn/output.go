@@ -23,8 +23,8 @@ const (
 	outputShut               // CloseWrite was called
 	outputParked             // Close was called, and the connection goes back to its IdleListener
 	outputClosed             // Close was called
-	outputReset              // Abort was called
-	outputOver               // the loop has carried the end out
+	outputOver               // the loop has carried that out
+	outputReset              // Abort was called, perhaps after Close
 )
 
 // largeWrite is from how many bytes on a Write hands its own slice to the loop and waits until that was taken, instead of copying it.
@@ -115,7 +115,7 @@ func (o *output) settle(c *Conn) {
 		o.waiting = false
 	}
 	end := o.state
-	if end > outputShut {
+	if end == outputParked || end == outputClosed {
 		o.state = outputOver
 	}
 	o.mu.Unlock()
