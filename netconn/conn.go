@@ -108,9 +108,6 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 // Close ends the connection when what was written is sent, as Close of a transport does, and returns at once. Calls that wait
 // fail with net.ErrClosed. A second Close does too.
 func (c *Conn) Close() error {
-	if c.idle != nil && c.park() {
-		return nil
-	}
 	return c.finish(outputClosed)
 }
 
@@ -118,6 +115,11 @@ func (c *Conn) Close() error {
 func (c *Conn) Abort() error { return c.finish(outputReset) }
 
 func (c *Conn) finish(s outputState) error {
+	if c.idle != nil {
+		if parked, err := c.park(s == outputClosed); parked {
+			return err
+		}
+	}
 	c.in.close(c, inputClosed)
 	if !c.out.close(s) {
 		return c.opError("close", net.ErrClosed)

@@ -10,6 +10,14 @@ func Unread(c net.Conn) int {
 	return len(in.unread.rest())
 }
 
+// Untaken is how many bytes Write has taken and the transport has not.
+func Untaken(c net.Conn) int {
+	o := &connOf(c).out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.pending.rest())
+}
+
 // Blocked tells whether a Read and a Write of c wait.
 func Blocked(c net.Conn) (read, write bool) {
 	x := connOf(c)

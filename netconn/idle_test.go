@@ -354,3 +354,72 @@ func TestIdleLoopStops(t *testing.T) {
 		<-s.served
 	})
 }
+
+// NETCONN-11: a server of another kind than net/http that goes on after the end, or closes without having seen it, ends the connection.
+func TestOtherServers(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		for _, how := range []string{"parks", "writes", "half", "early", "abort"} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				t.Parallel()
+				r := running(t, w)
+				l, err := reactor.Ask(r, func() (*netconn.IdleListener, error) {
+					return netconn.ListenIdle(r, loopback(), &netconn.IdleConfig{Linger: soon})
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				d := netconn.Dialer{Reactor: r}
+				far, err := d.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer far.Close()
+				_ = far.SetDeadline(time.Now().Add(testworld.Limit))
+				_, _ = far.Write([]byte("ask"))
+				near, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				buf := make([]byte, 100)
+				if n, err := near.Read(buf); n != 3 || err != nil {
+					t.Fatalf("%d bytes and %v", n, err)
+				}
+				l.SetIdle(near, true)
+				if how != "early" {
+					if n, err := near.Read(buf); n != 0 || err != io.EOF {
+						t.Fatalf("%d bytes and %v came instead of the end", n, err)
+					}
+				}
+				switch how {
+				case "writes":
+					_, _ = near.Write([]byte("x"))
+				case "half":
+					_ = near.(closeWriter).CloseWrite()
+				case "abort":
+					_ = near.(interface{ Abort() error }).Abort()
+					if _, err := io.ReadAll(far); !errors.Is(err, reactor.ErrLost) {
+						t.Errorf("the connection ends with %v", err)
+					}
+					return
+				}
+				if err := near.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if err := near.Close(); err == nil {
+					t.Error("it could be closed twice")
+				}
+				if how == "parks" {
+					until(t, func() bool { return l.Waiting() == 1 })
+					return
+				}
+				if got, err := io.ReadAll(far); err != nil || how != "writes" && len(got) > 0 {
+					t.Errorf("%q and %v came", got, err)
+				}
+				if n := l.Waiting(); n != 0 {
+					t.Errorf("%d connections wait", n)
+				}
+			})
+		}
+	}
+}

@@ -181,16 +181,24 @@ func (i *idling) look(c *Conn) {
 	}
 }
 
-// park is Close, if the connection is to wait on the loop again. It tells whether it is.
-func (c *Conn) park() bool {
-	c.in.mu.Lock()
-	ok := c.idle.givenUp.Load() && !c.idle.wrote.Load() && c.in.state == inputOpen
-	if ok {
-		c.in.state = inputParked
+// park is Close, if the connection is to wait on the loop again, or does already. It tells whether it is so. An Abort, for which
+// mayPark is false, only fails if it does already.
+func (c *Conn) park(mayPark bool) (parked bool, err error) {
+	in, out := &c.in, &c.out
+	in.mu.Lock()
+	if in.state == inputParked {
+		in.mu.Unlock()
+		return true, c.opError("close", net.ErrClosed)
 	}
-	c.in.mu.Unlock()
-	if ok && c.out.close(outputParked) {
+	out.mu.Lock()
+	ok := mayPark && c.idle.givenUp.Load() && !c.idle.wrote.Load() && in.state == inputOpen && out.state == outputOpen
+	if ok {
+		in.state, out.state = inputParked, outputParked
+	}
+	out.mu.Unlock()
+	in.mu.Unlock()
+	if ok {
 		c.hub.add(c)
 	}
-	return ok
+	return ok, nil
 }
