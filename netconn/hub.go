@@ -22,9 +22,11 @@ type hub struct {
 	posted bool // run is in the reactor's queue
 
 	// For the loop alone.
-	batch []*Conn // is being served; queue reuses its memory afterwards
-	woken bool    // goroutines were woken since run was last called
-	first *Conn   // the Conns that are not lost, linked by next and prev
+	batch   []*Conn // is being served; queue reuses its memory afterwards
+	at      int     // the next of batch
+	serving *Conn   // its serve is in progress
+	woken   bool    // goroutines were woken since run was last called
+	first   *Conn   // the Conns that are not lost, linked by next and prev
 }
 
 // hubOf returns the hub of r. It is for the loop's goroutine.
@@ -86,14 +88,44 @@ func (h *hub) serve() {
 		runtime.Gosched()
 	}
 	h.mu.Lock()
-	h.queue, h.batch = h.batch[:0], h.queue
-	h.posted = false
+	if h.at == len(h.batch) {
+		h.queue, h.batch, h.at = h.batch[:0], h.queue, 0
+	}
+	h.posted = len(h.queue) > 0
+	again := h.posted
 	h.mu.Unlock()
-	for _, c := range h.batch {
+	if again {
+		h.r.Post(h.run)
+	}
+	defer h.served()
+	for h.at < len(h.batch) {
+		c := h.batch[h.at]
+		h.batch[h.at] = nil
+		h.at++
 		c.queued.Store(false)
+		h.serving = c
 		c.serve()
 	}
-	clear(h.batch)
+	h.serving = nil
+}
+
+// served follows a panic of a transport, which ends that connection. The rest of the batch is served later.
+func (h *hub) served() {
+	c := h.serving
+	if c == nil {
+		return
+	}
+	h.serving = nil
+	if c.t != nil {
+		c.t.Abort()
+	}
+	h.mu.Lock()
+	post := !h.posted
+	h.posted = true
+	h.mu.Unlock()
+	if post {
+		h.r.Post(h.run)
+	}
 }
 
 // link adds c to the Conns that are not lost.

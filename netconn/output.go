@@ -94,10 +94,21 @@ func (o *output) refusal() error {
 	return nil
 }
 
-// settle hands the transport what was written, as much as it has room for, and ends the direction if
-// that was asked for. It is called on the loop.
+// settle hands the transport what was written, and ends the direction if that was asked for. It is called on the loop.
 func (o *output) settle(c *Conn) {
+	wake, end := o.hand(c)
+	if wake {
+		o.wake <- struct{}{}
+		c.hub.wakes()
+	}
+	o.end(c, end)
+}
+
+// hand hands the transport what was written, as much as it has room for. It tells whether a Write that waits is to be woken, and
+// what end was asked for.
+func (o *output) hand(c *Conn) (wake bool, end outputState) {
 	o.mu.Lock()
+	defer o.mu.Unlock() // also if the transport panics
 	if p := o.pending.rest(); len(p) > 0 && (!o.full || o.state != outputOpen) && o.state != outputReset {
 		_, _ = c.t.Write(p) // ConnectionLost has the error
 		c.hub.release(o.pending)
@@ -110,20 +121,15 @@ func (o *output) settle(c *Conn) {
 		}
 		o.large = o.large[k:]
 	}
-	wake := o.waiting && len(o.large) == 0 && len(o.pending.rest()) < c.cfg.WriteWater
+	wake = o.waiting && len(o.large) == 0 && len(o.pending.rest()) < c.cfg.WriteWater
 	if wake {
 		o.waiting = false
 	}
-	end := o.state
+	end = o.state
 	if end == outputParked || end == outputClosed {
 		o.state = outputOver
 	}
-	o.mu.Unlock()
-	if wake {
-		o.wake <- struct{}{}
-		c.hub.wakes()
-	}
-	o.end(c, end)
+	return wake, end
 }
 
 // end carries an end out that our side has asked for.
