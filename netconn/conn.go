@@ -39,8 +39,7 @@ func (c *Config) complete() Config {
 }
 
 // Conn is a transport as a net.Conn. Its methods may be called from any number of goroutines at a
-// time, but not on the loop's, where a call that waits would wait for itself. Only Close, Abort, the addresses and the deadlines
-// may be called there too.
+// time, but Read and Write not on the loop's, where they would wait for themselves. The others do not wait.
 //
 // An error of Read or Write is io.EOF, at the end of the peer's direction, or a *net.OpError whose cause is
 // os.ErrDeadlineExceeded, net.ErrClosed after our own Close, reactor.ErrStopped if the reactor has ended, or what

@@ -38,6 +38,9 @@ const (
 // does not end: it waits on the loop again. So to the server each busy time is a connection of its own: ConnContext and ConnState are
 // called anew (NETCONN-11).
 //
+// While nobody accepts, the port takes no new connections, as the Backlog says. But those that wait on the loop stay, and each of them
+// may wait for Accept too.
+//
 // Without SetIdle no connection ever goes back. HTTP/2 does not: its connections have state in the server. TLS must stand below, by
 // ListenConfig.Over: a tls.Conn above a Conn would be lost with its goroutine.
 type IdleListener struct {
@@ -107,7 +110,7 @@ func (l *IdleListener) SetIdle(c net.Conn, idle bool) {
 	}
 }
 
-// Waiting is how many connections wait on the loop.
+// Waiting is how many connections wait on the loop. It may be called from any goroutine.
 func (l *IdleListener) Waiting() int { return int(l.waiting.Load()) }
 
 // closeWaiting closes the connections that wait.

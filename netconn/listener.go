@@ -27,8 +27,8 @@ type ListenConfig struct {
 const defaultBacklog = 128
 
 // Place is where a Listener accepts: a *reactor.Port, or a listener of package endpoint. If it has the methods
-// PauseAccepting and ResumeAccepting of a Port, clients wait while nobody calls Accept. If not, connections beyond the
-// Backlog are closed at once.
+// PauseAccepting and ResumeAccepting of a Port, clients wait while nobody calls Accept. If not, connections beyond
+// twice the Backlog are closed at once.
 type Place interface {
 	Addr() kernel.Addr
 	StopListening(done func(error))
@@ -111,8 +111,8 @@ func (l *Listener) done() <-chan struct{} {
 	return nil
 }
 
-// Accept returns the next connection, a *Conn, or waits for one. After Close the error is net.ErrClosed, and after the end of the
-// reactor or of the port reactor.ErrStopped, both in a *net.OpError (NETCONN-7).
+// Accept returns the next connection, a *Conn, or waits for one. After Close, or the end of the port, the error is net.ErrClosed, and
+// after the end of the reactor reactor.ErrStopped, both in a *net.OpError (NETCONN-7).
 func (l *Listener) Accept() (net.Conn, error) {
 	if err := l.failure(); err != nil {
 		return nil, l.opError("accept", err)

@@ -114,6 +114,48 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
+// unpausable is a Place of a Port that cannot let clients wait.
+type unpausable struct{ p *reactor.Port }
+
+func (u unpausable) Addr() kernel.Addr              { return u.p.Addr() }
+func (u unpausable) StopListening(done func(error)) { u.p.StopListening(done) }
+
+// NETCONN-8: at a place that cannot pause, connections beyond twice the Backlog are closed.
+func TestBacklogWithoutPause(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := running(t, w)
+			l, err := reactor.Ask(r, func() (*netconn.Listener, error) {
+				return netconn.ListenAt(r, &netconn.ListenConfig{Backlog: 2}, func(f reactor.Factory) (netconn.Place, error) {
+					p, err := r.Listen(loopback(), f, nil)
+					return unpausable{p}, err
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			var last net.Conn
+			for range 5 {
+				if last, err = netconn.Dial(context.Background(), r, "tcp", l.Addr().String()); err != nil {
+					t.Fatal(err)
+				}
+				defer last.Close()
+			}
+			if n, err := last.Read(make([]byte, 1)); n != 0 || err == nil {
+				t.Errorf("the connection that was too much has %d bytes and %v", n, err)
+			}
+			for range 4 {
+				c, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+			}
+		})
+	}
+}
+
 // NETCONN-9: Dial fails with the cause, and ends with its context.
 func TestDialFails(t *testing.T) {
 	for name, w := range testworld.Worlds() {
