@@ -66,9 +66,12 @@ type Conn struct {
 var _ net.Conn = (*Conn)(nil)
 
 // New makes a Conn without a transport. What [Conn.Protocol] returns is given to something that connects
-// protocols, such as Attach, a factory or SwitchProtocol. Read and Write wait until that has been done. r
-// is the reactor of the transport. New is for the loop's goroutine, or before the reactor runs. Nil and the
-// zero value of o are the defaults.
+// protocols and calls ConnectionMade, such as Attach or a factory; SwitchProtocol does not call it. Read and
+// Write wait until that has been done. r is the reactor of the transport. New is for the loop's goroutine, or
+// before the reactor runs. Nil and the zero value of o are the defaults.
+//
+// The transport, or one that it wraps, must be a reactor.Producer and a reactor.Consumer without a producer:
+// otherwise nothing would be bounded, and ConnectionMade panics.
 func New(r *reactor.Reactor, o *Config) *Conn {
 	cfg := o.complete()
 	return newConn(hubOf(r), &cfg)
@@ -216,6 +219,9 @@ func (c *Conn) serve() {
 	if c.t != nil {
 		c.in.settle(c.t)
 		c.out.settle(c)
+	}
+	if c.out.broken && c.out.lost(kernel.ErrBroken) {
+		c.hub.wakes()
 	}
 }
 

@@ -30,7 +30,7 @@ func Dial(ctx context.Context, r *reactor.Reactor, network, address string) (net
 	return (&Dialer{Reactor: r}).DialContext(ctx, network, address)
 }
 
-// Dial is DialContext without an end of ctx; Config.Timeout limits it.
+// Dial is DialContext without an end of ctx. Config.Timeout limits the connecting; what a layer does then has its own limits.
 func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
@@ -109,7 +109,11 @@ func (x *attempt) begin() {
 	x.c.made = func(c net.Conn, err error) { _ = x.finish(c, err) }
 	f := reactor.One(x.c.Protocol())
 	if x.d.Over != nil {
-		f = x.d.Over(f)
+		if e := r.Guard("Dialer.Over", func() { f = x.d.Over(f) }); e != nil {
+			x.c.leave()
+			_ = x.finish(nil, e)
+			return
+		}
 	}
 	x.connector = r.Dial(x.dest, f, &x.cfg, func(_ reactor.Protocol, err error) {
 		if err != nil {
@@ -121,6 +125,9 @@ func (x *attempt) begin() {
 
 // cancel gives the attempt up, on the loop.
 func (x *attempt) cancel() {
+	if x.connector == nil {
+		return // Over has failed
+	}
 	if x.connector.StopConnecting() != nil && x.c.t != nil {
 		x.c.t.Abort() // it waits for a handshake, or is connected and nobody wants it
 	}

@@ -10,6 +10,17 @@ func Unread(c net.Conn) int {
 	return len(in.unread.rest())
 }
 
+// Held is how many bytes of memory hold what waits for Read.
+func Held(c net.Conn) int {
+	in := &connOf(c).in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.unread == nil {
+		return 0
+	}
+	return cap(in.unread.b)
+}
+
 // Untaken is how many bytes Write has taken and the transport has not.
 func Untaken(c net.Conn) int {
 	o := &connOf(c).out

@@ -116,15 +116,15 @@ func (h *hub) served() {
 		return
 	}
 	h.serving = nil
-	if c.t != nil {
-		c.t.Abort()
-	}
 	h.mu.Lock()
 	post := !h.posted
 	h.posted = true
 	h.mu.Unlock()
 	if post {
 		h.r.Post(h.run)
+	}
+	if c.t != nil {
+		c.t.Abort()
 	}
 }
 
@@ -172,6 +172,9 @@ func (h *hub) put(b *buffer, p []byte) *buffer {
 		if b, ok = h.buffers.Get().(*buffer); !ok {
 			b = &buffer{b: make([]byte, 0, max(smallBuffer, len(p)))}
 		}
+	}
+	if b.at > 0 && len(b.b)+len(p) > cap(b.b) {
+		b.b, b.at = append(b.b[:0], b.rest()...), 0 // otherwise a reader that never empties it would have it grow for ever
 	}
 	b.b = append(b.b, p...)
 	return b

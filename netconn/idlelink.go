@@ -27,7 +27,7 @@ var (
 
 // ConnectionMade has the connection wait for its first request.
 func (x *idleLink) ConnectionMade(t reactor.Transport) {
-	x.t = reactor.ConnectionOf(t)
+	x.t = connectionOf(t)
 	x.p = x.of.of(t.Reactor())
 	x.p.wait(x)
 }
@@ -75,6 +75,9 @@ func (x *idleLink) WriteConnectionLost() {}
 
 // ConnectionLost ends it.
 func (x *idleLink) ConnectionLost(err error) {
+	if x.p == nil {
+		return // ConnectionMade has failed
+	}
 	if x.c == nil {
 		x.p.leave(x)
 		return

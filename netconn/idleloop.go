@@ -34,7 +34,10 @@ func (p *idleLoop) wait(x *idleLink) {
 	x.since = p.r.Now()
 	p.waiting.add(x)
 	p.l.waiting.Add(1)
-	if p.l.timeout > 0 && !p.expire.Active() {
+	switch {
+	case p.l.l.failure() != nil: // it has come too late
+		_ = x.t.Close()
+	case p.l.timeout > 0 && !p.expire.Active():
 		p.expire.Reset(p.l.timeout)
 	}
 }

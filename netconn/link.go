@@ -2,9 +2,11 @@ package netconn
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -27,11 +29,24 @@ func (l *link) ConnectionMade(t reactor.Transport) {
 	case c.t != nil || c.over:
 		panic("netconn: Conn.Protocol was given to two transports")
 	}
-	c.connect(reactor.ConnectionOf(t))
+	c.connect(connectionOf(t))
 	c.hub.add(c) // for what was asked for before
-	if _, ok := reactor.As[stater](t); !ok {
+	switch s, ok := reactor.As[stater](t); {
+	case !ok:
 		l.ready(c, nil)
+	case s.ConnectionState().HandshakeComplete: // the protocol was chosen after the handshake
+		l.HandshakeCompleted(s.ConnectionState())
 	}
+}
+
+// connectionOf is t with what a Conn needs of it. It panics if that is not there.
+func connectionOf(t reactor.Transport) reactor.Connection {
+	_, pauses := reactor.As[reactor.Producer](t)
+	_, consumes := reactor.As[reactor.Consumer](t)
+	if !pauses || !consumes {
+		panic(fmt.Sprintf("netconn: a %T hides that its transport can be paused or takes a producer, so nothing would be bounded; it needs Unwrap", t))
+	}
+	return reactor.ConnectionOf(t)
 }
 
 // connect gives c its transport.
@@ -40,7 +55,9 @@ func (c *Conn) connect(t reactor.Connection) {
 	c.local.Store(&local)
 	c.remote.Store(&remote)
 	c.t = t
-	_ = t.RegisterProducer((*spout)(c)) // a transport without it takes all that comes
+	if err := t.RegisterProducer((*spout)(c)); err != nil {
+		panic(fmt.Sprintf("netconn: the transport cannot be written by a Conn: %v", err))
+	}
 }
 
 // HandshakeCompleted follows ConnectionMade of a transport that is TLS.
@@ -69,13 +86,22 @@ type secured struct {
 func (s *secured) ConnectionState() tls.ConnectionState { return s.state }
 
 // DataReceived hands p to Read.
-func (l *link) DataReceived(p []byte) { l.in.receive((*Conn)(l), p) }
+func (l *link) DataReceived(p []byte) {
+	if l.t == nil {
+		panic("netconn: the protocol of a Conn was given data before ConnectionMade, which SwitchProtocol does not call")
+	}
+	l.in.receive((*Conn)(l), p)
+}
 
 // ReadConnectionLost is the end of the peer's direction. Ours stays open until Close or CloseWrite.
 func (l *link) ReadConnectionLost() { l.woke(l.in.lost(io.EOF)) }
 
-// WriteConnectionLost follows our own CloseWrite.
-func (l *link) WriteConnectionLost() {}
+// WriteConnectionLost follows our own CloseWrite, or the loss of the output alone, as of a pipe.
+func (l *link) WriteConnectionLost() {
+	if !l.shut {
+		l.woke(l.out.lost(kernel.ErrBroken))
+	}
+}
 
 // ConnectionLost ends both directions.
 func (l *link) ConnectionLost(err error) {
@@ -106,5 +132,12 @@ func (s *spout) ResumeProducing() {
 	s.out.settle((*Conn)(s))
 }
 
-// StopProducing precedes the loss.
-func (s *spout) StopProducing() { s.out.full = true }
+// StopProducing is called when nothing more can be written. It may be called inside Write of the transport, so the goroutines hear of it
+// later: by ConnectionLost, which has the reason, or if the transport has input left, by serve.
+func (s *spout) StopProducing() {
+	s.out.full, s.out.broken = true, true
+	s.hub.add((*Conn)(s))
+}
+
+// Producing tells whether a Close or CloseWrite that is not ours has to wait for more.
+func (s *spout) Producing() bool { return s.out.busy }

@@ -2,6 +2,7 @@ package netconn
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +17,8 @@ type ListenConfig struct {
 	// Conn is for each accepted connection.
 	Conn Config
 	// Backlog is how many connections may wait for Accept. At that many the port stops accepting, and clients
-	// wait in the system's queue. It goes on when half of them are left. Zero or negative: 128 (NETCONN-8).
+	// wait in the system's queue. It goes on when half of them are left. Connections under a layer count when its handshake
+	// is over, so that those that were under way come on top; beyond twice the Backlog new ones are closed. Zero or negative: 128 (NETCONN-8).
 	Backlog int
 	// Over, unless nil, puts a layer on each connection: it wraps the factory of the Listener, as tlsio.Server does.
 	// Accept returns a connection when its handshake is over. Its method ConnectionState has the result, so that
@@ -44,7 +46,9 @@ type Listener struct {
 	queue chan net.Conn // those that wait for Accept
 
 	waiting atomic.Int32 // length of queue and more
-	paused  atomic.Bool  // the place accepts nobody
+
+	pausing sync.Mutex // held while the place is paused or resumed, so that two loops do it in order
+	paused  bool       // the place accepts nobody; guarded by pausing
 
 	mu    sync.Mutex
 	more  []net.Conn    // those that wait and found no room in queue, such as after a handshake
@@ -231,14 +235,13 @@ func (l *Listener) network() string {
 
 // offer has Accept return c, which is x or wraps it. It is called on the loop of x.
 func (l *Listener) offer(c net.Conn, x *Conn) {
-	n := l.waiting.Add(1)
+	l.waiting.Add(1)
 	l.mu.Lock()
 	failed := l.err != nil
 	if !failed {
 		l.more = append(l.more, c)
 		l.fill()
 	}
-	p, pauses := l.place.(pauser)
 	l.mu.Unlock()
 	if failed {
 		l.waiting.Add(-1)
@@ -246,10 +249,7 @@ func (l *Listener) offer(c net.Conn, x *Conn) {
 		return
 	}
 	x.hub.wakes()
-	if int(n) >= l.most && pauses && l.paused.CompareAndSwap(false, true) {
-		p.PauseAccepting()
-		l.resume() // Accept may have been faster
-	}
+	l.pace()
 }
 
 // fill moves connections to queue, as many as there is room for. l.mu must be held.
@@ -259,7 +259,7 @@ func (l *Listener) fill() {
 		case l.queue <- c:
 			l.more[i] = nil
 		default:
-			l.more = append(l.more[:0], l.more[i:]...)
+			l.more = slices.Delete(l.more, 0, i)
 			return
 		}
 	}
@@ -270,9 +270,30 @@ func (l *Listener) fill() {
 func (l *Listener) resume() {
 	l.mu.Lock()
 	l.fill()
+	l.mu.Unlock()
+	l.pace()
+}
+
+// pace pauses the place, or resumes it, by how many connections wait. It is called on a loop of the place.
+func (l *Listener) pace() {
+	l.mu.Lock()
 	p, ok := l.place.(pauser)
 	l.mu.Unlock()
-	if ok && int(l.waiting.Load()) <= l.most/2 && l.paused.CompareAndSwap(true, false) {
+	if !ok {
+		return
+	}
+	l.pausing.Lock()
+	defer l.pausing.Unlock()
+	switch n := int(l.waiting.Load()); {
+	case n >= l.most && !l.paused:
+		l.paused = true
+		p.PauseAccepting()
+		if int(l.waiting.Load()) > l.most/2 {
+			return // Accept has us called again
+		}
+		fallthrough // Accept was faster
+	case n <= l.most/2 && l.paused:
+		l.paused = false
 		p.ResumeAccepting()
 	}
 }

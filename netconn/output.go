@@ -13,7 +13,11 @@ type output struct {
 	pending *buffer // what Write has taken and the loop has not; nil: nothing
 	large   []byte  // what the Write that waits still has; the loop takes it from there
 	failed  error   // why the connection was lost; nil: it is not
-	full    bool    // the transport takes no more for now; for the loop alone
+
+	// For the loop alone.
+	full   bool // the transport takes no more for now
+	busy   bool // it has not been given everything yet
+	broken bool // it never will
 }
 
 type outputState uint8
@@ -109,42 +113,76 @@ func (o *output) settle(c *Conn) {
 func (o *output) hand(c *Conn) (wake bool, end outputState) {
 	o.mu.Lock()
 	defer o.mu.Unlock() // also if the transport panics
-	if p := o.pending.rest(); len(p) > 0 && (!o.full || o.state != outputOpen) && o.state != outputReset {
-		_, _ = c.t.Write(p) // ConnectionLost has the error
-		c.hub.release(o.pending)
-		o.pending = nil
+	if o.state != outputReset {
+		o.handPending(c)
 	}
 	for len(o.large) > 0 && !o.full && o.state == outputOpen {
-		k := min(len(o.large), c.cfg.WriteWater)
+		k := piece
+		if c.t.Buffered() == 0 {
+			k = largePiece
+		}
+		k = min(len(o.large), k)
 		if _, err := c.t.Write(o.large[:k]); err != nil {
 			break // ConnectionLost has it
 		}
 		o.large = o.large[k:]
 	}
+	o.busy = o.pending != nil || len(o.large) > 0 && o.state == outputOpen
 	wake = o.waiting && len(o.large) == 0 && len(o.pending.rest()) < c.cfg.WriteWater
 	if wake {
 		o.waiting = false
 	}
 	end = o.state
-	if end == outputParked || end == outputClosed {
+	if end == outputParked && o.busy {
+		end, o.state = outputClosed, outputClosed // the peer does not read: it gets no more requests
+	}
+	if end == outputParked || end == outputClosed && !o.busy {
 		o.state = outputOver
 	}
 	return wake, end
 }
 
-// end carries an end out that our side has asked for.
+// A transport takes what exceeds its high-water mark by one Write. So large pieces are for those that hold nothing.
+const (
+	piece      = 16 << 10
+	largePiece = 64 << 10
+)
+
+// handPending hands the transport what Write has copied.
+func (o *output) handPending(c *Conn) {
+	for o.pending != nil && !o.full {
+		p := o.pending.rest()
+		p = p[:min(len(p), piece)]
+		if _, err := c.t.Write(p); err != nil {
+			o.pending.at = len(o.pending.b) // ConnectionLost has the error
+		} else {
+			o.pending.at += len(p)
+		}
+		if len(o.pending.rest()) == 0 {
+			c.hub.release(o.pending)
+			o.pending = nil
+		}
+	}
+}
+
+// end carries an end out that our side has asked for. While the transport has no room for the rest, it waits for it, as for any
+// producer, but not for longer than its CloseTimeout.
 func (o *output) end(c *Conn, s outputState) {
+	if c.t == nil {
+		return
+	}
+	if (s == outputShut || s == outputClosed) && !o.busy {
+		c.t.UnregisterProducer()
+	}
 	switch s {
 	case outputShut:
 		if !c.shut {
 			c.shut = true
-			c.t.UnregisterProducer()
 			_ = c.t.CloseWrite()
 		}
 	case outputParked:
 		c.idle.link.park()
 	case outputClosed:
-		c.t.UnregisterProducer()
 		_ = c.t.Close()
 	case outputReset:
 		c.t.Abort()
