@@ -159,3 +159,32 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+// mute is a layer that tells the protocol above nothing of a connection, which ends before it is its turn.
+type mute struct{ reactor.Base }
+
+func (m *mute) DataReceived([]byte) {}
+
+// muteFactory puts a mute in the place of each protocol.
+type muteFactory struct{ reactor.Factory }
+
+func (f *muteFactory) Unwrap() reactor.Factory                    { return f.Factory }
+func (f *muteFactory) BuildProtocol(kernel.Addr) reactor.Protocol { return new(mute) }
+
+// NETCONN-9: a connection that ends in a layer, which has not told the Conn of it, ends Dial.
+func TestDialLayerEnds(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			p := listen(t, running(t, w), overTCP, netconn.ListenConfig{})
+			p.d.Over = func(f reactor.Factory) reactor.Factory { return &muteFactory{f} }
+			go func() {
+				if c, err := p.l.Accept(); err == nil {
+					_ = c.Close()
+				}
+			}()
+			if c, err := p.d.Dial("tcp", p.l.Addr().String()); c != nil || !errors.Is(err, io.EOF) || !errors.Is(err, reactor.ErrConnect) {
+				t.Errorf("Dial is %v", err)
+			}
+		})
+	}
+}

@@ -107,7 +107,7 @@ func (x *attempt) begin() {
 	cfg := x.d.Conn.complete()
 	x.c = newConn(hubOf(r), &cfg)
 	x.c.made = func(c net.Conn, err error) { _ = x.finish(c, err) }
-	f := reactor.One(x.c.Protocol())
+	f := reactor.Factory(&dialling{x})
 	if x.d.Over != nil {
 		if e := r.Guard("Dialer.Over", func() { f = x.d.Over(f) }); e != nil {
 			x.c.leave()
@@ -122,6 +122,30 @@ func (x *attempt) begin() {
 		}
 	})
 }
+
+// dialling is the factory of an attempt.
+type dialling struct{ x *attempt }
+
+var _ reactor.ConnectorListener = (*dialling)(nil)
+
+// BuildProtocol returns the end of the Conn on the loop.
+func (f *dialling) BuildProtocol(kernel.Addr) reactor.Protocol { return f.x.c.Protocol() }
+
+// StartedConnecting does nothing.
+func (f *dialling) StartedConnecting(*reactor.Connector) {}
+
+// ConnectionFailed does nothing, because Dial's function is told too.
+func (f *dialling) ConnectionFailed(*reactor.Connector, error) {}
+
+// ConnectionEnded follows the end of a connection, also if a layer has never told the Conn of it.
+func (f *dialling) ConnectionEnded(_ *reactor.Connector, err error) {
+	if f.x.finish(nil, err) {
+		f.x.c.leave()
+	}
+}
+
+// LogPrefix is the name in logs.
+func (f *dialling) LogPrefix() string { return "netconn.Dialer" }
 
 // cancel gives the attempt up, on the loop.
 func (x *attempt) cancel() {

@@ -76,6 +76,45 @@ func TestListenGroup(t *testing.T) {
 	}
 }
 
+// NETCONN-8: the loops of a group pause and resume a Listener in order, so that nobody waits for ever.
+func TestPauseGroup(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			l, err := netconn.Listen(runningGroup(t, w), loopback(), &netconn.ListenConfig{Backlog: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted := make(chan struct{})
+			go func() {
+				defer close(accepted)
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = c.Write([]byte("x"))
+					_ = c.Close()
+				}
+			}()
+			for i := range 300 {
+				c, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = c.SetReadDeadline(time.Now().Add(testworld.Limit))
+				if _, err := c.Read(make([]byte, 1)); err != nil {
+					t.Fatalf("connection %d: %v", i, err)
+				}
+				_ = c.Close()
+			}
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+			<-accepted
+		})
+	}
+}
+
 // NETCONN-10, NETCONN-12: the loops of a group share an IdleListener, each with its own connections that wait.
 func TestIdleGroup(t *testing.T) {
 	for name, w := range testworld.Native() {

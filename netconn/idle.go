@@ -90,14 +90,9 @@ func (l *IdleListener) Addr() net.Addr { return l.l.Addr() }
 // Place is that of a Listener.
 func (l *IdleListener) Place() Place { return l.l.Place() }
 
-// Close stops listening, and closes the connections that wait on the loop. So Shutdown and Close of an http.Server end them too. In
+// Close stops listening, and closes the connections that wait on the loop: the place stops its factory, which does it. So Shutdown and Close of an http.Server end them too. In
 // everything else it is that of a Listener.
-func (l *IdleListener) Close() error {
-	if !l.l.end(net.ErrClosed) {
-		return l.l.opError("close", net.ErrClosed)
-	}
-	return l.l.stop(l.closeWaiting)
-}
+func (l *IdleListener) Close() error { return l.l.Close() }
 
 // SetIdle tells that c, which Accept has returned, waits for a request, or does no longer. It does nothing for any other c. It may be
 // called from any goroutine.

@@ -352,6 +352,7 @@ func TestIdleLoopStops(t *testing.T) {
 			t.Errorf("Accept is %v", err)
 		}
 		<-s.served
+		c.ended()
 	})
 }
 

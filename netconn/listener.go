@@ -140,30 +140,39 @@ func (l *Listener) Addr() net.Addr { return l.addr }
 // Place is what ListenAt's open has returned: the *reactor.Port of Listen. It is for the loop's goroutine.
 func (l *Listener) Place() Place { return l.place }
 
-// Close stops listening. It returns when the address is free, so it waits for the loop, and panics on the loop's goroutine.
-// Connections that wait for Accept are reset, and those that Accept has returned go on.
+// Close stops listening. It returns when the address is free, so it waits for the loop, also until that runs, and panics on the loop's
+// goroutine. Connections that wait for Accept are reset, and those that Accept has returned go on.
 func (l *Listener) Close() error {
-	if !l.end(net.ErrClosed) {
+	for {
+		lead := l.on.Lead()
+		if lead == nil {
+			break
+		}
+		closed, err := reactor.AskLater(lead, l.stop)
+		if err != reactor.ErrStopped {
+			if !closed {
+				return l.opError("close", net.ErrClosed)
+			}
+			return err
+		}
+		if l.on.Lead() == lead {
+			break
+		}
+	}
+	if !l.end(net.ErrClosed) { // all loops have ended, and so has the place
 		return l.opError("close", net.ErrClosed)
 	}
-	return l.stop(func() {})
+	return nil
 }
 
-// stop stops listening, and waits until that is done. also is called on the loop.
-func (l *Listener) stop(also func()) error {
-	lead := l.on.Lead()
-	if lead == nil {
-		return nil // all loops have ended, and so does the place
+// stop is Close on the loop. done is told whether it was the first.
+func (l *Listener) stop(done func(bool, error)) {
+	if !l.end(net.ErrClosed) {
+		done(false, nil)
+		return
 	}
-	_, err := reactor.AskLater(lead, func(done func(struct{}, error)) {
-		l.drop()
-		also()
-		l.place.StopListening(func(err error) { done(struct{}{}, err) })
-	})
-	if err == reactor.ErrStopped {
-		err = nil // it does not listen any more
-	}
-	return err
+	l.drop()
+	l.place.StopListening(func(err error) { done(true, err) })
 }
 
 // post has fn called on a loop.

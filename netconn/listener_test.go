@@ -23,6 +23,17 @@ func TestListenerClose(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := running(t, w)
 			p := listen(t, r, overTCP, netconn.ListenConfig{})
+			_, err := reactor.Ask(r, func() (int, error) {
+				defer func() {
+					if recover() == nil {
+						t.Error("Close on the loop does not panic")
+					}
+				}()
+				return 0, p.l.Close()
+			})
+			if err != nil {
+				t.Error(err)
+			}
 			accepted := make(chan error, 1)
 			go func() {
 				_, err := p.l.Accept()
@@ -60,9 +71,8 @@ func TestListenerClose(t *testing.T) {
 			if err := again.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if n, err := waits.Read(make([]byte, 1)); n != 0 || err == nil {
-				t.Errorf("a connection that nobody accepted has %d bytes and %v", n, err)
-			}
+			_, err = waits.Read(make([]byte, 1)) // nobody accepted it
+			wantNetError(t, err, reactor.ErrLost, "read")
 			_, _ = stays.Write([]byte("x")) // what was accepted goes on
 			if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
 				t.Errorf("a connection that was accepted has %d bytes and %v", n, err)
@@ -208,7 +218,8 @@ func TestDialFails(t *testing.T) {
 func TestDialRaces(t *testing.T) {
 	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
-			p := listen(t, running(t, w), overTCP, netconn.ListenConfig{})
+			r := running(t, w)
+			p := listen(t, r, overTCP, netconn.ListenConfig{})
 			var both sync.WaitGroup
 			for i := range 100 {
 				both.Go(func() {
@@ -226,6 +237,10 @@ func TestDialRaces(t *testing.T) {
 					t.Error(err)
 				}
 			}
+			until(t, func() bool { // what was given up is lost on our side, without a word of the server
+				n, _ := reactor.Ask(r, func() (int, error) { return r.Stats().Connections, nil })
+				return n == 0
+			})
 			_ = p.l.Close()
 			both.Wait()
 		})

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/whorl-go/whorl/netconn"
@@ -63,6 +64,10 @@ func TestIdleMemory(t *testing.T) {
 		before := inUse()
 		connect(more)
 		s.waiting(first + more)
+		until(t, func() bool { // NETCONN-10: none has a goroutine
+			stacks := make([]byte, 4<<20)
+			return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "net/http.(*conn).serve") == 0
+		})
 		each := (inUse() - before) / more
 		t.Logf("%d bytes for each", each)
 		if each > 1000 {
