@@ -47,7 +47,7 @@ type Listener struct {
 
 	waiting atomic.Int32 // length of queue and more
 
-	pausing sync.Mutex // held while the place is paused or resumed, so that two loops do it in order
+	pausing sync.Mutex // held while the place is paused or resumed
 	paused  bool       // the place accepts nobody; guarded by pausing
 
 	mu    sync.Mutex
@@ -258,7 +258,11 @@ func (l *Listener) offer(c net.Conn, x *Conn) {
 		return
 	}
 	x.hub.wakes()
-	l.pace()
+	if x.hub.r == l.on.Lead() {
+		l.pace()
+	} else {
+		l.post(l.pace)
+	}
 }
 
 // fill moves connections to queue, as many as there is room for. l.mu must be held.
@@ -275,7 +279,7 @@ func (l *Listener) fill() {
 	l.more = l.more[:0]
 }
 
-// resume goes on after Accept has made room. It is called on a loop of the place.
+// resume goes on after Accept has made room. It is called on the first loop.
 func (l *Listener) resume() {
 	l.mu.Lock()
 	l.fill()
@@ -283,7 +287,8 @@ func (l *Listener) resume() {
 	l.pace()
 }
 
-// pace pauses the place, or resumes it, by how many connections wait. It is called on a loop of the place.
+// pace pauses the place, or resumes it, by how many connections wait. It is called on the first loop: what two loops of a group ask of their
+// port may arrive at a third in different orders.
 func (l *Listener) pace() {
 	l.mu.Lock()
 	p, ok := l.place.(pauser)
