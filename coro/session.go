@@ -90,6 +90,7 @@ func (s *Session) Read(p []byte) (int, error) {
 		s.reader = c
 		err := c.suspend(orForever(s.readUntil()))
 		s.reader = nil
+		s.succeed() // it has waited, whatever comes of that
 		if err != nil && err != errTimeout && !s.lost {
 			return 0, err
 		}
@@ -133,6 +134,7 @@ func (s *Session) Write(p []byte) (n int, err error) {
 			s.rest().writer = c
 			err := c.suspend(orForever(s.writeUntil()))
 			s.seldom.writer = nil
+			s.succeed()
 			if err != nil && err != errTimeout && !s.lost {
 				return n, err
 			}
@@ -156,7 +158,7 @@ func (s *Session) Write(p []byte) (n int, err error) {
 	}
 }
 
-// fail counts calls that fail at once, one after the other.
+// fail counts calls that fail at once, one after the other. One that has waited lets the loop go on, and begins the count anew.
 func (s *Session) fail(err error) error {
 	if s.rest().failures++; s.seldom.failures > maxFailures {
 		panic(tooManyFailures(err))
