@@ -42,6 +42,8 @@ type Command struct {
 	// AtStop has the reactor, when it is stopped, end the child by Kill(AtStop), and wait for its exit in the phase Before of the
 	// shutdown. Negative: it is killed at once. Zero: the child is left to itself, and loses its pipes. It does not become a zombie then as long as this process lives.
 	AtStop time.Duration
+	// stopGroup has AtStop end the process group of the child too.
+	stopGroup bool
 	// StreamConfig is for the pipes.
 	reactor.StreamConfig
 }

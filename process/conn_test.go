@@ -453,3 +453,33 @@ func TestConnLogsErrorOutput(t *testing.T) {
 		}
 	}
 }
+
+// EP-16: when the reactor is stopped, what the program has started in its group ends too.
+func TestConnGroupAtStop(t *testing.T) {
+	for name, world := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			for _, grace := range []time.Duration{time.Minute, -1} {
+				r := reactor.New(world.Open(t), reactor.Config{})
+				out := newPipe(t)
+				cmd := sh("(exec sleep 1000) & echo; wait")
+				cmd.Group = true
+				p := new(screen)
+				if _, err := process.Connect(r, cmd, p, &process.ConnConfig{ErrorOutput: process.Given(out.w), Grace: grace}); err != nil {
+					t.Fatal(err)
+				}
+				closeFD(&out.w)
+				until(t, r, func() bool { return len(p.got) > 0 })
+				r.CallLater(0, func() { r.Stop() })
+				if err := r.Run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if !p.lost() {
+					t.Errorf("EP-16: %v", p.events)
+				}
+				if got := take(t, out.r); got != "" { // the end: nobody has it any more
+					t.Errorf("EP-16: read %q", got)
+				}
+			}
+		})
+	}
+}

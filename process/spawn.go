@@ -53,7 +53,7 @@ func spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
 		c.undo(cmd)
 		return nil, err
 	}
-	c.stopWith(cmd.AtStop)
+	c.stopWith(cmd.AtStop, cmd.stopGroup)
 	c.made = true
 	if p != nil {
 		checked(r, p)
