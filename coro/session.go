@@ -30,6 +30,7 @@ type Session struct {
 	eof        bool // the peer has ended its direction
 	draining   bool // Read ends when nothing is there
 	closed     bool // by our side
+	released   bool // the connection is somebody else's
 }
 
 // seldom is what an idle session does not need.
@@ -193,8 +194,15 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// Abort resets the connection, and drops what is buffered. Else it is as Close; after Close it still cuts short what waits to be sent.
+// Abort resets the connection, and drops what is buffered. Else it is as Close; after Close it still cuts short what waits to be sent. After
+// Release it does nothing: the connection is somebody else's.
 func (s *Session) Abort() {
+	if !s.released {
+		s.abort()
+	}
+}
+
+func (s *Session) abort() {
 	if !s.lost && s.loop().gone == nil {
 		s.t.Abort()
 	}
@@ -219,7 +227,7 @@ func (s *Session) Release() (t reactor.Transport, unread []byte) {
 		return s.t, nil
 	}
 	unread = append(unread, s.in...)
-	s.closed, s.in = true, nil
+	s.closed, s.released, s.in = true, true, nil
 	s.t.PauseProducing()
 	s.t.UnregisterProducer()
 	s.wake()
