@@ -28,7 +28,7 @@ type Command struct {
 	Files map[int]File
 	// Terminal gives the child a session of its own, with the slave of this terminal as the controlling terminal and as 0, 1 and 2.
 	// Spawn attaches the master, and closes the slave here. If the master is attached already, its protocol has it: the Child has no
-	// transport then, and Ended does not wait for the terminal. Files must be nil (PROC-15, PROC-47). See [OpenPTY].
+	// transport then, and Ended does not wait for the terminal. With a Credential the slave is given to its user, so that it can be opened by its name. Files must be nil (PROC-15, PROC-47). See [OpenPTY].
 	Terminal *PTY
 	// Credential is as whom the child runs. Nil: as this process (PROC-6). See [LookupCredential].
 	Credential *kernel.Credential
