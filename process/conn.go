@@ -24,6 +24,7 @@ type ConnConfig struct {
 	ErrorOutput File
 	// Lines gets each line of the error output, without its end, on the loop's goroutine. The line is lent until Lines returns. A line of
 	// more than 1024 bytes comes in pieces. Nil: lines are logged at level info, ten in a second at most, and the rest is counted.
+	// After Abort and after ConnectionLost lines may still come, until Exited.
 	Lines func(line []byte)
 	// Logger gets the lines if Lines is nil. Nil: that of the reactor.
 	Logger *slog.Logger
