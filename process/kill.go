@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -70,7 +71,8 @@ func (k *kill) lost(c *Child) {
 
 // exited is told of the exit. It gives the child back to the kernel, unless the rest of a group is to be killed.
 func (k *kill) exited(c *Child) {
-	if !k.group || !k.timer.Active() || c.r.Ending() {
+	alone := k.group && c.k.SignalGroup(syscall.Signal(0)) == kernel.ErrExited // the signal 0 only asks
+	if !k.group || alone || !k.timer.Active() || c.r.Ending() {
 		if k.group && k.timer.Active() {
 			_ = c.k.SignalGroup(syscall.SIGKILL)
 		}
