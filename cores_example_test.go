@@ -19,9 +19,7 @@ import (
 // onAllCores runs a loop for each core until ctx ends. serve opens the ports.
 func onAllCores(ctx context.Context, serve func(g *reactor.Group) error) error {
 	g, err := reactor.NewGroup(reactor.GroupConfig{
-		Kernel: func(_, loops int) (kernel.Kernel, error) {
-			return native.OpenWith("", native.Options{Loops: loops})
-		},
+		Kernel:   native.OpenGroup("", native.Options{}),
 		Reactor:  reactor.Config{Signals: reactor.StopSignals()},
 		Restarts: 3,
 	})

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -32,10 +31,8 @@ func (c *Config) openGroup(loops int, o reactor.Config) (*loop, error) {
 	var l *loop
 	g, err := reactor.NewGroup(reactor.GroupConfig{
 		Loops: loops, Reactor: o, StopTimeout: o.ShutdownTimeout,
-		Kernel: func(_, loops int) (kernel.Kernel, error) {
-			return native.OpenWith(c.Kernel, native.Options{Loops: loops})
-		},
-		Lost: func(e *reactor.LoopError) { l.lost(e) },
+		Kernel: native.OpenGroup(c.Kernel, native.Options{}),
+		Lost:   func(e *reactor.LoopError) { l.lost(e) },
 	})
 	if err != nil {
 		return nil, err

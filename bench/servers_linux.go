@@ -18,6 +18,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/netconn"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -50,6 +51,7 @@ var servers = []server{
 	{name: "whorl-shrink", about: "the same, with tlsio's ShrinkIdle", start: whorlOn("epoll", shrinkIdle), tls: true, rest: 4 * shrinkIdle},
 	{name: "whorl-poll", about: "a reactor on poll", start: whorlOn("poll", 0), tls: true},
 	{name: "whorl-select", about: "a reactor on select: at most some 1000 connections", start: whorlOn("select", 0), tls: true},
+	{name: "whorl-netconn", about: "package netconn on epoll: the goroutines of net, on the loop's connections", start: serveNetconn, tls: true},
 	{name: "net", about: "package net (with TLS: crypto/tls), a goroutine and 4 KiB per connection; ratios refer to it", start: serveNet, tls: true},
 	{name: "netpoll", about: "github.com/cloudwego/netpoll; no TLS", start: serveNetpoll},
 }
@@ -194,6 +196,33 @@ func serveNet(s *serverParams) error {
 			}
 		}()
 	}
+	return echoOn(l)
+}
+
+// serveNetconn is serveNet on a Listener of package netconn.
+func serveNetconn(s *serverParams) error {
+	k, err := native.Open("epoll")
+	if err != nil {
+		return err
+	}
+	r := reactor.New(k, reactor.Config{})
+	o := new(netconn.ListenConfig)
+	if s.tls != nil {
+		o.Over = func(f reactor.Factory) reactor.Factory {
+			return tlsio.Server(s.tls, f, &tlsio.Options{Workers: s.workers, MaxPendingPerPeer: -1})
+		}
+	}
+	l, err := netconn.Listen(r, kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), o)
+	if err != nil {
+		return err
+	}
+	s.listening(l.Addr())
+	go func() { _ = echoOn(l) }()
+	return r.Run(context.Background())
+}
+
+// echoOn echoes on each connection of l, by a goroutine for each.
+func echoOn(l net.Listener) error {
 	for {
 		c, err := l.Accept()
 		if err != nil {

@@ -106,3 +106,27 @@ func TestSystemTimes(t *testing.T) {
 		}
 	}
 }
+
+// CORO-7: a Read that waits until its deadline has not failed at once. It may do so any number of times.
+func TestDeadlineManyTimes(t *testing.T) {
+	for _, w := range testworld.Worlds() {
+		if !w.Simulated() { // the time passes at once
+			continue
+		}
+		r := w.New(t, reactor.Config{})
+		times := 0
+		e, _ := peered(t, w, r, func(s *coro.Session) error {
+			for ; times < 3000; times++ {
+				s.SetReadTimeout(ms)
+				if _, err := s.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					return err
+				}
+			}
+			return nil
+		})
+		testworld.Until(t, func() bool { return e.over }, r)
+		if times != 3000 {
+			t.Errorf("CORO-7: %d deadlines have passed, then %v", times, e.err)
+		}
+	}
+}

@@ -176,3 +176,39 @@ func TestRelease(t *testing.T) {
 		testworld.Until(t, func() bool { return r.Stats().Connections == 0 }, r)
 	})
 }
+
+// CORO-14: after Release neither a deferred Abort nor an error of the body ends the connection. A panic of the body does.
+func TestReleaseThenAbort(t *testing.T) {
+	for _, end := range []string{"Abort", "error", "panic"} {
+		worlds(t, func(t *testing.T, w testworld.World) {
+			r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+			var tr reactor.Transport
+			e, peer := peered(t, w, r, func(s *coro.Session) error {
+				if _, err := s.Read(make([]byte, 1)); err != nil {
+					return err
+				}
+				tr, _ = s.Release()
+				switch end {
+				case "Abort":
+					s.Abort()
+				case "panic":
+					panic("boom")
+				default:
+					return errors.New("broken")
+				}
+				return nil
+			})
+			peer.Send("x")
+			testworld.Until(t, func() bool { return e.over }, r)
+			_, _ = tr.Write([]byte("still here"))
+			_ = tr.Close()
+			want := "still here"
+			if end == "panic" {
+				want = ""
+			}
+			if rest, _ := peer.Rest(); string(rest) != want {
+				t.Errorf("CORO-14: %s: got %q, want %q", end, rest, want)
+			}
+		})
+	}
+}

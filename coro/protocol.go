@@ -168,7 +168,7 @@ func (s *Session) bodyEnded(err error) {
 	case s.closed && !s.own.panicked:
 	default:
 		s.logError(err)
-		s.Abort()
+		s.abort()
 	}
 }
 

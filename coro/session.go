@@ -30,6 +30,7 @@ type Session struct {
 	eof        bool // the peer has ended its direction
 	draining   bool // Read ends when nothing is there
 	closed     bool // by our side
+	released   bool // the connection is somebody else's
 }
 
 // seldom is what an idle session does not need.
@@ -90,6 +91,7 @@ func (s *Session) Read(p []byte) (int, error) {
 		s.reader = c
 		err := c.suspend(orForever(s.readUntil()))
 		s.reader = nil
+		s.succeed() // it has waited, whatever comes of that
 		if err != nil && err != errTimeout && !s.lost {
 			return 0, err
 		}
@@ -133,6 +135,7 @@ func (s *Session) Write(p []byte) (n int, err error) {
 			s.rest().writer = c
 			err := c.suspend(orForever(s.writeUntil()))
 			s.seldom.writer = nil
+			s.succeed()
 			if err != nil && err != errTimeout && !s.lost {
 				return n, err
 			}
@@ -156,7 +159,7 @@ func (s *Session) Write(p []byte) (n int, err error) {
 	}
 }
 
-// fail counts calls that fail at once, one after the other.
+// fail counts calls that fail at once, one after the other. One that has waited lets the loop go on, and begins the count anew.
 func (s *Session) fail(err error) error {
 	if s.rest().failures++; s.seldom.failures > maxFailures {
 		panic(tooManyFailures(err))
@@ -191,8 +194,15 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// Abort resets the connection, and drops what is buffered. Else it is as Close; after Close it still cuts short what waits to be sent.
+// Abort resets the connection, and drops what is buffered. Else it is as Close; after Close it still cuts short what waits to be sent. After
+// Release it does nothing: the connection is somebody else's.
 func (s *Session) Abort() {
+	if !s.released {
+		s.abort()
+	}
+}
+
+func (s *Session) abort() {
 	if !s.lost && s.loop().gone == nil {
 		s.t.Abort()
 	}
@@ -217,7 +227,7 @@ func (s *Session) Release() (t reactor.Transport, unread []byte) {
 		return s.t, nil
 	}
 	unread = append(unread, s.in...)
-	s.closed, s.in = true, nil
+	s.closed, s.released, s.in = true, true, nil
 	s.t.PauseProducing()
 	s.t.UnregisterProducer()
 	s.wake()

@@ -28,7 +28,7 @@ type Command struct {
 	Files map[int]File
 	// Terminal gives the child a session of its own, with the slave of this terminal as the controlling terminal and as 0, 1 and 2.
 	// Spawn attaches the master, and closes the slave here. If the master is attached already, its protocol has it: the Child has no
-	// transport then, and Ended does not wait for the terminal. Files must be nil (PROC-15, PROC-47). See [OpenPTY].
+	// transport then, and Ended does not wait for the terminal. With a Credential the slave is given to its user, so that it can be opened by its name. Files must be nil (PROC-15, PROC-47). See [OpenPTY].
 	Terminal *PTY
 	// Credential is as whom the child runs. Nil: as this process (PROC-6). See [LookupCredential].
 	Credential *kernel.Credential
@@ -42,6 +42,8 @@ type Command struct {
 	// AtStop has the reactor, when it is stopped, end the child by Kill(AtStop), and wait for its exit in the phase Before of the
 	// shutdown. Negative: it is killed at once. Zero: the child is left to itself, and loses its pipes. It does not become a zombie then as long as this process lives.
 	AtStop time.Duration
+	// stopGroup has AtStop end the process group of the child too.
+	stopGroup bool
 	// StreamConfig is for the pipes.
 	reactor.StreamConfig
 }

@@ -24,6 +24,7 @@ type ConnConfig struct {
 	ErrorOutput File
 	// Lines gets each line of the error output, without its end, on the loop's goroutine. The line is lent until Lines returns. A line of
 	// more than 1024 bytes comes in pieces. Nil: lines are logged at level info, ten in a second at most, and the rest is counted.
+	// After Abort and after ConnectionLost lines may still come, until Exited.
 	Lines func(line []byte)
 	// Logger gets the lines if Lines is nil. Nil: that of the reactor.
 	Logger *slog.Logger
@@ -103,7 +104,7 @@ const (
 )
 
 // Connect starts the program of cmd as [Spawn] does, and connects p to its standard input and output: p's ConnectionMade is called before Connect
-// returns. Files of cmd must be nil. If AtStop is zero, it is Grace, so that the program does not outlive the reactor. Both addresses are those of a process, with
+// returns. Files of cmd must be nil. If AtStop is zero, it is Grace, so that the program does not outlive the reactor; nor does its process group, if it has one. Both addresses are those of a process, with
 // the path of cmd as the name.
 //
 // An error is one of Spawn, and then p hears nothing. With a Terminal it is as after [PTY.Attach]: the PTY is used up.
@@ -127,6 +128,7 @@ func Connect(r *reactor.Reactor, cmd *Command, p reactor.Protocol, o *ConnConfig
 	if own.AtStop == 0 {
 		own.AtStop = c.cfg.Grace
 	}
+	own.stopGroup = c.group
 	c.timer.Init(r, c.late)
 	if c.pty {
 		s, err := cmd.Terminal.Attach(r, &connSide{c: c, what: sideTerminal}, &cmd.StreamConfig)

@@ -25,13 +25,10 @@ func (c *Conn) fail(reason error) {
 	c.later() // if the pipes are gone already
 }
 
-// drop ends the pipes.
+// drop ends the connection's pipes. The error output is none of them: a program that tells there how it ends must not be killed by that.
 func (c *Conn) drop() {
-	for _, s := range []*reactor.Stream{c.in, c.out, c.errs} {
-		if s != nil {
-			s.Abort()
-		}
-	}
+	c.in.Abort()
+	c.out.Abort()
 }
 
 // stop asks the program to end, and kills it after the grace. What is gone already needs nothing.
@@ -45,23 +42,25 @@ func (c *Conn) stop() {
 
 // settle looks how far the end is. It is called after everything that may bring it nearer.
 func (c *Conn) settle() {
+	if c.child == nil { // not yet, or never
+		return
+	}
 	_, exited := c.child.Status()
 	if exited && c.state == connClosing { // nobody wants what something else may still write
 		c.state = connEnding
 		c.in.Abort()
 		c.out.Abort()
 	}
+	if c.state < connLost && c.open&sideTerminal == 0 && (c.state == connFailing || c.ended) {
+		c.lose()
+	}
+	silent := c.open&sideInput == 0 && (c.open&sideOutput == 0 || c.state == connClosing)
 	switch {
-	case c.state == connLost, c.state == connNew:
-	case c.state == connFailing && c.open&sideTerminal == 0:
-		c.lose()
-	case c.ended && c.open&sideTerminal == 0:
-		c.lose()
-	case exited, c.open&sideInput == 0 && (c.open&sideOutput == 0 || c.state == connClosing):
-		if c.cfg.Linger > 0 && !c.timer.Active() {
-			c.seen = c.received()
-			c.timer.Reset(c.cfg.Linger)
-		}
+	case exited && c.open == 0: // nothing is left to wait for
+		c.timer.Cancel()
+	case (exited || silent && c.state < connFailing) && c.cfg.Linger > 0 && !c.timer.Active():
+		c.seen = c.received()
+		c.timer.Reset(c.cfg.Linger)
 	}
 }
 
@@ -74,13 +73,14 @@ func (c *Conn) received() (n uint64) {
 	return n
 }
 
-// late is the end of Linger. After the exit, Linger begins anew as long as output comes, or the protocol has paused it.
+// late is the end of Linger. After the exit, Linger begins anew as long as output comes, or the protocol has paused it; but not when only error output
+// is left.
 func (c *Conn) late() {
 	if _, exited := c.child.Status(); !exited {
 		c.stop()
 		return
 	}
-	if in := c.received(); in != c.seen || c.paused && c.state == connOpen {
+	if in := c.received(); c.state < connFailing && (in != c.seen || c.paused && c.state == connOpen) {
 		c.seen = in
 		c.timer.Reset(c.cfg.Linger)
 		return
@@ -96,6 +96,9 @@ func (c *Conn) late() {
 func (c *Conn) cut() {
 	c.state = max(c.state, connFailing)
 	c.drop()
+	if c.errs != nil {
+		c.errs.Abort()
+	}
 	c.later()
 }
 

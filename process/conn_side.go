@@ -55,14 +55,14 @@ func (x *connSide) DataReceived(p []byte) {
 func (x *connSide) ConnectionLost(err error) {
 	c := x.c
 	c.open &^= x.what
-	if c.state == connLost || c.state == connNew {
+	if c.child == nil {
 		return
 	}
 	switch x.what {
 	case sideInput:
 		c.inputLost(err)
 	case sideErrors:
-		c.lines.end()
+		c.errorsLost(err)
 	default:
 		c.outputLost(err)
 	}
@@ -99,6 +99,15 @@ func (c *Conn) writeLost() {
 	if h, ok := reactor.ProtocolAs[reactor.HalfCloseListener](c.proto); ok && c.state == connOpen {
 		c.guard(h.WriteConnectionLost)
 	}
+}
+
+// errorsLost follows the end of the error output. A panic in Lines ends the connection.
+func (c *Conn) errorsLost(err error) {
+	if _, ok := errors.AsType[*reactor.PanicError](err); ok {
+		c.fail(err)
+		return
+	}
+	c.lines.end()
 }
 
 // outputLost follows the end of the output.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,7 +30,9 @@ type churn struct {
 	left    int // to be started
 	running map[*watcher]bool
 	most    int
-	scarce  int // starts that have failed for want of descriptors
+	scarce  int // starts that have failed for want of
+	want    error
+	user    *kernel.Credential // of the children; nil: ours
 	ended   int
 	atStop  map[int]*watcher // by the numbers of the processes
 }
@@ -49,6 +52,7 @@ func (c *churn) command() *process.Command {
 	}
 	cmd.AtStop = []time.Duration{0, -1, time.Millisecond}[c.rnd.IntN(3)]
 	cmd.Group = c.rnd.IntN(2) == 0
+	cmd.Credential = c.user
 	return cmd
 }
 
@@ -59,7 +63,7 @@ func (c *churn) step() {
 		w := new(watcher)
 		child, err := process.Spawn(c.r, c.command(), w)
 		if err != nil {
-			if c.scarce++; !errors.Is(err, kernel.ErrTooManyFiles) {
+			if c.scarce++; c.want == nil || !errors.Is(err, c.want) {
 				c.t.Errorf("Spawn: %v", err)
 			}
 			break
@@ -140,27 +144,44 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// The same with 64 descriptors, which do not suffice for all.
+// The same with 64 descriptors, and with a user who may have ten processes, which do not suffice for all.
 func TestChurnScarce(t *testing.T) {
-	if os.Getenv("WHORL_SCARCE") == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestChurnScarce$", "-test.v", "-test.timeout=60s")
-		cmd.Env = append(os.Environ(), "WHORL_SCARCE=yes")
-		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "--- PASS: TestChurnScarce") {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	for name, w := range testworld.Native() {
-		t.Run(name, func(t *testing.T) {
-			leaktest.KeepsDescriptors(t)
-			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 64, Max: 64}); err != nil {
-				t.Fatal(err)
+	const nproc = 6 // RLIMIT_NPROC of Linux
+	for what, c := range map[string]struct {
+		limit func() error
+		churn churn
+	}{
+		"descriptors": {func() error { return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 64, Max: 64}) },
+			churn{want: kernel.ErrTooManyFiles}},
+		"processes": {func() error { return syscall.Setrlimit(nproc, &syscall.Rlimit{Cur: 10, Max: 10}) },
+			churn{want: kernel.ErrTooManyProcesses, user: &kernel.Credential{UID: 54321, GID: 54321}}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			if c.churn.user != nil && (runtime.GOOS != "linux" || os.Getuid() != 0) {
+				t.Skip("the limit of another user needs root, and is that of Linux")
 			}
-			c := &churn{t: t}
-			c.run(w, 200, 40, 7)
-			if c.scarce == 0 {
-				t.Error("there were descriptors for all")
+			if os.Getenv("WHORL_SCARCE") == "" {
+				cmd := exec.Command(os.Args[0], "-test.run=^TestChurnScarce$/^"+what+"$", "-test.v", "-test.timeout=60s")
+				cmd.Env = append(os.Environ(), "WHORL_SCARCE=yes")
+				out, err := cmd.CombinedOutput()
+				if err != nil || !strings.Contains(string(out), "--- PASS: TestChurnScarce/"+what) {
+					t.Errorf("%v\n%s", err, out)
+				}
+				return
+			}
+			for name, w := range testworld.Native() {
+				t.Run(name, func(t *testing.T) {
+					leaktest.KeepsDescriptors(t)
+					if err := c.limit(); err != nil {
+						t.Fatal(err)
+					}
+					x := c.churn
+					x.t = t
+					x.run(w, 200, 40, 7)
+					if x.scarce == 0 || x.ended == 0 {
+						t.Errorf("%d children were started, and %d were not", x.ended, x.scarce)
+					}
+				})
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -60,16 +61,18 @@ func (k *kill) now(c *Child) {
 
 // lost kills a child that has been asked to end, or is to end with the reactor, before it is given up.
 func (k *kill) lost(c *Child) {
-	if k.group && k.timer.Active() {
+	stopping := c.stop.trigger != nil || c.stop.done != nil
+	if k.group && k.timer.Active() || c.stop.group && stopping {
 		_ = c.k.SignalGroup(syscall.SIGKILL)
-	} else if k.on && k.timer.Active() || c.stop.trigger != nil || c.stop.done != nil {
+	} else if k.on && k.timer.Active() || stopping {
 		_ = c.k.Signal(syscall.SIGKILL)
 	}
 }
 
 // exited is told of the exit. It gives the child back to the kernel, unless the rest of a group is to be killed.
 func (k *kill) exited(c *Child) {
-	if !k.group || !k.timer.Active() || c.r.Ending() {
+	alone := k.group && c.k.SignalGroup(syscall.Signal(0)) == kernel.ErrExited // the signal 0 only asks
+	if !k.group || alone || !k.timer.Active() || c.r.Ending() {
 		if k.group && k.timer.Active() {
 			_ = c.k.SignalGroup(syscall.SIGKILL)
 		}
@@ -99,20 +102,22 @@ func (k *kill) over(c *Child) {
 type stop struct {
 	trigger *reactor.Trigger
 	done    func() // of the trigger; nil: it has not come, or was answered
+	group   bool   // the group of the child ends with it
 	first   uint64 // bytes read from the child when it had exited
 	seen    uint64 // and a turn ago
 	quiet   int    // turns without more
 }
 
-// stopWith has the shutdown end the child, if grace is not 0.
-func (c *Child) stopWith(grace time.Duration) {
+// stopWith has the shutdown end the child, and its group too if that is said, if grace is not 0.
+func (c *Child) stopWith(grace time.Duration, group bool) {
 	if grace == 0 {
 		return
 	}
+	c.stop.group = group
 	c.stop.trigger = c.r.AddWaitTrigger(reactor.Shutdown, func(done func()) {
 		c.stop.trigger = nil
 		c.stop.done = done
-		if c.Kill(grace) != nil {
+		if c.end(grace, group) != nil {
 			c.stop.end()
 		}
 	})

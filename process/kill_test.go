@@ -410,3 +410,23 @@ func TestChildTerminalFails(t *testing.T) {
 		t.Error(p.err)
 	}
 }
+
+// When a child has exited of KillGroup and was alone in its group, nothing is kept for the rest of the grace: a server whose clients break off does
+// not collect descriptors.
+func TestKillGroupAlone(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		cmd := sh("echo; exec sleep 1000")
+		cmd.Group = true
+		w := new(watcher)
+		c := spawn(t, r, cmd, w)
+		until(t, r, func() bool { return w.got[1] != nil })
+		before := r.Stats().Pending
+		if err := c.KillGroup(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		until(t, r, w.ended)
+		if n := r.Stats().Pending; n > before {
+			t.Errorf("%d delayed calls, %d before", n, before)
+		}
+	})
+}

@@ -241,3 +241,20 @@ func slaveFile(t *testing.T, p *process.PTY) *os.File {
 	}
 	return os.NewFile(uintptr(fd), "slave")
 }
+
+// PROC-47: the terminal of a child that runs as another user belongs to that user, who can open it by its name.
+func TestTerminalOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can change its user")
+	}
+	cred, err := process.LookupCredential("nobody")
+	if err != nil {
+		t.Skip(err)
+	}
+	r := first(t)
+	cmd := sh("echo hello >$(tty)")
+	cmd.Credential, cmd.Terminal = cred, openPTY(t, process.Size{})
+	if w := run(t, r, cmd, new(watcher)); w.end.Code != 0 || !strings.Contains(string(w.got[1]), "hello") {
+		t.Errorf("PROC-47: %v, %q", w.end, w.got[1])
+	}
+}

@@ -39,6 +39,9 @@ func spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cr := cmd.Credential; cr != nil && cr.UID >= 0 && cmd.Terminal != nil {
+		giveFD(cmd.Terminal.Slave(), cr.UID)
+	}
 	x, err := k.Spawn(sys)
 	if err != nil {
 		return nil, err
@@ -53,7 +56,7 @@ func spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
 		c.undo(cmd)
 		return nil, err
 	}
-	c.stopWith(cmd.AtStop)
+	c.stopWith(cmd.AtStop, cmd.stopGroup)
 	c.made = true
 	if p != nil {
 		checked(r, p)

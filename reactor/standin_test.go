@@ -49,7 +49,11 @@ func TestOnDeath(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		for _, dies := range []bool{true, false} {
 			var got []int
-			r := w.New(t, reactor.Config{})
+			log := testworld.NewLog(t)
+			if dies {
+				log.Expect("the loop's goroutine ends inside a callback")
+			}
+			r := w.New(t, reactor.Config{Logger: log.Logger()})
 			r.OnDeath(func() { got = append(got, 1) })
 			r.OnDeath(func() { got = append(got, 2) })
 			if dies {

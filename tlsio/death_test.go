@@ -20,7 +20,9 @@ func TestHandshakesDie(t *testing.T) {
 	for name, w := range testworld.Worlds() {
 		for _, stack := range []tlsio.Stack{tlsio.StackPool, tlsio.StackLoop} {
 			goroutines := runtime.NumGoroutine()
-			r := w.New(t, reactor.Config{})
+			log := testworld.NewLog(t)
+			log.Expect("the loop's goroutine ends inside a callback")
+			r := w.New(t, reactor.Config{Logger: log.Logger()})
 			f := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return new(end) })
 			p, err := r.Listen(loopback(), tlsio.Server(sc, f, &tlsio.Options{Stack: stack}), nil)
 			if err != nil {

@@ -53,7 +53,8 @@ window is --size; the other end can set another by stty. TERM is ours, or xterm 
 
 COMMAND has the environment of whorl, and, as with UCSPI: PROTO (TCP or UNIX); TCPREMOTEIP, TCPREMOTEPORT, TCPLOCALIP and TCPLOCALPORT; or
 UNIXLOCALPATH and, where the system tells, UNIXREMOTEEUID, UNIXREMOTEEGID and UNIXREMOTEPID; with TLS also SSL_PROTOCOL, SSL_CIPHER, SSL_TLS_SNI and
-SSL_CLIENT_S_DN. It has no other descriptors than 0, 1 and 2. Small answers leave at once; nagle=yes in LISTEN has them wait.
+SSL_CLIENT_S_DN. With --user, HOME, USER and LOGNAME are those of that user. It has no other
+descriptors than 0, 1 and 2. Small answers leave at once; nagle=yes in LISTEN has them wait.
 
 Examples:
 
@@ -120,7 +121,15 @@ func (c *execCommand) service() (*Execer, error) {
 	if x.Credential, err = credentialOf(c.User, c.Group); err != nil {
 		return nil, err
 	}
-	x.Environ = replaced(withoutConnection(os.Environ()), c.Env)
+	env := withoutConnection(os.Environ())
+	if c.User != "" {
+		more, err := userEnv(c.User)
+		if err != nil {
+			return nil, fmt.Errorf("--user: %w", err)
+		}
+		env = replaced(env, more)
+	}
+	x.Environ = replaced(env, c.Env)
 	if c.PTY && !slices.ContainsFunc(x.Environ, func(v string) bool { return strings.HasPrefix(v, "TERM=") }) {
 		x.Environ = append(x.Environ, "TERM=xterm")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,17 @@ func replaced(env, more []string) []string {
 		env = append(env, v)
 	}
 	return env
+}
+
+// userEnv are the variables that tell a program who its user is, and where it has its files.
+func userEnv(name string) ([]string, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		if u, err = user.LookupId(name); err != nil {
+			return nil, err
+		}
+	}
+	return []string{"HOME=" + u.HomeDir, "USER=" + u.Username, "LOGNAME=" + u.Username}, nil
 }
 
 // connectionEnv are the variables that tell a program of its connection, as UCSPI has them.

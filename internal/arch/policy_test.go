@@ -61,6 +61,7 @@ var bans = []ban{
 		except: exceptions{
 			"internal/hosttest": "a cable comes up in real time",
 			"coro/deadline.go":  "a net.Conn is given its deadlines in the system's time, and must know how far away they are",
+			"netconn/gate.go":   "a deadline of a net.Conn is a time of the system's clock; how long that is from now, the loop's timer waits",
 			"kernel/native":     "asks the system",
 			"sim/test.go":       "tells how many seeds a second were run; no run sees it",
 		},
@@ -96,6 +97,8 @@ var bans = []ban{
 			"sim/test.go":         "runs of different seeds share nothing, so that several go at a time",
 
 			"process/stdio_console_unix.go": "a signal that ends the program is sent again when it was given back, and the goroutine that got it cannot give it back",
+
+			"netconn/hub.go": "nobody else could tell goroutines that wait that a reactor has died without a word to its connections",
 
 			"internal/tlstest": "the server of a handshake runs beside the client, in tests",
 		},

@@ -159,3 +159,51 @@ func followsProcs(t *testing.T, k *epoll, few int) {
 	}
 	t.Errorf("%d Ps: it does not hold again", few+1)
 }
+
+// Loops of a group, as many as there are Ps or more, may hold a P while they wait, but never all of them, and one that is idle gives its P up.
+func TestHoldInGroup(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	open := OpenGroup("epoll", Options{})
+	var loops [3]*epoll
+	for i := range loops {
+		k, err := open(i, len(loops))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.Close()
+		loops[i] = k.(*epoll)
+	}
+	held := loops[0].wait.held
+	if loops[0].wait.mode != WaitHold {
+		t.Skip("the runtime cannot interrupt a system call here")
+	}
+	if held != loops[1].wait.held || held.most.Load() != 1 {
+		t.Fatalf("%d of 2 Ps may be held", held.most.Load())
+	}
+	if !held.take() || held.take() {
+		t.Error("both Ps may be held")
+	}
+	w := &loops[1].wait
+	turns := w.turns
+	ev := make([]kernel.Event, 1)
+	loops[1].Wait(ev, loops[1].Now()+time.Microsecond)
+	if w.turns == turns || w.asked > 0 {
+		t.Error("a loop holds a P that another one has to keep free")
+	}
+	held.give()
+	turns = w.turns
+	for range 100 {
+		loops[1].Wait(ev, loops[1].Now()+time.Microsecond)
+	}
+	if w.turns != turns {
+		t.Error("a loop does not hold though there is a P to spare")
+	}
+	loops[1].Wait(ev, loops[1].Now()+50*time.Millisecond)
+	if n := held.now.Load(); n != 0 || w.asked == 0 {
+		t.Errorf("%d Ps are held after the wait; the runtime has asked %d times", n, w.asked)
+	}
+	runtime.GOMAXPROCS(1)
+	if !w.noSpareP() || held.take() {
+		t.Error("the only P may be held")
+	}
+}

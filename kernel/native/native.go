@@ -44,7 +44,8 @@ type WaitMode uint8
 // The wait modes.
 const (
 	// WaitAuto, the default, is WaitHold if that is possible and there are more Ps than
-	// loops, and WaitAdaptive otherwise. If GOMAXPROCS falls later, it stops holding.
+	// loops, or the others of its group do not hold all but one, and WaitAdaptive otherwise. If GOMAXPROCS falls later, it
+	// stops holding.
 	WaitAuto WaitMode = iota
 	// WaitAdaptive looks without blocking if that found something lately. Otherwise it
 	// lets other goroutines run and then blocks in a system call that gives up the P.
@@ -103,10 +104,12 @@ type Options struct {
 	// Wait forces a wait mode, for measurement and tests.
 	Wait WaitMode
 	// Loops is how many loops, including this one, share the Ps of the process. Zero or
-	// negative means 1. WaitAuto holds a P only if there are more Ps than loops.
+	// negative means 1. WaitAuto holds a P only if there are more Ps than loops. For the loops of a group, OpenGroup does better.
 	Loops int
 	// Clock chooses the clock of Now and of delayed calls.
 	Clock Clock
+
+	held *heldPs // of the group
 }
 
 // Open opens the kernel of that name. If name is "" it opens the best one that works

@@ -21,9 +21,7 @@ import (
 // On four real loops, eight users talk at the same time, and all hear the same lines in the same order. Run it with -race.
 func TestWide(t *testing.T) {
 	const users, lines = 8, 50
-	g, err := reactor.NewGroup(reactor.GroupConfig{Loops: 4, Kernel: func(_, loops int) (kernel.Kernel, error) {
-		return native.OpenWith("", native.Options{Loops: loops})
-	}})
+	g, err := reactor.NewGroup(reactor.GroupConfig{Loops: 4, Kernel: native.OpenGroup("", native.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,49 @@
+package netconn
+
+import "net"
+
+// Unread is how many bytes wait for Read.
+func Unread(c net.Conn) int {
+	in := &connOf(c).in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.unread.rest())
+}
+
+// Held is how many bytes of memory hold what waits for Read.
+func Held(c net.Conn) int {
+	in := &connOf(c).in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.unread == nil {
+		return 0
+	}
+	return cap(in.unread.b)
+}
+
+// Untaken is how many bytes Write has taken and the transport has not.
+func Untaken(c net.Conn) int {
+	o := &connOf(c).out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.pending.rest())
+}
+
+// Blocked tells whether a Read and a Write of c wait.
+func Blocked(c net.Conn) (read, write bool) {
+	x := connOf(c)
+	x.in.mu.Lock()
+	read = x.in.waiting
+	x.in.mu.Unlock()
+	x.out.mu.Lock()
+	write = x.out.waiting
+	x.out.mu.Unlock()
+	return read, write
+}
+
+func connOf(c net.Conn) *Conn {
+	if s, ok := c.(*secured); ok {
+		return s.Conn
+	}
+	return c.(*Conn)
+}
