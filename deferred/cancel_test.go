@@ -204,6 +204,8 @@ func TestLater(t *testing.T) {
 	failed := deferred.Later(r, time.Second, func() (int, error) { return 0, errTest })
 	panicked := deferred.Later(r, time.Second, func() (int, error) { panic("x") })
 	empty := deferred.Sleep(r, time.Second)
+	failed.Ignore()
+	panicked.Ignore()
 	gone := deferred.Later(r, time.Second, func() (int, error) { t.Error("CLK-6: called"); return 0, nil })
 	pendingBefore := r.Stats().Pending
 	gone.Cancel()

@@ -14,14 +14,16 @@ type Deferred[T any] struct {
 	err   error
 	first link[T] // the steps: first, and then more
 	more  []link[T]
-	added int32 // steps that were added since the last time all had run
+	added int32 // places of steps since the last time all had run
 	next  int32 // the next step to run
-	live  int32 // steps that were added in state pending and have not been given up
+	live  int32 // steps that were added before the outcome, wait for it and have not been taken away
 	pause int32 // pauses that have not ended
 	made  uintptr
 	state state
-	late  bool // one outcome that is too late will be swallowed (DEF-10)
-	heard bool // a step was added, or the failure was taken as handled
+	late  bool  // one outcome that is too late will be swallowed (DEF-10)
+	heard bool  // a step was added, or the failure was taken as handled
+	gone  bool  // was given up inside the step that gives it
+	dead  int32 // places, before the outcome, whose steps have been taken away
 }
 
 // None is the value of a result that has none, and only comes or fails.
@@ -67,13 +69,16 @@ func Failed[T any](r *reactor.Reactor, err error) *Deferred[T] {
 // the [*reactor.PanicError].
 func Call[T any](r *reactor.Reactor, fn func() (T, error)) *Deferred[T] {
 	d := New[T](r, nil)
-	var v T
-	var err error
+	d.Give(guarded(r, fn))
+	return d
+}
+
+// guarded returns what fn returns, or its panic, which is reported.
+func guarded[T any](r *reactor.Reactor, fn func() (T, error)) (v T, err error) {
 	if e := r.Guard(stepName, func() { v, err = fn() }); e != nil {
 		err = e
 	}
-	d.Give(v, err)
-	return d
+	return v, err
 }
 
 // Reactor is the reactor on whose loop the result lives.
@@ -156,39 +161,6 @@ func (d *Deferred[T]) Resume() {
 	if d.state == there {
 		deliver(d.r, d.begin())
 	}
-}
-
-// Cancel gives up a result that is not there: nobody is interested in it any more. What that does depends on what would have given
-// it:
-//
-//   - A result of New with a canceller calls that, and fails with reactor.ErrCancelled unless the canceller has given another outcome
-//     (DEF-9). If the canceller panics, that is reported, and is the outcome.
-//   - A result of New without one fails with reactor.ErrCancelled (DEF-10).
-//   - The result of a step, or one that follows another result, gives up the one that it waits for (DEF-11). Its own outcome is what the steps between
-//     make of that. If others wait for that one as well, it goes on, and only this step gets reactor.ErrCancelled, at once.
-//
-// On a result that is there, and inside its own canceller, Cancel does nothing (DEF-11).
-func (d *Deferred[T]) Cancel() {
-	if d.state != pending {
-		return
-	}
-	cause := error(reactor.ErrCancelled)
-	switch c := d.canceller; {
-	case d.peer != nil:
-		d.peer.drop(d)
-		return
-	case c == nil:
-		d.late = true
-	default:
-		d.state = cancelling
-		if e := d.r.Guard(cancellerName, func() { c(d) }); e != nil {
-			cause = e
-		}
-		if d.state != cancelling {
-			return
-		}
-	}
-	deliver(d.r, d.fail(cause))
 }
 
 // Names in a PanicError.

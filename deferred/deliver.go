@@ -11,8 +11,12 @@ type node interface {
 	under(up node)
 	// panicked is called after the step that step has run has panicked. It returns the result to go on with.
 	panicked(e *reactor.PanicError) node
-	// drop is called when by, which waits for this one, is given up. This one is then given up too, unless others wait for it.
-	drop(by node)
+	// giveUp gives this one up, or returns what it waits for, to be given up in its place. With cut, it does not return that, but ends this
+	// one with ErrCancelled.
+	giveUp(cut bool) node
+	// drop is called when by, which waits for this one, is given up. It returns what is to be given up then: this one. If others wait for it, or
+	// with cut, only the step that gives by gets ErrCancelled. found is false if that step has begun.
+	drop(by node, cut bool) (next node, found bool)
 	// unheard returns the failure of this one, if nobody has heard it, and where it was made.
 	unheard() (made uintptr, err error)
 }
@@ -56,7 +60,7 @@ func (d *Deferred[T]) settle(v T, err error) node {
 	}
 	d.state, d.value, d.err = there, v, err
 	d.peer, d.canceller = nil, nil
-	if err != nil && !d.heard {
+	if err != nil && !d.heard && err != reactor.ErrCancelled { // which report leaves out
 		noteUnheard(d.r, d, &d.made)
 	}
 	return d.begin()
@@ -76,7 +80,7 @@ func (d *Deferred[T]) step() node {
 		l := d.at(d.next)
 		d.next++
 		if *l == nil {
-			continue // given up
+			continue // taken away
 		}
 		if n := (*l).take(d.value, d.err); n != nil {
 			n.under(d)
@@ -126,23 +130,6 @@ func (d *Deferred[T]) add(l link[T]) {
 	}
 }
 
-func (d *Deferred[T]) drop(by node) {
-	if d.state != pending || d.live <= 1 {
-		d.Cancel()
-		return
-	}
-	for i := d.next; i < d.added; i++ {
-		at := d.at(i)
-		if l := *at; l != nil && l.result() == by {
-			*at = nil
-			d.live--
-			// The step gets the outcome of a result in the place of d, which has failed.
-			deliver(d.r, &Deferred[T]{r: d.r, state: running, err: reactor.ErrCancelled, first: l, added: 1})
-			return
-		}
-	}
-}
-
 // A Deferred is itself a step of the result that it follows: it takes over the outcome.
 
 func (d *Deferred[T]) take(v T, err error) node { return d.settle(v, err) }
@@ -159,14 +146,8 @@ func (d *Deferred[T]) result() node { return d }
 
 // follow has d take over the outcome of other (DEF-5). It returns d if it has that now and has steps to run, or nil.
 func (d *Deferred[T]) follow(other *Deferred[T]) node {
-	switch {
-	case other == nil:
-		panic("deferred: a step has returned no result")
-	case other == d:
-		panic("deferred: a step has returned the result that it is to give itself (DEF-7)")
-	case other.r != d.r:
-		panic("deferred: a step has returned a result of another reactor")
-	case d.made == 0:
+	d.check(other)
+	if d.made == 0 {
 		d.made = other.made
 	}
 	if other.state == there && other.next == other.added && other.pause == 0 {
@@ -175,5 +156,21 @@ func (d *Deferred[T]) follow(other *Deferred[T]) node {
 	}
 	d.peer = other
 	other.add(d)
+	if d.gone {
+		d.gone = false
+		d.Cancel()
+	}
 	return nil
+}
+
+// check panics if d cannot follow other.
+func (d *Deferred[T]) check(other *Deferred[T]) {
+	switch {
+	case other == nil:
+		panic("deferred: a step has returned no result")
+	case other == d:
+		panic("deferred: a step has returned the result that it is to give itself (DEF-7)")
+	case other.r != d.r:
+		panic("deferred: a step has returned a result of another reactor")
+	}
 }

@@ -24,8 +24,8 @@ func from[T any](r *reactor.Reactor, start func(done func(T, error)) (cancel fun
 	d.made = caller(1)
 	if cancel := start(d.Give); cancel != nil && d.state == pending {
 		d.canceller = func(*Deferred[T]) {
+			defer func() { d.late = d.state == cancelling }() // also if cancel panics
 			cancel()
-			d.late = d.state == cancelling
 		}
 	}
 	return d
@@ -73,7 +73,7 @@ func Work[T any](r *reactor.Reactor, w *reactor.Workers, fn func() (T, error)) *
 // Go has fn called off the loop, by the workers of [reactor.InThread], and returns its result. fn may block. In simulation it is called on the
 // loop's goroutine after a virtual time, and must not wait for the loop.
 //
-// fn gets a context that ends when ctx does, when the result is given up, and when fn has returned. If it has ended before fn could begin, fn is
+// fn gets a context that ends when ctx does, when the result is given up, and when fn has returned. The stop of the reactor does not end it. If it has ended before fn could begin, fn is
 // not called, and the result fails with its cause. A result that has been given up fails with reactor.ErrCancelled at once. What fn
 // returns then is dropped, so if that holds something to close, fn should look at its context last. The errors are those
 // of InThread. Go is for the loop's goroutine.
@@ -81,13 +81,14 @@ func Go[T any](ctx context.Context, r *reactor.Reactor, fn func(ctx context.Cont
 	ctx, end := context.WithCancelCause(ctx)
 	return from(r, func(done func(T, error)) func() {
 		reactor.InThread(r, func() (T, error) {
+			defer end(nil) // the loop may have ended meanwhile, and get no result
 			if ctx.Err() != nil {
 				var none T
 				return none, context.Cause(ctx)
 			}
 			return fn(ctx)
 		}, func(v T, err error) {
-			end(nil)
+			end(nil) // fn was not called
 			done(v, err)
 		})
 		return func() { end(reactor.ErrCancelled) }
@@ -98,7 +99,15 @@ func Go[T any](ctx context.Context, r *reactor.Reactor, fn func(ctx context.Cont
 // loop it panics, because the result could never come while it waits; use Done, Then or a coroutine there. It fails with
 // reactor.ErrStopped if the reactor stops first, and with the cause of ctx if that ends first. That ends the waiting alone: d goes on.
 func (d *Deferred[T]) Wait(ctx context.Context) (T, error) {
-	return ask(ctx, d.r, "Wait", d.Done)
+	own := &Deferred[T]{r: d.r, heard: true} // is the loop's
+	v, err := ask(ctx, d.r, "Wait", func(done func(T, error)) {
+		own.Follow(d)
+		own.Done(done)
+	})
+	if err != nil && ctx.Err() != nil {
+		d.r.Post(func() { d.leave(own) })
+	}
+	return v, err
 }
 
 // ask is AskLaterContext with a panic that names the method of this package and says what to use instead.

@@ -206,6 +206,7 @@ func TestGoStopped(t *testing.T) {
 	var d *deferred.Deferred[int]
 	r.AddTrigger(reactor.After, reactor.Shutdown, func() {
 		d = deferred.Go(context.Background(), r, func(context.Context) (int, error) { return 1, nil })
+		d.Ignore()
 	})
 	r.CallWhenRunning(func() { r.Stop() })
 	if err := r.Run(context.Background()); err != nil {
@@ -213,5 +214,43 @@ func TestGoStopped(t *testing.T) {
 	}
 	if err := failure(d); err != errPending && !errors.Is(err, pool.ErrStopped) {
 		t.Error(err)
+	}
+}
+
+// CLK-6: a delayed result that is given up inside its own function drops what that returns.
+func TestLaterInside(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	var d *deferred.Deferred[int]
+	called := false
+	d = deferred.Later(r, time.Second, func() (int, error) { d.Cancel(); called = true; return 1, errTest })
+	until(t, r, func() bool { return called })
+	testworld.Turns(t, r, 2)
+	if failure(d) != reactor.ErrCancelled {
+		t.Error("CLK-6:", failure(d))
+	}
+}
+
+// An outcome is dropped that comes after From was given up, also if what should end the work has panicked (DEF-9).
+func TestFromCancelPanics(t *testing.T) {
+	r := simulated(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+	var give func(int, error)
+	d := deferred.From(r, func(done func(int, error)) func() { give = done; return func() { panic("no") } })
+	d.Cancel()
+	give(1, nil)
+	if _, ok := failure(d).(*reactor.PanicError); !ok {
+		t.Error("DEF-9:", failure(d))
+	}
+}
+
+// The context of Go ends when its function has returned, also if the loop ends meanwhile.
+func TestGoContextEnds(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	var got context.Context
+	r.CallWhenRunning(func() {
+		deferred.Go(context.Background(), r, func(ctx context.Context) (int, error) { got = ctx; r.Crash(); return 1, nil })
+	})
+	_ = r.Run(context.Background())
+	if got == nil || got.Err() == nil {
+		t.Error("it has not ended")
 	}
 }

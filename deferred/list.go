@@ -36,6 +36,7 @@ func (e *FirstError) Unwrap() error { return e.Err }
 func Gather[T any](r *reactor.Reactor, ds ...*Deferred[T]) *Deferred[[]T] {
 	return newList(r, ds, func(l *list[T, []T], i int) node {
 		if i >= 0 && l.outcomes[i].Err != nil {
+			l.leave()
 			return l.Deferred.fail(&FirstError{i, l.outcomes[i].Err})
 		}
 		if l.left > 0 {
@@ -71,7 +72,13 @@ func (e *AllFailedError) Unwrap() []error { return e.Errs }
 // First returns the first success of ds and its place (DEF-15). The others go on. If all fail, it fails with an [*AllFailedError]. Failures of members
 // count as heard. Without ds it never comes. Giving it up gives up every member.
 func First[T any](r *reactor.Reactor, ds ...*Deferred[T]) *Deferred[Won[T]] {
-	return newList(r, ds, firstOf[T])
+	return newList(r, ds, func(l *list[T, Won[T]], i int) node {
+		n := firstOf(l, i)
+		if l.state >= there {
+			l.leave()
+		}
+		return n
+	})
 }
 
 // Race is First, but the first success gives up the others (DEF-17).
@@ -79,7 +86,8 @@ func Race[T any](r *reactor.Reactor, ds ...*Deferred[T]) *Deferred[Won[T]] {
 	return newList(r, ds, func(l *list[T, Won[T]], i int) node {
 		n := firstOf(l, i)
 		if l.state >= there {
-			l.drop(n)
+			last, _ := l.drop(nil, false)
+			giveUp(last)
 		}
 		return n
 	})
@@ -110,6 +118,7 @@ type list[T, R any] struct {
 	has      []bool // by member: its outcome is there
 	left     int    // members without an outcome
 	building bool   // members are still being added
+	giving   int    // calls of drop in progress
 	// decide is called when member i has its outcome, as long as the list has none; -1 in an empty list. It may give the list its
 	// outcome, and returns the list then if that has steps to run.
 	decide func(l *list[T, R], i int) node
@@ -141,11 +150,48 @@ func newList[T, R any](r *reactor.Reactor, ds []*Deferred[T], decide func(*list[
 	return &l.Deferred
 }
 
-// drop gives up the members that have no outcome. One whose canceller panics does not keep the others (DEF-16).
-func (l *list[T, R]) drop(node) {
+// drop gives up the members that have no outcome but the last one, and returns what is to be given up for that. One whose canceller panics does not keep the
+// others (DEF-16). It is called for the list itself, which waits for them.
+func (l *list[T, R]) drop(_ node, cut bool) (last node, found bool) {
+	if cut {
+		l.end()
+		return nil, true
+	}
+	if l.giving++; l.giving > 1 {
+		return nil, true
+	}
 	for i, d := range l.members {
 		if !l.has[i] {
-			d.drop(&l.Deferred)
+			giveUp(last)
+			last, _ = d.drop(&l.Deferred, false)
+		}
+	}
+	again := l.giving > 1
+	if again { // inside that; perhaps the list waits for itself
+		giveUp(last)
+		last = nil
+	}
+	l.giving = 0
+	if again && l.state < there {
+		l.end()
+	}
+	return last, true
+}
+
+// end fails the list without its members.
+func (l *list[T, R]) end() {
+	l.leave()
+	deliver(l.r, l.Deferred.fail(reactor.ErrCancelled))
+}
+
+// leave has the list, which is decided, not count as one that waits for the members that go on.
+func (l *list[T, R]) leave() {
+	if l.giving > 0 { // whom it gives up, it must not have left
+		return
+	}
+	for i, d := range l.members {
+		if !l.has[i] {
+			d.leave(&l.Deferred)
 		}
 	}
 }

@@ -189,3 +189,24 @@ func TestCancelList(t *testing.T) {
 		}
 	}
 }
+
+// DEF-17: the first success decides a race once, also if it is there from the beginning, and if one that is given up succeeds as well.
+func TestRaceOnce(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	for _, early := range []bool{false, true} {
+		gaveUp, calls := 0, 0
+		a := deferred.New[int](r, nil)
+		b := deferred.New(r, func(d *deferred.Deferred[int]) { gaveUp++; d.Succeed(2) })
+		if early {
+			a.Succeed(1)
+		}
+		race := deferred.Race(r, a, b)
+		race.Done(func(deferred.Won[int], error) { calls++ })
+		if !early {
+			a.Succeed(1)
+		}
+		if o, ok := race.Outcome(); !ok || o.Value.Index != 0 || o.Value.Value != 1 || gaveUp != 1 || calls != 1 {
+			t.Errorf("DEF-17: %v, given up %d times, %d calls", o, gaveUp, calls)
+		}
+	}
+}

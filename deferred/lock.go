@@ -90,19 +90,41 @@ type Acquirer interface {
 }
 
 // With has fn called when a has been acquired, and releases it when the result of fn is there, or when fn panics. It returns the outcome of
-// fn. Giving up the result leaves the queue, or gives up the result of fn.
+// fn. Giving up the result leaves the queue, or gives up the result of fn. If something else waits for the result of fn, that goes on, and a is
+// released only when it is there. If fn returns nil, or the very result that With has returned, that is a panic of fn.
 func With[T any](a Acquirer, fn func() *Deferred[T]) *Deferred[T] {
-	return Chain(a.Acquire(), func(None) (d *Deferred[T]) {
-		returned := false
-		defer func() {
-			if !returned { // fn has panicked, or has returned nothing
-				a.Release()
-			}
-		}()
-		if d = fn(); d == nil {
-			return nil // Chain panics because of it
+	s := &withStep[T]{a: a, fn: fn}
+	return after(a.Acquire(), s, &s.Deferred)
+}
+
+type withStep[T any] struct {
+	Deferred[T]
+	a  Acquirer
+	fn func() *Deferred[T]
+}
+
+func (s *withStep[T]) take(_ None, err error) node {
+	if err != nil {
+		return s.Deferred.fail(err)
+	}
+	d := s.call()
+	d.add(listener[T](func(T, error) { s.a.Release() }))
+	if d.state < there {
+		d.live-- // the release does not wait for d: with the last one who does, d is given up
+	}
+	return s.follow(d)
+}
+
+// call calls fn, and releases if there is no result to wait for.
+func (s *withStep[T]) call() (d *Deferred[T]) {
+	ok := false
+	defer func() {
+		if !ok {
+			s.a.Release()
 		}
-		returned = true
-		return d.Finally(a.Release)
-	})
+	}()
+	d = s.fn()
+	s.check(d)
+	ok = true
+	return d
 }

@@ -31,7 +31,8 @@ func (d *Deferred[T]) CatchChain(fn func(error) *Deferred[T]) *Deferred[T] {
 	return after(d, s, &s.Deferred)
 }
 
-// Finally returns a result with the outcome of d. fn is called first, whatever the outcome is. It is for cleaning up.
+// Finally returns a result with the outcome of d. fn is called first, whatever the outcome is. It is for cleaning up. If the
+// result is given up while something else waits for d, fn is called at once, and d goes on: what d itself needs is cleaned up in a Done of d.
 func (d *Deferred[T]) Finally(fn func()) *Deferred[T] {
 	s := &finallyStep[T]{fn: fn}
 	return after(d, s, &s.Deferred)

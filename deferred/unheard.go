@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -35,12 +36,21 @@ func (u *unheard) report() {
 	u.nodes = nil
 	for _, n := range nodes {
 		made, err := n.unheard()
-		if err == nil || errors.Is(err, reactor.ErrCancelled) { // giving up is no news to who did it
+		if err == nil || cancelled(err) { // giving up is no news to who did it
 			continue
 		}
 		u.limit.Log(u.r, u.r.Logger(), slog.LevelError, "a failure that nobody has handled",
 			slog.Any("err", err), slog.String("made", place(made)))
 	}
+}
+
+// cancelled tells whether err is ErrCancelled and nothing else: of several errors, each one must be.
+func cancelled(err error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok && err != reactor.ErrCancelled {
+		all := several.Unwrap()
+		return len(all) > 0 && !slices.ContainsFunc(all, func(e error) bool { return !cancelled(e) })
+	}
+	return err == reactor.ErrCancelled || err != nil && cancelled(errors.Unwrap(err))
 }
 
 func (d *Deferred[T]) unheard() (uintptr, error) {

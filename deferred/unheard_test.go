@@ -2,12 +2,14 @@ package deferred_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"regexp"
 	"testing"
 
 	"github.com/whorl-go/whorl/deferred"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // records are those of a logger, as texts.
@@ -93,4 +95,21 @@ func TestHeard(t *testing.T) {
 	if len(log.all) != 2 {
 		t.Errorf("DEF-13: on a reactor that has stopped: %q", log.all)
 	}
+}
+
+// DEF-13: a failure of which being given up is a part is logged all the same. One that is nothing else is not.
+func TestUnheardAmongCancelled(t *testing.T) {
+	log := testworld.NewLog(t)
+	r := simulated(t, reactor.Config{Logger: log.Logger()})
+	real, given := deferred.New[int](r, nil), deferred.New[int](r, nil)
+	deferred.First(r, real, given)
+	real.Fail(errTest)
+	given.Cancel()
+	testworld.Turns(t, r, 2)
+	if n := len(log.Take(errTest.Error())); n != 1 {
+		t.Errorf("DEF-13: logged %d times", n)
+	}
+	deferred.Race(r, deferred.New[int](r, nil), deferred.New[int](r, nil)).Cancel()
+	deferred.Failed[int](r, fmt.Errorf("x: %w", reactor.ErrCancelled))
+	testworld.Turns(t, r, 2) // the log fails the test if there is more
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/whorl-go/whorl/deferred"
 	"github.com/whorl-go/whorl/endpoint"
-	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/retry"
 )
@@ -128,6 +127,10 @@ func (c *Client) Start() *deferred.Deferred[None] {
 func (c *Client) Stop() *deferred.Deferred[None] {
 	switch c.state {
 	case ClientConnecting:
+		if c.now.connected() { // in its ConnectionMade, for instance
+			c.close()
+			break
+		}
 		c.now = nil
 		if c.cancel != nil {
 			c.cancel()
@@ -137,17 +140,7 @@ func (c *Client) Stop() *deferred.Deferred[None] {
 		c.again.Cancel()
 		c.become(ClientStopped, nil)
 	case ClientPreparing, ClientConnected, ClientRejecting:
-		a := c.now
-		c.closed = deferred.New(c.r, func(*deferred.Deferred[None]) { a.proto.transport().Abort() })
-		before := c.state
-		c.become(ClientClosing, nil)
-		switch before {
-		case ClientPreparing:
-			c.endPreparation()
-			fallthrough
-		case ClientConnected:
-			a.proto.transport().Close()
-		}
+		c.close()
 	case ClientRestarting:
 		c.become(ClientClosing, nil)
 	}
@@ -156,6 +149,20 @@ func (c *Client) Stop() *deferred.Deferred[None] {
 		return nil
 	}
 	return own(c.closed)
+}
+
+// close closes the connection, for Stop.
+func (c *Client) close() {
+	a := c.now
+	c.closed = deferred.New(c.r, func(*deferred.Deferred[None]) { a.proto.transport().Abort() })
+	before := c.state
+	c.become(ClientClosing, nil)
+	if before == ClientPreparing {
+		c.endPreparation()
+	}
+	if before != ClientRejecting { // which has closed it
+		a.proto.transport().Close()
+	}
 }
 
 // WhenConnected returns the protocol of the connection, at once if there is one, and else when there is. It is the one that the factory has built. With a limit above
@@ -298,109 +305,3 @@ func (c *Client) lost(a *attempt, err error) {
 		}
 	}
 }
-
-// attempt is one attempt to connect, and its connection. Its callbacks count only while it is the client's now.
-type attempt struct {
-	c        *Client
-	proto    *clientProtocol
-	rejected error // of the preparation
-}
-
-// done is called with the outcome of the attempt.
-func (a *attempt) done(p reactor.Protocol, err error) {
-	c := a.c
-	if c.now != a {
-		return
-	}
-	if err == nil {
-		a.proto, _ = reactor.ProtocolAs[*clientProtocol](p)
-		err = a.proto.lost // it may have been lost in its ConnectionMade
-	}
-	if err != nil {
-		c.failed(err, true)
-		return
-	}
-	c.become(ClientPreparing, nil)
-	if c.now != a || c.state != ClientPreparing {
-		return
-	}
-	d := c.prepare(a.proto.Protocol)
-	if c.now != a || c.state != ClientPreparing {
-		d.Cancel()
-	}
-	c.prepares = d
-	d.Done(func(_ None, err error) { c.prepared(a, err) })
-}
-
-// prepare calls Prepare.
-func (c *Client) prepare(p reactor.Protocol) (d *deferred.Deferred[None]) {
-	if c.config.Prepare != nil {
-		if e := c.r.Guard("preparation of a connection", func() { d = c.config.Prepare(p) }); e != nil {
-			return deferred.Failed[None](c.r, e)
-		}
-	}
-	if d == nil {
-		return deferred.Of(c.r, None{})
-	}
-	return d
-}
-
-// clientFactory wraps the program's factory. Its protocols tell the client of the loss.
-type clientFactory struct {
-	reactor.Factory
-	a *attempt
-}
-
-// BuildProtocol makes the wrapper of a protocol.
-func (f *clientFactory) BuildProtocol(peer kernel.Addr) reactor.Protocol {
-	p := f.Factory.BuildProtocol(peer)
-	if p == nil {
-		return nil
-	}
-	return &clientProtocol{Protocol: p, a: f.a}
-}
-
-// Unwrap is the program's factory, which the reactor starts and stops (SVC-25).
-func (f *clientFactory) Unwrap() reactor.Factory { return f.Factory }
-
-// LogPrefix keeps the name of the factory in the log.
-func (f *clientFactory) LogPrefix() string { return reactor.LogPrefixOf(f.Factory) }
-
-// StartFactory does nothing.
-func (f *clientFactory) StartFactory() error { return nil }
-
-// StopFactory is called after the loss of the connection, also if its protocol was exchanged and the wrapper heard nothing.
-func (f *clientFactory) StopFactory() error {
-	f.a.c.lost(f.a, reactor.ErrLost)
-	return nil
-}
-
-// clientProtocol stands around the program's protocol (SVC-25).
-type clientProtocol struct {
-	reactor.Protocol
-	a    *attempt
-	t    reactor.Transport
-	lost error // nil: the connection is not lost
-}
-
-// ConnectionMade keeps the transport, by which Stop closes.
-func (p *clientProtocol) ConnectionMade(t reactor.Transport) {
-	p.t = t
-	p.Protocol.ConnectionMade(t)
-}
-
-// ConnectionLost tells the client.
-func (p *clientProtocol) ConnectionLost(err error) {
-	defer p.a.c.lost(p.a, err) // also if the protocol panics
-	p.lost = err
-	p.Protocol.ConnectionLost(err)
-}
-
-// LogPrefix keeps the name of the protocol in the log.
-func (p *clientProtocol) LogPrefix() string { return reactor.LogPrefixOf(p.Protocol) }
-
-// Unwrap is the program's protocol, with its optional methods (SVC-25).
-func (p *clientProtocol) Unwrap() reactor.Protocol { return p.Protocol }
-
-// transport is the one at the top: a layer such as TLS may have come between.
-func (p *clientProtocol) transport() reactor.Transport { return reactor.Top(p.t) }

@@ -466,3 +466,66 @@ func TestClientLostEarly(t *testing.T) {
 		t.Error(c.State())
 	}
 }
+
+// SVC-22: a stop inside ConnectionMade, and one in the factory, close the connection. The first is over after ConnectionLost.
+func TestClientStopInside(t *testing.T) {
+	for _, at := range []string{"BuildProtocol", "ConnectionMade", "a place that goes on"} {
+		p := newPair(t, service.ClientConfig{})
+		p.listen()
+		proto := new(stopper)
+		var c *service.Client
+		var end *deferred.Deferred[service.None]
+		f := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			if at == "BuildProtocol" {
+				c.Stop()
+			}
+			return proto
+		})
+		c = service.NewClient(p.cli.Reactor, &stubborn{p.place, at == "a place that goes on"}, f, nil)
+		proto.made = func() {
+			if at == "ConnectionMade" {
+				if end = c.Stop(); end == nil || failure(end) != errPending || c.State() != service.ClientClosing {
+					t.Error("SVC-22: it does not wait for ConnectionLost", c.State())
+				}
+			}
+		}
+		p.run(10*s, map[time.Duration]func(){0: func() {
+			if c.Start(); at == "a place that goes on" {
+				c.Stop()
+			}
+		}})
+		if proto.lost == (at == "BuildProtocol") || p.cli.Reactor.Stats().Connections != 0 || c.State() != service.ClientStopped || end != nil && failure(end) != nil {
+			t.Errorf("SVC-22: in %s: lost: %v, %v", at, proto.lost, c.State())
+		}
+		// It can be started again.
+		proto.made = func() {}
+		p.run(15*s, map[time.Duration]func(){12 * s: func() { at = ""; c.Start() }})
+		if c.State() != service.ClientConnected {
+			t.Error("SVC-22: started again:", c.State())
+		}
+	}
+}
+
+// stubborn is a place whose attempts go on after they were given up, if it is set.
+type stubborn struct {
+	*place
+	set bool
+}
+
+func (p *stubborn) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) func() {
+	cancel := p.place.Connect(r, f, done)
+	if p.set {
+		return func() {}
+	}
+	return cancel
+}
+
+type stopper struct {
+	reactor.Base
+	made func()
+	lost bool
+}
+
+func (p *stopper) ConnectionMade(t reactor.Transport) { p.Base.ConnectionMade(t); p.made() }
+func (p *stopper) ConnectionLost(error)               { p.lost = true }
+func (p *stopper) DataReceived([]byte)                {}

@@ -36,6 +36,9 @@ func (c *Connection) Start() *deferred.Deferred[None] {
 	d := new(dialled)
 	c.now = d
 	c.cancel = c.at.Connect(c.r, &dialledFactory{c.f, d}, func(_ reactor.Protocol, err error) {
+		if c.now != d && d.t != nil { // stopped when it was too late to give up the attempt
+			reactor.Top(d.t).Close()
+		}
 		if err != nil && !errors.Is(err, reactor.ErrCancelled) {
 			c.r.Logger().Error("cannot connect", slog.String("endpoint", c.at.String()), slog.Any("err", err))
 		}

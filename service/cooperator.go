@@ -248,6 +248,10 @@ func (t *Task) turn() {
 	e := t.c.r.Guard("step of a task", func() { wait, more = t.step() })
 	switch {
 	case t.ended() != nil: // the step has stopped the task, or the cooperator
+		if wait != nil {
+			wait.Ignore()
+			wait.Cancel()
+		}
 	case e != nil:
 		t.c.leave(t)
 		t.finish(taskFailed, e)

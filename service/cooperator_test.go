@@ -256,7 +256,10 @@ func TestCooperatorStop(t *testing.T) {
 	if err := failure(c.Add(func() (*deferred.Deferred[service.None], bool) { return nil, true }).Done()); err != service.ErrCooperatorStopped {
 		t.Error("COOP-5: added later:", err)
 	}
-	if failure(waiting.Done()) != errPending || failure(paused.Done()) != errPending {
+	one, other := waiting.Done(), paused.Done()
+	one.Ignore()
+	other.Ignore()
+	if failure(one) != errPending || failure(other) != errPending {
 		t.Error("COOP-5: those that wait have ended")
 	}
 	wait.Succeed(service.None{})
@@ -274,5 +277,29 @@ func TestCooperatorStop(t *testing.T) {
 	testworld.Turns(t, r, 3)
 	if n != 1 || end != service.ErrCooperatorStopped || r.Stats().Pending != 0 {
 		t.Error("COOP-5: inside a step:", n, end)
+	}
+}
+
+// COOP-4, COOP-5: what a step returns after it has stopped its task, or the cooperator, is given up.
+func TestTaskStopsAndWaits(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	for _, whole := range []bool{false, true} {
+		c := service.NewCooperator(r)
+		gaveUp := 0
+		var task *service.Task
+		task = c.Add(func() (*deferred.Deferred[service.None], bool) {
+			if whole {
+				c.Stop()
+			} else {
+				_ = task.Stop()
+			}
+			return deferred.New(r, func(*deferred.Deferred[service.None]) { gaveUp++ }), true
+		})
+		task.Done().Ignore()
+		c.Start()
+		testworld.Turns(t, r, 3)
+		if gaveUp != 1 {
+			t.Errorf("COOP-4, COOP-5: given up %d times", gaveUp)
+		}
 	}
 }

@@ -166,6 +166,17 @@ func TestConnection(t *testing.T) {
 	}
 }
 
+// SVC-13: a stop disconnects, also if it comes too late to give up the attempt.
+func TestConnectionStoppedLate(t *testing.T) {
+	p := newPair(t, service.ClientConfig{})
+	p.listen()
+	c := service.NewConnection(p.cli.Reactor, &stubborn{p.place, true}, reactor.Each[silent]())
+	p.run(5*s, map[time.Duration]func(){0: func() { c.Start(); c.Stop() }})
+	if n := p.cli.Reactor.Stats().Connections; n != 0 {
+		t.Errorf("SVC-13: %d connections", n)
+	}
+}
+
 // SVC-14: a service that repeats a call makes the first one at its start. Its stop waits for a call in progress. A call that fails is logged and ends the repetition,
 // and the stop still succeeds. It can be started again.
 func TestPeriodic(t *testing.T) {

@@ -98,12 +98,12 @@ func (p *Pool) Start() *deferred.Deferred[None] {
 // gone.
 func (p *Pool) Stop() *deferred.Deferred[None] {
 	var ds []*deferred.Deferred[None]
-	p.fail(reactor.ErrCancelled)
 	for _, c := range p.clients {
 		if d := c.Stop(); d != nil {
 			ds = append(ds, d)
 		}
 	}
+	p.fail(reactor.ErrCancelled) // who asks again in the answer finds no client that runs
 	return deferred.Then(deferred.All(p.r, ds...), func([]deferred.Outcome[None]) (None, error) { return None{}, nil })
 }
 

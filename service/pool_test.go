@@ -114,3 +114,19 @@ func TestPoolGivesUp(t *testing.T) {
 	}
 	service.NewPool(w.cli.Reactor, w.place, reactor.Each[silent](), nil)
 }
+
+// Whoever asks a pool again in the answer to its stop gets the same answer.
+func TestPoolAskedInStop(t *testing.T) {
+	w, p := newPool(t, service.PoolConfig{Size: 1})
+	var again *deferred.Deferred[*service.Lease]
+	w.run(3*s, map[time.Duration]func(){
+		0: func() {
+			p.Start()
+			p.Acquire().Done(func(*service.Lease, error) { again = p.Acquire() })
+		},
+		2 * s: func() { p.Stop() },
+	})
+	if again == nil || failure(again) != reactor.ErrCancelled || p.Waiting() != 0 {
+		t.Error(again != nil, p.Waiting())
+	}
+}

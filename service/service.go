@@ -261,13 +261,14 @@ func (s *Service) stopStarting() *deferred.Deferred[None] {
 // end calls the member's Stop.
 func (s *Service) end() *deferred.Deferred[None] {
 	s.state, s.bound = Stopping, false
+	stopping := deferred.New[None](s.r, nil)
+	s.stopping = stopping // a Stop in the call of the member waits for it, too
+	d := own(stopping)
 	done := deferred.Of(s.r, None{})
 	if s.member != nil {
 		done = s.call(s.member.Stop)
 	}
-	s.stopping = deferred.New[None](s.r, nil)
-	d := own(s.stopping)
-	s.stopping.Follow(deferred.Transform(done, func(_ None, err error) *deferred.Deferred[None] {
+	stopping.Follow(deferred.Transform(done, func(_ None, err error) *deferred.Deferred[None] {
 		s.state = Stopped
 		if n := s.next; n != nil {
 			s.next = nil

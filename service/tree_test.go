@@ -172,6 +172,8 @@ func TestOrder(t *testing.T) {
 	}
 	j.want(t, "SVC-8", "stop d", "stop c", "stop b", "stop a")
 	again := root.Stop()
+	d.Ignore()
+	again.Ignore()
 	until(t, r, func() bool { return failure(d) != errPending })
 	j.want(t, "SVC-8", "stop a done", "stop b done")
 	var e *service.Error
@@ -183,7 +185,7 @@ func TestOrder(t *testing.T) {
 	until(t, r, func() bool { return failure(d) == nil })
 	j.want(t, "SVC-7: again", "bind a", "bind c", "bind c done", "start a", "start a done", "start b", "start c", "start d")
 	// The privileged parts alone, and no start: a stop ends them.
-	root.Stop()
+	root.Stop().Ignore()
 	until(t, r, func() bool { return root.State() == service.Stopped })
 	j.said = nil
 	d = root.StartPrivileged()
@@ -503,3 +505,29 @@ func checkOrder(t *testing.T, said []string, bad *part) {
 		t.Error("SVC-8: the stops are not in the reverse order of the starts")
 	}
 }
+
+// SVC-17: a Stop inside the Stop of the member waits for the same end, each time.
+func TestStopInsideStop(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	var s *service.Service
+	var inner, work *deferred.Deferred[service.None]
+	s = service.New(r, stopFunc(func() *deferred.Deferred[service.None] {
+		inner, work = s.Stop(), deferred.New[service.None](r, nil)
+		return work
+	}))
+	for range 2 {
+		s.Start()
+		outer := s.Stop()
+		if inner == nil || failure(inner) != errPending || failure(outer) != errPending || s.State() != service.Stopping {
+			t.Fatal("SVC-17: before the end:", s.State())
+		}
+		if work.Succeed(service.None{}); failure(inner) != nil || failure(outer) != nil || s.State() != service.Stopped {
+			t.Error("SVC-17: at the end:", failure(inner), failure(outer), s.State())
+		}
+	}
+}
+
+type stopFunc func() *deferred.Deferred[service.None]
+
+func (stopFunc) Start() *deferred.Deferred[service.None]  { return nil }
+func (f stopFunc) Stop() *deferred.Deferred[service.None] { return f() }

@@ -1,0 +1,220 @@
+package deferred_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/deferred"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+func same(v int) (int, error) { return v, nil }
+
+// DEF-6: giving up a long chain needs no deep stack.
+func TestCancelDeep(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	base, deepest := depth(), 0
+	d := deferred.New(r, func(*deferred.Deferred[int]) { deepest = depth() })
+	root := d
+	for i := range 100_000 {
+		if i%2 == 0 {
+			d = deferred.Then(d, same)
+		} else {
+			d = deferred.Then(deferred.Gather(r, d), func(v []int) (int, error) { return v[0], nil })
+		}
+	}
+	d.Cancel()
+	if failure(root) != reactor.ErrCancelled || !errors.Is(failure(d), reactor.ErrCancelled) || deepest == 0 || deepest > base+30 {
+		t.Errorf("DEF-6: %v, %d deep", failure(root), deepest-base)
+	}
+}
+
+// DEF-7, DEF-11: results that wait for one another in a circle end when one of them is given up.
+func TestCancelCircle(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	circle := func(name string, through func(x *deferred.Deferred[int]) *deferred.Deferred[int]) {
+		root := deferred.New[int](r, nil)
+		var x, y *deferred.Deferred[int]
+		x = deferred.Chain(root, func(int) *deferred.Deferred[int] { y = through(x); return y })
+		root.Succeed(1)
+		calls := 0
+		x.Done(func(int, error) { calls++ })
+		x.Cancel()
+		if !errors.Is(failure(x), reactor.ErrCancelled) || !errors.Is(failure(y), reactor.ErrCancelled) || calls != 1 {
+			t.Errorf("DEF-7, DEF-11: %s: %v, %v, %d calls", name, failure(x), failure(y), calls)
+		}
+	}
+	first := func(v []int) (int, error) { return v[0], nil }
+	circle("a step", func(x *deferred.Deferred[int]) *deferred.Deferred[int] { return deferred.Then(x, same) })
+	circle("a list", func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+		return deferred.Then(deferred.Gather(r, x), first)
+	})
+	circle("the first of a list", func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+		return deferred.Then(deferred.Gather(r, x, deferred.New[int](r, nil)), first)
+	})
+	circle("three", func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+		return deferred.Then(deferred.Then(x, same).Finally(func() {}), same)
+	})
+	a, b := deferred.New[int](r, nil), deferred.New[int](r, nil)
+	a.Follow(b)
+	b.Follow(a)
+	a.Cancel()
+	if failure(a) != reactor.ErrCancelled || failure(b) != reactor.ErrCancelled {
+		t.Errorf("DEF-7, DEF-11: Follow: %v, %v", failure(a), failure(b))
+	}
+}
+
+// DEF-11: a result that is given up inside the step that gives it gives up what that step returns. So does one whose step runs because it was given up.
+func TestCancelInsideStep(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	root := deferred.New[int](r, nil)
+	gaveUp := 0
+	var x *deferred.Deferred[int]
+	x = deferred.Chain(root, func(int) *deferred.Deferred[int] {
+		x.Cancel()
+		return deferred.New(r, func(*deferred.Deferred[int]) { gaveUp++ })
+	})
+	root.Succeed(1)
+	if failure(x) != reactor.ErrCancelled || gaveUp != 1 {
+		t.Errorf("DEF-11: %v, given up %d times", failure(x), gaveUp)
+	}
+	shared := deferred.New[int](r, nil)
+	other := deferred.Then(shared, same)
+	x = shared.CatchChain(func(error) *deferred.Deferred[int] {
+		x.Cancel()
+		return deferred.New(r, func(*deferred.Deferred[int]) { gaveUp++ })
+	})
+	if x.Cancel(); failure(x) != reactor.ErrCancelled || gaveUp != 2 || failure(other) != errPending {
+		t.Errorf("DEF-11: shared: %v, given up %d times, the other: %v", failure(x), gaveUp, failure(other))
+	}
+}
+
+// DEF-11, DEF-12: what waits for a result that is there and paused gets ErrCancelled when it is given up, and its limit on time holds.
+func TestCancelPaused(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	root := deferred.Of(r, 1)
+	root.Pause()
+	x, y, z := deferred.Then(root, same), root.Timeout(time.Second), deferred.Then(root, same)
+	if x.Cancel(); failure(x) != reactor.ErrCancelled {
+		t.Error("DEF-11:", failure(x))
+	}
+	until(t, r, func() bool { return failure(y) != errPending })
+	root.Resume()
+	if !errors.Is(failure(y), deferred.ErrTimeout) || failure(z) != nil {
+		t.Error("DEF-12:", failure(y), failure(z))
+	}
+}
+
+// A result that waits long does not grow with those who give up, nor with waits that end.
+func TestCancelFrees(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	root := deferred.New[int](r, nil)
+	o := deferred.NewOnce(r, func() *deferred.Deferred[int] { return root })
+	var kept []*deferred.Deferred[int]
+	var got []int
+	before := heap()
+	for i := range 30_000 {
+		if d := o.Get(); i%10_000 == 0 {
+			d.Done(func(int, error) { got = append(got, i) })
+			kept = append(kept, d)
+		} else {
+			d.Cancel()
+		}
+	}
+	if grown := heap() - before; grown > 100<<10 {
+		t.Errorf("%d bytes for 3 that wait", grown)
+	}
+	root.Succeed(1)
+	if len(got) != 3 || got[0] != 0 || got[2] != 20_000 {
+		t.Errorf("DEF-6: the order of those that are left: %v", got)
+	}
+	runtime.KeepAlive(kept)
+}
+
+func heap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// DEF-11: a Wait whose context has ended does not wait any more: the result is given up with the last one that does.
+func TestWaitLeaves(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			gaveUp := 0
+			d := deferred.New(r, func(*deferred.Deferred[int]) { gaveUp++ })
+			ctx, cancel := context.WithCancel(context.Background())
+			waited := make(chan error, 1)
+			posted := r.Stats().Posted
+			go func() { _, err := d.Wait(ctx); waited <- err }()
+			until(t, r, func() bool { return r.Stats().Posted > posted })
+			cancel()
+			err := <-waited
+			testworld.Turns(t, r, 3)
+			if failure(d) != errPending || !errors.Is(err, context.Canceled) {
+				t.Fatal(failure(d), err)
+			}
+			if deferred.Then(d, same).Cancel(); gaveUp != 1 {
+				t.Errorf("DEF-11: given up %d times", gaveUp)
+			}
+		})
+	}
+}
+
+// DEF-11, DEF-15: a list that has its outcome does not wait for its members any more.
+func TestDecidedList(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	for _, first := range []bool{false, true} {
+		gaveUp := 0
+		a, b := deferred.New[int](r, nil), deferred.New(r, func(*deferred.Deferred[int]) { gaveUp++ })
+		y := deferred.Then(b, same)
+		if first {
+			deferred.First(r, a, b)
+			a.Succeed(1)
+		} else {
+			deferred.Gather(r, a, b).Ignore()
+			a.Fail(errTest)
+		}
+		if failure(b) != errPending {
+			t.Errorf("DEF-15: the other does not go on: %v", failure(b))
+		}
+		if y.Cancel(); gaveUp != 1 || failure(b) != reactor.ErrCancelled {
+			t.Errorf("DEF-11: given up %d times: %v", gaveUp, failure(b))
+		}
+	}
+}
+
+// DEF-18: a lock is kept until the result of the function is there, also if the result of With is given up before, and others wait.
+func TestWithGivenUp(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	l := deferred.NewLock(r)
+	work := deferred.New[int](r, nil)
+	w := deferred.With(l, func() *deferred.Deferred[int] { return work })
+	other := deferred.Then(work, same)
+	if w.Cancel(); failure(w) != reactor.ErrCancelled || failure(work) != errPending || !l.Locked() {
+		t.Errorf("DEF-18: %v, %v, locked: %v", failure(w), failure(work), l.Locked())
+	}
+	if other.Cancel(); failure(work) != reactor.ErrCancelled || l.Locked() {
+		t.Errorf("DEF-18: the last: %v, locked: %v", failure(work), l.Locked())
+	}
+}
+
+// DEF-7, DEF-18: a function under a lock that returns the result of With is reported, and the lock is released.
+func TestWithItself(t *testing.T) {
+	panics := 0
+	r := simulated(t, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
+	l := deferred.NewLock(r)
+	l.Acquire()
+	var w *deferred.Deferred[int]
+	w = deferred.With(l, func() *deferred.Deferred[int] { return w })
+	l.Release()
+	if _, ok := failure(w).(*reactor.PanicError); !ok || panics != 1 || l.Locked() {
+		t.Errorf("DEF-7: %v, %d panics; DEF-18: locked: %v", failure(w), panics, l.Locked())
+	}
+}
