@@ -58,3 +58,10 @@ func PartClosed(p *GroupPort, index int) bool {
 
 // PartPaused tells whether the part of p on the loop of that index pauses. It is called on that loop.
 func PartPaused(p *GroupPort, index int) bool { return p.portOf(index).paused }
+
+// PartListens tells whether the loop of that index listens at p.
+func PartListens(p *GroupPort, index int) bool {
+	p.g.mu.Lock()
+	defer p.g.mu.Unlock()
+	return p.parts[index] != nil && p.parts[index].listens
+}
