@@ -144,8 +144,8 @@ func (x *groupDrain) drained() {
 	x.left--
 	last := x.left == 0
 	x.mu.Unlock()
-	if last && !x.g.Lead().Post(x.done) {
-		x.done()
+	if last { // a function that is posted to a loop is lost with it
+		x.g.EachLater(func(*reactor.Reactor) error { return nil }, func(error) { x.done() })
 	}
 }
 

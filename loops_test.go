@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -237,4 +239,33 @@ func TestServeLoopsTLS(t *testing.T) {
 	if err := <-v.result; err != nil {
 		t.Error(err)
 	}
+}
+
+// GROUP-8: the drain of a group ends although the loop that is to be told of it is lost at that moment.
+func TestGroupDrainedWhileLeadIsLost(t *testing.T) {
+	kernels(t, func(t *testing.T, name string) {
+		g, err := reactor.NewGroup(reactor.GroupConfig{Loops: 2, Kernel: func(_, loops int) (kernel.Kernel, error) {
+			return native.OpenWith(name, native.Options{Loops: loops})
+		}, Reactor: reactor.Config{Logger: slog.New(slog.DiscardHandler)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- g.Run(t.Context()) }()
+		busy, gate, done := make(chan bool), make(chan bool), make(chan bool)
+		g.PostTo(0, func(*reactor.Reactor) { close(busy); <-gate; runtime.Goexit() })
+		<-busy
+		x := &groupDrain{g: g, left: 1, done: func() { close(done) }}
+		x.drained()
+		close(gate)
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Error("GROUP-8: the drain does not end")
+		}
+		_ = g.Stop()
+		if e, ok := errors.AsType[*reactor.LoopError](<-ended); !ok || e.Loop != 0 {
+			t.Error("GROUP-9: the loss is not told")
+		}
+	})
 }

@@ -133,7 +133,8 @@ type Mover interface {
 type Steerer interface {
 	// CPUs are the numbers of those on which the calling thread may run, in their order.
 	CPUs() ([]int, error)
-	// Pin has the calling thread run on that CPU alone. The caller has locked its goroutine to the thread.
+	// Pin has the calling thread run on that CPU alone. The caller has locked its goroutine to the thread. What Spawn of this kernel starts
+	// on that thread is not bound; what is started there in another way, as by os/exec, is.
 	Pin(cpu int) error
 	// SteerTo has the system give l, of several listeners that share an address by ListenOptions.ReusePort, the connections whose first
 	// packet is handled by that CPU. Those of a CPU that no listener has are shared out among all. It is for l before others share

@@ -44,7 +44,10 @@ func TakeBudget(r *Reactor) int {
 func BudgetOf(r *Reactor) int { return r.maxChunks }
 
 // Shortage has r's port p, of a group, find no descriptor. Scarce tells whether other loops take turns in accepting.
-func Shortage(p *GroupPort, index int) { p.portOf(index).shortage()() }
+func Shortage(p *GroupPort, index int) { HoldShortage(p, index)() }
+
+// HoldShortage is Shortage until free is called. Other loops neither accept nor find out that they have no descriptor meanwhile.
+func HoldShortage(p *GroupPort, index int) (free func()) { return p.portOf(index).shortage() }
 
 // Scarce is described by Shortage.
 func Scarce(g *Group) bool { return g.scarce.now.Load() }
@@ -54,4 +57,24 @@ func PartClosed(p *GroupPort, index int) bool {
 	p.g.mu.Lock()
 	defer p.g.mu.Unlock()
 	return p.parts[index].state == partClosed
+}
+
+// PartPaused tells whether the part of p on the loop of that index pauses. It is called on that loop.
+func PartPaused(p *GroupPort, index int) bool { return p.portOf(index).paused }
+
+// PartListens tells whether the loop of that index listens at p.
+func PartListens(p *GroupPort, index int) bool {
+	p.g.mu.Lock()
+	defer p.g.mu.Unlock()
+	return p.parts[index] != nil && p.parts[index].listens
+}
+
+// ShortageOver has the loop of that index no longer count as one without descriptors.
+func ShortageOver(g *Group, index int) { g.scarce.without(g.Loop(index)) }
+
+// BudgetAsks tells whether the loops of g were asked for what they do not need, and none has answered.
+func BudgetAsks(g *Group) bool {
+	g.budget.mu.Lock()
+	defer g.budget.mu.Unlock()
+	return g.budget.asking
 }

@@ -41,7 +41,8 @@ type GroupConfig struct {
 	// Steer binds loops to CPUs: the thread of each loop to one of those that the process may use, in turn, and its listeners of a
 	// port that is spread ([GroupPort.Spread]) to the connections whose first packet that CPU handles. So a connection is served on the CPU
 	// that its packets come to, if the network card has a queue for each; otherwise it costs more than it gives. docs/cores.md says when
-	// it pays. NewGroup fails with kernel.ErrUnsupported where the kernels are no [kernel.Steerer], such as outside of Linux.
+	// it pays. A program that package process starts may use all CPUs, one that a callback starts by os/exec only that of its loop.
+	// NewGroup fails with kernel.ErrUnsupported where the kernels are no [kernel.Steerer], such as outside of Linux.
 	Steer bool
 	// Lost is told of each loss of a loop: Run of its reactor has ended without Stop, because its
 	// kernel failed, a panic came out of Run, or a callback ended its goroutine. It is

@@ -2,6 +2,7 @@ package reactor_test
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -118,6 +119,25 @@ func TestGroupBudget(t *testing.T) {
 		fill(of[1], total*3/4)
 		if err := of[1].lost(); err != nil {
 			t.Errorf("GROUP-15: it cannot have what the other gave back: %v", err)
+		}
+	})
+}
+
+// GROUP-15: loops that were asked for what they do not need, and were lost before they answered, are asked again when they are started anew.
+func TestGroupBudgetAsksAgain(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		g := newGroup(t, w, 1, reactor.GroupConfig{Restarts: 1, Reactor: reactor.Config{MaxBufferedTotal: 1 << 20}})
+		g.run()
+		r := g.Loop(0)
+		asks := false
+		r.Post(func() {
+			reactor.TakeBudget(r)
+			asks = reactor.BudgetAsks(g.Group)
+			runtime.Goexit()
+		})
+		eventually(t, "the loop is started anew", func() bool { return g.Loop(0) != r && g.Loop(0).Running() })
+		if !asks || reactor.BudgetAsks(g.Group) {
+			t.Errorf("GROUP-15: asked: %v; asked still when nobody is left to answer: %v", asks, reactor.BudgetAsks(g.Group))
 		}
 	})
 }

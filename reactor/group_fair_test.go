@@ -1,6 +1,7 @@
 package reactor_test
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -150,4 +151,26 @@ func TestGroupBudgetAnew(t *testing.T) {
 			t.Errorf("GROUP-15: the other one is started anew with %d, not %d", n, floor)
 		}
 	})
+}
+
+// TCP-22: when one loop begins a shortage while that of another one ends, the loops take turns in accepting.
+func TestGroupShortageWhileOneEnds(t *testing.T) {
+	for _, w := range testworld.Native() {
+		g := newGroup(t, w, 2, reactor.GroupConfig{})
+		p, err := g.Listen(loopback, new(greeters), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2000 { // the three come to the lock in any order
+			reactor.Shortage(p, 0)
+			free, ended := reactor.HoldShortage(p, 0), make(chan bool)
+			go func() { reactor.ShortageOver(g.Group, 0); close(ended) }()
+			go func() { runtime.Gosched(); free() }()
+			reactor.Shortage(p, 1)
+			if <-ended; !reactor.Scarce(g.Group) {
+				t.Fatal("TCP-22: loop 1 has no descriptor, and the other one does not know")
+			}
+		}
+		return // the kernel has no part in it
+	}
 }

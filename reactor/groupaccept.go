@@ -30,9 +30,9 @@ func (p *Port) shortage() (over func()) {
 		o.Init(r, func() { x.without(r) })
 		return o
 	}).Reset(acceptPause)
-	x.now.Store(true)
 	x.mu.Lock()
 	x.last = r
+	x.now.Store(true) // with the lock, so that the end of an earlier shortage does not undo it
 	return x.mu.Unlock
 }
 

@@ -59,6 +59,7 @@ func (b *budget) end(r *Reactor) {
 	defer b.mu.Unlock()
 	b.free += max(0, r.maxChunks-b.piece)
 	r.maxChunks = 0
+	b.asking = false // r may be the last that was to answer
 }
 
 // grow gives r as many pieces as it needs. It returns false if there are not as many: then r has

@@ -1,9 +1,6 @@
 package reactor
 
-import (
-	"errors"
-	"log/slog"
-)
+import "errors"
 
 // A port of a group has a home: the loop that counts the use of its factory, and that accepts for all unless each loop has a
 // listener. When that loop is lost, home moves to the first that lives. If none lives, it waits for the next that starts.
@@ -47,7 +44,7 @@ func (p *GroupPort) attend(r *Reactor) {
 		r.countFactory(p.factory)
 	}
 	if _, err := p.openPart(r, at); err != nil && !errors.Is(err, ErrStopped) {
-		r.log.Error("a loop does not listen with the others", slog.Any("on", p.addr), slog.Any("err", err))
+		p.tryAgain(r, err)
 	}
 	p.check()
 }

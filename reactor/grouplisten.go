@@ -20,7 +20,8 @@ import (
 // once; o.ReusePort leaves this out. Control of o is called for it too.
 //
 // Listen may be called before Run, in a callback of one of the loops, and from any other goroutine, which then waits for a
-// loop. When it returns, that loop listens; the others follow, and a failure there is logged.
+// loop. When it returns, that loop listens; the others follow. One that cannot listen then, or in place of
+// a lost one, logs why, and tries again: after 50 ms at first, and each time after twice as long, up to 10 s.
 func (g *Group) Listen(a kernel.Addr, f Factory, o *ListenConfig) (*GroupPort, error) {
 	return g.listen(a, f, o, nil)
 }
@@ -118,7 +119,7 @@ func (p *GroupPort) openFirst(r *Reactor) error {
 	}
 	port, err := p.openPart(r, p.requested)
 	if err != nil && spread && !p.cfg.ReusePort && errors.Is(err, kernel.ErrUnsupported) {
-		p.accepts = acceptHome
+		p.accepts, p.parts[r.member.index] = acceptHome, nil
 		port, err = p.openPart(r, p.requested)
 	}
 	if err == nil {
@@ -143,12 +144,11 @@ func (p *GroupPort) openPart(r *Reactor, a kernel.Addr) (*Port, error) {
 	case part == nil:
 		part = &portPart{of: p, index: i}
 	}
-	part.state, part.listens = partOpening, listens
+	part.state = partOpening
 	part.hands = listens && p.accepts == acceptHome && len(g.loops) > 1
 	p.parts[i] = part
 	g.mu.Unlock()
-	fresh := part.port == nil
-	if fresh {
+	if part.port == nil {
 		p.newPart(r, part, a)
 	}
 	var err error
@@ -156,12 +156,7 @@ func (p *GroupPort) openPart(r *Reactor, a kernel.Addr) (*Port, error) {
 		err = part.port.StartListening()
 	}
 	g.mu.Lock()
-	part.state = partOpen
-	if err != nil {
-		if part.listens = false; fresh {
-			p.parts[i], part.state = nil, partClosed
-		}
-	}
+	part.state, part.listens = partOpen, listens && err == nil
 	g.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -185,6 +180,7 @@ func (p *GroupPort) newPart(r *Reactor, part *portPart, a kernel.Addr) {
 	}
 	port := r.newPort(a, p.factory, cfg, open)
 	port.part, port.limits.shared = part, p.limits
+	part.again.Init(r, func() { p.attend(r) })
 	p.g.mu.Lock()
 	port.paused = p.paused
 	part.port = port

@@ -3,7 +3,6 @@ package reactor
 import (
 	"errors"
 	"slices"
-	"sync"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -45,55 +44,6 @@ const (
 	acceptLost                     // the one that did is lost, and its socket was one of AdoptPort
 )
 
-// portPart is what a GroupPort has of a Port: a listener, or only the connections that another loop has accepted for it.
-type portPart struct {
-	of      *GroupPort
-	index   int
-	port    *Port
-	state   partState // under Group.mu
-	listens bool
-	hands   bool // what it accepts goes to the least loaded loop
-
-	mu     sync.Mutex
-	counts PortStats // of port, for other goroutines
-}
-
-// partState is the life of a part, from when its loop has begun to open it until its loop has ended.
-type partState uint8
-
-const (
-	partOpening partState = iota // its loop is about to listen
-	partOpen                     // it listens, or waits for what another loop accepts
-	partClosing                  // StopListening is in progress
-	partClosed                   // it serves connections that it has, and takes no more
-)
-
-// publish lets other goroutines see the counters of a port of a group.
-func (p *Port) publish() {
-	if p.part == nil {
-		return
-	}
-	p.part.mu.Lock()
-	p.part.counts = p.stats
-	p.part.mu.Unlock()
-}
-
-// startFactory starts the factory, unless the group has done so.
-func (p *Port) startFactory() error {
-	if p.part != nil {
-		return nil
-	}
-	return p.r.startFactory(p.factory)
-}
-
-// stopFactory is the reverse of startFactory.
-func (p *Port) stopFactory() error {
-	if p.part != nil {
-		return nil
-	}
-	return p.r.stopFactory(p.factory)
-}
-
 // Group is the group that the port belongs to.
 func (p *GroupPort) Group() *Group { return p.g }
 
@@ -110,11 +60,12 @@ func (p *GroupPort) Spread() bool {
 	return p.accepts == acceptSpread
 }
 
-// Listening tells whether the port is open: StopListening was not called, and a loop lives; of AdoptPort, the one that accepts.
+// Listening tells whether a loop listens, and StopListening was not called. Where one loop accepts for all, it is false from the loss of
+// that loop until another one listens in its place. It is also true while limits or PauseAccepting let clients wait.
 func (p *GroupPort) Listening() bool {
 	p.g.mu.Lock()
 	defer p.g.mu.Unlock()
-	return p.state == portListening && p.accepts != acceptLost && p.g.lead() != nil
+	return p.state == portListening && slices.ContainsFunc(p.parts, func(part *portPart) bool { return part != nil && part.listens })
 }
 
 // portOf is the part of a loop; nil if it has none.
@@ -155,12 +106,6 @@ func (p *GroupPort) StatsOf(index int) PortStats {
 	return PortStats{}
 }
 
-func (t *portPart) stats() PortStats {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.counts
-}
-
 func (s *PortStats) add(o *PortStats) {
 	s.Accepted += o.Accepted
 	s.Refused += o.Refused
@@ -184,13 +129,20 @@ func (p *GroupPort) pause(paused bool) {
 	p.g.mu.Lock()
 	p.paused = paused
 	p.g.mu.Unlock()
-	p.each(func(port *Port) {
-		if paused {
-			port.PauseAccepting()
-		} else {
-			port.ResumeAccepting()
-		}
-	})
+	p.each(p.follow)
+}
+
+// follow has port pause or not, as the last call wanted it. Errands of several calls come to a loop in another order than the calls: an
+// errand for the caller's own loop is done at once, before those that wait there. So none carries the wish of its call.
+func (p *GroupPort) follow(port *Port) {
+	p.g.mu.Lock()
+	paused := p.paused
+	p.g.mu.Unlock()
+	if paused {
+		port.PauseAccepting()
+	} else {
+		port.ResumeAccepting()
+	}
 }
 
 // each calls fn with each part, on its loop. A part that is about to open has what was set before.
@@ -243,6 +195,7 @@ func (p *GroupPort) closePart(r *Reactor) {
 	}
 	p.g.mu.Unlock()
 	if begins {
+		part.again.Cancel()
 		part.port.StopListening(func(err error) { p.closed(part, err) })
 	}
 }

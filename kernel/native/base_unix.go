@@ -41,6 +41,7 @@ type base struct {
 	zones   zones
 	control []byte // memory for control messages, made when it is first needed
 	noPidfd bool   // children are waited for without one, as on an old system
+	pinning
 	scratch
 }
 

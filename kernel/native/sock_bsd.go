@@ -17,6 +17,9 @@ type scratch struct {
 	in *inbox // nil before the first datagram socket
 }
 
+// pinning is nothing here: threads are not bound to CPUs.
+type pinning struct{}
+
 // openSocket opens a non-blocking socket. It is close-on-exec before anybody can fork
 //
 func openSocket(family, kind int) (int, error) {

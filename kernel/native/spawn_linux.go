@@ -28,6 +28,7 @@ func closeOthersOnExec() {
 
 // forkExec starts the process. It returns an errno, or a SpawnError.
 func (s *spawning) forkExec(attr *syscall.ProcAttr) (notice, error) {
+	defer s.b.unpin()()
 	n := notice{fd: -1}
 	if !s.b.noPidfd {
 		attr.Sys.PidFD = &n.fd
