@@ -116,6 +116,7 @@ type proxied struct {
 	reason error
 	// ended: the peer has ended its direction, behind buf.
 	ended bool
+	known []func() // of AwaitProxy
 }
 
 type proxyState uint8
@@ -200,6 +201,11 @@ func (s *proxied) finish(h *ProxyHeader, rest []byte) {
 	if l, ok := reactor.ProtocolAs[ProxyHeaderListener](s.c.inner); ok && h != nil {
 		l.ProxyHeaderReceived(h)
 	}
+	known := s.known
+	s.known = nil
+	for _, fn := range known {
+		fn()
+	}
 	if len(rest) > 0 && s.c.holds&holdApp != 0 {
 		s.state, s.buf = holding, append([]byte(nil), rest...)
 		s.c.holds |= holdPolicy
@@ -262,7 +268,7 @@ func (s *proxied) failure(err error) error {
 func (s *proxied) lost(err error) error {
 	s.timer.Cancel()
 	rest := s.buf
-	s.buf = nil
+	s.buf, s.known = nil, nil
 	ours := err == reactor.ErrClosed || err == reactor.ErrAborted || err == reactor.ErrStopped
 	switch {
 	case s.reason != nil:
