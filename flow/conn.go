@@ -147,7 +147,10 @@ func (u *under) ConnectionLost(err error) {
 	if c.inner == nil {
 		return
 	}
-	err = c.policy.lost(err)
+	// It may make callbacks of others, and inner must be told whatever they do.
+	if e := c.link.Reactor().Guard(c.inner, func() { err = c.policy.lost(err) }); e != nil {
+		err = e
+	}
 	inner := c.inner
 	c.inner = nil
 	inner.ConnectionLost(err)

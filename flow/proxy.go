@@ -269,15 +269,16 @@ func (s *proxied) lost(err error) error {
 	s.timer.Cancel()
 	rest := s.buf
 	s.buf, s.known = nil, nil
-	ours := err == reactor.ErrClosed || err == reactor.ErrAborted || err == reactor.ErrStopped
+	ours := err == reactor.ErrClosed || err == reactor.ErrAborted || err == reactor.ErrStopped || s.c.closed
+	input := s.state == holding || s.state == gathering && s.o.Optional
 	switch {
 	case s.reason != nil:
 		return s.reason
-	case ours, s.c.holds&holdApp != 0 && s.state == holding:
-	case s.state == holding, s.state == gathering && s.o.Optional && len(rest) > 0:
+	case ours:
+	case input && len(rest) > 0 && s.c.holds&holdApp == 0:
 		s.state = passing
 		s.c.deliver(rest)
-	case s.state == gathering && !s.o.Optional && err == io.EOF:
+	case err == io.EOF && (s.state == gathering && !s.o.Optional || input && len(rest) > 0): // not all was delivered
 		return s.failure(fmt.Errorf("%w: %d bytes came: %w", ErrProxyHeader, len(rest), io.ErrUnexpectedEOF))
 	}
 	return err
