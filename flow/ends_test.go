@@ -49,3 +49,38 @@ func TestReadProxyLostPanics(t *testing.T) {
 	})
 }
 
+// The end of the peer's direction waits for a protocol that has paused, also if it came instead of an optional header, and also if it
+// pauses when it gets what came before.
+func TestReadProxyEndPaused(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		for _, text := range []string{"", "PRO"} {
+			a := new(app)
+			a.made = func(reactor.Transport) { a.T.PauseProducing() }
+			a.received = func([]byte) { a.T.PauseProducing() }
+			port := listen(t, r, flow.ReadProxy(reactor.One(listening{a}), &flow.ReadProxyOptions{Optional: true}))
+			p := w.Peer(t, port.Addr(), r)
+			p.Send(text)
+			p.CloseWrite()
+			testworld.Until(t, func() bool { return a.T != nil }, r)
+			if testworld.Turns(t, r, 20); len(a.events) != 1 {
+				t.Errorf("%q: %v while paused", text, a.events)
+			}
+			a.T.ResumeProducing()
+			if text != "" {
+				testworld.Until(t, func() bool { return a.got == text }, r)
+				if testworld.Turns(t, r, 20); len(a.events) != 1 {
+					t.Errorf("%q: %v while paused again", text, a.events)
+				}
+				a.T.ResumeProducing()
+			}
+			testworld.Until(t, func() bool { return len(a.events) == 2 }, r)
+			if want := "read lost, after " + text; a.events[1] != want {
+				t.Errorf("%q: %v", text, a.events)
+			}
+			a.T.Close()
+			testworld.Until(t, a.lost, r)
+			port.StopListening(nil)
+		}
+	})
+}

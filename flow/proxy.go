@@ -123,7 +123,7 @@ type proxyState uint8
 
 const (
 	gathering proxyState = iota // the header
-	holding                     // the protocol above has paused before it had the input behind the header
+	holding                     // the protocol above has paused before it had the input behind the header, or before it knew of the end
 	passing
 )
 
@@ -206,7 +206,7 @@ func (s *proxied) finish(h *ProxyHeader, rest []byte) {
 	for _, fn := range known {
 		fn()
 	}
-	if len(rest) > 0 && s.c.holds&holdApp != 0 {
+	if (len(rest) > 0 || s.ended) && s.c.holds&holdApp != 0 {
 		s.state, s.buf = holding, append([]byte(nil), rest...)
 		s.c.holds |= holdPolicy
 		rest = nil
@@ -231,8 +231,14 @@ func (s *proxied) unhold() {
 		return
 	}
 	rest := s.buf
-	s.state, s.buf = passing, nil
-	s.c.deliver(rest)
+	s.buf = nil
+	if len(rest) > 0 {
+		s.c.deliver(rest)
+	}
+	if s.ended && s.c.holds&holdApp != 0 {
+		return // it has paused again
+	}
+	s.state = passing
 	if s.ended && s.c.open() {
 		s.c.tellReadEnded()
 	}
@@ -240,6 +246,7 @@ func (s *proxied) unhold() {
 }
 
 func (s *proxied) readEnded() bool {
+	s.ended = true
 	if s.state == gathering && s.reason == nil {
 		if !s.o.Optional {
 			s.fail(fmt.Errorf("%w: %d bytes came: %w", ErrProxyHeader, len(s.buf), io.ErrUnexpectedEOF))
@@ -247,7 +254,6 @@ func (s *proxied) readEnded() bool {
 		}
 		s.finish(nil, s.buf)
 	}
-	s.ended = s.state == holding
 	return s.state == passing && s.reason == nil
 }
 
