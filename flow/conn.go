@@ -69,10 +69,14 @@ func (c *conn) start(p policy, inner reactor.Protocol) reactor.Protocol {
 // inner is one (POL-1).
 func (c *conn) under(inner reactor.Protocol) reactor.Protocol {
 	c.inner = inner
+	u := reactor.Protocol((*under)(c))
 	if _, ok := reactor.ProtocolAs[reactor.HalfCloseListener](inner); ok {
-		return (*underHalf)(c)
+		u = (*underHalf)(c)
 	}
-	return (*under)(c)
+	if _, ok := reactor.ProtocolAs[mover](inner); ok {
+		u = unmoved{u}
+	}
+	return u
 }
 
 // deliver gives input to the protocol above.

@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/whorl-go/whorl/flow"
@@ -83,4 +84,36 @@ func TestReadProxyEndPaused(t *testing.T) {
 			port.StopListening(nil)
 		}
 	})
+}
+
+// mover is a protocol that could move to another process, as package handover has it.
+type mover struct{ *app }
+
+func (mover) Handover() ([]byte, error) { return []byte("state"), nil }
+
+// Unwrap is the app.
+func (m mover) Unwrap() reactor.Protocol { return m.app }
+
+// A connection stays in this process while there is a policy on it, because the other one would know nothing of that: it would
+// take a header for input, for instance, and limit nothing. POL-1: nobody becomes a Mover by it, and a half-closer stays one.
+func TestStays(t *testing.T) {
+	type moves = interface{ Handover() ([]byte, error) }
+	for name, wrap := range map[string]func(reactor.Factory) reactor.Factory{
+		"proxy": func(f reactor.Factory) reactor.Factory { return flow.ReadProxy(f, nil) },
+		"rate":  func(f reactor.Factory) reactor.Factory { return flow.LimitRate(f, flow.LimitOptions{}) },
+		"time":  func(f reactor.Factory) reactor.Factory { return flow.LimitTime(f, flow.TimeoutOptions{}) },
+		"count": func(f reactor.Factory) reactor.Factory { return flow.LimitConnections(f, 1, nil) },
+	} {
+		p := wrap(reactor.One(mover{new(app)})).BuildProtocol(loopback())
+		m, ok := reactor.ProtocolAs[moves](p)
+		if !ok {
+			t.Fatalf("%s: it says nothing", name)
+		}
+		if state, err := m.Handover(); !errors.Is(err, errors.ErrUnsupported) || state != nil {
+			t.Errorf("%s: moves with %q, %v", name, state, err)
+		}
+		if _, ok := reactor.ProtocolAs[moves](wrap(reactor.One(new(app))).BuildProtocol(loopback())); ok {
+			t.Errorf("%s: an app has become a Mover", name)
+		}
+	}
 }
