@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -13,7 +14,7 @@ import (
 // ReadProxyOptions configure ReadProxy. Nil and the zero value are the defaults.
 type ReadProxyOptions struct {
 	// Trusted are the addresses of proxies. Whoever can send a header can say to be anybody, so a port that others reach too
-	// must name its proxies here. Nil: everybody is one. A peer without an IP address, as on a UNIX socket, is one always.
+	// must name its proxies here. Nil: everybody is one. ::ffff:10.0.0.0/104 is 10.0.0.0/8. A peer without an IP address, as on a UNIX socket, is one always.
 	Trusted []netip.Prefix
 	// Direct lets in those who are not Trusted, without a header: what they send is not looked at. By default they are
 	// refused.
@@ -53,6 +54,12 @@ func ReadProxy(inner reactor.Factory, o *ReadProxyOptions) reactor.Factory {
 	}
 	if f.o.Timeout == 0 {
 		f.o.Timeout = defaultProxyTimeout
+	}
+	f.o.Trusted = slices.Clone(f.o.Trusted)
+	for i, p := range f.o.Trusted {
+		if p.Addr().Is4In6() && p.Bits() >= 96 { // peers are compared as IPv4
+			f.o.Trusted[i] = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 	}
 	return f
 }
