@@ -145,4 +145,7 @@ func (b *Broadcaster) Flush() {
 	}
 	clear(b.members[kept:])
 	b.members = b.members[:kept]
+	if b.count > 0 && !b.timer.Active() { // sent inside, so in the next round at the earliest: it may go on without end
+		b.timer.Reset(max(0, b.o.Interval))
+	}
 }

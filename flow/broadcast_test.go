@@ -160,3 +160,37 @@ func TestBroadcastToMany(t *testing.T) {
 		testworld.Until(t, func() bool { return b.Len() == 1 }, r)
 	})
 }
+
+// echoing is a transport whose writes make another message, as one does of which the traffic is broadcast.
+type echoing struct {
+	slow
+	wrote func(p string)
+}
+
+func (e *echoing) Write(p []byte) (int, error) {
+	n, err := e.slow.Write(p)
+	e.wrote(string(p))
+	return n, err
+}
+
+// POL-14: a message that is sent while a batch goes out is the next batch, also if nothing is gathered.
+func TestBroadcastInside(t *testing.T) {
+	r := virtual(t, reactor.Config{})
+	e := &echoing{slow: slow{stub: stub{r: r}, fast: true}}
+	q, err := flow.NewQueue(e, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := flow.NewBroadcaster(r, &flow.BroadcastOptions{Interval: -1})
+	b.Add(q)
+	e.wrote = func(p string) {
+		if p == "a" {
+			b.Send([]byte("b"))
+		}
+	}
+	b.Send([]byte("a"))
+	pass(t, r, time.Second)
+	if got := e.got; len(got) != 2 || got[1] != "b" {
+		t.Errorf("%q was written", got)
+	}
+}

@@ -184,6 +184,22 @@ func (s *side) goOn(now time.Duration) {
 	}
 }
 
+// exchange puts b in the place of the bucket at i, which may be nil only if b is.
+func (s *side) exchange(i int, b *bucket, now time.Duration) {
+	x := &s.shares[i]
+	if x.b == b {
+		return
+	}
+	waited := s.waiting == x
+	if waited {
+		x.b.remove(x)
+	}
+	*x = share{b: b, side: s}
+	if waited {
+		s.goOn(now)
+	}
+}
+
 // leave is called at the loss.
 func (s *side) leave() {
 	if s.waiting != nil {

@@ -69,10 +69,14 @@ func (c *conn) start(p policy, inner reactor.Protocol) reactor.Protocol {
 // inner is one (POL-1).
 func (c *conn) under(inner reactor.Protocol) reactor.Protocol {
 	c.inner = inner
+	u := reactor.Protocol((*under)(c))
 	if _, ok := reactor.ProtocolAs[reactor.HalfCloseListener](inner); ok {
-		return (*underHalf)(c)
+		u = (*underHalf)(c)
 	}
-	return (*under)(c)
+	if _, ok := reactor.ProtocolAs[mover](inner); ok {
+		u = unmoved{u}
+	}
+	return u
 }
 
 // deliver gives input to the protocol above.
@@ -147,7 +151,10 @@ func (u *under) ConnectionLost(err error) {
 	if c.inner == nil {
 		return
 	}
-	err = c.policy.lost(err)
+	// It may make callbacks of others, and inner must be told whatever they do.
+	if e := c.link.Reactor().Guard(c.inner, func() { err = c.policy.lost(err) }); e != nil {
+		err = e
+	}
 	inner := c.inner
 	c.inner = nil
 	inner.ConnectionLost(err)

@@ -26,7 +26,7 @@ type FileOptions struct {
 	// them. Nil: nobody is told.
 	Progress func(sent int64)
 	// Done is called once at the end, never inside SendFile: with the bytes written, and nil, or why not all were: an error of the
-	// file or of Check, io.ErrUnexpectedEOF, ErrFileStopped, reactor.ErrClosed if the connection was lost. Then src is not used any
+	// file or of Check, io.ErrUnexpectedEOF, io.ErrNoProgress for a read of nothing without an error, ErrFileStopped, reactor.ErrClosed if the connection was lost. Then src is not used any
 	// more. It is not called if the reactor stops before a read in progress has ended (CORE-50). Nil: nobody is told.
 	Done func(sent int64, err error)
 }
@@ -159,6 +159,8 @@ func (s *Sending) take(p piece) {
 		s.fail(io.ErrUnexpectedEOF)
 	case p.err != nil:
 		s.fail(p.err)
+	case p.n == 0:
+		s.fail(io.ErrNoProgress)
 	case !s.paused && !s.reading:
 		s.read()
 	}

@@ -210,3 +210,28 @@ func TestSendFileLost(t *testing.T) {
 		})
 	}
 }
+
+// empty is a file that reads nothing and says nothing of it.
+type empty struct{ reads int }
+
+func (e *empty) ReadAt(p []byte, _ int64) (int, error) {
+	if e.reads++; e.reads > 1000 {
+		return 0, io.EOF
+	}
+	return 0, nil
+}
+
+// POL-15: a file that does not get on ends the sending.
+func TestSendFileNoProgress(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		a := new(app)
+		var res result
+		src := new(empty)
+		w.Peer(t, fileTo(t, r, a, src, &flow.FileOptions{Done: res.done}, nil).Addr(), r)
+		testworld.Until(t, func() bool { return res.calls > 0 && a.lost() }, r)
+		if res.err != io.ErrNoProgress || a.err != reactor.ErrAborted || src.reads != 1 {
+			t.Errorf("%+v, lost for %v after %d reads", res, a.err, src.reads)
+		}
+	})
+}

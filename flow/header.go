@@ -154,6 +154,9 @@ func appendProxyBinary(dst []byte, h ProxyHeader) ([]byte, error) {
 			if len(name) > proxyUNIX {
 				return dst[:start], fmt.Errorf("%w: the UNIX name %q has %d bytes: at most %d fit", ErrProxyHeader, name, len(name), proxyUNIX)
 			}
+			if strings.HasPrefix(name, "@") { // an abstract one
+				name = "\x00" + name[1:]
+			}
 			dst = append(append(dst, name...), strings.Repeat("\x00", proxyUNIX-len(name))...)
 		}
 	}

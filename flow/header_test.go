@@ -48,6 +48,7 @@ func goodHeaders() map[string]flow.ProxyHeader {
 		signature + "\x21\x31\x00\xd8" + padded("/run/c") + padded("/run/s"): {Version: 2, Source: unixName("/run/c"), Destination: unixName("/run/s")},
 		signature + "\x21\x31\x00\xd8" + padded(strings.Repeat("n", 108)) + padded(""): {Version: 2,
 			Source: unixName(strings.Repeat("n", 108)), Destination: unixName("")},
+		signature + "\x21\x31\x00\xd8" + padded("\x00abstract") + padded("./@file"): {Version: 2, Source: unixName("@abstract"), Destination: unixName("./@file")},
 	}
 }
 
@@ -199,4 +200,14 @@ func FuzzParseProxyHeader(f *testing.F) {
 			t.Fatalf("%+v is written as %q, and read as %+v, %v", h, q, again, err)
 		}
 	})
+}
+
+// PROXY-2: a UNIX name ends at its first zero byte, as for the system, and a file whose name begins like an abstract one is not taken for it.
+func TestProxyUNIXNames(t *testing.T) {
+	for wire, want := range map[string]string{"/run/c\x00/run/root": "/run/c", "@file": "./@file", "\x00a\x00b": "@a\x00b", "": "", "\x00": ""} {
+		h, n, err := flow.ParseProxyHeader([]byte(signature + "\x21\x31\x00\xd8" + padded(wire) + padded("/run/s")))
+		if err != nil || n == 0 || h.Source != unixName(want) {
+			t.Errorf("%q: %+v, %v, want %q", wire, h.Source, err, want)
+		}
+	}
 }

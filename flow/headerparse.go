@@ -128,8 +128,8 @@ func (h *ProxyHeader) parseAddresses(p []byte, family byte, datagram bool) []byt
 	case familyNone:
 		return p
 	case familyUNIX:
-		h.Source = kernel.Addr{Net: unix, Name: strings.TrimRight(string(p[:proxyUNIX]), "\x00")}
-		h.Destination = kernel.Addr{Net: unix, Name: strings.TrimRight(string(p[proxyUNIX:2*proxyUNIX]), "\x00")}
+		h.Source = kernel.Addr{Net: unix, Name: unixName(p[:proxyUNIX])}
+		h.Destination = kernel.Addr{Net: unix, Name: unixName(p[proxyUNIX : 2*proxyUNIX])}
 		return p[2*proxyUNIX:]
 	case familyIPv6:
 		size = 16
@@ -141,4 +141,17 @@ func (h *ProxyHeader) parseAddresses(p []byte, family byte, datagram bool) []byt
 	ports := p[2*size:]
 	h.Source, h.Destination = at(p[:size], ports), at(p[size:2*size], ports[2:])
 	return ports[4:]
+}
+
+// unixName is the name of p, which is what the system has, as kernel.UNIXAddr wants it. A path ends at the first zero byte. An abstract name begins with one, and
+// may have others; nobody knows how many of those at its end belong to it.
+func unixName(p []byte) string {
+	if p[0] == 0 {
+		return kernel.UNIXAddr(strings.TrimRight(string(p), "\x00")).Name
+	}
+	path, _, _ := bytes.Cut(p, []byte{0})
+	if path[0] == '@' {
+		return "./" + string(path)
+	}
+	return string(path)
 }

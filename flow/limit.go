@@ -13,7 +13,7 @@ type LimitOptions struct {
 	// GroupRead and GroupWrite are for the connections of a group together.
 	GroupRead, GroupWrite Rate
 	// Group returns the group of a peer, such as its customer. Nil: those of one reactor.PeerOf are a group, an IPv4 address or an
-	// IPv6 /64.
+	// IPv6 /64. Behind a proxy (ReadProxy around LimitRate) it is called again when the header has named the client.
 	Group func(peer kernel.Addr) string
 	// TotalRead and TotalWrite are for all connections of the factory together.
 	TotalRead, TotalWrite Rate
@@ -85,6 +85,27 @@ func (s *limited) made() {
 	s.read.init(s.passRead, newBucket(r, f.o.Read), g.read, f.read)
 	s.write.init(s.passWrite, newBucket(r, f.o.Write), g.write, f.write)
 	s.c.gated = s.write.limited
+	if g != (limitGroup{}) {
+		AwaitProxy(s.c.below(), s.regroup)
+	}
+}
+
+// regroup counts the connection for the group of the client that a proxy has named.
+func (s *limited) regroup() {
+	r := s.c.link.Reactor()
+	s.leave()
+	g := s.join(r)
+	s.read.exchange(1, g.read, r.Now())
+	s.write.exchange(1, g.write, r.Now())
+}
+
+// leave uncounts the connection for its group.
+func (s *limited) leave() {
+	if g := s.f.groups[s.group]; g != nil {
+		if g.live--; g.live == 0 {
+			delete(s.f.groups, s.group)
+		}
+	}
 }
 
 // join counts the connection for its group.
@@ -151,11 +172,7 @@ func (s *limited) lost(err error) error {
 	s.read.leave()
 	s.write.leave()
 	f.live--
-	if g := f.groups[s.group]; g != nil {
-		if g.live--; g.live == 0 {
-			delete(f.groups, s.group)
-		}
-	}
+	s.leave()
 	if s.reason != nil {
 		return s.reason
 	}

@@ -233,3 +233,48 @@ func TestLimitAllocs(t *testing.T) {
 		}, "")
 	}
 }
+
+// POL-5: behind a proxy the groups are those of the clients, as soon as they are known; what was sent before counts for that of the proxy.
+func TestLimitGroupsBehindProxy(t *testing.T) {
+	const rate = 1_000_000
+	r := virtual(t, reactor.Config{ReadBuffer: 16 << 10})
+	at := flow.Rate{PerSecond: rate}
+	for _, writes := range []bool{false, true} {
+		var srv *flood
+		groups := map[string]int{}
+		o := flow.LimitOptions{GroupRead: at, GroupWrite: at, Group: func(a kernel.Addr) string { groups[a.Host()]++; return a.Host() }}
+		f := flow.ReadProxy(flow.LimitRate(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return srv }), o), nil)
+		var all, srvs []*flood
+		for _, client := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.2"} {
+			srv = new(flood)
+			cli := new(flood)
+			if writes {
+				srv.size, all = 1000, append(all, cli)
+			} else {
+				all = append(all, srv)
+			}
+			srvs = append(srvs, srv)
+			pair(t, r, f, reactor.One(cli))
+			pass(t, r, 10*time.Millisecond)
+			cli.T.Write([]byte("PROXY TCP4 " + client + " 198.51.100.1 1 2\r\n"))
+			if !writes {
+				cli.size = 1000
+				cli.T.RegisterProducer(cli)
+				cli.ResumeProducing()
+			}
+		}
+		pass(t, r, time.Second)
+		each, sum := counts(t, r, 10*time.Second, all)
+		if !near(sum, 20*rate) || !near(each[0], 10*rate) {
+			t.Errorf("writes %v: %.0f, together %.0f; groups %v", writes, each, sum, groups)
+		}
+		for _, s := range srvs {
+			s.T.Abort()
+		}
+		until(t, r, func() bool { return srvs[0].lost() && srvs[1].lost() && srvs[2].lost() })
+		pass(t, r, time.Second)
+		if n := len(r.DelayedCalls()); n != 0 {
+			t.Errorf("%d delayed calls without connections", n)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -13,7 +14,7 @@ import (
 // ReadProxyOptions configure ReadProxy. Nil and the zero value are the defaults.
 type ReadProxyOptions struct {
 	// Trusted are the addresses of proxies. Whoever can send a header can say to be anybody, so a port that others reach too
-	// must name its proxies here. Nil: everybody is one. A peer without an IP address, as on a UNIX socket, is one always.
+	// must name its proxies here. Nil: everybody is one. ::ffff:10.0.0.0/104 is 10.0.0.0/8. A peer without an IP address, as on a UNIX socket, is one always.
 	Trusted []netip.Prefix
 	// Direct lets in those who are not Trusted, without a header: what they send is not looked at. By default they are
 	// refused.
@@ -53,6 +54,12 @@ func ReadProxy(inner reactor.Factory, o *ReadProxyOptions) reactor.Factory {
 	}
 	if f.o.Timeout == 0 {
 		f.o.Timeout = defaultProxyTimeout
+	}
+	f.o.Trusted = slices.Clone(f.o.Trusted)
+	for i, p := range f.o.Trusted {
+		if p.Addr().Is4In6() && p.Bits() >= 96 { // peers are compared as IPv4
+			f.o.Trusted[i] = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 	}
 	return f
 }
@@ -116,13 +123,14 @@ type proxied struct {
 	reason error
 	// ended: the peer has ended its direction, behind buf.
 	ended bool
+	known []func() // of AwaitProxy
 }
 
 type proxyState uint8
 
 const (
 	gathering proxyState = iota // the header
-	holding                     // the protocol above has paused before it had the input behind the header
+	holding                     // the protocol above has paused before it had the input behind the header, or before it knew of the end
 	passing
 )
 
@@ -200,7 +208,12 @@ func (s *proxied) finish(h *ProxyHeader, rest []byte) {
 	if l, ok := reactor.ProtocolAs[ProxyHeaderListener](s.c.inner); ok && h != nil {
 		l.ProxyHeaderReceived(h)
 	}
-	if len(rest) > 0 && s.c.holds&holdApp != 0 {
+	known := s.known
+	s.known = nil
+	for _, fn := range known {
+		fn()
+	}
+	if (len(rest) > 0 || s.ended) && s.c.holds&holdApp != 0 {
 		s.state, s.buf = holding, append([]byte(nil), rest...)
 		s.c.holds |= holdPolicy
 		rest = nil
@@ -225,8 +238,14 @@ func (s *proxied) unhold() {
 		return
 	}
 	rest := s.buf
-	s.state, s.buf = passing, nil
-	s.c.deliver(rest)
+	s.buf = nil
+	if len(rest) > 0 {
+		s.c.deliver(rest)
+	}
+	if s.ended && s.c.holds&holdApp != 0 {
+		return // it has paused again
+	}
+	s.state = passing
 	if s.ended && s.c.open() {
 		s.c.tellReadEnded()
 	}
@@ -234,6 +253,7 @@ func (s *proxied) unhold() {
 }
 
 func (s *proxied) readEnded() bool {
+	s.ended = true
 	if s.state == gathering && s.reason == nil {
 		if !s.o.Optional {
 			s.fail(fmt.Errorf("%w: %d bytes came: %w", ErrProxyHeader, len(s.buf), io.ErrUnexpectedEOF))
@@ -241,7 +261,6 @@ func (s *proxied) readEnded() bool {
 		}
 		s.finish(nil, s.buf)
 	}
-	s.ended = s.state == holding
 	return s.state == passing && s.reason == nil
 }
 
@@ -262,16 +281,17 @@ func (s *proxied) failure(err error) error {
 func (s *proxied) lost(err error) error {
 	s.timer.Cancel()
 	rest := s.buf
-	s.buf = nil
-	ours := err == reactor.ErrClosed || err == reactor.ErrAborted || err == reactor.ErrStopped
+	s.buf, s.known = nil, nil
+	ours := err == reactor.ErrClosed || err == reactor.ErrAborted || err == reactor.ErrStopped || s.c.closed
+	input := s.state == holding || s.state == gathering && s.o.Optional
 	switch {
 	case s.reason != nil:
 		return s.reason
-	case ours, s.c.holds&holdApp != 0 && s.state == holding:
-	case s.state == holding, s.state == gathering && s.o.Optional && len(rest) > 0:
+	case ours:
+	case input && len(rest) > 0 && s.c.holds&holdApp == 0:
 		s.state = passing
 		s.c.deliver(rest)
-	case s.state == gathering && !s.o.Optional && err == io.EOF:
+	case err == io.EOF && (s.state == gathering && !s.o.Optional || input && len(rest) > 0): // not all was delivered
 		return s.failure(fmt.Errorf("%w: %d bytes came: %w", ErrProxyHeader, len(rest), io.ErrUnexpectedEOF))
 	}
 	return err

@@ -35,7 +35,8 @@ const (
 // paused.
 //
 // The error is that of RegisterProducer, or errors.ErrUnsupported if t is no reactor.Consumer. If t is lost, p is stopped before Pull
-// returns. Close of t waits until p is unregistered. If Produce panics, the connection is aborted.
+// returns. Close of t waits until p is unregistered. If Produce panics, the connection is aborted,
+// and p is stopped.
 func Pull(t reactor.Transport, p PullProducer) (*Pulling, error) {
 	a := &Pulling{t: t, p: p, on: reactor.ConnectionOf(t)}
 	a.pending.Init(t.Reactor(), a.next)
@@ -95,8 +96,7 @@ func (a *Pulling) next() {
 		return
 	}
 	if e := a.t.Reactor().Guard(a.p, a.ask); e != nil {
-		a.Unregister()
-		a.t.Abort()
+		a.t.Abort() // which stops p, and no Close that waits takes its end for a good one
 	}
 }
 

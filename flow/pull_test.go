@@ -79,7 +79,7 @@ func TestPull(t *testing.T) {
 	})
 }
 
-// PROD-3: one that has nothing is not asked again before Ask; one that is lost is stopped once; one that panics ends the connection.
+// PROD-3: one that has nothing is not asked again before Ask; one that is lost is stopped once; one that panics ends the connection, and is stopped too.
 func TestPullNothing(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var panics int
@@ -112,11 +112,11 @@ func TestPullNothing(t *testing.T) {
 		}
 		s.fail = true
 		testworld.Until(t, srv.lost, r)
-		if panics != 1 || srv.err != reactor.ErrAborted || s.stopped != 0 {
+		if panics != 1 || srv.err != reactor.ErrAborted || s.stopped != 1 {
 			t.Errorf("%d panics, lost for %v, stopped %d times", panics, srv.err, s.stopped)
 		}
 		asked := s.asked
-		if _, err := flow.Pull(srv.T, s); err != nil || s.stopped != 1 || s.asked != asked { // PROD-2
+		if _, err := flow.Pull(srv.T, s); err != nil || s.stopped != 2 || s.asked != asked { // PROD-2
 			t.Errorf("PROD-2: %v, stopped %d times, asked %d times more", err, s.stopped, s.asked-asked)
 		}
 	})

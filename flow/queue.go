@@ -36,7 +36,7 @@ type QueueOptions struct {
 	// Policy is what happens to a message that finds no room. Zero: Block.
 	Policy QueuePolicy
 	// MaxBytes is how many bytes of messages may wait. What the transport buffers already, up to its high-water mark and a
-	// message, is not counted. Each message that waits counts 64 bytes more than it has. Zero: 1 MiB; negative: no limit.
+	// message, is not counted. Each message that waits counts 64 bytes more than it has, and its key. Zero: 1 MiB; negative: no limit.
 	MaxBytes int
 	// MaxAge is how long a message may wait by the reactor's clock. Older ones are dropped; of Disconnect, the connection is
 	// aborted. With KeepLatest the time is that of the first message in the place. Zero or negative: no limit.
@@ -120,6 +120,9 @@ func (q *Queue) Send(msg []byte) error { return q.send(entry{msg: msg, count: 1}
 // SendKeyed is Send, and with KeepLatest the message takes the place of one with the same key that still waits. With
 // other policies, and for the empty key, it is Send.
 func (q *Queue) SendKeyed(key string, msg []byte) error {
+	if q.o.Policy != KeepLatest {
+		key = ""
+	}
 	return q.send(entry{msg: msg, count: 1, key: key})
 }
 
@@ -132,7 +135,7 @@ func (q *Queue) Transport() reactor.Transport { return q.t }
 // Stats counts what has become of the messages so far.
 func (q *Queue) Stats() QueueStats {
 	s := q.stats
-	s.Queued, s.QueuedBytes = q.waiting.messages, q.waiting.size-q.waiting.len()*entryCost
+	s.Queued, s.QueuedBytes = q.waiting.messages, q.waiting.bytes
 	return s
 }
 
@@ -184,6 +187,7 @@ func (q *Queue) replace(e entry) bool {
 	}
 	q.drop(&q.stats.Replaced, *old)
 	q.waiting.size += e.size() - old.size()
+	q.waiting.bytes += len(e.msg) - len(old.msg)
 	old.msg = e.msg
 	return true
 }

@@ -14,13 +14,14 @@ type entry struct {
 const entryCost = 64
 
 // size is what e counts against the bound.
-func (e *entry) size() int { return len(e.msg) + entryCost }
+func (e *entry) size() int { return len(e.msg) + len(e.key) + entryCost }
 
 // ring holds entries in order. Each has a number, from begin to end, that it keeps. It grows as needed, and shrinks only with its owner.
 type ring struct {
 	all        []entry // a power of two
 	begin, end uint64
 	size       int // of all entries
+	bytes      int // of their messages
 	messages   int
 }
 
@@ -42,6 +43,7 @@ func (r *ring) push(e entry) {
 	*r.at(r.end) = e
 	r.end++
 	r.size += e.size()
+	r.bytes += len(e.msg)
 	r.messages += e.count
 }
 
@@ -52,6 +54,7 @@ func (r *ring) pop() entry {
 	*at = entry{}
 	r.begin++
 	r.size -= e.size()
+	r.bytes -= len(e.msg)
 	r.messages -= e.count
 	return e
 }

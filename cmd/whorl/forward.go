@@ -29,7 +29,7 @@ func (*forwardCommand) Help() string {
 	return `Each connection to LISTEN is joined with a new one to CONNECT. A side that does not read holds the other back; the end
 of one direction is passed on as such; a side that breaks off is passed on as a reset. A client for whom there is no
 connection to CONNECT is reset. A client of TLS gets a connection when its handshake is over, so when it has shown the
-certificate that clientCAs asks for. A pair on which nothing passes for --idle is reset. The header of --proxy-protocol goes within TLS if CONNECT is
+certificate that clientCAs asks for; one behind a proxy, at haproxy:, when the header of that has come. A pair on which nothing passes for --idle is reset. The header of --proxy-protocol goes within TLS if CONNECT is
 a place of TLS.
 
 If LISTEN is a place of datagrams, CONNECT must be one too. Each client address gets a session, which has a socket of its own to CONNECT:
@@ -109,7 +109,7 @@ func limit(d time.Duration) time.Duration {
 // Forwarder is the factory that passes each connection on to another place.
 //
 // The outgoing side is connected when the accepted side is made, or, with TLS, when its
-// handshake is over: who shows no certificate causes no connection. The accepted side is
+// handshake is over: who shows no certificate causes no connection. Behind a proxy it waits for the header, to pass on who the client is. The accepted side is
 // paused until then. If connecting fails, the accepted side is reset (RECON-9), because
 // nothing of what its client has sent was passed on. Otherwise the two are joined, as
 // [reactor.Join] says. The outgoing side is joined before its TLS handshake. If that
@@ -164,12 +164,19 @@ func (s *accepted) ConnectionMade(t reactor.Transport) {
 	source, _ := reactor.As[reactor.Producer](t)
 	source.PauseProducing()
 	if _, ok := reactor.As[*tlsio.Conn](t); !ok {
-		s.connect()
+		s.identified()
 	}
 }
 
 // HandshakeCompleted connects the outgoing side: the client is verified.
-func (s *accepted) HandshakeCompleted(tls.ConnectionState) { s.connect() }
+func (s *accepted) HandshakeCompleted(tls.ConnectionState) { s.identified() }
+
+// identified connects the outgoing side when a proxy before us has said who the client is.
+func (s *accepted) identified() {
+	if !flow.AwaitProxy(s.T, s.connect) {
+		s.connect()
+	}
+}
 
 func (s *accepted) connect() {
 	p := s.pair

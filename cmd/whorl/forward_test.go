@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -423,6 +424,53 @@ func TestForwardProxyHeader(t *testing.T) {
 			end.s.Write(back)
 			until(t, u.r, func() bool { return len(near.got) == len(back) })
 			same(t, "back", near.got, back)
+			near.s.Abort()
+			u.empty(t)
+		}
+	})
+}
+
+// PROXY-5: behind a proxy, the place is connected when the header has said who the client is, so that the header that is passed on says it
+// too, however late and in whatever pieces it comes; without a header, when that is certain.
+func TestForwardProxyBehindProxy(t *testing.T) {
+	client := kernel.TCPAddr(netip.MustParseAddr("192.0.2.7"), 4711)
+	chunked(t, func(t *testing.T, w testworld.World) {
+		for _, silent := range []bool{false, true} {
+			u := newRoute(t, w.New(t, reactor.Config{}), &peers{}, nil)
+			f := u.forwarder(clientOf(listen(t, u.r, u.far)))
+			f.Proxy = 2
+			o := &flow.ReadProxyOptions{Optional: silent}
+			if silent {
+				o.Timeout = 50 * time.Millisecond
+			}
+			u.addr = listen(t, u.r, flow.ReadProxy(f, o))
+			near := &peer{}
+			dial(t, u.r, u.addr, near)
+			want := near.s.Local()
+			if !silent {
+				testworld.Turns(t, u.r, 20)
+				if n := len(u.far.all); n != 0 {
+					t.Errorf("%d connections before the header", n)
+				}
+				near.s.Write([]byte("PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\nbehind"))
+				want = client
+			}
+			until(t, u.r, func() bool { return len(u.far.all) == 1 })
+			end := u.far.all[0]
+			if silent {
+				near.s.Write([]byte("behind"))
+			}
+			var h flow.ProxyHeader
+			until(t, u.r, func() bool {
+				n := 0
+				if h, n, _ = flow.ParseProxyHeader(end.got); n == 0 {
+					return false
+				}
+				return string(end.got[n:]) == "behind"
+			})
+			if h.Source != want {
+				t.Errorf("silent %v: the far end sees %v, want %v", silent, h.Source, want)
+			}
 			near.s.Abort()
 			u.empty(t)
 		}

@@ -113,3 +113,24 @@ func TestHAProxyArguments(t *testing.T) {
 		t.Errorf("EP-1: %v", got.err)
 	}
 }
+
+// GRAM-17: an IPv4 network that is written as an IPv6 one is that of IPv4, as the addresses of peers are.
+func TestHAProxyMappedNetwork(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			for _, trusted := range []string{"::ffff:127.0.0.0/104", "::ffff:127.0.0.1"} {
+				var served site
+				l, err := server(t, "haproxy:[tcp:0:interface=127.0.0.1]:trusted=["+trusted+"]").Listen(r, &served)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.Peer(t, l.Addr(), r).Send("PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\nhello")
+				testworld.Turns(t, r, 20)
+				if len(served.built) != 1 {
+					t.Errorf("%s: %d connections", trusted, len(served.built))
+				}
+			}
+		})
+	}
+}

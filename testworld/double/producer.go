@@ -1,9 +1,9 @@
 package double
 
 import (
-	"io"
 	"testing"
 
+	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -39,83 +39,22 @@ func (s *Strict) StopProducing() {
 	s.state = Stopped
 }
 
-// Puller is a producer that is asked for each piece: a pull producer.
-type Puller interface {
-	// ResumeProducing writes one piece, or unregisters.
-	ResumeProducing()
-	// StopProducing tells that the consumer is gone.
-	StopProducing()
-}
-
-// PullConsumer is a transport that asks a pull producer: [Transport] and [Side].
-type PullConsumer interface {
-	io.Writer
-	// RegisterPull asks p for its first piece at once, and for each next one when a step or a Flush has found
-	// nothing buffered. A second producer, of whichever kind, is refused with reactor.ErrProducerRegistered.
-	RegisterPull(p Puller) error
-	// UnregisterPull removes the producer. A Close that waited for it goes on.
-	UnregisterPull()
-}
-
-// pulling asks a pull producer. For the consumer, it is a producer that always has more.
-type pulling struct {
-	to reactor.Connection
-	p  Puller
-}
-
-// RegisterPull implements PullConsumer.
-func (x *pulling) RegisterPull(p Puller) error {
-	x.p = p
-	if err := x.to.RegisterProducer(pulled{x}); err != nil {
-		x.p = nil
-		return err
-	}
-	if x.p != nil {
-		x.p.ResumeProducing()
-	}
-	return nil
-}
-
-// UnregisterPull implements PullConsumer.
-func (x *pulling) UnregisterPull() {
-	if x.p != nil {
-		x.p = nil
-		x.to.UnregisterProducer()
-	}
-}
-
-// pull asks for a piece if there is room, and tells whether it has.
-func (x *pulling) pull() bool {
-	if x.p == nil || x.to.Buffered() > 0 {
-		return false
-	}
-	x.p.ResumeProducing()
-	return true
-}
-
-// pulled is what a consumer knows of a pull producer.
-type pulled struct{ x *pulling }
-
-func (pulled) PauseProducing()  {} // it writes only when it is asked
-func (pulled) ResumeProducing() {}
-
-// StopProducing stops the producer.
-func (o pulled) StopProducing() {
-	if p := o.x.p; p != nil {
-		o.x.p = nil
-		p.StopProducing()
-	}
-}
-
-// Ten is a pull producer that writes "0", "1" and so on to "9", one each time it is asked, and then unregisters. Pausing
-// it is an error, because nobody pauses a pull producer.
+// Ten is a pull producer that writes "0", "1" and so on to "9", one each time it is asked, and then unregisters. It is registered by Pull, so
+// flow.Pull asks it. Pausing it is an error, because nobody pauses a pull producer.
 type Ten struct {
 	// To is where it writes. T fails if it is paused.
-	To PullConsumer
+	To reactor.Transport
 	T  testing.TB
 
 	n       int
 	stopped bool
+	pulling *flow.Pulling
+}
+
+// Pull registers it with To. The first piece is written before Pull returns. The error is that of flow.Pull.
+func (p *Ten) Pull() (err error) {
+	p.pulling, err = flow.Pull(p.To, p)
+	return err
 }
 
 // Written is how many pieces it has written.
@@ -124,18 +63,17 @@ func (p *Ten) Written() int { return p.n }
 // Stopped tells whether it was stopped.
 func (p *Ten) Stopped() bool { return p.stopped }
 
-// ResumeProducing implements Puller.
-func (p *Ten) ResumeProducing() {
-	if p.n < 10 && !p.stopped {
-		_, _ = p.To.Write([]byte{'0' + byte(p.n)}) // a failed write has stopped it
-		p.n++
+// Produce implements flow.PullProducer.
+func (p *Ten) Produce() bool {
+	_, _ = p.To.Write([]byte{'0' + byte(p.n)}) // a failed write has stopped it
+	if p.n++; p.n == 10 {
+		p.pulling.Unregister()
+		return false
 	}
-	if p.n == 10 {
-		p.To.UnregisterPull()
-	}
+	return true
 }
 
-// StopProducing implements Puller.
+// StopProducing implements flow.PullProducer.
 func (p *Ten) StopProducing() { p.stopped = true }
 
 // PauseProducing fails the test.

@@ -27,7 +27,6 @@ type Side struct {
 	Number int
 
 	v *valve
-	pulling
 }
 
 // FlushRounds is how many rounds [Pump].Flush makes at most.
@@ -74,9 +73,7 @@ func (p *Pump) attach(k *Kernel, v *valve, proto reactor.Protocol, o *reactor.St
 		p.t.Fatalf("attaching %T: %v", proto, err)
 	}
 	k.sides++
-	side := &Side{Stream: s, Number: k.sides, v: v}
-	side.pulling.to = s
-	return side
+	return &Side{Stream: s, Number: k.sides, v: v}
 }
 
 // Pending is how many bytes wait to be delivered to this side. Bytes that are still buffered by the other side's stream do
@@ -87,8 +84,7 @@ func (s *Side) Pending() int { return s.v.waiting() }
 func (s *Side) Write(b []byte) (int, error) { return s.Stream.Write(b) }
 
 // Step delivers, in both directions, what waits now, and not what is written meanwhile. If nothing of that moves, because nothing
-// waits or nobody reads, it delivers an end: a close, a half-close or a reset. So the last bytes come before ConnectionLost. Then it
-// asks each pull producer for a piece. It returns whether anything has moved. Step is not for callbacks.
+// waits or nobody reads, it delivers an end: a close, a half-close or a reset. So the last bytes come before ConnectionLost. It returns whether anything has moved. Step is not for callbacks.
 func (p *Pump) Step() bool {
 	p.t.Helper()
 	p.settle() // what was written outside of callbacks is sent
@@ -102,9 +98,7 @@ func (p *Pump) Step() bool {
 		p.settle()
 	}
 	p.open(0, 0, false)
-	moved := p.moved() != before
-	pulled := p.Server.pull()
-	return p.Client.pull() || pulled || moved
+	return p.moved() != before
 }
 
 // Flush makes steps until nothing moves any more. It fails the test after FlushRounds.

@@ -32,7 +32,6 @@ type Transport struct {
 	halved  bool
 	lost    bool // Loses has been told
 	watched *producer
-	pulling
 }
 
 // TransportConfig configures a [Transport]. Nil and the zero value are the defaults.
@@ -81,8 +80,6 @@ var (
 	_ reactor.Vectored     = (*Transport)(nil)
 	_ reactor.SharedWriter = (*Transport)(nil)
 	_ reactor.Retirer      = (*Transport)(nil)
-	_ PullConsumer         = (*Transport)(nil)
-	_ PullConsumer         = (*Side)(nil)
 )
 
 // NewTransport returns a connected transport. Everything it needs ends with the test.
@@ -103,7 +100,6 @@ func NewTransport(t testing.TB, o *TransportConfig) *Transport {
 		t.Fatalf("arming: %v", err)
 	}
 	x.s = p.Server.Stream
-	x.pulling.to = x.s
 	return x
 }
 
@@ -125,7 +121,7 @@ func (x *Transport) Connected() bool { return !x.lost }
 // State tells whether the read side produces: by PauseProducing, ResumeProducing and StopProducing.
 func (x *Transport) State() ReadState { return x.reading }
 
-// Producer is the producer that is registered, or nil. A pull producer is not among these: see RegisterPull.
+// Producer is the producer that is registered, or nil. That of a pull producer is flow.Pull's own.
 func (x *Transport) Producer() reactor.Producer {
 	if x.watched == nil {
 		return nil
@@ -133,11 +129,7 @@ func (x *Transport) Producer() reactor.Producer {
 	return x.watched.p
 }
 
-// Puller is the pull producer that is registered, or nil.
-func (x *Transport) Puller() Puller { return x.pulling.p }
-
-// Flush has the peer take everything. So a producer that was paused because of the high-water mark is resumed, and a pull producer is
-// asked for a piece. It returns whether anything has moved.
+// Flush has the peer take everything. So a producer that was paused because of the high-water mark is resumed. It returns whether anything has moved.
 func (x *Transport) Flush() bool {
 	x.t.Helper()
 	before := x.s.Stats()
@@ -150,7 +142,7 @@ func (x *Transport) Flush() bool {
 			still = 0
 		}
 	}
-	return x.pull() || x.s.Stats() != before
+	return x.s.Stats() != before
 }
 
 // Unwrap returns the stream.

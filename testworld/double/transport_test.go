@@ -9,6 +9,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/testworld/double"
 )
 
@@ -94,25 +95,27 @@ func TestTST11Addresses(t *testing.T) {
 func TestTST12Producers(t *testing.T) {
 	x := double.NewTransport(t, nil)
 	push, pull := new(source), &double.Ten{To: x, T: t}
-	if err := x.RegisterProducer(push); err != nil || x.Producer() != push || x.Puller() != nil {
+	if err := x.RegisterProducer(push); err != nil || x.Producer() != push {
 		t.Fatalf("TST-12: %v, %v", err, x.Producer())
 	}
-	for _, err := range []error{x.RegisterProducer(new(source)), x.RegisterPull(pull)} {
+	for _, err := range []error{x.RegisterProducer(new(source)), pull.Pull()} {
 		if !errors.Is(err, reactor.ErrProducerRegistered) {
 			t.Errorf("TST-12: a second producer: %v", err)
 		}
 	}
-	if x.Producer() != push || x.Puller() != nil || pull.Written() != 0 {
-		t.Errorf("TST-12: after a second producer: %v, %v", x.Producer(), x.Puller())
+	if x.Producer() != push || pull.Written() != 0 {
+		t.Errorf("TST-12: after a second producer: %v", x.Producer())
 	}
 	x.UnregisterProducer()
-	if err := x.RegisterPull(pull); err != nil || x.Puller() != pull || x.Producer() != nil {
-		t.Fatalf("TST-12: %v, %v", err, x.Puller())
+	if err := pull.Pull(); err != nil || x.Producer() == nil || pull.Written() != 1 {
+		t.Fatalf("TST-12: %v, %v", err, x.Producer())
 	}
 	if err := x.RegisterProducer(push); !errors.Is(err, reactor.ErrProducerRegistered) {
 		t.Errorf("TST-12: a second producer: %v", err)
 	}
-	x.UnregisterPull()
+	if x.UnregisterProducer(); x.Producer() != nil {
+		t.Errorf("TST-12: %v", x.Producer())
+	}
 	got := complaints(t, func(t testing.TB) { double.NewTransport(t, nil).UnregisterProducer() })
 	if !strings.Contains(got, "without a producer") {
 		t.Errorf("TST-12: unregistering without one: %q", got)
@@ -255,17 +258,17 @@ func TestTST18Strict(t *testing.T) {
 func TestTST19Ten(t *testing.T) {
 	x := double.NewTransport(t, nil)
 	p := &double.Ten{To: x, T: t}
-	if err := x.RegisterPull(p); err != nil || x.Written() != "0" {
+	if err := p.Pull(); err != nil || x.Written() != "0" {
 		t.Fatalf("TST-19: %v, %q at once", err, x.Written())
 	}
 	for n := 2; n <= 10; n++ {
-		if x.Flush(); p.Written() != n {
+		if testworld.Turns(t, x.Reactor(), 1); p.Written() != n {
 			t.Fatalf("TST-19: %d pieces, want %d", p.Written(), n)
 		}
 	}
 	x.Flush()
-	if x.Written() != "0123456789" || x.Puller() != nil || p.Stopped() {
-		t.Errorf("TST-19: %q, %v", x.Written(), x.Puller())
+	if x.Written() != "0123456789" || x.Producer() != nil || p.Stopped() {
+		t.Errorf("TST-19: %q, %v", x.Written(), x.Producer())
 	}
 	if got := complaints(t, func(t testing.TB) { (&double.Ten{T: t}).PauseProducing() }); got == "" {
 		t.Error("TST-19: pausing it was no error")

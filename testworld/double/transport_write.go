@@ -125,12 +125,10 @@ func (x *Transport) RegisterProducer(p reactor.Producer) error {
 	return nil
 }
 
-// UnregisterProducer removes the producer, of either kind. Unless Lenient it is an error if there is none.
+// UnregisterProducer removes the producer. Unless Lenient it is an error if there is none.
 func (x *Transport) UnregisterProducer() {
 	x.t.Helper()
 	switch {
-	case x.Puller() != nil:
-		x.UnregisterPull()
 	case x.watched != nil:
 		x.watched = nil
 		x.s.UnregisterProducer()
