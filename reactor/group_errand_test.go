@@ -150,8 +150,8 @@ func TestGroupEachLaterBesideLoss(t *testing.T) {
 func TestGroupEachBesideStuck(t *testing.T) {
 	lossy(t, func(t *testing.T, w testworld.World) {
 		for _, loop := range []int{0, 1} {
-			g := newGroup(t, w, 2, reactor.GroupConfig{StopTimeout: 10 * time.Millisecond})
-			reactor.SetComeBack(g.Group, 50*time.Millisecond)
+			g := newGroup(t, w, 2, reactor.GroupConfig{StopTimeout: 100 * time.Millisecond})
+			reactor.SetComeBack(g.Group, 300*time.Millisecond)
 			g.run()
 			lost := g.Loop(loop)
 			free := hold(t, g, loop, false)

@@ -84,13 +84,13 @@ func TestProducerStoppedInside(t *testing.T) {
 // TLS-20: a Close waits for a producer as long as that makes progress, and no longer than
 // CloseTimeout for one that does not.
 func TestCloseWaitsForProducer(t *testing.T) {
-	const period = 200 * time.Millisecond
+	const period = 300 * time.Millisecond
 	for what, c := range map[string]struct {
 		p    eager
 		want error
 	}{
 		"idle": {eager{left: 1}, tlsio.ErrCloseTimeout},
-		"slow": {eager{left: 10, slow: period / 4}, reactor.ErrClosed},
+		"slow": {eager{left: 10, slow: period / 6}, reactor.ErrClosed},
 	} {
 		stages(t, []int{0}, func(s *stage) {
 			p := c.p
