@@ -77,6 +77,8 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	if k.closed {
 		return 0, kernel.ErrClosed
 	}
+	k.wait.place.waits(k.last)
+	defer k.wait.place.runs()
 	for {
 		n, room, limit := k.addAlways(ev), min(len(ev), len(k.evs)), until
 		if len(k.always) > 0 {

@@ -17,7 +17,7 @@ type waiter struct {
 	mode  WaitMode // never WaitAuto, and WaitHold only if it is possible
 	auto  bool     // WaitAuto: hold only while there are more Ps than loops
 	loops int
-	held  *heldPs // of the group; nil: the loop is in none
+	place *place // in a group
 
 	turns    uint32 // number of adaptive waits
 	recent   uint8  // one bit for each of the last looks, set if it found something
@@ -46,7 +46,8 @@ const distant = kernel.Forever / 2
 const adaptiveWaits = 256
 
 func (w *waiter) open(k *epoll, o Options) error {
-	w.loops, w.held = o.Loops, o.held
+	w.loops, w.place = o.Loops, o.place
+	w.place.open(o.crew, k.origin)
 	w.mode = o.Wait
 	if o.Wait == WaitAuto {
 		w.auto = true
@@ -83,12 +84,16 @@ func (w *waiter) open(k *epoll, o Options) error {
 	return nil
 }
 
-// noSpareP tells whether holding a P would take it from another goroutine. The loops of a group see to it that they hold
-// one less than there are.
+// noSpareP tells whether holding a P would take it from another goroutine. A loop of a group looks for itself, at each wait, whether the
+// others leave it one.
 func (w *waiter) noSpareP() bool {
 	n := runtime.GOMAXPROCS(0)
-	w.held.limit(n - 1)
-	return n == 1 || w.auto && w.loops >= n && w.held == nil
+	return n == 1 || w.auto && w.loops >= n && w.place == nil
+}
+
+// mayHold tells whether the next wait, which begins at now, may hold the P.
+func (w *waiter) mayHold(now time.Duration) bool {
+	return w.mode == WaitHold && w.adaptive == 0 && (!w.auto || w.place.alone(now))
 }
 
 func (w *waiter) close() {
@@ -138,7 +143,7 @@ func (k *epoll) pause(max int, until time.Duration) (int, syscall.Errno) {
 	}
 	ms := k.limit(until)
 	switch w := &k.wait; {
-	case w.mode == WaitHold && w.adaptive == 0 && w.held.take():
+	case w.mayHold(k.last):
 		return k.hold(max, ms, until)
 	case w.mode == WaitPark:
 		if got, errno := k.peek(max); got > 0 || errno != 0 {
@@ -216,18 +221,16 @@ func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 	return got, errno
 }
 
-// hold blocks and keeps the P, which held.take allows. The runtime interrupts it by a signal when it wants the P:
+// hold blocks and keeps the P. The runtime interrupts it by a signal when it wants the P:
 // at once for the garbage collector, after 10 ms for other goroutines.
 func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
-	w := &k.wait
 	if !k.waker.sleep() {
-		w.held.give()
 		return k.peek(max)
 	}
+	w := &k.wait
 	w.rouseMonitor()
 	for {
 		got, errno := k.enter(max, ms)
-		w.held.give()
 		if errno != unix.EINTR {
 			if got > 0 {
 				w.seen = true
@@ -249,7 +252,7 @@ func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
 			return got, errno
 		}
 		w.seen = false
-		if ms >= 0 || !w.held.take() {
+		if ms >= 0 {
 			return 0, 0 // the caller computes the time left anew
 		}
 	}

@@ -160,7 +160,7 @@ func followsProcs(t *testing.T, k *epoll, few int) {
 	t.Errorf("%d Ps: it does not hold again", few+1)
 }
 
-// Loops of a group, as many as there are Ps or more, may hold a P while they wait, but never all of them, and one that is idle gives its P up.
+// A loop of a group holds its P, however many loops there are, while the others have waited for some time, and not otherwise.
 func TestHoldInGroup(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	open := OpenGroup("epoll", Options{})
@@ -173,37 +173,43 @@ func TestHoldInGroup(t *testing.T) {
 		defer k.Close()
 		loops[i] = k.(*epoll)
 	}
-	held := loops[0].wait.held
-	if loops[0].wait.mode != WaitHold {
+	k := loops[1]
+	if k.wait.mode != WaitHold {
 		t.Skip("the runtime cannot interrupt a system call here")
 	}
-	if held != loops[1].wait.held || held.most.Load() != 1 {
-		t.Fatalf("%d of 2 Ps may be held", held.most.Load())
+	holds := func(want bool, when string) {
+		t.Helper()
+		ev, turns := make([]kernel.Event, 1), k.wait.turns
+		k.Wait(ev, k.Now()+time.Microsecond)
+		if adaptive := k.wait.turns != turns; adaptive == want {
+			t.Errorf("%s: it holds a P: %v", when, !adaptive)
+		}
 	}
-	if !held.take() || held.take() {
-		t.Error("both Ps may be held")
+	holds(false, "the others run")
+	now := time.Since(k.wait.place.crew.origin)
+	loops[0].wait.place.since.Store(int64(now - shortIdle))
+	holds(false, "one of the others runs")
+	loops[2].wait.place.since.Store(int64(now))
+	holds(false, "one has begun to wait")
+	loops[2].wait.place.since.Store(int64(now - shortIdle))
+	holds(true, "the others are idle")
+	if k.wait.place.since.Load() != 0 {
+		t.Error("it counts as one that waits")
 	}
-	w := &loops[1].wait
-	turns := w.turns
-	ev := make([]kernel.Event, 1)
-	loops[1].Wait(ev, loops[1].Now()+time.Microsecond)
-	if w.turns == turns || w.asked > 0 {
-		t.Error("a loop holds a P that another one has to keep free")
+	done := make(chan bool)
+	go func() {
+		loops[0].Wait(make([]kernel.Event, 1), kernel.Forever)
+		close(done)
+	}()
+	for loops[0].wait.place.since.Load() == int64(now-shortIdle) {
+		runtime.Gosched()
 	}
-	held.give()
-	turns = w.turns
-	for range 100 {
-		loops[1].Wait(ev, loops[1].Now()+time.Microsecond)
-	}
-	if w.turns != turns {
-		t.Error("a loop does not hold though there is a P to spare")
-	}
-	loops[1].Wait(ev, loops[1].Now()+50*time.Millisecond)
-	if n := held.now.Load(); n != 0 || w.asked == 0 {
-		t.Errorf("%d Ps are held after the wait; the runtime has asked %d times", n, w.asked)
-	}
-	runtime.GOMAXPROCS(1)
-	if !w.noSpareP() || held.take() {
-		t.Error("the only P may be held")
+	holds(false, "one has begun to wait, really")
+	loops[0].Wake()
+	<-done
+	if k, err := open(1, 3); err != nil || k.(*epoll).wait.place != loops[1].wait.place {
+		t.Error("a loop that is started anew has another place", err)
+	} else {
+		k.Close()
 	}
 }

@@ -44,8 +44,8 @@ type WaitMode uint8
 // The wait modes.
 const (
 	// WaitAuto, the default, is WaitHold if that is possible and there are more Ps than
-	// loops, or the others of its group do not hold all but one, and WaitAdaptive otherwise. If GOMAXPROCS falls later, it
-	// stops holding.
+	// loops, or while the other loops of its group are idle, and WaitAdaptive otherwise. If GOMAXPROCS falls later, it stops
+	// holding.
 	WaitAuto WaitMode = iota
 	// WaitAdaptive looks without blocking if that found something lately. Otherwise it
 	// lets other goroutines run and then blocks in a system call that gives up the P.
@@ -109,7 +109,8 @@ type Options struct {
 	// Clock chooses the clock of Now and of delayed calls.
 	Clock Clock
 
-	held *heldPs // of the group
+	crew  *crew // of the group
+	place *place
 }
 
 // Open opens the kernel of that name. If name is "" it opens the best one that works
