@@ -208,7 +208,9 @@ func TestGoexit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			worlds(t, func(t *testing.T, w testworld.World) {
 				goroutines := runtime.NumGoroutine()
-				r, far := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
+				log := testworld.NewLog(t)
+				log.Expect("the loop's goroutine ends inside a callback")
+				r, far := w.New(t, reactor.Config{Logger: log.Logger()}), w.New(t, reactor.Config{})
 				unwound := 0
 				body := func(c *coro.Coroutine) error {
 					defer func() { unwound++ }()
