@@ -55,3 +55,6 @@ func PartClosed(p *GroupPort, index int) bool {
 	defer p.g.mu.Unlock()
 	return p.parts[index].state == partClosed
 }
+
+// PartPaused tells whether the part of p on the loop of that index pauses. It is called on that loop.
+func PartPaused(p *GroupPort, index int) bool { return p.portOf(index).paused }

@@ -184,13 +184,20 @@ func (p *GroupPort) pause(paused bool) {
 	p.g.mu.Lock()
 	p.paused = paused
 	p.g.mu.Unlock()
-	p.each(func(port *Port) {
-		if paused {
-			port.PauseAccepting()
-		} else {
-			port.ResumeAccepting()
-		}
-	})
+	p.each(p.follow)
+}
+
+// follow has port pause or not, as the last call wanted it. Errands of several calls come to a loop in another order than the calls: an
+// errand for the caller's own loop is done at once, before those that wait there. So none carries the wish of its call.
+func (p *GroupPort) follow(port *Port) {
+	p.g.mu.Lock()
+	paused := p.paused
+	p.g.mu.Unlock()
+	if paused {
+		port.PauseAccepting()
+	} else {
+		port.ResumeAccepting()
+	}
 }
 
 // each calls fn with each part, on its loop. A part that is about to open has what was set before.
