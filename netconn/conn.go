@@ -39,7 +39,7 @@ func (c *Config) complete() Config {
 }
 
 // Conn is a transport as a net.Conn. Its methods may be called from any number of goroutines at a
-// time, but Read and Write not on the loop's, where they would wait for themselves. The others do not wait.
+// time, but Read and Write not on the loop's: there, a call that would have to wait panics. The others do not wait.
 //
 // An error of Read or Write is io.EOF, at the end of the peer's direction, or a *net.OpError whose cause is
 // os.ErrDeadlineExceeded, net.ErrClosed after our own Close, reactor.ErrStopped if the reactor has ended, or what
@@ -219,6 +219,8 @@ func (c *Conn) serve() {
 	if c.t != nil {
 		c.in.settle(c.t)
 		c.out.settle(c)
+	} else if c.made == nil && c.isClosed() {
+		c.forget()
 	}
 	if c.out.broken && c.out.lost(kernel.ErrBroken) {
 		c.hub.wakes()
@@ -228,6 +230,11 @@ func (c *Conn) serve() {
 // leave ends what c has to do with its transport, on the loop.
 func (c *Conn) leave() {
 	c.t, c.over = nil, true
+	c.forget()
+}
+
+// forget leaves nothing behind of c in the loop. A closed Conn may still get a transport, which joins it again.
+func (c *Conn) forget() {
 	c.hub.unlink(c)
 	c.in.gate.stop()
 	c.out.gate.stop()

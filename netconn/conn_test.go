@@ -404,7 +404,11 @@ func TestLoopEnds(t *testing.T) {
 			"die":  func(*reactor.Reactor) { runtime.Goexit() },
 		} {
 			t.Run(name+"/"+how, func(t *testing.T) {
-				r := w.New(t, reactor.Config{})
+				log := testworld.NewLog(t)
+				if how == "die" {
+					log.Expect("the loop's goroutine ends inside a callback")
+				}
+				r := w.New(t, reactor.Config{Logger: log.Logger()})
 				run(t, r, func() { creep(r) })
 				p := listen(t, r, overTCP, netconn.ListenConfig{})
 				client, _ := p.connect(t)

@@ -12,7 +12,7 @@ import (
 )
 
 // Dialer connects through a reactor. Its methods have the types that http.Transport, database drivers and gRPC ask for. It may be
-// used from any goroutine but the loop's, and must not be changed meanwhile.
+// used from any goroutine but the loop's, where it panics, and must not be changed meanwhile.
 type Dialer struct {
 	// Reactor is the loop of the connections. It must be set.
 	Reactor *reactor.Reactor
@@ -52,6 +52,9 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	if err != nil {
 		return nil, &reactor.OpError{Op: "dial", Remote: a, Err: err}
+	}
+	if d.Reactor.OnLoop() {
+		panic("netconn: Dial on the goroutine of the loop, which could then never connect; use Reactor.Dial")
 	}
 	x := &attempt{d: d, dest: a, cfg: cfg, done: make(chan struct{})}
 	d.Reactor.Post(x.begin)

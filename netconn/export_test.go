@@ -47,3 +47,18 @@ func connOf(c net.Conn) *Conn {
 	}
 	return c.(*Conn)
 }
+
+// Kept is how many Conns the loop of c keeps. It is for the loop's goroutine.
+func Kept(c *Conn) (n int) {
+	for x := c.hub.first; x != nil; x = x.next {
+		n++
+	}
+	return n
+}
+
+// Paused tells whether the place of l accepts nobody.
+func Paused(l *Listener) bool {
+	l.pausing.Lock()
+	defer l.pausing.Unlock()
+	return l.paused
+}

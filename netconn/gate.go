@@ -28,6 +28,31 @@ type timer struct {
 	at   time.Time // for this deadline
 }
 
+// begin has the call be the one that may wait, and waits itself while another one is.
+func (g *gate) begin(c *Conn) {
+	if !g.turn.TryLock() {
+		c.mustNotBeLoop()
+		g.turn.Lock()
+	}
+}
+
+// check panics where wait would wait for ever. g.mu must be held, and is not after a panic.
+func (g *gate) check(c *Conn) {
+	if c.hub.r.OnLoop() {
+		g.mu.Unlock()
+		panic(onLoopText)
+	}
+}
+
+const onLoopText = "netconn: a call of a Conn or Listener would wait on the goroutine of its loop, which could then never serve it"
+
+// mustNotBeLoop panics where a call would wait for ever.
+func (c *Conn) mustNotBeLoop() {
+	if c.hub.r.OnLoop() {
+		panic(onLoopText)
+	}
+}
+
 // wait returns when open was called, or sometimes earlier. g.mu must be held, and is released meanwhile.
 func (g *gate) wait() {
 	if g.wake == nil {

@@ -136,9 +136,12 @@ func (h *hub) link(c *Conn) {
 	h.first = c
 }
 
-// unlink undoes link.
+// has tells whether c is linked.
+func (h *hub) has(c *Conn) bool { return c.prev != nil || h.first == c }
+
+// unlink undoes link, if c is linked.
 func (h *hub) unlink(c *Conn) {
-	if c.prev == nil && h.first != c {
+	if !h.has(c) {
 		return
 	}
 	if c.next != nil {

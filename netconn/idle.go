@@ -4,7 +4,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -47,7 +46,6 @@ type IdleListener struct {
 	l       *Listener
 	linger  time.Duration
 	timeout time.Duration // negative: none
-	waiting atomic.Int64
 
 	mu    sync.Mutex
 	loops []*idleLoop
@@ -106,7 +104,18 @@ func (l *IdleListener) SetIdle(c net.Conn, idle bool) {
 }
 
 // Waiting is how many connections wait on the loop. It may be called from any goroutine.
-func (l *IdleListener) Waiting() int { return int(l.waiting.Load()) }
+func (l *IdleListener) Waiting() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range l.loops {
+		select {
+		case <-x.r.Done(): // it may have died without a word to its connections
+		default:
+			n += int(x.n.Load())
+		}
+	}
+	return n
+}
 
 // closeWaiting closes the connections that wait.
 func (l *IdleListener) closeWaiting() {

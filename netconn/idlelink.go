@@ -1,7 +1,6 @@
 package netconn
 
 import (
-	"bytes"
 	"net"
 	"sync/atomic"
 	"time"
@@ -46,7 +45,7 @@ func (x *idleLink) wakeUp(p []byte, ended error) {
 	l := x.of.l
 	x.p.leave(x)
 	c := newConn(hubOf(x.p.r), &l.cfg)
-	c.idle = &idling{link: x, keep: isHTTP2(p)}
+	c.idle = &idling{link: x, keep: true}
 	c.connect(x.t)
 	x.c = c
 	c.in.receive(c, p)
@@ -116,11 +115,17 @@ func (x *idleLink) park() {
 	c.hub.release(unread)
 }
 
-// isHTTP2 tells whether the first bytes of a connection are, or may be, those of HTTP/2 without TLS.
-func isHTTP2(p []byte) bool {
-	const preface = "PRI * HTTP/2.0"
-	n := min(len(p), len(preface))
-	return bytes.Equal(p[:n], []byte(preface[:n]))
+// preface are the first bytes of a connection of HTTP/2 without TLS.
+const preface = "PRI * HTTP/2.0"
+
+// comes notes that p has come.
+func (i *idling) comes(p []byte) {
+	i.between = false
+	if i.keep && i.first < len(preface) {
+		n := min(len(p), len(preface)-i.first)
+		i.keep = string(p[:n]) == preface[i.first:i.first+n]
+		i.first += n
+	}
 }
 
 // idling is what a Conn of an IdleListener knows of its requests. Most of it is guarded by Conn.in.mu.
@@ -135,7 +140,8 @@ type idling struct {
 	between bool        // it is idle, and nothing has come since
 	armed   bool        // a read deadline was set, or removed, since it is idle
 	looked  bool        // it was idle already at the last look
-	keep    bool        // it never goes back
+	keep    bool        // it never goes back, because its first bytes are those of HTTP/2, as far as they have come
+	first   int         // how many bytes of the preface have come
 	givenUp atomic.Bool // Read returns io.EOF
 	wrote   atomic.Bool // something was written afterwards
 }

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -11,6 +12,7 @@ type idleLoop struct {
 	l               *IdleListener
 	r               *reactor.Reactor
 	waiting, served ring
+	n               atomic.Int64        // length of waiting, for other goroutines
 	expire          reactor.DelayedCall // closes the first of waiting when its time is over
 	look            reactor.DelayedCall // looks at the first of served
 }
@@ -33,7 +35,7 @@ func (p *idleLoop) closeWaiting() {
 func (p *idleLoop) wait(x *idleLink) {
 	x.since = p.r.Now()
 	p.waiting.add(x)
-	p.l.waiting.Add(1)
+	p.n.Add(1)
 	switch {
 	case p.l.l.failure() != nil: // it has come too late
 		_ = x.t.Close()
@@ -45,7 +47,7 @@ func (p *idleLoop) wait(x *idleLink) {
 // leave ends the waiting of x.
 func (p *idleLoop) leave(x *idleLink) {
 	p.waiting.remove(x)
-	p.l.waiting.Add(-1)
+	p.n.Add(-1)
 }
 
 // expireFirst closes the connections that have waited for too long. The first has waited longest.

@@ -30,7 +30,7 @@ const (
 
 // read is Conn.Read.
 func (in *input) read(c *Conn, p []byte) (int, error) {
-	in.turn.Lock()
+	in.begin(c)
 	defer in.turn.Unlock()
 	in.mu.Lock()
 	if c.idle != nil && c.idle.whole == 0 {
@@ -49,6 +49,7 @@ func (in *input) read(c *Conn, p []byte) (int, error) {
 			}
 			return n, err
 		}
+		in.check(c)
 		in.dst, in.got = p, 0
 		in.wait()
 		in.dst = nil
@@ -116,7 +117,7 @@ func (in *input) receive(c *Conn, p []byte) {
 		return
 	}
 	if c.idle != nil {
-		c.idle.between = false
+		c.idle.comes(p)
 	}
 	wake := in.waiting
 	if wake {

@@ -123,9 +123,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	select {
 	case c := <-l.queue:
-		if n := l.waiting.Add(-1); int(n) == l.most/2 || int(n) >= l.most {
-			l.post(l.resume)
-		}
+		l.accepted()
+		return c, nil
+	default:
+	}
+	if r := l.on.Lead(); r != nil && r.OnLoop() {
+		panic(onLoopText)
+	}
+	select {
+	case c := <-l.queue:
+		l.accepted()
 		return c, nil
 	case <-l.ended:
 	case <-l.done():
@@ -134,19 +141,50 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return nil, l.opError("accept", l.failure())
 }
 
+// accepted follows what Accept took from queue.
+func (l *Listener) accepted() {
+	if n := l.waiting.Add(-1); int(n) != l.most/2 && int(n) < l.most {
+		return
+	}
+	l.mu.Lock()
+	l.fill()
+	l.mu.Unlock()
+	l.paceSoon(nil)
+}
+
+// paceSoon has pace called. here is the loop on whose goroutine the caller is, or nil. What is posted to a loop may be lost with it, so the port of a group,
+// whose other loops live on, is paced by the caller.
+func (l *Listener) paceSoon(here *reactor.Reactor) {
+	l.mu.Lock()
+	_, free := l.place.(*reactor.GroupPort)
+	l.mu.Unlock()
+	if free || here != nil && here == l.on.Lead() {
+		l.pace()
+	} else {
+		l.post(l.pace)
+	}
+}
+
 // Addr is where it listens, a *net.TCPAddr or a *net.UnixAddr.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Place is what ListenAt's open has returned: the *reactor.Port of Listen. It is for the loop's goroutine.
 func (l *Listener) Place() Place { return l.place }
 
-// Close stops listening. It returns when the address is free, so it waits for the loop, also until that runs, and panics on the loop's
-// goroutine. Connections that wait for Accept are reset, and those that Accept has returned go on.
+// Close stops listening. It returns when the address is free, so it waits for the loop, and panics on the loop's goroutine. If nobody has run the
+// reactor yet, it does not wait: the address is free when the reactor has begun to run, or was closed. Connections that wait for Accept are reset, and those that Accept has returned go on.
 func (l *Listener) Close() error {
 	for {
 		lead := l.on.Lead()
 		if lead == nil {
 			break
+		}
+		if lead.Fresh() {
+			if !l.end(net.ErrClosed) {
+				return l.opError("close", net.ErrClosed)
+			}
+			lead.Post(l.stopEnded)
+			return nil
 		}
 		closed, err := reactor.AskLater(lead, l.stop)
 		if err != reactor.ErrStopped {
@@ -173,6 +211,12 @@ func (l *Listener) stop(done func(bool, error)) {
 	}
 	l.drop()
 	l.place.StopListening(func(err error) { done(true, err) })
+}
+
+// stopEnded is the rest of Close, on the loop.
+func (l *Listener) stopEnded() {
+	l.drop()
+	l.place.StopListening(nil)
 }
 
 // post has fn called on a loop.
@@ -258,11 +302,7 @@ func (l *Listener) offer(c net.Conn, x *Conn) {
 		return
 	}
 	x.hub.wakes()
-	if x.hub.r == l.on.Lead() {
-		l.pace()
-	} else {
-		l.post(l.pace)
-	}
+	l.paceSoon(x.hub.r)
 }
 
 // fill moves connections to queue, as many as there is room for. l.mu must be held.
@@ -279,16 +319,7 @@ func (l *Listener) fill() {
 	l.more = l.more[:0]
 }
 
-// resume goes on after Accept has made room. It is called on the first loop.
-func (l *Listener) resume() {
-	l.mu.Lock()
-	l.fill()
-	l.mu.Unlock()
-	l.pace()
-}
-
-// pace pauses the place, or resumes it, by how many connections wait. It is called on the first loop: what two loops of a group ask of their
-// port may arrive at a third in different orders.
+// pace pauses the place, or resumes it, by how many connections wait. It is called on the first loop, or for the port of a group on any goroutine.
 func (l *Listener) pace() {
 	l.mu.Lock()
 	p, ok := l.place.(pauser)

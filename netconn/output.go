@@ -36,7 +36,7 @@ const largeWrite = 16 << 10
 
 // write is Conn.Write.
 func (o *output) write(c *Conn, p []byte) (n int, err error) {
-	o.turn.Lock()
+	o.begin(c)
 	defer o.turn.Unlock()
 	o.mu.Lock()
 	for {
@@ -59,6 +59,7 @@ func (o *output) write(c *Conn, p []byte) (n int, err error) {
 			c.hub.add(c)
 			o.mu.Lock()
 		default:
+			o.check(c)
 			o.wait()
 		}
 	}
@@ -71,6 +72,7 @@ func (o *output) write(c *Conn, p []byte) (n int, err error) {
 
 // lend has the loop write p, and waits until it has taken all of it, or the call must end. It returns how many bytes were taken.
 func (o *output) lend(c *Conn, p []byte) int {
+	o.check(c)
 	o.large = p
 	o.mu.Unlock()
 	c.hub.add(c)

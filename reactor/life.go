@@ -35,6 +35,9 @@ func (r *Reactor) Running() bool {
 	return false
 }
 
+// Fresh tells whether nobody has run or started the reactor yet, or not again since a crash, so that what is posted waits. It may be called from any goroutine.
+func (r *Reactor) Fresh() bool { return r.is(lifeFresh) }
+
 // Ending tells whether the reactor has begun to end its sources, or has ended: the phase During of
 // the shutdown or later. From then on it takes no new ones, and Attach fails with ErrStopped. It may be called from any goroutine.
 func (r *Reactor) Ending() bool { return r.is(lifeEnding) || r.is(lifeStopped) }

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,40 @@ import (
 // stands in for the loop's has another number, and is known by its stack alone.
 func (r *Reactor) onLoop() bool {
 	return r.goroutine.Load() == goroutineID() && insideLoop() || r.standsIn()
+}
+
+// OnLoop tells whether the caller is in a callback of r, or in what stands in for one, where to wait for the loop would be to wait for
+// ever. It costs less than a microsecond on a goroutine that is no loop's, so that a call may ask before it waits. It may be called from any goroutine.
+func (r *Reactor) OnLoop() bool {
+	if !r.standIns.Load() && !r.belowLoop() {
+		return false
+	}
+	return r.onLoop()
+}
+
+// belowLoop tells whether the goroutine is inside asLoop, of any reactor. It compares addresses, and needs no names of functions.
+func (r *Reactor) belowLoop() bool {
+	var pcs [64]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		if slices.Contains(pcs[:n], r.loopPC) {
+			return true
+		}
+		if n < len(pcs) {
+			return false
+		}
+	}
+}
+
+// learn finds the address in asLoop to which what it calls returns.
+//
+//go:noinline
+func (r *Reactor) learn() {
+	r.asLoop(func() {
+		var pcs [3]uintptr // Callers, this function, asLoop
+		runtime.Callers(0, pcs[:])
+		r.loopPC = pcs[2]
+	})
 }
 
 // claim notes that the caller's goroutine is the loop's, if none is known: of a reactor that was

@@ -29,6 +29,7 @@ type Reactor struct {
 	// goroutine is the number of the loop's goroutine; 0 before Run, Start or the first Turn.
 	goroutine atomic.Uint64
 	standIns  atomic.Bool // StandIn was called
+	loopPC    uintptr     // see learn
 	atDeath   []func()    // of OnDeath
 
 	posts      posts
@@ -123,6 +124,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	e := r.event(Shutdown)
 	e.Builtin = r.ending
 	e.Ended = func() { r.ended(); r.limits.flushAll() }
+	r.learn()
 	return r
 }
 
