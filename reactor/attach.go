@@ -33,12 +33,25 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 }
 
 func (r *Reactor) attach(c kernel.Conn, p Protocol, cfg StreamConfig, o owner, unsent []byte) *Stream {
-	s := &Stream{r: r, conn: c, proto: p, cfg: &streamParams{StreamConfig: cfg, owner: o}}
-	s.cfg.halves, _ = kernel.ConnAs[kernel.Halves](c)
+	s := &Stream{r: r, conn: c, proto: p, cfg: r.paramsOf(c, cfg, o)}
 	s.token = r.assignToken(s)
 	_ = s.connect(unsent) // ConnectionLost tells p
 	s.touch()
 	return s
+}
+
+// paramsOf returns the parameters of a stream on c. Streams that Attach makes one after the other, such as the pipes of a program, have
+// one copy, if they are configured alike.
+func (r *Reactor) paramsOf(c kernel.Conn, cfg StreamConfig, o owner) *streamParams {
+	p := &streamParams{StreamConfig: cfg, owner: o}
+	p.halves, _ = kernel.ConnAs[kernel.Halves](c)
+	if _, plain := o.(attached); !plain || p.halves != nil {
+		return p
+	}
+	if r.attached == nil || *r.attached != *p {
+		r.attached = p
+	}
+	return r.attached
 }
 
 // connect writes unsent and calls the protocol's ConnectionMade. The stream must have a token. If

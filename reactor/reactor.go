@@ -57,6 +57,7 @@ type Reactor struct {
 	gathered   gathered
 	lingerers  lingerers
 	streams    int               // connections that are not lost
+	attached   *streamParams     // of the streams that Attach has made last
 	drains     []*Drain          // in progress
 	endReasons map[*Stream]error // why streams end, from end to lose; a Stream has no field for it
 

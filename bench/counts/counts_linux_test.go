@@ -12,6 +12,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -208,6 +209,53 @@ func TestIdleConnection(t *testing.T) {
 	t.Logf("%d bytes held", got)
 	if got > live {
 		t.Errorf("a connection that waits has %d bytes, at most %d", got, live)
+	}
+}
+
+// A pipe of a child that waits takes little more than a connection.
+func TestIdlePipe(t *testing.T) {
+	const children, pipes, live = 20, 100, 300
+	k, err := native.Open("epoll")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reactor.New(k, reactor.Config{})
+	defer r.Close()
+	var all []*process.Child
+	spawn := func(many int) {
+		for range many {
+			c := process.NewCommand("/bin/sleep", "1000")
+			c.Files = make(map[int]process.File)
+			for fd := range pipes {
+				c.Files[3+fd] = process.ReadPipe()
+			}
+			child, err := process.Spawn(r, c, new(process.Base))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, child)
+		}
+		r.Turn(0)
+	}
+	defer func() {
+		for _, c := range all {
+			c.Kill(0)
+		}
+		for end := r.Now() + time.Minute; r.Stats().Connections > 0 && r.Now() < end; {
+			r.Turn(time.Second)
+		}
+	}()
+	spawn(children / 4) // past the beginning of tables
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	spawn(children - children/4)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	got := (after.HeapAlloc - before.HeapAlloc) / ((children - children/4) * pipes)
+	t.Logf("%d bytes held", got)
+	if got > live {
+		t.Errorf("a pipe that waits has %d bytes, at most %d", got, live)
 	}
 }
 
