@@ -170,13 +170,18 @@ func whorlOn(kernelName string, shrink time.Duration) func(*serverParams) error 
 		if err != nil {
 			return err
 		}
-		if s.late != nil {
-			var call reactor.DelayedCall
-			call.Init(r, func() { call.Reset(s.late.called(time.Now())) })
-			call.Reset(0)
-		}
+		s.watch(r)
 		s.listening(port.Addr())
 		return r.Run(context.Background())
+	}
+}
+
+// watch measures how late calls of r are, if that is wanted.
+func (s *serverParams) watch(r *reactor.Reactor) {
+	if s.late != nil {
+		var call reactor.DelayedCall
+		call.Init(r, func() { call.Reset(s.late.called(time.Now())) })
+		call.Reset(0)
 	}
 }
 
@@ -216,6 +221,7 @@ func serveNetconn(s *serverParams) error {
 	if err != nil {
 		return err
 	}
+	s.watch(r)
 	s.listening(l.Addr())
 	go func() { _ = echoOn(l) }()
 	return r.Run(context.Background())
