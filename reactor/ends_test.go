@@ -246,7 +246,7 @@ func TestCloseTimeout(t *testing.T) {
 func TestCloseTimeoutProgress(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
-		const limit, pieces = 400 * ms, 8 // a busy machine may be late
+		const limit, pieces = 300 * ms, 8 // a busy machine may be late
 		r, _, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: limit})
 		size := flood(w)
 		e.s.Write(make([]byte, size))
@@ -254,7 +254,7 @@ func TestCloseTimeoutProgress(t *testing.T) {
 		start, got, buf := r.Now(), 0, make([]byte, size/pieces)
 		for e.err == nil && got < size {
 			due := false
-			r.CallLater(limit*5/4/pieces, func() { due = true })
+			r.CallLater(limit/3, func() { due = true })
 			until(t, r, func() bool { return due })
 			n, err := io.ReadFull(p, buf[:min(len(buf), size-got)])
 			if got += n; err != nil {
