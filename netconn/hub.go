@@ -55,8 +55,15 @@ func (h *hub) add(c *Conn) {
 	if c.queued.Swap(true) {
 		return
 	}
+	h.post(c)
+}
+
+// post has the queue served on the loop, with c at its end if c is not nil.
+func (h *hub) post(c *Conn) {
 	h.mu.Lock()
-	h.queue = append(h.queue, c)
+	if c != nil {
+		h.queue = append(h.queue, c)
+	}
 	post := !h.posted
 	h.posted = true
 	h.mu.Unlock()
@@ -71,13 +78,7 @@ func (h *hub) wakes() {
 		return
 	}
 	h.woken = true
-	h.mu.Lock()
-	post := !h.posted
-	h.posted = true
-	h.mu.Unlock()
-	if post {
-		h.r.Post(h.run)
-	}
+	h.post(nil)
 }
 
 // serve serves the Conns that stand in the queue. Before, it lets the goroutines run that were
@@ -116,13 +117,7 @@ func (h *hub) served() {
 		return
 	}
 	h.serving = nil
-	h.mu.Lock()
-	post := !h.posted
-	h.posted = true
-	h.mu.Unlock()
-	if post {
-		h.r.Post(h.run)
-	}
+	h.post(nil)
 	if c.t != nil {
 		c.t.Abort()
 	}

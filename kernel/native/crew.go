@@ -57,8 +57,8 @@ func (p *place) runs() {
 	}
 }
 
-// alone tells whether all other loops have waited for a while. A loop that has died counts as one that waits or as one that
-// runs, until it is started anew.
+// alone tells whether all other loops have waited for a while. A loop that has died counts as one that runs, until it is
+// started anew: so the others hold no P meanwhile.
 func (p *place) alone(now time.Duration) bool {
 	if p == nil {
 		return true
