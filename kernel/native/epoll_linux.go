@@ -77,8 +77,8 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	if k.closed {
 		return 0, kernel.ErrClosed
 	}
-	k.wait.place.waits(k.last)
-	defer k.wait.place.runs()
+	k.wait.place.turn()
+	defer k.wait.place.turn()
 	for {
 		n, room, limit := k.addAlways(ev), min(len(ev), len(k.evs)), until
 		if len(k.always) > 0 {

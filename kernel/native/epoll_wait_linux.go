@@ -47,7 +47,7 @@ const adaptiveWaits = 256
 
 func (w *waiter) open(k *epoll, o Options) error {
 	w.loops, w.place = o.Loops, o.place
-	w.place.open(o.crew, k.origin)
+	w.place.open(o.crew)
 	w.mode = o.Wait
 	if o.Wait == WaitAuto {
 		w.auto = true
@@ -91,9 +91,9 @@ func (w *waiter) noSpareP() bool {
 	return n == 1 || w.auto && w.loops >= n && w.place == nil
 }
 
-// mayHold tells whether the next wait, which begins at now, may hold the P.
-func (w *waiter) mayHold(now time.Duration) bool {
-	return w.mode == WaitHold && w.adaptive == 0 && (!w.auto || w.place.alone(now))
+// mayHold tells whether the next wait of b's loop may hold the P.
+func (w *waiter) mayHold(b *base) bool {
+	return w.mode == WaitHold && w.adaptive == 0 && (!w.auto || w.place.alone(b))
 }
 
 func (w *waiter) close() {
@@ -143,7 +143,7 @@ func (k *epoll) pause(max int, until time.Duration) (int, syscall.Errno) {
 	}
 	ms := k.limit(until)
 	switch w := &k.wait; {
-	case w.mayHold(k.last):
+	case w.mayHold(&k.base):
 		return k.hold(max, ms, until)
 	case w.mode == WaitPark:
 		if got, errno := k.peek(max); got > 0 || errno != 0 {

@@ -177,36 +177,61 @@ func TestHoldInGroup(t *testing.T) {
 	if k.wait.mode != WaitHold {
 		t.Skip("the runtime cannot interrupt a system call here")
 	}
-	holds := func(want bool, when string) {
+	ev := make([]kernel.Event, 1)
+	held := func() bool {
+		turns := k.wait.turns
+		k.Wake()
+		k.Wait(ev, kernel.Forever) // without a timer, so no clock is read for it
+		return k.wait.turns == turns
+	}
+	never := func(when string) {
 		t.Helper()
-		ev, turns := make([]kernel.Event, 1), k.wait.turns
-		k.Wait(ev, k.Now()+time.Microsecond)
-		if adaptive := k.wait.turns != turns; adaptive == want {
-			t.Errorf("%s: it holds a P: %v", when, !adaptive)
+		for start := time.Now(); time.Since(start) < 3*shortIdle; {
+			if held() {
+				t.Fatalf("%s: it holds a P", when)
+			}
 		}
 	}
-	holds(false, "the others run")
-	now := time.Since(k.wait.place.crew.origin)
-	loops[0].wait.place.since.Store(int64(now - shortIdle))
-	holds(false, "one of the others runs")
-	loops[2].wait.place.since.Store(int64(now))
-	holds(false, "one has begun to wait")
-	loops[2].wait.place.since.Store(int64(now - shortIdle))
-	holds(true, "the others are idle")
-	if k.wait.place.since.Load() != 0 {
+	atLast := func(when string) {
+		t.Helper()
+		start := time.Now()
+		for !held() {
+			if time.Since(start) > 10*time.Second {
+				t.Fatalf("%s: it holds no P", when)
+			}
+		}
+		if d := time.Since(start); d < shortIdle {
+			t.Errorf("%s: it holds a P after %v", when, d)
+		}
+	}
+	never("the others run")
+	loops[0].wait.place.turn()
+	never("one of the others runs")
+	loops[2].wait.place.turn()
+	if held() {
+		t.Error("it holds a P when another has just begun to wait")
+	}
+	atLast("the others are idle")
+	if !held() {
+		t.Error("it no longer holds a P though nothing has happened")
+	}
+	if k.wait.place.turns.Load()%2 != 0 {
 		t.Error("it counts as one that waits")
 	}
-	done := make(chan bool)
-	go func() {
-		loops[0].Wait(make([]kernel.Event, 1), kernel.Forever)
-		close(done)
-	}()
-	for loops[0].wait.place.since.Load() == int64(now-shortIdle) {
-		runtime.Gosched()
+	loops[2].wait.place.turn()
+	loops[2].wait.place.turn()
+	if held() {
+		t.Error("it holds a P when another has had a turn in between")
 	}
-	holds(false, "one has begun to wait, really")
+	atLast("the others are idle again")
+	turns := loops[0].wait.place.turns.Load()
+	loops[0].wait.place.turn()
 	loops[0].Wake()
-	<-done
+	loops[0].Wait(ev, kernel.Forever)
+	if n := loops[0].wait.place.turns.Load(); n != turns+3 || held() {
+		t.Error("a wait is not two turns", n-turns)
+	}
+	never("one of the others has waited and runs")
 	if k, err := open(1, 3); err != nil || k.(*epoll).wait.place != loops[1].wait.place {
 		t.Error("a loop that is started anew has another place", err)
 	} else {
