@@ -43,15 +43,18 @@ func (r *Reactor) attach(c kernel.Conn, p Protocol, cfg StreamConfig, o owner, u
 // paramsOf returns the parameters of a stream on c. Streams that Attach makes one after the other, such as the pipes of a program, have
 // one copy, if they are configured alike.
 func (r *Reactor) paramsOf(c kernel.Conn, cfg StreamConfig, o owner) *streamParams {
-	p := &streamParams{StreamConfig: cfg, owner: o}
+	p := streamParams{StreamConfig: cfg, owner: o}
 	p.halves, _ = kernel.ConnAs[kernel.Halves](c)
-	if _, plain := o.(attached); !plain || p.halves != nil {
-		return p
+	_, plain := o.(attached)
+	alike := plain && p.halves == nil
+	if alike && r.attached != nil && *r.attached == p {
+		return r.attached
 	}
-	if r.attached == nil || *r.attached != *p {
-		r.attached = p
+	own := p // p itself stays on the stack
+	if alike {
+		r.attached = &own
 	}
-	return r.attached
+	return &own
 }
 
 // connect writes unsent and calls the protocol's ConnectionMade. The stream must have a token. If
