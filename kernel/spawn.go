@@ -1,8 +1,10 @@
 package kernel
 
 import (
+	"cmp"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,8 +38,8 @@ type Child interface {
 	// simulation it is a number that no other child of the host has had.
 	Pid() int
 
-	// Pipe returns our end of the pipe that is the descriptor fd in the child, or nil if that is no pipe of
-	// ours. The caller closes it. A ReadPipe can only be read, and a write is ErrBroken. A WritePipe can only be written;
+	// Pipe gives the caller our end of the pipe that is the descriptor fd in the child. The caller closes it, and the child keeps
+	// nothing of it: a second call returns nil, as it does if fd is no pipe of ours. A ReadPipe can only be read, and a write is ErrBroken. A WritePipe can only be written;
 	// if the child has closed its end, and nothing that was written waits for room, it is Readable and Failed, and Read returns io.EOF
 	// (PROC-35). Otherwise Read is ErrAgain. Connected is nil before the first Arm. Both have no addresses, Abort is Close, and CloseWrite makes later writes fail with ErrBroken.
 	Pipe(fd int) Conn
@@ -239,20 +241,25 @@ func (c *Credential) check() error {
 }
 
 func checkChildFiles(files []ChildFile) error {
-	kinds := make(map[int]ChildFileKind, len(files))
-	for _, f := range files {
+	byNumber := func(f, g ChildFile) int { return cmp.Compare(f.Number, g.Number) }
+	if !slices.IsSortedFunc(files, byNumber) {
+		files = slices.SortedFunc(slices.Values(files), byNumber)
+	}
+	for i, f := range files {
 		switch {
 		case f.Number < 0 || f.Number > maxChildNumber:
 			return invalid(OpSpawn, "Files", f.Number, "it is no number of a descriptor")
 		case f.Kind < ReadPipe || f.Kind > SameFile:
 			return invalid(OpSpawn, "Files", f.Number, "its kind is none of those of ChildFileKind")
-		case kinds[f.Number] != 0:
+		case i > 0 && f.Number == files[i-1].Number:
 			return invalid(OpSpawn, "Files", f.Number, "it stands there twice")
 		}
-		kinds[f.Number] = f.Kind
 	}
 	for _, f := range files {
-		if k := kinds[f.FD]; f.Kind == SameFile && (k == 0 || k == SameFile) {
+		if f.Kind != SameFile {
+			continue
+		}
+		if at, ok := slices.BinarySearchFunc(files, ChildFile{Number: f.FD}, byNumber); !ok || files[at].Kind == SameFile {
 			return invalid(OpSpawn, "Files", f.Number, fmt.Sprintf("it is to be the same as %d, which is no file of its own", f.FD))
 		}
 	}

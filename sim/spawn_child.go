@@ -35,10 +35,12 @@ func (x *child) Pid() int { return x.p.h.k.pid }
 
 // Pipe is kernel.Child.
 func (x *child) Pipe(fd int) kernel.Conn {
-	if c := x.pipes[fd]; c != nil {
-		return c
+	c := x.pipes[fd]
+	if c == nil {
+		return nil
 	}
-	return nil
+	delete(x.pipes, fd)
+	return c
 }
 
 // Wait is kernel.Child.

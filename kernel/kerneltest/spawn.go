@@ -77,19 +77,32 @@ func (g *rig) spawnAs(c kernel.ChildCommand) kernel.Child {
 	if x.Pid() <= 0 {
 		g.Fatalf("a child has the number %d", x.Pid())
 	}
+	k := &killed{Child: x, g: g, pipes: make(map[int]kernel.Conn)}
 	for _, f := range c.Files {
 		if p := x.Pipe(f.Number); p != nil {
-			keep(g, p)
+			k.pipes[f.Number] = keep(g, p)
+			if x.Pipe(f.Number) != nil {
+				g.Error("a pipe was given twice")
+			}
 		}
 	}
-	return &killed{x, g, false}
+	return k
 }
 
 // killed is a child whose Close kills it and waits for its exit.
 type killed struct {
 	kernel.Child
 	g      *rig
+	pipes  map[int]kernel.Conn // which the child gives only once
 	closed bool
+}
+
+// Pipe is kernel.Child.
+func (k *killed) Pipe(fd int) kernel.Conn {
+	if p := k.pipes[fd]; p != nil {
+		return p
+	}
+	return k.Child.Pipe(fd)
 }
 
 func (k *killed) Close() error {

@@ -128,7 +128,7 @@ func (b *base) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
 	case *unixgramConn:
 		return b.arm(&x.sock, token, r&both)
 	case *pipeConn:
-		x.used = true
+		x.set(pipeUsed, true)
 		return b.arm(&x.sock, token, r&(both|kernel.Failed))
 	case *child:
 		return b.arm(&x.exit, token, r&kernel.Readable)

@@ -28,12 +28,13 @@ type child struct {
 	gone   bool // Wait has told its exit
 	closed bool
 	status kernel.Exit
-	err    error // of the wait
-	pipes  []childPipe
+	err    error       // of the wait
+	pipes  []childPipe // by number; a conn that was taken is nil
+	left   int         // of them were not taken yet
 }
 
 func newChild(b *base, c *kernel.ChildCommand, n notice, pipes []childPipe) *child {
-	x := &child{exit: sock{b: b, fd: int32(n.fd)}, n: n, group: c.Session || c.Group, pipes: pipes}
+	x := &child{exit: sock{b: b, fd: int32(n.fd)}, n: n, group: c.Session || c.Group, pipes: pipes, left: len(pipes)}
 	slices.SortFunc(x.pipes, byNumber)
 	b.own(&x.exit)
 	return x
@@ -42,13 +43,18 @@ func newChild(b *base, c *kernel.ChildCommand, n notice, pipes []childPipe) *chi
 // Pid is the number of the process.
 func (c *child) Pid() int { return c.n.pid }
 
-// Pipe returns our end of the pipe of that number.
+// Pipe is described by kernel.Child. The list goes with the last pipe: a child may have thousands, for long.
 func (c *child) Pipe(fd int) kernel.Conn {
 	i, ok := slices.BinarySearchFunc(c.pipes, childPipe{number: fd}, byNumber)
-	if !ok {
+	if !ok || c.pipes[i].conn == nil {
 		return nil
 	}
-	return c.pipes[i].conn
+	conn := c.pipes[i].conn
+	c.pipes[i].conn = nil
+	if c.left--; c.left == 0 {
+		c.pipes = nil
+	}
+	return conn
 }
 
 // Local is the zero Addr.

@@ -22,7 +22,7 @@ func writePipe(fd int32, p []byte) (int, syscall.Errno) {
 
 // Writev writes at most maxSend bytes of at most maxVectors of bufs.
 func (c *pipeConn) Writev(bufs [][]byte) (int, error) {
-	if !c.writes || c.ended {
+	if !c.has(pipeWrites) || c.has(pipeEnded) {
 		return 0, c.opError(kernel.OpWrite, unix.EPIPE)
 	}
 	b := c.b

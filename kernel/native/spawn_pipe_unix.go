@@ -10,13 +10,25 @@ import (
 )
 
 // pipeConn is our end of a pipe to a child. It is watched by its level: a short read of a pipe does
-// not say on every system that nothing more is there.
-type pipeConn struct {
-	sock
-	writes bool // we write it
-	full   bool // the last write has found too little room
-	ended  bool // CloseWrite was called
-	used   bool // it was armed, so that Failed may have been reported
+// not say on every system that nothing more is there. It is a sock and nothing else: a pipe has no addresses, so its state is where the port
+// of the remote one would be.
+type pipeConn struct{ sock }
+
+// The state of a pipeConn.
+const (
+	pipeWrites uint16 = 1 << iota // we write it
+	pipeFull                      // the last write has found too little room
+	pipeEnded                     // CloseWrite was called
+	pipeUsed                      // it was armed, so that Failed may have been reported
+)
+
+func (c *pipeConn) has(state uint16) bool { return c.remote.port&state != 0 }
+
+func (c *pipeConn) set(state uint16, on bool) {
+	c.remote.port &^= state
+	if on {
+		c.remote.port |= state
+	}
 }
 
 // newPipe makes a pipe. ours does not block; theirs is for the child and does. Both are close-on-exec.
@@ -43,7 +55,8 @@ func (b *base) newPipe(weWrite bool) (ours *pipeConn, theirs int, err error) {
 		unix.Close(theirs)
 		return nil, -1, err
 	}
-	ours = &pipeConn{sock: sock{b: b, fd: int32(own)}, writes: weWrite}
+	ours = &pipeConn{sock{b: b, fd: int32(own)}}
+	ours.set(pipeWrites, weWrite)
 	b.own(&ours.sock)
 	return ours, theirs, nil
 }
@@ -51,11 +64,11 @@ func (b *base) newPipe(weWrite bool) (ours *pipeConn, theirs int, err error) {
 // Read reads what the child has written. Of a pipe that we write it returns the end when the child has closed its
 // own. While output waits for room, the next write finds that, with its error (PROC-36).
 func (c *pipeConn) Read(p []byte) (int, error) {
-	if c.writes {
+	if c.has(pipeWrites) {
 		switch {
 		case c.fd < 0:
 			return 0, c.opError(kernel.OpRead, badFD)
-		case c.full || !c.broken():
+		case c.has(pipeFull) || !c.broken():
 			return 0, kernel.ErrAgain
 		}
 		return received(0)
@@ -77,7 +90,7 @@ func (c *pipeConn) Read(p []byte) (int, error) {
 // Write writes at most maxSend bytes of p. The runtime turns the SIGPIPE of a descriptor above 2 into EPIPE; kernels have no
 // lower ones unless the program was started without them, and then the child's side took them first.
 func (c *pipeConn) Write(p []byte) (int, error) {
-	if !c.writes || c.ended {
+	if !c.has(pipeWrites) || c.has(pipeEnded) {
 		return 0, c.opError(kernel.OpWrite, unix.EPIPE)
 	}
 	if len(p) == 0 {
@@ -95,10 +108,10 @@ func (c *pipeConn) Write(p []byte) (int, error) {
 func (c *pipeConn) wrote(n, offered int, errno syscall.Errno) (int, error) {
 	switch errno {
 	case 0:
-		c.full = n < offered
+		c.set(pipeFull, n < offered)
 		return n, nil
 	case unix.EAGAIN:
-		c.full = true
+		c.set(pipeFull, true)
 		return 0, kernel.ErrAgain
 	}
 	return 0, c.opError(kernel.OpWrite, errno)
@@ -106,7 +119,7 @@ func (c *pipeConn) wrote(n, offered int, errno syscall.Errno) (int, error) {
 
 // CloseWrite has later writes fail. A pipe has one direction, whose end is its Close.
 func (c *pipeConn) CloseWrite() error {
-	c.ended = true
+	c.set(pipeEnded, true)
 	return nil
 }
 
@@ -119,7 +132,7 @@ func (c *pipeConn) Connected() error {
 	switch {
 	case c.fd < 0:
 		return c.opError(kernel.OpWait, badFD)
-	case c.writes && c.used && c.broken():
+	case c.has(pipeWrites) && c.has(pipeUsed) && c.broken():
 		return SysError(kernel.OpWait, unix.EPIPE)
 	}
 	return nil

@@ -78,7 +78,7 @@ func (s *spawning) openFiles() error {
 		}
 	}
 	s.files = slices.Repeat([]uintptr{noFile}, top+1)
-	s.pipes = make([]childPipe, 0, len(s.c.Files))
+	s.pipes, s.theirs = make([]childPipe, 0, len(s.c.Files)), make([]int, 0, len(s.c.Files))
 	null := -1
 	for _, f := range s.c.Files {
 		switch f.Kind {
