@@ -19,8 +19,8 @@ type Child struct {
 	output OutputReceiver // proto, or what it wraps, if it is one
 	errors ErrorReceiver
 	notice *reactor.Notice
-	pipes  []*pipe // in the order of their numbers
-	open   int     // pipes that have not ended
+	pipes  []pipe // in the order of their numbers
+	open   int    // pipes that have not ended
 	pid    int
 	name   string // for the log
 	made   bool   // Spawn is through
@@ -130,8 +130,9 @@ func (c *Child) finish() {
 
 // pipe returns the pipe of that number, or nil.
 func (c *Child) pipe(fd int) *pipe {
-	for _, p := range c.pipes {
-		if p.number == fd && !p.terminal || p.terminal && fd >= 0 && fd <= 2 {
+	for i := range c.pipes {
+		p := &c.pipes[i]
+		if int(p.number) == fd && !p.terminal || p.terminal && fd >= 0 && fd <= 2 {
 			return p
 		}
 	}

@@ -1,8 +1,8 @@
 package process
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -95,7 +95,7 @@ func (c *Command) files() map[int]File {
 	return c.Files
 }
 
-// system is c for the kernel.
+// system is c for the kernel, with the files in the order of their numbers.
 func (c *Command) system(k kernel.Spawner) (*kernel.ChildCommand, error) {
 	path := c.Path
 	if relative := strings.Contains(path, "/") && !strings.HasPrefix(path, "/"); !relative || c.Dir == "" { // else to a directory that is not ours
@@ -117,9 +117,10 @@ func (c *Command) system(k kernel.Spawner) (*kernel.ChildCommand, error) {
 		return s, nil
 	}
 	files := c.files()
-	for _, n := range slices.Sorted(maps.Keys(files)) {
-		f := files[n]
+	s.Files = make([]kernel.ChildFile, 0, len(files))
+	for n, f := range files {
 		s.Files = append(s.Files, kernel.ChildFile{Number: n, Kind: f.kind, FD: f.fd})
 	}
+	slices.SortFunc(s.Files, func(a, b kernel.ChildFile) int { return cmp.Compare(a.Number, b.Number) })
 	return s, nil
 }

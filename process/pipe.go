@@ -7,11 +7,11 @@ import (
 // pipe is one pipe of a child, or the master of its terminal, as the protocol of its stream.
 type pipe struct {
 	c        *Child
-	number   int
+	s        *reactor.Stream
+	number   int32
 	writes   bool
 	terminal bool
 	lost     bool
-	s        *reactor.Stream
 }
 
 // protocol is that of the stream. own is that of File.For, or nil.
@@ -34,13 +34,13 @@ func (p *pipe) DataReceived(b []byte) {
 	case p.number == 2 && c.errors != nil:
 		c.errors.ErrorReceived(b)
 	default:
-		c.proto.DataReceived(p.number, b)
+		c.proto.DataReceived(int(p.number), b)
 	}
 }
 
 func (p *pipe) ConnectionLost(err error) {
 	if !p.terminal { // PROC-49
-		p.c.call(func() { p.c.proto.PipeLost(p.number, err) })
+		p.c.call(func() { p.c.proto.PipeLost(int(p.number), err) })
 	}
 	p.gone()
 }

@@ -1,9 +1,6 @@
 package process
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -52,8 +49,8 @@ func spawn(r *reactor.Reactor, cmd *Command, p Protocol) (*Child, error) {
 		c.output, _ = ProtocolAs[OutputReceiver](p)
 		c.errors, _ = ProtocolAs[ErrorReceiver](p)
 	}
-	if err := c.attach(cmd); err != nil {
-		c.undo(cmd)
+	if err := c.attach(cmd, sys.Files); err != nil {
+		c.undo(sys.Files)
 		return nil, err
 	}
 	c.stopWith(cmd.AtStop, cmd.stopGroup)
@@ -91,27 +88,24 @@ func check(r *reactor.Reactor, cmd *Command, p Protocol) error {
 }
 
 // attach makes transports of the pipes, in the order of their numbers, and listens for the exit.
-func (c *Child) attach(cmd *Command) (err error) {
-	files := cmd.files()
-	for _, n := range slices.Sorted(maps.Keys(files)) {
-		conn := c.k.Pipe(n)
+func (c *Child) attach(cmd *Command, files []kernel.ChildFile) (err error) {
+	c.pipes = make([]pipe, 0, len(files)+1) // never grows: streams have pointers into it
+	for _, f := range files {
+		conn := c.k.Pipe(f.Number)
 		if conn == nil {
 			continue
 		}
-		p := &pipe{c: c, number: n, writes: files[n].kind == kernel.WritePipe}
-		if p.s, err = c.r.Attach(conn, p.protocol(files[n].proto), &cmd.StreamConfig); err != nil {
-			return err // undo closes it
+		p := c.add(pipe{c: c, number: int32(f.Number), writes: f.Kind == kernel.WritePipe})
+		if p.s, err = c.r.Attach(conn, p.protocol(cmd.Files[f.Number].proto), &cmd.StreamConfig); err != nil {
+			_ = conn.Close()
+			return err
 		}
-		c.pipes = append(c.pipes, p)
-		c.open++
 	}
 	if cmd.Terminal != nil && !cmd.Terminal.attached {
-		p := &pipe{c: c, number: 1, terminal: true}
+		p := c.add(pipe{c: c, number: 1, terminal: true})
 		if p.s, err = cmd.Terminal.Attach(c.r, p, &cmd.StreamConfig); err != nil {
 			return err
 		}
-		c.pipes = append(c.pipes, p)
-		c.open++
 	}
 	if c.notice, err = c.r.Await(c.k, c); err == nil && cmd.Terminal != nil {
 		cmd.Terminal.CloseSlave()
@@ -119,16 +113,25 @@ func (c *Child) attach(cmd *Command) (err error) {
 	return err
 }
 
+// add adds a pipe, which has no stream yet.
+func (c *Child) add(p pipe) *pipe {
+	c.pipes = append(c.pipes, p)
+	c.open++
+	return &c.pipes[len(c.pipes)-1]
+}
+
 // undo ends what attach has begun. Nobody is told.
-func (c *Child) undo(cmd *Command) {
+func (c *Child) undo(files []kernel.ChildFile) {
 	c.proto = nil
-	for _, n := range slices.Sorted(maps.Keys(cmd.files())) {
-		if conn := c.k.Pipe(n); conn != nil && c.pipe(n) == nil {
+	for _, f := range files {
+		if conn := c.k.Pipe(f.Number); conn != nil {
 			_ = conn.Close()
 		}
 	}
 	for _, p := range c.pipes {
-		p.s.Abort()
+		if p.s != nil {
+			p.s.Abort()
+		}
 	}
 	_ = c.Kill(0)
 	c.exited = true

@@ -214,7 +214,7 @@ func TestIdleConnection(t *testing.T) {
 
 // A pipe of a child that waits takes little more than a connection.
 func TestIdlePipe(t *testing.T) {
-	const children, pipes, live = 20, 100, 300
+	const children, pipes, live = 20, 100, 230
 	k, err := native.Open("epoll")
 	if err != nil {
 		t.Fatal(err)
@@ -234,8 +234,8 @@ func TestIdlePipe(t *testing.T) {
 				t.Fatal(err)
 			}
 			all = append(all, child)
+			r.Turn(0)
 		}
-		r.Turn(0)
 	}
 	defer func() {
 		for _, c := range all {
