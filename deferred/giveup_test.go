@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,6 +219,57 @@ func TestCancelFrees(t *testing.T) {
 		t.Errorf("DEF-6: the order of those that are left: %v", got)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// DEF-8, DEF-11: while a result that is there waits for the end of a pause, many may give up. Those that are left get it, in their order, and once.
+func TestCancelManyPaused(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	root := deferred.New[int](r, nil)
+	var got []int
+	note := func(i int) *deferred.Deferred[int] {
+		return deferred.Then(root, func(int) (int, error) { got = append(got, i); return i, nil })
+	}
+	note(-1) // so that the next ones are not the last who wait
+	for range 5 {
+		note(0).Cancel()
+	}
+	deferred.Then(root, func(int) (int, error) { root.Pause(); return 0, nil })
+	var ds []*deferred.Deferred[int]
+	for i := range 30 {
+		ds = append(ds, note(i))
+	}
+	root.Succeed(1)
+	for i, d := range ds {
+		if i%6 > 0 {
+			d.Cancel()
+		}
+	}
+	if root.Resume(); !slices.Equal(got, []int{-1, 0, 6, 12, 18, 24}) {
+		t.Errorf("DEF-8, DEF-11: got it: %v", got)
+	}
+}
+
+// DEF-11: a result is given up with the last who waits for it, however many have come, given up and come again, and whether a list, another result or a step waits.
+func TestLastGivesUp(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	gaveUp := 0
+	root := deferred.New(r, func(*deferred.Deferred[int]) { gaveUp++ })
+	step := func() func() { return deferred.Then(root, same).Cancel }
+	list := func() func() { return deferred.All(r, root).Cancel }
+	follow := func() func() { d := deferred.New[int](r, nil); d.Follow(root); return d.Cancel }
+	last := step()
+	for range 10 {
+		for _, wait := range []func() func(){step, list, follow} {
+			next := wait()
+			if last(); gaveUp != 0 {
+				t.Fatal("DEF-11: given up while somebody waits")
+			}
+			last = next
+		}
+	}
+	if last(); gaveUp != 1 || failure(root) != reactor.ErrCancelled {
+		t.Errorf("DEF-11: given up %d times: %v", gaveUp, failure(root))
+	}
 }
 
 func heap() int {
