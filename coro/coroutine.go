@@ -57,7 +57,7 @@ const maxFailures = 1000
 //
 // The error that body returns is told to [Coroutine.OnEnd], or logged if nobody asks for it. A panic in body is reported as one
 // of a callback, and is the error then. A runtime.Goexit in body, such as that of t.FailNow, ends the loop's goroutine,
-// as in a callback (CORE-49).
+// as in a callback (CORE-49), and the error is pool.ErrGoexit, which is told when the loop ends.
 func Go(r *reactor.Reactor, body func(*Coroutine) error) *Coroutine {
 	if body == nil {
 		panic("coro: Go without a function")
@@ -99,10 +99,18 @@ func (c *Coroutine) never(reason error) {
 // main is the function of the stack.
 func (c *Coroutine) main(yield func(struct{}) bool) {
 	c.stack.yield = yield
-	defer c.end()
+	returned := false
+	defer func() {
+		c.end()
+		if !returned {
+			c.reason = pool.ErrGoexit
+			c.l.exited = append(c.l.exited, c)
+		}
+	}()
 	if e := pool.Catch(c.run); e != nil {
 		c.reason, c.panicked = e, true
 	}
+	returned = true
 }
 
 func (c *Coroutine) run() { c.l.r.StandIn(c.call) }
@@ -169,12 +177,15 @@ func (c *Coroutine) tell() {
 
 // logError logs an error that nobody asks for. That somebody has given the coroutine up is none.
 func (c *Coroutine) logError() {
-	if c.reason == nil || c.panicked || c.givenUp || errors.Is(c.reason, reactor.ErrCancelled) {
+	if c.reason == nil || c.reported() || errors.Is(c.reason, reactor.ErrCancelled) {
 		return
 	}
 	l := c.l
 	l.errors.Log(l.r, l.r.Logger(), slog.LevelWarn, "a coroutine has failed", slog.Any("err", c.reason))
 }
+
+// reported tells whether the reactor has reported the end, or whoever has given the coroutine up knows of it.
+func (c *Coroutine) reported() bool { return c.panicked || c.givenUp || c.reason == pool.ErrGoexit }
 
 // name is that of the body, for the log.
 func (c *Coroutine) name() string {
