@@ -29,16 +29,9 @@ func Protocol(body func(*Session) error) reactor.Protocol {
 	if body == nil {
 		panic("coro: Protocol without a function")
 	}
-	p := new(served)
-	p.Session.body, p.Session.own = body, &p.co
-	p.co.session = &p.Session
-	return (*end)(&p.Session)
-}
-
-// served is a Session with its coroutine, in one piece of memory.
-type served struct {
-	Session
-	co Coroutine
+	s := &Session{body: body}
+	s.own.session = s
+	return (*end)(s)
 }
 
 // Factory returns a factory that makes a [Protocol] of body for every connection. Several loops of a reactor.Group may use it at a
