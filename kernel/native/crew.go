@@ -17,6 +17,7 @@ type crew struct {
 	origin time.Time
 	once   sync.Once
 	loops  []place
+	starts sync.Mutex // of base
 }
 
 // place is one loop in a crew. A nil *place is that of a loop that is in none.
