@@ -59,7 +59,10 @@ func (x *result[T]) await() *deferred.Deferred[T] {
 	x.next = deferred.New(x.r, func(*deferred.Deferred[T]) { x.c.Cancel() })
 	return x.next.CatchChain(func(err error) *deferred.Deferred[T] {
 		if x.over {
-			return deferred.Failed[T](x.r, err)
+			d := deferred.New[T](x.r, nil)
+			d.Ignore() // the step takes it over, and reports it if nobody hears that
+			d.Fail(err)
+			return d
 		}
 		return x.await()
 	})

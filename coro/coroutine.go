@@ -23,9 +23,9 @@ type Coroutine struct {
 	session    *Session   // of Protocol
 	prev, next *Coroutine // in loop
 	rare       *rare
-	reason     error // why all waits end from now on; once it is over, its result
 	failures   int16 // calls in a row that have failed at once
 	state      state
+	doomed     bool // all waits end from now on, for the reason
 	cancelled  bool // the next wait ends, once
 	timedOut   bool // the limit of the wait in progress has passed
 	panicked   bool
@@ -34,9 +34,10 @@ type Coroutine struct {
 
 // rare is what an idle connection does not need.
 type rare struct {
-	body  func(*Coroutine) error // of Go
-	timer reactor.DelayedCall    // of the wait in progress, if it has a limit
-	ended func(error)            // of OnEnd
+	body   func(*Coroutine) error // of Go
+	timer  reactor.DelayedCall    // of the wait in progress, if it has a limit
+	ended  func(error)            // of OnEnd
+	reason error                  // why all waits end from now on; once it is over, its result
 }
 
 type state uint8
@@ -57,7 +58,7 @@ const maxFailures = 1000
 //
 // The error that body returns is told to [Coroutine.OnEnd], or logged if nobody asks for it. A panic in body is reported as one
 // of a callback, and is the error then. A runtime.Goexit in body, such as that of t.FailNow, ends the loop's goroutine,
-// as in a callback (CORE-49).
+// as in a callback (CORE-49), and the error is pool.ErrGoexit, which is told when the loop ends.
 func Go(r *reactor.Reactor, body func(*Coroutine) error) *Coroutine {
 	if body == nil {
 		panic("coro: Go without a function")
@@ -66,7 +67,7 @@ func Go(r *reactor.Reactor, body func(*Coroutine) error) *Coroutine {
 	c.needRare().body = body
 	switch {
 	case r.Ending():
-		c.state, c.reason = over, reactor.ErrStopped
+		c.state, c.rare.reason = over, reactor.ErrStopped
 	case r.Running():
 		c.begin()
 	default:
@@ -92,17 +93,27 @@ func (c *Coroutine) begin() {
 
 // never ends a coroutine that has not begun.
 func (c *Coroutine) never(reason error) {
-	c.state, c.reason = over, reason
+	c.state = over
+	c.because(reason)
 	c.tell()
 }
 
 // main is the function of the stack.
 func (c *Coroutine) main(yield func(struct{}) bool) {
 	c.stack.yield = yield
-	defer c.end()
+	returned := false
+	defer func() {
+		c.end()
+		if !returned {
+			c.because(pool.ErrGoexit)
+			c.l.exited = append(c.l.exited, c)
+		}
+	}()
 	if e := pool.Catch(c.run); e != nil {
-		c.reason, c.panicked = e, true
+		c.panicked = true
+		c.because(e)
 	}
+	returned = true
 }
 
 func (c *Coroutine) run() { c.l.r.StandIn(c.call) }
@@ -114,7 +125,23 @@ func (c *Coroutine) call() {
 	} else {
 		err = c.rare.body(c)
 	}
-	c.givenUp, c.reason = c.reason != nil, err
+	c.givenUp = c.doomed
+	c.because(err)
+}
+
+// because notes why the waits end, or the result.
+func (c *Coroutine) because(err error) {
+	if err != nil || c.rare != nil {
+		c.needRare().reason = err
+	}
+}
+
+// reason is what because has noted.
+func (c *Coroutine) reason() error {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.reason
 }
 
 // end follows the body, also if it has called runtime.Goexit. It runs on the coroutine's stack.
@@ -146,11 +173,11 @@ func (c *Coroutine) finish() {
 		c.rare.body = nil
 	}
 	if c.panicked {
-		c.l.r.Guard(c.name(), func() { panic(c.reason) })
+		c.l.r.Guard(c.name(), func() { panic(c.reason()) })
 	}
 	switch {
 	case c.session != nil:
-		c.session.bodyEnded(c.reason)
+		c.session.bodyEnded(c.reason())
 	case c.rare.ended == nil:
 		c.logError()
 	}
@@ -164,17 +191,21 @@ func (c *Coroutine) tell() {
 	}
 	fn := c.rare.ended
 	c.rare.ended = nil
-	c.l.r.Guard(c.name(), func() { fn(c.reason) })
+	c.l.r.Guard(c.name(), func() { fn(c.rare.reason) })
 }
 
 // logError logs an error that nobody asks for. That somebody has given the coroutine up is none.
 func (c *Coroutine) logError() {
-	if c.reason == nil || c.panicked || c.givenUp || errors.Is(c.reason, reactor.ErrCancelled) {
+	err := c.reason()
+	if err == nil || c.reported() || errors.Is(err, reactor.ErrCancelled) {
 		return
 	}
 	l := c.l
-	l.errors.Log(l.r, l.r.Logger(), slog.LevelWarn, "a coroutine has failed", slog.Any("err", c.reason))
+	l.errors.Log(l.r, l.r.Logger(), slog.LevelWarn, "a coroutine has failed", slog.Any("err", err))
 }
+
+// reported tells whether the reactor has reported the end, or whoever has given the coroutine up knows of it.
+func (c *Coroutine) reported() bool { return c.panicked || c.givenUp || c.reason() == pool.ErrGoexit }
 
 // name is that of the body, for the log.
 func (c *Coroutine) name() string {
@@ -188,7 +219,7 @@ func (c *Coroutine) name() string {
 // already, fn is called at once. A second OnEnd replaces the first. The error is then not logged.
 func (c *Coroutine) OnEnd(fn func(err error)) {
 	if c.state == over {
-		fn(c.reason)
+		fn(c.reason())
 		return
 	}
 	c.needRare().ended = fn
@@ -230,8 +261,9 @@ func (c *Coroutine) Cancel() {
 // giveUp ends the wait in progress and all that follow, so that the body ends now. If it runs at the moment, it
 // ends at its next wait.
 func (c *Coroutine) giveUp(reason error) {
-	if c.state != over && c.reason == nil {
-		c.reason = reason
+	if c.state != over && !c.doomed {
+		c.doomed = true
+		c.because(reason)
 	}
 	c.resume()
 }
@@ -297,8 +329,8 @@ func (c *Coroutine) suspend(until time.Duration) error {
 // why returns why the wait ends, if it was given up. A reason of Cancel counts once.
 func (c *Coroutine) why() error {
 	switch {
-	case c.reason != nil:
-		return c.reason
+	case c.doomed:
+		return c.rare.reason
 	case c.l.gone != nil:
 		return c.l.gone
 	case c.cancelled:

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/whorl-go/whorl/coro"
 	"github.com/whorl-go/whorl/internal/leaktest"
+	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
@@ -188,20 +190,30 @@ func TestStop(t *testing.T) {
 
 // CORO-2: when a callback or a body ends the loop's goroutine, all coroutines are unwound. Nothing is sent any more (CORE-49).
 func TestGoexit(t *testing.T) {
+	var results []error // of those that have called it, or wait for one that has
+	ended := func(c *coro.Coroutine) { c.OnEnd(func(err error) { results = append(results, err) }) }
+	exits := func(c *coro.Coroutine) error { c.Sleep(ms); runtime.Goexit(); return nil }
+	wantResults := map[string]int{"body": 1, "result": 1, "waiting": 1, "inner": 2, "unwinding": 1}
 	for name, exit := range map[string]func(r *reactor.Reactor){
 		"callback": func(r *reactor.Reactor) { r.CallLater(2*ms, runtime.Goexit) },
-		"body": func(r *reactor.Reactor) {
-			coro.Go(r, func(c *coro.Coroutine) error {
-				c.Sleep(ms)
-				runtime.Goexit()
-				return nil
-			})
+		"body":     func(r *reactor.Reactor) { ended(coro.Go(r, exits)) },
+		"result": func(r *reactor.Reactor) {
+			coro.Result(r, func(c *coro.Coroutine) (int, error) { return 0, exits(c) }).Done(func(_ int, err error) { results = append(results, err) })
+		},
+		"waiting": func(r *reactor.Reactor) {
+			d := coro.Result(r, func(c *coro.Coroutine) (int, error) { return 0, exits(c) })
+			ended(coro.Go(r, func(c *coro.Coroutine) error { _, err := coro.Await(c, d); return err }))
+		},
+		"inner": func(r *reactor.Reactor) {
+			inner := coro.Go(r, func(c *coro.Coroutine) error { defer runtime.Goexit(); return c.Sleep(time.Hour) })
+			ended(inner)
+			ended(coro.Go(r, func(c *coro.Coroutine) error { c.Sleep(ms); inner.Cancel(); return nil }))
 		},
 		"unwinding": func(r *reactor.Reactor) {
-			coro.Go(r, func(c *coro.Coroutine) error {
+			ended(coro.Go(r, func(c *coro.Coroutine) error {
 				defer runtime.Goexit()
 				return c.Sleep(time.Hour)
-			})
+			}))
 			r.CallLater(2*ms, runtime.Goexit)
 		},
 	} {
@@ -211,6 +223,7 @@ func TestGoexit(t *testing.T) {
 				log := testworld.NewLog(t)
 				log.Expect("the loop's goroutine ends inside a callback")
 				r, far := w.New(t, reactor.Config{Logger: log.Logger()}), w.New(t, reactor.Config{})
+				results = nil
 				unwound := 0
 				body := func(c *coro.Coroutine) error {
 					defer func() { unwound++ }()
@@ -249,6 +262,9 @@ func TestGoexit(t *testing.T) {
 				testworld.Until(t, func() bool { return cli.over || far.Stats().Connections == 0 }, far)
 				if unwound != 2 {
 					t.Errorf("CORO-2: %d of 2 are unwound", unwound)
+				}
+				if len(results) != wantResults[name] || slices.ContainsFunc(results, func(err error) bool { return err != pool.ErrGoexit }) {
+					t.Errorf("CORO-2: the results are %v, want %d of pool.ErrGoexit", results, wantResults[name])
 				}
 				far.Close()
 				if n := leaktest.Goroutines(goroutines); n > goroutines {

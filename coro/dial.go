@@ -25,7 +25,7 @@ func Bare(made func(*Session)) reactor.Protocol {
 	if made == nil {
 		panic("coro: Bare without a function")
 	}
-	return (*end)(&Session{own: new(Coroutine), body: func(s *Session) error {
+	return (*end)(&Session{body: func(s *Session) error {
 		made(s)
 		return nil
 	}})

@@ -11,7 +11,8 @@ type loop struct {
 	// first and last are the ends of the list of all that have begun and not ended, in the order in which they began.
 	first, last *Coroutine
 	live        int
-	gone        error // the reactor has ended, and nothing can be waited for any more
+	exited      []*Coroutine // ended the loop's goroutine, by runtime.Goexit, and nobody was told
+	gone        error        // the reactor has ended, and nothing can be waited for any more
 	errors      reactor.LogLimit
 }
 
@@ -25,7 +26,8 @@ func loopOf(r *reactor.Reactor) *loop {
 	})
 }
 
-// end unwinds all coroutines, in the order in which they began. It goes on with the rest if one ends the goroutine.
+// end tells of those that have ended the goroutine, and unwinds all others, in the order in which they began. It goes on with the rest if one of
+// them ends the goroutine.
 func (l *loop) end() {
 	l.gone, l.current = reactor.ErrStopped, nil
 	over := false
@@ -34,6 +36,11 @@ func (l *loop) end() {
 			l.end()
 		}
 	}()
+	for len(l.exited) > 0 {
+		c := l.exited[0]
+		l.exited = l.exited[1:]
+		c.finish()
+	}
 	for c := l.waiting(); c != nil; c = l.waiting() {
 		c.giveUp(l.gone)
 	}

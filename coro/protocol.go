@@ -20,7 +20,8 @@ import (
 //	body returns an error           the log has it, unless the peer caused it  Abort
 //	body panics                     as in a callback: reported                 Abort
 //	the connection is lost          every wait fails, now and later            its reason is the error
-//	our side has closed it itself   Read and Write fail, other waits go on
+//	our side has closed it itself   Read and Write fail, other waits go on;    its end in order goes on
+//	                                an error that body returns is only logged
 //	the reactor stops               every wait fails with reactor.ErrStopped
 //
 // So the body always ends, and its deferred functions run (CORO-2).
@@ -28,16 +29,9 @@ func Protocol(body func(*Session) error) reactor.Protocol {
 	if body == nil {
 		panic("coro: Protocol without a function")
 	}
-	p := new(served)
-	p.Session.body, p.Session.own = body, &p.co
-	p.co.session = &p.Session
-	return (*end)(&p.Session)
-}
-
-// served is a Session with its coroutine, in one piece of memory.
-type served struct {
-	Session
-	co Coroutine
+	s := &Session{body: body}
+	s.own.session = s
+	return (*end)(s)
 }
 
 // Factory returns a factory that makes a [Protocol] of body for every connection. Several loops of a reactor.Group may use it at a
@@ -166,19 +160,20 @@ func (s *Session) bodyEnded(err error) {
 	case err == nil:
 		s.Close()
 	case s.closed && !s.own.panicked:
+		s.logError("a coroutine has failed after it closed its connection", err)
 	default:
-		s.logError(err)
+		s.logError("a coroutine has aborted its connection", err)
 		s.abort()
 	}
 }
 
 // logError logs an error that the connection has not caused.
-func (s *Session) logError(err error) {
-	if s.own.panicked || s.own.givenUp || errors.Is(err, reactor.ErrLost) || errors.Is(err, net.ErrClosed) {
+func (s *Session) logError(what string, err error) {
+	if s.own.reported() || errors.Is(err, reactor.ErrLost) || errors.Is(err, net.ErrClosed) {
 		return
 	}
 	l := s.loop()
-	l.errors.Log(l.r, l.r.Logger(), slog.LevelInfo, "a coroutine has aborted its connection",
+	l.errors.Log(l.r, l.r.Logger(), slog.LevelInfo, what,
 		slog.String("peer", s.t.Remote().String()), slog.Any("err", err))
 }
 

@@ -17,7 +17,7 @@ import (
 type Session struct {
 	t    reactor.Connection
 	body func(*Session) error // of Protocol; that of Bare only takes the Session
-	own  *Coroutine           // that runs body; of Bare it is one that never runs, and only has the loop
+	own  Coroutine            // that runs body; of Bare it is one that never runs, and only has the loop
 
 	in         []byte     // what has come and was not read
 	reader     *Coroutine // who waits in Read
@@ -252,7 +252,7 @@ func (s *Session) Coroutine() *Coroutine {
 	if !s.served() {
 		return nil
 	}
-	return s.own
+	return &s.own
 }
 
 // Sleep is [Coroutine.Sleep] of the coroutine that calls it. The error is not nil if the connection of its Protocol is lost meanwhile.

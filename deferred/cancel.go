@@ -18,7 +18,7 @@ import (
 //   - Inside the very step that gives it, it gives up the result that this step returns, when it has.
 //
 // On a result that is there, and inside its own canceller, Cancel does nothing (DEF-11). It needs no deep stack for a long chain (DEF-6). Results that
-// wait for one another in a circle, which is wrong use, fail with reactor.ErrCancelled.
+// wait for one another in a circle that was too long to be refused (DEF-7) fail with reactor.ErrCancelled.
 func (d *Deferred[T]) Cancel() { giveUp(d) }
 
 // giveUp gives up n, or what n waits for, and so on inward. It is a loop, as deliver is (DEF-6).

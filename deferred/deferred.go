@@ -116,7 +116,7 @@ func (d *Deferred[T]) Give(v T, err error) {
 
 // Follow has d, which New has made, take over the outcome of other when that is there. A failure of other counts as heard. Follow is Give,
 // once and for all: d must not be given besides. While d waits, giving it up gives up other, and its own canceller is not
-// called. It panics if d is other, or if other belongs to another reactor.
+// called. It panics if d is other, if other waits for d, by way of up to a hundred results, or if other belongs to another reactor; nothing has changed then.
 func (d *Deferred[T]) Follow(other *Deferred[T]) {
 	switch {
 	case d.late:

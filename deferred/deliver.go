@@ -17,6 +17,8 @@ type node interface {
 	// drop is called when by, which waits for this one, is given up. It returns what is to be given up then: this one. If others wait for it, or
 	// with cut, only the step that gives by gets ErrCancelled. found is false if that step has begun.
 	drop(by node, cut bool) (next node, found bool)
+	// awaits returns what this one waits for: number i of that, from 0, or nil after the last.
+	awaits(i int) node
 	// unheard returns the failure of this one, if nobody has heard it, and where it was made.
 	unheard() (made uintptr, err error)
 }
@@ -165,6 +167,7 @@ func (d *Deferred[T]) follow(other *Deferred[T]) node {
 
 // check panics if d cannot follow other.
 func (d *Deferred[T]) check(other *Deferred[T]) {
+	left := maxCircle
 	switch {
 	case other == nil:
 		panic("deferred: a step has returned no result")
@@ -172,5 +175,8 @@ func (d *Deferred[T]) check(other *Deferred[T]) {
 		panic("deferred: a step has returned the result that it is to give itself (DEF-7)")
 	case other.r != d.r:
 		panic("deferred: a step has returned a result of another reactor")
+	case d.added == 0 || other.peer == nil: // nobody waits for d, or other for nothing
+	case reaches(other, d, &left):
+		panic("deferred: the result to wait for waits itself for the one that it is to give, so that neither could ever come (DEF-7)")
 	}
 }

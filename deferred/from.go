@@ -15,6 +15,9 @@ import (
 //
 // start returns what ends the work, or nil if nothing can. Giving up the result calls it. If done is called inside it, that is the outcome,
 // and otherwise reactor.ErrCancelled. An outcome that comes afterwards is dropped, so what it holds must need no closing.
+//
+// What is started after the reactor has stopped fails inside From, if start begins it with a function of this module (THR-32). What the end of the
+// reactor has given up gets no outcome any more: Done and steps are not called then, and Wait fails with reactor.ErrStopped.
 func From[T any](r *reactor.Reactor, start func(done func(T, error)) (cancel func())) *Deferred[T] {
 	return from(r, start)
 }

@@ -16,6 +16,28 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
+// THR-32, DEF-14: what is started after the reactor has stopped has failed when the function returns.
+func TestStartedAfterEnd(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			r.Close()
+			if err := failure(deferred.Dial(r, kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 1), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return nil }), nil)); !errors.Is(err, reactor.ErrStopped) {
+				t.Error("THR-32: Dial:", err)
+			}
+			if err := failure(deferred.Resolve(r, "localhost")); !errors.Is(err, reactor.ErrStopped) {
+				t.Error("THR-32: Resolve:", err)
+			}
+			if err := failure(deferred.Go(context.Background(), r, func(context.Context) (int, error) { return 0, nil })); !errors.Is(err, pool.ErrStopped) {
+				t.Error("THR-32: Go:", err)
+			}
+			if _, err := deferred.New[int](r, nil).Wait(context.Background()); err != reactor.ErrStopped {
+				t.Error("DEF-14: Wait:", err)
+			}
+		})
+	}
+}
+
 // From gives what done gets, at once or later. Giving up the result ends the work, and drops what comes afterwards.
 func TestFrom(t *testing.T) {
 	r := simulated(t, reactor.Config{})

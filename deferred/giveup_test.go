@@ -3,7 +3,10 @@ package deferred_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,14 +36,79 @@ func TestCancelDeep(t *testing.T) {
 	}
 }
 
-// DEF-7, DEF-11: results that wait for one another in a circle end when one of them is given up.
+// DEF-7: a result that is to wait for one that waits for it is refused where the circle would close. In a step that is the outcome, and everything
+// comes to an end; Follow panics, and changes nothing.
+func TestCircle(t *testing.T) {
+	var reported int
+	r := simulated(t, reactor.Config{Panicked: func(*reactor.PanicError) { reported++ }})
+	for name, through := range circles(r) {
+		reported = 0
+		x, y := circle(r, through)
+		for _, d := range []*deferred.Deferred[int]{x, y} {
+			e, ok := errors.AsType[*reactor.PanicError](failure(d))
+			if !ok || !strings.Contains(e.Error(), "DEF-7") {
+				t.Errorf("DEF-7: %s: %v", name, failure(d))
+			}
+		}
+		if reported != 1 {
+			t.Errorf("DEF-7: %s: %d panics", name, reported)
+		}
+	}
+	a, b := deferred.New[int](r, nil), deferred.New[int](r, nil)
+	a.Follow(b)
+	if text := fmt.Sprint(panics(t, func() { b.Follow(a) })); !strings.Contains(text, "DEF-7") {
+		t.Error("DEF-7: Follow:", text)
+	}
+	if b.Succeed(1); failure(a) != nil {
+		t.Error("DEF-7: after a refused Follow:", failure(a))
+	}
+}
+
+// A list for which one of several is enough comes although one of them waits for it.
+func TestCircleWithWayOut(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	other := deferred.New[int](r, nil)
+	x, y := circle(r, func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+		return deferred.Then(deferred.First(r, x, other), func(w deferred.Won[int]) (int, error) { return w.Value, nil })
+	})
+	if other.Succeed(5); failure(x) != nil || failure(y) != nil {
+		t.Error(failure(x), failure(y))
+	}
+}
+
+// To look for a circle takes no memory, and no time that grows with the chain.
+func TestCircleCost(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
+	r := simulated(t, reactor.Config{})
+	long := deferred.New[int](r, nil)
+	for range 1_000_000 {
+		long = deferred.Then(long, same)
+	}
+	ignore := func(int, error) {}
+	began := time.Now()
+	n := testing.AllocsPerRun(1000, func() {
+		d := deferred.New[int](r, nil)
+		d.Done(ignore) // without anybody who waits for d, there is no circle to look for
+		d.Follow(long)
+	})
+	if took := time.Since(began); n > 2 || took > time.Second {
+		t.Errorf("%v allocations, %v for 1000", n, took)
+	}
+}
+
+// DEF-7, DEF-11: results that wait for one another in a circle that is too long to be seen end when one of them is given up.
 func TestCancelCircle(t *testing.T) {
 	r := simulated(t, reactor.Config{})
-	circle := func(name string, through func(x *deferred.Deferred[int]) *deferred.Deferred[int]) {
-		root := deferred.New[int](r, nil)
-		var x, y *deferred.Deferred[int]
-		x = deferred.Chain(root, func(int) *deferred.Deferred[int] { y = through(x); return y })
-		root.Succeed(1)
+	for name, through := range circles(r) {
+		x, y := circle(r, func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+			y := through(x)
+			for range 200 {
+				y = deferred.Then(y, same)
+			}
+			return y
+		})
 		calls := 0
 		x.Done(func(int, error) { calls++ })
 		x.Cancel()
@@ -48,23 +116,41 @@ func TestCancelCircle(t *testing.T) {
 			t.Errorf("DEF-7, DEF-11: %s: %v, %v, %d calls", name, failure(x), failure(y), calls)
 		}
 	}
+}
+
+// circle makes a result x whose step returns what through makes of x. It returns both.
+func circle(r *reactor.Reactor, through func(x *deferred.Deferred[int]) *deferred.Deferred[int]) (x, y *deferred.Deferred[int]) {
+	root := deferred.New[int](r, nil)
+	x = deferred.Chain(root, func(int) *deferred.Deferred[int] { y = through(x); return y })
+	root.Succeed(1)
+	return x, y
+}
+
+// circles are ways from a result back to it.
+func circles(r *reactor.Reactor) map[string]func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
 	first := func(v []int) (int, error) { return v[0], nil }
-	circle("a step", func(x *deferred.Deferred[int]) *deferred.Deferred[int] { return deferred.Then(x, same) })
-	circle("a list", func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
-		return deferred.Then(deferred.Gather(r, x), first)
-	})
-	circle("the first of a list", func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
-		return deferred.Then(deferred.Gather(r, x, deferred.New[int](r, nil)), first)
-	})
-	circle("three", func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
-		return deferred.Then(deferred.Then(x, same).Finally(func() {}), same)
-	})
-	a, b := deferred.New[int](r, nil), deferred.New[int](r, nil)
-	a.Follow(b)
-	b.Follow(a)
-	a.Cancel()
-	if failure(a) != reactor.ErrCancelled || failure(b) != reactor.ErrCancelled {
-		t.Errorf("DEF-7, DEF-11: Follow: %v, %v", failure(a), failure(b))
+	return map[string]func(x *deferred.Deferred[int]) *deferred.Deferred[int]{
+		"a step": func(x *deferred.Deferred[int]) *deferred.Deferred[int] { return deferred.Then(x, same) },
+		"three": func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+			return deferred.Then(deferred.Then(x, same).Finally(func() {}), same)
+		},
+		"a list": func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+			return deferred.Then(deferred.Gather(r, x), first)
+		},
+		"the first of a list": func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+			return deferred.Then(deferred.Gather(r, x, deferred.New[int](r, nil)), first)
+		},
+		"the last of a list": func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+			return deferred.Then(deferred.Gather(r, deferred.New[int](r, nil), deferred.Then(x, same)), first)
+		},
+		"the only one of a list": func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+			return deferred.Then(deferred.First(r, x), func(w deferred.Won[int]) (int, error) { return w.Value, nil })
+		},
+		"a result of its own": func(x *deferred.Deferred[int]) *deferred.Deferred[int] {
+			d := deferred.New[int](r, nil)
+			d.Follow(x)
+			return d
+		},
 	}
 }
 
@@ -133,6 +219,57 @@ func TestCancelFrees(t *testing.T) {
 		t.Errorf("DEF-6: the order of those that are left: %v", got)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// DEF-8, DEF-11: while a result that is there waits for the end of a pause, many may give up. Those that are left get it, in their order, and once.
+func TestCancelManyPaused(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	root := deferred.New[int](r, nil)
+	var got []int
+	note := func(i int) *deferred.Deferred[int] {
+		return deferred.Then(root, func(int) (int, error) { got = append(got, i); return i, nil })
+	}
+	note(-1) // so that the next ones are not the last who wait
+	for range 5 {
+		note(0).Cancel()
+	}
+	deferred.Then(root, func(int) (int, error) { root.Pause(); return 0, nil })
+	var ds []*deferred.Deferred[int]
+	for i := range 30 {
+		ds = append(ds, note(i))
+	}
+	root.Succeed(1)
+	for i, d := range ds {
+		if i%6 > 0 {
+			d.Cancel()
+		}
+	}
+	if root.Resume(); !slices.Equal(got, []int{-1, 0, 6, 12, 18, 24}) {
+		t.Errorf("DEF-8, DEF-11: got it: %v", got)
+	}
+}
+
+// DEF-11: a result is given up with the last who waits for it, however many have come, given up and come again, and whether a list, another result or a step waits.
+func TestLastGivesUp(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	gaveUp := 0
+	root := deferred.New(r, func(*deferred.Deferred[int]) { gaveUp++ })
+	step := func() func() { return deferred.Then(root, same).Cancel }
+	list := func() func() { return deferred.All(r, root).Cancel }
+	follow := func() func() { d := deferred.New[int](r, nil); d.Follow(root); return d.Cancel }
+	last := step()
+	for range 10 {
+		for _, wait := range []func() func(){step, list, follow} {
+			next := wait()
+			if last(); gaveUp != 0 {
+				t.Fatal("DEF-11: given up while somebody waits")
+			}
+			last = next
+		}
+	}
+	if last(); gaveUp != 1 || failure(root) != reactor.ErrCancelled {
+		t.Errorf("DEF-11: given up %d times: %v", gaveUp, failure(root))
+	}
 }
 
 func heap() int {

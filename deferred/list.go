@@ -10,7 +10,7 @@ import (
 // All returns the outcomes of all ds, in their order, when the last of them is there (DEF-15). It never fails: failures are among the outcomes, and
 // count as heard. Without ds it is there at once. Giving it up gives up every member (DEF-16).
 func All[T any](r *reactor.Reactor, ds ...*Deferred[T]) *Deferred[[]Outcome[T]] {
-	return newList(r, ds, func(l *list[T, []Outcome[T]], _ int) node {
+	return newList(r, ds, false, func(l *list[T, []Outcome[T]], _ int) node {
 		if l.left > 0 {
 			return nil
 		}
@@ -34,7 +34,7 @@ func (e *FirstError) Unwrap() error { return e.Err }
 // DEF-17). The others then go on, and their failures count as heard. Without ds it is there at once. Giving it up gives up
 // every member.
 func Gather[T any](r *reactor.Reactor, ds ...*Deferred[T]) *Deferred[[]T] {
-	return newList(r, ds, func(l *list[T, []T], i int) node {
+	return newList(r, ds, false, func(l *list[T, []T], i int) node {
 		if i >= 0 && l.outcomes[i].Err != nil {
 			l.leave()
 			return l.Deferred.fail(&FirstError{i, l.outcomes[i].Err})
@@ -72,7 +72,7 @@ func (e *AllFailedError) Unwrap() []error { return e.Errs }
 // First returns the first success of ds and its place (DEF-15). The others go on. If all fail, it fails with an [*AllFailedError]. Failures of members
 // count as heard. Without ds it never comes. Giving it up gives up every member.
 func First[T any](r *reactor.Reactor, ds ...*Deferred[T]) *Deferred[Won[T]] {
-	return newList(r, ds, func(l *list[T, Won[T]], i int) node {
+	return newList(r, ds, true, func(l *list[T, Won[T]], i int) node {
 		n := firstOf(l, i)
 		if l.state >= there {
 			l.leave()
@@ -83,7 +83,7 @@ func First[T any](r *reactor.Reactor, ds ...*Deferred[T]) *Deferred[Won[T]] {
 
 // Race is First, but the first success gives up the others (DEF-17).
 func Race[T any](r *reactor.Reactor, ds ...*Deferred[T]) *Deferred[Won[T]] {
-	return newList(r, ds, func(l *list[T, Won[T]], i int) node {
+	return newList(r, ds, true, func(l *list[T, Won[T]], i int) node {
 		n := firstOf(l, i)
 		if l.state >= there {
 			last, _ := l.drop(nil, false)
@@ -117,6 +117,7 @@ type list[T, R any] struct {
 	outcomes []Outcome[T]
 	has      []bool // by member: its outcome is there
 	left     int    // members without an outcome
+	one      bool   // the first success decides it
 	building bool   // members are still being added
 	giving   int    // calls of drop in progress
 	// decide is called when member i has its outcome, as long as the list has none; -1 in an empty list. It may give the list its
@@ -124,9 +125,9 @@ type list[T, R any] struct {
 	decide func(l *list[T, R], i int) node
 }
 
-func newList[T, R any](r *reactor.Reactor, ds []*Deferred[T], decide func(*list[T, R], int) node) *Deferred[R] {
+func newList[T, R any](r *reactor.Reactor, ds []*Deferred[T], one bool, decide func(*list[T, R], int) node) *Deferred[R] {
 	n := len(ds)
-	l := &list[T, R]{members: slices.Clone(ds), outcomes: make([]Outcome[T], n), has: make([]bool, n), left: n, decide: decide}
+	l := &list[T, R]{members: slices.Clone(ds), outcomes: make([]Outcome[T], n), has: make([]bool, n), left: n, one: one, decide: decide}
 	l.r, l.made = r, caller(1)
 	l.peer = l
 	if n == 0 {

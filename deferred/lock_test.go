@@ -1,8 +1,10 @@
 package deferred_test
 
 import (
+	"runtime"
 	"slices"
 	"testing"
+	"weak"
 
 	"github.com/whorl-go/whorl/deferred"
 	"github.com/whorl-go/whorl/reactor"
@@ -179,6 +181,66 @@ func TestQueue(t *testing.T) {
 	}
 	panics(t, func() { deferred.NewQueue[int](r, -1, 0) })
 	panics(t, func() { deferred.NewQueue[int](r, 0, -1) })
+}
+
+// DEF-20: a queue keeps no item that it has handed out, and nobody who has got one.
+func TestQueueLetsGo(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	q := deferred.NewQueue[*[64]byte](r, 3, 3)
+	var items []weak.Pointer[[64]byte]
+	put := func() {
+		p := new([64]byte)
+		items = append(items, weak.Make(p))
+		if err := q.Put(p); err != nil {
+			t.Error(err)
+		}
+	}
+	kept := func() (n int) {
+		runtime.GC()
+		for _, p := range items {
+			if p.Value() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	// One stays in the queue, or waits, so that the queue keeps its slice.
+	for range 3 {
+		put()
+	}
+	for range 2 {
+		q.Get()
+	}
+	if n := kept(); n != 1 {
+		t.Errorf("DEF-20: %d items are kept, and 1 is in the queue", n)
+	}
+	for range 4 {
+		q.Get()
+	}
+	for range 2 {
+		put()
+	}
+	if n := kept(); n != 0 || q.Waiting() != 1 {
+		t.Errorf("DEF-20: %d items are kept, %d wait", n, q.Waiting())
+	}
+	runtime.KeepAlive(q)
+}
+
+// A semaphore keeps nobody who has got a token.
+func TestSemaphoreLetsGo(t *testing.T) {
+	s := deferred.NewSemaphore(simulated(t, reactor.Config{}), 1)
+	s.Acquire()
+	var got []weak.Pointer[deferred.Deferred[deferred.None]]
+	for range 3 {
+		got = append(got, weak.Make(s.Acquire()))
+	}
+	s.Release()
+	s.Release()
+	runtime.GC()
+	if got[0].Value() != nil || got[1].Value() != nil || got[2].Value() == nil || s.Waiting() != 1 {
+		t.Errorf("%v, %v and %v are kept, %d wait", got[0].Value(), got[1].Value(), got[2].Value(), s.Waiting())
+	}
+	runtime.KeepAlive(s)
 }
 
 // A Once makes its result once, for all who ask. Who gives up leaves the others alone.

@@ -12,7 +12,7 @@ func Then[T, U any](d *Deferred[T], fn func(T) (U, error)) *Deferred[U] {
 }
 
 // Chain is Then for a function whose result comes later: the result waits for the one that fn returns and takes its outcome over (DEF-5). If
-// fn returns nil, or the very result that Chain has returned, that is a panic of the step (DEF-7).
+// fn returns nil, or the very result that Chain has returned, or one that waits for that, by way of up to a hundred results, that is a panic of the step (DEF-7).
 func Chain[T, U any](d *Deferred[T], fn func(T) *Deferred[U]) *Deferred[U] {
 	s := &chainStep[T, U]{fn: fn}
 	return after(d, s, &s.Deferred)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -27,7 +28,11 @@ func noteUnheard(r *reactor.Reactor, n node, made *uintptr) {
 	u := reactor.Shared(r, func() *unheard { return &unheard{r: r} })
 	u.nodes = append(u.nodes, n)
 	if len(u.nodes) == 1 && !r.Post(u.report) {
-		u.report() // the reactor has stopped, and has no next turn
+		// There is no next turn. That what is begun after the end fails is no news, and whoever has begun it is about to hear.
+		if _, err := n.unheard(); errors.Is(err, reactor.ErrStopped) || errors.Is(err, pool.ErrStopped) {
+			u.nodes = nil
+		}
+		u.report()
 	}
 }
 

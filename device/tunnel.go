@@ -291,7 +291,13 @@ func (t *Tunnel) Stop(done func()) {
 		t.stopped = append(t.stopped, done)
 	}
 	t.ending = true
-	t.r.Post(func() { t.end(reactor.ErrClosed) })
+	t.r.Tell(func(gone error) {
+		if gone == nil {
+			t.end(reactor.ErrClosed)
+		} else {
+			t.tellStopped()
+		}
+	})
 }
 
 // end closes the device, once, and tells who waits for that.
@@ -304,6 +310,11 @@ func (t *Tunnel) end(err error) {
 		closeTunnel(fd)
 		_ = t.r.Guard(t.proto, func() { t.proto.StopTunnel(err) })
 	}
+	t.tellStopped()
+}
+
+// tellStopped tells who waits for the end.
+func (t *Tunnel) tellStopped() {
 	for len(t.stopped) > 0 {
 		done := t.stopped[0]
 		t.stopped = t.stopped[1:]

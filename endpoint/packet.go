@@ -26,7 +26,7 @@ type PacketClient interface {
 	// receives from it alone. Nothing is sent, so it may succeed although nobody is there. It is called on r's
 	// goroutine, and may be called again, for another port with another protocol.
 	//
-	// done is called once, on the same goroutine, never before ConnectPacket returns (EP-23). It gets the port, after
+	// done is called once, on the same goroutine, never before ConnectPacket returns (EP-23), unless r has stopped (THR-32). It gets the port, after
 	// StartProtocol, or an error, for which errors.Is finds reactor.ErrConnect; p was not started
 	// then, unless its StartProtocol panicked.
 	//

@@ -81,7 +81,7 @@ type Client interface {
 	fmt.Stringer
 	// Connect starts connecting. It is called on r's goroutine, and may be called
 	// again, for another connection. done is called once, on the same goroutine, never
-	// before Connect returns (EP-1). It gets the protocol that f built, after its
+	// before Connect returns (EP-1), unless r has stopped (THR-32). It gets the protocol that f built, after its
 	// ConnectionMade (EP-2), or an error, for which errors.Is finds
 	// reactor.ErrConnect (EP-5).
 	//

@@ -1,21 +1,26 @@
 package flow
 
 import (
+	"sync"
+
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// ConnectionLimiter is the factory of LimitConnections. It is for the loop's goroutine.
+// ConnectionLimiter is the factory of LimitConnections. Several loops of a reactor.Group may use it if the inner factory and overflow may be
+// used so.
 type ConnectionLimiter struct {
 	inner    reactor.Factory
 	overflow reactor.Factory
 	most     int
+	mu       sync.Mutex
 	live     []*counted
 }
 
 // LimitConnections returns a factory that has at most so many connections, over all ports and connectors that it is used for (POL-6).
 // inner makes their protocols. Those above most get one of overflow, which says so to the client, for instance, and closes; they count
-// too. With a nil overflow they are refused. A limit of one port is reactor.PortLimits. It panics if most is below 1.
+// too. With a nil overflow they are refused. Several loops count together; each that builds a protocol at the same moment may have one more
+// connection. A limit of one port is reactor.PortLimits. It panics if most is below 1.
 func LimitConnections(inner reactor.Factory, most int, overflow reactor.Factory) *ConnectionLimiter {
 	if most < 1 {
 		panic("flow: LimitConnections of less than one")
@@ -23,14 +28,28 @@ func LimitConnections(inner reactor.Factory, most int, overflow reactor.Factory)
 	return &ConnectionLimiter{inner: inner, most: most, overflow: overflow}
 }
 
-// Len is how many connections there are, those of overflow included.
-func (f *ConnectionLimiter) Len() int { return len(f.live) }
+// AnyLoop is what the inner factory and overflow say.
+func (f *ConnectionLimiter) AnyLoop() bool {
+	return anyLoop(f.inner) && (f.overflow == nil || anyLoop(f.overflow))
+}
 
-// Connections returns the transports of all connections, as their protocols have them (POL-1). The slice is the caller's.
-func (f *ConnectionLimiter) Connections() []reactor.Transport {
-	all := make([]reactor.Transport, 0, len(f.live))
+// Len is how many connections there are, those of overflow included. It may be called from any goroutine.
+func (f *ConnectionLimiter) Len() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.live)
+}
+
+// Connections returns the transports of the connections on r, as their protocols have them (POL-1). The slice is the caller's. It is for the
+// goroutine of r's loop, because that is where transports may be used. To reach those of a group, call it in Group.Each or EachLater.
+func (f *ConnectionLimiter) Connections(r *reactor.Reactor) []reactor.Transport {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []reactor.Transport
 	for _, s := range f.live {
-		all = append(all, s.c.link)
+		if s.r == r {
+			all = append(all, s.c.link)
+		}
 	}
 	return all
 }
@@ -44,7 +63,7 @@ func (f *ConnectionLimiter) LogPrefix() string { return reactor.LogPrefixOf(f.in
 // BuildProtocol makes a protocol of the inner factory, or of overflow.
 func (f *ConnectionLimiter) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 	from := f.inner
-	if len(f.live) >= f.most {
+	if f.Len() >= f.most {
 		from = f.overflow
 	}
 	if from == nil {
@@ -62,18 +81,24 @@ func (f *ConnectionLimiter) BuildProtocol(peer kernel.Addr) reactor.Protocol {
 type counted struct {
 	c  conn
 	f  *ConnectionLimiter
+	r  *reactor.Reactor
 	at int // in f.live
 }
 
 func (s *counted) suffix() string { return "(counted)" }
 
 func (s *counted) made() {
-	s.at = len(s.f.live)
-	s.f.live = append(s.f.live, s)
+	f := s.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.r, s.at = s.c.link.Reactor(), len(f.live)
+	f.live = append(f.live, s)
 }
 
 func (s *counted) lost(err error) error {
 	f := s.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	last := len(f.live) - 1
 	f.live[s.at] = f.live[last]
 	f.live[s.at].at = s.at

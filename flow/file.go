@@ -179,7 +179,7 @@ func (s *Sending) fail(err error) {
 func (s *Sending) end(err error) {
 	s.state, s.err = sendEnded, err
 	if !s.reading {
-		s.t.Reactor().Post(s.tell)
+		s.t.Reactor().Tell(func(error) { s.tell() })
 	}
 }
 

@@ -53,6 +53,21 @@ func fileTo(t *testing.T, r *reactor.Reactor, a *app, src io.ReaderAt, o *flow.F
 	return port
 }
 
+// THR-32: a file for a connection that the end of its reactor has taken is told before SendFile returns.
+func TestSendFileAfterEnd(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		srv := new(app)
+		w.Peer(t, listen(t, r, reactor.One(srv)).Addr(), r)
+		testworld.Until(t, func() bool { return srv.T != nil }, r)
+		r.Close()
+		var got result
+		if _, err := flow.SendFile(srv.T, bytes.NewReader(content(100)), &flow.FileOptions{Done: got.done}); err != nil || got.calls != 1 || got.err == nil {
+			t.Errorf("THR-32: %v; %d calls, %v", err, got.calls, got.err)
+		}
+	})
+}
+
 // POL-15, STR-9: a file, or a range of it, arrives whole, however it is cut; Check sees all of it in order, Progress counts it, and the
 // transport holds the high-water mark and one piece at most.
 func TestSendFile(t *testing.T) {

@@ -1,6 +1,9 @@
 package flow
 
 import (
+	"log/slog"
+	"sync"
+
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -26,7 +29,9 @@ type LimitOptions struct {
 // one write, may be ahead. One read is at most reactor.Config.ReadBuffer, so choose that small if a rate is. Those who wait
 // for one rate are let through one at a time, the one that has passed least first, so they share it evenly by bytes.
 //
-// The factory belongs to one loop, since its connections share rates. Within TLS it counts what the application sees; around
+// Rates of groups and of all belong to one loop at a time. While it has connections, those of another one are aborted: their protocols get
+// ErrSeveralLoops, and the log says it once. Give each loop of a reactor.Group a factory of its own then, with its part of the rates. Rates for each connection alone are for
+// any loops for which inner is. Within TLS it counts what the application sees; around
 // tlsio.Server it counts ciphertext.
 func LimitRate(inner reactor.Factory, o LimitOptions) reactor.Factory {
 	if o.Group == nil {
@@ -39,10 +44,46 @@ func LimitRate(inner reactor.Factory, o LimitOptions) reactor.Factory {
 type limiter struct {
 	inner       reactor.Factory
 	o           LimitOptions
-	live        int
 	groups      map[string]*limitGroup
 	read, write *bucket // of all; nil without a connection
+	owner       limitOwner
 }
+
+// limitOwner tells which loop the shared rates belong to.
+type limitOwner struct {
+	mu   sync.Mutex
+	r    *reactor.Reactor // while live is above 0
+	live int
+	told bool // the log has a refusal
+}
+
+// add counts a connection. It tells whether that is the first of its loop, or may not be, and whether the log is to say so.
+func (w *limitOwner) add(r *reactor.Reactor) (first, refused, tell bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.live > 0 && w.r != r {
+		tell, w.told = !w.told, true
+		return false, true, tell
+	}
+	w.r = r
+	w.live++
+	return w.live == 1, false, false
+}
+
+// remove uncounts it. What the loop has done with the rates before is done for the next owner.
+func (w *limitOwner) remove() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.live--
+}
+
+// shared tells whether connections share rates.
+func (o *LimitOptions) shared() bool {
+	return o.GroupRead.PerSecond > 0 || o.GroupWrite.PerSecond > 0 || o.TotalRead.PerSecond > 0 || o.TotalWrite.PerSecond > 0
+}
+
+// AnyLoop is what inner says, if no rates are shared.
+func (f *limiter) AnyLoop() bool { return !f.o.shared() && anyLoop(f.inner) }
 
 // limitGroup has the buckets of a group, while it has connections.
 type limitGroup struct {
@@ -71,23 +112,42 @@ type limited struct {
 	f           *limiter
 	read, write side
 	group       string
-	reason      error // a panic of the producer, for which we have aborted the connection
+	counted     bool  // it shares rates
+	reason      error // for which we have aborted the connection: a panic of the producer, or ErrSeveralLoops
 }
 
 func (s *limited) suffix() string { return "(limited)" }
 
 func (s *limited) made() {
 	f, r := s.f, s.c.link.Reactor()
-	if f.live++; f.live == 1 { // also for connections on another reactor, after the last one
-		f.read, f.write = newBucket(r, f.o.TotalRead), newBucket(r, f.o.TotalWrite)
+	var g, all limitGroup
+	if f.o.shared() {
+		first, refused, tell := f.owner.add(r)
+		if refused {
+			s.refuse(tell)
+			return
+		}
+		if first {
+			f.read, f.write = newBucket(r, f.o.TotalRead), newBucket(r, f.o.TotalWrite)
+		}
+		s.counted = true
+		g, all = s.join(r), limitGroup{read: f.read, write: f.write}
 	}
-	g := s.join(r)
-	s.read.init(s.passRead, newBucket(r, f.o.Read), g.read, f.read)
-	s.write.init(s.passWrite, newBucket(r, f.o.Write), g.write, f.write)
+	s.read.init(s.passRead, newBucket(r, f.o.Read), g.read, all.read)
+	s.write.init(s.passWrite, newBucket(r, f.o.Write), g.write, all.write)
 	s.c.gated = s.write.limited
 	if g != (limitGroup{}) {
 		AwaitProxy(s.c.below(), s.regroup)
 	}
+}
+
+// refuse ends a connection of a loop that the rates do not belong to.
+func (s *limited) refuse(tell bool) {
+	s.reason = ErrSeveralLoops
+	if tell {
+		s.c.link.Reactor().Logger().Error("connections of a loop are aborted", slog.String("factory", s.f.LogPrefix()), slog.Any("err", ErrSeveralLoops))
+	}
+	s.c.below().Abort()
 }
 
 // regroup counts the connection for the group of the client that a proxy has named.
@@ -168,11 +228,12 @@ func (s *limited) wanted() {}
 func (s *limited) readEnded() bool { return true }
 
 func (s *limited) lost(err error) error {
-	f := s.f
 	s.read.leave()
 	s.write.leave()
-	f.live--
-	s.leave()
+	if s.counted {
+		s.leave()
+		s.f.owner.remove()
+	}
 	if s.reason != nil {
 		return s.reason
 	}

@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"sync/atomic"
+
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -16,22 +18,23 @@ type TrafficLog interface {
 	Lost(err error)
 }
 
-// TrafficLogger is the factory of LogTraffic. It is for the loop's goroutine.
+// TrafficLogger is the factory of LogTraffic. Several loops of a reactor.Group may use it if the inner factory and the function open may be used so; it
+// does not say that as a reactor.AnyLoop, because only the program knows.
 type TrafficLogger struct {
 	inner reactor.Factory
 	open  func(n int, t reactor.Transport) TrafficLog
-	count int
+	count atomic.Int64
 }
 
 // LogTraffic returns a factory whose connections tell their traffic (POL-11). inner makes the protocols above. open is called on the
-// loop's goroutine before ConnectionMade, with the number of the connection, from 1, in the order in which they were made. If it returns
-// nil, that connection is not logged.
+// loop's goroutine before ConnectionMade, with the number of the connection, from 1, in the order in which they were made, on all
+// loops together. If it returns nil, that connection is not logged.
 func LogTraffic(inner reactor.Factory, open func(n int, t reactor.Transport) TrafficLog) *TrafficLogger {
 	return &TrafficLogger{inner: inner, open: open}
 }
 
-// ResetCounter has the next connection be number 1.
-func (f *TrafficLogger) ResetCounter() { f.count = 0 }
+// ResetCounter has the next connection be number 1. It may be called from any goroutine.
+func (f *TrafficLogger) ResetCounter() { f.count.Store(0) }
 
 // Unwrap is the inner factory, which the reactor starts and stops.
 func (f *TrafficLogger) Unwrap() reactor.Factory { return f.inner }
@@ -59,8 +62,8 @@ type logged struct {
 func (s *logged) suffix() string { return "(logged)" }
 
 func (s *logged) made() {
-	s.f.count++
-	if s.log = s.f.open(s.f.count, s.c.link); s.log != nil {
+	n := s.f.count.Add(1)
+	if s.log = s.f.open(int(n), s.c.link); s.log != nil {
 		s.c.spy = s.log.Sent
 	}
 }

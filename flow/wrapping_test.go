@@ -134,7 +134,7 @@ func TestLimitConnections(t *testing.T) {
 		if len(built) != 2 || len(over) != 2 {
 			t.Fatalf("POL-6: %d and %d were built", len(built), len(over))
 		}
-		live := f.Connections()
+		live := f.Connections(r)
 		for i, a := range append(built, over...) {
 			if len(live) != 4 || live[i] != reactor.Transport(a.T) {
 				t.Errorf("POL-1: %d: %v of %v", i, a.T, live)

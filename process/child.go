@@ -53,10 +53,10 @@ func (c *Child) Reactor() *reactor.Reactor { return c.r }
 func (c *Child) Status() (Status, bool) { return c.status, c.exited }
 
 // AfterEnd has fn called once, after Ended of the protocol, with the same status. If the child has ended already, fn is called in
-// the next turn.
+// the next turn, or at once if the reactor has stopped (THR-32).
 func (c *Child) AfterEnd(fn func(Status)) {
 	if c.ended {
-		c.r.Post(func() { fn(c.status) })
+		c.r.Tell(func(error) { fn(c.status) })
 		return
 	}
 	c.after = append(c.after, fn)

@@ -51,7 +51,7 @@ type ConnConfig struct {
 //	| it has exited, and its output has ended | ConnectionLost                      | the same                                  |
 //
 // ConnectionLost tells of the exit: io.EOF if the program has exited with code 0, and otherwise its [Status], which is ErrTerminated. It is an error that is
-// ErrOutputHeld if the output was cut off after the exit. After Close it is reactor.ErrClosed, unless the output had ended before and the exit is no success; after Abort reactor.ErrAborted, and as for other transports if
+// ErrOutputHeld if the output was cut off after the exit, and one that is ErrStillRunning if the program was to end after Linger and could not be ended. After Close it is reactor.ErrClosed, unless the output had ended before and the exit is no success; after Abort reactor.ErrAborted, and as for other transports if
 // the reactor stops, a callback panics or too much was written; Status tells of the exit then, when it is known.
 //
 // After Close, output is read and dropped until the program has ended, so that it can finish its work. Abort ends it: SIGTERM, and SIGKILL after Grace;
@@ -76,6 +76,7 @@ type Conn struct {
 	group   bool
 	pty     bool
 	paused  bool // reading
+	asked   bool // the program was asked to end, because Linger has passed
 	ended   bool // the program has, with its pipes
 	told    bool // the protocol knows of the end of the output
 	sink    connSink
@@ -188,7 +189,10 @@ func (x *connChild) DataReceived(int, []byte) {}
 func (x *connChild) PipeLost(int, error)      {}
 
 // Exited begins to wait for the end of the output.
-func (x *connChild) Exited(Status) { x.c.settle() }
+func (x *connChild) Exited(Status) {
+	x.c.timer.Cancel() // which waits for the exit, if it does
+	x.c.settle()
+}
 
 // Ended tells the loss, if nothing holds it back.
 func (x *connChild) Ended(s Status) {

@@ -2,8 +2,10 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -21,8 +23,8 @@ func (c *Conn) fail(reason error) {
 	}
 	c.state, c.reason = connFailing, reason
 	c.drop()
-	c.stop()
-	c.later() // if the pipes are gone already
+	_ = c.stop() // what is gone already needs nothing
+	c.later()    // if the pipes are gone already
 }
 
 // drop ends the connection's pipes. The error output is none of them: a program that tells there how it ends must not be killed by that.
@@ -31,12 +33,33 @@ func (c *Conn) drop() {
 	c.out.Abort()
 }
 
-// stop asks the program to end, and kills it after the grace. What is gone already needs nothing.
-func (c *Conn) stop() {
+// stop asks the program to end, and kills it after the grace. An error means that nobody could be asked.
+func (c *Conn) stop() error {
 	if c.group {
-		_ = c.child.KillGroup(c.cfg.Grace)
-	} else {
-		_ = c.child.Kill(c.cfg.Grace)
+		return c.child.KillGroup(c.cfg.Grace)
+	}
+	return c.child.Kill(c.cfg.Grace)
+}
+
+// endProgram is the end of Linger of a program that runs. One that cannot be signalled, or not killed, is given up: its connection is lost, and Exited is called when it ends.
+func (c *Conn) endProgram() {
+	err := error(ErrStillRunning)
+	if !c.asked {
+		switch failed := c.stop(); {
+		case failed == nil:
+			c.asked = true
+			c.timer.Reset(max(c.cfg.Grace, 0) + c.cfg.Linger)
+			return
+		case errors.Is(failed, kernel.ErrExited):
+			return // the exit is about to be told
+		default:
+			err = fmt.Errorf("%w: %w", err, failed)
+		}
+	}
+	if c.state < connFailing {
+		c.state, c.reason = connFailing, err
+		c.drop()
+		c.later()
 	}
 }
 
@@ -77,7 +100,7 @@ func (c *Conn) received() (n uint64) {
 // is left.
 func (c *Conn) late() {
 	if _, exited := c.child.Status(); !exited {
-		c.stop()
+		c.endProgram()
 		return
 	}
 	if in := c.received(); c.state < connFailing && (in != c.seen || c.paused && c.state == connOpen) {

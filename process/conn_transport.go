@@ -176,6 +176,12 @@ func (c *Conn) Producing() bool {
 	return c.state == connOpen && c.open&sideOutput != 0 && c.out.Producing()
 }
 
+// GoesOn tells whether the connection lives on when the program takes no more input: as long as its output has not ended. Then reactor.Join drops what
+// comes for the program, and notices the end of who has sent it.
+func (c *Conn) GoesOn() bool {
+	return !c.pty && c.state == connOpen && c.open&sideOutput != 0
+}
+
 // RegisterProducer registers p with the program's input, as [reactor.Consumer] says.
 func (c *Conn) RegisterProducer(p reactor.Producer) error {
 	if err := c.writable(); err != nil {

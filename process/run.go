@@ -18,6 +18,9 @@ var (
 	ErrTimeout = kernel.Sentinel("the program has taken too long", reactor.ErrLost, kernel.ErrTimeout)
 	// ErrOutputHeld: the program has exited, and something that it has left behind holds its output. What came until then is there.
 	ErrOutputHeld = kernel.Sentinel("the program has left a process behind that holds its output", reactor.ErrLost)
+	// ErrStillRunning: a program that was to end cannot be signalled, because it has become somebody else's, or has not ended after SIGKILL. It
+	// still runs. If the signal was refused, the error is kernel.ErrPermission too.
+	ErrStillRunning = kernel.Sentinel("the program was to end, and still runs", reactor.ErrLost)
 	// ErrInput: what was left of RunConfig.Input was dropped, and not because the program has closed its input. The cause is in the error too, such as
 	// reactor.ErrBufferFull because of reactor.Config.MaxBufferedTotal. The program has read a part, and then the end.
 	ErrInput = kernel.Sentinel("the input of the program was cut off", reactor.ErrLost)

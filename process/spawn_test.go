@@ -321,6 +321,11 @@ func TestSpawnWithoutPipes(t *testing.T) {
 		if n, err := c.Write([]byte("x")); n != 0 || err != process.ErrNoPipe {
 			t.Errorf("PROC-31: %d, %v", n, err)
 		}
+		r.Close()
+		got = nil
+		if c.AfterEnd(func(s process.Status) { got = &s }); got == nil || got.Code != 3 {
+			t.Errorf("THR-32: after the reactor has stopped: %+v", got)
+		}
 	})
 }
 

@@ -68,11 +68,14 @@ func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protoc
 }
 
 // Connect starts another attempt. The last attempt, and its connection, must have ended;
-// otherwise Connect fails with ErrNotDisconnected. It may be called inside
+// otherwise Connect fails with ErrNotDisconnected, and with ErrStopped if the reactor has stopped. It may be called inside
 // ConnectionFailed and ConnectionEnded (TCP-43).
 func (c *Connector) Connect() error {
 	if c.state != connDisconnected {
 		return ErrNotDisconnected
+	}
+	if c.r.is(lifeStopped) {
+		return ErrStopped
 	}
 	c.start()
 	return nil
@@ -90,10 +93,13 @@ func (c *Connector) start() {
 		c.factoryStarted = true
 	}
 	c.connecting = newConnecting(c)
-	c.r.Post(c.begin)
+	stopped := !c.r.Post(c.begin)
 	if c.listener != nil {
 		c.note(probe.NoteStarted, nil)
 		c.callback(func() { c.listener.StartedConnecting(c) })
+	}
+	if stopped {
+		c.begin()
 	}
 }
 
@@ -173,7 +179,9 @@ func (c *Connector) fail(err error) {
 		err = c.opError(err)
 	}
 	c.failure = err
-	c.r.Post(c.tellFailure)
+	if !c.r.Post(c.tellFailure) { // else who dials after the end would wait for ever (THR-32)
+		c.tellFailure()
+	}
 }
 
 func (c *Connector) opError(err error) error {

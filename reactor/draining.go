@@ -191,7 +191,7 @@ func (d *Drain) over() {
 	d.pace.Cancel()
 	d.limit.Cancel()
 	if d.cfg.Done != nil {
-		d.r.Post(func() { d.cfg.Done(d.aborted) })
+		d.r.Tell(func(error) { d.cfg.Done(d.aborted) })
 	}
 }
 

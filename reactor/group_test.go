@@ -67,7 +67,7 @@ func TestGroupEnds(t *testing.T) {
 }
 
 // GROUP-4: Each collects errors and panics by loop. Before Run it is called on the caller's goroutine, in the order of
-// the loops. In a callback of a loop it panics, and EachLater serves.
+// the loops. In a callback of a loop it panics, and so it does on a goroutine that stands in for one, as a coroutine's does. EachLater serves.
 func TestGroupEach(t *testing.T) {
 	groups(t, func(t *testing.T, w testworld.World, n int) {
 		var panics atomic.Int32
@@ -88,15 +88,19 @@ func TestGroupEach(t *testing.T) {
 		if one == nil || one.Value != "oh" || panics.Load() != 1 || n > 1 && !errors.Is(err, errLoop) || strings.Count(err.Error(), "loop ") != n {
 			t.Errorf("GROUP-4: the errors are %v", err)
 		}
-		later, refused := make(chan error, 1), make(chan any, 1)
-		g.PostTo(0, func(r *reactor.Reactor) {
-			func() {
-				defer func() { refused <- recover() }()
-				_ = g.Each(func(*reactor.Reactor) error { return nil })
-			}()
+		later, refused := make(chan error, 1), make(chan any, 2)
+		each := func() {
+			defer func() { refused <- recover() }()
+			_ = g.Each(func(*reactor.Reactor) error { return nil })
+		}
+		g.PostTo(n-1, func(r *reactor.Reactor) {
+			each()
+			done := make(chan struct{})
+			go func() { r.StandIn(each); close(done) }()
+			<-done
 			g.EachLater(func(*reactor.Reactor) error { return errLoop }, func(err error) { later <- err })
 		})
-		if recv(t, refused) == nil {
+		if recv(t, refused) == nil || recv(t, refused) == nil {
 			t.Error("GROUP-4: Each waits in a callback")
 		}
 		if err := recv(t, later); !errors.Is(err, errLoop) {

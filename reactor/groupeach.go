@@ -11,16 +11,24 @@ import (
 // returned is ErrStopped, also one that a stop has left behind. Before Run, fn is called on the caller's goroutine, one loop after the other in
 // their order.
 //
-// Each waits for the loops, so it panics in a callback of one of them: use [Group.EachLater] there. In the Setup of a loop that is
+// Each waits for the loops, so it panics in a callback of one of them, and in a coroutine: use [Group.EachLater] there. In the Setup of a loop that is
 // started anew it leaves out those for which Setup is in progress too.
 func (g *Group) Each(fn func(r *Reactor) error) error {
 	here := g.caller()
-	if here != nil && !g.settingUp(here) {
+	if here != nil && !g.settingUp(here) || here == nil && g.standsIn() {
 		panic("reactor: Each in a callback of a loop of the group: the loop cannot answer while it waits; use EachLater")
 	}
 	answered := make(chan error, 1)
 	g.ask(fn, here, func(err error) { answered <- err })
 	return <-answered
+}
+
+// standsIn tells whether the caller stands in for a loop.
+func (g *Group) standsIn() bool {
+	return slices.ContainsFunc(g.loops, func(m *member) bool {
+		r := m.r.Load()
+		return r != nil && r.standsIn()
+	})
 }
 
 // settingUp tells whether Setup is in progress for r, or r does not run yet.

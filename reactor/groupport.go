@@ -160,7 +160,8 @@ func (p *GroupPort) each(fn func(*Port)) {
 // StopListening ends the port on all loops, as that of a [Port] does on one: connections that wait in the queues are
 // accepted, those that were accepted go on, the sockets are closed and the factory stopped. Then done, if not nil, is called once,
 // with the errors of all, on a loop that lives (GROUP-7). On a port that is being stopped, done is called at the same end; on a
-// stopped one, later with nil. After the group has stopped, done is not called.
+// stopped one, later with nil. After the group has stopped, done gets nil before StopListening returns (THR-32). A stop of the port that the end of
+// the group has overtaken is not told.
 func (p *GroupPort) StopListening(done func(error)) {
 	g := p.g
 	g.mu.Lock()
@@ -175,7 +176,11 @@ func (p *GroupPort) StopListening(done func(error)) {
 	g.mu.Unlock()
 	switch {
 	case was == portStopped && done != nil:
-		g.giveAny(&errand{do: func(r *Reactor) { _ = r.guard("StopListening", func() { done(nil) }) }})
+		g.giveAny(&errand{do: func(r *Reactor) { _ = r.guard("StopListening", func() { done(nil) }) }, ended: func(how errandEnd) {
+			if how == errandNever {
+				done(nil)
+			}
+		}})
 	case was == portListening:
 		here := g.caller()
 		for _, m := range all {

@@ -83,7 +83,7 @@ func (r *Reactor) listenPacket(at kernel.Addr, o kernel.PacketOptions) (kernel.P
 //
 // A port that is being stopped already, or is stopped, has done called as StopListening says.
 func (p *Port) LeaveSocket(done func(error)) {
-	if p.state != portListening {
+	if p.state != portListening || p.r.is(lifeStopped) {
 		p.StopListening(done)
 		return
 	}

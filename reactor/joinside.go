@@ -168,8 +168,18 @@ func (s *joinSide) PauseProducing() { s.source.PauseProducing() }
 func (s *joinSide) ResumeProducing() { s.source.ResumeProducing() }
 
 // StopProducing is called when the other side can send no more, so this side is paused. What the
-// other side still receives is written here until its ConnectionLost.
-func (s *joinSide) StopProducing() { s.source.PauseProducing() }
+// other side still receives is written here until its ConnectionLost. If that may take as long as it likes, what comes from this
+// side is dropped instead, so that its end is noticed (PROD-21).
+func (s *joinSide) StopProducing() {
+	if g, ok := As[goingOn](s.to.t); ok && g.GoesOn() {
+		s.source.ResumeProducing()
+		return
+	}
+	s.source.PauseProducing()
+}
+
+// goingOn is the method by which a transport says that it lives on when it can send no more: a program may close its input.
+type goingOn interface{ GoesOn() bool }
 
 // Producing tells whether the other side, if it is closing, must wait for more. It must not
 // if it was closed directly, because this side is told nothing of that and may go on for ever.

@@ -55,7 +55,11 @@ func (t *PacketPort) LeaveGroup(group, iface string, done func(error)) {
 // SetMulticastInterface chooses the interface that datagrams to groups leave by. name is what iface is for JoinGroup. done is
 // called once, later, with nil or the error (MC-4, MC-7). It may be nil.
 func (t *PacketPort) SetMulticastInterface(name string, done func(error)) {
-	t.r.Post(func() {
+	t.r.Tell(func(stopped error) {
+		if stopped != nil {
+			t.answer(done, stopped)
+			return
+		}
 		t.withInterface(name, func(name string) error {
 			m, err := t.Multicast()
 			if err == nil {

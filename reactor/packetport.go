@@ -213,10 +213,8 @@ func (t *PacketPort) touched() {
 
 // StopListening is described by PacketTransport.
 func (t *PacketPort) StopListening(done func(error)) {
-	if t.state == portStopped {
-		if done != nil {
-			t.r.Post(func() { done(nil) })
-		}
+	if t.state == portStopped || t.r.is(lifeStopped) {
+		t.r.tellStopped(done)
 		return
 	}
 	if done != nil {

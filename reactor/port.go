@@ -149,8 +149,12 @@ func (p *Port) StartListening() error {
 // before the next turn, no connection is accepted, because it would be ended at once.
 //
 // On a port that is being stopped, done is called at the same end; on a stopped one, later with
-// nil (TCP-9). After the reactor has stopped, done is not called.
+// nil (TCP-9). After the reactor has stopped, done gets nil before StopListening returns (THR-32).
 func (p *Port) StopListening(done func(error)) {
+	if p.r.is(lifeStopped) {
+		p.r.tellStopped(done)
+		return
+	}
 	if done != nil {
 		p.stopDone = append(p.stopDone, done)
 	}

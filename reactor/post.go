@@ -53,6 +53,22 @@ func (r *Reactor) Post(fn func()) bool {
 	return !stopped
 }
 
+// Tell has fn called later with nil, as Post does. If the reactor has stopped, it calls fn with ErrStopped instead, before it
+// returns, on the caller's goroutine (THR-32). It is for functions that tell their result by a callback: one that is called after
+// the end tells that, and nobody waits for ever. A panic of fn is reported either way.
+func (r *Reactor) Tell(fn func(stopped error)) {
+	if !r.Post(func() { fn(nil) }) {
+		_ = r.guard(postedFunction, func() { fn(ErrStopped) })
+	}
+}
+
+// tellStopped tells done, unless nil, that what it waits for has ended.
+func (r *Reactor) tellStopped(done func(error)) {
+	if done != nil {
+		r.Tell(func(error) { done(nil) })
+	}
+}
+
 // close marks the reactor stopped and drops the queue. Post adds nothing after it.
 func (p *posts) close(r *Reactor) {
 	p.mu.Lock()

@@ -13,8 +13,12 @@ import (
 // the loop's goroutine and never before Resolve returns. It gets at least one address,
 // or an error that is ErrUnknownHost. The empty name means the IPv4 zero address, and an IP
 // literal means itself; neither asks the resolver (CORE-46, TCP-34). cancel gives up the
-// look-up; done is then not called. Resolve and cancel are for the loop's goroutine.
+// look-up; done is then not called. If the reactor has stopped, done gets ErrStopped before Resolve returns (THR-32). Resolve and cancel are for the loop's goroutine.
 func (r *Reactor) Resolve(name string, done func([]netip.Addr, error)) (cancel func()) {
+	if r.is(lifeStopped) {
+		_ = r.guard("Resolve", func() { done(nil, &OpError{Op: "resolve", Remote: kernel.Addr{Name: name}, Err: ErrStopped}) })
+		return func() {}
+	}
 	ip, err := netip.ParseAddr(name)
 	if name == "" {
 		ip, err = netip.IPv4Unspecified(), nil

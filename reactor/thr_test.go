@@ -440,7 +440,11 @@ func TestResultsDuringShutdown(t *testing.T) {
 		if _, err := reactor.Ask(r, func() (int, error) { return 1, nil }); err != reactor.ErrStopped {
 			t.Errorf("THR-21: asked after the end: %v", err)
 		}
-		reactor.InThread(r, func() (int, error) { return 0, nil }, func(int, error) { t.Error("THR-18: delivered after the end") })
+		var refused error
+		reactor.InThread(r, func() (int, error) { t.Error("THR-18: called after the end"); return 0, nil }, func(_ int, err error) { refused = err })
+		if !errors.Is(refused, pool.ErrStopped) {
+			t.Errorf("THR-18, THR-32: work after the end: %v", refused)
+		}
 	})
 }
 

@@ -168,14 +168,14 @@ const poolName = "pool"
 // with the results of fn. If fn panics, the error is a [*PanicError]; if it calls
 // runtime.Goexit, pool.ErrGoexit. If w does not take the work, it is the error of Submit.
 // Work may be called from any goroutine. Results that come while the reactor stops are still
-// delivered (THR-17); if the shutdown gives the work up, done is not called (CORE-50). fn must
-// not be nil.
+// delivered (THR-17); if the shutdown gives the work up, done is not called (CORE-50). If the
+// reactor has stopped, done is called before Work returns, on the caller's goroutine (THR-32). fn must not be nil.
 func Work[T any](w *Workers, fn func() (T, error), done func(T, error)) {
 	err := w.submit(fn, pool.Task(fn, func(v T, err error) {
 		w.r.Post(func() { done(v, err) })
 	}))
 	if err != nil {
-		w.r.Post(func() {
+		w.r.Tell(func(error) {
 			var none T
 			done(none, err)
 		})
@@ -205,8 +205,8 @@ func (r *Reactor) CallInThread(fns ...func()) error {
 // goroutine, with the results of fn. If fn panics, the error is a [*PanicError] (THR-19). If
 // the pool does not take the work, it is the error of [Workers.Submit]. InThread may be
 // called from any goroutine. Results that come while the reactor stops are still delivered
-// (THR-17); if the shutdown gives the work up, done is not called (CORE-50). fn must not be
-// nil.
+// (THR-17); if the shutdown gives the work up, done is not called (CORE-50). If the reactor has
+// stopped, done is called before InThread returns, on the caller's goroutine (THR-32). fn must not be nil.
 func InThread[T any](r *Reactor, fn func() (T, error), done func(T, error)) {
 	Work(r.work.program, fn, done)
 }

@@ -1,6 +1,7 @@
 package testworld
 
 import (
+	"os"
 	"slices"
 	"time"
 
@@ -26,6 +27,7 @@ type Faults struct {
 	Write     func() error
 	Reserve   func() error
 	Spawn     func() error
+	Signal    func(os.Signal) error // of a child, or its group
 	// Writev, if not nil, is called with the slices of each call of that name, after Write.
 	Writev func(bufs [][]byte)
 	// Calls counts the calls by method name, including those of conns and listeners.

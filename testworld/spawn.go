@@ -1,6 +1,10 @@
 package testworld
 
-import "github.com/whorl-go/whorl/kernel"
+import (
+	"os"
+
+	"github.com/whorl-go/whorl/kernel"
+)
 
 // spawn starts a child on the Spawner that k has, if it has one, with each of its pipes as wrap makes it.
 func spawn(k kernel.Kernel, c *kernel.ChildCommand, wrap func(kernel.Conn) kernel.Conn) (kernel.Child, error) {
@@ -12,7 +16,7 @@ func spawn(k kernel.Kernel, c *kernel.ChildCommand, wrap func(kernel.Conn) kerne
 	if err != nil {
 		return nil, err
 	}
-	return &wrappedChild{x, wrap}, nil
+	return &wrappedChild{x, wrap, nil}, nil
 }
 
 // lookPath is LookPath of the Spawner that k has.
@@ -28,6 +32,30 @@ func lookPath(k kernel.Kernel, name string) (string, error) {
 type wrappedChild struct {
 	kernel.Child
 	wrap func(kernel.Conn) kernel.Conn
+	f    *Faults // nil: none
+}
+
+// Signal sends s, unless that is to fail.
+func (c *wrappedChild) Signal(s os.Signal) error {
+	if err := c.fault(s); err != nil {
+		return err
+	}
+	return c.Child.Signal(s)
+}
+
+// SignalGroup is Signal for the group.
+func (c *wrappedChild) SignalGroup(s os.Signal) error {
+	if err := c.fault(s); err != nil {
+		return err
+	}
+	return c.Child.SignalGroup(s)
+}
+
+func (c *wrappedChild) fault(s os.Signal) error {
+	if c.f == nil || c.f.Signal == nil {
+		return nil
+	}
+	return c.f.Signal(s)
 }
 
 // Pipe wraps the pipe of the child.
@@ -45,7 +73,11 @@ func (k *faultyKernel) Spawn(c *kernel.ChildCommand) (kernel.Child, error) {
 	if err := k.f.ask("Spawn", k.f.Spawn); err != nil {
 		return nil, err
 	}
-	return spawn(k.Kernel, c, func(p kernel.Conn) kernel.Conn { return &faultyConn{p, k.f} })
+	child, err := spawn(k.Kernel, c, func(p kernel.Conn) kernel.Conn { return &faultyConn{p, k.f} })
+	if w, ok := child.(*wrappedChild); ok {
+		w.f = k.f
+	}
+	return child, err
 }
 
 func (k *wrappedKernel) LookPath(name string) (string, error) { return lookPath(k.Kernel, name) }

@@ -120,8 +120,11 @@ func (e *FDClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reac
 	}
 	e.used = true
 	cancelled := false
-	r.Post(func() {
+	r.Tell(func(stopped error) {
 		var p reactor.Protocol
+		if err == nil {
+			err = stopped
+		}
 		if err == nil && !cancelled {
 			p, err = e.adopt(r, f, &cancelled)
 		}

@@ -35,7 +35,7 @@ func start(r *reactor.Reactor, dest kernel.Addr, cfg *reactor.DialConfig, f reac
 // refuse is a Connect that fails with err, later.
 func refuse(r *reactor.Reactor, dest kernel.Addr, cfg *reactor.DialConfig, done func(reactor.Protocol, error), err error) (cancel func()) {
 	c := &connecting{dest: dest, cfg: cfg, done: done}
-	r.Post(func() { c.ended(nil, c.failure(err)) })
+	r.Tell(func(error) { c.ended(nil, c.failure(err)) })
 	return c.cancel
 }
 

@@ -123,7 +123,11 @@ func (e *ExecClient) addr() kernel.Addr { return kernel.Addr{Net: kernel.Process
 // Connect starts the program in the next turn; see [endpoint.Client].
 func (e *ExecClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(reactor.Protocol, error)) (cancel func()) {
 	state := connectGoing
-	r.Post(func() {
+	r.Tell(func(stopped error) {
+		if stopped != nil {
+			done(nil, &reactor.OpError{Op: "dial", Remote: e.addr(), Err: stopped})
+			return
+		}
 		p, err := e.start(r, f, func() bool { return state == connectCancelled })
 		if state == connectCancelled {
 			p, err = nil, reactor.ErrCancelled

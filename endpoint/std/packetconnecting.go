@@ -22,7 +22,7 @@ type packetConnecting struct {
 
 // refuse fails the attempt.
 func (c *packetConnecting) refuse(err error) (cancel func()) {
-	c.r.Post(func() { c.ended(nil, c.failure(err)) })
+	c.r.Tell(func(error) { c.ended(nil, c.failure(err)) })
 	return c.cancel
 }
 
@@ -58,7 +58,13 @@ func (c *packetConnecting) giveUp() {
 
 // later has do open a port in the next turn.
 func (c *packetConnecting) later(do func() (*reactor.PacketPort, error)) (cancel func()) {
-	c.r.Post(func() { c.open(do) })
+	c.r.Tell(func(stopped error) {
+		if stopped != nil {
+			c.ended(nil, c.failure(stopped))
+			return
+		}
+		c.open(do)
+	})
 	return c.cancel
 }
 
@@ -94,7 +100,7 @@ func (c *packetConnecting) cancel() {
 	c.state = connectCancelled
 	c.giveUp()
 	if !c.busy {
-		c.r.Post(func() { c.ended(nil, nil) })
+		c.r.Tell(func(error) { c.ended(nil, nil) })
 	}
 }
 

@@ -176,9 +176,9 @@ func (l *serialListener) Addr() kernel.Addr { return l.at }
 
 // StopListening stops the factory. A connection lives on.
 func (l *serialListener) StopListening(done func(error)) {
-	l.r.Post(func() {
+	l.r.Tell(func(gone error) {
 		var err error
-		if !l.stopped {
+		if !l.stopped && gone == nil {
 			l.stopped = true
 			if s := l.take(); s != nil {
 				s.Close()
@@ -210,7 +210,7 @@ func (e *SerialClient) Connect(r *reactor.Reactor, f reactor.Factory, done func(
 	}
 	release, err := r.UseFactory(f)
 	if err != nil {
-		r.Post(func() { fail(err) })
+		r.Tell(func(error) { fail(err) })
 		return func() { cancelled = true }
 	}
 	stop := func() { _ = release() } // a panic was reported; nobody is left to hear an error
@@ -246,7 +246,7 @@ func openInThread(r *reactor.Reactor, open func() (*device.Serial, error), done 
 		}
 	})
 	if err := r.CallInThread(func() { task() }); err != nil { // a function of this place, whose name the log tells if it is slow
-		r.Post(func() { done(nil, err) })
+		r.Tell(func(error) { done(nil, err) })
 	}
 }
 

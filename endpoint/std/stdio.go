@@ -91,6 +91,6 @@ func (l *stdioListener) StopListening(done func(error)) {
 		}
 		answer(err)
 	}) {
-		l.on.Lead().Post(func() { answer(nil) }) // the loop is lost, and the factory with it
+		l.on.Lead().Tell(func(error) { answer(nil) }) // the loop is lost, and the factory with it
 	}
 }

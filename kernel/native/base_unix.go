@@ -5,6 +5,7 @@ package native
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/whorl-go/whorl/internal/pages"
@@ -41,6 +42,9 @@ type base struct {
 	zones   zones
 	control []byte // memory for control messages, made when it is first needed
 	noPidfd bool   // children are waited for without one, as on an old system
+	// starts is held while signals that the process ignores are caught, so that a program is started with their default. The kernels of an OpenGroup
+	// have the same one.
+	starts *sync.Mutex
 	pinning
 	scratch
 }
@@ -60,6 +64,9 @@ type set interface {
 func (b *base) init(name string, set set, o Options) error {
 	b.name, b.set, b.reserved = name, set, -1
 	b.origin, b.last = time.Now(), 1
+	if b.starts = new(sync.Mutex); o.crew != nil {
+		b.starts = &o.crew.starts
+	}
 	if o.Clock == ClockBoottime {
 		origin, err := bootTime()
 		if err != nil {

@@ -17,8 +17,9 @@ const looksPerClock = 16
 
 // crew are the loops of a group, which share the Ps of the process.
 type crew struct {
-	once  sync.Once
-	loops []place
+	once   sync.Once
+	loops  []place
+	starts sync.Mutex // of base
 }
 
 // place is one loop in a crew. A nil *place is that of a loop that is in none.

@@ -130,7 +130,7 @@ func (s *spawning) start() (notice, error) {
 	if attr.Env == nil {
 		attr.Env = []string{}
 	}
-	restore := defaultSignals()
+	restore := s.b.defaultSignals()
 	n, err := s.forkExec(attr)
 	restore()
 	if err != nil {
@@ -206,9 +206,10 @@ const maxSignal = 64
 
 // defaultSignals makes signals that this process ignores have their default action in a program that is started until
 // restore is called (PROC-12). An exec leaves ignored signals ignored, and makes default those that are
-// caught. So they are caught meanwhile, and dropped. If another loop of the process starts
-// a program at the same moment, that one may still ignore them.
-func defaultSignals() (restore func()) {
+// caught. So they are caught meanwhile, and dropped. The loops of an OpenGroup do so one after the other. If another kernel
+// of the process starts a program at the same moment, that one may still ignore them.
+func (b *base) defaultSignals() (restore func()) {
+	b.starts.Lock()
 	var ignored []os.Signal
 	for n := syscall.Signal(1); n <= maxSignal; n++ {
 		if signal.Ignored(n) {
@@ -216,10 +217,13 @@ func defaultSignals() (restore func()) {
 		}
 	}
 	if len(ignored) == 0 {
-		return func() {}
+		return b.starts.Unlock
 	}
 	signal.Notify(make(chan os.Signal, 1), ignored...)
-	return func() { signal.Ignore(ignored...) }
+	return func() {
+		signal.Ignore(ignored...)
+		b.starts.Unlock()
+	}
 }
 
 // closeListed marks the descriptors in a directory such as /dev/fd close-on-exec, but 0, 1 and 2. It returns false if

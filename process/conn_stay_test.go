@@ -1,0 +1,85 @@
+//go:build unix
+
+package process_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/process"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+)
+
+// PROC-52: a program that is to end after Linger and cannot be signalled, or not killed, is given up: the connection is lost with an error that says so, and Exited
+// tells when it ends after all.
+func TestConnStillRunning(t *testing.T) {
+	for name, c := range map[string]struct {
+		script  string
+		refused func(s os.Signal) bool
+		want    error
+	}{
+		"not signalled": {"exec 0<&- 1>&-; while :; do sleep 0.01; done", func(s os.Signal) bool { return s != syscall.Signal(0) }, kernel.ErrPermission},
+		"not killed":    {"trap '' TERM; exec 0<&- 1>&-; while :; do sleep 0.01; done", func(s os.Signal) bool { return s == syscall.SIGKILL }, process.ErrStillRunning},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for name, w := range testworld.Worlds() {
+				t.Run(name, func(t *testing.T) {
+					refusing := true
+					f := &testworld.Faults{Signal: func(s os.Signal) error {
+						if refusing && c.refused(s) {
+							return kernel.ErrPermission
+						}
+						return nil
+					}}
+					r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+					p, exited := new(screen), 0
+					o := soon()
+					o.Exited = func(process.Status) { exited++ }
+					conn := connectTo(t, r, sh(c.script), p, o)
+					until(t, r, p.lost)
+					if !errors.Is(p.err, process.ErrStillRunning) || !errors.Is(p.err, c.want) || !errors.Is(p.err, reactor.ErrLost) || exited != 0 {
+						t.Errorf("PROC-52: lost for %v, exited %d times", p.err, exited)
+					}
+					refusing = false
+					_ = conn.Child().Kill(0)
+					until(t, r, func() bool { return exited == 1 })
+				})
+			}
+		})
+	}
+}
+
+// PROD-21: what comes for a program that has closed its input is dropped, so that the end of the client is noticed while the program runs.
+func TestJoinInputClosed(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			srv := new(screen)
+			port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), reactor.One(srv), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := w.Peer(t, port.Addr(), r)
+			until(t, r, func() bool { return srv.s != nil })
+			p := new(screen)
+			conn := connectTo(t, r, sh("exec 0<&-; while :; do sleep 0.01; done"), p, soon())
+			var res *reactor.JoinResult
+			if _, err := reactor.Join(srv.s, conn, &reactor.JoinConfig{HalfClosed: 100 * time.Millisecond, Done: func(x reactor.JoinResult) { res = &x }}); err != nil {
+				t.Fatal(err)
+			}
+			until(t, r, func() bool { _, err := conn.Write([]byte("x")); return err != nil })
+			client.Send("nobody reads this")
+			client.CloseWrite()
+			until(t, r, func() bool { return res != nil })
+			if !errors.Is(res.Err, reactor.ErrHalfClosed) {
+				t.Errorf("PROD-21: %v", res.Err)
+			}
+		})
+	}
+}
