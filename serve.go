@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -31,7 +32,7 @@ import (
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
 //     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
-	finish := c.queueLogs()
+	finish := program.QueueLogs(&c.Logger, &c.Reactor.Logger)
 	defer finish()
 	at, err := c.places(f, places)
 	if err != nil || ctx.Err() != nil {
@@ -162,7 +163,7 @@ func (s *server) arm(c *Config) {
 	if c.Started != nil && s.next == nil {
 		s.r.CallWhenRunning(func() { c.Started(s.r, s.open) })
 	}
-	s.onHangup(c.signals(), c.Hangup)
+	s.onHangup(c.Hangup)
 	if s.g != nil {
 		s.g.AddStopTrigger(s.end)
 	} else {

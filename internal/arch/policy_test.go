@@ -9,7 +9,7 @@ var floors = []string{
 	"kernel frame retry pool certs activation internal/timerheap internal/chunks internal/pages internal/phases internal/eyeballs internal/lockfile internal/leaktest internal/hosttest internal/terminal",
 	"kernel/probe kernel/native kernel/kerneltest logqueue internal/tlstest",
 	"reactor",
-	"deferred",
+	"deferred internal/program",
 	"sim receiver coro flow process device foreign",
 	"sim/report sim/fleet sim/clock testworld testworld/transporttest tlsio netconn",
 	"dns endpoint handover sim/simmain testworld/double",
@@ -78,9 +78,9 @@ var bans = []ban{
 	{
 		what: "time.After time.AfterFunc time.NewTimer time.NewTicker time.Tick",
 		except: exceptions{
-			"kernel/kerneltest":   "a watchdog names the subtest in which a kernel hangs",
-			"reactor/grouprun.go": "limits the stop of a group, any of whose loops may be the one that does not come back from a callback",
-			"loop.go":             "gives signals back after the end of the loop, or while a callback blocks it; no simulated run does",
+			"kernel/kerneltest":           "a watchdog names the subtest in which a kernel hangs",
+			"reactor/grouprun.go":         "limits the stop of a group, any of whose loops may be the one that does not come back from a callback",
+			"internal/program/signals.go": "gives signals back after the end of the loop, or while a callback blocks it; no simulated run does",
 		},
 		because: "one queue of timers, and it follows the kernel's clock: Reactor.CallLater",
 	},
@@ -124,7 +124,7 @@ var bans = []ban{
 	{
 		what:    "context.WithTimeout context.WithDeadline context.WithTimeoutCause context.WithDeadlineCause",
 		below:   programs,
-		except:  exceptions{"logs.go": "waits for the log after the end of the loop, when no clock but the system's is left"},
+		except:  exceptions{"internal/program/logs.go": "waits for the log after the end of the loop, when no clock but the system's is left"},
 		because: "its clock is not the loop's, and a simulated run would depend on the real one",
 	},
 	{
