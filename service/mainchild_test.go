@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/notifytest"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/service"
 )
@@ -106,23 +107,23 @@ func TestMainNotifies(t *testing.T) {
 	for _, name := range native.Names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := newManager(t)
-			p := start(t, name, "NOTIFY_SOCKET="+m.path, "WATCHDOG_USEC=200000")
+			m := notifytest.New(t)
+			p := start(t, name, "NOTIFY_SOCKET="+m.Path, "WATCHDOG_USEC=200000")
 			p.until("inherits false") // SYSD-3
-			if s, others := m.until("READY=1"); s != "READY=1 STATUS=running" || len(others) != 1 || others[0] != "WATCHDOG=1" {
+			if s, others := m.Until("READY=1"); s != "READY=1 STATUS=running" || len(others) != 1 || others[0] != "WATCHDOG=1" {
 				t.Errorf("SVC-30: %q after %q", s, others)
 			}
-			m.until("WATCHDOG=1")
-			m.until("WATCHDOG=1")
+			m.Until("WATCHDOG=1")
+			m.Until("WATCHDOG=1")
 			p.cmd.Process.Signal(syscall.SIGHUP)
-			m.until("RELOADING=1 MONOTONIC_USEC=")
-			m.until("READY=1 STATUS=running")
+			m.Until("RELOADING=1 MONOTONIC_USEC=")
+			m.Until("READY=1 STATUS=running")
 			p.cmd.Process.Signal(syscall.SIGTERM)
-			m.until("STOPPING=1 EXTEND_TIMEOUT_USEC=15000000 STATUS=stopping")
+			m.Until("STOPPING=1 EXTEND_TIMEOUT_USEC=15000000 STATUS=stopping")
 			if code := p.status(); code != 0 {
 				t.Errorf("SVC-28, SVC-35: status %d", code)
 			}
-			for _, s := range m.said() {
+			for _, s := range m.Said() {
 				if s != "WATCHDOG=1" {
 					t.Errorf("SVC-30: after STOPPING=1: %q", s)
 				}
@@ -134,12 +135,12 @@ func TestMainNotifies(t *testing.T) {
 // SVC-31: a program whose loop is stuck is silent, although its other goroutines live.
 func TestMainStuck(t *testing.T) {
 	t.Parallel()
-	m := newManager(t)
-	start(t, " stuck", "NOTIFY_SOCKET="+m.path, "WATCHDOG_USEC=400000")
-	m.until("READY=1")
-	m.until("WATCHDOG=1") // it is not stuck yet
+	m := notifytest.New(t)
+	start(t, " stuck", "NOTIFY_SOCKET="+m.Path, "WATCHDOG_USEC=400000")
+	m.Until("READY=1")
+	m.Until("WATCHDOG=1") // it is not stuck yet
 	for range 10 {
-		if m.next(600*time.Millisecond) == "" {
+		if m.Next(600*time.Millisecond) == "" {
 			return
 		}
 	}

@@ -39,12 +39,8 @@ type MainConfig struct {
 	Notify *activation.Notifier
 }
 
-const (
-	// DefaultStartLimit is the StartLimit of a MainConfig that has none.
-	DefaultStartLimit = time.Minute
-	// DefaultGrace is the Grace of a MainConfig that has none.
-	DefaultGrace = 10 * time.Second
-)
+// DefaultGrace is the Grace of a MainConfig that has none.
+const DefaultGrace = 10 * time.Second
 
 // Program is the tree of services of a process. It starts when the loop runs, and stops when the reactor does, also by a signal. [Main] makes one and runs it; a
 // program with a reactor of its own calls [NewProgram]. It is for the goroutine of the loop.
@@ -155,7 +151,7 @@ func (p *Program) begin() {
 		return
 	}
 	p.notify.Begin()
-	p.limited(p.Start()).Done(func(_ None, err error) {
+	p.StartWithin(p.c.StartLimit).Done(func(_ None, err error) {
 		switch {
 		case err == nil:
 			p.log.Info("started", slog.Int("services", len(p.services)))
@@ -163,23 +159,6 @@ func (p *Program) begin() {
 		case p.phase == programBegun, !errors.Is(err, reactor.ErrCancelled):
 			p.Fail(err)
 		} // else it was given up, because the program ends
-	})
-}
-
-// limited is d, given up with ErrStartLimit when the time for it is over.
-func (p *Program) limited(d *deferred.Deferred[None]) *deferred.Deferred[None] {
-	limit := p.c.StartLimit
-	if limit == 0 {
-		limit = DefaultStartLimit
-	}
-	if _, ok := d.Outcome(); ok || limit < 0 {
-		return d
-	}
-	return d.TimeoutFunc(limit, func(v None, err error) (None, error) {
-		if errors.Is(err, reactor.ErrCancelled) {
-			err = fmt.Errorf("%w: more than %v: %w", ErrStartLimit, limit, err)
-		}
-		return v, err
 	})
 }
 
@@ -195,7 +174,7 @@ func (p *Program) reload() {
 	}
 	p.reloads = true
 	p.notify.Reloading("reloading")
-	p.limited(p.Reload()).Done(func(_ None, err error) {
+	within(p.Reload(), p.c.StartLimit).Done(func(_ None, err error) {
 		p.reloads = false
 		if err != nil {
 			p.log.Error("not all services have reloaded, and those go on as before", slog.Any("err", err))

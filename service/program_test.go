@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/deferred"
+	"github.com/whorl-go/whorl/internal/notifytest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/service"
@@ -26,15 +28,16 @@ import (
 type served struct {
 	*service.Program
 	j       *journal
-	m       *manager
+	m       *notifytest.Manager
 	log     *testworld.Log
 	stopped bool
 }
 
 func serve(t *testing.T, r *reactor.Reactor, c service.MainConfig, parts ...*part) *served {
 	t.Helper()
-	s := &served{j: &journal{r: r}, m: newManager(t), log: testworld.NewLog(t)}
-	c.Name, c.Logger, c.Notify = "app", s.log.Logger(), s.m.notifier(0)
+	s := &served{j: &journal{r: r}, m: notifytest.New(t), log: testworld.NewLog(t)}
+	c.Name, c.Logger, c.Notify = "app", s.log.Logger(), activation.NewNotifier(s.m.Path, 0)
+	t.Cleanup(c.Notify.Close)
 	s.Program = service.NewProgram(r, c)
 	r.AddTrigger(reactor.After, reactor.Shutdown, func() { s.stopped = true })
 	for _, p := range parts {
@@ -58,16 +61,16 @@ func TestProgram(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Begin()
-			s.m.wants("SVC-30: before all have started")
+			s.m.Wants("SVC-30: before all have started")
 			testworld.Until(t, s.Running, r)
 			s.j.want(t, "SVC-27", "start a", "start b", "start b done", "start c")
-			s.m.wants("SVC-30", "READY=1 STATUS=running")
+			s.m.Wants("SVC-30", "READY=1 STATUS=running")
 			s.Status("serving 3")
-			s.m.wants("a status of the program", "STATUS=serving 3")
+			s.m.Wants("a status of the program", "STATUS=serving 3")
 			r.Stop()
 			testworld.Until(t, func() bool { return s.stopped }, r)
 			s.j.want(t, "SVC-27", "stop c", "stop b", "stop a", "stop a done")
-			s.m.wants("SVC-30", "STOPPING=1 EXTEND_TIMEOUT_USEC=15000000 STATUS=stopping")
+			s.m.Wants("SVC-30", "STOPPING=1 EXTEND_TIMEOUT_USEC=15000000 STATUS=stopping")
 			if err := s.Err(); err != nil || service.ExitCode(err) != 0 {
 				t.Error("SVC-27, SVC-35:", err)
 			}
@@ -88,8 +91,8 @@ func TestProgramFails(t *testing.T) {
 		"at once":  {bad: part{start: errTest}, want: errTest, text: "service app/bad: start: test", code: 1},
 		"later":    {bad: part{start: errTest, startIn: time.Minute - 1}, want: errTest, text: "service app/bad: start: test", code: 1},
 		"status":   {bad: part{start: &service.ExitError{Code: 7, Err: errTest}}, want: errTest, text: "service app/bad: start: test", code: 7},
-		"too long": {bad: part{startIn: time.Hour}, want: service.ErrStartLimit, text: "starting took too long: more than 1m0s: service app/bad: start: ", code: 1},
-		"limit":    {bad: part{startIn: time.Hour}, limit: time.Second, want: kernel.ErrTimeout, text: "starting took too long: more than 1s: service app/bad: start: ", code: 1},
+		"too long": {bad: part{startIn: time.Hour}, want: service.ErrStartLimit, text: "the services took too long: more than 1m0s: service app/bad: start: ", code: 1},
+		"limit":    {bad: part{startIn: time.Hour}, limit: time.Second, want: kernel.ErrTimeout, text: "the services took too long: more than 1s: service app/bad: start: ", code: 1},
 		"before":   {build: func(s *served) { s.Fail(errTest) }, want: errTest, text: "test", code: 1},
 		"no limit": {bad: part{startIn: 5 * time.Hour, start: errTest}, limit: -1, want: errTest, text: "service app/bad: start: test", code: 1},
 		"running": {build: func(s *served) {
@@ -121,7 +124,7 @@ func TestProgramFails(t *testing.T) {
 			t.Errorf("SVC-27: %s: something runs still", name)
 		}
 		if c.bad.start != nil && c.bad.startIn == 0 {
-			s.m.wants("SVC-30: "+name, "STOPPING=1 EXTEND_TIMEOUT_USEC=15000000 STATUS=failed: "+c.text)
+			s.m.Wants("SVC-30: "+name, "STOPPING=1 EXTEND_TIMEOUT_USEC=15000000 STATUS=failed: "+c.text)
 		}
 	}
 }
@@ -193,7 +196,7 @@ func TestProgramGrace(t *testing.T) {
 		if ended.Round(s/2) != c.ends || p.Err() != nil {
 			t.Errorf("SVC-28: %s: ended after %v with %v, want %v", name, ended, p.Err(), c.ends)
 		}
-		long := slices.ContainsFunc(p.m.said(), func(m string) bool { return strings.Contains(m, "STATUS=stopping: 1 connections are left") })
+		long := slices.ContainsFunc(p.m.Said(), func(m string) bool { return strings.Contains(m, "STATUS=stopping: 1 connections are left") })
 		if long != (c.ends > 5*s) {
 			t.Errorf("SVC-32: %s: what is left to do was said: %v", name, long)
 		}
@@ -241,10 +244,10 @@ func TestProgramReloads(t *testing.T) {
 		m.to.Add(service.Named(r, m.name, m.m))
 	}
 	p.log.Expect("not all services have reloaded, and those go on as before err=service app/bad: reload: test")
-	n.At(8*s, func() { p.j.said = nil; p.m.wants("SVC-30", "READY=1 STATUS=running") })
+	n.At(8*s, func() { p.j.said = nil; p.m.Wants("SVC-30", "READY=1 STATUS=running") })
 	_ = n.Run(15 * s)
 	p.j.want(t, "SVC-29: twice, whatever comes meanwhile", "reload bad", "reload slow", "reload slow done", "reload bad", "reload slow", "reload slow done")
-	said := p.m.said()
+	said := p.m.Said()
 	if len(said) != 4 || !strings.HasPrefix(said[0], "RELOADING=1 MONOTONIC_USEC=") || said[1] != "READY=1 STATUS=running" || said[3] != said[1] {
 		t.Errorf("SVC-30: %q", said)
 	}
@@ -252,7 +255,7 @@ func TestProgramReloads(t *testing.T) {
 	p.log.Expect("service app/inner/slow: reload: ")
 	_ = n.Run(11 * s)
 	p.j.want(t, "SVC-29", "reload bad", "reload slow")
-	if p.m.said(); len(p.log.Find("starting took too long: more than 5s")) != 1 || !p.Running() {
+	if p.m.Said(); len(p.log.Find("the services took too long: more than 5s")) != 1 || !p.Running() {
 		t.Error("SVC-29: a reload that takes too long")
 	}
 	_ = n.Run(time.Minute)
@@ -260,7 +263,7 @@ func TestProgramReloads(t *testing.T) {
 		t.Error("SVC-28: told to end while it reloads:", p.Err(), p.State())
 	}
 	p.j.want(t, "SVC-29", "reload bad", "reload slow", "stop plain", "stop slow", "stop bad")
-	if said := p.m.said(); len(said) != 2 || !strings.HasPrefix(said[1], "STOPPING=1") {
+	if said := p.m.Said(); len(said) != 2 || !strings.HasPrefix(said[1], "STOPPING=1") {
 		t.Errorf("SVC-30: %q", said)
 	}
 }
