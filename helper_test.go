@@ -47,7 +47,8 @@ func serve(t *testing.T, w testworld.World, c Config, f reactor.Factory, places 
 	}
 	v.server = &server{loop: c.loopOn(w.New(t, c.Reactor)), at: at}
 	t.Cleanup(v.signals.GiveBack)
-	if err := v.listen(f); err != nil {
+	v.notify = program.NewNotify(v.r, c.Notify, v.server.log)
+	if err := v.prepare(&c, f); err != nil {
 		t.Fatal(err)
 	}
 	v.arm(&c)

@@ -3,13 +3,12 @@ package whorl
 import (
 	"context"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/tlsio"
+	"github.com/whorl-go/whorl/service"
 )
 
 // loop is what a server and a client have in common: a reactor, the signals and the drain.
@@ -30,7 +29,9 @@ func (c *Config) open(loops int) (*loop, error) {
 		o.Logger = c.Logger
 	}
 	if o.ShutdownTimeout == 0 {
-		o.ShutdownTimeout = c.grace() + restOfShutdown
+		if o.ShutdownTimeout = c.grace() + restOfShutdown; c.Services != nil {
+			o.ShutdownTimeout += service.DefaultStopLimit
+		}
 	}
 	if loops > 1 {
 		return c.openGroup(loops, o)
@@ -59,17 +60,6 @@ func (c *Config) loopOn(r *reactor.Reactor) *loop {
 	l.drain.init(r, c.grace())
 	l.signals = program.Take(r, l.log, c.signals(), func() error { return l.stop() }, l.hurry)
 	return l
-}
-
-// onHangup has the server read its certificates again on SIGHUP, unless first does something else.
-func (l *loop) onHangup(first func(*reactor.Reactor) bool) {
-	l.signals.OnHangup(func(sig os.Signal) {
-		if first != nil && first(l.r) {
-			return
-		}
-		l.log.Info("caught a signal: looking at the certificates", slog.String("signal", sig.String()),
-			slog.Int("places", tlsio.CheckAll(l.r)))
-	})
 }
 
 // hurry ends the program at once.
