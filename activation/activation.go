@@ -7,7 +7,7 @@
 //	passed := activation.Take()
 //	schemes := std.Schemes(&std.Options{Activation: passed})
 //
-// Nothing in this module looks at the environment by itself.
+// Nothing in this module looks at the environment by itself, but service.Main, which is a program.
 package activation
 
 import (
