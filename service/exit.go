@@ -36,9 +36,9 @@ func ExitCode(err error) int {
 	return 1
 }
 
-// report logs err, unless it is an ExitError without a cause, and returns its exit status.
+// report logs err, unless it is nothing but an ExitError without a cause, and returns its exit status.
 func report(log *slog.Logger, err error) int {
-	if e, ok := errors.AsType[*ExitError](err); err != nil && !(ok && e.Err == nil) {
+	if e, ok := err.(*ExitError); err != nil && !(ok && e.Err == nil) {
 		log.Error("the program has failed", slog.Any("err", err))
 	}
 	return ExitCode(err)

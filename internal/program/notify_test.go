@@ -71,10 +71,10 @@ func TestNotify(t *testing.T) {
 	m.pass(t, 7*time.Second)
 	m.wants(t, "SVC-32", "1s EXTEND_TIMEOUT_USEC=15000000", "6s EXTEND_TIMEOUT_USEC=15000000")
 	n.Reloading("too early")
-	n.Ready("serving\nat\x7f once")
+	n.Ready("serving\nat\x7f once, or not")
 	n.Ready("twice")
 	m.pass(t, 13*time.Second)
-	m.wants(t, "SVC-30", "7s READY=1 STATUS=serving at  once")
+	m.wants(t, "SVC-30", "7s READY=1 STATUS=serving at  once, or not")
 	n.Status("busy")
 	n.Reloading("reading files")
 	n.Reloading("twice")
@@ -155,6 +155,11 @@ func TestNotifyFails(t *testing.T) {
 	m.fails = nil
 	m.pass(t, 150*time.Millisecond)
 	m.wants(t, "SVC-33", "1.1s READY=1 STATUS=serving", "1.1s STATUS=two")
+	m.fails = syscall.EAGAIN
+	n.Status("alone")
+	m.fails = nil
+	m.pass(t, 150*time.Millisecond)
+	m.wants(t, "SVC-33: a status alone", "1.3s STATUS=alone")
 	// However long it is, and whatever happens meanwhile, little waits.
 	m.fails = syscall.EAGAIN
 	for range 100 {
