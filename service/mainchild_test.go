@@ -1,5 +1,3 @@
-//go:build unix
-
 package service_test
 
 import (
