@@ -224,24 +224,32 @@ func TestServeServicesFail(t *testing.T) {
 	}
 }
 
-// A second signal ends the wait for services that do not stop (SVC-28), of one loop and of several.
+// A second signal ends the wait for services that do not stop (SVC-28), of one loop and of several, also if it comes while connections drain.
 func TestServeServicesHurried(t *testing.T) {
 	for _, loops := range []int{1, 2} {
-		var said []string
-		v := start(t, Config{Loops: loops, Services: func(tree *service.Collection) error {
-			r := tree.Reactor()
-			tree.Add(service.Named(r, "a", &lane{r: r, said: &said, name: "a", connections: func() int { return 0 }, stopsForever: true}))
-			return nil
-		}}, reactor.Each[echo](), anywhere)
-		began := time.Now()
-		v.cancel()
-		time.Sleep(50 * time.Millisecond) // the stop of the service has begun; nobody outside sees it
-		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		err := <-v.result
-		if took := time.Since(began); took > 10*time.Second || !errors.Is(err, reactor.ErrCancelled) || !strings.Contains(err.Error(), "service server/a: stop: ") {
-			t.Errorf("SVC-28: %d loops: %v after %v", loops, err, took)
+		for _, drains := range []bool{false, true} {
+			var said []string
+			log := new(record)
+			v := start(t, Config{Loops: loops, Grace: time.Hour, Logger: log.logger(), Services: func(tree *service.Collection) error {
+				r := tree.Reactor()
+				tree.Add(service.Named(r, "a", &lane{r: r, said: &said, name: "a", connections: func() int { return 0 }, stopsForever: true}))
+				return nil
+			}}, reactor.Each[echo](), anywhere)
+			if drains {
+				echoed(t, v.dial(0))
+			}
+			began := time.Now()
+			v.cancel()
+			for !strings.Contains(log.String(), "no longer listening") {
+				time.Sleep(time.Millisecond)
+			}
+			if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			err := <-v.result
+			if took := time.Since(began); took > 10*time.Second || !errors.Is(err, reactor.ErrCancelled) || !strings.Contains(err.Error(), "service server/a: stop: ") {
+				t.Errorf("SVC-28: %d loops, draining %v: %v after %v", loops, drains, err, took)
+			}
 		}
 	}
 }

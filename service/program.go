@@ -224,7 +224,7 @@ func (p *Program) drainRest(done func()) {
 	if grace == 0 {
 		grace = DefaultGrace
 	}
-	if grace < 0 || p.r.Stats().Connections == 0 {
+	if grace < 0 {
 		done()
 		return
 	}

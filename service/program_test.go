@@ -282,3 +282,41 @@ func TestNewProgram(t *testing.T) {
 	reactor.GroupOf(reactor.GroupConfig{}, g)
 	panics(t, func() { service.NewProgram(g, service.MainConfig{Logger: slog.New(slog.DiscardHandler)}) })
 }
+
+// SVC-29: only what runs reloads. A collection that is stopped during a reload goes on with no other service.
+func TestReload(t *testing.T) {
+	r := testworld.New(t, sim.New(1).Kernel(), reactor.Config{})
+	j := &journal{r: r}
+	c := service.NewCollection(r, "c")
+	slow := &reloading{part: part{j: j, name: "slow"}, reloadIn: s}
+	c.Add(service.Named(r, "slow", slow))
+	c.Add(service.Named(r, "next", &reloading{part: part{j: j, name: "next"}}))
+	if err := failure(c.Reload()); err != nil {
+		t.Error("SVC-29:", err)
+	}
+	if err := failure(c.Services()[1].Reload()); err != nil {
+		t.Error("SVC-29:", err)
+	}
+	j.want(t, "SVC-29: it does not run")
+	c.Start()
+	d := c.Reload()
+	c.Stop()
+	until(t, r, func() bool { return failure(d) != errPending })
+	j.want(t, "SVC-29: stopped meanwhile", "start slow", "start next", "reload slow", "stop next", "stop slow", "reload slow done")
+}
+
+// SVC-11: an application that is started within a limit stops with its reactor, too.
+func TestApplicationWithin(t *testing.T) {
+	r := testworld.New(t, sim.New(1).Kernel(), reactor.Config{})
+	j := &journal{r: r}
+	a := service.NewApplication(r, "app")
+	a.Add(service.Named(r, "p", &part{j: j, name: "p"}))
+	r.CallWhenRunning(func() {
+		a.StartWithin(0)
+		r.Stop()
+	})
+	if err := r.Run(context.Background()); err != nil {
+		t.Error(err)
+	}
+	j.want(t, "SVC-11", "start p", "stop p")
+}
