@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -49,8 +50,8 @@ func child() {
 	}
 }
 
-// program is a child process, its output, and a connection to it.
-type program struct {
+// childProcess is a child process, its output, and a connection to it.
+type childProcess struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	out  *bufio.Scanner
@@ -59,9 +60,9 @@ type program struct {
 }
 
 // run starts a child and connects to it.
-func run(t *testing.T, kernel, how string) *program {
+func run(t *testing.T, kernel, how string) *childProcess {
 	t.Helper()
-	p := &program{t: t, cmd: exec.Command(os.Args[0])}
+	p := &childProcess{t: t, cmd: exec.Command(os.Args[0])}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+kernel+" "+how, "GORACE=atexit_sleep_ms=0")
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
@@ -88,7 +89,7 @@ func run(t *testing.T, kernel, how string) *program {
 }
 
 // until waits for a line of output, and returns its submatches.
-func (p *program) until(pattern string) []string {
+func (p *childProcess) until(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
 	for p.out.Scan() {
@@ -100,7 +101,7 @@ func (p *program) until(pattern string) []string {
 	return nil
 }
 
-func (p *program) signal(s os.Signal) {
+func (p *childProcess) signal(s os.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
 		p.t.Fatal(err)
@@ -134,7 +135,7 @@ func TestServeOnSignals(t *testing.T) {
 			for range 2 {
 				p.signal(syscall.SIGTERM)
 				p.until("caught a signal")
-				time.Sleep(signalTwins) // the next one within it would count as this one
+				time.Sleep(program.SignalTwins) // the next one within it would count as this one
 			}
 			p.until("gave up waiting: for the blocking work .*child")
 			err := p.cmd.Wait()
@@ -151,7 +152,7 @@ func killed(t *testing.T, name string) {
 	p := run(t, name, "blocked")
 	p.signal(syscall.SIGTERM)
 	p.until("caught a signal")
-	time.Sleep(signalTwins) // the next one within it would count as this one
+	time.Sleep(program.SignalTwins) // the next one within it would count as this one
 	p.signal(syscall.SIGTERM)
 	p.until("^blocked$") // it may come before what the log says of the second signal
 	ended := make(chan error, 1)
@@ -186,30 +187,30 @@ func TestSignalsAreGivenBackLate(t *testing.T) {
 				}
 				var later []func()
 				var left time.Duration // of the last one
-				l.after = func(d time.Duration, f func()) {
+				l.signals.After = func(d time.Duration, f func()) {
 					later, left = append(later, f), d
 				}
-				stop, taken := l.release, true
-				l.release = func() { stop(); taken = false }
+				stop, taken := l.signals.Release, true
+				l.signals.Release = func() { stop(); taken = false }
 				l.r.CallWhenRunning(func() {
 					for range signals {
-						l.last -= signalTwins
-						l.signalled(os.Interrupt)
+						l.signals.Last -= program.SignalTwins
+						l.signals.Caught(os.Interrupt)
 					}
-					if signals == 2 && left != signalTwins {
-						t.Errorf("after the second they are given back after %v, want %v", left, signalTwins)
+					if signals == 2 && left != program.SignalTwins {
+						t.Errorf("after the second they are given back after %v, want %v", left, program.SignalTwins)
 					}
 					l.r.Stop()
 				})
 				l.run(context.Background())
 				const ago = 100 * time.Millisecond
-				l.last -= ago
+				l.signals.Last -= ago
 				l.close(func() {})
 				if taken != (signals > 0) || len(later) != signals {
 					t.Errorf("at the end signals are taken: %v; %d will be given back later", taken, len(later))
 				}
-				if signals > 0 && (left <= 0 || left > signalTwins-ago) {
-					t.Errorf("after the end they are given back after %v, want %v at most", left, signalTwins-ago)
+				if signals > 0 && (left <= 0 || left > program.SignalTwins-ago) {
+					t.Errorf("after the end they are given back after %v, want %v at most", left, program.SignalTwins-ago)
 				}
 				for _, f := range later {
 					f()

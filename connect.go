@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -41,7 +42,7 @@ func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) er
 	if c.Loops > 1 {
 		return &ConfigError{"Loops", "must be 0 or 1 for a client: it has one connection"}
 	}
-	finish := c.queueLogs()
+	finish := program.QueueLogs(&c.Logger, &c.Reactor.Logger)
 	defer finish()
 	known := c.schemes()
 	var packets endpoint.PacketClient

@@ -36,7 +36,7 @@ func call(t *testing.T, w testworld.World, c Config, place string, f reactor.Fac
 		t.Fatal(err)
 	}
 	v.client = &client{loop: c.loopOn(w.New(t, c.Reactor))}
-	t.Cleanup(v.giveBack)
+	t.Cleanup(v.signals.GiveBack)
 	v.connect(to, f, c.Started)
 	v.r.AddTrigger(reactor.After, reactor.Shutdown, func() { v.stopped = true })
 	if err := v.r.Start(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -202,24 +203,24 @@ func TestDrainIsHurried(t *testing.T) {
 			because string
 		}{
 			"while draining": {func(v *served) {
-				v.r.Post(func() { v.signalled(syscall.SIGTERM) })
+				v.r.Post(func() { v.signals.Caught(syscall.SIGTERM) })
 				testworld.Turns(t, v.r, 3)
 				v.has("connections=1 grace=1h0m0s", `msg="caught a signal" signal=terminated`)
 				v.lacks("aborting")
 				v.apart()
-				v.r.Post(func() { v.signalled(os.Interrupt) })
+				v.r.Post(func() { v.signals.Caught(os.Interrupt) })
 			}, "a second signal"},
 			"before draining": {func(v *served) {
 				v.r.Post(func() {
-					v.signalled(syscall.SIGTERM)
-					v.last -= signalTwins
-					v.signalled(syscall.SIGTERM)
+					v.signals.Caught(syscall.SIGTERM)
+					v.signals.Last -= program.SignalTwins
+					v.signals.Caught(syscall.SIGTERM)
 				})
 			}, "a second signal"},
 			"after Stop": {func(v *served) {
 				v.r.Stop()
 				testworld.Turns(t, v.r, 3)
-				v.r.Post(func() { v.signalled(syscall.SIGTERM) })
+				v.r.Post(func() { v.signals.Caught(syscall.SIGTERM) })
 			}, "a signal"},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -282,15 +283,15 @@ func TestDrainSignalTwins(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		v := serve(t, w, Config{Grace: time.Hour}, reactor.Each[echo](), anywhere)
 		p := v.peer()
-		v.r.Post(func() { v.signalled(os.Interrupt) })
+		v.r.Post(func() { v.signals.Caught(os.Interrupt) })
 		v.echoed(p)
-		v.r.Post(func() { v.signalled(os.Interrupt); v.signalled(syscall.SIGTERM) })
+		v.r.Post(func() { v.signals.Caught(os.Interrupt); v.signals.Caught(syscall.SIGTERM) })
 		v.echoed(p)
 		testworld.Turns(t, v.r, 3)
 		v.has("no longer listening", `msg="caught a signal again, which counts as the one before" signal=terminated`)
 		v.lacks("aborting")
 		v.apart()
-		v.r.Post(func() { v.signalled(syscall.SIGTERM) })
+		v.r.Post(func() { v.signals.Caught(syscall.SIGTERM) })
 		v.ended()
 		v.has(`because="a second signal"`)
 	})
@@ -303,9 +304,9 @@ func TestSignalsAreGivenBackAtTheEnd(t *testing.T) {
 		v := serve(t, w, Config{Grace: time.Hour}, reactor.Each[echo](), anywhere)
 		p := v.peer()
 		back := 0
-		release := v.release
-		v.release = func() { back++; release() }
-		v.r.Post(func() { v.signalled(os.Interrupt) })
+		release := v.signals.Release
+		v.signals.Release = func() { back++; release() }
+		v.r.Post(func() { v.signals.Caught(os.Interrupt) })
 		v.echoed(p)
 		v.apart()
 		p.Close()

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -45,8 +46,9 @@ func serve(t *testing.T, w testworld.World, c Config, f reactor.Factory, places 
 		t.Fatal(err)
 	}
 	v.server = &server{loop: c.loopOn(w.New(t, c.Reactor)), at: at}
-	t.Cleanup(v.giveBack)
-	if err := v.listen(f); err != nil {
+	t.Cleanup(v.signals.GiveBack)
+	v.notify = program.NewNotify(v.r, c.Notify, v.server.log)
+	if err := v.prepare(&c, f); err != nil {
 		t.Fatal(err)
 	}
 	v.arm(&c)
@@ -75,7 +77,7 @@ func (v *served) echoed(p *testworld.Peer) {
 func (v *served) apart() {
 	v.t.Helper()
 	over := false
-	v.r.CallLater(signalTwins, func() { over = true })
+	v.r.CallLater(program.SignalTwins, func() { over = true })
 	v.until(func() bool { return over })
 }
 

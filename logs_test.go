@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/logqueue"
 	"github.com/whorl-go/whorl/reactor"
@@ -55,7 +56,7 @@ func TestServeWithALogThatNobodyReads(t *testing.T) {
 		if err := <-v.result; err != nil {
 			t.Errorf("the result is %v", err)
 		}
-		if took := time.Since(began); took > lastWords+5*time.Second {
+		if took := time.Since(began); took > program.LastWords+5*time.Second {
 			t.Errorf("the end took %v", took)
 		}
 	})
@@ -113,7 +114,7 @@ func TestQueueIsTheOwners(t *testing.T) {
 	q := logqueue.New(0)
 	c := Config{Logger: slog.New(q.Handler(slog.DiscardHandler))}
 	h := c.Logger.Handler()
-	c.queueLogs()()
+	program.QueueLogs(&c.Logger, &c.Reactor.Logger)()
 	if c.Logger.Handler() != h || c.Reactor.Logger != nil {
 		t.Error("a queue behind a queue, or a log that nobody asked for")
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -208,7 +209,7 @@ func stuck(t *testing.T, w testworld.World, c Config) (x *client, stopped *bool)
 	r := w.New(t, reactor.Config{})
 	c.Datagrams = func() reactor.PacketProtocol { return new(gram) }
 	l := c.loopOn(r)
-	t.Cleanup(l.giveBack)
+	t.Cleanup(l.signals.GiveBack)
 	x, stopped = &client{loop: l}, new(bool)
 	r.AddTrigger(reactor.After, reactor.Shutdown, func() { *stopped = true })
 	x.connectPacket(&std.UNIXGramClient{Path: deafAt(t, r).Name}, &c)
@@ -227,7 +228,7 @@ func stuck(t *testing.T, w testworld.World, c Config) (x *client, stopped *bool)
 func TestConnectDatagramsSecondSignal(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		x, stopped := stuck(t, w, Config{Grace: time.Hour})
-		x.signalled(syscall.SIGTERM)
+		x.signals.Caught(syscall.SIGTERM)
 		for range 5 {
 			x.r.Turn(0)
 		}
@@ -235,9 +236,9 @@ func TestConnectDatagramsSecondSignal(t *testing.T) {
 			t.Fatal("it has ended although datagrams wait")
 		}
 		over := false
-		x.r.CallLater(signalTwins, func() { over = true })
+		x.r.CallLater(program.SignalTwins, func() { over = true })
 		testworld.Until(t, func() bool { return over }, x.r)
-		x.signalled(syscall.SIGTERM)
+		x.signals.Caught(syscall.SIGTERM)
 		testworld.Until(t, func() bool { return *stopped }, x.r)
 	})
 }

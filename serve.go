@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 
 	"github.com/whorl-go/whorl/endpoint"
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
 )
 
 // Serve opens every place, or none, and serves the connections to all of them with the
@@ -31,7 +35,7 @@ import (
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
 //     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
-	finish := c.queueLogs()
+	finish := program.QueueLogs(&c.Logger, &c.Reactor.Logger)
 	defer finish()
 	at, err := c.places(f, places)
 	if err != nil || ctx.Err() != nil {
@@ -44,13 +48,68 @@ func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) 
 	}
 	defer l.close(finish)
 	s := &server{loop: l, at: at, loops: loops, why: why}
-	if c.Handover != "" {
-		s.succeed(&c, f)
-	} else if err := s.listen(f); err != nil {
+	s.notify = program.NewNotify(s.r, c.Notify, s.log)
+	if err := s.prepare(&c, f); err != nil {
+		s.notify.Status("failed: " + err.Error())
 		return err
 	}
 	s.arm(&c)
 	return s.result(s.run(ctx))
+}
+
+// prepare opens the places, or, if a predecessor or services come first, has that done when the loop runs.
+func (s *server) prepare(c *Config, f reactor.Factory) error {
+	s.r.CallWhenRunning(s.notify.Begin)
+	if c.Services == nil && c.Handover == "" {
+		if err := s.listen(f); err != nil {
+			return err
+		}
+		s.r.CallWhenRunning(func() { s.started(c) })
+		return nil
+	}
+	open := func() { s.begin(c, f) }
+	if c.Handover != "" {
+		s.next = &succession{path: c.Handover}
+		open = func() { s.succeed(c, f) }
+	}
+	if c.Services == nil {
+		s.r.CallWhenRunning(open)
+		return nil
+	}
+	return s.addServices(c, open)
+}
+
+// begin opens the places when the loop runs, and tells whether it could.
+func (s *server) begin(c *Config, f reactor.Factory) bool {
+	if err := s.listen(f); err != nil {
+		s.fail(err)
+		return false
+	}
+	s.started(c)
+	return true
+}
+
+// started is called when all places are open and the loop runs.
+func (s *server) started(c *Config) {
+	if c.Started != nil {
+		c.Started(s.r, s.open)
+	}
+	s.notify.Ready(s.serving())
+}
+
+// serving says in a line where the server is.
+func (s *server) serving() string {
+	const most = 4
+	var at []string
+	for _, l := range s.open {
+		for _, a := range endpoint.Addrs(l) {
+			at = append(at, a.Network()+" "+a.String())
+		}
+	}
+	if n := len(at) - most; n > 0 {
+		at = append(at[:most], fmt.Sprint(n, " more"))
+	}
+	return "serving " + strings.Join(at, ", ")
 }
 
 // place is somewhere to listen, or to receive datagrams, and how the caller wrote it.
@@ -113,8 +172,11 @@ type server struct {
 	open []endpoint.Listener // as many as at, once all are open
 	errs []error             // of factories that could not be stopped
 	next *succession         // nil: without Config.Handover
+	tree *serviceTree        // nil: without Config.Services
 
-	ending bool // end was called
+	notify *program.Notify
+	ending bool  // end was called
+	failed error // why it could not begin
 
 	loops int
 	why   string // there are as many
@@ -156,13 +218,9 @@ func (s *server) openPlace(p place, f reactor.Factory) (endpoint.Listener, error
 	return port, nil
 }
 
-// arm has Started called when the reactor runs, and the server drained before it stops. From now
-// on SIGHUP is taken.
+// arm has the server drained before the reactor stops. From now on SIGHUP is taken.
 func (s *server) arm(c *Config) {
-	if c.Started != nil && s.next == nil {
-		s.r.CallWhenRunning(func() { c.Started(s.r, s.open) })
-	}
-	s.onHangup(c.signals(), c.Hangup)
+	s.signals.OnHangup(func(sig os.Signal) { s.reload(sig, c.Hangup) })
 	if s.g != nil {
 		s.g.AddStopTrigger(s.end)
 	} else {
@@ -175,6 +233,13 @@ func (s *server) arm(c *Config) {
 // these, and the connections that come from the queues are drained like all others.
 func (s *server) end(done func()) {
 	s.ending = true
+	s.onLead(func() {
+		status := "stopping"
+		if s.failed != nil {
+			status = "failed: " + s.failed.Error()
+		}
+		s.notify.Stopping(status, s.left)
+	})
 	s.next.end()
 	for i, l := range s.open {
 		l.StopListening(func(err error) {
@@ -190,8 +255,32 @@ func (s *server) end(done func()) {
 	s.afterPorts(func() {
 		s.log.Info("stopping: no longer listening",
 			slog.Int("connections", s.clients()), slog.Duration("grace", s.drain.grace))
-		s.drain.begin(s.drained(done))
+		s.drain.begin(func() { s.tree.stop(s.drained(done)) })
 	})
+}
+
+// left says in a line what a stop waits for.
+func (s *server) left() string { return fmt.Sprintf("stopping: %d connections are left", s.clients()) }
+
+// onLead calls fn on the first loop, if that lives.
+func (s *server) onLead(fn func()) {
+	if s.g != nil {
+		s.r.Post(fn)
+	} else {
+		fn()
+	}
+}
+
+// reload has the server read its certificates, and its services their configuration, again, unless first does something else.
+func (s *server) reload(sig os.Signal, first func(*reactor.Reactor) bool) {
+	s.notify.Reloading("reloading")
+	if first != nil && first(s.r) {
+		s.notify.Ready(s.serving())
+		return
+	}
+	s.log.Info("caught a signal: looking at the certificates", slog.String("signal", sig.String()),
+		slog.Int("places", tlsio.CheckAll(s.r)))
+	s.tree.reload(func() { s.notify.Ready(s.serving()) })
 }
 
 // clients counts the connections that ports have accepted, not those that the program has made
@@ -215,8 +304,7 @@ func (s *server) clients() (n int) {
 
 // result is what Serve returns; err is what ended the reactor.
 func (s *server) result(err error) error {
-	err = s.next.result(err)
-	if err = errors.Join(append([]error{err}, s.errs...)...); err == nil {
+	if err = errors.Join(append([]error{s.failed, err, s.tree.result()}, s.errs...)...); err == nil {
 		s.log.Info("stopped")
 	}
 	return err

@@ -15,64 +15,56 @@ type succession struct {
 	path     string
 	taking   *handover.Taking   // nil: there was no predecessor
 	offering *handover.Offering // nil: not yet
-	failed   error              // why it could not begin
 }
 
 // succeed begins the server when the loop runs: what a predecessor has is known only then.
 func (s *server) succeed(c *Config, f reactor.Factory) {
-	s.next = &succession{path: c.Handover}
-	begin := func() bool {
-		err := s.listen(f)
-		if err != nil {
-			s.fail(err)
-		}
-		return err == nil
-	}
-	started := func() {
-		if c.Started != nil {
-			c.Started(s.r, s.open)
-		}
-	}
-	s.r.CallWhenRunning(func() {
-		s.next.taking = handover.Take(s.r, c.Handover, handover.TakeConfig{
-			Offered: func(t *handover.Taking) {
-				if !begin() {
-					t.GiveUp(s.next.failed)
-					return
-				}
-				started()
+	s.next.taking = handover.Take(s.r, c.Handover, handover.TakeConfig{
+		Offered: func(t *handover.Taking) {
+			if s.begin(c, f) {
 				t.Ready()
-			},
-			Failed: func(err error) {
-				s.next.taking = nil
-				switch {
-				case s.ending:
-				case !errors.Is(err, handover.ErrNobody):
-					s.fail(err)
-				case s.r.Running() && !s.ending && begin():
-					if s.offer(nil); s.next.failed == nil {
-						started()
-					}
-				}
-			},
-			Stopped: func(t *handover.Taking, err error) {
-				attrs := []any{slog.Int("process", t.Process())}
-				if err != nil {
-					attrs = append(attrs, slog.Any("err", err))
-				}
-				s.log.Info("took over from a predecessor", attrs...)
-				s.offer(t)
-			},
-			Done: func(err error) {
-				if err != nil {
-					s.log.Info("the predecessor has not said that it has drained", slog.Any("err", err))
-				} else {
-					s.log.Info("the predecessor has drained")
-				}
-			},
-			Logger: s.log,
-		})
+			} else {
+				t.GiveUp(s.failed)
+			}
+		},
+		Failed: func(err error) {
+			s.next.taking = nil
+			switch {
+			case s.ending:
+			case !errors.Is(err, handover.ErrNobody):
+				s.fail(err)
+			case s.r.Running():
+				s.beginFirst(c, f)
+			}
+		},
+		Stopped: func(t *handover.Taking, err error) {
+			attrs := []any{slog.Int("process", t.Process())}
+			if err != nil {
+				attrs = append(attrs, slog.Any("err", err))
+			}
+			s.log.Info("took over from a predecessor", attrs...)
+			s.offer(t)
+		},
+		Done: func(err error) {
+			if err != nil {
+				s.log.Info("the predecessor has not said that it has drained", slog.Any("err", err))
+			} else {
+				s.log.Info("the predecessor has drained")
+			}
+		},
+		Logger: s.log,
 	})
+}
+
+// beginFirst begins a server without a predecessor. Its sockets are offered before Started is called.
+func (s *server) beginFirst(c *Config, f reactor.Factory) {
+	if err := s.listen(f); err != nil {
+		s.fail(err)
+		return
+	}
+	if s.offer(nil); s.failed == nil {
+		s.started(c)
+	}
 }
 
 // offer offers the sockets to the next successor.
@@ -82,9 +74,12 @@ func (s *server) offer(t *handover.Taking) {
 	}
 	o, err := handover.Offer(s.r, s.next.path, handover.OfferConfig{
 		Sockets: s.sockets,
-		Handed:  func(handover.Handed) { _ = s.r.Stop() },
-		Taking:  t,
-		Logger:  s.log,
+		Handed: func(h handover.Handed) {
+			s.notify.Succeed(h.Process)
+			_ = s.r.Stop()
+		},
+		Taking: t,
+		Logger: s.log,
 	})
 	switch {
 	case err == nil:
@@ -120,13 +115,15 @@ func portsOf(l endpoint.Listener) (all []handover.Port) {
 // fail ends a server that cannot begin. The sockets that it has of a predecessor are left to that: their clients stay
 // in the queue.
 func (s *server) fail(err error) {
-	if s.next.failed != nil {
+	if s.failed != nil {
 		return
 	}
-	s.next.failed = err
-	for _, l := range s.open {
-		for _, p := range portsOf(l) {
-			p.LeaveSocket(nil)
+	s.failed = err
+	if s.next != nil {
+		for _, l := range s.open {
+			for _, p := range portsOf(l) {
+				p.LeaveSocket(nil)
+			}
 		}
 	}
 	_ = s.r.Stop()
@@ -144,12 +141,4 @@ func (n *succession) end() {
 		n.taking.GiveUp(errors.New("it was told to end"))
 		n.taking.Stop()
 	}
-}
-
-// result is err, and why the server could not begin.
-func (n *succession) result(err error) error {
-	if n == nil || n.failed == nil {
-		return err
-	}
-	return errors.Join(n.failed, err)
 }

@@ -63,6 +63,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/service"
 )
 
 // Serve serves connections at all places with the protocols of f until it is told to end.
@@ -126,6 +127,14 @@ type Config struct {
 	// sockets itself. When it has handed them over it drains and ends, as when it is told to. Empty: none of this.
 	// It is for Serve.
 	Handover string
+	// Services adds services to the empty tree that it gets, before anything is opened: what the connections need, such as a [service.Client] of a database. They belong to the first
+	// loop. They start in order when the loop runs, and the places are opened when all have started; if one fails, those before it are stopped again, and Serve returns its
+	// error. At the end they stop in the reverse order when no connection is left, within the StopLimit of the tree. SIGHUP has those that are a
+	// [service.Reloader] reload. An error of Services is that of Serve. Nil: there are none. It is for Serve.
+	Services func(tree *service.Collection) error
+	// Notify is the service manager that is told when the server is ready, reloads and ends, and that its loops live, as docs/serve.md says. [activation.TakeNotifier] returns that of the
+	// process. Nil: nobody is told. It is for Serve.
+	Notify *activation.Notifier
 	// Hangup is called on the loop's goroutine when SIGHUP arrives. If it returns true, the certificates
 	// are not looked at. Nil: they always are. It is for Serve.
 	Hangup func(r *reactor.Reactor) bool

@@ -1,13 +1,13 @@
-// Package activation takes the sockets that a service manager, such as systemd, has opened for this
-// process and passed to it.
+// Package activation is how this process and a service manager, such as systemd, talk: [Take] returns the sockets that the manager has opened
+// and passed, and [TakeNotifier] what tells it that the process is ready, or about to end.
 //
-// They are descriptors from 3 on. The environment says how many there are, for which process, and
+// The sockets are descriptors from 3 on. The environment says how many there are, for which process, and
 // what they are called. A program takes them once, when it starts, before it starts a child:
 //
 //	passed := activation.Take()
 //	schemes := std.Schemes(&std.Options{Activation: passed})
 //
-// Nothing in this module looks at the environment by itself.
+// Nothing in this module looks at the environment by itself, but service.Main, which is a program.
 package activation
 
 import (

@@ -43,10 +43,11 @@ func (a *attempt) done(p reactor.Protocol, err error) {
 		return
 	}
 	d := c.prepare(a.proto.Protocol)
-	if c.now != a || c.state != ClientPreparing {
+	if c.now == a && c.state == ClientPreparing {
+		c.prepares = d
+	} else { // stopped in Prepare
 		d.Cancel()
 	}
-	c.prepares = d
 	d.Done(func(_ None, err error) { c.prepared(a, err) })
 }
 

@@ -256,6 +256,7 @@ func (c *Client) prepared(a *attempt, err error) {
 	if c.now != a || c.state != ClientPreparing {
 		return
 	}
+	c.prepares = nil
 	if err != nil {
 		a.rejected = err
 		c.become(ClientRejecting, err)
@@ -272,6 +273,7 @@ func (c *Client) prepared(a *attempt, err error) {
 // endPreparation gives up the preparation in progress, if it has begun.
 func (c *Client) endPreparation() {
 	if d := c.prepares; d != nil {
+		c.prepares = nil
 		d.Cancel()
 	}
 }

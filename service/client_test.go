@@ -3,10 +3,12 @@ package service_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/whorl-go/whorl/deferred"
 	"github.com/whorl-go/whorl/kernel"
@@ -288,6 +290,38 @@ func TestClientRestart(t *testing.T) {
 			})
 		},
 	})
+}
+
+// SVC-24: a preparation that ends, or is given up because the client stops in Prepare, is given up once, and the client forgets it.
+func TestClientForgetsPreparation(t *testing.T) {
+	for _, stops := range []bool{true, false} {
+		var p *pair
+		var held weak.Pointer[deferred.Deferred[service.None]]
+		cancelled := 0
+		p = newPair(t, service.ClientConfig{Prepare: func(reactor.Protocol) *deferred.Deferred[service.None] {
+			d := deferred.New(p.cli.Reactor, func(*deferred.Deferred[service.None]) { cancelled++ })
+			held = weak.Make(d)
+			if stops {
+				p.client.Stop()
+			} else {
+				p.cli.Reactor.CallLater(s, func() { held.Value().Succeed(service.None{}) })
+			}
+			return d
+		}})
+		p.listen()
+		p.run(3*s, map[time.Duration]func(){0: func() { p.client.Start() }})
+		want, gaveUp := service.ClientConnected, 0
+		if stops {
+			want, gaveUp = service.ClientStopped, 1
+		}
+		if p.client.State() != want || cancelled != gaveUp {
+			t.Errorf("SVC-24: %v, given up %d times", p.client.State(), cancelled)
+		}
+		if runtime.GC(); held.Value() != nil {
+			t.Errorf("SVC-24: %v: the client still has the result of Prepare", want)
+		}
+		runtime.KeepAlive(p)
+	}
 }
 
 // SVC-24: a preparation is run for each connection, after ConnectionMade. Who waits for a connection waits for it. If it fails, that counts as a failed attempt, and the

@@ -10,8 +10,12 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// DefaultStopLimit is the StopLimit of a [Collection] that has none.
-const DefaultStopLimit = 30 * time.Second
+const (
+	// DefaultStartLimit is the limit of StartWithin, unless another one is given.
+	DefaultStartLimit = time.Minute
+	// DefaultStopLimit is the StopLimit of a [Collection] that has none.
+	DefaultStopLimit = 30 * time.Second
+)
 
 // Collection is a service of services. It starts them in the order in which they were added, and stops them in the reverse order. It is for the
 // goroutine of its reactor's loop. [NewCollection] makes one.
@@ -105,6 +109,28 @@ func (c *Collection) Get(name string) (*Service, error) {
 
 // Services returns the services in the order in which they were added (SVC-5). The slice is the caller's.
 func (c *Collection) Services() []*Service { return slices.Clone(c.services) }
+
+// StartWithin is Start with a limit, by the reactor's clock. After that the start is given up and undone, and the result fails with ErrStartLimit and the name of the service that was
+// starting. Zero: DefaultStartLimit; negative: no limit.
+func (c *Collection) StartWithin(limit time.Duration) *deferred.Deferred[None] {
+	return within(c.Start(), limit)
+}
+
+// within is d with the limit of StartWithin.
+func within(d *deferred.Deferred[None], limit time.Duration) *deferred.Deferred[None] {
+	if limit == 0 {
+		limit = DefaultStartLimit
+	}
+	if _, ok := d.Outcome(); ok || limit < 0 {
+		return d
+	}
+	return d.TimeoutFunc(limit, func(v None, err error) (None, error) {
+		if errors.Is(err, reactor.ErrCancelled) {
+			err = fmt.Errorf("%w: more than %v: %w", ErrStartLimit, limit, err)
+		}
+		return v, err
+	})
+}
 
 // members is a collection as the member of its own service.
 type members Collection
@@ -216,6 +242,11 @@ func NewApplication(r *reactor.Reactor, name string) *Application {
 	a.init(r, (*members)(&a.Collection))
 	a.name = name
 	return a
+}
+
+// StartWithin is that of a [Collection], for Start of the application.
+func (a *Application) StartWithin(limit time.Duration) *deferred.Deferred[None] {
+	return within(a.Start(), limit)
 }
 
 // Start is that of a [Service]. It also has the shutdown of the reactor wait for Stop.

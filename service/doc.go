@@ -11,7 +11,8 @@
 // a collection that stops when its reactor does.
 //
 // The members of this package are [Server], [Client], [Pool], [Connection], [Periodic] and [Cooperator]; [Func] makes one of two functions. [LoopingCall] calls a function
-// again and again, without drift and without calls that pile up. [Run] runs a program for one result.
+// again and again, without drift and without calls that pile up. [Main] runs a tree as a program, with signals, a service manager and an exit status; [Run] runs a program
+// for one result.
 //
 // Everything belongs to the goroutine of the reactor's loop. docs/promises/services.md lists what is promised.
 package service

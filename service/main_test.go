@@ -12,7 +12,12 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-func TestMain(m *testing.M) { os.Exit(leaktest.Main(m)) }
+func TestMain(m *testing.M) {
+	if how := os.Getenv(childEnv); how != "" {
+		os.Exit(child(how))
+	}
+	os.Exit(leaktest.Main(m))
+}
 
 var (
 	errTest    = kernel.Sentinel("test")

@@ -53,13 +53,15 @@ var (
 	ErrDuplicate = kernel.Sentinel("the collection has a service of that name")
 	// ErrNoService: a collection has no such service (SVC-5, SVC-6).
 	ErrNoService = kernel.Sentinel("no such service")
+	// ErrStartLimit: the services of a collection took longer to start, or those of a [Program] to reload, than allowed. It is also kernel.ErrTimeout.
+	ErrStartLimit = kernel.Sentinel("the services took too long", kernel.ErrTimeout)
 	// ErrStopLimit: a service took longer to stop than its collection allows. It is also kernel.ErrTimeout.
 	ErrStopLimit = kernel.Sentinel("stopping took too long", kernel.ErrTimeout)
 )
 
 // Error says which service could not be started or stopped.
 type Error struct {
-	// Op is "start" or "stop".
+	// Op is "start", "stop" or "reload".
 	Op string
 	// Path is the [Service.Path].
 	Path string

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/logqueue"
 )
@@ -28,6 +29,9 @@ All commands take places of datagrams, udp and unixgram, too.
 
 If a server sends no answer to "connect", it may take the end of standard input for the end of the connection: say
 --no-shutdown.
+
+If a service manager has said so in the environment, as systemd does for a unit of Type=notify, servers tell it when they are ready, reload
+and end, and a watchdog that all loops live.
 
 Exit status: 0 after a clean end, 1 when something failed, 2 when the command line is wrong.
 
@@ -57,7 +61,8 @@ Examples:
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
-	log      *logqueue.Queue // between the log and err; nil: none
+	log      *logqueue.Queue      // between the log and err; nil: none
+	manager  *activation.Notifier // the service manager of the process; nil: none
 }
 
 // cli is the command line.

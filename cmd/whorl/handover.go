@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -16,13 +17,14 @@ type handoverFlags struct {
 // replacer starts the program's binary again when that has changed. The new process takes the sockets over by itself.
 type replacer struct {
 	log     *slog.Logger
+	manager *activation.Notifier
 	path    string // of the binary
 	first   os.FileInfo
 	running bool // a process was started, and has not ended
 }
 
-func newReplacer(log *slog.Logger) *replacer {
-	x := &replacer{log: log}
+func newReplacer(log *slog.Logger, manager *activation.Notifier) *replacer {
+	x := &replacer{log: log, manager: manager}
 	if path, err := os.Executable(); err == nil {
 		if at, err := os.Stat(path); err == nil {
 			x.path, x.first = path, at
@@ -51,6 +53,7 @@ func (x *replacer) hangup(r *reactor.Reactor) bool {
 	x.running = true
 	c := exec.Command(x.path, os.Args[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.Env = append(os.Environ(), x.manager.Environ()...) // it will be the service
 	x.log.Info("the binary has changed: starting a successor", slog.String("binary", x.path))
 	ended := func(err error) {
 		x.running = false

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/logqueue"
+	"github.com/whorl-go/whorl/service"
 )
 
 func main() {
@@ -24,7 +26,7 @@ func main() {
 	// finds none later gets an error; the runtime would end the program.
 	_, cancel := context.WithTimeout(context.Background(), time.Hour)
 	cancel()
-	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}, builtIn()))
+	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, manager: activation.TakeNotifier()}, builtIn()))
 }
 
 // The exit statuses.
@@ -67,23 +69,15 @@ func exitStatus(err error, t terminal) int {
 		return statusFailed
 	}
 	t.finish(fmt.Sprintln("whorl:", err))
-	if _, ok := errors.AsType[*usageError](err); ok {
-		return statusUsage
-	}
-	return statusFailed
+	return service.ExitCode(err)
 }
 
 // errQuiet ends the program with status 1 and no message, because the reader of the
 // output has gone.
 var errQuiet = errors.New("broken pipe")
 
-// usageError is a mistake in the command line: status 2.
-type usageError struct{ err error }
-
-func usage(err error) error { return &usageError{err} }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
+// usage makes err a mistake in the command line: status 2.
+func usage(err error) error { return &service.ExitError{Code: statusUsage, Err: err} }
 
 // newParser makes the parser of the command line.
 func newParser(c *cli, t terminal) (*kong.Kong, error) {

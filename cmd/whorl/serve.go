@@ -13,7 +13,7 @@ import (
 func (g *globals) serve(t terminal, known *endpoint.Schemes, h handoverFlags, texts []string, f reactor.Factory, datagrams func() reactor.PacketProtocol) error {
 	outliveReaders()
 	log, engine := g.logger(t)
-	c := whorl.Config{Kernel: g.Kernel, Logger: log, Grace: g.Grace, Loops: g.Loops, Schemes: known, Datagrams: datagrams, Reactor: reactor.Config{Logger: engine}}
+	c := whorl.Config{Kernel: g.Kernel, Logger: log, Grace: g.Grace, Loops: g.Loops, Schemes: known, Datagrams: datagrams, Notify: t.manager, Reactor: reactor.Config{Logger: engine}}
 	if g.Grace == 0 {
 		c.Grace = -1 // no time at all; zero would be the default
 	}
@@ -21,7 +21,7 @@ func (g *globals) serve(t terminal, known *endpoint.Schemes, h handoverFlags, te
 		if g.Loops > 1 {
 			return usage(fmt.Errorf("--loops=%d and --handover: a server that hands its sockets over has one loop", g.Loops))
 		}
-		c.Hangup = newReplacer(log).hangup
+		c.Hangup = newReplacer(log, t.manager).hangup
 	}
 	return unread(c.Serve(context.Background(), f, texts...))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/frame"
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/receiver"
@@ -92,6 +93,12 @@ func (c *tunCommand) Run(g *globals, t terminal) error {
 			}
 		})
 	}
+	n := program.NewNotify(r, t.manager, log)
+	r.CallWhenRunning(func() {
+		n.Begin()
+		n.Ready("network device " + x.device.Addr().Name)
+	})
+	r.AddTrigger(reactor.Before, reactor.Shutdown, func() { n.Stopping("stopping", nil) })
 	if err := r.Run(context.Background()); err != nil {
 		return err
 	}

@@ -169,6 +169,7 @@ func (u *upgrade) progress(e handover.Event) {
 func (u *upgrade) start() {
 	c := exec.Command(u.c.Command[0], u.c.Command[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.Env = append(os.Environ(), u.t.manager.Environ()...) // it will be the service
 	if err := c.Start(); err != nil {
 		u.end(err)
 		return

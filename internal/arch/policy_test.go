@@ -6,10 +6,10 @@ package arch
 // package may be listed before it exists. Change the list by decision, never to make a
 // build pass.
 var floors = []string{
-	"kernel frame retry pool certs activation internal/timerheap internal/chunks internal/pages internal/phases internal/eyeballs internal/lockfile internal/leaktest internal/hosttest internal/terminal",
+	"kernel frame retry pool certs activation internal/timerheap internal/chunks internal/pages internal/phases internal/eyeballs internal/lockfile internal/leaktest internal/hosttest internal/notifytest internal/terminal",
 	"kernel/probe kernel/native kernel/kerneltest logqueue internal/tlstest",
 	"reactor",
-	"deferred",
+	"deferred internal/program",
 	"sim receiver coro flow process device foreign",
 	"sim/report sim/fleet sim/clock testworld testworld/transporttest tlsio netconn",
 	"dns endpoint handover sim/simmain testworld/double",
@@ -34,7 +34,7 @@ var testSiblings = map[string]map[string]string{
 // allowed says which packages may import which other module, and why. A dependency enters
 // on the floor that needs it, and nowhere below.
 var allowed = []dependency{
-	{"golang.org/x/sys", "kernel/native kernel/kerneltest internal/terminal internal/hosttest process device", "the system calls that package syscall lacks"},
+	{"golang.org/x/sys", "kernel/native kernel/kerneltest internal/terminal internal/hosttest process device activation", "the system calls that package syscall lacks"},
 	{"golang.org/x/net/idna", "certs", "host names in other scripts: the tables and rules of IDNA are no hand's work"},
 	{"github.com/alecthomas/kong", "cmd/whorl", "flags, commands and their help"},
 }
@@ -59,11 +59,12 @@ var bans = []ban{
 	{
 		what: "time.Now time.Since time.Until",
 		except: exceptions{
-			"internal/hosttest": "a cable comes up in real time",
-			"coro/deadline.go":  "a net.Conn is given its deadlines in the system's time, and must know how far away they are",
-			"netconn/gate.go":   "a deadline of a net.Conn is a time of the system's clock; how long that is from now, the loop's timer waits",
-			"kernel/native":     "asks the system",
-			"sim/test.go":       "tells how many seeds a second were run; no run sees it",
+			"internal/notifytest": "the messages of a real process come in real time",
+			"internal/hosttest":   "a cable comes up in real time",
+			"coro/deadline.go":    "a net.Conn is given its deadlines in the system's time, and must know how far away they are",
+			"netconn/gate.go":     "a deadline of a net.Conn is a time of the system's clock; how long that is from now, the loop's timer waits",
+			"kernel/native":       "asks the system",
+			"sim/test.go":         "tells how many seeds a second were run; no run sees it",
 		},
 		because: "one clock: Reactor.Now",
 	},
@@ -78,9 +79,9 @@ var bans = []ban{
 	{
 		what: "time.After time.AfterFunc time.NewTimer time.NewTicker time.Tick",
 		except: exceptions{
-			"kernel/kerneltest":   "a watchdog names the subtest in which a kernel hangs",
-			"reactor/grouprun.go": "limits the stop of a group, any of whose loops may be the one that does not come back from a callback",
-			"loop.go":             "gives signals back after the end of the loop, or while a callback blocks it; no simulated run does",
+			"kernel/kerneltest":           "a watchdog names the subtest in which a kernel hangs",
+			"reactor/grouprun.go":         "limits the stop of a group, any of whose loops may be the one that does not come back from a callback",
+			"internal/program/signals.go": "gives signals back after the end of the loop, or while a callback blocks it; no simulated run does",
 		},
 		because: "one queue of timers, and it follows the kernel's clock: Reactor.CallLater",
 	},
@@ -124,7 +125,7 @@ var bans = []ban{
 	{
 		what:    "context.WithTimeout context.WithDeadline context.WithTimeoutCause context.WithDeadlineCause",
 		below:   programs,
-		except:  exceptions{"logs.go": "waits for the log after the end of the loop, when no clock but the system's is left"},
+		except:  exceptions{"internal/program/logs.go": "waits for the log after the end of the loop, when no clock but the system's is left"},
 		because: "its clock is not the loop's, and a simulated run would depend on the real one",
 	},
 	{
