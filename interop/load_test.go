@@ -1,26 +1,22 @@
 package interop
 
 import (
-	"crypto/tls"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/whorl-go/whorl/internal/tlstest"
-	"github.com/whorl-go/whorl/netconn"
 	"github.com/whorl-go/whorl/testworld"
 )
 
 // load is a server of net/http and a program that asks it for as much as it can.
 type load struct {
 	name    string
-	serve   func(s *site, srv *http.Server, cfg *tls.Config) net.Listener
+	serve   serving
 	command string // the URL follows
 	scheme  string
 	good    string // matches the output if there was no error
@@ -45,41 +41,6 @@ var loads = []load{
 // pause is pause.lua, a script for wrk: milliseconds between an answer and the next request.
 const pause = "function delay() return 5 end"
 
-func plain(s *site, srv *http.Server, _ *tls.Config) net.Listener {
-	l := s.listen(netconn.ListenConfig{})
-	serve(s, srv, srv.Serve, l)
-	return l
-}
-
-func tlsBelow(s *site, srv *http.Server, cfg *tls.Config) net.Listener {
-	l := s.listen(netconn.ListenConfig{Over: overServer(cfg)})
-	serve(s, srv, srv.Serve, l)
-	return l
-}
-
-func tlsAbove(s *site, srv *http.Server, cfg *tls.Config) net.Listener {
-	l := s.listen(netconn.ListenConfig{})
-	srv.TLSConfig = cfg.Clone() // net/http changes it
-	serve(s, srv, func(l net.Listener) error { return srv.ServeTLS(l, "", "") }, l)
-	return l
-}
-
-func unencrypted(s *site, srv *http.Server, _ *tls.Config) net.Listener {
-	srv.Protocols = new(http.Protocols)
-	srv.Protocols.SetUnencryptedHTTP2(true)
-	return plain(s, srv, nil)
-}
-
-func idling(s *site, srv *http.Server, _ *tls.Config) net.Listener {
-	return serveIdle(s, srv, netconn.IdleConfig{Linger: time.Millisecond})
-}
-
-func idlingTLS(s *site, srv *http.Server, cfg *tls.Config) net.Listener {
-	var o netconn.IdleConfig
-	o.Over, o.Linger = overServer(cfg), time.Millisecond
-	return serveIdle(s, srv, o)
-}
-
 // NETCONN-14: net/http answers all requests of wrk and h2load: HTTP/1.1 and HTTP/2, with TLS and without, and with connections that wait on the loop.
 func TestLoad(t *testing.T) {
 	for _, x := range loads {
@@ -89,7 +50,7 @@ func TestLoad(t *testing.T) {
 			if err != nil {
 				t.Skip(err)
 			}
-			cfg, _ := configs(t, "h2", "http/1.1")
+			cfg, _ := configs(t)
 			dir := t.TempDir()
 			tlstest.WriteFile(t, dir, "pause.lua", []byte(pause))
 			each(t, testworld.Native(), func(t *testing.T, s *site) {
