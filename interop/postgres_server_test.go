@@ -43,14 +43,14 @@ type postgres struct {
 	tls *tls.Config
 	all sync.WaitGroup
 
-	mu       sync.Mutex
-	sleeping map[string]chan struct{} // by the secret key of a connection; closed when its query is cancelled
+	mu        sync.Mutex
+	cancelled map[string]chan struct{} // by the secret key of a connection; closed when its query is cancelled, which may be before it has come
 }
 
 // servePostgres starts the server, which has ended when the test has.
 func servePostgres(s *site, cfg *tls.Config) net.Addr {
 	s.Helper()
-	x := &postgres{TB: s, tls: cfg, sleeping: map[string]chan struct{}{}}
+	x := &postgres{TB: s, tls: cfg, cancelled: map[string]chan struct{}{}}
 	l := s.listen(netconn.ListenConfig{})
 	x.all.Go(func() {
 		for n := uint32(1); ; n++ {
@@ -88,7 +88,7 @@ func (x *postgres) serve(c net.Conn, key []byte) {
 			}
 			return
 		case *pgproto3.CancelRequest:
-			x.cancel(string(m.SecretKey))
+			close(x.cancelledOf(string(m.SecretKey))) // a client does so once
 			return
 		}
 		if err != nil {
@@ -100,24 +100,20 @@ func (x *postgres) serve(c net.Conn, key []byte) {
 
 // sleep returns when the query of a connection is cancelled.
 func (x *postgres) sleep(key string) {
-	cancelled := make(chan struct{})
-	x.mu.Lock()
-	x.sleeping[key] = cancelled
-	x.mu.Unlock()
 	select {
-	case <-cancelled:
+	case <-x.cancelledOf(key):
 	case <-time.After(testworld.Limit):
 		x.Error("nobody cancels the query")
 	}
 }
 
-func (x *postgres) cancel(key string) {
+func (x *postgres) cancelledOf(key string) chan struct{} {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if cancelled := x.sleeping[key]; cancelled != nil {
-		close(cancelled)
-		delete(x.sleeping, key)
+	if x.cancelled[key] == nil {
+		x.cancelled[key] = make(chan struct{})
 	}
+	return x.cancelled[key]
 }
 
 // session is a connection that has begun.
