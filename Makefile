@@ -48,7 +48,7 @@ chaos: ## put servers under loads that hurt, and see what is lost
 	cd bench && go run ./chaos
 
 interop: ## run tests with libraries and programs of others
-	cd interop && go vet ./... && go test -race ./...
+	cd interop && go vet -race ./... && go test -race ./...
 
 promises: ## list the numbered promises that no test cites
 	@go run ./internal/promises

@@ -106,6 +106,7 @@ func countRows(t *testing.T, ctx context.Context, db *sql.DB, n int) {
 func TestPostgresCancel(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *sql.DB) {
 		all := limited(t)
+		countRows(t, all, db, 1) // the context is not to end while it connects
 		ctx, cancel := context.WithTimeout(all, 100*time.Millisecond)
 		defer cancel()
 		if err := db.QueryRowContext(ctx, sleepQuery, 60).Scan(new(any)); !errors.Is(err, context.DeadlineExceeded) {
