@@ -19,10 +19,12 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-type (
-	message = wrapperspb.BytesValue
-	stream  = grpc.BidiStreamingServer[message, message]
-)
+type message = wrapperspb.BytesValue
+
+// streamOf is s with the type of its messages.
+func streamOf(s grpc.ServerStream) grpc.BidiStreamingServer[message, message] {
+	return &grpc.GenericServerStream[message, message]{ServerStream: s}
+}
 
 // echoer is the service of the tests.
 type echoer struct{ begun, left atomic.Int32 } // calls of Hang
@@ -43,7 +45,7 @@ func hang(e any, ctx context.Context, _ func(any) error, _ grpc.UnaryServerInter
 
 // both sends every message back.
 func both(_ any, s grpc.ServerStream) error {
-	for x := stream(&grpc.GenericServerStream[message, message]{ServerStream: s}); ; {
+	for x := streamOf(s); ; {
 		m, err := x.Recv()
 		if err == io.EOF {
 			return nil
@@ -59,7 +61,7 @@ func both(_ any, s grpc.ServerStream) error {
 
 // up answers when the client's last message has come, with all of them.
 func up(_ any, s grpc.ServerStream) error {
-	x, all := stream(&grpc.GenericServerStream[message, message]{ServerStream: s}), []byte{}
+	x, all := streamOf(s), []byte{}
 	for {
 		m, err := x.Recv()
 		if err == io.EOF {
@@ -74,7 +76,7 @@ func up(_ any, s grpc.ServerStream) error {
 
 // down sends each byte of a message as a message.
 func down(_ any, s grpc.ServerStream) error {
-	x := stream(&grpc.GenericServerStream[message, message]{ServerStream: s})
+	x := streamOf(s)
 	m, err := x.Recv()
 	for _, b := range m.GetValue() {
 		if err == nil {

@@ -20,8 +20,8 @@ func TestOpenSSH(t *testing.T) {
 		t.Skip(err)
 	}
 	each(t, testworld.Native(), func(t *testing.T, s *site) {
-		echo, x := listenEcho(s), serveSSH(t, s)
-		_, port, _ := net.SplitHostPort(x.l.Addr().String())
+		a, x := echo(s), serveSSH(t, s)
+		_, port, _ := net.SplitHostPort(x.addr.String())
 		block, err := ssh.MarshalPrivateKey(tlstest.KeyOf(user), "")
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestOpenSSH(t *testing.T) {
 			"-i", key, "-p", port, user + "@127.0.0.1"}
 		for what, args := range map[string][]string{
 			"a command":   append(base[:len(base):len(base)], "cat"),
-			"a forwarded": append([]string{"-W", echo.Addr().String()}, base...),
+			"a forwarded": append([]string{"-W", a.String()}, base...),
 		} {
 			want := pattern(1 << 20)
 			cmd := exec.CommandContext(limited(t), program, args...)

@@ -7,11 +7,11 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/whorl-go/whorl/netconn"
 	"github.com/whorl-go/whorl/testworld"
 )
 
@@ -40,8 +40,8 @@ func typeOf(query string) uint32 {
 // postgres is a server on netconn that knows a few queries of PostgreSQL, so that drivers can be tested without that.
 type postgres struct {
 	testing.TB
-	tls *tls.Config
-	all sync.WaitGroup
+	tls   *tls.Config
+	begun atomic.Uint32 // connections, whose number is their secret key
 
 	mu        sync.Mutex
 	cancelled map[string]chan struct{} // by the secret key of a connection; closed when its query is cancelled, which may be before it has come
@@ -51,26 +51,11 @@ type postgres struct {
 func servePostgres(s *site, cfg *tls.Config) net.Addr {
 	s.Helper()
 	x := &postgres{TB: s, tls: cfg, cancelled: map[string]chan struct{}{}}
-	l := s.listen(netconn.ListenConfig{})
-	x.all.Go(func() {
-		for n := uint32(1); ; n++ {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			x.all.Go(func() { x.serve(c, binary.BigEndian.AppendUint32(nil, n)) })
-		}
-	})
-	s.Cleanup(func() {
-		_ = l.Close()
-		x.all.Wait()
-	})
-	return l.Addr()
+	return s.accept(x.serve)
 }
 
-// serve serves a connection with a secret key.
-func (x *postgres) serve(c net.Conn, key []byte) {
-	defer func() { _ = c.Close() }()
+// serve serves a connection, with or without TLS.
+func (x *postgres) serve(c net.Conn) {
 	for {
 		b := pgproto3.NewBackend(c, c)
 		m, err := b.ReceiveStartupMessage()
@@ -80,6 +65,7 @@ func (x *postgres) serve(c net.Conn, key []byte) {
 				c = tls.Server(c, x.tls)
 			}
 		case *pgproto3.StartupMessage:
+			key := binary.BigEndian.AppendUint32(nil, x.begun.Add(1))
 			b.Send(&pgproto3.AuthenticationOk{})
 			b.Send(&pgproto3.BackendKeyData{ProcessID: 1, SecretKey: key})
 			s := session{server: x, b: b, key: string(key), parsed: map[string]string{}}

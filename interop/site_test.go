@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,6 +51,30 @@ func (s *site) listen(o netconn.ListenConfig) *netconn.Listener {
 	}
 	s.Cleanup(func() { _ = l.Close() })
 	return l
+}
+
+// accept has handle serve each connection of a Listener on a goroutine of its own, and closes it. All have ended when the test has.
+func (s *site) accept(handle func(net.Conn)) net.Addr {
+	s.Helper()
+	l := s.listen(netconn.ListenConfig{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer func() { _ = c.Close() }()
+				handle(c)
+			})
+		}
+	})
+	s.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return l.Addr()
 }
 
 // dialTCP is a Dial for libraries that name no network.

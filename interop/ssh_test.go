@@ -31,17 +31,17 @@ func signer(t testing.TB, name string) ssh.Signer {
 
 // shells is a server of golang.org/x/crypto/ssh, with a shell, a command and forwarded connections.
 type shells struct {
+	testing.TB
 	cfg  *ssh.ServerConfig
 	dial func(context.Context, string) (net.Conn, error)
-	l    net.Listener
-	all  sync.WaitGroup
+	addr net.Addr
 }
 
 // serveSSH starts a server, which has ended when the test has.
 func serveSSH(t *testing.T, s *site) *shells {
 	t.Helper()
 	known := signer(t, user).PublicKey().Marshal()
-	x := &shells{dial: s.dialTCP, l: s.listen(netconn.ListenConfig{})}
+	x := &shells{TB: t, dial: s.dialTCP}
 	x.cfg = &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, k ssh.PublicKey) (*ssh.Permissions, error) {
 		if !bytes.Equal(k.Marshal(), known) {
 			return nil, fmt.Errorf("unknown key")
@@ -49,31 +49,20 @@ func serveSSH(t *testing.T, s *site) *shells {
 		return nil, nil
 	}}
 	x.cfg.AddHostKey(signer(t, host))
-	x.all.Go(func() {
-		for {
-			c, err := x.l.Accept()
-			if err != nil {
-				return
-			}
-			x.all.Go(func() { x.serve(t, c) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = x.l.Close()
-		x.all.Wait()
-	})
+	x.addr = s.accept(x.serve)
 	return x
 }
 
 // serve serves a connection.
-func (x *shells) serve(t *testing.T, c net.Conn) {
-	defer c.Close()
+func (x *shells) serve(c net.Conn) {
 	_, channels, requests, err := ssh.NewServerConn(c, x.cfg)
 	if err != nil {
-		t.Error(err)
+		x.Error(err)
 		return
 	}
-	x.all.Go(func() { ssh.DiscardRequests(requests) })
+	var all sync.WaitGroup
+	defer all.Wait()
+	all.Go(func() { ssh.DiscardRequests(requests) })
 	for n := range channels {
 		if kind := n.ChannelType(); kind != "session" && kind != "direct-tcpip" {
 			_ = n.Reject(ssh.UnknownChannelType, kind)
@@ -81,24 +70,15 @@ func (x *shells) serve(t *testing.T, c net.Conn) {
 		}
 		ch, asked, err := n.Accept()
 		if err != nil {
-			t.Error(err)
+			x.Error(err)
 			return
 		}
 		if n.ChannelType() == "session" {
-			x.all.Go(func() { serveSession(ch, asked) })
+			all.Go(func() { serveSession(ch, asked) })
 			continue
 		}
-		x.all.Go(func() { ssh.DiscardRequests(asked) })
-		var to struct {
-			Host string
-			Port uint32
-			From string
-			At   uint32
-		}
-		if err := ssh.Unmarshal(n.ExtraData(), &to); err != nil {
-			t.Error(err)
-		}
-		x.all.Go(func() { x.forward(t, ch, fmt.Sprintf("%s:%d", to.Host, to.Port)) })
+		all.Go(func() { ssh.DiscardRequests(asked) })
+		all.Go(func() { x.forward(ch, n.ExtraData()) })
 	}
 }
 
@@ -124,26 +104,39 @@ func serveSession(ch ssh.Channel, asked <-chan *ssh.Request) {
 	}
 }
 
-// forward joins a channel and a connection to address.
-func (x *shells) forward(t *testing.T, ch ssh.Channel, address string) {
+// forward joins a channel and a connection to where extra says.
+func (x *shells) forward(ch ssh.Channel, extra []byte) {
 	defer ch.Close()
-	c, err := x.dial(context.Background(), address)
+	var to struct {
+		Host string
+		Port uint32
+		From string
+		At   uint32
+	}
+	if err := ssh.Unmarshal(extra, &to); err != nil {
+		x.Error(err)
+		return
+	}
+	c, err := x.dial(context.Background(), fmt.Sprintf("%s:%d", to.Host, to.Port))
 	if err != nil {
-		t.Error(err)
+		x.Error(err)
 		return
 	}
 	defer c.Close()
-	x.all.Go(func() {
+	var up sync.WaitGroup
+	defer up.Wait()
+	up.Go(func() {
 		_, _ = io.Copy(c, ch)
 		_ = c.(*netconn.Conn).CloseWrite()
 	})
 	_, _ = io.Copy(ch, c)
+	_ = ch.CloseWrite()
 }
 
 // client connects to the server.
 func (x *shells) client(t *testing.T) *ssh.Client {
 	t.Helper()
-	address := x.l.Addr().String()
+	address := x.addr.String()
 	c, err := x.dial(limited(t), address)
 	if err != nil {
 		t.Fatal(err)
@@ -207,35 +200,16 @@ func TestSSHBulk(t *testing.T) {
 	})
 }
 
-// listenEcho opens a Listener whose connections get back what they send.
-func listenEcho(s *site) net.Listener {
-	s.Helper()
-	l := s.listen(netconn.ListenConfig{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				_, _ = io.Copy(c, c)
-				_ = c.Close()
-			})
-		}
-	})
-	s.Cleanup(func() {
-		_ = l.Close()
-		all.Wait()
-	})
-	return l
+// echo serves connections that get back what they send.
+func echo(s *site) net.Addr {
+	return s.accept(func(c net.Conn) { _, _ = io.Copy(c, c) })
 }
 
 // NETCONN-14: a connection that SSH forwards carries a megabyte in each direction, and both ends of it.
 func TestSSHForward(t *testing.T) {
 	each(t, testworld.Worlds(), func(t *testing.T, s *site) {
-		echo := listenEcho(s)
-		c, err := serveSSH(t, s).client(t).Dial("tcp", echo.Addr().String())
+		a := echo(s)
+		c, err := serveSSH(t, s).client(t).Dial("tcp", a.String())
 		if err != nil {
 			t.Fatal(err)
 		}
