@@ -7,7 +7,7 @@ SYSTEMS   = darwin freebsd openbsd netbsd windows
 STATIC    = go tool -modfile=tools/go.mod staticcheck
 
 .DEFAULT_GOAL = help
-.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench bench-plot chaos promises mutants cover
+.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench bench-plot chaos interop promises mutants cover
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ bench-plot: ## the same, and draw the ratios to bench.svg
 
 chaos: ## put servers under loads that hurt, and see what is lost
 	cd bench && go run ./chaos
+
+interop: ## run tests with libraries and programs of others
+	cd interop && go vet -race ./... && go test -race ./...
 
 promises: ## list the numbered promises that no test cites
 	@go run ./internal/promises

@@ -144,7 +144,7 @@ func TestRefusals(t *testing.T) {
 			t.Run(name+"/"+how, func(t *testing.T) {
 				panics := make(chan *reactor.PanicError, 1)
 				r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics <- e }})
-				run(t, r, func() { creep(r) })
+				testworld.Beside(t, r)
 				p := listen(t, r, overTCP, netconn.ListenConfig{})
 				p.d.Over = over
 				c, err := p.d.Dial("tcp", p.l.Addr().String())

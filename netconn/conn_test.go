@@ -409,7 +409,7 @@ func TestLoopEnds(t *testing.T) {
 					log.Expect("the loop's goroutine ends inside a callback")
 				}
 				r := w.New(t, reactor.Config{Logger: log.Logger()})
-				run(t, r, func() { creep(r) })
+				testworld.Beside(t, r)
 				p := listen(t, r, overTCP, netconn.ListenConfig{})
 				client, _ := p.connect(t)
 				read, write := begin(client.Read, make([]byte, 10)), begin(client.Write, make([]byte, 64<<20))
@@ -468,7 +468,7 @@ func TestPanic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			panics := make(chan *reactor.PanicError, 1)
 			r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics <- e }})
-			run(t, r, func() { creep(r) })
+			testworld.Beside(t, r)
 			p := listen(t, r, overTCP, netconn.ListenConfig{})
 			good, far := p.connect(t)
 			p.d.Over = func(f reactor.Factory) reactor.Factory {

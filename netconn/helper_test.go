@@ -1,14 +1,11 @@
 package netconn_test
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/netip"
 	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
@@ -23,33 +20,8 @@ import (
 func running(t testing.TB, w testworld.World) *reactor.Reactor {
 	t.Helper()
 	r := w.New(t, reactor.Config{})
-	turn := func() { _ = r.Run(context.Background()) }
-	if w.Simulated() {
-		turn = func() { creep(r) }
-	}
-	run(t, r, turn)
+	testworld.Beside(t, r)
 	return r
-}
-
-// creep is Run in small steps. A simulated clock would otherwise jump to the next timer while the goroutines beside the loop still compute.
-func creep(r *reactor.Reactor) {
-	for _ = r.Start(); r.Turn(time.Millisecond) == nil; {
-	}
-}
-
-// run has the loop of r run beside the test. end stops it, and returns when it has ended.
-func run(t testing.TB, r *reactor.Reactor, turn func()) (end func()) {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		turn()
-	}()
-	end = sync.OnceFunc(func() {
-		r.Post(func() { _ = r.Stop() })
-		<-ended
-	})
-	t.Cleanup(end)
-	return end
 }
 
 func loopback() kernel.Addr { return kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0) }

@@ -110,7 +110,7 @@ func TestWaitingOnDeadLoop(t *testing.T) {
 			log := testworld.NewLog(t)
 			log.Expect("the loop's goroutine ends inside a callback")
 			r := w.New(t, reactor.Config{Logger: log.Logger()})
-			run(t, r, func() { creep(r) })
+			testworld.Beside(t, r)
 			l, err := reactor.Ask(r, func() (*netconn.IdleListener, error) { return netconn.ListenIdle(r, loopback(), nil) })
 			if err != nil {
 				t.Fatal(err)

@@ -75,7 +75,7 @@ func TestProtocolTwice(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			panics := make(chan *reactor.PanicError, 1)
 			r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { panics <- e }})
-			run(t, r, func() { creep(r) })
+			testworld.Beside(t, r)
 			p := listen(t, r, overTCP, netconn.ListenConfig{})
 			r.Post(func() {
 				a, _ := kernel.ParseAddr(p.l.Addr().String())

@@ -2,6 +2,7 @@ package testworld
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,4 +32,26 @@ func Run(t testing.TB, r *reactor.Reactor, limit time.Duration) error {
 		t.Fatalf("the reactor was still running after %v", limit)
 	}
 	return err
+}
+
+// Beside runs r on a goroutine of its own until the test ends, for tests of code that waits for the loop. end ends r earlier, and returns
+// when it has ended. A simulated clock is turned in steps of a millisecond, because it would otherwise jump to the next timer while the goroutines beside
+// the loop still compute.
+func Beside(t testing.TB, r *reactor.Reactor) (end func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if !isSimulated(r.Kernel()) {
+			_ = r.Run(context.Background())
+			return
+		}
+		for _ = r.Start(); r.Turn(step) == nil; {
+		}
+	}()
+	end = sync.OnceFunc(func() {
+		r.Post(func() { _ = r.Stop() })
+		<-ended
+	})
+	t.Cleanup(end)
+	return end
 }

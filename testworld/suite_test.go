@@ -143,3 +143,35 @@ func TestTST23Run(t *testing.T) {
 	r.CallWhenRunning(func() { r.Stop() })
 	oneFailure(t, "still running after 5s", func(t testing.TB) { testworld.Run(t, r, 5*time.Second) })
 }
+
+// A reactor beside the test serves goroutines, lets time pass, and ends with end, or with the test.
+func TestBeside(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			t.Run("ends", func(t *testing.T) {
+				r := w.New(t, reactor.Config{})
+				t.Cleanup(func() {
+					if !r.Ending() {
+						t.Error("it goes on after the test")
+					}
+				})
+				testworld.Beside(t, r)
+			})
+			end := testworld.Beside(t, r)
+			due, err := reactor.AskLater(r, func(done func(time.Duration, error)) {
+				from := r.Now()
+				r.CallLater(20*time.Millisecond, func() { done(r.Now()-from, nil) })
+			})
+			if due < 20*time.Millisecond || due > testworld.Limit || err != nil {
+				t.Errorf("a timer of 20 ms is due after %v, and %v", due, err)
+			}
+			end()
+			select {
+			case <-r.Done():
+			default:
+				t.Error("it goes on after end")
+			}
+		})
+	}
+}

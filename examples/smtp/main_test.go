@@ -129,6 +129,29 @@ func TestCurl(t *testing.T) {
 	}
 }
 
+// Swaks sends mail to two recipients, by one command at a time, in a pipeline, and with STARTTLS.
+func TestSwaks(t *testing.T) {
+	swaks, err := exec.LookPath("swaks")
+	if err != nil {
+		t.Skip(err)
+	}
+	if out, err := exec.Command("perl", "-MNet::SSLeay", "-e1").CombinedOutput(); err != nil {
+		t.Skipf("swaks has no TLS: %s", out)
+	}
+	addr, dir, ca, _ := start(t)
+	file := tlstest.WriteFile(t, dir, "message", []byte("Subject: x\n\n.\nend\n"))
+	for _, more := range [][]string{nil, {"--pipeline"}, {"--tls", "--tls-ca-path", ca, "--tls-verify"}} {
+		args := append([]string{"--server", addr, "--from", "a@x", "--to", "b@x,c@x", "--data", "@" + file, "--timeout", "30"}, more...)
+		if out, err := exec.Command(swaks, args...).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	m := want + "Delivered-To: c@x\r\nSubject: x\r\n\r\n.\r\nend\r\n\r\n"
+	if got := mails(t, dir); !slices.Equal(got, []string{m, m, m}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestOpenSSL(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
