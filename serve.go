@@ -275,12 +275,12 @@ func (s *server) onLead(fn func()) {
 func (s *server) reload(sig os.Signal, first func(*reactor.Reactor) bool) {
 	s.notify.Reloading("reloading")
 	if first != nil && first(s.r) {
-		s.notify.Ready(s.serving())
+		s.notify.Reloaded(s.serving())
 		return
 	}
 	s.log.Info("caught a signal: looking at the certificates", slog.String("signal", sig.String()),
 		slog.Int("places", tlsio.CheckAll(s.r)))
-	s.tree.reload(func() { s.notify.Ready(s.serving()) })
+	s.tree.reload(func() { s.notify.Reloaded(s.serving()) })
 }
 
 // clients counts the connections that ports have accepted, not those that the program has made
