@@ -32,8 +32,10 @@ import (
 //   - the error of a kernel that cannot be opened or that fails;
 //   - a [*handover.Error] if there is a predecessor at c.Handover whose sockets cannot be taken;
 //   - a [*reactor.LoopError] for each of several loops that was lost;
+//   - a [*service.Error] for a service of c.Services that could not be started or stopped, or what c.Services returned;
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
-//     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
+//     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more, and with c.Services
+//     another 30 s.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
 	finish := program.QueueLogs(&c.Logger, &c.Reactor.Logger)
 	defer finish()
