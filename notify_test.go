@@ -130,7 +130,7 @@ func (l *lane) do(what string, takes time.Duration, err error) *deferred.Deferre
 }
 
 func (l *lane) Start() *deferred.Deferred[service.None]  { return l.do("start", l.takes, l.start) }
-func (l *lane) Reload() *deferred.Deferred[service.None] { return l.do("reload", 0, l.reload) }
+func (l *lane) Reload() *deferred.Deferred[service.None] { return l.do("reload", l.takes, l.reload) }
 func (l *lane) Stop() *deferred.Deferred[service.None] {
 	if l.stopsForever {
 		return deferred.New[service.None](l.r, nil)
@@ -161,6 +161,8 @@ func TestServeServices(t *testing.T) {
 		for _, l := range lanes {
 			l.connections = connections
 		}
+		v.reload(syscall.SIGHUP, nil)
+		m.Wants("SVC-30: a reload before it is ready")
 		if len(v.open) != 0 {
 			t.Error("SVC-7: a place is open before the services have started")
 		}
@@ -168,18 +170,21 @@ func TestServeServices(t *testing.T) {
 		m.Wants("SVC-30", "READY=1 STATUS=serving tcp "+v.open[0].Addr().String())
 		p := v.peer()
 		lanes[1].reload = errLane
-		v.reload(syscall.SIGHUP, nil)
-		v.until(func() bool {
-			return len(said) == 4 && len(m.Said()) >= 0 && strings.Contains(v.log.String(), "not all services have reloaded")
-		})
+		for range 3 { // the first, and another one after it
+			v.reload(syscall.SIGHUP, nil)
+		}
+		v.until(func() bool { return strings.Count(v.log.String(), "not all services have reloaded") == 2 })
+		if all := m.Said(); len(all) != 2 || !strings.HasPrefix(all[0], "RELOADING=1") || !strings.HasPrefix(all[1], "READY=1") {
+			t.Errorf("SVC-30: %q", all)
+		}
 		v.r.Stop()
 		testworld.Turns(t, v.r, 3)
-		if len(said) != 4 {
+		if len(said) != 6 {
 			t.Errorf("SVC-8: %q before the connection has ended", said)
 		}
 		p.Close()
 		v.ended()
-		if want := []string{"start a 0", "start b 0", "reload a 1", "reload b 1", "stop b 0", "stop a 0"}; !slices.Equal(said, want) {
+		if want := []string{"start a 0", "start b 0", "reload a 1", "reload b 1", "reload a 1", "reload b 1", "stop b 0", "stop a 0"}; !slices.Equal(said, want) {
 			t.Errorf("SVC-7, SVC-8, SVC-29: %q, want %q", said, want)
 		}
 	})

@@ -32,8 +32,10 @@ import (
 //   - the error of a kernel that cannot be opened or that fails;
 //   - a [*handover.Error] if there is a predecessor at c.Handover whose sockets cannot be taken;
 //   - a [*reactor.LoopError] for each of several loops that was lost;
+//   - a [*service.Error] for a service of c.Services that could not be started or stopped, or what c.Services returned;
 //   - reactor.ErrUnfinished if the shutdown did not wait for blocking work, or for a trigger of
-//     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more.
+//     the program. Its limit is Reactor.ShutdownTimeout, by default the grace and 30 s more, and with c.Services
+//     another 30 s.
 func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) error {
 	finish := program.QueueLogs(&c.Logger, &c.Reactor.Logger)
 	defer finish()
@@ -275,12 +277,12 @@ func (s *server) onLead(fn func()) {
 func (s *server) reload(sig os.Signal, first func(*reactor.Reactor) bool) {
 	s.notify.Reloading("reloading")
 	if first != nil && first(s.r) {
-		s.notify.Ready(s.serving())
+		s.notify.Reloaded(s.serving())
 		return
 	}
 	s.log.Info("caught a signal: looking at the certificates", slog.String("signal", sig.String()),
 		slog.Int("places", tlsio.CheckAll(s.r)))
-	s.tree.reload(func() { s.notify.Ready(s.serving()) })
+	s.tree.reload(func() { s.notify.Reloaded(s.serving()) })
 }
 
 // clients counts the connections that ports have accepted, not those that the program has made

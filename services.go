@@ -16,6 +16,9 @@ type serviceTree struct {
 	all   *service.Collection
 	stops *deferred.Deferred[service.None] // nil: they do not stop
 	err   error                            // of their stop
+
+	reloads bool // they reload
+	again   bool // and are to do so once more
 }
 
 // addServices makes the tree of Config.Services, and has open called when it has started.
@@ -41,15 +44,26 @@ func (s *server) addServices(c *Config, open func()) error {
 	return nil
 }
 
-// reload has the services reload, and then calls done.
+// reload has the services reload, and then calls done. One that comes during a reload is another one, after it, and has no done of its own.
 func (x *serviceTree) reload(done func()) {
-	if x == nil {
+	switch {
+	case x == nil:
 		done()
 		return
+	case x.reloads:
+		x.again = true
+		return
 	}
-	x.all.Reload().Done(func(_ service.None, err error) {
+	x.reloads = true
+	x.all.Reload().Timeout(service.DefaultStartLimit).Done(func(_ service.None, err error) {
+		x.reloads = false
 		if err != nil {
 			x.s.log.Error("not all services have reloaded, and those go on as before", slog.Any("err", err))
+		}
+		if x.again {
+			x.again = false
+			x.reload(done)
+			return
 		}
 		done()
 	})

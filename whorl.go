@@ -45,7 +45,7 @@
 //
 // # Other signals
 //
-// SIGHUP has a server look at the files of its certificates, as [tlsio.CheckAll] says, unless
+// SIGHUP has a server look at the files of its certificates, as [tlsio.CheckAll] says, and its services reload, unless
 // [Config.Hangup] does something else. SIGPIPE
 // does not end a program whose log goes to a pipe that nobody can read any more: the write
 // fails, and the program goes on. Neither is taken if Config.Signals is empty but not nil; one

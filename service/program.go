@@ -179,7 +179,7 @@ func (p *Program) reload() {
 		if err != nil {
 			p.log.Error("not all services have reloaded, and those go on as before", slog.Any("err", err))
 		}
-		p.notify.Ready("running")
+		p.notify.Reloaded("running")
 		if p.again {
 			p.again = false
 			p.reload()

@@ -41,12 +41,7 @@ func (m *members) reloadFrom(left []*Service, failed []error) *deferred.Deferred
 				if err != nil {
 					failed = append(failed, err)
 				}
-				if m.state != Running { // stopped meanwhile
-					left = nil
-				} else {
-					left = left[i+1:]
-				}
-				return m.reloadFrom(left, failed)
+				return m.reloadFrom(left[i+1:], failed)
 			})
 		}
 		if o.Err != nil {

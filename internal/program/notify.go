@@ -90,16 +90,24 @@ func (n *Notify) Begin() {
 	}
 }
 
-// Ready says that the program has started, or that its reload is over.
+// Ready says that the program has started.
 func (n *Notify) Ready(status string) {
-	if n.is(phaseStarting, phaseReloading) {
+	if n.is(phaseStarting) {
 		n.phase = phaseReady
 		n.extend.Cancel()
 		n.send("READY=1", line("STATUS", status))
 	}
 }
 
-// Reloading says that the program reads its configuration again. Ready ends it.
+// Reloaded says that a reload is over. Without one it says nothing.
+func (n *Notify) Reloaded(status string) {
+	if n.is(phaseReloading) {
+		n.phase = phaseReady
+		n.send("READY=1", line("STATUS", status))
+	}
+}
+
+// Reloading says that the program reads its configuration again. Reloaded ends it.
 func (n *Notify) Reloading(status string) {
 	if n.is(phaseReady) {
 		n.phase = phaseReloading

@@ -71,6 +71,7 @@ func TestNotify(t *testing.T) {
 	m.pass(t, 7*time.Second)
 	m.wants(t, "SVC-32", "1s EXTEND_TIMEOUT_USEC=15000000", "6s EXTEND_TIMEOUT_USEC=15000000")
 	n.Reloading("too early")
+	n.Reloaded("too early")
 	n.Ready("serving\nat\x7f once, or not")
 	n.Ready("twice")
 	m.pass(t, 13*time.Second)
@@ -78,7 +79,8 @@ func TestNotify(t *testing.T) {
 	n.Status("busy")
 	n.Reloading("reading files")
 	n.Reloading("twice")
-	n.Ready("serving again")
+	n.Reloaded("serving again")
+	n.Reloaded("twice")
 	m.wants(t, "SVC-30", "20s STATUS=busy", "20s RELOADING=1 MONOTONIC_USEC=25220000000 STATUS=reading files", "20s READY=1 STATUS=serving again")
 	left := 3
 	n.Stopping("draining", func() string { left--; return fmt.Sprint(left, " left") })
@@ -164,7 +166,7 @@ func TestNotifyFails(t *testing.T) {
 	m.fails = syscall.EAGAIN
 	for range 100 {
 		n.Reloading("r")
-		n.Ready("again")
+		n.Reloaded("again")
 	}
 	n.Status("last")
 	m.fails = nil
@@ -208,6 +210,7 @@ func TestNoManager(t *testing.T) {
 		n.Begin()
 		n.Ready("")
 		n.Reloading("")
+		n.Reloaded("")
 		n.Status("")
 		n.Stopping("", nil)
 		n.Succeed(1)
