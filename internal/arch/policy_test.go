@@ -12,7 +12,7 @@ var floors = []string{
 	"deferred",
 	"sim receiver coro flow process device foreign",
 	"sim/report sim/fleet sim/clock testworld testworld/transporttest tlsio netconn",
-	"dns endpoint handover sim/simmain testworld/double",
+	"dns endpoint handover websocket sim/simmain testworld/double",
 	"endpoint/std service",
 	". examples/chat/room examples/reconnect/watch examples/lease/lease examples/discovery/leasing examples/supervisor/supervise examples/resp/kv examples/rpc/rpc examples/smtp/mail examples/socks5/socks",
 	"examples/worlds",
@@ -36,6 +36,7 @@ var testSiblings = map[string]map[string]string{
 var allowed = []dependency{
 	{"golang.org/x/sys", "kernel/native kernel/kerneltest internal/terminal internal/hosttest process device", "the system calls that package syscall lacks"},
 	{"golang.org/x/net/idna", "certs", "host names in other scripts: the tables and rules of IDNA are no hand's work"},
+	{"github.com/gobwas/ws", "websocket", "the format of frames and close codes of WebSockets"},
 	{"github.com/alecthomas/kong", "cmd/whorl", "flags, commands and their help"},
 }
 
