@@ -99,6 +99,8 @@ var bans = []ban{
 
 			"process/stdio_console_unix.go": "a signal that ends the program is sent again when it was given back, and the goroutine that got it cannot give it back",
 
+			"examples/websocket": "net/http serves on goroutines, and the program of the load reads from other processes",
+
 			"netconn/hub.go": "nobody else could tell goroutines that wait that a reactor has died without a word to its connections",
 
 			"internal/tlstest": "the server of a handshake runs beside the client, in tests",
