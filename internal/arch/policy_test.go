@@ -65,6 +65,8 @@ var bans = []ban{
 			"netconn/gate.go":   "a deadline of a net.Conn is a time of the system's clock; how long that is from now, the loop's timer waits",
 			"kernel/native":     "asks the system",
 			"sim/test.go":       "tells how many seeds a second were run; no run sees it",
+
+			"examples/websocket/load": "measures a server in another process",
 		},
 		because: "one clock: Reactor.Now",
 	},
@@ -73,6 +75,8 @@ var bans = []ban{
 		except: exceptions{
 			"testworld":         "a simulated world gives goroutines outside of it a moment of real time",
 			"internal/leaktest": "goroutines that are about to end get a moment of real time",
+
+			"examples/websocket/load": "measures a server in another process",
 		},
 		because: "nothing waits on the loop",
 	},
@@ -99,7 +103,8 @@ var bans = []ban{
 
 			"process/stdio_console_unix.go": "a signal that ends the program is sent again when it was given back, and the goroutine that got it cannot give it back",
 
-			"examples/websocket": "net/http serves on goroutines, and the program of the load reads from other processes",
+			"examples/websocket":      "net/http serves on goroutines",
+			"examples/websocket/load": "waits for other processes",
 
 			"netconn/hub.go": "nobody else could tell goroutines that wait that a reactor has died without a word to its connections",
 
