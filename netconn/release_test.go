@@ -25,23 +25,27 @@ func (k *taker) ConnectionMade(reactor.Transport) {}
 func (k *taker) DataReceived(p []byte)            { k.received <- string(p) }
 func (k *taker) ConnectionLost(err error)         { k.lost <- err }
 
-// takeOver has a protocol take c over.
-func takeOver(t testing.TB, c net.Conn) *taker {
+// takeOver has a protocol take c over, a while after Release. first is called on the loop before it. What the peer sends meanwhile, "between", waits.
+func takeOver(t testing.TB, client, c net.Conn, first func()) *taker {
 	t.Helper()
 	k := &taker{received: make(chan string, 100), lost: make(chan error, 1)}
-	_, err := reactor.Ask(netconn.LoopOf(c), func() (_ struct{}, err error) {
-		var unread []byte
-		if k.t, unread, err = netconn.Release(c); err != nil {
-			return
-		}
+	_, err := reactor.Ask(netconn.LoopOf(c), func() (unread []byte, err error) {
+		first()
+		k.t, unread, err = netconn.Release(c)
 		k.unread = string(unread)
-		s, _ := reactor.As[reactor.Switcher](k.t)
-		_, err = s.SwitchProtocol(k)
-		return
+		return unread, err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, _ = io.WriteString(client, "between")
+	time.Sleep(2 * soon)
+	k.on(func() {
+		s, _ := reactor.As[reactor.Switcher](k.t)
+		if _, err := s.SwitchProtocol(k); err != nil {
+			t.Error(err)
+		}
+	})
 	return k
 }
 
@@ -73,17 +77,20 @@ func TestRelease(t *testing.T) {
 		for _, kind := range []string{overTCP, overTLS} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
-				client, server := listen(t, running(t, w), kind, netconn.ListenConfig{}).connect(t)
+				client, server := listen(t, running(t, w), kind, netconn.ListenConfig{Conn: netconn.Config{WriteWater: 1 << 20}}).connect(t)
 				_, _ = io.WriteString(client, "abc")
 				if _, err := server.Read(make([]byte, 1)); err != nil {
 					t.Fatal(err)
 				}
-				long := strings.Repeat("l", 60_000) // less than WriteWater, so that Write does not wait
-				_, _ = io.WriteString(server, long)
-				k := takeOver(t, server)
+				long := strings.Repeat("l", 300_000) // more than the transport's mark, and less than WriteWater
+				k := takeOver(t, client, server, func() {
+					for i := 0; i < len(long); i += 1000 {
+						_, _ = io.WriteString(server, long[i:i+1000])
+					}
+				})
 				k.on(func() { _, _ = k.t.Write([]byte("after")) })
 				_, _ = io.WriteString(client, "def")
-				k.hears(t, "bcdef")
+				k.hears(t, "bcbetweendef")
 				got := make([]byte, len(long)+5)
 				if _, err := io.ReadFull(client, got); err != nil || string(got) != long+"after" {
 					t.Errorf("%v, and the end %q came", err, got[len(long)-5:])
@@ -118,7 +125,7 @@ func TestReleaseEndsCalls(t *testing.T) {
 			read := begin(server.Read, make([]byte, 1))
 			write := begin(server.Write, make([]byte, 64<<20))
 			until(t, func() bool { r, w := netconn.Blocked(server); return r && w })
-			k := takeOver(t, server)
+			k := takeOver(t, client, server, func() {})
 			wantNetError(t, (<-read).err, net.ErrClosed, "read")
 			got := <-write
 			wantNetError(t, got.err, net.ErrClosed, "write")
@@ -155,13 +162,16 @@ func TestReleaseIdle(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.SetIdle(server, true)
-			k := takeOver(t, server)
+			k := takeOver(t, client, server, func() {})
+			if n, _ := reactor.Ask(r, func() (int, error) { return netconn.Served(l), nil }); n != 0 {
+				t.Errorf("the listener has %d connections", n)
+			}
 			l.SetIdle(server, true)
 			wantNetError(t, server.Close(), net.ErrClosed, "close")
 			_ = l.Close()
 			lasts(t, "a connection waits on the loop", func() bool { return l.Waiting() == 0 })
 			_, _ = io.WriteString(client, "def")
-			k.hears(t, "abcdef")
+			k.hears(t, "abcbetweendef")
 			_ = client.Close()
 			<-k.lost
 			if n := l.Waiting(); n != 0 {

@@ -121,6 +121,8 @@ func TestWeClose(t *testing.T) {
 		p, a := g.connect()
 		_, _ = p.T.Write(masked(ws.OpText, false, "half of a message"))
 		_, _ = a.c.Write([]byte("last"))
+		a.c.PauseProducing() // the answer is awaited all the same
+		begin := r.Now()
 		if err := a.c.CloseWith(1005, ""); !errors.Is(err, websocket.ErrProtocol) {
 			t.Errorf("code 1005: %v", err)
 		}
@@ -134,8 +136,8 @@ func TestWeClose(t *testing.T) {
 		g.wantFrame(p, ws.OpClose, "\x0f\xa0"+strings.Repeat("ü", 61))
 		_, _ = p.T.Write(append(masked(ws.OpContinuation, true, "the rest"), closing(4000, "")...))
 		g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
-		if a.err != reactor.ErrClosed || p.lost != io.EOF || len(a.messages) != 0 {
-			t.Errorf("the reasons are %v and %v, the messages are %q", a.err, p.lost, a.messages)
+		if took := r.Now() - begin; a.err != reactor.ErrClosed || p.lost != io.EOF || len(a.messages) != 0 || took > 4*time.Second {
+			t.Errorf("the reasons are %v and %v, the messages are %q, after %v", a.err, p.lost, a.messages, took)
 		}
 	})
 }
@@ -151,6 +153,14 @@ func TestOtherEnds(t *testing.T) {
 		g.until("it does not end", func() bool { return a.err != nil })
 		if a.err != reactor.ErrClosed || r.Now()-begin < 20*time.Millisecond {
 			t.Errorf("the reason is %v after %v", a.err, r.Now()-begin)
+		}
+		p, a = g.connect()
+		_ = a.c.Close()
+		g.wantClose(p, 1000)
+		_ = p.T.Close() // without an answer
+		g.until("it does not end", func() bool { return a.err != nil })
+		if a.err != reactor.ErrClosed {
+			t.Errorf("the reason is %v", a.err)
 		}
 		p, a = g.connect()
 		_ = p.T.Close()

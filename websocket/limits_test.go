@@ -80,6 +80,14 @@ func TestMaxPartial(t *testing.T) {
 			one.T.Abort()
 			g.until("it does not end", func() bool { return a.err != nil })
 		}
+		p, a := g.connect() // nothing is held any more
+		long := text(strings.Repeat("z", 2400))
+		_, _ = p.T.Write(long[:2400])
+		for range 5 {
+			r.Turn(time.Millisecond)
+		}
+		_, _ = p.T.Write(long[2400:])
+		g.until("no message", func() bool { return len(a.messages) == 1 })
 	})
 }
 
@@ -183,6 +191,7 @@ func TestPingMany(t *testing.T) {
 		}
 		g := serve(t, r, &websocket.Options{Ping: time.Second}, nil)
 		var peers []*visitor
+		begin := r.Now()
 		for range 300 {
 			p := new(visitor)
 			r.Dial(g.addr, reactor.One(p), nil, nil)
@@ -196,6 +205,9 @@ func TestPingMany(t *testing.T) {
 			}
 			return true
 		})
+		if took := r.Now() - begin; took > 1500*time.Millisecond {
+			t.Errorf("the last was pinged after %v", took)
+		}
 		for _, p := range peers {
 			p.T.Abort()
 		}
