@@ -14,7 +14,7 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// NETCONN-14: curl sends a megabyte to net/http and gets it back at the same time, over HTTP/1.1 and HTTP/2, with TLS, whose certificate it verifies, and without.
+// NETCONN-21: curl sends a megabyte to net/http and gets it back at the same time, over HTTP/1.1 and HTTP/2, with TLS, whose certificate it verifies, and without.
 func TestCurl(t *testing.T) {
 	program, err := exec.LookPath("curl")
 	if err != nil {

@@ -169,7 +169,7 @@ func eachRemote(t *testing.T, test func(t *testing.T, x *remote)) {
 	}
 }
 
-// NETCONN-14: calls of gRPC have their answers, from many goroutines and of all sizes.
+// NETCONN-21: calls of gRPC have their answers, from many goroutines and of all sizes.
 func TestGRPCUnary(t *testing.T) {
 	eachRemote(t, func(t *testing.T, x *remote) {
 		ctx, body := limited(t), pattern(1<<20)
@@ -188,7 +188,7 @@ func TestGRPCUnary(t *testing.T) {
 	})
 }
 
-// NETCONN-14: streams of gRPC go in both directions, at the same time too, and end.
+// NETCONN-21: streams of gRPC go in both directions, at the same time too, and end.
 func TestGRPCStreams(t *testing.T) {
 	eachRemote(t, func(t *testing.T, x *remote) {
 		ctx, want := limited(t), pattern(1000)
@@ -251,7 +251,7 @@ func receive(t *testing.T, s *grpc.GenericClientStream[message, message], want [
 	}
 }
 
-// NETCONN-14: a call of gRPC that nobody waits for any more ends on both sides, and the connection goes on.
+// NETCONN-21: a call of gRPC that nobody waits for any more ends on both sides, and the connection goes on.
 func TestGRPCCancel(t *testing.T) {
 	eachRemote(t, func(t *testing.T, x *remote) {
 		ctx := limited(t)
@@ -284,7 +284,7 @@ func TestGRPCCancel(t *testing.T) {
 	})
 }
 
-// NETCONN-14: GracefulStop of gRPC lets streams end and takes no new calls.
+// NETCONN-21: GracefulStop of gRPC lets streams end and takes no new calls.
 func TestGRPCGracefulStop(t *testing.T) {
 	eachRemote(t, func(t *testing.T, x *remote) {
 		ctx := limited(t)

@@ -41,7 +41,7 @@ var loads = []load{
 // pause is pause.lua, a script for wrk: milliseconds between an answer and the next request.
 const pause = "function delay() return 5 end"
 
-// NETCONN-14: net/http answers all requests of wrk and h2load: HTTP/1.1 and HTTP/2, with TLS and without, and with connections that wait on the loop.
+// NETCONN-21: net/http answers all requests of wrk and h2load: HTTP/1.1 and HTTP/2, with TLS and without, and with connections that wait on the loop.
 func TestLoad(t *testing.T) {
 	for _, x := range loads {
 		t.Run(x.name, func(t *testing.T) {

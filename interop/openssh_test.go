@@ -13,7 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// NETCONN-14: the ssh of OpenSSH has a command and a forwarded connection of a server on netconn, each with a megabyte in both directions.
+// NETCONN-21: the ssh of OpenSSH has a command and a forwarded connection of a server on netconn, each with a megabyte in both directions.
 func TestOpenSSH(t *testing.T) {
 	program, err := exec.LookPath("ssh")
 	if err != nil {

@@ -55,7 +55,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, db *sql.DB)) {
 	}
 }
 
-// NETCONN-14: database/sql with pgx has rows of all sizes and in any number, and errors, on many connections at a time.
+// NETCONN-21: database/sql with pgx has rows of all sizes and in any number, and errors, on many connections at a time.
 func TestPostgres(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *sql.DB) {
 		ctx, body := limited(t), pattern(1<<20)
@@ -102,7 +102,7 @@ func countRows(t *testing.T, ctx context.Context, db *sql.DB, n int) {
 	}
 }
 
-// NETCONN-14: a query whose context ends fails at once and is cancelled at the server, and the next one has another connection.
+// NETCONN-21: a query whose context ends fails at once and is cancelled at the server, and the next one has another connection.
 func TestPostgresCancel(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, db *sql.DB) {
 		all := limited(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// NETCONN-14: go-redis talks through a Dialer: single commands and pipelines on many connections, and a subscription.
+// NETCONN-21: go-redis talks through a Dialer: single commands and pipelines on many connections, and a subscription.
 func TestRedis(t *testing.T) {
 	each(t, testworld.Worlds(), func(t *testing.T, s *site) {
 		p, err := reactor.Ask(s.r, func() (*reactor.Port, error) { return s.r.Listen(loopback(), new(kv.Server), nil) })

@@ -155,7 +155,7 @@ func (x *shells) client(t *testing.T) *ssh.Client {
 	return client
 }
 
-// NETCONN-14: a session of SSH is a dialogue with a shell on a terminal, and has its status.
+// NETCONN-21: a session of SSH is a dialogue with a shell on a terminal, and has its status.
 func TestSSHShell(t *testing.T) {
 	each(t, testworld.Worlds(), func(t *testing.T, s *site) {
 		x, err := serveSSH(t, s).client(t).NewSession()
@@ -185,7 +185,7 @@ func TestSSHShell(t *testing.T) {
 	})
 }
 
-// NETCONN-14: a command of SSH gets and gives a megabyte at the same time.
+// NETCONN-21: a command of SSH gets and gives a megabyte at the same time.
 func TestSSHBulk(t *testing.T) {
 	each(t, testworld.Worlds(), func(t *testing.T, s *site) {
 		x, err := serveSSH(t, s).client(t).NewSession()
@@ -205,7 +205,7 @@ func echo(s *site) net.Addr {
 	return s.accept(func(c net.Conn) { _, _ = io.Copy(c, c) })
 }
 
-// NETCONN-14: a connection that SSH forwards carries a megabyte in each direction, and both ends of it.
+// NETCONN-21: a connection that SSH forwards carries a megabyte in each direction, and both ends of it.
 func TestSSHForward(t *testing.T) {
 	each(t, testworld.Worlds(), func(t *testing.T, s *site) {
 		a := echo(s)

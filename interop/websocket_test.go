@@ -116,7 +116,7 @@ func echoGobwas(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
-// NETCONN-14: WebSockets of two libraries, on both sides, on an IdleListener with TLS and without: messages of both kinds and all sizes, and the end in order.
+// NETCONN-21: WebSockets of two libraries, on both sides, on an IdleListener with TLS and without: messages of both kinds and all sizes, and the end in order.
 func TestWebSocket(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/coder", echoCoder)

@@ -17,6 +17,11 @@ var (
 	ErrNoDescriptor = kernel.Sentinel("it has no descriptor that the loop can take", errors.ErrUnsupported)
 	// ErrReactorNil: a Dialer without a reactor.
 	ErrReactorNil = kernel.Sentinel("netconn: Dialer.Reactor is nil")
+	// ErrNotOurs: Release of a net.Conn that is none of this package, such as one that a listener of package net has accepted, or a tls.Conn above
+	// one of ours.
+	ErrNotOurs = kernel.Sentinel("netconn: it is no connection of this package; listen by netconn.Listen or ListenIdle, and put TLS below by Over", errors.ErrUnsupported)
+	// ErrNotConnected: Release of a Conn that has no transport yet.
+	ErrNotConnected = kernel.Sentinel("netconn: it has no transport yet")
 )
 
 // opError is err with the operation and both ends, as package net has it. io.EOF stays io.EOF,

@@ -62,3 +62,6 @@ func Paused(l *Listener) bool {
 	defer l.pausing.Unlock()
 	return l.paused
 }
+
+// Served is how many connections of l goroutines have. It is for the goroutine of its only loop.
+func Served(l *IdleListener) int { return l.loops[0].served.n }

@@ -75,7 +75,7 @@ func (x *idleLink) WriteConnectionLost() {}
 // ConnectionLost ends it.
 func (x *idleLink) ConnectionLost(err error) {
 	if x.p == nil {
-		return // ConnectionMade has failed
+		return // ConnectionMade has failed, or Release was called
 	}
 	if x.c == nil {
 		x.p.leave(x)

@@ -23,12 +23,13 @@ type output struct {
 type outputState uint8
 
 const (
-	outputOpen   outputState = iota
-	outputShut               // CloseWrite was called
-	outputParked             // Close was called, and the connection goes back to its IdleListener
-	outputClosed             // Close was called
-	outputOver               // the loop has carried that out
-	outputReset              // Abort was called, perhaps after Close
+	outputOpen     outputState = iota
+	outputShut                 // CloseWrite was called
+	outputParked               // Close was called, and the connection goes back to its IdleListener
+	outputClosed               // Close was called
+	outputOver                 // the loop has carried that out
+	outputReset                // Abort was called, perhaps after Close
+	outputReleased             // Release was called: the transport is somebody else's
 )
 
 // largeWrite is from how many bytes on a Write hands its own slice to the loop and waits until that was taken, instead of copying it.

@@ -225,3 +225,32 @@ func TestBufferedTotalGreatest(t *testing.T) {
 		}
 	})
 }
+
+// CORE-52: a callback that writes a little to many others holds no chunk for each of them until it returns, so it costs none of them its life.
+func TestBufferedTotalOfMany(t *testing.T) {
+	const many, room = 100, 40 // chunks
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{MaxBufferedTotal: room * chunks.Size})
+		all, readers := stuck(t, r, many, reactor.StreamConfig{}, []byte("xxx"))
+		r.Post(func() {
+			for _, e := range all {
+				for range 3 {
+					e.s.Write([]byte("x"))
+				}
+			}
+		})
+		read(t, r, readers, func() bool {
+			for _, e := range readers {
+				if e.n < 3 {
+					return false
+				}
+			}
+			return true
+		})
+		for i, e := range all {
+			if e.err != nil {
+				t.Errorf("connection %d ended: %v", i, e.err)
+			}
+		}
+	})
+}

@@ -18,7 +18,8 @@ var (
 )
 
 // Write takes all of p, as [Transport] says. Small writes are gathered and sent together when
-// the callback returns. 16 KiB or more go to the socket at once.
+// the callback returns. 16 KiB or more go to the socket at once, and less if a callback has
+// written to more than a thousand other connections.
 func (s *Stream) Write(p []byte) (int, error) {
 	if s.cfg.retired {
 		return 0, ErrSwitched
@@ -156,18 +157,30 @@ func (s *Stream) buffer(p []byte, shared bool) {
 	} else {
 		s.out.Append(&s.r.chunks, p)
 	}
+	if s.crowded() {
+		s.flushDirect(nil)
+	}
 	if s.r.chunks.Held > s.r.maxChunks {
 		s.r.relieve()
 		if s.state > streamClosing {
 			return
 		}
 	}
-	if !s.blocked && (s.out.Len() >= chunks.Size || s.r.forcer != nil) && s.direct < maxDirect && s.flushAt(s.out.Len()) {
+	if s.out.Len() > 0 && !s.blocked && (s.out.Len() >= chunks.Size || s.r.forcer != nil) && s.direct < maxDirect && s.flushAt(s.out.Len()) {
 		s.flushDirect(nil)
 	}
 	if s.r.current != source(s) {
 		s.touch()
 	}
+}
+
+// maxGathered is how many chunks all connections together hold before writes to others than the one whose callback is in progress are sent at once: 16 MiB.
+const maxGathered = 1 << 10
+
+// crowded tells whether s is one of so many that gathering costs more memory than it is worth. A callback that writes a line to 100,000 others would
+// otherwise hold a chunk for each until it returns, and end those that MaxBufferedTotal has no room for.
+func (s *Stream) crowded() bool {
+	return s.r.chunks.Held > min(maxGathered, s.r.maxChunks/2) && s.r.current != source(s) && !s.blocked && s.direct < maxDirect
 }
 
 // Close ends the connection when everything has been sent, as [Transport] says.

@@ -12,7 +12,7 @@ var floors = []string{
 	"deferred internal/program",
 	"sim receiver coro flow process device foreign",
 	"sim/report sim/fleet sim/clock testworld testworld/transporttest tlsio netconn",
-	"dns endpoint handover sim/simmain testworld/double",
+	"dns endpoint handover websocket sim/simmain testworld/double",
 	"endpoint/std service",
 	". examples/chat/room examples/reconnect/watch examples/lease/lease examples/discovery/leasing examples/supervisor/supervise examples/resp/kv examples/rpc/rpc examples/smtp/mail examples/socks5/socks",
 	"examples/worlds",
@@ -36,6 +36,7 @@ var testSiblings = map[string]map[string]string{
 var allowed = []dependency{
 	{"golang.org/x/sys", "kernel/native kernel/kerneltest internal/terminal internal/hosttest process device activation", "the system calls that package syscall lacks"},
 	{"golang.org/x/net/idna", "certs", "host names in other scripts: the tables and rules of IDNA are no hand's work"},
+	{"github.com/gobwas/ws", "websocket", "the format of frames and close codes of WebSockets"},
 	{"github.com/alecthomas/kong", "cmd/whorl", "flags, commands and their help"},
 }
 
@@ -65,6 +66,8 @@ var bans = []ban{
 			"netconn/gate.go":     "a deadline of a net.Conn is a time of the system's clock; how long that is from now, the loop's timer waits",
 			"kernel/native":       "asks the system",
 			"sim/test.go":         "tells how many seeds a second were run; no run sees it",
+
+			"examples/websocket/load": "measures a server in another process",
 		},
 		because: "one clock: Reactor.Now",
 	},
@@ -73,6 +76,8 @@ var bans = []ban{
 		except: exceptions{
 			"testworld":         "a simulated world gives goroutines outside of it a moment of real time",
 			"internal/leaktest": "goroutines that are about to end get a moment of real time",
+
+			"examples/websocket/load": "measures a server in another process",
 		},
 		because: "nothing waits on the loop",
 	},
@@ -98,6 +103,9 @@ var bans = []ban{
 			"sim/test.go":         "runs of different seeds share nothing, so that several go at a time",
 
 			"process/stdio_console_unix.go": "a signal that ends the program is sent again when it was given back, and the goroutine that got it cannot give it back",
+
+			"examples/websocket":      "net/http serves on goroutines",
+			"examples/websocket/load": "waits for other processes",
 
 			"netconn/hub.go": "nobody else could tell goroutines that wait that a reactor has died without a word to its connections",
 

@@ -1,8 +1,10 @@
 package room
 
 import (
+	"container/list"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,31 +18,32 @@ import (
 // is posted to all loops under one lock. So all loops hear it in one order, because each calls what is posted in the order of
 // posting. The names are under the lock too.
 type Wide struct {
+	// Quiet has nobody told who joins and leaves. In a crowd each arrival would otherwise be a line for everybody. It must not change
+	// while somebody is connected.
+	Quiet bool
+
 	g *reactor.Group
 
 	mu    sync.Mutex
-	names []named
+	names map[string]int // the loop of each
 	parts []*part
 }
 
-type named struct {
-	name string
-	loop int
-}
-
-// part is what one loop has. It is another one after the loop was lost.
-type part struct{ users []*guest }
+// part is what one loop has. It is another one after the loop was lost. users is a list, not a map, so that the order in which they get a
+// line is always the same; and not a slice, because many leave.
+type part struct{ users list.List }
 
 type guest struct {
 	receiver.Line
 	w    *Wide
 	name string
+	at   *list.Element // in users; nil: it is not there yet
 	gone bool
 }
 
 // NewWide makes an empty room on g.
 func NewWide(g *reactor.Group) *Wide {
-	w := &Wide{g: g}
+	w := &Wide{g: g, names: make(map[string]int)}
 	for range g.Len() {
 		w.parts = append(w.parts, new(part))
 	}
@@ -63,7 +66,7 @@ func (u *guest) line(line string) {
 	if u.name != "" {
 		u.w.mu.Lock()
 		defer u.w.mu.Unlock()
-		u.w.say(fmt.Sprintf("%s: %s\n", u.name, line))
+		u.w.say(fmt.Appendf(nil, "%s: %s\n", u.name, line))
 		return
 	}
 	name := strings.TrimSpace(line)
@@ -79,18 +82,17 @@ func (u *guest) enter(name string) bool {
 	w, loop := u.w, u.T.Reactor().Index()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if slices.ContainsFunc(w.names, func(x named) bool { return x.name == name }) {
+	if _, taken := w.names[name]; taken {
 		return false
 	}
-	u.name = name
-	w.names = append(w.names, named{name, loop})
+	u.name, w.names[name] = name, loop
 	p := w.parts[loop]
 	w.g.PostTo(loop, func(*reactor.Reactor) {
 		if !u.gone {
-			p.users = append(p.users, u)
+			u.at = p.users.PushBack(u)
 		}
 	})
-	w.say(fmt.Sprintf("* %s joined\n", name))
+	w.moves("joined", name)
 	return true
 }
 
@@ -103,27 +105,41 @@ func (u *guest) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.parts[u.T.Reactor().Index()]
-	if i := slices.Index(p.users, u); i >= 0 {
-		p.users = slices.Delete(p.users, i, i+1)
+	if u.at != nil {
+		p.users.Remove(u.at)
 	}
 	w.left(u.name)
 }
 
 // left frees a name. The caller has the lock.
 func (w *Wide) left(name string) {
-	w.names = slices.DeleteFunc(w.names, func(x named) bool { return x.name == name })
-	w.say(fmt.Sprintf("* %s left\n", name))
+	delete(w.names, name)
+	w.moves("left", name)
+}
+
+// moves says that a user has joined or left. The caller has the lock.
+func (w *Wide) moves(how, name string) {
+	if !w.Quiet {
+		w.say(fmt.Appendf(nil, "* %s %s\n", name, how))
+	}
 }
 
 // say has every user get line. The caller has the lock, so that two lines come to all loops in one order.
-func (w *Wide) say(line string) {
+func (w *Wide) say(line []byte) {
 	for i, p := range w.parts {
 		w.g.PostTo(i, func(*reactor.Reactor) {
-			for _, u := range p.users {
-				io.WriteString(u.T, line)
+			for e := p.users.Front(); e != nil; e = e.Next() {
+				e.Value.(*guest).T.Write(line)
 			}
 		})
 	}
+}
+
+// Len is how many users are in the room. It may be called from any goroutine.
+func (w *Wide) Len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.names)
 }
 
 // Lost forgets the users of a loop that is lost. GroupConfig.Lost calls it.
@@ -131,9 +147,9 @@ func (w *Wide) Lost(loop int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.parts[loop] = new(part)
-	for _, x := range slices.Clone(w.names) {
-		if x.loop == loop {
-			w.left(x.name)
+	for _, name := range slices.Sorted(maps.Keys(w.names)) {
+		if w.names[name] == loop {
+			w.left(name)
 		}
 	}
 }

@@ -1,0 +1,86 @@
+package websocket_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+	"github.com/whorl-go/whorl/websocket"
+)
+
+// NETCONN-20: each message is handled off the loop, in order, one at a time for each connection and at most size in all, and the answers come in order.
+func TestBlocking(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		handling := make(chan struct{}, 2)
+		g := (&rig{t: t, r: r}).listen(websocket.Blocking(2, func(c *websocket.Conn, m websocket.Message) (*websocket.Message, error) {
+			select {
+			case handling <- struct{}{}:
+			default:
+				return nil, errors.New("more than two at a time")
+			}
+			defer func() { <-handling }()
+			if c.Reactor() != r || m.Binary {
+				return nil, errors.New("another message")
+			}
+			if string(m.Data) == "nothing" {
+				return nil, nil
+			}
+			return &websocket.Message{Data: []byte(strings.ToUpper(string(m.Data)))}, nil
+		}), nil)
+		var peers []*peer
+		for range 4 {
+			p := g.dial(request())
+			g.head(p)
+			peers = append(peers, p)
+		}
+		for _, p := range peers {
+			_, _ = p.T.Write(append(append(append(text("a"), text("nothing")...), masked(ws.OpText, false, "b")...), masked(ws.OpContinuation, true, "c")...))
+		}
+		for _, p := range peers {
+			g.wantFrame(p, ws.OpText, "A")
+			g.wantFrame(p, ws.OpText, "BC")
+		}
+	})
+}
+
+// NETCONN-20: an error and a panic of the function end the connection with code 1011, and no other. One that is lost meanwhile gets no answer.
+func TestBlockingFails(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			log := testworld.NewLog(t)
+			r := w.New(t, reactor.Config{Logger: log.Logger()})
+			g := (&rig{t: t, r: r}).listen(websocket.Blocking(2, func(c *websocket.Conn, m websocket.Message) (*websocket.Message, error) {
+				switch string(m.Data) {
+				case "error":
+					return nil, errors.New("it does not work")
+				case "panic":
+					panic("planted")
+				case "slow":
+					if !w.Simulated() {
+						time.Sleep(20 * time.Millisecond)
+					}
+				}
+				return &m, nil
+			}), nil)
+			other := g.dial(request())
+			g.head(other)
+			log.Expect("planted")
+			for _, what := range []string{"panic", "error"} {
+				p := g.dial(request())
+				g.head(p)
+				_, _ = p.T.Write(text(what))
+				g.wantClose(p, 1011)
+			}
+			p := g.dial(request())
+			g.head(p)
+			_, _ = p.T.Write(text("slow"))
+			p.T.Abort()
+			_, _ = other.T.Write(text("slow"))
+			g.wantFrame(other, ws.OpText, "slow")
+		})
+	}
+}

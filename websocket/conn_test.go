@@ -1,0 +1,280 @@
+package websocket_test
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/websocket"
+)
+
+func echo(a *app, p []byte) { _, _ = a.c.Write(p) }
+
+// NETCONN-15, NETCONN-16: messages of all lengths, in one frame or several, with pings between, in every cut of the stream, also right behind the request.
+func TestMessages(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, echo)
+		p := g.dial(request() + string(text("early")))
+		if head := g.head(p); !strings.Contains(head, "101") {
+			t.Fatalf("the answer is %q", head)
+		}
+		g.wantFrame(p, ws.OpText, "early")
+		want := []string{"early"}
+		for _, n := range []int{1, 125, 126, 1000} {
+			want = append(want, strings.Repeat("ü", n/2)+strings.Repeat("x", n%2))
+			_, _ = p.T.Write(text(want[len(want)-1]))
+			g.wantFrame(p, ws.OpText, want[len(want)-1])
+		}
+		_, _ = p.T.Write(masked(ws.OpText, false, "in "))
+		_, _ = p.T.Write(masked(ws.OpPing, true, "now"))
+		_, _ = p.T.Write(masked(ws.OpContinuation, false, ""))
+		_, _ = p.T.Write(masked(ws.OpContinuation, true, "pieces"))
+		g.wantFrame(p, ws.OpPong, "now")
+		g.wantFrame(p, ws.OpText, "in pieces")
+		wants(t, g.apps[0].messages, append(want, "in pieces")...)
+	})
+}
+
+// NETCONN-15: the longest messages, and what is sent by each of the calls that send.
+func TestSends(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, &websocket.Options{MaxMessage: 70_000}, echo)
+		p, a := g.connect()
+		long := strings.Repeat("l", 70_000)
+		_, _ = p.T.Write(text(long))
+		g.wantFrame(p, ws.OpText, long)
+		_ = a.c.Send(websocket.Message{Data: []byte{0xff}, Binary: true})
+		g.wantFrame(p, ws.OpBinary, "\xff")
+		_, _ = a.c.WriteVec([][]byte{[]byte("a"), nil, []byte("bc")})
+		g.wantFrame(p, ws.OpText, "abc")
+		for _, n := range []int{10, 10_000} {
+			shared := []byte(strings.Repeat("s", n))
+			if got, err := reactor.WriteShared(a.c, shared); got != n || err != nil {
+				t.Errorf("WriteShared is %d and %v", got, err)
+			}
+			g.wantFrame(p, ws.OpText, string(shared))
+		}
+		b := serve(t, r, &websocket.Options{Binary: true}, echo)
+		p, _ = b.connect()
+		_, _ = p.T.Write(text("t"))
+		b.wantFrame(p, ws.OpBinary, "t")
+	})
+}
+
+// whole is a protocol that takes messages as they are.
+type whole struct {
+	app
+	kinds []websocket.Message
+}
+
+func (w *whole) MessageReceived(m websocket.Message) {
+	w.kinds = append(w.kinds, websocket.Message{Data: append([]byte(nil), m.Data...), Binary: m.Binary})
+}
+
+// NETCONN-15: a Receiver gets the kind of a message, and empty ones.
+func TestReceiver(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		w := new(whole)
+		g := (&rig{t: t, r: r}).listen(reactor.One(w), nil)
+		p := g.dial(request() + string(text("")) + string(masked(ws.OpBinary, false, "\xff")) + string(masked(ws.OpContinuation, true, "\xfe")) + string(text("t")))
+		g.until("too few messages", func() bool { return len(w.kinds) == 3 })
+		if w.kinds[0].Binary || len(w.kinds[0].Data) != 0 || !w.kinds[1].Binary || string(w.kinds[1].Data) != "\xff\xfe" || w.kinds[2].Binary {
+			t.Errorf("the messages are %v", w.kinds)
+		}
+		p.T.Abort()
+		g.until("it does not end", func() bool { return w.err != nil })
+	})
+}
+
+// NETCONN-19: the closing handshake, begun by the peer.
+func TestPeerCloses(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, nil)
+		for code, orderly := range map[ws.StatusCode]bool{1000: true, 1001: true, 1003: false, 1012: false, 3000: false, 0: true} {
+			p, a := g.connect()
+			if code == 0 {
+				_, _ = p.T.Write(masked(ws.OpClose, true, ""))
+			} else {
+				_, _ = p.T.Write(append(closing(code, "why"), text("behind it")...))
+			}
+			g.wantClose(p, code)
+			g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+			var e *websocket.CloseError
+			if !errors.As(a.err, &e) || code != 0 && (e.Code != uint16(code) || e.Reason != "why") || errors.Is(a.err, io.EOF) != orderly || errors.Is(a.err, reactor.ErrLost) == orderly {
+				t.Errorf("code %d: the reason is %v", code, a.err)
+			}
+			if p.lost != io.EOF || len(a.messages) != 0 {
+				t.Errorf("code %d: the client's reason is %v, the messages are %q", code, p.lost, a.messages)
+			}
+		}
+	})
+}
+
+// NETCONN-19: the closing handshake, begun by us: what was written is sent before, nothing is delivered afterwards, and the answer of the peer ends it.
+func TestWeClose(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		_, _ = p.T.Write(masked(ws.OpText, false, "half of a message"))
+		_, _ = a.c.Write([]byte("last"))
+		a.c.PauseProducing() // the answer is awaited all the same
+		begin := r.Now()
+		if err := a.c.CloseWith(1005, ""); !errors.Is(err, websocket.ErrProtocol) {
+			t.Errorf("code 1005: %v", err)
+		}
+		if err := a.c.CloseWith(4000, strings.Repeat("ü", 100)); err != nil {
+			t.Error(err)
+		}
+		if _, err := a.c.Write([]byte("x")); err != reactor.ErrClosed {
+			t.Errorf("Write after Close: %v", err)
+		}
+		g.wantFrame(p, ws.OpText, "last")
+		g.wantFrame(p, ws.OpClose, "\x0f\xa0"+strings.Repeat("ü", 61))
+		_, _ = p.T.Write(append(masked(ws.OpContinuation, true, "the rest"), closing(4000, "")...))
+		g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+		if took := r.Now() - begin; a.err != reactor.ErrClosed || p.lost != io.EOF || len(a.messages) != 0 || took > 4*time.Second {
+			t.Errorf("the reasons are %v and %v, the messages are %q, after %v", a.err, p.lost, a.messages, took)
+		}
+	})
+}
+
+// NETCONN-19: a peer that does not answer our close frame is waited for no longer than CloseTimeout; one that ends without a word, or is aborted, has typed reasons.
+func TestOtherEnds(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, &websocket.Options{CloseTimeout: 30 * time.Millisecond}, nil)
+		p, a := g.connect()
+		_ = a.c.Close()
+		g.wantClose(p, 1000)
+		begin := r.Now()
+		g.until("it does not end", func() bool { return a.err != nil })
+		if a.err != reactor.ErrClosed || r.Now()-begin < 20*time.Millisecond {
+			t.Errorf("the reason is %v after %v", a.err, r.Now()-begin)
+		}
+		p, a = g.connect()
+		_ = a.c.Close()
+		g.wantClose(p, 1000)
+		_ = p.T.Close() // without an answer
+		g.until("it does not end", func() bool { return a.err != nil })
+		if a.err != reactor.ErrClosed {
+			t.Errorf("the reason is %v", a.err)
+		}
+		p, a = g.connect()
+		_ = p.T.Close()
+		g.until("it does not end", func() bool { return a.err != nil })
+		if !errors.Is(a.err, websocket.ErrNoClose) || !errors.Is(a.err, io.ErrUnexpectedEOF) || !errors.Is(a.err, reactor.ErrLost) {
+			t.Errorf("the reason is %v", a.err)
+		}
+		p, a = g.connect()
+		a.c.Abort()
+		g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+		if a.err != reactor.ErrAborted || errors.Is(p.lost, io.EOF) {
+			t.Errorf("the reasons are %v and %v", a.err, p.lost)
+		}
+	})
+}
+
+// drainServers asks the server's ends of connections to end; the clients' are on the same loop.
+func drainServers(s *reactor.Stream) {
+	if d, ok := reactor.DrainerOf(s); ok {
+		d.Drain()
+	}
+}
+
+// NETCONN-19: a Drain says to each peer that the server goes away, and ends when they have answered; a request that has not come whole ends at once.
+func TestDrain(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		half := g.dial(request()[:20])
+		g.until("it is not there", func() bool { return r.Stats().Connections == 4 })
+		g.r.Drain(reactor.DrainConfig{Ask: drainServers})
+		g.wantClose(p, 1001)
+		_, _ = p.T.Write(closing(1001, ""))
+		g.until("it does not end", func() bool { return a.err != nil && half.lost != nil })
+		if a.err != reactor.ErrClosed {
+			t.Errorf("the reason is %v", a.err)
+		}
+	})
+}
+
+// NETCONN-16: nothing is delivered while the protocol pauses, and what has come goes on later, in order.
+func TestPause(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, func(a *app, p []byte) { a.c.PauseProducing() })
+		p, a := g.connect()
+		var many []byte
+		for i := range 5 {
+			many = append(many, text(string(rune('a'+i)))...)
+		}
+		_, _ = p.T.Write(many)
+		for i := range 5 {
+			g.until("too few messages", func() bool { return len(a.messages) == i+1 })
+			for range 3 {
+				r.Turn(time.Millisecond)
+			}
+			if len(a.messages) != i+1 {
+				t.Fatalf("%d messages after %d were asked for", len(a.messages), i+1)
+			}
+			a.c.ResumeProducing()
+		}
+		wants(t, a.messages, "a", "b", "c", "d", "e")
+	})
+}
+
+// producer writes when it is resumed.
+type producer struct{ stopped bool }
+
+func (*producer) PauseProducing()  {}
+func (*producer) ResumeProducing() {}
+func (p *producer) StopProducing() { p.stopped = true }
+
+// NETCONN-19: Close waits for a producer, whose messages are sent before the close frame. A peer that closes does not wait for it.
+func TestProducer(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		if err := a.c.RegisterProducer(new(producer)); err != nil {
+			t.Fatal(err)
+		}
+		_ = a.c.Close()
+		if _, err := a.c.Write([]byte("more")); err != nil {
+			t.Errorf("Write of the producer: %v", err)
+		}
+		g.wantFrame(p, ws.OpText, "more")
+		a.c.UnregisterProducer()
+		g.wantClose(p, 1000)
+		p, a = g.connect()
+		x := new(producer)
+		_ = a.c.RegisterProducer(x)
+		_, _ = p.T.Write(closing(1000, ""))
+		g.until("it does not end", func() bool { return a.err != nil })
+		if !x.stopped {
+			t.Error("the producer was not stopped")
+		}
+	})
+}
+
+// NETCONN-16: another protocol may take the WebSocket over.
+func TestSwitch(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		next := new(app)
+		g := serve(t, r, nil, func(a *app, p []byte) {
+			next.c = a.c
+			was, err := a.c.SwitchProtocol(next)
+			if err != nil || was.Protocol != reactor.Protocol(a) {
+				t.Errorf("SwitchProtocol is %v and %v", was, err)
+			}
+		})
+		p, a := g.connect()
+		_, _ = p.T.Write(append(text("one"), text("two")...))
+		g.until("too few messages", func() bool { return len(next.messages) == 1 })
+		wants(t, a.messages, "one")
+		wants(t, next.messages, "two")
+		p.T.Abort()
+		g.until("it does not end", func() bool { return next.err != nil })
+	})
+}

@@ -1,0 +1,180 @@
+package websocket
+
+import (
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// input is what a Conn keeps of input. Between messages it has none.
+type input struct {
+	rest []byte    // the beginning of a frame; behind a pause, whole frames too
+	msg  []byte    // of the message whose first fragments have come
+	op   ws.OpCode // of that message; 0: there is none
+	held int       // bytes of both, as l.held counts them
+}
+
+// received takes frames. What has not come whole is kept.
+func (c *Conn) received(p []byte) {
+	if c.in != nil && len(c.in.rest) > 0 {
+		c.in.rest = append(c.in.rest, p...)
+		p = c.in.rest
+	}
+	for len(p) > 0 && (c.state == open && !c.paused || c.state == ending) {
+		n := c.frame(p)
+		if n == 0 {
+			break
+		}
+		p = p[n:]
+	}
+	c.keep(p)
+}
+
+// keep keeps p, which may be the end of in.rest.
+func (c *Conn) keep(p []byte) {
+	if c.state == over {
+		c.drop()
+		return
+	}
+	if c.in == nil {
+		if len(p) == 0 {
+			return
+		}
+		c.in = new(input)
+	}
+	if in := c.in; len(p) == 0 {
+		in.rest = nil
+	} else {
+		in.rest = append(in.rest[:0], p...)
+	}
+	if len(c.in.rest) == 0 && c.in.op == 0 {
+		c.drop()
+		return
+	}
+	c.count()
+}
+
+// count has l.held follow what c keeps, and ends the connection if that is too much.
+func (c *Conn) count() {
+	in := c.in
+	held := len(in.rest) + len(in.msg)
+	c.l.held += held - in.held
+	in.held = held
+	if c.l.held > c.s.o.MaxPartial {
+		c.fail(CodeTryLater, fmt.Errorf("%w: all peers together have sent more than %d bytes of messages that are not whole", ErrTooBig, c.s.o.MaxPartial))
+	}
+}
+
+// drop forgets what is kept.
+func (c *Conn) drop() {
+	if c.in != nil {
+		c.l.held -= c.in.held
+		c.in = nil
+	}
+}
+
+// frame takes the frame at the beginning of p, and returns its length, or 0 if it has not come whole or has ended the connection.
+func (c *Conn) frame(p []byte) int {
+	in := &c.l.head
+	in.Reset(p)
+	h, err := ws.ReadHeader(in)
+	switch {
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		return 0
+	case err == nil && c.state == open: // after our close frame the peer is only waited for
+		err = ws.CheckHeader(h, c.expects())
+	}
+	if err != nil {
+		c.fail(CodeProtocol, fmt.Errorf("%w: %w", ErrProtocol, err))
+		return 0
+	}
+	begun := 0
+	if c.in != nil && !h.OpCode.IsControl() {
+		begun = len(c.in.msg)
+	}
+	if h.Length > int64(c.s.o.MaxMessage-begun) {
+		c.fail(CodeTooBig, fmt.Errorf("%w: more than %d bytes", ErrTooBig, c.s.o.MaxMessage))
+		return 0
+	}
+	head := len(p) - in.Len()
+	n := head + int(h.Length)
+	if len(p) < n {
+		return 0
+	}
+	c.l.heard(c)
+	payload := append(c.l.in[:0], p[head:n]...) // p is lent, and not to be changed
+	if c.l.in = payload; cap(payload) > scratch {
+		c.l.in = nil
+	}
+	ws.Cipher(payload, h.Mask, 0)
+	c.take(h, payload)
+	if c.state == over {
+		return 0
+	}
+	return n
+}
+
+// expects is what frames may come.
+func (c *Conn) expects() ws.State {
+	s := ws.StateServerSide
+	if c.in != nil && c.in.op != 0 {
+		s = s.Set(ws.StateFragmented)
+	}
+	return s
+}
+
+// pongRoom is how many bytes may be unsent for a ping to be answered. A peer that sends pings and reads nothing is answered no more.
+const pongRoom = 4 << 10
+
+// take takes a frame that has come whole.
+func (c *Conn) take(h ws.Header, p []byte) {
+	switch {
+	case h.OpCode == ws.OpClose:
+		c.closeReceived(p)
+	case h.OpCode == ws.OpPing:
+		if c.state == open && c.t.Buffered() < pongRoom {
+			c.control(ws.OpPong, p)
+		}
+	case h.OpCode == ws.OpPong || c.state == ending:
+	case h.OpCode != ws.OpContinuation && h.Fin:
+		c.deliver(h.OpCode, p)
+	default:
+		c.fragment(h, p)
+	}
+}
+
+// fragment gathers the message of which p is a fragment.
+func (c *Conn) fragment(h ws.Header, p []byte) {
+	if c.in == nil {
+		c.in = new(input)
+	}
+	in := c.in
+	if h.OpCode != ws.OpContinuation {
+		in.op = h.OpCode
+	}
+	in.msg = append(in.msg, p...)
+	c.count()
+	if !h.Fin || c.state == over {
+		return
+	}
+	msg, op := in.msg, in.op
+	in.msg, in.op = nil, 0
+	c.count()
+	c.deliver(op, msg)
+}
+
+// deliver gives a message to the protocol above.
+func (c *Conn) deliver(op ws.OpCode, p []byte) {
+	if op == ws.OpText && !utf8.Valid(p) {
+		c.fail(CodeInvalid, fmt.Errorf("%w: a text message that is not UTF-8", ErrProtocol))
+		return
+	}
+	if r, ok := reactor.ProtocolAs[Receiver](c.inner); ok {
+		r.MessageReceived(Message{p, op == ws.OpBinary})
+	} else if len(p) > 0 {
+		c.inner.DataReceived(p)
+	}
+}

@@ -1,0 +1,116 @@
+package websocket
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// onLoop is what a Server has on one loop. It is for the loop's goroutine.
+type onLoop struct {
+	s           *Server
+	r           *reactor.Reactor
+	first, last *Conn               // the open ones; who was heard or pinged longest ago is first
+	ping        reactor.DelayedCall // looks at the first
+	held        int                 // bytes of input that is kept
+	in, out     []byte              // for the payload of a frame that is received, and for frames that are sent
+	head        bytes.Reader        // for the head of a frame
+	workers     *reactor.Workers    // of Blocking
+	failures    reactor.LogLimit    // of Blocking
+}
+
+// servers is what a reactor has of this package: an onLoop for each Server.
+type servers struct{ all []*onLoop }
+
+// loopOf returns what s has on r.
+func loopOf(r *reactor.Reactor, s *Server) *onLoop {
+	x := reactor.Shared(r, func() *servers { return new(servers) })
+	for _, l := range x.all {
+		if l.s == s {
+			return l
+		}
+	}
+	l := &onLoop{s: s, r: r}
+	l.ping.Init(r, l.pingFirst)
+	x.all = append(x.all, l)
+	return l
+}
+
+// add has c pinged when it is silent.
+func (l *onLoop) add(c *Conn) {
+	c.since = l.r.Now()
+	c.prev = l.last
+	if l.last != nil {
+		l.last.next = c
+	} else {
+		l.first = c
+	}
+	l.last = c
+	if every := l.s.o.Ping; every > 0 && !l.ping.Active() {
+		l.ping.Reset(every)
+	}
+}
+
+// remove undoes add, if c was added.
+func (l *onLoop) remove(c *Conn) {
+	if c.prev == nil && l.first != c {
+		return
+	}
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		l.last = c.prev
+	}
+	c.prev, c.next = nil, nil
+}
+
+// heard notes that a whole frame of c has come.
+func (l *onLoop) heard(c *Conn) {
+	if c.state == open {
+		c.pinged = false
+		l.again(c)
+	}
+}
+
+// again puts c to the end.
+func (l *onLoop) again(c *Conn) {
+	l.remove(c)
+	l.add(c)
+}
+
+// atOnce is how many peers one call of pingFirst looks at. Many may have come at the same moment.
+const atOnce = 256
+
+// pingFirst sends pings to peers that have been silent for long, and gives up those that have not answered.
+func (l *onLoop) pingFirst() {
+	now := l.r.Now()
+	for range atOnce {
+		c := l.first
+		if c == nil {
+			return
+		}
+		left := c.since + l.s.o.Ping - now
+		if left > 0 {
+			l.ping.Reset(left)
+			return
+		}
+		switch {
+		case c.paused, c.pinged && left < -l.s.o.Ping/4: // it may have said something that is not read yet: the protocol has paused, or the loop was stopped
+			l.again(c)
+		case c.pinged:
+			c.abort("read", silentFor(2*l.s.o.Ping))
+		default:
+			c.pinged = true
+			l.again(c)
+			c.control(ws.OpPing, nil)
+		}
+	}
+	l.ping.Reset(time.Millisecond) // let others have a turn
+}

@@ -1,0 +1,117 @@
+package websocket
+
+import (
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// Message is a message of a WebSocket.
+type Message struct {
+	Data   []byte
+	Binary bool // otherwise it is text, and Data is valid UTF-8
+}
+
+// Receiver is implemented by a protocol that wants messages as they are: with their kind, and also empty ones. It is found behind wrappers, by reactor.ProtocolAs.
+type Receiver interface {
+	// MessageReceived is called in the place of DataReceived. m.Data belongs to the transport again when it returns.
+	MessageReceived(m Message)
+}
+
+// wire is a Conn as the protocol of the transport below.
+type wire Conn
+
+var (
+	_ reactor.Protocol    = (*wire)(nil)
+	_ reactor.Layer       = (*wire)(nil)
+	_ reactor.LogPrefixer = (*wire)(nil)
+)
+
+// Above is the WebSocket.
+func (w *wire) Above() reactor.Transport { return (*Conn)(w) }
+
+// Unwrap is the protocol above, nil before the request was accepted and after the loss.
+func (w *wire) Unwrap() reactor.Protocol { return w.inner }
+
+// LogPrefix is the name of the protocol above, with " (WebSocket)".
+func (w *wire) LogPrefix() string {
+	if w.inner == nil {
+		return w.s.LogPrefix()
+	}
+	return reactor.LogPrefixOf(w.inner) + suffix
+}
+
+// ConnectionMade waits for a request.
+func (w *wire) ConnectionMade(t reactor.Transport) {
+	c := (*Conn)(w)
+	c.connect(reactor.ConnectionOf(t))
+	c.asking.begin(c)
+}
+
+// connect gives c its transport.
+func (c *Conn) connect(t reactor.Connection) { c.t, c.l = t, loopOf(t.Reactor(), c.s) }
+
+// begin answers the request with the acceptance, and connects the protocol. early is what has come behind the request.
+func (c *Conn) begin(answer string, early []byte) {
+	_, _ = c.t.Write([]byte(answer))
+	c.state = open
+	c.l.add(c)
+	if c.inner = c.s.inner.BuildProtocol(c.t.Remote()); c.inner == nil {
+		_ = c.CloseWith(CodeTryLater, "")
+	} else {
+		c.inner.ConnectionMade(c)
+	}
+	if len(early) > 0 {
+		c.received(early)
+	}
+}
+
+// DataReceived takes frames.
+func (w *wire) DataReceived(p []byte) {
+	c := (*Conn)(w)
+	if c.asking != nil {
+		c.asking.received(c, p)
+		return
+	}
+	c.received(p)
+}
+
+// ConnectionLost tells the protocol above.
+func (w *wire) ConnectionLost(err error) {
+	c := (*Conn)(w)
+	if c.l == nil {
+		return // ConnectionMade has failed
+	}
+	c.state = over
+	c.leave()
+	if inner := c.inner; inner != nil {
+		err = c.reasonFor(err)
+		c.inner = nil
+		inner.ConnectionLost(err)
+	}
+}
+
+// guest is a Conn as the protocol of the WebSocket, for who looks for it from below.
+type guest Conn
+
+var (
+	_ reactor.Protocol = (*guest)(nil)
+	_ reactor.Drainer  = (*guest)(nil)
+)
+
+// Unwrap is the protocol above.
+func (g *guest) Unwrap() reactor.Protocol { return g.inner }
+
+// Drain is that of the protocol above, if it is a Drainer. Otherwise it says to the peer that the server goes away.
+func (g *guest) Drain() {
+	if g.inner != nil {
+		if d, ok := reactor.ProtocolAs[reactor.Drainer](g.inner); ok {
+			d.Drain()
+			return
+		}
+	}
+	_ = (*Conn)(g).CloseWith(CodeGoingAway, "")
+}
+
+// ConnectionMade, DataReceived and ConnectionLost are those of the protocol above.
+func (g *guest) ConnectionMade(t reactor.Transport) { g.inner.ConnectionMade(t) }
+func (g *guest) DataReceived(p []byte)              { g.inner.DataReceived(p) }
+func (g *guest) ConnectionLost(err error)           { g.inner.ConnectionLost(err) }
