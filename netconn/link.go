@@ -62,8 +62,12 @@ func (c *Conn) connect(t reactor.Connection) {
 	}
 }
 
-// HandshakeCompleted follows ConnectionMade of a transport that is TLS.
+// HandshakeCompleted follows ConnectionMade of a transport that is TLS. A layer between that makes us wait for ConnectionMade does not keep TLS
+// from calling it earlier. Then ConnectionMade finds that the handshake is over.
 func (l *link) HandshakeCompleted(s tls.ConnectionState) {
+	if l.t == nil {
+		return
+	}
 	l.ready(&secured{Conn: (*Conn)(l), state: s}, nil)
 }
 
