@@ -89,7 +89,8 @@ func (c *Conn) join(h *hub) {
 	h.link(c)
 }
 
-// Protocol is the end of c on the loop. It is for one transport.
+// Protocol is the end of c on the loop. It is for one transport. Who takes the transport from it by SwitchProtocol calls its ConnectionLost, so that
+// the calls that wait end. If the transport was retired, Write fails with reactor.ErrSwitched.
 func (c *Conn) Protocol() reactor.Protocol { return (*link)(c) }
 
 // Reactor is the loop of the transport.

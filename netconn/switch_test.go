@@ -2,6 +2,7 @@ package netconn_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -137,5 +138,38 @@ func comes(t testing.TB, c net.Conn, text string) {
 	_ = c.SetReadDeadline(time.Now().Add(testworld.Limit))
 	if _, err := io.ReadFull(c, got); err != nil || string(got) != text {
 		t.Errorf("%q and %v came, not %q", got, err, text)
+	}
+}
+
+// NETCONN-6: when a layer has taken the transport of a Conn over, Write fails instead of dropping bytes, or of waiting for ever. When the layer tells the
+// Conn of it, Read ends too.
+func TestTransportTaken(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := running(t, w)
+			client, _ := listen(t, r, overTCP, netconn.ListenConfig{}).connect(t)
+			read := begin(client.Read, make([]byte, 1))
+			blocks(t, client, false)
+			tell, err := reactor.Ask(r, func() (tell func(), err error) {
+				for s := range r.Streams() {
+					if s.Protocol() != client.(*netconn.Conn).Protocol() {
+						continue
+					}
+					was, err := s.SwitchProtocol(&echoing{})
+					reactor.Retire(s)
+					return func() { was.Protocol.ConnectionLost(reactor.ErrSwitched) }, err
+				}
+				return nil, errors.New("there is no such stream")
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.Write(make([]byte, 64<<10))
+			wantNetError(t, err, reactor.ErrSwitched, "write")
+			_, err = client.Write([]byte("x"))
+			wantNetError(t, err, reactor.ErrSwitched, "write")
+			r.Post(tell)
+			wantNetError(t, (<-read).err, reactor.ErrSwitched, "read")
+		})
 	}
 }
