@@ -67,14 +67,21 @@ var _ net.Conn = (*Conn)(nil)
 
 // New makes a Conn without a transport. What [Conn.Protocol] returns is given to something that connects
 // protocols and calls ConnectionMade, such as Attach or a factory; SwitchProtocol does not call it. Read and
-// Write wait until that has been done. r is the reactor of the transport. New is for the loop's goroutine, or
+// Write wait until that has been done, or fail with reactor.ErrStopped once the reactor has ended. r is the reactor of the transport. New is for the loop's goroutine, or
 // before the reactor runs. Nil and the zero value of o are the defaults.
 //
 // The transport, or one that it wraps, must be a reactor.Producer and a reactor.Consumer without a producer:
 // otherwise nothing would be bounded, and ConnectionMade panics.
 func New(r *reactor.Reactor, o *Config) *Conn {
 	cfg := o.complete()
-	return newConn(hubOf(r), &cfg)
+	c := newConn(hubOf(r), &cfg)
+	select {
+	case <-r.Done(): // nobody will end the calls that wait
+		c.in.lost(reactor.ErrStopped)
+		c.out.lost(reactor.ErrStopped)
+	default:
+	}
+	return c
 }
 
 func newConn(h *hub, cfg *Config) *Conn {

@@ -62,3 +62,6 @@ func Paused(l *Listener) bool {
 	defer l.pausing.Unlock()
 	return l.paused
 }
+
+// Ended tells whether l was closed, or has ended.
+func Ended(l *Listener) bool { return l.failure() != nil }
