@@ -74,14 +74,16 @@ var _ net.Conn = (*Conn)(nil)
 // otherwise nothing would be bounded, and ConnectionMade panics.
 func New(r *reactor.Reactor, o *Config) *Conn {
 	cfg := o.complete()
-	c := newConn(hubOf(r), &cfg)
+	h := hubOf(r)
 	select {
-	case <-r.Done(): // nobody will end the calls that wait
+	case <-r.Done(): // nobody would end the calls that wait
+		c := &Conn{cfg: &cfg, hub: h, over: true}
 		c.in.lost(reactor.ErrStopped)
 		c.out.lost(reactor.ErrStopped)
+		return c
 	default:
+		return newConn(h, &cfg)
 	}
-	return c
 }
 
 func newConn(h *hub, cfg *Config) *Conn {
