@@ -356,7 +356,10 @@ type listening struct{ l *Listener }
 // BuildProtocol makes the Conn of a connection.
 func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
 	l := f.l
-	if l.failure() != nil || int(l.waiting.Load()) >= 2*l.most { // a place that pauses does not come so far
+	if l.failure() != nil {
+		return new(tooLate)
+	}
+	if int(l.waiting.Load()) >= 2*l.most { // a place that pauses does not come so far
 		return nil
 	}
 	c := &Conn{cfg: &l.cfg} // joins the loop that it is on
@@ -367,6 +370,15 @@ func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
 	}
 	return c.Protocol()
 }
+
+// tooLate is the protocol of a connection that the place has accepted after Close. Like those that waited for Accept then, it is reset.
+type tooLate struct{ reactor.Base }
+
+// ConnectionMade resets the connection.
+func (*tooLate) ConnectionMade(t reactor.Transport) { t.Abort() }
+
+// DataReceived does nothing.
+func (*tooLate) DataReceived([]byte) {}
 
 // AnyLoop is true.
 func (f *listening) AnyLoop() bool { return true }
