@@ -65,3 +65,11 @@ func Paused(l *Listener) bool {
 
 // Ended tells whether l was closed, or has ended.
 func Ended(l *Listener) bool { return l.failure() != nil }
+
+// Lent tells whether the goroutine of c reads by itself.
+func Lent(c net.Conn) bool {
+	in := &connOf(c).in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.aside != nil
+}

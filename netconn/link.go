@@ -91,6 +91,14 @@ type secured struct {
 // ConnectionState is what the handshake has agreed on.
 func (s *secured) ConnectionState() tls.ConnectionState { return s.state }
 
+// ReadInput reads for a Read that waits.
+func (l *link) ReadInput(src io.Reader) (n int, err error, ok bool) {
+	if l.t == nil {
+		return 0, nil, false
+	}
+	return l.in.readFrom((*Conn)(l), src)
+}
+
 // DataReceived hands p to Read.
 func (l *link) DataReceived(p []byte) {
 	if l.t == nil {
