@@ -180,26 +180,26 @@ func (l *Listener) Place() Place { return l.place }
 // Accept has returned go on. A second Close fails with net.ErrClosed.
 func (l *Listener) Close() error {
 	lead := l.on.Lead()
-	if lead.OnLoop() {
+	if lead != nil && lead.OnLoop() {
 		panic(onLoopText)
 	}
 	if !l.end(net.ErrClosed) {
 		return l.opError("close", net.ErrClosed)
 	}
 	l.drop()
-	if lead.Fresh() {
+	if lead != nil && lead.Fresh() {
 		l.on.PostLead(func(*reactor.Reactor) { l.place.StopListening(nil) })
 		return nil
 	}
 	stopped, on := make(chan error, 1), make(chan *reactor.Reactor, 1)
-	stop := func(r *reactor.Reactor) {
-		on <- r
-		l.place.StopListening(func(err error) { stopped <- err })
-	}
+	done := func(err error) { stopped <- err }
 	if l.free() { // it ends on all loops, whatever becomes of one
-		l.place.StopListening(func(err error) { stopped <- err })
+		l.place.StopListening(done)
 	} else {
-		l.on.PostLead(stop)
+		l.on.PostLead(func(r *reactor.Reactor) {
+			on <- r
+			l.place.StopListening(done)
+		})
 	}
 	return l.await(stopped, on)
 }
