@@ -64,6 +64,13 @@ type Watcher interface {
 	Watch(in, out int) (Conn, error)
 }
 
+// SideReader is a Conn that another goroutine may read, while that of the kernel does not read it and has not closed it. The
+// conns of sockets are SideReaders on Linux. Who asks does so without looking through wrappers, whose Read may be another one.
+type SideReader interface {
+	// ReadAside is Read, but tells nobody that what was there is used up: whoever goes on with Read arms the conn again.
+	ReadAside(p []byte) (int, error)
+}
+
 // Watched is a Conn of [Watcher].Watch.
 type Watched interface {
 	// Gone tells whether the kernel has seen one of the descriptors' numbers given out

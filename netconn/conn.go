@@ -67,14 +67,23 @@ var _ net.Conn = (*Conn)(nil)
 
 // New makes a Conn without a transport. What [Conn.Protocol] returns is given to something that connects
 // protocols and calls ConnectionMade, such as Attach or a factory; SwitchProtocol does not call it. Read and
-// Write wait until that has been done. r is the reactor of the transport. New is for the loop's goroutine, or
+// Write wait until that has been done, or fail with reactor.ErrStopped once the reactor has ended. r is the reactor of the transport. New is for the loop's goroutine, or
 // before the reactor runs. Nil and the zero value of o are the defaults.
 //
 // The transport, or one that it wraps, must be a reactor.Producer and a reactor.Consumer without a producer:
 // otherwise nothing would be bounded, and ConnectionMade panics.
 func New(r *reactor.Reactor, o *Config) *Conn {
 	cfg := o.complete()
-	return newConn(hubOf(r), &cfg)
+	h := hubOf(r)
+	select {
+	case <-r.Done(): // nobody would end the calls that wait
+		c := &Conn{cfg: &cfg, hub: h, over: true}
+		c.in.lost(reactor.ErrStopped)
+		c.out.lost(reactor.ErrStopped)
+		return c
+	default:
+		return newConn(h, &cfg)
+	}
 }
 
 func newConn(h *hub, cfg *Config) *Conn {
@@ -89,7 +98,8 @@ func (c *Conn) join(h *hub) {
 	h.link(c)
 }
 
-// Protocol is the end of c on the loop. It is for one transport.
+// Protocol is the end of c on the loop. It is for one transport. Who takes the transport from it by SwitchProtocol calls its ConnectionLost, so that
+// the calls that wait end. If the transport was retired, Write fails with reactor.ErrSwitched.
 func (c *Conn) Protocol() reactor.Protocol { return (*link)(c) }
 
 // Reactor is the loop of the transport.

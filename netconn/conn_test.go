@@ -427,6 +427,8 @@ func TestLoopEnds(t *testing.T) {
 				if _, err := p.d.Dial("tcp", p.l.Addr().String()); !errors.Is(err, reactor.ErrStopped) {
 					t.Errorf("Dial is %v", err)
 				}
+				_, err := netconn.New(r, nil).Read(make([]byte, 1))
+				wantNetError(t, err, reactor.ErrStopped, "read")
 				_ = client.Close() // harmless
 				if err := p.l.Close(); err == nil {
 					t.Error("the Listener could still be closed")

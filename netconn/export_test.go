@@ -65,3 +65,13 @@ func Paused(l *Listener) bool {
 
 // Served is how many connections of l goroutines have. It is for the goroutine of its only loop.
 func Served(l *IdleListener) int { return l.loops[0].served.n }
+// Ended tells whether l was closed, or has ended.
+func Ended(l *Listener) bool { return l.failure() != nil }
+
+// Lent tells whether the goroutine of c reads by itself.
+func Lent(c net.Conn) bool {
+	in := &connOf(c).in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.aside != nil
+}

@@ -38,7 +38,7 @@ func (g *gate) begin(c *Conn) {
 
 // check panics where wait would wait for ever. g.mu must be held, and is not after a panic.
 func (g *gate) check(c *Conn) {
-	if c.hub.r.OnLoop() {
+	if c.hub.onLoop() {
 		g.mu.Unlock()
 		panic(onLoopText)
 	}
@@ -48,7 +48,7 @@ const onLoopText = "netconn: a call of a Conn or Listener would wait on the goro
 
 // mustNotBeLoop panics where a call would wait for ever.
 func (c *Conn) mustNotBeLoop() {
-	if c.hub.r.OnLoop() {
+	if c.hub.onLoop() {
 		panic(onLoopText)
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
-// runningGroup is a group of three loops of w that run beside the test until it ends.
-func runningGroup(t *testing.T, w testworld.World) *reactor.Group {
+// newGroup is a group of three loops of w.
+func newGroup(t *testing.T, w testworld.World) *reactor.Group {
 	t.Helper()
 	c := reactor.GroupConfig{Loops: 3, Kernel: func(int, int) (kernel.Kernel, error) { return w.Open(t), nil }}
 	c.Reactor.Logger = slog.New(slog.DiscardHandler)
@@ -25,6 +25,13 @@ func runningGroup(t *testing.T, w testworld.World) *reactor.Group {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return g
+}
+
+// runningGroup is a group of three loops of w that run beside the test until it ends.
+func runningGroup(t *testing.T, w testworld.World) *reactor.Group {
+	t.Helper()
+	g := newGroup(t, w)
 	go func() { _ = g.Run(context.Background()) }()
 	t.Cleanup(func() {
 		_ = g.Stop()

@@ -3,6 +3,7 @@ package netconn
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -14,8 +15,9 @@ import (
 type hub struct {
 	r       *reactor.Reactor
 	run     func()
-	buffers sync.Pool // of *buffer
-	virtual bool      // time of the loop is simulated
+	buffers sync.Pool   // of *buffer
+	virtual bool        // time of the loop is simulated
+	yields  atomic.Bool // the loop's goroutine lets others run, so whoever looks here is another one
 
 	mu     sync.Mutex
 	queue  []*Conn
@@ -50,7 +52,11 @@ func (h *hub) watch() {
 	}
 }
 
-// add has c.serve called on the loop. It may be called from any goroutine, without locks of c.
+// onLoop tells whether the caller is in a callback of the loop, for which it must not wait. The reactor looks at the stack to know, which takes as long as a small
+// message.
+func (h *hub) onLoop() bool { return !h.yields.Load() && h.r.OnLoop() }
+
+// add has c.serve called on the loop. It may be called from any goroutine, and with a lock of c.
 func (h *hub) add(c *Conn) {
 	if c.queued.Swap(true) {
 		return
@@ -86,7 +92,9 @@ func (h *hub) wakes() {
 func (h *hub) serve() {
 	if h.woken {
 		h.woken = false
+		h.yields.Store(true)
 		runtime.Gosched()
+		h.yields.Store(false)
 	}
 	h.mu.Lock()
 	if h.at == len(h.batch) {

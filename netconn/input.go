@@ -17,6 +17,7 @@ type input struct {
 	ended  error   // what Read returns when unread is empty: io.EOF, or why the connection was lost; nil: more may come
 	paused bool    // the transport delivers nothing
 	resume bool    // the loop is to end that
+	direct
 }
 
 type inputState uint8
@@ -91,6 +92,9 @@ func (in *input) next(c *Conn, p []byte) (n int, err error, ok bool) {
 		}
 		return n, nil, true
 	}
+	if n := in.readAside(c, p); n > 0 {
+		return n, nil, true
+	}
 	switch {
 	case in.state == inputShut:
 		return 0, io.EOF, true
@@ -102,7 +106,7 @@ func (in *input) next(c *Conn, p []byte) (n int, err error, ok bool) {
 
 // wantsMore tells whether the loop is to have the transport deliver again.
 func (in *input) wantsMore(c *Conn) bool {
-	if !in.paused || in.resume || len(in.unread.rest()) > c.cfg.ReadWater/2 {
+	if !in.paused || in.resume || in.aside != nil && in.state == inputOpen || len(in.unread.rest()) > c.cfg.ReadWater/2 {
 		return false
 	}
 	in.resume = true

@@ -62,8 +62,12 @@ func (c *Conn) connect(t reactor.Connection) {
 	}
 }
 
-// HandshakeCompleted follows ConnectionMade of a transport that is TLS.
+// HandshakeCompleted follows ConnectionMade of a transport that is TLS. A layer between that makes us wait for ConnectionMade does not keep TLS
+// from calling it earlier. Then ConnectionMade finds that the handshake is over.
 func (l *link) HandshakeCompleted(s tls.ConnectionState) {
+	if l.t == nil {
+		return
+	}
 	l.ready(&secured{Conn: (*Conn)(l), state: s}, nil)
 }
 
@@ -86,6 +90,14 @@ type secured struct {
 
 // ConnectionState is what the handshake has agreed on.
 func (s *secured) ConnectionState() tls.ConnectionState { return s.state }
+
+// ReadInput reads for a Read that waits.
+func (l *link) ReadInput(src io.Reader) (n int, err error, ok bool) {
+	if l.t == nil {
+		return 0, nil, false
+	}
+	return l.in.readFrom((*Conn)(l), src)
+}
 
 // DataReceived hands p to Read.
 func (l *link) DataReceived(p []byte) {

@@ -152,17 +152,21 @@ func (l *Listener) accepted() {
 	l.paceSoon(nil)
 }
 
-// paceSoon has pace called. here is the loop on whose goroutine the caller is, or nil. What is posted to a loop may be lost with it, so the port of a group,
-// whose other loops live on, is paced by the caller.
+// paceSoon has pace called. here is the loop on whose goroutine the caller is, or nil.
 func (l *Listener) paceSoon(here *reactor.Reactor) {
-	l.mu.Lock()
-	_, free := l.place.(*reactor.GroupPort)
-	l.mu.Unlock()
-	if free || here != nil && here == l.on.Lead() {
+	if l.free() || here != nil && here == l.on.Lead() {
 		l.pace()
 	} else {
-		l.post(l.pace)
+		l.on.PostLead(func(*reactor.Reactor) { l.pace() })
 	}
+}
+
+// free tells whether the place is for any goroutine, not for that of the first loop.
+func (l *Listener) free() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, free := l.place.(*reactor.GroupPort)
+	return free
 }
 
 // Addr is where it listens, a *net.TCPAddr or a *net.UnixAddr.
@@ -172,57 +176,48 @@ func (l *Listener) Addr() net.Addr { return l.addr }
 func (l *Listener) Place() Place { return l.place }
 
 // Close stops listening. It returns when the address is free, so it waits for the loop, and panics on the loop's goroutine. If nobody has run the
-// reactor yet, it does not wait: the address is free when the reactor has begun to run, or was closed. Connections that wait for Accept are reset, and those that Accept has returned go on.
+// reactor yet, it does not wait: the address is free when the reactor has begun to run, or was closed. Connections that wait for Accept are reset, and those that
+// Accept has returned go on. A second Close fails with net.ErrClosed.
 func (l *Listener) Close() error {
-	for {
-		lead := l.on.Lead()
-		if lead == nil {
-			break
-		}
-		if lead.Fresh() {
-			if !l.end(net.ErrClosed) {
-				return l.opError("close", net.ErrClosed)
-			}
-			lead.Post(l.stopEnded)
-			return nil
-		}
-		closed, err := reactor.AskLater(lead, l.stop)
-		if err != reactor.ErrStopped {
-			if !closed {
-				return l.opError("close", net.ErrClosed)
-			}
-			return err
-		}
-		if l.on.Lead() == lead {
-			break
-		}
+	lead := l.on.Lead()
+	if lead != nil && lead.OnLoop() {
+		panic(onLoopText)
 	}
-	if !l.end(net.ErrClosed) { // all loops have ended, and so has the place
+	if !l.end(net.ErrClosed) {
 		return l.opError("close", net.ErrClosed)
 	}
-	return nil
-}
-
-// stop is Close on the loop. done is told whether it was the first.
-func (l *Listener) stop(done func(bool, error)) {
-	if !l.end(net.ErrClosed) {
-		done(false, nil)
-		return
+	l.drop()
+	if lead != nil && lead.Fresh() {
+		l.on.PostLead(func(*reactor.Reactor) { l.place.StopListening(nil) })
+		return nil
 	}
-	l.drop()
-	l.place.StopListening(func(err error) { done(true, err) })
+	stopped, on := make(chan error, 1), make(chan *reactor.Reactor, 1)
+	done := func(err error) { stopped <- err }
+	if l.free() { // it ends on all loops, whatever becomes of one
+		l.place.StopListening(done)
+	} else {
+		l.on.PostLead(func(r *reactor.Reactor) {
+			on <- r
+			l.place.StopListening(done)
+		})
+	}
+	return l.await(stopped, on)
 }
 
-// stopEnded is the rest of Close, on the loop.
-func (l *Listener) stopEnded() {
-	l.drop()
-	l.place.StopListening(nil)
-}
-
-// post has fn called on a loop.
-func (l *Listener) post(fn func()) {
-	if r := l.on.Lead(); r != nil {
-		r.Post(fn)
+// await waits for the end of the place. If the loop that has come from on is lost, so is the place.
+func (l *Listener) await(stopped chan error, on chan *reactor.Reactor) error {
+	var lost <-chan struct{}
+	for {
+		select {
+		case err := <-stopped:
+			return err
+		case r := <-on:
+			lost = r.Done()
+		case <-lost:
+			return nil
+		case <-l.done():
+			return nil
+		}
 	}
 }
 
@@ -361,7 +356,10 @@ type listening struct{ l *Listener }
 // BuildProtocol makes the Conn of a connection.
 func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
 	l := f.l
-	if l.failure() != nil || int(l.waiting.Load()) >= 2*l.most { // a place that pauses does not come so far
+	if l.failure() != nil {
+		return new(tooLate)
+	}
+	if int(l.waiting.Load()) >= 2*l.most { // a place that pauses does not come so far
 		return nil
 	}
 	c := &Conn{cfg: &l.cfg} // joins the loop that it is on
@@ -372,6 +370,15 @@ func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
 	}
 	return c.Protocol()
 }
+
+// tooLate is the protocol of a connection that the place has accepted after Close. Like those that waited for Accept then, it is reset.
+type tooLate struct{ reactor.Base }
+
+// ConnectionMade resets the connection.
+func (*tooLate) ConnectionMade(t reactor.Transport) { t.Abort() }
+
+// DataReceived does nothing.
+func (*tooLate) DataReceived([]byte) {}
 
 // AnyLoop is true.
 func (f *listening) AnyLoop() bool { return true }

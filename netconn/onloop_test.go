@@ -82,12 +82,29 @@ func TestCloseBeforeRun(t *testing.T) {
 				_, err = l.Accept()
 				wantNetError(t, err, net.ErrClosed, "accept")
 				end(r)
-				again, err := net.Listen("tcp", l.Addr().String())
-				if err != nil {
-					t.Fatalf("the address is not free: %v", err)
-				}
-				_ = again.Close()
+				isFree(t, l.Addr())
 			})
 		}
+		t.Run(name+"/group", func(t *testing.T) {
+			g := newGroup(t, w)
+			l, err := netconn.Listen(g, loopback(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+			g.Close()
+			isFree(t, l.Addr())
+		})
 	}
+}
+
+func isFree(t *testing.T, a net.Addr) {
+	t.Helper()
+	again, err := net.Listen("tcp", a.String())
+	if err != nil {
+		t.Fatalf("the address is not free: %v", err)
+	}
+	_ = again.Close()
 }

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"errors"
 	"net"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -126,12 +127,13 @@ func (o *output) hand(c *Conn) (wake bool, end outputState) {
 		}
 		k = min(len(o.large), k)
 		if _, err := c.t.Write(o.large[:k]); err != nil {
-			break // ConnectionLost has it
+			o.refused(err)
+			break
 		}
 		o.large = o.large[k:]
 	}
 	o.busy = o.pending != nil || len(o.large) > 0 && o.state == outputOpen
-	wake = o.waiting && len(o.large) == 0 && len(o.pending.rest()) < c.cfg.WriteWater
+	wake = o.waiting && (o.failed != nil || len(o.large) == 0 && len(o.pending.rest()) < c.cfg.WriteWater)
 	if wake {
 		o.waiting = false
 	}
@@ -143,6 +145,14 @@ func (o *output) hand(c *Conn) (wake bool, end outputState) {
 		o.state = outputOver
 	}
 	return wake, end
+}
+
+// refused follows an error of the transport's Write. ConnectionLost tells why the connection has ended, but nothing follows when a layer has taken the
+// transport over. gate.mu must be held.
+func (o *output) refused(err error) {
+	if o.failed == nil && errors.Is(err, reactor.ErrSwitched) {
+		o.failed = err
+	}
 }
 
 // A transport takes what exceeds its high-water mark by one Write. So large pieces are for those that hold nothing.
@@ -157,7 +167,8 @@ func (o *output) handPending(c *Conn) {
 		p := o.pending.rest()
 		p = p[:min(len(p), piece)]
 		if _, err := c.t.Write(p); err != nil {
-			o.pending.at = len(o.pending.b) // ConnectionLost has the error
+			o.refused(err)
+			o.pending.at = len(o.pending.b)
 		} else {
 			o.pending.at += len(p)
 		}

@@ -15,8 +15,8 @@ type StdioConfig struct {
 	// StreamConfig configures the buffers of the transport.
 	reactor.StreamConfig
 	// CloseAtEnd has the end of the transport close both descriptors too, so that the reader of the output sees the end at
-	// once, and not only when this program exits. As with CloseWrite, the null device takes their numbers. Otherwise they stay
-	// open, and ordinary reads and writes go on working.
+	// once, and not only when this program exits. As with CloseWrite, the null device takes their numbers, unless the program
+	// has closed them before. Otherwise they stay open, and ordinary reads and writes go on working.
 	CloseAtEnd bool
 	// Raw puts the terminal that is the input into raw mode as long as the transport lives: each key comes at once, without
 	// echo, and Ctrl-C and Ctrl-Z are bytes like others. The terminal is as before at the end of the transport, while SIGTSTP

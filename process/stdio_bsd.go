@@ -5,7 +5,7 @@ package process
 import "golang.org/x/sys/unix"
 
 // openAgain fails: /dev/fd makes duplicates here.
-func openAgain(int, int, *unix.Stat_t) (int, bool) { return -1, false }
+func openAgain(int, int, file) (int, bool) { return -1, false }
 
 // dupOver makes the number to another one of from.
 func dupOver(from, to int, closeOnExec bool) error {

@@ -33,10 +33,22 @@ const (
 // descriptor is one side of standardConn.
 type descriptor struct {
 	fd     int
+	file   file   // what it refers to
 	kind   uint32 // S_IFMT of it
 	access access
 	again  int // its own description, or -1
 	master bool
+}
+
+// file tells one file from another: its device, its number there, and if it is a device itself, which one.
+type file [3]uint64
+
+func fileOf(st *unix.Stat_t) file { return file{uint64(st.Dev), uint64(st.Ino), uint64(st.Rdev)} }
+
+// refersTo tells whether fd is open and refers to f.
+func refersTo(fd int, f file) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && fileOf(&st) == f
 }
 
 // openDescriptor finds out how fd is accessed. direction is O_RDONLY or O_WRONLY.
@@ -46,7 +58,7 @@ func openDescriptor(fd, direction int) descriptor {
 	if unix.Fstat(fd, &st) != nil {
 		return d // the kernel has found that already
 	}
-	d.kind = uint32(st.Mode) & unix.S_IFMT
+	d.file, d.kind = fileOf(&st), uint32(st.Mode)&unix.S_IFMT
 	switch d.kind {
 	case unix.S_IFREG, unix.S_IFDIR, unix.S_IFBLK:
 		d.access = plain
@@ -63,7 +75,7 @@ func openDescriptor(fd, direction int) descriptor {
 		if mode &= unix.O_ACCMODE; err != nil || mode != direction && mode != unix.O_RDWR {
 			break // it stays without a right that it does not have
 		}
-		if again, ok := openAgain(fd, direction, &st); ok {
+		if again, ok := openAgain(fd, direction, d.file); ok {
 			d.access, d.again = own, again
 		}
 	}
@@ -130,8 +142,12 @@ func (d *descriptor) close() {
 }
 
 // replace closes the descriptor and puts the null device in its place, so that nobody else gets the number. Without that device
-// it stays open.
+// it stays open. If its owner has closed it, or has given the number to another file, nothing happens: the null device would stay open for ever, or take
+// the place of that file.
 func (d *descriptor) replace() {
+	if !refersTo(d.fd, d.file) {
+		return
+	}
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return

@@ -335,6 +335,57 @@ func TestStdioCloseAtEnd(t *testing.T) {
 	})
 }
 
+// STDIO-3: an end closes nothing whose number the owner has closed before, or has given to another file, also after the loss of the output. Nothing
+// stays open in its place.
+func TestStdioClosedByOwner(t *testing.T) {
+	for _, c := range []*process.StdioConfig{nil, {CloseAtEnd: true}} {
+		onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+			leaktest.KeepsDescriptors(t)
+			for _, reused := range []bool{false, true} {
+				e, p := newEnds(t), new(halfScreen)
+				stranger := int(newEnds(t).in.Fd())
+				e.stdio(t, r, p, c)
+				fds := []int{int(e.in.Fd()), int(e.out.Fd())}
+				e.fromOut.Close()
+				p.s.Write([]byte("x")) // select notices the loss by this
+				until(t, r, func() bool { return len(p.events) == 2 })
+				turn(t, r, 2)
+				e.in.Close()
+				e.out.Close()
+				for _, fd := range fds {
+					if !reused {
+						continue
+					}
+					if err := unix.Dup2(stranger, fd); err != nil {
+						t.Fatal(err)
+					}
+					defer unix.Close(fd)
+				}
+				open := leaktest.Descriptors()
+				p.s.Abort()
+				until(t, r, p.lost)
+				if n := leaktest.Descriptors(); n > open {
+					t.Errorf("STDIO-3: %d descriptors are open, not %d", n, open)
+				}
+				for _, fd := range fds {
+					if reused && inode(t, fd) != inode(t, stranger) {
+						t.Errorf("STDIO-3: descriptor %d was given to another file", fd)
+					}
+				}
+			}
+		})
+	}
+}
+
+func inode(t *testing.T, fd int) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		t.Fatal(err)
+	}
+	return uint64(st.Ino)
+}
+
 // STDIO-7: a panic in a callback of half-close is told, and ends the transport.
 func TestStdioPanics(t *testing.T) {
 	for name, w := range testworld.Native() {

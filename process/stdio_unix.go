@@ -152,7 +152,9 @@ func (x *standardConn) CloseWrite() error {
 	x.out.close()
 	switch x.out.kind {
 	case unix.S_IFSOCK:
-		_ = unix.Shutdown(x.out.fd, unix.SHUT_WR) // it fails if the peer has gone
+		if refersTo(x.out.fd, x.out.file) {
+			_ = unix.Shutdown(x.out.fd, unix.SHUT_WR) // it fails if the peer has gone
+		}
 	case unix.S_IFIFO:
 		x.r.Post(func() {
 			if !x.closed {

@@ -381,6 +381,7 @@ func everything(t *testing.T, s *reactor.Stream, accepted bool, r *reactor.React
 		"RecvBuffer":         func() bool { _, err := s.RecvBuffer(); return err == reactor.ErrClosed },
 		"Credentials":        func() bool { _, err := s.Credentials(); return err == reactor.ErrClosed },
 		"SendDescriptor":     func() bool { return s.SendDescriptor(0) == reactor.ErrClosed },
+		"ReadAside":          func() bool { return s.ReadAside() == nil },
 		"Stats":              func() bool { return s.Stats().Buffered == 0 },
 		"LogPrefix":          func() bool { return s.LogPrefix() != "" },
 		"String":             func() bool { return s.String() != "" },

@@ -12,12 +12,13 @@ import (
 // that was written was sent, and otherwise with a reset.
 
 // streamParams are what streams of one owner have in common. A stream that takes long to
-// end has a copy of its own, and so has one that is retired, so that others need no memory for it.
+// end has a copy of its own, and so has one that is retired or has lent its reading, so that others need no memory for it.
 type streamParams struct {
 	StreamConfig // complete
 	owner        owner
 	ending       *ending
 	retired      bool          // a layer has the connection, by another transport; of one stream
+	aside        *SideReader   // of ReadAside; of one stream; nil: it was never called
 	halves       kernel.Halves // the conn of one stream, if its directions end each by itself; see halves.go
 }
 
@@ -129,6 +130,7 @@ func mayStillSend(c kernel.Conn, reason error) bool {
 // the end; else the end comes when it has resumed, or after CloseTimeout (TCP-67).
 func (s *Stream) keepUnread() {
 	e := s.cfg.ending
+	_ = s.takeBack() // e has a reason already
 	if n, _ := s.conn.Read(s.r.buf); n > 0 {
 		e.kept = append([]byte(nil), s.r.buf[:n]...)
 	} else {

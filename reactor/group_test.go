@@ -112,6 +112,38 @@ func TestGroupEach(t *testing.T) {
 	})
 }
 
+// GROUP-11: PostLead reaches the first loop, or if that is lost meanwhile, the next one. After the end nothing is called.
+func TestGroupPostLead(t *testing.T) {
+	groups(t, func(t *testing.T, w testworld.World, n int) {
+		g := newGroup(t, w, n, reactor.GroupConfig{})
+		reached := make(chan int, 10)
+		call := func(r *reactor.Reactor) { reached <- r.Index() }
+		g.PostLead(call)
+		select {
+		case <-reached:
+		default:
+			t.Error("GROUP-11: PostLead before Run does not call the function")
+		}
+		g.run()
+		on := reactor.Loops(g.Group)
+		on.PostLead(call)
+		if i := recv(t, reached); i != 0 {
+			t.Errorf("GROUP-11: PostLead reaches loop %d", i)
+		}
+		if n == 1 {
+			return
+		}
+		die := hold(t, g, 0, true)
+		on.PostLead(call)
+		die()
+		if i := recv(t, reached); i != 1 {
+			t.Errorf("GROUP-11: after the loss of loop 0, PostLead reaches loop %d", i)
+		}
+		_ = g.stop()
+		on.PostLead(func(*reactor.Reactor) { t.Error("GROUP-11: called after the end") })
+	})
+}
+
 // GROUP-11: functions that one goroutine posts to one loop are called in order; PostAll reaches each loop once; PostLeast the one
 // with the fewest connections. After the end nothing is posted.
 func TestGroupPost(t *testing.T) {

@@ -140,6 +140,10 @@ func (g *Group) PostLeast(fn func(r *Reactor)) bool {
 	return false
 }
 
+// PostLead posts fn to Lead. If that loop is lost before it has called fn, fn is posted to the one that is Lead then (GROUP-11). Before the group runs, PostLead calls fn
+// itself. After its end, fn is dropped. PostLead may be called from any goroutine.
+func (g *Group) PostLead(fn func(r *Reactor)) { g.giveAny(&errand{do: fn}) }
+
 func post(r *Reactor, fn func(*Reactor)) bool { return r.Post(func() { fn(r) }) }
 
 // least is the member with the fewest connections, nil if all have ended. Among those that have as few, each is

@@ -11,6 +11,8 @@ type Loops interface {
 	AdoptPortAt(fd int, f Factory, o *ListenConfig) (Listening, error)
 	// Lead is the reactor itself, or the first loop of the group that lives.
 	Lead() *Reactor
+	// PostLead posts fn to Lead, and if that loop is lost before it has called fn, to another one of the group.
+	PostLead(fn func(r *Reactor))
 	// InOne calls fn with the reactor itself, or on one loop of the group, for which it may wait, and returns what fn returns. What there is one
 	// of for a place is made in it.
 	InOne(fn func(r *Reactor) error) error
@@ -64,6 +66,9 @@ func (r *Reactor) AdoptPortAt(fd int, f Factory, o *ListenConfig) (Listening, er
 
 // Lead is r, for [Loops].
 func (r *Reactor) Lead() *Reactor { return r }
+
+// PostLead is Post, for [Loops].
+func (r *Reactor) PostLead(fn func(r *Reactor)) { post(r, fn) }
 
 // InOne calls fn, for [Loops].
 func (r *Reactor) InOne(fn func(r *Reactor) error) error { return fn(r) }

@@ -1,6 +1,8 @@
 package reactor
 
 import (
+	"io"
+
 	"github.com/whorl-go/whorl/kernel"
 )
 
@@ -167,6 +169,15 @@ type HalfCloseListener interface {
 	ReadConnectionLost()
 	// WriteConnectionLost is called when a CloseWrite of ours has been carried out.
 	WriteConnectionLost()
+}
+
+// InputReader is implemented by a Protocol that can read what arrives into memory of its own, which saves the copy from the buffer of the reactor. Only a [Stream]
+// asks, and only the outermost protocol: a layer around it sees every byte by DataReceived.
+type InputReader interface {
+	// ReadInput is called in place of DataReceived when the connection may have something to read. It calls Read of src once, with a slice that is
+	// not empty, and returns what that returns, and true. Or it returns false, and then DataReceived follows. src must not be kept. An error of Read
+	// is the transport's to handle: ReadInput tells nobody of it (TCP-100).
+	ReadInput(src io.Reader) (n int, err error, ok bool)
 }
 
 // Drainer is implemented by a Protocol that ends its connection itself when it is asked to by a

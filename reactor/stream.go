@@ -132,10 +132,18 @@ func (s *Stream) Producing() bool {
 }
 
 func (s *Stream) readSome() {
-	r := s.r
-	buf := r.buf
-	n, err := s.conn.Read(buf)
+	buf := s.r.buf
+	n, err := 0, s.takeBack()
+	taken := err != nil
+	if own, ok := s.proto.(InputReader); ok && !taken {
+		n, err, taken = own.ReadInput(s.conn)
+	}
+	if !taken {
+		n, err = s.conn.Read(buf)
+	}
 	switch {
+	case n > 0 && taken:
+		s.counted(n)
 	case n > 0:
 		s.deliver(buf[:n:n])
 	case err == kernel.ErrAgain || err == nil:
@@ -157,6 +165,15 @@ func (s *Stream) deliver(p []byte) {
 	s.proto.DataReceived(p)
 	if s.r.hooked {
 		s.r.bufferReturned(p)
+	}
+}
+
+// counted follows the n bytes that an InputReader has read.
+func (s *Stream) counted(n int) {
+	s.in += uint64(n)
+	if s.r.hooked {
+		s.noteData(n)
+		s.r.noteDataDone()
 	}
 }
 
@@ -362,6 +379,7 @@ func (s *Stream) end(reason error) {
 		return
 	}
 	if s.state != streamEnding {
+		_ = s.takeBack() // there is a reason already
 		s.state = streamEnding
 		s.r.endReasons[s] = reason
 		s.note(probe.NoteClosing, 0, nil)
@@ -418,6 +436,7 @@ func (s *Stream) shutdown() {
 }
 
 func (s *Stream) drop() {
+	_ = s.takeBack()
 	if s.state == streamEnding && s.r.endReasons[s] == ErrDetached {
 		s.letGo()
 		return

@@ -195,6 +195,7 @@ func (s *Stream) Close() error {
 func (s *Stream) close() {
 	switch s.state {
 	case streamOpen:
+		_ = s.takeBack() // the end is found by writing
 		s.state = streamClosing
 		s.note(probe.NoteClosing, 0, ErrClosed)
 		s.touch()

@@ -50,6 +50,10 @@ func (s *Stream) switchTo(p Protocol) (Switched, error) {
 	case s.read == readEnded:
 		return Switched{}, io.EOF
 	}
+	if err := s.takeBack(); err != nil {
+		s.end(s.opError("read", err))
+		return Switched{}, ErrClosed
+	}
 	if s.read == readPaused {
 		s.note(probe.NoteResumed, 0, nil)
 	}

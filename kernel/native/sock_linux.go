@@ -63,6 +63,23 @@ func (s *streamSock) Read(p []byte) (int, error) {
 	}
 }
 
+// ReadAside receives beside the goroutine of the kernel. It changes nothing of s.
+func (c *conn) ReadAside(p []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return received(int(n))
+		case unix.EAGAIN:
+			return 0, kernel.ErrAgain
+		case unix.EINTR:
+		default:
+			return 0, SysError(kernel.OpRead, errno)
+		}
+	}
+}
+
 // Write sends at most maxSend bytes of p.
 func (s *streamSock) Write(p []byte) (int, error) {
 	if len(p) == 0 {
