@@ -85,7 +85,7 @@ func testLongReadEnds(t *testing.T, w testworld.World, how string) {
 		log.Expect("the loop's goroutine ends inside a callback")
 	}
 	r := w.New(t, reactor.Config{Logger: log.Logger()})
-	run(t, r, func() { creep(r) })
+	testworld.Beside(t, r)
 	client, server := listen(t, r, overTCP, netconn.ListenConfig{}).connect(t)
 	_ = server.SetReadDeadline(time.Now().Add(testworld.Limit))
 	buf := make([]byte, 16<<10)
