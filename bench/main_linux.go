@@ -54,6 +54,9 @@ func main() {
 }
 
 func run(args []string) error {
+	if len(args) > 0 && args[0] == "redis" {
+		return redis(args[1:])
+	}
 	if len(args) == 2 { // started by startChild
 		switch args[0] {
 		case "serve":
@@ -62,6 +65,8 @@ func run(args []string) error {
 			return load(args[1], os.Stdin, os.Stdout)
 		case "sim":
 			return simulate(args[1], os.Stdin, os.Stdout)
+		case "redis-serve":
+			return redisServe(args[1])
 		}
 	}
 	o, err := parse(args)
