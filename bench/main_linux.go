@@ -33,6 +33,7 @@ reported and left out. At the end, bench runs worlds of package sim, on one CPU.
   go run . -workloads echo100,churn         only these; tls, sim and plain are groups
   go run . -servers whorl,whorl-poll,net    only these; ratios refer to net
   go run . -servers net,net                 how much equal things differ today
+  go run . redis                            Redis servers; go run . redis -help
   go test -bench .                          delayed calls and Post, in process
 
 Flags:
