@@ -33,6 +33,7 @@ reported and left out. At the end, bench runs worlds of package sim, on one CPU.
   go run . -workloads echo100,churn         only these; tls, sim and plain are groups
   go run . -servers whorl,whorl-poll,net    only these; ratios refer to net
   go run . -servers net,net                 how much equal things differ today
+  go run . redis                            Redis servers; go run . redis -help
   go test -bench .                          delayed calls and Post, in process
 
 Flags:
@@ -54,6 +55,9 @@ func main() {
 }
 
 func run(args []string) error {
+	if len(args) > 0 && args[0] == "redis" {
+		return redis(args[1:])
+	}
 	if len(args) == 2 { // started by startChild
 		switch args[0] {
 		case "serve":
@@ -62,6 +66,8 @@ func run(args []string) error {
 			return load(args[1], os.Stdin, os.Stdout)
 		case "sim":
 			return simulate(args[1], os.Stdin, os.Stdout)
+		case "redis-serve":
+			return redisServe(args[1])
 		}
 	}
 	o, err := parse(args)

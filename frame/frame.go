@@ -1,6 +1,6 @@
-// Package frame cuts a stream of bytes into frames: lines, netstrings and length-prefixed
-// strings. Bytes go in, frames come out. The package has no I/O, no clock and no
-// goroutine.
+// Package frame cuts a stream of bytes into frames: lines, netstrings, length-prefixed
+// strings, and frames of a protocol's own. Bytes go in, frames come out. The package has no
+// I/O, no clock and no goroutine.
 //
 // Feed a decoder a chunk as it arrived, then ask it for frames until there are no more:
 //
@@ -60,6 +60,7 @@ var (
 	_ Decoder = (*Netstrings)(nil)
 	_ Decoder = (*Prefixed)(nil)
 	_ Decoder = (*Exact)(nil)
+	_ Decoder = (*Split)(nil)
 )
 
 // All feeds p to d and iterates over the frames that are then complete. If there is an

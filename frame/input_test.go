@@ -11,6 +11,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 	var n Netstrings
 	p := Prefixed{Width: Width16}
 	e := Exact{Size: 4}
+	x := Split{Find: func(p []byte) (int, error) { return bytes.IndexByte(p, '.') + 1, nil }}
 	for _, c := range []struct {
 		d      Decoder
 		in     *input
@@ -20,6 +21,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 		{&n, &n.input, "3:one,3:two,"},
 		{&p, &p.input, "\x00\x03one\x00\x03two"},
 		{&e, &e.input, "one.two."},
+		{&x, &x.input, "one.two."},
 	} {
 		for at := range len(c.stream) + 1 {
 			for range All(c.d, []byte(c.stream[:at])) {
@@ -109,6 +111,7 @@ func TestRestAfterErrorAndStop(t *testing.T) {
 		{new(Netstrings), "3x", "3:one,", "", ""},
 		{&Netstrings{MaxLength: 3}, "4:four,", "3:one,", "", ""},
 		{&Prefixed{Width: Width8, MaxLength: 3}, "\x04four", "\x03one", "", ""},
+		{&Split{Find: func([]byte) (int, error) { return 0, nil }, MaxLength: 3}, "four", "one", "", ""},
 	} {
 		var err error
 		for _, e := range All(c.d, []byte(c.bad)) {

@@ -44,6 +44,7 @@ var (
 	_ decoder = (*frame.Netstrings)(nil)
 	_ decoder = (*frame.Prefixed)(nil)
 	_ decoder = (*frame.Exact)(nil)
+	_ decoder = (*frame.Split)(nil)
 )
 
 // user is a receiver, as conn uses it.

@@ -10,7 +10,7 @@ import (
 
 // All returns all worlds but DemoBug.
 func All() []sim.World {
-	return []sim.World{Chat(), WideChat(), Reconnect(), Lease(), RPC(), Discovery(), Supervisor()}
+	return []sim.World{Chat(), WideChat(), Reconnect(), Lease(), RPC(), Discovery(), Supervisor(), RESP()}
 }
 
 // verdict keeps the first failed check. Its err is for Checks.Always.

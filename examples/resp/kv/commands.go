@@ -1,179 +1,99 @@
 package kv
 
 import (
+	"bytes"
 	"math"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
 )
 
-// command carries out one command. arity is checked first, so that the commands need not.
-func (c *client) command(name string, args []string) {
-	least, most := arity(name)
+// command is a command that clients may send.
+type command struct {
+	name        string // in capitals
+	least, most int    // arguments
+	run         func(c *client, args [][]byte)
+	always      bool // also of subscribers that speak RESP2
+	grows       bool // takes memory
+}
+
+const (
+	many      = math.MaxInt
+	maxMemory = 1 << 30
+)
+
+// commands are all commands, in the order in which they are listed.
+func commands() []command {
+	return []command{
+		// strings.go
+		{name: "GET", least: 1, most: 1, run: (*client).get},
+		{name: "SET", least: 2, most: 7, run: (*client).set, grows: true},
+		{name: "MGET", least: 1, most: many, run: (*client).mget},
+		{name: "MSET", least: 2, most: many, run: (*client).mset, grows: true},
+		{name: "STRLEN", least: 1, most: 1, run: (*client).strlen},
+		{name: "APPEND", least: 2, most: 2, run: (*client).append, grows: true},
+		{name: "INCR", least: 1, most: 1, run: func(c *client, args [][]byte) { c.add(args[0], 1) }, grows: true},
+		{name: "DECR", least: 1, most: 1, run: func(c *client, args [][]byte) { c.add(args[0], -1) }, grows: true},
+		{name: "INCRBY", least: 2, most: 2, run: func(c *client, args [][]byte) { c.addText(args, 1) }, grows: true},
+		{name: "DECRBY", least: 2, most: 2, run: func(c *client, args [][]byte) { c.addText(args, -1) }, grows: true},
+		// keys.go
+		{name: "DEL", least: 1, most: many, run: (*client).del},
+		{name: "EXISTS", least: 1, most: many, run: (*client).exists},
+		{name: "TYPE", least: 1, most: 1, run: (*client).kind},
+		{name: "EXPIRE", least: 2, most: 2, run: expireBy(second)},
+		{name: "PEXPIRE", least: 2, most: 2, run: expireBy(millisecond)},
+		{name: "PERSIST", least: 1, most: 1, run: (*client).persist},
+		{name: "TTL", least: 1, most: 1, run: left(second)},
+		{name: "PTTL", least: 1, most: 1, run: left(millisecond)},
+		{name: "KEYS", least: 1, most: 1, run: (*client).keys},
+		{name: "SCAN", least: 1, most: 5, run: (*client).scan},
+		{name: "DBSIZE", run: func(c *client, _ [][]byte) { c.number(int64(len(c.server.store.all))) }},
+		{name: "FLUSHDB", most: 1, run: (*client).flushAll},
+		{name: "FLUSHALL", most: 1, run: (*client).flushAll},
+		// channels.go
+		{name: "SUBSCRIBE", least: 1, most: many, run: (*client).subscribe, always: true},
+		{name: "UNSUBSCRIBE", most: many, run: (*client).unsubscribe, always: true},
+		{name: "PUBLISH", least: 2, most: 2, run: (*client).publish},
+		// connection.go
+		{name: "PING", most: 1, run: (*client).ping, always: true},
+		{name: "QUIT", run: (*client).quit, always: true},
+		{name: "ECHO", least: 1, most: 1, run: func(c *client, args [][]byte) { c.bulk(args[0]) }},
+		{name: "SELECT", least: 1, most: 1, run: (*client).selectDB},
+		{name: "HELLO", most: 6, run: (*client).hello},
+		{name: "CLIENT", least: 1, most: 3, run: (*client).client},
+		{name: "CONFIG", least: 2, most: many, run: (*client).config},
+		{name: "COMMAND", most: many, run: (*client).list},
+		{name: "INFO", most: many, run: (*client).info},
+	}
+}
+
+// command carries out one command, which has size bytes. How many arguments there are is checked
+// here, and whether there is memory, so that the commands need not.
+func (c *client) command(name []byte, args [][]byte, size int) {
+	s := c.server
+	x := s.commands[string(name)]
+	if x == nil {
+		x = s.commands[string(bytes.ToUpper(name))]
+	}
 	switch {
-	case most < 0:
-		c.error("unknown command '" + strings.ToValidUTF8(short(name), "?") + "'")
-	case len(args) < least || len(args) > most:
-		c.error("wrong number of arguments for '" + name + "'")
-	case len(c.channels) > 0 && !slices.Contains([]string{"SUBSCRIBE", "UNSUBSCRIBE", "PING", "QUIT"}, name):
-		c.error("only SUBSCRIBE, UNSUBSCRIBE, PING and QUIT are allowed in this context")
+	case x == nil:
+		c.error("unknown command '" + printable(name) + "'")
+	case len(args) < x.least || len(args) > x.most:
+		c.error("wrong number of arguments for '" + strings.ToLower(x.name) + "' command")
+	case !x.always && len(c.channels) > 0 && !c.resp3:
+		c.error("Can't execute '" + strings.ToLower(x.name) + "': only SUBSCRIBE, UNSUBSCRIBE, PING and QUIT are allowed in this context")
+	case x.grows && s.store.used+size+overhead*len(args) > or(s.MaxMemory, maxMemory):
+		c.answer("-OOM command not allowed when used memory > 'maxmemory'.\r\n")
 	default:
-		c.known(name, args)
+		x.run(c, args)
 	}
 }
 
-// arity is how many arguments a command has, and -1 if there is no such command.
-func arity(name string) (least, most int) {
-	switch name {
-	case "QUIT":
-		return 0, 0
-	case "PING":
-		return 0, 1
-	case "ECHO", "GET", "INCR", "TTL":
-		return 1, 1
-	case "EXPIRE", "PUBLISH":
-		return 2, 2
-	case "SET":
-		return 2, 4
-	case "DEL", "SUBSCRIBE":
-		return 1, math.MaxInt
-	case "UNSUBSCRIBE":
-		return 0, math.MaxInt
-	}
-	return 0, -1
-}
-
-func (c *client) known(name string, args []string) {
-	switch name {
-	case "PING":
-		c.ping(args)
-	case "ECHO":
-		c.bulks(args[0])
-	case "GET":
-		if e := c.server.keys[args[0]]; e != nil {
-			c.bulks(e.value)
-			return
+// printable is the beginning of what a client sent, without what would end a line of an answer.
+func printable(p []byte) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == utf8.RuneError {
+			return '?'
 		}
-		c.write("$-1\r\n")
-	case "SET":
-		c.set(args)
-	case "DEL":
-		n := int64(0)
-		for _, key := range args {
-			if c.server.del(key) {
-				n++
-			}
-		}
-		c.number(n)
-	case "INCR":
-		c.incr(args[0])
-	case "EXPIRE":
-		c.expire(args[0], args[1])
-	case "TTL":
-		c.ttl(args[0])
-	case "PUBLISH":
-		c.number(int64(c.server.publish(args[0], args[1])))
-	case "SUBSCRIBE":
-		for _, channel := range args {
-			c.server.subscribe(c, channel)
-			c.subscribed("subscribe", channel)
-		}
-	case "UNSUBSCRIBE":
-		if len(args) == 0 {
-			args = slices.Clone(c.channels)
-		}
-		for _, channel := range args {
-			c.server.unsubscribe(c, channel)
-			c.subscribed("unsubscribe", channel)
-		}
-	case "QUIT":
-		c.ok()
-		c.T.Close()
-	}
+		return r
+	}, string(p[:min(len(p), 64)]))
 }
-
-func (c *client) ping(args []string) {
-	switch {
-	case len(c.channels) > 0:
-		c.T.Write(appendBulks([]byte("*2\r\n"), "pong", strings.Join(args, "")))
-	case len(args) == 1:
-		c.bulks(args[0])
-	default:
-		c.write("+PONG\r\n")
-	}
-}
-
-func (c *client) set(args []string) {
-	ttl := time.Duration(0)
-	if len(args) > 2 {
-		var ok bool
-		if ttl, ok = seconds(args[len(args)-1]); len(args) != 4 || !strings.EqualFold(args[2], "EX") || !ok || ttl <= 0 {
-			c.error("syntax error")
-			return
-		}
-	}
-	c.server.set(c.T.Reactor(), args[0], args[1], ttl)
-	c.ok()
-}
-
-func (c *client) incr(key string) {
-	e := c.server.keys[key]
-	if e == nil {
-		c.server.set(c.T.Reactor(), key, "1", 0)
-		c.number(1)
-		return
-	}
-	n, err := strconv.ParseInt(e.value, 10, 64)
-	if err != nil || n == math.MaxInt64 {
-		c.error("value is not an integer or out of range")
-		return
-	}
-	e.value = strconv.FormatInt(n+1, 10)
-	c.number(n + 1)
-}
-
-func (c *client) expire(key, text string) {
-	ttl, ok := seconds(text)
-	e := c.server.keys[key]
-	switch {
-	case !ok:
-		c.error("value is not an integer or out of range")
-	case e == nil:
-		c.number(0)
-	default:
-		if ttl > 0 {
-			e.expires.Reset(ttl)
-		} else {
-			c.server.del(key)
-		}
-		c.number(1)
-	}
-}
-
-func (c *client) ttl(key string) {
-	switch e := c.server.keys[key]; {
-	case e == nil:
-		c.number(-2)
-	case !e.expires.Active():
-		c.number(-1)
-	default:
-		left := e.expires.Due() - c.T.Reactor().Now()
-		c.number(int64(left.Round(time.Second) / time.Second))
-	}
-}
-
-func (c *client) subscribed(what, channel string) {
-	c.T.Write(appendBulks([]byte("*3\r\n"), what, channel))
-	c.number(int64(len(c.channels)))
-}
-
-func seconds(text string) (time.Duration, bool) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n > math.MaxInt32 || n < math.MinInt32 {
-		return 0, false
-	}
-	return time.Duration(n) * time.Second, true
-}
-
-func short(text string) string { return text[:min(len(text), 64)] }

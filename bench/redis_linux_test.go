@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+)
+
+func TestLatencies(t *testing.T) {
+	perSecond, p50, p99, err := latencies(`"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"` + "\n" +
+		`"MSET (10 keys)","285714.28","1.474","0.400","1.055","3.791","3.799","3.800"` + "\n")
+	if perSecond != 285714.28 || p50 != 1055 || p99 != 3799 || err != nil {
+		t.Error(perSecond, p50, p99, err)
+	}
+	for _, text := range []string{"", "\"test\",\"rps\"\n", "Error from server: ERR\n"} {
+		if _, _, _, err := latencies(text); err == nil {
+			t.Errorf("%q is taken for figures", text)
+		}
+	}
+}
+
+// The servers on package net answer as the others do, also if a command comes in pieces.
+func TestRedisServersOnNet(t *testing.T) {
+	s := &netStore{keys: map[string][]byte{}}
+	for name, serve := range map[string]func(net.Conn){"net": s.shared, "net-bufio": s.buffered} {
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			serve(theirs)
+		}()
+		go func() {
+			for _, b := range []byte(redisProbe) {
+				_, _ = ours.Write([]byte{b})
+			}
+		}()
+		got := make([]byte, len(redisAnswer))
+		if _, err := io.ReadFull(ours, got); err != nil || !bytes.Equal(got, []byte(redisAnswer)) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		ours.Close()
+	}
+}
