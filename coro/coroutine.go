@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
@@ -18,18 +19,18 @@ import (
 // Its methods are for the loop's goroutine, which includes other coroutines of the same reactor. Those that wait are for the
 // coroutine itself; called elsewhere they panic.
 type Coroutine struct {
-	l          *loop
-	stack      Stack
-	session    *Session   // of Protocol
-	prev, next *Coroutine // in loop
-	rare       *rare
-	failures   int16 // calls in a row that have failed at once
-	state      state
-	doomed     bool // all waits end from now on, for the reason
-	cancelled  bool // the next wait ends, once
-	timedOut   bool // the limit of the wait in progress has passed
-	panicked   bool
-	givenUp    bool // it has ended because its waits have failed
+	l         *loop
+	stack     Stack
+	session   *Session                // of Protocol
+	links     linked.Links[Coroutine] // in loop
+	rare      *rare
+	failures  int16 // calls in a row that have failed at once
+	state     state
+	doomed    bool // all waits end from now on, for the reason
+	cancelled bool // the next wait ends, once
+	timedOut  bool // the limit of the wait in progress has passed
+	panicked  bool
+	givenUp   bool // it has ended because its waits have failed
 }
 
 // rare is what an idle connection does not need.
@@ -86,7 +87,7 @@ func (c *Coroutine) begin() {
 		return
 	}
 	c.state = suspended
-	c.l.add(c)
+	c.l.live.Add(c)
 	c.stack.begin(c.main)
 	c.resume()
 }
@@ -147,7 +148,7 @@ func (c *Coroutine) reason() error {
 // end follows the body, also if it has called runtime.Goexit. It runs on the coroutine's stack.
 func (c *Coroutine) end() {
 	c.state = over
-	c.l.remove(c)
+	c.l.live.Remove(c)
 	c.stopTimer()
 }
 

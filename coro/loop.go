@@ -1,25 +1,24 @@
 package coro
 
 import (
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/reactor"
 )
 
 // loop is what the coroutines of one reactor share.
 type loop struct {
 	r       *reactor.Reactor
-	current *Coroutine // the innermost one that runs; nil: none does
-	// first and last are the ends of the list of all that have begun and not ended, in the order in which they began.
-	first, last *Coroutine
-	live        int
-	exited      []*Coroutine // ended the loop's goroutine, by runtime.Goexit, and nobody was told
-	gone        error        // the reactor has ended, and nothing can be waited for any more
-	errors      reactor.LogLimit
+	current *Coroutine             // the innermost one that runs; nil: none does
+	live    linked.List[Coroutine] // all that have begun and not ended, in the order in which they began
+	exited  []*Coroutine           // ended the loop's goroutine, by runtime.Goexit, and nobody was told
+	gone    error                  // the reactor has ended, and nothing can be waited for any more
+	errors  reactor.LogLimit
 }
 
 // loopOf returns the loop of r.
 func loopOf(r *reactor.Reactor) *loop {
 	return reactor.Shared(r, func() *loop {
-		l := &loop{r: r}
+		l := &loop{r: r, live: linked.New(func(c *Coroutine) *linked.Links[Coroutine] { return &c.links })}
 		r.AddTrigger(reactor.During, reactor.Shutdown, l.end)
 		r.OnDeath(l.end)
 		return l
@@ -49,37 +48,11 @@ func (l *loop) end() {
 
 // waiting returns the first coroutine that waits, or nil. One that runs ends by itself: its next wait fails.
 func (l *loop) waiting() *Coroutine {
-	c := l.first
+	c := l.live.First()
 	for c != nil && c.state != suspended {
-		c = c.next
+		c = l.live.Next(c)
 	}
 	return c
-}
-
-func (l *loop) add(c *Coroutine) {
-	c.prev = l.last
-	if l.last != nil {
-		l.last.next = c
-	} else {
-		l.first = c
-	}
-	l.last = c
-	l.live++
-}
-
-func (l *loop) remove(c *Coroutine) {
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		l.first = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	} else {
-		l.last = c.prev
-	}
-	c.prev, c.next = nil, nil
-	l.live--
 }
 
 // running returns the coroutine that runs now. It panics on the loop itself, which must not wait.

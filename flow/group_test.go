@@ -88,14 +88,12 @@ func TestLimitConnectionsOnGroup(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var conns []net.Conn
 			for range crowd {
 				c, err := net.Dial("tcp", p.Addr().String())
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer c.Close()
-				conns = append(conns, c)
 			}
 			wait(t, func() bool { return held.Len() == crowd })
 			var all, foreign atomic.Int64

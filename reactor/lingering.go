@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/kernel"
 )
 
@@ -22,48 +23,25 @@ const (
 // lingering is the conn of a stream that was lost with ErrClosed, while the peer may still be
 // sending.
 type lingering struct {
-	r             *Reactor
-	conn          kernel.Conn
-	token         uint32
-	left          int // bytes it still discards
-	limit         DelayedCall
-	newer, before *lingering // in lingerers
+	r     *Reactor
+	conn  kernel.Conn
+	token uint32
+	left  int // bytes it still discards
+	limit DelayedCall
+	links linked.Links[lingering] // in lingerers
 }
 
 // lingerers are all that linger, the oldest first.
-type lingerers struct {
-	oldest, newest *lingering
-	n              int
-}
+type lingerers struct{ linked.List[lingering] }
 
-func (all *lingerers) add(l *lingering) {
-	if l.before = all.newest; l.before != nil {
-		l.before.newer = l
-	} else {
-		all.oldest = l
-	}
-	all.newest = l
-	all.n++
-}
-
-func (all *lingerers) remove(l *lingering) {
-	if l.before != nil {
-		l.before.newer = l.newer
-	} else {
-		all.oldest = l.newer
-	}
-	if l.newer != nil {
-		l.newer.before = l.before
-	} else {
-		all.newest = l.before
-	}
-	all.n--
+func (all *lingerers) init() {
+	all.List = linked.New(func(l *lingering) *linked.Links[lingering] { return &l.links })
 }
 
 // closeOldest closes lingering conns until at most n are left.
 func (all *lingerers) closeOldest(n int) {
-	for all.n > n {
-		all.oldest.close()
+	for all.Len() > n {
+		all.First().close()
 	}
 }
 
@@ -71,10 +49,10 @@ func (all *lingerers) closeOldest(n int) {
 // whether it did: a new connection is worth more than the rest of an ended one.
 func (all *lingerers) makeRoom(err error) bool {
 	const some = 16
-	if err == nil || all.n == 0 || !errors.Is(err, kernel.ErrTooManyFiles) {
+	if err == nil || all.Len() == 0 || !errors.Is(err, kernel.ErrTooManyFiles) {
 		return false
 	}
-	all.closeOldest(max(0, all.n-some))
+	all.closeOldest(max(0, all.Len()-some))
 	return true
 }
 
@@ -88,7 +66,7 @@ func (r *Reactor) linger(c kernel.Conn, token uint32) {
 	r.slots.Set(int(token), l)
 	r.stats.Lingered++
 	r.lingerers.closeOldest(lingerMost - 1)
-	r.lingerers.add(l)
+	r.lingerers.Add(l)
 	if c.CloseWrite() != nil || r.k.Arm(c, token, kernel.Readable) != nil {
 		l.close()
 		return
@@ -118,7 +96,7 @@ func (l *lingering) close() {
 func (l *lingering) end() {
 	l.limit.Cancel()
 	l.conn.Close()
-	l.r.lingerers.remove(l)
+	l.r.lingerers.Remove(l)
 	l.r.releaseToken(l.token)
 }
 

@@ -117,6 +117,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 	}
 	r.posts.posted.L = &r.posts.mu
 	r.work.init(r)
+	r.lingerers.init()
 	r.reserve.init(r)
 	r.shutdown.init(r)
 	r.limits.init(r)
