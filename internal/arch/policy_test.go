@@ -195,7 +195,7 @@ var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory
 var capabilities = []string{
 	"kernel.Vectors", "kernel.Files", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Halves", "kernel.Reserver", "kernel.Signals", "kernel.Spawner", "kernel.Worker", "kernel.Mover", "kernel.Steerer", "kernel.Named", "kernel.FileOwner",
 	"kernel/probe.Observer", "kernel/probe.Forcer", "kernel/probe.Explorer",
-	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
+	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.FileSender", "reactor.Switcher",
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",
 	"reactor.PacketsReceiver", "reactor.DatagramRefusalListener", "reactor.SendFailureListener",
 	"process.ExitListener", "process.OutputReceiver", "process.ErrorReceiver",
