@@ -33,3 +33,9 @@ func (g *gate) StopProducing() { g.p.StopProducing() }
 
 // Producing tells whether the producer may produce more.
 func (g *gate) Producing() bool { return reactor.Produces(g.p) }
+
+// Unfinished tells whether the producer must not end in order.
+func (g *gate) Unfinished() bool {
+	u, ok := g.p.(interface{ Unfinished() bool })
+	return ok && u.Unfinished()
+}

@@ -18,6 +18,7 @@ var (
 	_ reactor.Connection   = (*link)(nil)
 	_ reactor.Vectored     = (*link)(nil)
 	_ reactor.SharedWriter = (*link)(nil)
+	_ reactor.FileSender   = (*link)(nil)
 	_ reactor.Switcher     = (*link)(nil)
 	_ reactor.Retirer      = (*link)(nil)
 )
@@ -79,6 +80,22 @@ func (l *link) WriteVec(bufs [][]byte) (n int, err error) {
 		l.spyVec(bufs, n)
 	}
 	l.c.policy.wrote(n)
+	return n, err
+}
+
+// SendFile is that of the transport below, unless the policy sees what is written, or paces it: then the file must be read.
+func (l *link) SendFile(f kernel.FileRange) (int, error) {
+	if l.retired {
+		return 0, reactor.ErrSwitched
+	}
+	below, ok := reactor.As[reactor.FileSender](l.below)
+	if !ok || l.c.spy != nil || l.c.gated {
+		return 0, kernel.ErrMustRead
+	}
+	n, err := below.SendFile(f)
+	if n > 0 {
+		l.c.policy.wrote(n)
+	}
 	return n, err
 }
 

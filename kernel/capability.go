@@ -14,6 +14,28 @@ type Vectors interface {
 	Writev(bufs [][]byte) (int, error)
 }
 
+// Files is a Conn that sends from a file without bringing its bytes into the program.
+type Files interface {
+	// WriteFile sends a prefix of r, as Write would, and returns its length. It neither keeps nor changes the file, nor its
+	// position.
+	//
+	// It does not wait for a disk unless r.MayWait says that it may. The error is [ErrMustRead], bare, and nothing was sent, if r
+	// begins at the end of the file or behind it, if some of r may not be in memory, if the system does not tell, or if the system cannot send
+	// that file. Whoever then reads the file learns which it is. All other errors are those of Write.
+	WriteFile(r FileRange) (int, error)
+}
+
+// FileRange is a piece of a file.
+type FileRange struct {
+	// File is open for reading. Whoever makes the FileRange keeps it open.
+	File *os.File
+	// Offset is where the piece begins, and Length how long it is, in bytes. Neither is negative.
+	Offset int64
+	Length int
+	// MayWait allows to wait for the disk, during which the loop stands still.
+	MayWait bool
+}
+
 // TCPConn is a Conn with TCP's options: those of [StreamOptions], while the connection lives.
 // A setter takes effect at once. A getter asks the system. After Close both fail with
 // ErrClosed. A value that is refused, or that the system lacks, is an [*OptionError].

@@ -75,11 +75,13 @@ func IsTemporary(err error) bool {
 }
 
 // The kinds of a kernel's errors. They do not depend on how a system names or numbers its
-// own. ErrAgain and ErrClosed are returned bare. The others are the Kind of a [*SysError]
+// own. ErrAgain, ErrMustRead and ErrClosed are returned bare. The others are the Kind of a [*SysError]
 // (ERR-3).
 var (
 	// ErrAgain: it cannot be done now; wait for readiness.
 	ErrAgain = Sentinel("operation would block")
+	// ErrMustRead: the bytes of a file cannot be sent without reading them. It is returned bare, by [Files].
+	ErrMustRead = Sentinel("the file must be read")
 	// ErrClosed: we have closed the handle or the kernel.
 	ErrClosed = Sentinel("use of closed descriptor", fs.ErrClosed)
 	// ErrRefused: nobody listens there.

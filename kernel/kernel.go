@@ -3,7 +3,7 @@
 //
 // The package states everything that the reactor asks of an operating system. A back end
 // implements [Kernel], [Conn] and [Listener]. A capability that only some back ends have
-// is a small interface of its own ([Vectors], [TCPConn], [Watcher], [Reserver],
+// is a small interface of its own ([Vectors], [Files], [TCPConn], [Watcher], [Reserver],
 // [Signals], [Spawner]). The reactor looks for it once, with [As] or [ConnAs]. What a back end cannot
 // do, it says by [Limited]. Package kerneltest tests the promises of a kernel; every back
 // end passes that suite.
@@ -95,8 +95,9 @@ type Handle interface {
 // errors.Is finds the kernel's sentinel (ErrReset, ErrBroken, ErrTimeout ...) and the
 // system's own error in it.
 //
-// A wrapper of a conn has Unwrap() Conn. If it changes Write it must implement Writev
-// too. Otherwise [Vectors] is found in the conn below, and Writev goes past the wrapper.
+// A wrapper of a conn has Unwrap() Conn. If it changes Write it must implement Writev and
+// WriteFile too. Otherwise [Vectors] and [Files] are found in the conn below, and what they
+// send goes past the wrapper. A WriteFile that always returns [ErrMustRead] will do.
 type Conn interface {
 	// Handle has Close and Local. After Close of a conn, what was written is still sent;
 	// the peer then reads io.EOF.

@@ -342,9 +342,13 @@ func everything(t *testing.T, s *reactor.Stream, accepted bool, r *reactor.React
 	t.Helper()
 	var p source
 	calls := map[string]func() bool{
-		"Write":              func() bool { n, err := s.Write([]byte("x")); return n == 0 && err == reactor.ErrClosed },
-		"WriteVec":           func() bool { n, err := s.WriteVec([][]byte{{1}}); return n == 0 && err == reactor.ErrClosed },
-		"WriteShared":        func() bool { n, err := s.WriteShared([]byte("x")); return n == 0 && err == reactor.ErrClosed },
+		"Write":       func() bool { n, err := s.Write([]byte("x")); return n == 0 && err == reactor.ErrClosed },
+		"WriteVec":    func() bool { n, err := s.WriteVec([][]byte{{1}}); return n == 0 && err == reactor.ErrClosed },
+		"WriteShared": func() bool { n, err := s.WriteShared([]byte("x")); return n == 0 && err == reactor.ErrClosed },
+		"SendFile": func() bool {
+			n, err := s.SendFile(kernel.FileRange{Length: 1})
+			return n == 0 && err == reactor.ErrClosed
+		},
 		"Close":              func() bool { return s.Close() == nil },
 		"CloseWrite":         func() bool { return s.CloseWrite() == nil },
 		"Abort":              func() bool { s.Abort(); return true },

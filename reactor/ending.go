@@ -156,6 +156,13 @@ func Produces(p Producer) bool {
 	return !ok || q.Producing()
 }
 
+// unfinished tells whether what the producer has written so far is only a part, which the peer must not take for the whole. So the
+// connection is reset if it ends now (PROD-24).
+func (s *Stream) unfinished() bool {
+	p, ok := s.producer.(interface{ Unfinished() bool })
+	return ok && p.Unfinished()
+}
+
 // finite is the method by which a Producer says whether more may come of it.
 type finite interface{ Producing() bool }
 
@@ -169,7 +176,7 @@ func (s *Stream) closeConn(reason error) {
 	case reason == ErrDetached:
 		s.letGo()
 		return
-	case s.out.Len() > 0 || s.hasBroken() || !graceful(reason):
+	case s.out.Len() > 0 || s.hasBroken() || s.unfinished() || !graceful(reason):
 		s.conn.Abort()
 	case s.peerGone() || !resetsUnread(s.conn):
 		s.conn.Close()

@@ -138,9 +138,7 @@ func (s *Stream) checkDescriptors() {
 	if s.producer == nil || s.paused || !s.descriptorsFull() {
 		return
 	}
-	s.paused = true
-	s.note(probe.NotePauseProducer, 0, nil)
-	s.producer.PauseProducing()
+	s.pauseProducer()
 	s.touch()
 }
 

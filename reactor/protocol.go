@@ -231,6 +231,9 @@ type Producer interface {
 // Write that does it (PROD-15). It is resumed later, when the buffer has fallen to the
 // low-water mark (PROD-4). If the connection is lost, the producer is stopped before
 // ConnectionLost is called (PROD-6), and inside its Write if that has failed (PROD-14).
+//
+// While a producer is registered whose method Unfinished() bool returns true, the connection ends with a reset, for
+// whatever reason it ends (PROD-24).
 type Consumer interface {
 	// RegisterProducer makes p the producer. There is one at a time; a second one is
 	// refused with [ErrProducerRegistered] (PROD-1). If the connection is lost or about to

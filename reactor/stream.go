@@ -28,7 +28,7 @@ type Stream struct {
 	write   writeState
 	armed   kernel.Ready
 	paused  bool  // we have paused the producer
-	blocked bool  // the socket was full: wait for Writable before sending
+	blocked bool  // the socket was full: wait for Writable before sending; if nothing is buffered, SendFile waits
 	dirty   bool  // is in Reactor.dirty
 	direct  uint8 // chunks that writes have sent themselves since settle
 
@@ -187,7 +187,7 @@ func (s *Stream) peerEnded() {
 	h, ok := ProtocolAs[HalfCloseListener](s.proto)
 	if !ok {
 		s.read = readOver
-		if s.out.Len() == 0 {
+		if s.out.Len() == 0 || s.unfinished() {
 			s.end(io.EOF)
 			return
 		}
@@ -257,7 +257,7 @@ func (s *Stream) send() {
 
 // settleProducer resumes a paused producer when the buffered output has fallen to LowWater.
 func (s *Stream) settleProducer() {
-	if !s.paused || s.out.Len() > s.cfg.LowWater || s.descriptorsFull() {
+	if !s.paused || s.out.Len() > s.cfg.LowWater || s.descriptorsFull() || s.fileWaits() {
 		return
 	}
 	// Resuming a turn later looks to the producer like a slower socket.
@@ -353,7 +353,7 @@ func (s *Stream) arm() {
 	if s.reading() {
 		want = kernel.Readable
 	}
-	if s.blocked && s.out.Len() > 0 {
+	if s.blocked && (s.out.Len() > 0 || s.paused) {
 		want |= kernel.Writable
 	}
 	if s.cfg.halves != nil {

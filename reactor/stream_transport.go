@@ -104,12 +104,16 @@ func (s *Stream) sendLarge(p []byte) []byte {
 func (s *Stream) flushDirect(p []byte) int {
 	before := s.sent
 	n := s.flush(p)
-	sent := (int(s.sent-before) + chunks.Size - 1) / chunks.Size
-	s.direct = uint8(min(int(s.direct)+sent, maxDirect))
+	s.countDirect(int(s.sent - before))
+	return n
+}
+
+// countDirect counts n bytes that were sent outside of settle.
+func (s *Stream) countDirect(n int) {
+	s.direct = uint8(min(int(s.direct)+(n+chunks.Size-1)/chunks.Size, maxDirect))
 	if s.r.current != source(s) {
 		s.touch() // so that the count ends with the turn, and a paused producer is resumed
 	}
-	return n
 }
 
 // writable returns an error if n more bytes cannot be taken. It decides the usual case, and
@@ -357,6 +361,14 @@ func (s *Stream) StopConsuming() {
 // producer may call the stream (DESC-15, DESC-16).
 func (s *Stream) checkHighWater() {
 	if s.producer == nil || s.paused || s.out.Len()+int(s.direct)*chunks.Size <= s.cfg.HighWater {
+		return
+	}
+	s.pauseProducer()
+}
+
+// pauseProducer pauses the producer, which there is, unless it is paused already.
+func (s *Stream) pauseProducer() {
+	if s.paused {
 		return
 	}
 	s.paused = true

@@ -63,6 +63,7 @@ type faultyReserver struct {
 var (
 	_ kernel.Reserver = (*faultyReserver)(nil)
 	_ kernel.Vectors  = (*faultyConn)(nil)
+	_ kernel.Files    = (*faultyConn)(nil)
 )
 
 // Unwrap returns the kernel below.
@@ -192,6 +193,21 @@ func (c *faultyConn) Writev(bufs [][]byte) (int, error) {
 		bufs = prefix(bufs, c.f.MaxWrite)
 	}
 	return v.Writev(bufs)
+}
+
+// WriteFile is WriteFile of the conn below, with what is set for Write. Calls counts it by its own name.
+func (c *faultyConn) WriteFile(r kernel.FileRange) (int, error) {
+	below, ok := kernel.ConnAs[kernel.Files](c.Conn)
+	if !ok {
+		return 0, kernel.ErrMustRead
+	}
+	if err := c.f.ask("WriteFile", c.f.Write); err != nil {
+		return 0, err
+	}
+	if c.f.MaxWrite > 0 {
+		r.Length = min(r.Length, c.f.MaxWrite)
+	}
+	return below.WriteFile(r)
 }
 
 // prefix returns the first n bytes of bufs, or all of them if they are fewer.

@@ -129,6 +129,7 @@ var (
 	_ reactor.Consumer     = (*Conn)(nil)
 	_ reactor.Vectored     = (*Conn)(nil)
 	_ reactor.SharedWriter = (*Conn)(nil)
+	_ reactor.FileSender   = (*Conn)(nil)
 	_ reactor.Switcher     = (*Conn)(nil)
 	_ reactor.Retirer      = (*Conn)(nil)
 )

@@ -58,6 +58,9 @@ func (c *Conn) putVec(bufs [][]byte) (int, error) {
 // know what the transport is must not count on that.
 func (c *Conn) WriteShared(p []byte) (int, error) { return c.Write(p) }
 
+// SendFile is always kernel.ErrMustRead: what is sent are sealed records.
+func (c *Conn) SendFile(kernel.FileRange) (int, error) { return 0, kernel.ErrMustRead }
+
 // SendDescriptor is always kernel.ErrUnsupported: a descriptor cannot accompany a byte of the program, because
 // the peer's system knows only those of sealed records.
 func (c *Conn) SendDescriptor(int) error { return kernel.ErrUnsupported }

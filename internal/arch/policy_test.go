@@ -202,9 +202,9 @@ var wrapped = []string{"reactor.Transport", "reactor.Protocol", "reactor.Factory
 // and factories implement. They are found through wrappers, with kernel.As,
 // kernel.ConnAs, reactor.As, reactor.ProtocolAs, reactor.FactoryAs and reactor.PacketProtocolAs.
 var capabilities = []string{
-	"kernel.Vectors", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Halves", "kernel.Reserver", "kernel.Signals", "kernel.Spawner", "kernel.Worker", "kernel.Mover", "kernel.Steerer", "kernel.Named", "kernel.FileOwner",
+	"kernel.Vectors", "kernel.Files", "kernel.TCPConn", "kernel.Watcher", "kernel.Watched", "kernel.Halves", "kernel.Reserver", "kernel.Signals", "kernel.Spawner", "kernel.Worker", "kernel.Mover", "kernel.Steerer", "kernel.Named", "kernel.FileOwner",
 	"kernel/probe.Observer", "kernel/probe.Forcer", "kernel/probe.Explorer",
-	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.Switcher",
+	"reactor.HalfCloser", "reactor.Producer", "reactor.Consumer", "reactor.Vectored", "reactor.FileSender", "reactor.Switcher",
 	"reactor.HalfCloseListener", "reactor.Layer", "reactor.LogPrefixer", "reactor.StartStopper", "reactor.ConnectorListener",
 	"reactor.PacketsReceiver", "reactor.DatagramRefusalListener", "reactor.SendFailureListener",
 	"process.ExitListener", "process.OutputReceiver", "process.ErrorReceiver",

@@ -241,7 +241,7 @@ func watchPairFailed(g *rig) {
 	g.arm(c, 0)
 	g.exactly(g.k.Now() + moment)
 	in, _ := g.pipe()
-	f := g.watchPair(in, g.file())
+	f := g.watchPair(in, g.file([]byte("content")))
 	g.arm(f, kernel.Readable|kernel.Failed)
 	g.exactly(g.k.Now() + moment)
 	if err := f.Connected(); err != nil {
@@ -292,15 +292,15 @@ func watchDeadPipe(g *rig) {
 	g.isOne("Write to a dead pipe (FDS-24)", err, kernel.ErrBroken)
 }
 
-// file returns a regular file with the text "content".
-func (g *rig) file() *os.File {
+// file returns a regular file with content, at its beginning.
+func (g *rig) file(content []byte) *os.File {
 	g.Helper()
 	f, err := os.OpenFile(filepath.Join(g.TempDir(), "file"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		g.Fatal(err)
 	}
 	g.Cleanup(func() { f.Close() })
-	if _, err := f.WriteString("content"); err != nil {
+	if _, err := f.Write(content); err != nil {
 		g.Fatal(err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -311,7 +311,7 @@ func (g *rig) file() *os.File {
 
 // watchFile: a regular file is always ready for what is armed (FDS-31).
 func watchFile(g *rig) {
-	s := g.watch(g.file())
+	s := g.watch(g.file([]byte("content")))
 	for _, r := range []kernel.Ready{kernel.Readable, kernel.Writable, kernel.Readable | kernel.Writable} {
 		tok := g.arm(s, r)
 		for range 3 { // FDS-32: every turn
@@ -339,7 +339,7 @@ func watchFile(g *rig) {
 // FDS-32: every turn that has room reports all of them.
 func watchFileAndSocks(g *rig) {
 	for range 3 {
-		g.arm(g.watch(g.file()), kernel.Readable)
+		g.arm(g.watch(g.file([]byte("content"))), kernel.Readable)
 		_, s := g.pair()
 		g.becomes(s, kernel.Writable)
 		g.arm(s, kernel.Writable)

@@ -79,6 +79,7 @@ var (
 	_ reactor.Connection   = (*Transport)(nil)
 	_ reactor.Vectored     = (*Transport)(nil)
 	_ reactor.SharedWriter = (*Transport)(nil)
+	_ reactor.FileSender   = (*Transport)(nil)
 	_ reactor.Retirer      = (*Transport)(nil)
 )
 

@@ -29,6 +29,9 @@ func (x *Transport) WriteShared(p []byte) (int, error) {
 	return n, err
 }
 
+// SendFile is always kernel.ErrMustRead, so that what a file has is recorded.
+func (x *Transport) SendFile(kernel.FileRange) (int, error) { return 0, kernel.ErrMustRead }
+
 // record keeps the first n bytes of bufs.
 func (x *Transport) record(n int, bufs ...[]byte) {
 	for _, p := range bufs {

@@ -2,8 +2,11 @@ package transporttest
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 
+	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -16,6 +19,7 @@ func writePromises() []promise {
 		{"WriteVec", writeVec},
 		{"WriteCopies", writeCopies},
 		{"WriteShared", writeShared},
+		{"SendFile", sendFile},
 		{"LentInput", lentInput},
 		{"BothWays", bothWays},
 	}
@@ -181,6 +185,41 @@ func writeShared(g *rig) {
 	if !bytes.Equal(p, before) {
 		g.Error("DESC-42: a shared slice was written to")
 	}
+}
+
+// sendFile: a file arrives behind what was written before, whole, with nobody to read it at first, and the transport passes on no byte of it
+// unseen if it changes bytes (PROD-22).
+func sendFile(g *rig) {
+	g.connect()
+	a := g.a
+	size := max(g.link.Much/2, 1)
+	name := filepath.Join(g.TempDir(), "file")
+	a.write(7)
+	if err := os.WriteFile(name, g.data.at(a.sent, size), 0o600); err != nil {
+		g.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		g.Fatal(err)
+	}
+	defer f.Close()
+	ended := false
+	g.b.pause()
+	a.do("SendFile", func() {
+		_, err = flow.SendFile(a.t, f, &flow.FileOptions{MayWait: true, Piece: max(size/10, 1), Done: func(n int64, err error) {
+			if ended = true; err != nil || n != int64(size) {
+				g.Errorf("PROD-22: %d of %d bytes were sent: %v", n, size, err)
+			}
+		}})
+	})
+	if err != nil {
+		g.Fatal(err)
+	}
+	a.sent += size
+	g.b.resume()
+	g.until("the file", func() bool { return ended && g.b.got == a.sent })
+	a.write(3)
+	g.until("what was written behind the file", func() bool { return g.b.got == a.sent })
 }
 
 // lentInput: what DataReceived was lent may be written from there, to be sent after it is
