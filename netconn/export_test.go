@@ -65,6 +65,7 @@ func Paused(l *Listener) bool {
 
 // Served is how many connections of l goroutines have. It is for the goroutine of its only loop.
 func Served(l *IdleListener) int { return l.loops[0].served.n }
+
 // Ended tells whether l was closed, or has ended.
 func Ended(l *Listener) bool { return l.failure() != nil }
 
