@@ -25,7 +25,7 @@ Compares servers of the Redis protocol under redis-benchmark, which must be inst
 redis-server with one thread for I/O and nothing kept on disk, the server of
 examples/resp on one loop, and servers on package net with a goroutine for each
 connection: net has the parser of examples/resp, net-bufio is written with package
-bufio, as usual. Each answers GET and SET without and with pipelining. Servers take turns,
+bufio, as usual, and net-simple is the same with a write for each answer. Each answers GET and SET without and with pipelining. Servers take turns,
 and ratios are computed between turns that follow each other.
 
 Flags:
@@ -113,7 +113,7 @@ func parseRedis(args []string) (*redisRunner, error) {
 	r := new(redisRunner)
 	f := flag.NewFlagSet("redis", flag.ContinueOnError)
 	f.IntVar(&r.rounds, "rounds", 9, "how many `turns` each server gets in each workload")
-	f.StringVar(&r.options.servers, "servers", "redis-server,whorl,net,net-bufio", "comma-separated `names`")
+	f.StringVar(&r.options.servers, "servers", "redis-server,whorl,net,net-bufio,net-simple", "comma-separated `names`")
 	f.StringVar(&r.cpus, "cpus", "", "the `CPUs` of the servers, or all (default the first one)")
 	f.IntVar(&r.loadCPU, "load-cpu", -1, "the `CPU` of redis-benchmark (default the first that is not the servers')")
 	f.BoolVar(&r.markdown, "md", false, "print tables as markdown")

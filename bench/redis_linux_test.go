@@ -23,7 +23,7 @@ func TestLatencies(t *testing.T) {
 // The servers on package net answer as the others do, also if a command comes in pieces.
 func TestRedisServersOnNet(t *testing.T) {
 	s := &netStore{keys: map[string][]byte{}}
-	for name, serve := range map[string]func(net.Conn){"net": s.shared, "net-bufio": s.buffered} {
+	for name, serve := range map[string]func(net.Conn){"net": s.shared, "net-bufio": s.buffered, "net-simple": s.simple} {
 		ours, theirs := net.Pipe()
 		go func() {
 			defer theirs.Close()

@@ -36,6 +36,8 @@ func redisServe(name string) error {
 		return s.serve(listening, s.shared)
 	case "net-bufio":
 		return s.serve(listening, s.buffered)
+	case "net-simple":
+		return s.serve(listening, s.simple)
 	}
 	return fmt.Errorf("no server %q", name)
 }
@@ -137,6 +139,14 @@ func (s *netStore) execute(out []byte, args [][]byte) []byte {
 // buffered is the usual way to write it: with package bufio, arguments as strings of their own, and a
 // flush when no command is left.
 func (s *netStore) buffered(c net.Conn) {
+	s.commands(c, func(in *bufio.Reader) bool { return in.Buffered() == 0 })
+}
+
+// simple writes each answer by itself, as a server does whose author has not thought of pipelines.
+func (s *netStore) simple(c net.Conn) { s.commands(c, func(*bufio.Reader) bool { return true }) }
+
+// commands answers commands. flush tells whether the answers so far are to be sent.
+func (s *netStore) commands(c net.Conn, flush func(in *bufio.Reader) bool) {
 	in, out := bufio.NewReader(c), bufio.NewWriter(c)
 	for {
 		args, err := readCommand(in)
@@ -144,7 +154,7 @@ func (s *netStore) buffered(c net.Conn) {
 			return
 		}
 		s.answer(out, args)
-		if in.Buffered() == 0 && out.Flush() != nil {
+		if flush(in) && out.Flush() != nil {
 			return
 		}
 	}
