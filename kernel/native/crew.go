@@ -60,8 +60,8 @@ func (p *place) turn() {
 }
 
 // alone tells whether all other loops have waited for a while. A loop that has died counts as one that runs, until it is
-// started anew: so the others hold no P meanwhile. b is the loop's own, for its clock.
-func (p *place) alone(b *base) bool {
+// started anew: so the others hold no P meanwhile. clock is the loop's own.
+func (p *place) alone(clock interface{ Now() time.Duration }) bool {
 	if p == nil {
 		return true
 	}
@@ -84,9 +84,9 @@ func (p *place) alone(b *base) bool {
 	}
 	switch p.looks++; {
 	case p.looks == 2: // not at the first: if others are busy, each look is one
-		p.since = b.Now()
+		p.since = clock.Now()
 	case p.looks%looksPerClock == 0:
-		p.idle = b.Now()-p.since >= shortIdle
+		p.idle = clock.Now()-p.since >= shortIdle
 	}
 	return p.idle
 }
