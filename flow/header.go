@@ -151,13 +151,16 @@ func appendProxyBinary(dst []byte, h ProxyHeader) ([]byte, error) {
 	case kernel.UNIX, kernel.UNIXDatagram:
 		dst[start+13] = familyUNIX<<4 | kind
 		for _, name := range [...]string{h.Source.Name, h.Destination.Name} {
-			if len(name) > proxyUNIX {
+			wire := name
+			if strings.HasPrefix(name, "@") { // an abstract one
+				wire = "\x00" + name[1:]
+			} else if len(name) > proxyUNIX && strings.HasPrefix(name, "./@") { // in the header nothing takes the file for an abstract name
+				wire = name[2:]
+			}
+			if len(wire) > proxyUNIX {
 				return dst[:start], fmt.Errorf("%w: the UNIX name %q has %d bytes: at most %d fit", ErrProxyHeader, name, len(name), proxyUNIX)
 			}
-			if strings.HasPrefix(name, "@") { // an abstract one
-				name = "\x00" + name[1:]
-			}
-			dst = append(append(dst, name...), strings.Repeat("\x00", proxyUNIX-len(name))...)
+			dst = append(append(dst, wire...), strings.Repeat("\x00", proxyUNIX-len(wire))...)
 		}
 	}
 	dst = append(dst, h.Extensions...)

@@ -210,4 +210,17 @@ func TestProxyUNIXNames(t *testing.T) {
 			t.Errorf("%q: %+v, %v, want %q", wire, h.Source, err, want)
 		}
 	}
+	longest := "@" + strings.Repeat("x", 107) // with the "./" that tells it from an abstract name it is too long for the system
+	h, _, err := flow.ParseProxyHeader([]byte(signature + "\x21\x31\x00\xd8" + longest + padded("/run/s")))
+	if err != nil || h.Source != unixName("./"+longest) {
+		t.Fatalf("PROXY-2: %+v, %v", h, err)
+	}
+	b, err := flow.AppendProxyHeader(nil, h)
+	if again, _, e := flow.ParseProxyHeader(b); err != nil || e != nil || !sameHeader(h, again) {
+		t.Errorf("PROXY-6: %v; written as %q, and read as %+v, %v", err, b, again, e)
+	}
+	h.Source.Name = "./@" + strings.Repeat("x", 108)
+	if _, err := flow.AppendProxyHeader(nil, h); !errors.Is(err, flow.ErrProxyHeader) {
+		t.Errorf("PROXY-6: a longer name: %v", err)
+	}
 }
