@@ -209,8 +209,11 @@ func passesMany(g *rig) {
 	}
 	g.passOn(c, "text", all...)
 	n, got := g.taken(s, make([]byte, 10))
-	if n != 4 || len(got) != len(all) {
+	if n < 1 || n > 4 || len(got) != len(all) {
 		g.Fatalf("FDP-5: %d bytes with %d descriptors of %d", n, len(got), len(all))
+	}
+	if n < 4 { // a kernel may cut the stream anywhere
+		g.receive(s, 4-n)
 	}
 	if a, ok := kernel.As[kernel.Adopter](g.k); ok {
 		var at [2]kernel.Addr
