@@ -117,6 +117,30 @@ func TestScan(t *testing.T) {
 	})
 }
 
+// A pattern that would have to be tried at each byte of a long key is an error, at once, and a scan of long keys goes through few.
+func TestPatterns(t *testing.T) {
+	simulated(t, func(w testworld.World, r *reactor.Reactor) {
+		p := w.Peer(t, listen(t, r, new(kv.Server)), r)
+		long := strings.Repeat("a", 40_000)
+		for n := range 5 {
+			p.Send(request("SET", fmt.Sprint(long, n), ""))
+			p.Expect("+OK\r\n")
+		}
+		for _, part := range []string{"a", "?", "[a]", "[^b-c]", "\\a"} {
+			pattern := "*" + strings.Repeat(part, 1000/len(part)) + "b"
+			p.Send(request("KEYS", pattern) + request("SCAN", "0", "MATCH", pattern))
+			p.Expect("-ERR the pattern takes too long\r\n-ERR the pattern takes too long\r\n")
+		}
+		p.Send(request("KEYS", "*"+strings.Repeat("[ab]", 10)+"3"))
+		p.Expect(fmt.Sprintf("*1\r\n$40001\r\n%s3\r\n", long))
+		for cursor, want := range []string{"3", "0", "1"} { // the cursors 0, 1 and 3
+			from := []string{"0", "1", "3"}[cursor]
+			p.Send(request("SCAN", from, "MATCH", "b*"))
+			p.Expect("*2\r\n$1\r\n" + want + "\r\n*0\r\n")
+		}
+	})
+}
+
 // lines reads n lines.
 func lines(t *testing.T, p *testworld.Peer, n int) []string {
 	t.Helper()
