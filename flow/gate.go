@@ -35,7 +35,4 @@ func (g *gate) StopProducing() { g.p.StopProducing() }
 func (g *gate) Producing() bool { return reactor.Produces(g.p) }
 
 // Unfinished tells whether the producer must not end in order.
-func (g *gate) Unfinished() bool {
-	u, ok := g.p.(interface{ Unfinished() bool })
-	return ok && u.Unfinished()
-}
+func (g *gate) Unfinished() bool { return reactor.Unfinished(g.p) }

@@ -156,11 +156,11 @@ func Produces(p Producer) bool {
 	return !ok || q.Producing()
 }
 
-// unfinished tells whether what the producer has written so far is only a part, which the peer must not take for the whole. So the
-// connection is reset if it ends now (PROD-24).
-func (s *Stream) unfinished() bool {
-	p, ok := s.producer.(interface{ Unfinished() bool })
-	return ok && p.Unfinished()
+// Unfinished tells whether what p has written so far is only a part, which the peer must not take for the whole: p has a method Unfinished
+// that says so. Then a consumer that ends while p is registered ends by a reset (PROD-24). It is false of a nil p, and for the loop's goroutine.
+func Unfinished(p Producer) bool {
+	q, ok := p.(interface{ Unfinished() bool })
+	return ok && q.Unfinished()
 }
 
 // finite is the method by which a Producer says whether more may come of it.
@@ -176,7 +176,7 @@ func (s *Stream) closeConn(reason error) {
 	case reason == ErrDetached:
 		s.letGo()
 		return
-	case s.out.Len() > 0 || s.hasBroken() || s.unfinished() || !graceful(reason):
+	case s.out.Len() > 0 || s.hasBroken() || Unfinished(s.producer) || !graceful(reason):
 		s.conn.Abort()
 	case s.peerGone() || !resetsUnread(s.conn):
 		s.conn.Close()

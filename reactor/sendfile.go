@@ -52,6 +52,7 @@ func (s *Stream) sendFile(f kernel.FileRange) (int, error) {
 	}
 	if s.out.Len() > 0 || s.blocked || s.direct >= maxDirect {
 		s.pauseProducer()
+		s.countDirect(0) // who calls elsewhere has to have the stream wait for room
 		return 0, nil
 	}
 	f.Length = min(f.Length, (maxDirect-int(s.direct))*chunks.Size)

@@ -227,3 +227,29 @@ func TestUnfinishedProducer(t *testing.T) {
 		}
 	})
 }
+
+// PROD-23: a producer that finds the socket full is resumed when there is room, also if the stream did not wait for that, because the producer before
+// had gone, and if the producer calls outside of the stream's callbacks.
+func TestStreamSendFileNext(t *testing.T) {
+	nativeWorlds(t, "no kernel.Files", func(t *testing.T, w testworld.World) {
+		r, f := faulty(t, w)
+		var srv, cli end
+		connectWith(t, r, nil, &srv, &cli)
+		p := sends(t, srv.s, newFile(t, make([]byte, 64<<20)))
+		cli.s.PauseProducing()
+		p.goOn()
+		for calls := -1; calls != f.Calls["WriteFile"]; { // until nothing moves
+			calls = f.Calls["WriteFile"]
+			testworld.Turns(t, r, 20)
+		}
+		sent := srv.s.Stats().Sent
+		srv.s.UnregisterProducer()
+		testworld.Turns(t, r, 2)
+		next := sends(t, srv.s, newFile(t, []byte("the next")))
+		if next.goOn(); !next.paused {
+			t.Error("PROD-23: the socket is full, and the producer is not paused")
+		}
+		cli.s.ResumeProducing()
+		until(t, r, func() bool { return uint64(len(cli.got)) == sent+8 })
+	})
+}

@@ -187,7 +187,7 @@ func (s *Stream) peerEnded() {
 	h, ok := ProtocolAs[HalfCloseListener](s.proto)
 	if !ok {
 		s.read = readOver
-		if s.out.Len() == 0 || s.unfinished() {
+		if s.out.Len() == 0 || Unfinished(s.producer) {
 			s.end(io.EOF)
 			return
 		}

@@ -111,6 +111,9 @@ func (t *throttle) ResumeProducing() {
 	}
 }
 
+// Unfinished tells whether what the producer has written so far is only a part (PROD-24).
+func (t *throttle) Unfinished() bool { return reactor.Unfinished(t.producer) }
+
 // StopProducing says that the transport below can send no more. It is lost, or will be when
 // what came before was read. What the producer writes in its own StopProducing is not taken any
 // more (DESC-21).

@@ -186,3 +186,36 @@ func TestGoexitInCallback(t *testing.T) {
 		})
 	}
 }
+
+// part is a producer that says that it is unfinished.
+type part struct{ eager }
+
+func (*part) Unfinished() bool { return true }
+
+// PROD-24: what the producer calls a part does not end in order: neither for the peer's close_notify, nor for the end of the reactor.
+func TestProducerUnfinished(t *testing.T) {
+	for _, stop := range []bool{false, true} {
+		stages(t, []int{0}, func(s *stage) {
+			p := new(part)
+			srv, cli := produces(s, &p.eager, nil)
+			srv.c.UnregisterProducer()
+			if err := srv.c.RegisterProducer(p); err != nil {
+				s.t.Fatal(err)
+			}
+			if stop && s.srv == s.cli {
+				return // both ends would stop
+			}
+			if stop {
+				s.srv.Close()
+			} else {
+				cli.c.CloseWrite()
+				s.until(srv.lost)
+			}
+			s.until(cli.lost)
+			op := (*reactor.OpError)(nil)
+			if !errors.As(cli.err, &op) || !errors.Is(cli.err, kernel.ErrReset) || !p.stopped {
+				s.t.Errorf("PROD-24: stop %v: the peer's end is %v, ours %v; the producer was stopped: %v", stop, cli.err, srv.err, p.stopped)
+			}
+		})
+	}
+}

@@ -167,11 +167,14 @@ func (c *Conn) peerEnded() {
 		c.finish()
 	case open:
 		h, ok := reactor.ProtocolAs[reactor.HalfCloseListener](c.proto)
-		if !ok {
+		switch {
+		case ok:
+			h.ReadConnectionLost()
+		case reactor.Unfinished(c.producer):
+			c.end(io.EOF, true)
+		default:
 			c.close(io.EOF)
-			return
 		}
-		h.ReadConnectionLost()
 	}
 }
 

@@ -94,9 +94,13 @@ func (c *Conn) abort(op string, err error) {
 // CloseWrite fails with errors.ErrUnsupported: the directions of a WebSocket do not end one by one.
 func (c *Conn) CloseWrite() error { return errors.ErrUnsupported }
 
-// end closes the transport below. What was written is sent.
+// end closes the transport below. What was written is sent, unless it is only a part of what the producer has.
 func (c *Conn) end() {
 	if c.state == over {
+		return
+	}
+	if reactor.Unfinished(c.producer) {
+		c.Abort()
 		return
 	}
 	c.state = over

@@ -58,6 +58,7 @@ var (
 	_ reactor.Connection   = (*Conn)(nil)
 	_ reactor.Vectored     = (*Conn)(nil)
 	_ reactor.SharedWriter = (*Conn)(nil)
+	_ reactor.FileSender   = (*Conn)(nil)
 	_ reactor.Switcher     = (*Conn)(nil)
 )
 
@@ -126,6 +127,9 @@ func (c *Conn) WriteShared(p []byte) (int, error) {
 	}
 	return reactor.WriteShared(c.t, p)
 }
+
+// SendFile is always kernel.ErrMustRead: what is sent are frames.
+func (c *Conn) SendFile(kernel.FileRange) (int, error) { return 0, kernel.ErrMustRead }
 
 func (c *Conn) kind() ws.OpCode {
 	if c.s.o.Binary {

@@ -3,11 +3,14 @@ package websocket_test
 import (
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/websocket"
 )
@@ -255,6 +258,63 @@ func TestProducer(t *testing.T) {
 		if !x.stopped {
 			t.Error("the producer was not stopped")
 		}
+	})
+}
+
+// PROD-24: what the producer calls a part does not end in order, also if the peer closes.
+func TestUnfinished(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		for _, unfinished := range []bool{false, true} {
+			g := serve(t, r, nil, nil)
+			p, a := g.connect()
+			x := &part{unfinished: unfinished}
+			if err := a.c.RegisterProducer(x); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = p.T.Write(closing(1000, ""))
+			g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+			if (p.lost == io.EOF) == unfinished || !x.stopped {
+				t.Errorf("PROD-24: unfinished %v: the peer's end is %v; the producer was stopped: %v", unfinished, p.lost, x.stopped)
+			}
+		}
+	})
+}
+
+// part is a producer that says whether it is unfinished.
+type part struct {
+	producer
+	unfinished bool
+}
+
+func (p *part) Unfinished() bool { return p.unfinished }
+
+// POL-16: a file comes in messages: nothing of it goes past the frames.
+func TestSendFile(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		want := strings.Repeat("0123456789", 30_000)
+		name := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(name, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		done := false
+		if _, err := flow.SendFile(a.c, f, &flow.FileOptions{MayWait: true, Done: func(int64, error) { done = true }}); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for len(got) < len(want) && !t.Failed() {
+			x := g.next(p)
+			if got += string(x.Payload); x.Header.OpCode != ws.OpText || !strings.HasPrefix(want, got) {
+				t.Fatalf("POL-16: a frame %v of %d bytes, or others", x.Header.OpCode, len(x.Payload))
+			}
+		}
+		g.until("Done is not called", func() bool { return done })
 	})
 }
 

@@ -102,7 +102,7 @@ func (c *client) config(args [][]byte) {
 	var found [][2]string
 	for _, k := range known {
 		for _, pattern := range args[1:] {
-			if matches(strings.ToLower(string(pattern)), k[0]) {
+			if match, _ := matches(strings.ToLower(string(pattern)), k[0]); match {
 				found = append(found, k)
 				break
 			}

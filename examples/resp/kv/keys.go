@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -86,18 +87,36 @@ func left(unit time.Duration) func(*client, [][]byte) {
 
 // keys goes through all keys, while everybody waits. SCAN does not.
 func (c *client) keys(args [][]byte) {
-	var found []string
 	s := &c.server.store
-	s.scan(0, len(s.all), func(e *entry) {
-		if matches(string(args[0]), e.key) {
+	if found, _, ok := s.matching(string(args[0]), 0, len(s.all), math.MaxInt); ok {
+		c.texts(found)
+	} else {
+		c.error(tooLong)
+	}
+}
+
+const tooLong = "the pattern takes too long"
+
+// scanned is about how many bytes of keys a SCAN goes through.
+const scanned = 64 << 10
+
+// matching scans keys, of about that many bytes, for those that match pattern. ok is false if that takes too long.
+func (s *store) matching(pattern string, cursor, count, bytes int) (found []string, next int, ok bool) {
+	ok = true
+	next = s.scan(cursor, count, bytes, func(e *entry) {
+		if !ok {
+			return
+		}
+		var match bool
+		if match, ok = matches(pattern, e.key); match {
 			found = append(found, e.key)
 		}
 	})
-	c.texts(found)
+	return found, next, ok
 }
 
-// scan is SCAN cursor [MATCH pattern] [COUNT count]. A count above a thousand is a thousand, so that
-// nobody waits long.
+// scan is SCAN cursor [MATCH pattern] [COUNT count]. A count above a thousand is a thousand, and
+// long keys are fewer, so that nobody waits long.
 func (c *client) scan(args [][]byte) {
 	cursor, err := strconv.Atoi(string(args[0]))
 	if err != nil || cursor < 0 {
@@ -123,12 +142,11 @@ func (c *client) scan(args [][]byte) {
 			return
 		}
 	}
-	var found []string
-	next := c.server.store.scan(cursor, min(count, 1000), func(e *entry) {
-		if matches(pattern, e.key) {
-			found = append(found, e.key)
-		}
-	})
+	found, next, ok := c.server.store.matching(pattern, cursor, min(count, 1000), scanned)
+	if !ok {
+		c.error(tooLong)
+		return
+	}
 	c.array(2)
 	c.text(strconv.Itoa(next))
 	c.texts(found)
@@ -144,64 +162,61 @@ func (c *client) texts(texts []string) {
 
 // matches tells whether text matches a pattern: * is any bytes, ? one byte, [a-c] or [^a-c] one of a
 // set, and a backslash takes the next byte as it is. A * is tried again only with the next byte of
-// the text, never with an earlier *, so the work is at most the product of the lengths. A pattern of
+// the text, never with an earlier *, so the work is at most the product of the lengths. Of long ones that
+// is too much: ok is false if it has looked at 64 times as many bytes as there are. A pattern of
 // more than maxName bytes matches nothing.
-func matches(pattern, text string) bool {
+func matches(pattern, text string) (found, ok bool) {
 	star, again := -1, 0 // behind the last *, and where in the text it is tried next
 	p, t := 0, 0
 	if len(pattern) > maxName {
-		return false
+		return false, true
 	}
-	for t < len(text) {
+	for left := 64 * (len(pattern) + len(text)); t < len(text); {
 		if p < len(pattern) && pattern[p] == '*' {
-			p++
+			if p++; p == len(pattern) {
+				return true, true
+			}
 			star, again = p, t
 			continue
 		}
-		if n := one(pattern[p:], text[t]); n > 0 {
+		n, is := one(pattern[p:], text[t])
+		if left -= n + 1; left < 0 {
+			return false, false
+		}
+		switch {
+		case is:
 			p += n
 			t++
-			continue
+		case star < 0:
+			return false, true
+		default:
+			again++
+			p, t = star, again
 		}
-		if star < 0 {
-			return false
-		}
-		again++
-		p, t = star, again
 	}
 	for p < len(pattern) && pattern[p] == '*' {
 		p++
 	}
-	return p == len(pattern)
+	return p == len(pattern), true
 }
 
-// one returns how many bytes of pattern match the byte c, 0 if none do.
-func one(pattern string, c byte) int {
-	if pattern == "" {
-		return 0
-	}
-	switch pattern[0] {
-	case '?':
-		return 1
-	case '\\':
-		if len(pattern) > 1 {
-			pattern = pattern[1:]
-			if pattern[0] == c {
-				return 2
-			}
-			return 0
-		}
-	case '[':
+// one tells how many bytes of pattern are for one byte, and whether c matches them.
+func one(pattern string, c byte) (n int, is bool) {
+	switch {
+	case pattern == "":
+		return 0, false
+	case pattern[0] == '?':
+		return 1, true
+	case pattern[0] == '\\' && len(pattern) > 1:
+		return 2, pattern[1] == c
+	case pattern[0] == '[':
 		return set(pattern, c)
 	}
-	if pattern[0] == c {
-		return 1
-	}
-	return 0
+	return 1, pattern[0] == c
 }
 
 // set is one for a pattern that begins with "[".
-func set(pattern string, c byte) int {
+func set(pattern string, c byte) (n int, is bool) {
 	i, not, found := 1, false, false
 	if i < len(pattern) && pattern[i] == '^' {
 		not = true
@@ -216,8 +231,8 @@ func set(pattern string, c byte) int {
 		}
 		found = found || from <= c && c <= to
 	}
-	if i == len(pattern) || found == not {
-		return 0
+	if i == len(pattern) {
+		return i, false
 	}
-	return i + 1
+	return i + 1, found != not
 }

@@ -3,7 +3,9 @@ package kv_test
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +115,96 @@ func TestScan(t *testing.T) {
 		p.Expect("*0\r\n")
 		if info := lines(t, p, 11); !slices.Contains(info, "used_memory:0") || !slices.Contains(info, "db0:keys=0") {
 			t.Errorf("after all keys were removed: %q", info)
+		}
+	})
+}
+
+// A pattern that would have to be tried at each byte of a long key is an error, at once, and a scan of long keys goes through few.
+func TestPatterns(t *testing.T) {
+	simulated(t, func(w testworld.World, r *reactor.Reactor) {
+		p := w.Peer(t, listen(t, r, new(kv.Server)), r)
+		long := strings.Repeat("a", 40_000)
+		for n := range 5 {
+			p.Send(request("SET", fmt.Sprint(long, n), ""))
+			p.Expect("+OK\r\n")
+		}
+		for _, part := range []string{"a", "?", "[a]", "[^b-c]", "\\a"} {
+			pattern := "*" + strings.Repeat(part, 1000/len(part)) + "b"
+			p.Send(request("KEYS", pattern) + request("SCAN", "0", "MATCH", pattern))
+			p.Expect("-ERR the pattern takes too long\r\n-ERR the pattern takes too long\r\n")
+		}
+		p.Send(request("KEYS", "*"+strings.Repeat("[ab]", 10)+"3"))
+		p.Expect(fmt.Sprintf("*1\r\n$40001\r\n%s3\r\n", long))
+		for cursor, want := range []string{"3", "0", "1"} { // the cursors 0, 1 and 3
+			from := []string{"0", "1", "3"}[cursor]
+			p.Send(request("SCAN", from, "MATCH", "b*"))
+			p.Expect("*2\r\n$1\r\n" + want + "\r\n*0\r\n")
+		}
+	})
+}
+
+// The memory in use is that of a simple model, whatever commands come.
+func TestMemoryModel(t *testing.T) {
+	simulated(t, func(w testworld.World, r *reactor.Reactor) {
+		p := w.Peer(t, listen(t, r, new(kv.Server)), r)
+		random, model := rand.New(rand.NewPCG(1, 2)), map[string]string{}
+		add := func(key string) {
+			n, _ := strconv.Atoi(model[key])
+			model[key] = strconv.Itoa(n + 7)
+		}
+		for step := range 3000 {
+			key, value := fmt.Sprint("key", random.IntN(20)), strings.Repeat("1", random.IntN(9))
+			switch random.IntN(9) {
+			case 0:
+				p.Send(request("SET", key, value, "EX", "9223372036"))
+				model[key] = value
+			case 1:
+				p.Send(request("MSET", key, value, "other", value))
+				model[key], model["other"] = value, value
+			case 2:
+				p.Send(request("APPEND", key, value))
+				model[key] += value
+				if len(model[key]) > 10 {
+					p.Send(request("SET", key, ""))
+					model[key] = ""
+				}
+			case 3:
+				if model[key] != "" {
+					p.Send(request("INCRBY", key, "7"))
+					add(key)
+				}
+			case 4:
+				p.Send(request("DEL", key, "other", key))
+				delete(model, key)
+				delete(model, "other")
+			case 5:
+				p.Send(request("EXPIRE", key, "-1"))
+				delete(model, key)
+			case 6:
+				p.Send(request("PERSIST", key) + request("EXPIRE", key, "100"))
+			case 7:
+				p.Send(request("PEXPIRE", key, "5"))
+				wait(r, time.Second)
+				delete(model, key)
+			case 8:
+				if random.IntN(20) == 0 {
+					p.Send(request("FLUSHALL"))
+					clear(model)
+				}
+			}
+			if step%10 > 0 {
+				continue
+			}
+			used := 0
+			for key, value := range model {
+				used += 100 + len(key) + len(value)
+			}
+			p.Send(request("ECHO", "the end") + request("INFO"))
+			for lines(t, p, 1)[0] != "the" {
+			}
+			if info := lines(t, p, 11); !slices.Contains(info, fmt.Sprint("used_memory:", used)) || !slices.Contains(info, fmt.Sprint("db0:keys=", len(model))) {
+				t.Fatalf("step %d: %q, want %d bytes of %d keys", step, info, used, len(model))
+			}
 		}
 	})
 }

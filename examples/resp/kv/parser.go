@@ -100,9 +100,9 @@ func (p *Parser) most() int { return or(p.MaxRequest, 8<<20) }
 // number reads the number at b[at:], which ends with "\r\n". next is the index behind that, and 0
 // if it has not come. ok is false if there is no number, or one of more than ten digits.
 func number(b []byte, at int) (n, next int, ok bool) {
-	negative := at < len(b) && b[at] == '-'
-	if negative {
-		at++
+	sign := 1
+	if at < len(b) && b[at] == '-' {
+		sign, at = -1, at+1
 	}
 	for from := at; at < len(b); at++ {
 		switch c := b[at]; {
@@ -111,14 +111,12 @@ func number(b []byte, at int) (n, next int, ok bool) {
 		case c != '\r' || at == from:
 			return 0, 0, false
 		case at+1 == len(b):
-			return n, 0, true
-		case negative:
-			return -n, at + 2, b[at+1] == '\n'
+			return sign * n, 0, true
 		default:
-			return n, at + 2, b[at+1] == '\n'
+			return sign * n, at + 2, b[at+1] == '\n'
 		}
 	}
-	return n, 0, true
+	return sign * n, 0, true
 }
 
 // AppendArgs appends the arguments of a command that Find has found to args. They are parts of

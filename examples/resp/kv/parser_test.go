@@ -90,3 +90,17 @@ func TestParserGoesOn(t *testing.T) {
 		t.Error(n, err)
 	}
 }
+
+// What a stream has is the same, whether a number comes whole or in pieces.
+func TestParserCut(t *testing.T) {
+	for _, text := range []string{"*-2000\r\n", "*-9999999999\r\n", "*0\r\n", "*2000\r\n", "*1\r\n$-5\r\n", "*1\r\n$1\r\nx\r\n", "*1\r\n$2000000\r\n"} {
+		want, wantErr := new(kv.Parser).Find([]byte(text))
+		p, got, err := new(kv.Parser), 0, error(nil)
+		for i := 1; i <= len(text) && got == 0 && err == nil; i++ {
+			got, err = p.Find([]byte(text[:i]))
+		}
+		if got != want || err != wantErr {
+			t.Errorf("%q whole is %d, %v, and in pieces %d, %v", text, want, wantErr, got, err)
+		}
+	}
+}

@@ -92,14 +92,17 @@ func (e *entry) persist() bool {
 	return true
 }
 
-// scan calls fn for up to count entries, and returns the cursor for the next ones, 0 after the last.
-// The first cursor is 0. A cursor is how many entries are left, and it goes down: an entry that takes the
-// place of another comes from the end, where it was seen already. So none that stays is missed.
-func (s *store) scan(cursor, count int, fn func(*entry)) (next int) {
+// scan calls fn for up to count entries, and for no more once their keys have that many bytes. It returns the cursor for the
+// next ones, 0 after the last. The first cursor is 0. A cursor is how many entries are left, and it goes down: an entry that
+// takes the place of another comes from the end, where it was seen already. So none that stays is missed.
+func (s *store) scan(cursor, count, bytes int, fn func(*entry)) (next int) {
 	if cursor <= 0 || cursor > len(s.all) {
 		cursor = len(s.all)
 	}
-	next = max(0, cursor-count)
+	for next = cursor; next > max(0, cursor-count) && bytes > 0; {
+		next--
+		bytes -= len(s.all[next].key)
+	}
 	for _, e := range s.all[next:cursor] {
 		fn(e)
 	}
