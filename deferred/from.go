@@ -50,7 +50,7 @@ func Completed(r *reactor.Reactor, start func(done func(error))) *Deferred[None]
 func StopListening(r *reactor.Reactor, p reactor.Listening) *Deferred[None] {
 	return from(r, func(done func(None, error)) func() {
 		// A GroupPort calls back on any loop of its group.
-		p.StopListening(func(err error) { r.Post(func() { done(None{}, err) }) })
+		p.StopListening(func(err error) { r.Tell(func(error) { done(None{}, err) }) })
 		return nil
 	})
 }

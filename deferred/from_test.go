@@ -21,8 +21,16 @@ func TestStartedAfterEnd(t *testing.T) {
 	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
+			nobody := reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return nil })
+			port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), nobody, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
 			r.Close()
-			if err := failure(deferred.Dial(r, kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 1), reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return nil }), nil)); !errors.Is(err, reactor.ErrStopped) {
+			if o, ok := deferred.StopListening(r, port).Outcome(); !ok || o.Err != nil {
+				t.Errorf("THR-32: StopListening: %v, %v", o.Err, ok)
+			}
+			if err := failure(deferred.Dial(r, kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 1), nobody, nil)); !errors.Is(err, reactor.ErrStopped) {
 				t.Error("THR-32: Dial:", err)
 			}
 			if err := failure(deferred.Resolve(r, "localhost")); !errors.Is(err, reactor.ErrStopped) {

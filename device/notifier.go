@@ -103,6 +103,7 @@ type Notifier struct {
 	missed []missing
 	jobs   jobs
 	paused bool
+	atEnd  *reactor.Trigger // ends a paused one, which the reactor does not know
 }
 
 var (
@@ -171,6 +172,7 @@ func newNotifier(r *reactor.Reactor, c NotifierConfig, sys inotify) (*Notifier, 
 		_ = sys.Close(fd)
 		return nil, unsupported(err)
 	}
+	n.atEnd = r.AddTrigger(reactor.During, reactor.Shutdown, func() { n.lost(reactor.ErrStopped) })
 	return n, nil
 }
 
@@ -318,6 +320,7 @@ func (n *Notifier) lost(err error) {
 	}
 	fd := n.fd
 	n.fd = -1
+	_ = n.atEnd.Remove() // an error says that it runs
 	n.window.Cancel()
 	n.jobs.drop()
 	for _, w := range n.watches {

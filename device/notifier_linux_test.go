@@ -382,12 +382,18 @@ func TestFailures(t *testing.T) {
 		}
 
 		lost = nil
-		if n, err = device.NewNotifierOn(r, device.NotifierConfig{Lost: func(err error) { lost = append(lost, err) }}, device.SystemInotify()); err != nil {
-			t.Fatal(err)
-		}
+		var paused []error
+		n, err = device.NewNotifierOn(r, device.NotifierConfig{Lost: func(err error) { lost = append(lost, err) }}, device.SystemInotify())
+		do(t, err)
+		p, err := device.NewNotifierOn(r, device.NotifierConfig{Lost: func(err error) { paused = append(paused, err) }}, device.SystemInotify())
+		do(t, err)
+		p.PauseProducing()
 		r.Close()
 		if len(lost) != 1 || lost[0] != reactor.ErrStopped || n.Open() {
-			t.Errorf("at the end of the reactor: lost %v", lost)
+			t.Errorf("INOT-7: at the end of the reactor: lost %v", lost)
+		}
+		if len(paused) != 1 || paused[0] != reactor.ErrStopped || p.Open() {
+			t.Errorf("INOT-7: at the end of the reactor a paused one: lost %v", paused)
 		}
 	}
 }

@@ -99,6 +99,7 @@ type Tunnel struct {
 	ending  bool
 	writing bool // waits for room
 	stopped []func()
+	atEnd   *reactor.Trigger // ends a device that is paused, which the reactor does not know
 	write   func(fd int, p []byte) (int, error)
 }
 
@@ -165,6 +166,7 @@ func openTunnel(r *reactor.Reactor, p TunnelProtocol, c TunnelConfig) (*Tunnel, 
 		closeTunnel(fd)
 		return nil, unsupported(err)
 	}
+	t.atEnd = r.AddTrigger(reactor.During, reactor.Shutdown, func() { t.end(reactor.ErrStopped) })
 	return t, nil
 }
 
@@ -292,25 +294,34 @@ func (t *Tunnel) Stop(done func()) {
 	}
 	t.ending = true
 	t.r.Tell(func(gone error) {
-		if gone == nil {
-			t.end(reactor.ErrClosed)
-		} else {
+		if gone != nil { // a callback has ended the loop's goroutine, or the device is closed already
+			t.close()
 			t.tellStopped()
+			return
 		}
+		t.end(reactor.ErrClosed)
 	})
 }
 
 // end closes the device, once, and tells who waits for that.
 func (t *Tunnel) end(err error) {
-	if fd := t.fd; fd >= 0 {
+	if t.fd >= 0 {
 		t.r.RemoveReader((*tunnelFD)(t))
 		t.r.RemoveWriter((*tunnelFD)(t))
-		t.fd, t.queue = -1, nil
-		t.stats.Queued, t.stats.QueuedBytes = 0, 0
-		closeTunnel(fd)
+		_ = t.atEnd.Remove() // an error says that it runs
+		t.close()
 		_ = t.r.Guard(t.proto, func() { t.proto.StopTunnel(err) })
 	}
 	t.tellStopped()
+}
+
+// close closes the device, once.
+func (t *Tunnel) close() {
+	if fd := t.fd; fd >= 0 {
+		t.fd, t.queue = -1, nil
+		t.stats.Queued, t.stats.QueuedBytes = 0, 0
+		closeTunnel(fd)
+	}
 }
 
 // tellStopped tells who waits for the end.

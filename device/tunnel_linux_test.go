@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"errors"
+	"net"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -312,6 +313,39 @@ func TestTunnelPanicsAndLoss(t *testing.T) {
 			t.Errorf("stopped with %v", y.lost)
 		}
 	})
+}
+
+// TUN-3: the end of the reactor stops a paused device too, and closes it. THR-32: after the end of its goroutine, Stop closes it.
+func TestTunnelEndsPaused(t *testing.T) {
+	islanders(t, func(t *testing.T, r *reactor.Reactor) {
+		x := new(packets)
+		d, err := device.OpenTunnel(r, x, device.TunnelConfig{Name: "paused"})
+		do(t, err)
+		d.PauseProducing()
+		r.Close()
+		if len(x.lost) != 1 || x.lost[0] != reactor.ErrStopped {
+			t.Errorf("TUN-3: stopped with %v", x.lost)
+		}
+		if _, err := net.InterfaceByName("paused"); err == nil {
+			t.Error("TUN-3: the device is open still")
+		}
+	})
+	for name, w := range testworld.Native() {
+		log := testworld.NewLog(t)
+		log.Expect("the loop's goroutine ends inside a callback")
+		r := w.New(t, reactor.Config{Logger: log.Logger()})
+		d, err := device.OpenTunnel(r, new(packets), device.TunnelConfig{Name: "dead"})
+		do(t, err)
+		left := make(chan struct{})
+		r.Post(runtime.Goexit)
+		go func() { defer close(left); _ = r.Turn(0) }()
+		<-left
+		told := 0
+		d.Stop(func() { told++ })
+		if _, err := net.InterfaceByName("dead"); err == nil || told != 1 {
+			t.Errorf("%s: THR-32: told %d times, the device is there: %v", name, told, err == nil)
+		}
+	}
 }
 
 // What the system has no room for waits, in order and within MaxQueued. A paused device leaves packets to the system.

@@ -20,7 +20,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Panicked is called on the loop's goroutine with each panic recovered from
 	// a callback, after the panic was logged. With a nil Logger, panics are told here and
-	// not logged. Nil: they are only logged.
+	// not logged. Nil: they are only logged. A callback that is called after the reactor has
+	// stopped panics on its caller's goroutine (THR-32), and Panicked is called there.
 	Panicked func(*PanicError)
 	// MaxBufferedTotal is how many bytes of memory the unsent output of all connections
 	// together may take, counted in pieces of 16 KiB. Slices given to WriteShared are the

@@ -61,7 +61,7 @@ func (r *Reactor) Dial(a kernel.Addr, f Factory, o *DialConfig, done func(Protoc
 	c.cfg, err = o.complete()
 	c.params = streamParams{StreamConfig: c.cfg.StreamConfig, owner: c}
 	c.start()
-	if err != nil {
+	if err != nil && c.state != connDisconnected { // after the end, done has been told that
 		c.fail(err)
 	}
 	return c

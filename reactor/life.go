@@ -202,10 +202,13 @@ func (r *Reactor) ended() {
 	r.disconnectAll()
 	r.recycle()
 	r.releaseSignals()
+	for i := 0; i < lastPosts && !r.posts.closeEmpty(r); i++ {
+		r.runPosted() // what another goroutine has posted meanwhile, or the end of a connection
+	}
+	r.posts.close(r)
 	if err := r.k.Close(); err != nil {
 		r.log.Error("closing the kernel", slog.Any("err", err))
 	}
-	r.posts.close(r)
 	close(r.stopped)
 	r.atDeath = nil
 }
@@ -214,10 +217,12 @@ func (r *Reactor) ended() {
 // callback has ended the loop's goroutine. It may be called from any goroutine.
 func (r *Reactor) Done() <-chan struct{} { return r.stopped }
 
-// runLastPosts delivers results that arrived during shutdown (THR-17). It has a limit,
-// because a function may post itself again and again.
+// lastPosts limits how often posted functions are run at the end, because one may post itself again and again.
+const lastPosts = 1000
+
+// runLastPosts delivers results that arrived during shutdown (THR-17).
 func (r *Reactor) runLastPosts() {
-	for i := 0; i < 1000 && r.posts.nonEmpty.Load(); i++ {
+	for i := 0; i < lastPosts && r.posts.nonEmpty.Load(); i++ {
 		r.runPosted()
 	}
 }

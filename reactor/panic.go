@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -44,12 +45,24 @@ func (r *Reactor) report(e *PanicError) {
 	r.stats.Panics++
 	r.slow.returned(r, e.In)
 	r.observe(probe.Note{Kind: probe.NotePanic, Err: e})
-	if r.cfg.Logger == nil && r.cfg.Panicked != nil {
-		r.cfg.Panicked(e)
-		return
+	r.announce(e, func(attrs ...slog.Attr) {
+		r.limits.kind("panic in "+e.In).Log(r, r.log, slog.LevelError, "panic", attrs...)
+	})
+}
+
+// reportLate is report when the reactor has stopped. Any goroutine may call it, also several at the same time, so nothing of
+// the loop's is touched: nothing is counted, and the log is told of each panic.
+func (r *Reactor) reportLate(e *PanicError) {
+	r.announce(e, func(attrs ...slog.Attr) {
+		r.log.LogAttrs(context.Background(), slog.LevelError, "panic", attrs...)
+	})
+}
+
+// announce tells the log, by way of write, and Config.Panicked.
+func (r *Reactor) announce(e *PanicError, write func(attrs ...slog.Attr)) {
+	if r.cfg.Logger != nil || r.cfg.Panicked == nil {
+		write(slog.String("in", e.In), slog.String("value", fmt.Sprint(e.Value)), slog.String("stack", string(e.Stack)))
 	}
-	r.limits.kind("panic in "+e.In).Log(r, r.log, slog.LevelError, "panic",
-		slog.String("in", e.In), slog.String("value", fmt.Sprint(e.Value)), slog.String("stack", string(e.Stack)))
 	if r.cfg.Panicked != nil {
 		r.cfg.Panicked(e)
 	}

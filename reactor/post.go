@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/whorl-go/whorl/kernel/probe"
+	"github.com/whorl-go/whorl/pool"
 )
 
 // posts is the queue of posted functions, and the state of the loop's sleep.
@@ -57,8 +58,12 @@ func (r *Reactor) Post(fn func()) bool {
 // returns, on the caller's goroutine (THR-32). It is for functions that tell their result by a callback: one that is called after
 // the end tells that, and nobody waits for ever. A panic of fn is reported either way.
 func (r *Reactor) Tell(fn func(stopped error)) {
-	if !r.Post(func() { fn(nil) }) {
-		_ = r.guard(postedFunction, func() { fn(ErrStopped) })
+	if r.Post(func() { fn(nil) }) {
+		return
+	}
+	if e := pool.Catch(func() { fn(ErrStopped) }); e != nil {
+		e.In = postedFunction
+		r.reportLate(e)
 	}
 }
 
@@ -67,6 +72,18 @@ func (r *Reactor) tellStopped(done func(error)) {
 	if done != nil {
 		r.Tell(func(error) { done(nil) })
 	}
+}
+
+// closeEmpty marks the reactor stopped if nothing is in the queue, and tells whether it has. So no function that was taken is lost
+// in an orderly end.
+func (p *posts) closeEmpty(r *Reactor) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) > 0 {
+		return false
+	}
+	r.life.Store(int32(lifeStopped))
+	return true
 }
 
 // close marks the reactor stopped and drops the queue. Post adds nothing after it.

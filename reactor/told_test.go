@@ -3,11 +3,16 @@ package reactor_test
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/sim"
 	"github.com/whorl-go/whorl/testworld"
 )
 
@@ -66,6 +71,11 @@ func TestToldAfterEnd(t *testing.T) {
 				w := want("Dial", reactor.ErrStopped)
 				r.Dial(open.Addr(), f, nil, func(p reactor.Protocol, err error) { w(err) })
 			})
+			check("a Dial that is wrong", func() {
+				w := want("a Dial that is wrong", reactor.ErrStopped)
+				wrong := &reactor.DialConfig{StreamConfig: reactor.StreamConfig{HighWater: 1, LowWater: 2}}
+				r.Dial(open.Addr(), &dialer{}, wrong, func(p reactor.Protocol, err error) { w(err) })
+			})
 			if err := f.c.Connect(); err != reactor.ErrStopped {
 				t.Errorf("THR-32: Connect: %v", err)
 			}
@@ -99,6 +109,61 @@ func TestTell(t *testing.T) {
 		}
 		until(t, r, func() bool { return told == nil })
 	})
+}
+
+// THR-32: a panic of what is told after the end is reported, also on several goroutines at once.
+func TestToldPanics(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var told atomic.Int32
+		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { told.Add(1) }})
+		r.Close()
+		const goroutines, each = 4, 50
+		var all sync.WaitGroup
+		for range goroutines {
+			all.Go(func() {
+				for range each {
+					reactor.InThread(r, func() (int, error) { return 0, nil }, func(int, error) { panic("oh") })
+				}
+			})
+		}
+		all.Wait()
+		if told.Load() != goroutines*each {
+			t.Errorf("THR-32: %d panics of %d were reported", told.Load(), goroutines*each)
+		}
+	})
+}
+
+// atEnd is a kernel that calls a function when the reactor gives the signals back and closes it, which is after it has called what was posted.
+type atEnd struct {
+	kernel.Kernel
+	do func()
+}
+
+func (k *atEnd) Unwrap() kernel.Kernel { return k.Kernel }
+
+func (k *atEnd) Notify(func(os.Signal), ...os.Signal) (stop func()) { return k.do }
+
+func (k *atEnd) Close() error {
+	k.do()
+	return k.Kernel.Close()
+}
+
+// THR-32: in an orderly end Tell calls its function whenever it is called.
+func TestToldInTheEnd(t *testing.T) {
+	k := &atEnd{Kernel: sim.New(1).Kernel()}
+	r := testworld.New(t, k, reactor.Config{Signals: reactor.StopSignals()})
+	asked, told := 0, 0
+	k.do = func() {
+		asked++
+		r.Tell(func(error) { told++ })
+	}
+	r.CallWhenRunning(func() { _ = r.Stop() }) // it runs
+	if err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if asked != 2 || told != 2 {
+		t.Errorf("THR-32: %d were told, %d asked", told, asked)
+	}
 }
 
 // THR-32: StopListening of a port of a group that has stopped.

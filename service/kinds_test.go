@@ -90,6 +90,23 @@ func TestServer(t *testing.T) {
 	}
 }
 
+// THR-32: the stop of a server after the end of the reactor has its result at once.
+func TestServerStoppedAfterEnd(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			server := service.NewServer(r, &place{Addr: loopback(0)}, reactor.Each[silent]())
+			if d := server.Start(); d != nil {
+				t.Fatal(failure(d))
+			}
+			r.Close()
+			if o, ok := server.Stop().Outcome(); !ok || o.Err != nil {
+				t.Errorf("THR-32: %v, %v", o.Err, ok)
+			}
+		})
+	}
+}
+
 // SVC-16: a failure to listen is logged, and is that of the start. SVC-17: so is that of the port's end.
 func TestServerFails(t *testing.T) {
 	log := new(records)

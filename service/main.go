@@ -42,6 +42,7 @@ func Main(ctx context.Context, c MainConfig, build func(p *Program) error) int {
 		return report(c.Logger, err)
 	}
 	p.runs = true // the signals are given back here
+	p.signals.UseSystemClock()
 	if e := p.r.Guard("build of the program", func() { err = build(p) }); e != nil {
 		err = e
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,12 @@ func child(how string) int {
 	if how == "default log" {
 		c.Logger = nil
 	}
+	if how == "late" {
+		defer func() { // it goes on, and a signal may end it
+			fmt.Println("goes on")
+			time.Sleep(time.Hour)
+		}()
+	}
 	return service.Main(context.Background(), c, func(p *service.Program) error {
 		r := p.Reactor()
 		_, there := os.LookupEnv("NOTIFY_SOCKET")
@@ -35,6 +42,16 @@ func child(how string) int {
 		switch how {
 		case "build":
 			return &service.ExitError{Code: 4, Err: errTest}
+		case "late":
+			taken := make(chan os.Signal, 1)
+			signal.Notify(taken, syscall.SIGTERM)
+			if self, err := os.FindProcess(os.Getpid()); err == nil {
+				self.Signal(syscall.SIGTERM)
+			}
+			<-taken
+			signal.Stop(taken)
+			time.Sleep(10 * time.Millisecond) // for the program, which hears of it by another goroutine
+			return errTest
 		case "panic":
 			panic("no")
 		case "stuck":
@@ -127,6 +144,30 @@ func TestMainNotifies(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// SVC-28: signals are given back also if one has come while the program was built, and that has failed.
+func TestMainGivesSignalsBack(t *testing.T) {
+	t.Parallel()
+	p := start(t, " late")
+	p.until("goes on")
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	again, limit := time.NewTicker(50*time.Millisecond), time.After(10*time.Second)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			p.cmd.Process.Signal(syscall.SIGTERM)
+		case err := <-ended:
+			if err == nil || err.Error() != "signal: terminated" {
+				t.Errorf("SVC-28: %v", err)
+			}
+			return
+		case <-limit:
+			t.Fatal("SVC-28: Main has returned, and SIGTERM has no effect")
+		}
 	}
 }
 

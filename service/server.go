@@ -61,7 +61,7 @@ func (s *Server) Stop() *deferred.Deferred[None] {
 	s.listener = nil
 	return deferred.From(s.r, func(done func(None, error)) func() {
 		// The port of a group calls back on any of its loops.
-		l.StopListening(func(err error) { s.r.Post(func() { done(None{}, err) }) })
+		l.StopListening(func(err error) { s.r.Tell(func(error) { done(None{}, err) }) })
 		return nil
 	})
 }
