@@ -34,6 +34,9 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 	c.closing = &closing{code: code, reason: short(reason), waits: c.producer != nil}
 	c.leave()
 	c.t.ResumeProducing() // the peer's close frame is awaited, whether the protocol above reads or not
+	if len(c.in.kept()) > 0 {
+		c.soon() // it may have come already
+	}
 	if !c.closing.waits {
 		c.sendClose()
 	}
@@ -116,9 +119,12 @@ func (c *Conn) end() {
 // leave forgets what only an open connection needs.
 func (c *Conn) leave() {
 	c.l.remove(c)
+	if c.state != over { // the peer's close frame is awaited, behind the frame that has come in part
+		c.dropMessage()
+		return
+	}
 	c.drop()
 	switch {
-	case c.state != over:
 	case c.asking != nil:
 		c.asking.limit.Cancel()
 		c.asking.head = nil
@@ -143,6 +149,9 @@ func (c *Conn) opError(op string, err error) error {
 // closeReceived answers the peer's close frame.
 func (c *Conn) closeReceived(p []byte) {
 	if c.state == ending { // it is the answer to ours, or has crossed it
+		if c.closing.waits { // for a producer, whose messages the peer wants no more
+			c.sendClose()
+		}
 		c.end()
 		return
 	}

@@ -206,18 +206,25 @@ func (c *Conn) ResumeProducing() {
 	c.paused = false
 	switch {
 	case c.state != open:
-	case c.in == nil || len(c.in.rest) == 0:
+	case len(c.in.kept()) == 0:
 		c.t.ResumeProducing()
-	case !c.late:
+	default:
+		c.soon()
+	}
+}
+
+// soon has goOn called.
+func (c *Conn) soon() {
+	if !c.late {
 		c.late = true
 		c.Reactor().CallLater(0, c.goOn)
 	}
 }
 
-// goOn delivers what has come while the protocol above has paused.
+// goOn takes what has come while the protocol above has paused.
 func (c *Conn) goOn() {
 	c.late = false
-	if c.state != open || c.paused {
+	if c.state != ending && (c.state != open || c.paused) {
 		return
 	}
 	c.guarded(func() { c.received(nil) })

@@ -338,3 +338,53 @@ func TestSwitch(t *testing.T) {
 		g.until("it does not end", func() bool { return next.err != nil })
 	})
 }
+
+// NETCONN-19: our Close finds the answer of the peer wherever it stands: behind a frame that had come in part, or behind messages that a pause has kept.
+func TestCloseAmidFrames(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, func(a *app, p []byte) { a.c.PauseProducing() })
+		for name, c := range map[string]struct {
+			before, after string
+			messages      int
+		}{
+			"a part of a frame": {string(text("a long message")[:9]), string(text("a long message")[9:]), 0},
+			"a pause":           {string(text("one")) + string(text("two")) + string(closing(1000, "")), "", 1},
+		} {
+			p, a := g.connect()
+			_, _ = p.T.Write([]byte(c.before))
+			g.until("no message", func() bool { return len(a.messages) == c.messages })
+			for range 20 {
+				r.Turn(time.Millisecond)
+			}
+			begin := r.Now()
+			_ = a.c.Close()
+			g.wantClose(p, 1000)
+			if c.after != "" {
+				_, _ = p.T.Write(append([]byte(c.after), closing(1000, "")...))
+			}
+			g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+			if took := r.Now() - begin; a.err != reactor.ErrClosed || p.lost != io.EOF || len(a.messages) != c.messages || took > 4*time.Second {
+				t.Errorf("%s: the reasons are %v and %v, the messages are %q, after %v", name, a.err, p.lost, a.messages, took)
+			}
+		}
+	})
+}
+
+// NETCONN-19: a peer that closes while our Close waits for a producer is answered with our close frame.
+func TestCloseWhileProducing(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		x := new(producer)
+		if err := a.c.RegisterProducer(x); err != nil {
+			t.Fatal(err)
+		}
+		_ = a.c.CloseWith(4000, "")
+		_, _ = p.T.Write(closing(1000, ""))
+		g.wantClose(p, 4000)
+		g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+		if !x.stopped || a.err != reactor.ErrClosed || p.lost != io.EOF {
+			t.Errorf("the producer is stopped: %v; the reasons are %v and %v", x.stopped, a.err, p.lost)
+		}
+	})
+}

@@ -12,16 +12,27 @@ import (
 // input is what a Conn keeps of input. Between messages it has none.
 type input struct {
 	rest []byte    // the beginning of a frame; behind a pause, whole frames too
+	at   int       // so many bytes of rest were taken
 	msg  []byte    // of the message whose first fragments have come
 	op   ws.OpCode // of that message; 0: there is none
 	held int       // bytes of both, as l.held counts them
 }
 
+// kept are the bytes that were not taken. in may be nil.
+func (in *input) kept() []byte {
+	if in == nil {
+		return nil
+	}
+	return in.rest[in.at:]
+}
+
 // received takes frames. What has not come whole is kept.
 func (c *Conn) received(p []byte) {
-	if c.in != nil && len(c.in.rest) > 0 {
-		c.in.rest = append(c.in.rest, p...)
-		p = c.in.rest
+	var from *input // p is the end of its rest
+	if len(c.in.kept()) > 0 {
+		from = c.in
+		from.rest = append(from.rest, p...)
+		p = from.kept()
 	}
 	for len(p) > 0 && (c.state == open && !c.paused || c.state == ending) {
 		n := c.frame(p)
@@ -30,11 +41,12 @@ func (c *Conn) received(p []byte) {
 		}
 		p = p[n:]
 	}
-	c.keep(p)
+	c.keep(p, from)
 }
 
-// keep keeps p, which may be the end of in.rest.
-func (c *Conn) keep(p []byte) {
+// keep keeps p, which is the end of what from keeps already, or is lent if from is nil. It copies no more than was taken or is new: a message
+// may come byte by byte, and messages may be taken one by one.
+func (c *Conn) keep(p []byte, from *input) {
 	if c.state == over {
 		c.drop()
 		return
@@ -45,10 +57,10 @@ func (c *Conn) keep(p []byte) {
 		}
 		c.in = new(input)
 	}
-	if in := c.in; len(p) == 0 {
-		in.rest = nil
+	if in := c.in; in != from || len(p) <= len(in.rest)/2 {
+		in.rest, in.at = append([]byte(nil), p...), 0 // the old memory may be much longer than what l.held counts
 	} else {
-		in.rest = append(in.rest[:0], p...)
+		in.at = len(in.rest) - len(p)
 	}
 	if len(c.in.rest) == 0 && c.in.op == 0 {
 		c.drop()
@@ -59,12 +71,24 @@ func (c *Conn) keep(p []byte) {
 
 // count has l.held follow what c keeps, and ends the connection if that is too much.
 func (c *Conn) count() {
+	if c.recount(); c.l.held > c.s.o.MaxPartial {
+		c.fail(CodeTryLater, fmt.Errorf("%w: all peers together have sent more than %d bytes of messages that are not whole", ErrTooBig, c.s.o.MaxPartial))
+	}
+}
+
+// recount has l.held follow what c keeps.
+func (c *Conn) recount() {
 	in := c.in
 	held := len(in.rest) + len(in.msg)
 	c.l.held += held - in.held
 	in.held = held
-	if c.l.held > c.s.o.MaxPartial {
-		c.fail(CodeTryLater, fmt.Errorf("%w: all peers together have sent more than %d bytes of messages that are not whole", ErrTooBig, c.s.o.MaxPartial))
+}
+
+// dropMessage forgets the fragments of a message that will not be delivered. The rest of the stream of frames is still needed.
+func (c *Conn) dropMessage() {
+	if c.in != nil {
+		c.in.msg, c.in.op = nil, 0
+		c.recount()
 	}
 }
 
@@ -99,11 +123,11 @@ func (c *Conn) frame(p []byte) int {
 		c.fail(CodeTooBig, fmt.Errorf("%w: more than %d bytes", ErrTooBig, c.s.o.MaxMessage))
 		return 0
 	}
-	head := len(p) - in.Len()
-	n := head + int(h.Length)
-	if len(p) < n {
+	if h.Length > int64(in.Len()) {
 		return 0
 	}
+	head := len(p) - in.Len()
+	n := head + int(h.Length)
 	c.l.heard(c)
 	payload := append(c.l.in[:0], p[head:n]...) // p is lent, and not to be changed
 	if c.l.in = payload; cap(payload) > scratch {

@@ -1,0 +1,91 @@
+package websocket_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+	"github.com/whorl-go/whorl/websocket"
+)
+
+// below is the protocol of the transport below a WebSocket, to be given bytes in any cut without a network.
+func below(a *app) reactor.Protocol {
+	return a.c.Unwrap().(interface{ Protocol() reactor.Protocol }).Protocol()
+}
+
+// NETCONN-17: what a message costs grows with its length, not with the square of it, in whatever pieces it comes.
+func TestByteByByte(t *testing.T) {
+	const n = 1 << 20
+	r := testworld.Simulation().New(t, reactor.Config{})
+	g := serve(t, r, &websocket.Options{MaxMessage: n}, nil)
+	_, a := g.connect()
+	w, stream := below(a), text(strings.Repeat("x", n))
+	begin := time.Now()
+	for i := range stream {
+		w.DataReceived(stream[i : i+1])
+		if i%(n/64) == 0 && time.Since(begin) > 10*time.Second { // the square takes a minute; the length a tenth of a second
+			t.Fatalf("%d of %d bytes took %v", i, n, time.Since(begin))
+		}
+	}
+	t.Log(time.Since(begin))
+	if len(a.messages) != 1 || len(a.messages[0]) != n {
+		t.Errorf("%d messages came", len(a.messages))
+	}
+}
+
+// NETCONN-17: many messages that wait behind a pause cost no more each than few.
+func TestOneByOne(t *testing.T) {
+	const n = 300_000
+	r := testworld.Simulation().New(t, reactor.Config{})
+	got := 0
+	g := serve(t, r, nil, func(a *app, p []byte) {
+		got++
+		a.c.PauseProducing()
+		a.c.ResumeProducing()
+		a.c.PauseProducing()
+	})
+	_, a := g.connect()
+	below(a).DataReceived([]byte(strings.Repeat(string(text("x")), n)))
+	begin := time.Now()
+	for got < n {
+		a.c.ResumeProducing()
+		r.Turn(0)
+		if got%1000 == 0 && time.Since(begin) > 10*time.Second {
+			t.Fatalf("%d of %d messages took %v", got, n, time.Since(begin))
+		}
+	}
+	t.Log(time.Since(begin))
+}
+
+// NETCONN-17: what a Conn keeps of a short beginning is short, also behind a long message, so that MaxPartial bounds the memory.
+func TestShortRest(t *testing.T) {
+	const peers, n = 200, 60_000
+	r := testworld.Simulation().New(t, reactor.Config{})
+	g := serve(t, r, nil, func(a *app, _ []byte) { a.messages = nil })
+	stream := append(text(strings.Repeat("x", n)), text("y")[0])
+	var all []*app
+	for range peers {
+		_, a := g.connect()
+		all = append(all, a)
+	}
+	before := heap()
+	for _, a := range all {
+		below(a).DataReceived(stream[:n])
+		below(a).DataReceived(stream[n:])
+	}
+	if grown := heap() - before; grown > peers*n/4 {
+		t.Errorf("%d bytes are in memory for the first bytes of %d messages", grown, peers)
+	}
+	runtime.KeepAlive(all)
+}
+
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
