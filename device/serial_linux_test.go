@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/internal/leaktest"
@@ -127,19 +128,21 @@ func TestSerialTransfer(t *testing.T) {
 
 // SERIAL-1: the defaults, flushing, what waits, breaks; what a pseudo-terminal lacks is ErrUnsupported.
 func TestSerialControl(t *testing.T) {
-	path, _ := line(t, "SYSTEM:printf hello; sleep 1000")
+	begin := filepath.Join(t.TempDir(), "begin")
+	path, _ := line(t, "SYSTEM:until [ -e "+begin+" ]; do sleep .01; done; printf hello; sleep 1000")
 	s, err := device.OpenSerial(path, device.SerialConfig{})
 	do(t, err)
 	defer s.Close()
+	do(t, os.WriteFile(begin, nil, 0o600)) // what had come before would not count for a port that is opened
 	c, err := s.Config()
 	if err != nil || c.Baud != 9600 || c.DataBits != 8 || c.Parity != device.NoParity || c.StopBits != 1 || c.HardFlow || c.SoftFlow {
 		t.Errorf("SERIAL-1: defaults %+v, %v", c, err)
 	}
 	waiting := 0
-	for waiting < 5 {
-		waiting, _, err = s.Waiting()
-		do(t, err)
-		_, _ = unix.Poll(nil, 1)
+	for end := time.Now().Add(testworld.Limit); waiting < 5; _, _ = unix.Poll(nil, 1) {
+		if waiting, _, err = s.Waiting(); err != nil || time.Now().After(end) {
+			t.Fatalf("%d bytes wait, %v", waiting, err)
+		}
 	}
 	do(t, s.Flush(false, true))
 	if n, _, err := s.Waiting(); n != 5 || err != nil {
