@@ -86,7 +86,7 @@ func (c *Connector) start() {
 	c.state = connWaiting
 	c.failure = nil
 	if !c.factoryStarted {
-		if err := c.r.startFactory(c.factory); err != nil {
+		if err := c.r.startFactory(c.factory, useLoop); err != nil {
 			c.fail(err)
 			return
 		}
@@ -218,7 +218,7 @@ func (c *Connector) releaseFactory() {
 	if c.state == connDisconnected && c.factoryStarted {
 		c.factoryStarted = false
 		// No caller can get this error. A panic was logged already.
-		if err := c.r.stopFactory(c.factory); err != nil {
+		if err := c.r.stopFactory(c.r.factories, c.factory, useLoop); err != nil {
 			c.r.limits.stops.Log(c.r, c.r.log, slog.LevelError, "stopping a factory", slog.Any("err", err))
 		}
 	}

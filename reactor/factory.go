@@ -10,17 +10,17 @@ import (
 
 // startFactory counts one more use of f and of each factory that f wraps. It starts those
 // of which this is the first use (TCP-14).
-func (r *Reactor) startFactory(f Factory) error {
-	if err := r.startOne(f); err != nil {
+func (r *Reactor) startFactory(f Factory, by useKind) error {
+	if err := r.startOne(f, by); err != nil {
 		return err
 	}
 	inner, ok := wrapped(f)
 	if !ok {
 		return nil
 	}
-	err := r.startFactory(inner)
+	err := r.startFactory(inner, by)
 	if err != nil {
-		err = joinErrors(err, r.stopOne(f))
+		err = joinErrors(err, r.stopOne(r.factories, f, by))
 	}
 	return err
 }
@@ -29,19 +29,16 @@ func (r *Reactor) startFactory(f Factory) error {
 // protocols connections of their own, by Attach. release ends the use, and stops f if it was the last; it is called once. Both are for the
 // loop's goroutine. An error is that of StartFactory, and f is then not in use.
 func (r *Reactor) UseFactory(f Factory) (release func() error, err error) {
-	if err := r.startFactory(f); err != nil {
+	if err := r.startFactory(f, useLoop); err != nil {
 		return nil, err
 	}
-	return func() error { return r.stopFactory(f) }, nil
+	return func() error { return r.stopFactory(r.factories, f, useLoop) }, nil
 }
 
-func (r *Reactor) startOne(f Factory) error {
+func (r *Reactor) startOne(f Factory, by useKind) error {
 	r.optionals.factories.Check(r, f)
-	s, ok := f.(StartStopper)
-	if !ok || !comparableFactory(f) {
-		return nil
-	}
-	if r.factories[f]++; r.factories[f] > 1 {
+	s, ok := counted(f)
+	if !ok || !r.factories.add(f, by, r) {
 		return nil
 	}
 	r.logFactory("starting factory", f)
@@ -51,46 +48,47 @@ func (r *Reactor) startOne(f Factory) error {
 		return struct{}{}, s.StartFactory()
 	})
 	if err != nil {
-		delete(r.factories, f)
+		r.factories.drop(f, by)
 	}
 	return err
 }
 
 // stopFactory counts one use less of f and of each factory that f wraps. It stops those of
-// which this was the last use. It does nothing for a factory that is not in use.
-func (r *Reactor) stopFactory(f Factory) error {
+// which this was the last use. It does nothing for a factory that is not in use. uses is the table of the loop that has started f.
+func (r *Reactor) stopFactory(uses *factoryUses, f Factory, by useKind) error {
 	inner, ok := wrapped(f)
 	if !ok {
-		return r.stopOne(f)
+		return r.stopOne(uses, f, by)
 	}
-	err := r.stopFactory(inner)
-	return joinErrors(err, r.stopOne(f))
+	err := r.stopFactory(uses, inner, by)
+	return joinErrors(err, r.stopOne(uses, f, by))
 }
 
-func (r *Reactor) stopOne(f Factory) error {
-	s, ok := f.(StartStopper)
-	if !ok || !comparableFactory(f) || r.factories[f] == 0 {
+func (r *Reactor) stopOne(uses *factoryUses, f Factory, by useKind) error {
+	s, ok := counted(f)
+	if !ok || !uses.drop(f, by) {
 		return nil
 	}
-	if r.factories[f]--; r.factories[f] > 0 {
-		return nil
-	}
-	delete(r.factories, f)
 	r.logFactory("stopping factory", f)
 	r.observe(probe.Note{Kind: probe.NoteStopFactory})
 	_, err := protect(r, f, func() (struct{}, error) { return struct{}{}, s.StopFactory() })
 	return err
 }
 
-// countFactory counts a use of f, and of each factory that f wraps, that was started on another loop.
-func (r *Reactor) countFactory(f Factory) {
+// takeFactory tells f, and each factory that f wraps, that its use belongs to r from now on. uses is the table of the loop that has started f.
+func (r *Reactor) takeFactory(uses *factoryUses, f Factory) {
 	for ok := true; ok; f, ok = wrapped(f) {
-		if _, starts := f.(StartStopper); starts && comparableFactory(f) {
-			if r.factories[f]++; r.factories[f] == 1 {
-				_ = r.guard(f, func() { usedOn(r, f) })
-			}
+		if _, starts := counted(f); starts && uses.move(f, r) {
+			_ = r.guard(f, func() { usedOn(r, f) })
 		}
 	}
+}
+
+// counted returns f as what is started and stopped, and false if its uses are not counted. A type that can be compared may hold an interface
+// with a value that cannot.
+func counted(f Factory) (StartStopper, bool) {
+	s, ok := f.(StartStopper)
+	return s, ok && reflect.ValueOf(f).Comparable()
 }
 
 // usedOn tells f that its use belongs to r from now on.
@@ -99,9 +97,6 @@ func usedOn(r *Reactor, f Factory) {
 		l.UsedOn(r)
 	}
 }
-
-// comparableFactory tells whether the uses of f can be counted. A type that can be compared may hold an interface with a value that cannot.
-func comparableFactory(f Factory) bool { return reflect.ValueOf(f).Comparable() }
 
 // logFactory tells that f is started or stopped. A factory for connections that peers cause,
 // such as those of a forwarder, may be in use for each of them. So the rate is limited.

@@ -84,6 +84,48 @@ func TestGroupFactoryAfterAll(t *testing.T) {
 	})
 }
 
+// GROUP-12: a port that ends while the loop of its factory is lost does not stop the factory of another one, which moves as well.
+func TestGroupFactoryMovesTogether(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		f := new(greeters)
+		g := newGroup(t, w, 2, reactor.GroupConfig{})
+		var ports [2]*reactor.GroupPort
+		for i := range ports {
+			p, err := g.Listen(socketName(t), f, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ports[i] = p
+		}
+		g.run()
+		holds, goes := make(chan bool), make(chan bool)
+		g.Loop(0).Post(func() {
+			close(holds)
+			<-goes
+			runtime.Goexit()
+		})
+		recv(t, holds)
+		stopped := make(chan error, 1)
+		ports[0].StopListening(func(err error) { stopped <- err })
+		for range 3 { // the other loop is done with that port
+			if _, err := reactor.Ask(g.Loop(1), func() (struct{}, error) { return struct{}{}, nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(goes)
+		if err := recv(t, stopped); err != nil {
+			t.Error(err)
+		}
+		if s, e, _, _ := f.counts(); s != 1 || e != 0 {
+			t.Errorf("GROUP-12: started %d times, stopped %d, and one port listens", s, e)
+		}
+		_ = g.stop()
+		if s, e, _, _ := f.counts(); s != 1 || e != 1 {
+			t.Errorf("GROUP-12: started %d times, stopped %d", s, e)
+		}
+	})
+}
+
 // GROUP-6: the counters of a port do not go down when another loop accepts for all. A connection that this one has from before counts as open.
 func TestGroupCountersMove(t *testing.T) {
 	lossy(t, func(t *testing.T, w testworld.World) {

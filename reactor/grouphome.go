@@ -31,8 +31,8 @@ func (p *GroupPort) attend(r *Reactor) {
 	if p.home == homeless {
 		p.home = r.member.index
 	}
-	counts := p.home == r.member.index && p.on == nil
-	if counts {
+	takes := p.home == r.member.index && p.on == nil
+	if takes {
 		p.on = r
 	}
 	at := p.addr
@@ -40,8 +40,8 @@ func (p *GroupPort) attend(r *Reactor) {
 		at = p.requested
 	}
 	g.mu.Unlock()
-	if counts {
-		r.countFactory(p.factory)
+	if takes {
+		r.takeFactory(p.uses, p.factory)
 	}
 	if _, err := p.openPart(r, at); err != nil && !errors.Is(err, ErrStopped) {
 		p.tryAgain(r, err)
@@ -50,16 +50,43 @@ func (p *GroupPort) attend(r *Reactor) {
 }
 
 // portsWithout follows the end of r, the reactor of m: homes of ports move. If no loop is left to which they could, their factories are
-// stopped here.
+// stopped here. All ports move at one moment, and so to one loop: they may have a factory in common.
 func (g *Group) portsWithout(m *member, r *Reactor) {
-	var left []*GroupPort
-	for _, p := range g.portList() {
-		if p.without(m, r) {
-			left = append(left, p)
+	var gone []*portPart
+	var moved, last []*GroupPort
+	g.mu.Lock()
+	all := append([]*GroupPort(nil), g.ports...)
+	to, left := g.lead(), m.state == loopLeft
+	for _, p := range all {
+		gone = p.dropPart(m, gone)
+		switch {
+		case p.home != m.index:
+		case to != nil:
+			moved = append(moved, p)
+			p.home, p.on = to.index, nil
+		default:
+			if p.home = homeless; g.coming() {
+				p.on = nil
+			} else {
+				last = append(last, p)
+			}
 		}
 	}
-	if g.stateOf(m) != loopLeft { // the goroutine of one that is left behind goes on
-		g.stopFactoriesOf(left, r)
+	g.mu.Unlock()
+	for _, part := range gone {
+		if limits := part.of.limits; part.port != nil && limits != nil {
+			limits.forget(part.port.limits)
+		}
+	}
+	for _, p := range moved {
+		g.give(to, nil, &errand{do: p.attend})
+	}
+	for _, p := range all {
+		p.check()
+	}
+	if !left { // the goroutine of one that is left behind goes on
+		r.factories.loopLost()
+		g.stopFactoriesOf(last, r)
 	}
 }
 
@@ -69,40 +96,20 @@ func (g *Group) stateOf(m *member) loopState {
 	return m.state
 }
 
-// without follows the end of r, the reactor of m. It returns true if the port had its home there, and no loop can be the next.
-func (p *GroupPort) without(m *member, r *Reactor) (last bool) {
-	g := p.g
-	g.mu.Lock()
+// dropPart takes from p the part of m, whose loop has ended. It appends the part to gone. The caller has Group.mu.
+func (p *GroupPort) dropPart(m *member, gone []*portPart) []*portPart {
+	if p.home == m.index && p.accepts == acceptHome && p.open != nil {
+		p.accepts = acceptLost
+	}
 	part := p.parts[m.index]
-	if part != nil {
-		c := part.stats()
-		c.Open, c.Peers = 0, 0
-		p.former.add(&c)
-		p.parts[m.index] = nil
+	if part == nil {
+		return gone
 	}
-	var to *member
-	if p.home == m.index {
-		p.home = homeless
-		if to = g.lead(); to != nil {
-			p.home = to.index
-		}
-		last = to == nil && !g.coming()
-		if p.accepts == acceptHome && p.open != nil {
-			p.accepts = acceptLost
-		}
-	}
-	if p.on == r && !last {
-		p.on = nil
-	}
-	g.mu.Unlock()
-	if part != nil && part.port != nil && p.limits != nil {
-		p.limits.forget(part.port.limits)
-	}
-	if to != nil {
-		g.give(to, nil, &errand{do: p.attend})
-	}
-	p.check()
-	return last
+	c := part.stats()
+	c.Open, c.Peers = 0, 0
+	p.former.add(&c)
+	p.parts[m.index] = nil
+	return append(gone, part)
 }
 
 // stopFactories stops what nobody has stopped, when all loops are over.
@@ -119,22 +126,15 @@ func (g *Group) stopFactories() {
 func (g *Group) stopFactoriesOf(all []*GroupPort, r *Reactor) {
 	for _, p := range all {
 		g.mu.Lock()
-		moved := p.state != portStopped && p.on != r
-		if moved {
-			p.on = r
-		}
+		was, on := p.state, p.on
+		p.state, p.on = portStopped, nil
 		g.mu.Unlock()
-		if moved {
-			r.countFactory(p.factory)
+		if was == portStopped {
+			continue
 		}
-	}
-	for _, p := range all {
-		g.mu.Lock()
-		was := p.state
-		p.state = portStopped
-		g.mu.Unlock()
-		if was != portStopped {
-			_ = r.stopFactory(p.factory) // it is logged, and nobody waits for it any more
+		if on != r {
+			r.takeFactory(p.uses, p.factory)
 		}
+		_ = r.stopFactory(p.uses, p.factory, useGroup) // it is logged, and nobody waits for it any more
 	}
 }

@@ -82,16 +82,16 @@ func (p *GroupPort) begin(r *Reactor) error {
 	if r.Ending() {
 		return ErrStopped
 	}
-	if err := r.startFactory(p.factory); err != nil {
+	if err := r.startFactory(p.factory, useGroup); err != nil {
 		return err
 	}
 	p.accepts = acceptHome
 	if p.open == nil && p.requested.Net != kernel.UNIX && len(g.loops) > 1 && r.inherit == nil {
 		p.accepts = acceptSpread
 	}
-	p.home, p.on = r.member.index, r
+	p.home, p.on, p.uses = r.member.index, r, r.factories
 	if err := p.openFirst(r); err != nil {
-		_ = r.stopFactory(p.factory) // the first error says more
+		_ = r.stopFactory(r.factories, p.factory, useGroup) // the first error says more
 		return err
 	}
 	g.mu.Lock()

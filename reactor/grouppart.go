@@ -46,7 +46,7 @@ func (p *Port) startFactory() error {
 	if p.part != nil {
 		return nil
 	}
-	return p.r.startFactory(p.factory)
+	return p.r.startFactory(p.factory, useLoop)
 }
 
 // stopFactory is the reverse of startFactory.
@@ -54,7 +54,7 @@ func (p *Port) stopFactory() error {
 	if p.part != nil {
 		return nil
 	}
-	return p.r.stopFactory(p.factory)
+	return p.r.stopFactory(p.r.factories, p.factory, useLoop)
 }
 
 func (t *portPart) stats() PortStats {

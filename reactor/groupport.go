@@ -18,6 +18,7 @@ type GroupPort struct {
 	limits    *sharedLimits // nil: none
 	with      *GroupPort    // of ShareLimits
 	open      func(*Reactor, *ListenConfig) (kernel.Listener, error)
+	uses      *factoryUses // of the loop that has started the factory
 
 	// Under Group.mu:
 	parts    []*portPart // by loop; nil: that loop does not serve it
@@ -249,7 +250,7 @@ func (p *GroupPort) finish(r *Reactor) {
 	p.dones, p.errs = nil, nil
 	g.ports = slices.DeleteFunc(g.ports, func(q *GroupPort) bool { return q == p })
 	g.mu.Unlock()
-	err := errors.Join(append(errs, r.stopFactory(p.factory))...)
+	err := errors.Join(append(errs, r.stopFactory(p.uses, p.factory, useGroup))...)
 	for _, done := range dones {
 		_ = r.guard("StopListening", func() { done(err) })
 	}

@@ -62,7 +62,7 @@ type Reactor struct {
 	endReasons map[*Stream]error // why streams end, from end to lose; a Stream has no field for it
 
 	events          map[string]*phases.Event
-	factories       map[Factory]int         // the number of uses of each StartStopper
+	factories       *factoryUses            // of each StartStopper that was started here
 	packetProtocols map[PacketProtocol]bool // on a port; nil until there is one
 	shared          map[reflect.Type]any    // for Shared; nil until there is one
 	watches         watches
@@ -97,7 +97,7 @@ func New(k kernel.Kernel, c Config) *Reactor {
 		k: k, cfg: c, log: c.Logger,
 		ready:      make([]kernel.Event, eventsPerWait),
 		events:     make(map[string]*phases.Event),
-		factories:  make(map[Factory]int),
+		factories:  &factoryUses{of: make(map[Factory]factoryUse)},
 		endReasons: make(map[*Stream]error),
 		stopped:    make(chan struct{}),
 	}
