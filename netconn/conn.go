@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -56,11 +57,11 @@ type Conn struct {
 	local, remote atomic.Pointer[kernel.Addr] // nil: it is not connected yet
 
 	// For the loop alone.
-	t          reactor.Connection    // nil: it is not connected yet, or no longer
-	over       bool                  // it is no longer
-	shut       bool                  // our direction was ended
-	next, prev *Conn                 // in hub.first
-	made       func(net.Conn, error) // is called once, when it can be used or never will; nil: nobody waits
+	t     reactor.Connection    // nil: it is not connected yet, or no longer
+	over  bool                  // it is no longer
+	shut  bool                  // our direction was ended
+	links linked.Links[Conn]    // in hub.live
+	made  func(net.Conn, error) // is called once, when it can be used or never will; nil: nobody waits
 }
 
 var _ net.Conn = (*Conn)(nil)
@@ -95,7 +96,7 @@ func newConn(h *hub, cfg *Config) *Conn {
 // join makes c one of a reactor, on its loop.
 func (c *Conn) join(h *hub) {
 	c.hub, c.virtual = h, h.virtual
-	h.link(c)
+	h.live.Add(c)
 }
 
 // Protocol is the end of c on the loop. It is for one transport. Who takes the transport from it by SwitchProtocol calls its ConnectionLost, so that
@@ -245,7 +246,9 @@ func (c *Conn) leave() {
 
 // forget leaves nothing behind of c in the loop. A closed Conn may still get a transport, which joins it again.
 func (c *Conn) forget() {
-	c.hub.unlink(c)
+	if c.hub.live.Has(c) {
+		c.hub.live.Remove(c)
+	}
 	c.in.gate.stop()
 	c.out.gate.stop()
 }

@@ -50,7 +50,7 @@ func connOf(c net.Conn) *Conn {
 
 // Kept is how many Conns the loop of c keeps. It is for the loop's goroutine.
 func Kept(c *Conn) (n int) {
-	for x := c.hub.first; x != nil; x = x.next {
+	for x := c.hub.live.First(); x != nil; x = c.hub.live.Next(x) {
 		n++
 	}
 	return n
@@ -64,7 +64,7 @@ func Paused(l *Listener) bool {
 }
 
 // Served is how many connections of l goroutines have. It is for the goroutine of its only loop.
-func Served(l *IdleListener) int { return l.loops[0].served.n }
+func Served(l *IdleListener) int { return l.loops[0].served.Len() }
 
 // Ended tells whether l was closed, or has ended.
 func Ended(l *Listener) bool { return l.failure() != nil }

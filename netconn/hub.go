@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -24,18 +25,18 @@ type hub struct {
 	posted bool // run is in the reactor's queue
 
 	// For the loop alone.
-	batch   []*Conn // is being served; queue reuses its memory afterwards
-	at      int     // the next of batch
-	serving *Conn   // its serve is in progress
-	woken   bool    // goroutines were woken since run was last called
-	first   *Conn   // the Conns that are not lost, linked by next and prev
+	batch   []*Conn           // is being served; queue reuses its memory afterwards
+	at      int               // the next of batch
+	serving *Conn             // its serve is in progress
+	woken   bool              // goroutines were woken since run was last called
+	live    linked.List[Conn] // the Conns that are not lost
 }
 
 // hubOf returns the hub of r. It is for the loop's goroutine.
 func hubOf(r *reactor.Reactor) *hub { return reactor.Shared(r, func() *hub { return newHub(r) }) }
 
 func newHub(r *reactor.Reactor) *hub {
-	h := &hub{r: r}
+	h := &hub{r: r, live: linked.New(func(c *Conn) *linked.Links[Conn] { return &c.links })}
 	_, h.virtual = kernel.As[kernel.Worker](r.Kernel())
 	h.run = h.serve
 	go h.watch()
@@ -46,7 +47,7 @@ func newHub(r *reactor.Reactor) *hub {
 // because a callback has ended the loop's goroutine. After an orderly end there are none.
 func (h *hub) watch() {
 	<-h.r.Done()
-	for c := h.first; c != nil; c = c.next {
+	for c := h.live.First(); c != nil; c = h.live.Next(c) {
 		c.in.lost(reactor.ErrStopped)
 		c.out.lost(reactor.ErrStopped)
 	}
@@ -129,33 +130,6 @@ func (h *hub) served() {
 	if c.t != nil {
 		c.t.Abort()
 	}
-}
-
-// link adds c to the Conns that are not lost.
-func (h *hub) link(c *Conn) {
-	if c.next = h.first; c.next != nil {
-		c.next.prev = c
-	}
-	h.first = c
-}
-
-// has tells whether c is linked.
-func (h *hub) has(c *Conn) bool { return c.prev != nil || h.first == c }
-
-// unlink undoes link, if c is linked.
-func (h *hub) unlink(c *Conn) {
-	if !h.has(c) {
-		return
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	}
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		h.first = c.next
-	}
-	c.next, c.prev = nil, nil
 }
 
 // buffer holds bytes between a goroutine and the loop. The bytes from at on are not used up.

@@ -5,18 +5,19 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/reactor"
 )
 
 // idleLink is the protocol of a connection of an IdleListener. It is for the loop's goroutine. While the connection waits, this is all that
 // there is of it above its transport.
 type idleLink struct {
-	of         *IdleListener
-	p          *idleLoop
-	t          reactor.Connection
-	c          *Conn // what a goroutine has; nil: it waits
-	next, prev *idleLink
-	since      time.Duration // it waits
+	of    *IdleListener
+	p     *idleLoop
+	t     reactor.Connection
+	c     *Conn                  // what a goroutine has; nil: it waits
+	links linked.Links[idleLink] // in waiting or served of p
+	since time.Duration          // it waits
 }
 
 var (
@@ -81,7 +82,7 @@ func (x *idleLink) ConnectionLost(err error) {
 		x.p.leave(x)
 		return
 	}
-	x.p.served.remove(x)
+	x.p.served.Remove(x)
 	(*link)(x.c).ConnectionLost(err)
 	x.c = nil
 }
@@ -95,7 +96,7 @@ func (x *idleLink) park() {
 	x.c = nil
 	c.leave()
 	x.t.UnregisterProducer()
-	x.p.served.remove(x)
+	x.p.served.Remove(x)
 	x.p.wait(x)
 	c.in.mu.Lock() // nobody else has c any more, but for calls that fail
 	unread, ended, paused := c.in.unread, c.in.ended, c.in.paused

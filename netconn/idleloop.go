@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -11,14 +12,14 @@ import (
 type idleLoop struct {
 	l               *IdleListener
 	r               *reactor.Reactor
-	waiting, served ring
+	waiting, served linked.List[idleLink]
 	n               atomic.Int64        // length of waiting, for other goroutines
 	expire          reactor.DelayedCall // closes the first of waiting when its time is over
 	look            reactor.DelayedCall // looks at the first of served
 }
 
 func newIdleLoop(l *IdleListener, r *reactor.Reactor) *idleLoop {
-	p := &idleLoop{l: l, r: r}
+	p := &idleLoop{l: l, r: r, waiting: linked.New(linksOf), served: linked.New(linksOf)}
 	p.expire.Init(r, p.expireFirst)
 	p.look.Init(r, p.lookAround)
 	return p
@@ -26,7 +27,7 @@ func newIdleLoop(l *IdleListener, r *reactor.Reactor) *idleLoop {
 
 // closeWaiting closes the connections that wait.
 func (p *idleLoop) closeWaiting() {
-	for x := p.waiting.first; x != nil; x = x.next {
+	for x := p.waiting.First(); x != nil; x = p.waiting.Next(x) {
 		_ = x.t.Close()
 	}
 }
@@ -34,7 +35,7 @@ func (p *idleLoop) closeWaiting() {
 // wait has x wait for a request.
 func (p *idleLoop) wait(x *idleLink) {
 	x.since = p.r.Now()
-	p.waiting.add(x)
+	p.waiting.Add(x)
 	p.n.Add(1)
 	switch {
 	case p.l.l.failure() != nil: // it has come too late
@@ -46,14 +47,14 @@ func (p *idleLoop) wait(x *idleLink) {
 
 // leave ends the waiting of x.
 func (p *idleLoop) leave(x *idleLink) {
-	p.waiting.remove(x)
+	p.waiting.Remove(x)
 	p.n.Add(-1)
 }
 
 // expireFirst closes the connections that have waited for too long. The first has waited longest.
 func (p *idleLoop) expireFirst() {
 	now := p.r.Now()
-	for x := p.waiting.first; x != nil; x = x.next {
+	for x := p.waiting.First(); x != nil; x = p.waiting.Next(x) {
 		if left := x.since + p.l.timeout - now; left > 0 {
 			p.expire.Reset(left)
 			return
@@ -64,7 +65,7 @@ func (p *idleLoop) expireFirst() {
 
 // serve has x stand among those that a goroutine has.
 func (p *idleLoop) serve(x *idleLink) {
-	p.served.add(x)
+	p.served.Add(x)
 	if !p.look.Active() {
 		p.look.Reset(p.l.linger)
 	}
@@ -75,11 +76,11 @@ const atOnce = 1024
 
 // lookAround looks at the connections that a goroutine has, each once in Linger.
 func (p *idleLoop) lookAround() {
-	n := p.served.n
+	n := p.served.Len()
 	for range min(n, atOnce) {
-		x := p.served.first
-		p.served.remove(x)
-		p.served.add(x)
+		x := p.served.First()
+		p.served.Remove(x)
+		p.served.Add(x)
 		x.c.idle.look(x.c)
 	}
 	if n > 0 {
@@ -87,34 +88,5 @@ func (p *idleLoop) lookAround() {
 	}
 }
 
-// ring is a list of connections.
-type ring struct {
-	first, last *idleLink
-	n           int
-}
-
-func (g *ring) add(x *idleLink) {
-	x.prev = g.last
-	if g.last != nil {
-		g.last.next = x
-	} else {
-		g.first = x
-	}
-	g.last = x
-	g.n++
-}
-
-func (g *ring) remove(x *idleLink) {
-	if x.prev != nil {
-		x.prev.next = x.next
-	} else {
-		g.first = x.next
-	}
-	if x.next != nil {
-		x.next.prev = x.prev
-	} else {
-		g.last = x.prev
-	}
-	x.prev, x.next = nil, nil
-	g.n--
-}
+// linksOf are those of the list in which x stands.
+func linksOf(x *idleLink) *linked.Links[idleLink] { return &x.links }

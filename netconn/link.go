@@ -28,8 +28,8 @@ func (l *link) ConnectionMade(t reactor.Transport) {
 		panic("netconn: the transport belongs to another reactor than the one that New was given")
 	case c.t != nil || c.over:
 		panic("netconn: Conn.Protocol was given to two transports")
-	case !c.hub.has(c): // it was closed before
-		c.hub.link(c)
+	case !c.hub.live.Has(c): // it was closed before
+		c.hub.live.Add(c)
 	}
 	c.connect(connectionOf(t))
 	c.hub.add(c) // for what was asked for before

@@ -101,6 +101,6 @@ func (c *Conn) endCalls() (reads, writes bool, unread *buffer, err error) {
 
 // release forgets the Conn, and the connection: another protocol has it.
 func (x *idleLink) release() {
-	x.p.served.remove(x)
+	x.p.served.Remove(x)
 	x.p, x.c = nil, nil
 }

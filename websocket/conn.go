@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -28,12 +29,12 @@ type Conn struct {
 	closing  *closing           // from our Close on
 	reason   error              // for ConnectionLost; nil: that of the transport below
 
-	next, prev *Conn         // in l
-	since      time.Duration // when the peer was heard, or else was sent a ping
-	state      state
-	pinged     bool // since then it has not been heard
-	paused     bool // by the protocol above
-	late       bool // goOn is about to be called
+	links  linked.Links[Conn] // in onLoop.open
+	since  time.Duration      // when the peer was heard, or else was sent a ping
+	state  state
+	pinged bool // since then it has not been heard
+	paused bool // by the protocol above
+	late   bool // goOn is about to be called
 }
 
 // state of a Conn goes down this list.

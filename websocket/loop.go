@@ -5,20 +5,21 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/internal/linked"
 	"github.com/whorl-go/whorl/reactor"
 )
 
 // onLoop is what a Server has on one loop. It is for the loop's goroutine.
 type onLoop struct {
-	s           *Server
-	r           *reactor.Reactor
-	first, last *Conn               // the open ones; who was heard or pinged longest ago is first
-	ping        reactor.DelayedCall // looks at the first
-	held        int                 // bytes of input that is kept
-	in, out     []byte              // for the payload of a frame that is received, and for frames that are sent
-	head        bytes.Reader        // for the head of a frame
-	workers     *reactor.Workers    // of Blocking
-	failures    reactor.LogLimit    // of Blocking
+	s        *Server
+	r        *reactor.Reactor
+	open     linked.List[Conn]   // who was heard or pinged longest ago is first
+	ping     reactor.DelayedCall // looks at the first
+	held     int                 // bytes of input that is kept
+	in, out  []byte              // for the payload of a frame that is received, and for frames that are sent
+	head     bytes.Reader        // for the head of a frame
+	workers  *reactor.Workers    // of Blocking
+	failures reactor.LogLimit    // of Blocking
 }
 
 // servers is what a reactor has of this package: an onLoop for each Server.
@@ -32,7 +33,7 @@ func loopOf(r *reactor.Reactor, s *Server) *onLoop {
 			return l
 		}
 	}
-	l := &onLoop{s: s, r: r}
+	l := &onLoop{s: s, r: r, open: linked.New(func(c *Conn) *linked.Links[Conn] { return &c.links })}
 	l.ping.Init(r, l.pingFirst)
 	x.all = append(x.all, l)
 	return l
@@ -41,13 +42,7 @@ func loopOf(r *reactor.Reactor, s *Server) *onLoop {
 // add has c pinged when it is silent.
 func (l *onLoop) add(c *Conn) {
 	c.since = l.r.Now()
-	c.prev = l.last
-	if l.last != nil {
-		l.last.next = c
-	} else {
-		l.first = c
-	}
-	l.last = c
+	l.open.Add(c)
 	if every := l.s.o.Ping; every > 0 && !l.ping.Active() {
 		l.ping.Reset(every)
 	}
@@ -55,20 +50,9 @@ func (l *onLoop) add(c *Conn) {
 
 // remove undoes add, if c was added.
 func (l *onLoop) remove(c *Conn) {
-	if c.prev == nil && l.first != c {
-		return
+	if l.open.Has(c) {
+		l.open.Remove(c)
 	}
-	if c.prev != nil {
-		c.prev.next = c.next
-	} else {
-		l.first = c.next
-	}
-	if c.next != nil {
-		c.next.prev = c.prev
-	} else {
-		l.last = c.prev
-	}
-	c.prev, c.next = nil, nil
 }
 
 // heard notes that a whole frame of c has come.
@@ -92,7 +76,7 @@ const atOnce = 256
 func (l *onLoop) pingFirst() {
 	now := l.r.Now()
 	for range atOnce {
-		c := l.first
+		c := l.open.First()
 		if c == nil {
 			return
 		}

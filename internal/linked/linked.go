@@ -50,5 +50,8 @@ func (l *List[T]) First() *T { return l.first }
 // Next is the element after e, or nil.
 func (l *List[T]) Next(e *T) *T { return l.links(e).next }
 
+// Has tells whether e stands in the list. It may stand in no other one of the same Links.
+func (l *List[T]) Has(e *T) bool { return l.links(e).prev != nil || l.first == e }
+
 // Len is how many elements stand in the list.
 func (l *List[T]) Len() int { return l.n }

@@ -21,10 +21,13 @@ func TestList(t *testing.T) {
 			e := &element{name: i}
 			l.Add(e)
 			want = append(want, e)
+			if !l.Has(want[0]) || !l.Has(e) {
+				t.Fatal("an element of the list is not in it")
+			}
 		} else {
 			at := rnd.IntN(n)
 			l.Remove(want[at])
-			if want[at].links != (Links[element]{}) {
+			if want[at].links != (Links[element]{}) || l.Has(want[at]) {
 				t.Fatal("a removed element still has links")
 			}
 			if rnd.IntN(2) == 0 { // it may come again
