@@ -3,7 +3,6 @@
 package coro_test
 
 import (
-	"runtime"
 	"testing"
 
 	"github.com/whorl-go/whorl/coro"
@@ -47,11 +46,11 @@ func (*silent) DataReceived([]byte) {}
 func idle(t *testing.T, r *reactor.Reactor, f reactor.Factory) (h, s int64) {
 	p := listen(t, r, f)
 	fds := sockets(t, r, p, nil, 20) // what is made once
-	heap, stack := memory()
+	heap, stack := testworld.Memory()
 	for len(fds) < idleCount+20 {
 		fds = sockets(t, r, p, fds, 50)
 	}
-	heapAfter, stackAfter := memory()
+	heapAfter, stackAfter := testworld.Memory()
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
@@ -72,27 +71,10 @@ func counting(s *coro.Session) error {
 // sockets connects n more bare sockets to p.
 func sockets(t *testing.T, r *reactor.Reactor, p *reactor.Port, fds []int, n int) []int {
 	t.Helper()
-	to := &unix.SockaddrInet4{Port: int(p.Addr().Port()), Addr: [4]byte{127, 0, 0, 1}}
 	for range n {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-		if err == nil {
-			err = unix.Connect(fd, to)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		fds = append(fds, fd)
+		fds = append(fds, testworld.Socket(t, int(p.Addr().Port())))
 	}
 	testworld.Until(t, func() bool { return r.Stats().Connections == len(fds) }, r)
 	testworld.Turns(t, r, 3)
 	return fds
-}
-
-func memory() (heap, stack int64) {
-	var m runtime.MemStats
-	for range 3 {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc), int64(m.StackInuse)
 }

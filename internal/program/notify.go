@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -148,14 +149,7 @@ func (n *Notify) Succeed(pid int) {
 }
 
 func (n *Notify) is(those ...phase) bool {
-	if n != nil {
-		for _, p := range those {
-			if n.phase == p {
-				return true
-			}
-		}
-	}
-	return false
+	return n != nil && slices.Contains(those, n.phase)
 }
 
 // line makes a line of a message, without its end. In value, characters that would end the line become blanks.
