@@ -123,7 +123,12 @@ func (c *Conn) WriteShared(p []byte) (int, error) {
 	if err := c.refusal(); err != nil {
 		return 0, err
 	}
-	if err := c.put(appendHead(c.l.out[:0], c.kind(), len(p))); err != nil {
+	if c.l.between.has(c) {
+		return c.write(c.kind(), p)
+	}
+	c.l.between.begin(c)
+	defer c.l.between.end()
+	if err := c.send(appendHead(c.l.out[:0], c.kind(), len(p))); err != nil {
 		return 0, err
 	}
 	return reactor.WriteShared(c.t, p)
@@ -164,6 +169,13 @@ func (c *Conn) refusal() error {
 
 // put gives frames, which stand in l.out, to the transport.
 func (c *Conn) put(frames []byte) error {
+	if c.l.between.keep(c, frames) {
+		return nil
+	}
+	return c.send(frames)
+}
+
+func (c *Conn) send(frames []byte) error {
 	_, err := c.t.Write(frames)
 	if c.l.out = frames[:0]; cap(frames) > scratch {
 		c.l.out = nil

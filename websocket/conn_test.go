@@ -12,6 +12,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/websocket"
 )
 
@@ -386,5 +387,54 @@ func TestCloseWhileProducing(t *testing.T) {
 		if !x.stopped || a.err != reactor.ErrClosed || p.lost != io.EOF {
 			t.Errorf("the producer is stopped: %v; the reasons are %v and %v", x.stopped, a.err, p.lost)
 		}
+	})
+}
+
+// pauses is a producer that writes when it is paused.
+type pauses struct {
+	producer
+	paused func()
+}
+
+func (p *pauses) PauseProducing() { p.paused() }
+
+// NETCONN-15: what a producer writes when WriteShared pauses it stands behind the message, not in its frame.
+func TestWriteSharedPausing(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := &rig{t: t, r: r}
+		port, err := r.Listen(loopback(), websocket.NewServer(reactor.FactoryFunc(g.app), nil), &reactor.ListenConfig{StreamConfig: reactor.StreamConfig{HighWater: 4}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.addr = port.Addr()
+		p, a := g.connect()
+		q, b := g.connect()
+		long := strings.Repeat("l", 300<<10)
+		n := 0
+		x := &pauses{paused: func() {
+			n++
+			_, _ = a.c.Write([]byte("short"))
+			_, _ = reactor.WriteShared(b.c, []byte(long)) // of another one, meanwhile
+			_, _ = reactor.WriteShared(a.c, []byte(long))
+		}}
+		if err := a.c.RegisterProducer(x); err != nil {
+			t.Fatal(err)
+		}
+		for n == 0 {
+			if _, err := reactor.WriteShared(a.c, []byte(long)); err != nil {
+				t.Fatal(err)
+			}
+			testworld.Turns(t, r, 1)
+		}
+		a.c.UnregisterProducer()
+		f := g.next(p)
+		for len(f.Payload) != len("short") {
+			if string(f.Payload) != long {
+				t.Fatalf("a frame of %d bytes", len(f.Payload))
+			}
+			f = g.next(p)
+		}
+		g.wantFrame(p, ws.OpText, long)
+		g.wantFrame(q, ws.OpText, long)
 	})
 }

@@ -50,17 +50,21 @@ type rig struct {
 	r    *reactor.Reactor
 	addr kernel.Addr
 	apps []*app
+	got  func(*app, []byte) // of each
 }
 
 // serve opens a port on r. Each app gets got.
 func serve(t testing.TB, r *reactor.Reactor, o *websocket.Options, got func(*app, []byte)) *rig {
 	t.Helper()
-	g := &rig{t: t, r: r}
-	return g.listen(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
-		a := &app{got: got}
-		g.apps = append(g.apps, a)
-		return a
-	}), o)
+	g := &rig{t: t, r: r, got: got}
+	return g.listen(reactor.FactoryFunc(g.app), o)
+}
+
+// app makes an app.
+func (g *rig) app(kernel.Addr) reactor.Protocol {
+	a := &app{got: g.got}
+	g.apps = append(g.apps, a)
+	return a
 }
 
 func (g *rig) listen(inner reactor.Factory, o *websocket.Options) *rig {

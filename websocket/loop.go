@@ -18,8 +18,9 @@ type onLoop struct {
 	held     int                 // bytes of input that is kept
 	in, out  []byte              // for the payload of a frame that is received, and for frames that are sent
 	head     bytes.Reader        // for the head of a frame
-	workers  *reactor.Workers    // of Blocking
-	failures reactor.LogLimit    // of Blocking
+	between  between
+	workers  *reactor.Workers // of Blocking
+	failures reactor.LogLimit // of Blocking
 }
 
 // servers is what a reactor has of this package: an onLoop for each Server.
