@@ -35,7 +35,8 @@ type PacketConn interface {
 	// that is less than len(p), the error is about p[n]: ErrAgain, ErrMessageSize (it is too long),
 	// ErrPermission (a broadcast address without Broadcast), ErrNoRoute, fs.ErrNotExist or ErrRefused (there is
 	// no such UNIX name, or nobody has it any more; a refusal that the network reports later is read by ReadPackets
-	// instead) ... The datagrams behind it have not been tried. p and the data in it are not kept.
+	// instead) ... The datagrams behind it have not been tried. p and the data in it are not kept. It has no trains, unless the
+	// PacketConn is a [Trains].
 	WritePackets(p []Packet) (int, error)
 
 	// Connect fixes the peer. The socket then receives from that peer alone, sends to it, and the Peer of what
@@ -61,10 +62,49 @@ type Packet struct {
 	// Truncated tells that it was longer than the kernel's buffer of 64 KiB, so Data is only its
 	// beginning. UDP has none so long; UNIX may (UDP-12). It is ignored when sending.
 	Truncated bool
+	// Segment, if it is greater than zero and less than len(Data), makes the Packet a train: Data is several datagrams of
+	// Segment bytes one behind the other, of which the last may be shorter. All else is the same for each. Only [Trains] have trains.
+	Segment int
 	// Err is nil for a datagram that has come. Otherwise ReadPackets tells of one that was sent, to Peer, and
 	// could not be delivered: a [*SysError] that is ErrRefused or ErrNoRoute. Data is its beginning, as much of it
 	// as the system returns, and may be empty. Only a connected socket hears of that. It is ignored when sending.
 	Err error
+}
+
+// Trains is a PacketConn whose system receives and sends many datagrams at once as a train, see [Packet]. A wrapper that has its own
+// ReadPackets or WritePackets, and Unwrap, has its own ReadTrains too.
+type Trains interface {
+	// ReadTrains is ReadPackets, and what the system has put together stays together. So does what a simulation puts together.
+	ReadTrains() ([]Packet, error)
+	// WritePackets is that of PacketConn, and p may have trains. Each leaves whole, or not at all: if the error is about one, it is
+	// ErrAgain, ErrTrain, or what is wrong with its first datagram.
+	WritePackets(p []Packet) (int, error)
+}
+
+// Train tells whether p is a train.
+func (p *Packet) Train() bool { return p.Segment > 0 && p.Segment < len(p.Data) }
+
+// Datagrams is how many datagrams p is: 1, unless it is a train.
+func (p *Packet) Datagrams() int {
+	if !p.Train() {
+		return 1
+	}
+	return (len(p.Data) + p.Segment - 1) / p.Segment
+}
+
+// AppendDatagrams appends the datagrams of p to all, each as a Packet of its own. They have the memory of p.
+func (p *Packet) AppendDatagrams(all []Packet) []Packet {
+	if !p.Train() {
+		return append(all, *p)
+	}
+	one := *p
+	one.Segment = 0
+	for data := p.Data; len(data) > 0; {
+		n := min(p.Segment, len(data))
+		one.Data, data = data[:n:n], data[n:]
+		all = append(all, one)
+	}
+	return all
 }
 
 // PacketOptions are the options of ListenPacket. Nil and the zero value are the defaults. A kernel
@@ -161,6 +201,8 @@ func (g Group) String() string {
 var (
 	// ErrMessageSize: the datagram is longer than the network takes (UDP-21).
 	ErrMessageSize = Sentinel("message too long")
+	// ErrTrain: the system does not send that train at once. Its datagrams may be sent as Packets of their own.
+	ErrTrain = Sentinel("not sent as one train")
 	// ErrJoined: the socket has joined that group already.
 	ErrJoined = Sentinel("group already joined")
 	// ErrNotJoined: the socket has not joined that group.

@@ -39,6 +39,15 @@ type PacketsReceiver interface {
 	PacketsReceived(ps []kernel.Packet)
 }
 
+// TrainsReceiver is a PacketsReceiver that knows trains: datagrams of one size that one sender has sent one after the other, and that the
+// system has put together as one [kernel.Packet] with a Segment. To leave them together, and to send them back or on with
+// WritePackets, costs the same for one as for sixty. Without TrainsReceiver each datagram is a Packet. A wrapper that has PacketsReceived has its own TakesTrains too.
+type TrainsReceiver interface {
+	PacketsReceiver
+	// TakesTrains is asked once, before StartProtocol. After true, PacketsReceived may get trains, but not if PacketConfig.MaxPacketSize is less than 64 KiB.
+	TakesTrains() bool
+}
+
 // DatagramRefusalListener is implemented by a PacketProtocol that wants to hear of datagrams that could not be
 // delivered. On a connected port the network tells of some of them, for instance when nobody has the
 // peer's port (UDP-15, UDP-27). On others refusals are ignored.
@@ -82,7 +91,8 @@ type PacketTransport interface {
 	WritePacket(p kernel.Packet) error
 	// WritePackets sends many, in order, and what was written before first. They are not gathered: the system has them when it
 	// returns, and nothing was copied but what has to wait. So a protocol that sends back what PacketsReceived got, in
-	// whole or in parts that follow one another, costs least. ps is the port's until it returns, which may change the peers in it.
+	// whole or in parts that follow one another, costs least. A Packet with a Segment is a train, as [TrainsReceiver] says: the
+	// counters, the limits and SendFailed have its datagrams. ps is the port's until it returns, which may change what is in it.
 	// It returns how many were taken, and why not the next: what WriteTo says of one.
 	WritePackets(ps []kernel.Packet) (int, error)
 

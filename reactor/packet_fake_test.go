@@ -16,6 +16,7 @@ type packetKernel struct {
 	kernel.Kernel
 	socks []*packetSock
 	lent  []kernel.Packet
+	plain bool // the sockets have no trains
 }
 
 // packetSock is such a socket.
@@ -32,6 +33,7 @@ type packetSock struct {
 	token       uint32
 	armed       kernel.Ready
 	closed      bool
+	asked       bool // for trains
 }
 
 func (k *packetKernel) Unwrap() kernel.Kernel { return k.Kernel }
@@ -42,10 +44,22 @@ func (k *packetKernel) ListenPacket(a kernel.Addr, _ *kernel.PacketOptions) (ker
 	}
 	s := &packetSock{k: k, local: a}
 	k.socks = append(k.socks, s)
+	if k.plain {
+		return plainSock{s, s}, nil
+	}
 	return s, nil
 }
 
+// plainSock is a packetSock that has no trains.
+type plainSock struct {
+	kernel.PacketConn
+	s *packetSock
+}
+
 func (k *packetKernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
+	if p, ok := h.(plainSock); ok {
+		h = p.s
+	}
 	if s, ok := h.(*packetSock); ok {
 		s.token, s.armed = token, r
 		return nil
@@ -98,6 +112,12 @@ func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
 	}
 	s.k.lent = lent
 	return lent, nil
+}
+
+// ReadTrains gives what a test has put into inbox, as ReadPackets does.
+func (s *packetSock) ReadTrains() ([]kernel.Packet, error) {
+	s.asked = true
+	return s.ReadPackets()
 }
 
 func (s *packetSock) WritePackets(ps []kernel.Packet) (int, error) {
@@ -190,11 +210,16 @@ func (g *gram) SendFailed(p []byte, to kernel.Addr, err error) {
 // scripted is a reactor whose datagram sockets do what the test says, and a port on it.
 func scripted(t *testing.T, at kernel.Addr, g reactor.PacketProtocol, c *reactor.PacketConfig) (*reactor.Reactor, *packetSock, *reactor.PacketPort) {
 	t.Helper()
+	return scriptedBy(t, new(packetKernel), at, g, c)
+}
+
+func scriptedBy(t *testing.T, k *packetKernel, at kernel.Addr, g reactor.PacketProtocol, c *reactor.PacketConfig) (*reactor.Reactor, *packetSock, *reactor.PacketPort) {
+	t.Helper()
 	for name, w := range testworld.Worlds() {
 		if name != "sim" {
 			continue
 		}
-		k := &packetKernel{Kernel: w.Open(t)}
+		k.Kernel = w.Open(t)
 		r := reactor.New(k, reactor.Config{Panicked: func(*reactor.PanicError) {}})
 		t.Cleanup(func() { r.Close() })
 		p, err := r.ListenPacket(at, g, c)

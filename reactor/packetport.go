@@ -17,6 +17,8 @@ type PacketPort struct {
 	conn     kernel.PacketConn
 	proto    PacketProtocol
 	batch    PacketsReceiver // proto, or what it wraps, if it is one
+	trains   kernel.Trains   // conn, or what it wraps, if it is one
+	couples  bool            // batch gets trains
 	cfg      PacketConfig    // complete
 	local    kernel.Addr
 	remote   kernel.Addr
@@ -128,6 +130,10 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 	}
 	t := &PacketPort{r: r, conn: c, proto: p, cfg: cfg, local: c.Local(), remote: c.Remote(), state: portListening}
 	t.batch, _ = PacketProtocolAs[PacketsReceiver](p)
+	t.trains, _ = kernel.PacketAs[kernel.Trains](c)
+	if x, ok := t.batch.(TrainsReceiver); ok && t.trains != nil && cfg.MaxPacketSize >= defaultMaxPacket {
+		t.couples = x.TakesTrains()
+	}
 	r.optionals.packets.Check(r, p)
 	t.queue.init(t)
 	t.token = r.assignToken(t)

@@ -116,9 +116,13 @@ func (q *packetQueue) take(ps []kernel.Packet) {
 	}
 }
 
-// wait puts copies of ps at the end of l, or of a new line.
-func (q *packetQueue) wait(l *packetLine, ps []kernel.Packet) {
+// wait puts copies of ps at the end of l, or of a new line, and returns that line. Trains are divided: there is room for some of their datagrams, or their time ends.
+func (q *packetQueue) wait(l *packetLine, ps []kernel.Packet) *packetLine {
 	for i := range ps {
+		if ps[i].Train() {
+			l = q.wait(l, ps[i].AppendDatagrams(nil))
+			continue
+		}
 		if err := q.refusal(len(ps[i].Data)); err != nil {
 			q.t.stats.Dropped++
 			q.t.failed(&ps[i], err)
@@ -131,6 +135,7 @@ func (q *packetQueue) wait(l *packetLine, ps []kernel.Packet) {
 		p.Data = slices.Clone(p.Data)
 		q.keep(l, p)
 	}
+	return l
 }
 
 func (q *packetQueue) newLine(peer kernel.Addr) *packetLine {
@@ -147,19 +152,27 @@ func (q *packetQueue) newLine(peer kernel.Addr) *packetLine {
 }
 
 // give has the system take datagrams at the beginning of ps, and returns how many are done with: sent, or failed. The one behind
-// them has to wait.
+// them has to wait; of a train, what has to wait is left in ps.
 func (q *packetQueue) give(ps []kernel.Packet) int {
 	t, done := q.t, 0
 	for done < len(ps) {
 		n, err := t.conn.WritePackets(ps[done:])
 		for i := range ps[done : done+n] {
 			t.stats.SentBytes += uint64(len(ps[done+i].Data))
+			t.stats.Sent += uint64(ps[done+i].Datagrams())
 		}
-		t.stats.Sent += uint64(n)
 		done += n
 		switch {
 		case err == kernel.ErrAgain, err == nil && n == 0:
 			return done
+		case err != nil && ps[done].Train(): // so each of its datagrams has an end of its own
+			p := &ps[done]
+			one := q.give(p.AppendDatagrams(nil))
+			if one < p.Datagrams() {
+				p.Data = p.Data[one*p.Segment:]
+				return done
+			}
+			done++
 		case err != nil:
 			t.stats.Failed++
 			t.failed(&ps[done], err)

@@ -42,7 +42,7 @@ func (t *PacketPort) reading() bool {
 
 func (t *PacketPort) read() {
 	for total, reads := 0, 0; total < packetBytes && reads < packetReads && t.reading(); reads++ {
-		ps, err := t.conn.ReadPackets()
+		ps, err := t.receive()
 		if err == kernel.ErrAgain {
 			return
 		}
@@ -56,6 +56,14 @@ func (t *PacketPort) read() {
 		t.lent, t.ours = ps, false
 		t.deliver()
 	}
+}
+
+// receive reads what is to be delivered.
+func (t *PacketPort) receive() ([]kernel.Packet, error) {
+	if t.couples {
+		return t.trains.ReadTrains()
+	}
+	return t.conn.ReadPackets()
 }
 
 // deliver gives lent to the protocol, as far as the port is not stopped or paused meanwhile. If a callback panics, lent is
@@ -81,27 +89,29 @@ func (t *PacketPort) deliver() {
 
 // deliverBatch gives the datagrams at the beginning of lent to a PacketsReceiver.
 func (t *PacketPort) deliverBatch() {
-	n := 0
+	n, datagrams := 0, 0
 	for n < len(t.lent) && t.lent[n].Err == nil {
-		t.count(&t.lent[n])
+		datagrams += t.count(&t.lent[n])
 		n++
 	}
 	ps := t.lent[:n:n]
 	t.lent = t.lent[n:]
-	t.note(probe.NoteDatagrams, n, nil)
+	t.note(probe.NoteDatagrams, datagrams, nil)
 	t.batch.PacketsReceived(ps)
 }
 
-// count cuts p if it is too long, and counts it.
-func (t *PacketPort) count(p *kernel.Packet) {
+// count cuts p if it is too long, and counts it. It returns how many datagrams it is.
+func (t *PacketPort) count(p *kernel.Packet) int {
 	if len(p.Data) > t.cfg.MaxPacketSize {
 		p.Data, p.Truncated = p.Data[:t.cfg.MaxPacketSize], true
 	}
 	if p.Truncated {
 		t.stats.Truncated++
 	}
-	t.stats.Received++
+	n := p.Datagrams()
+	t.stats.Received += uint64(n)
 	t.stats.ReceivedBytes += uint64(len(p.Data))
+	return n
 }
 
 // refused tells of a datagram of ours that was not delivered.
@@ -150,7 +160,7 @@ func (t *PacketPort) discarded(ps []kernel.Packet) {
 	before := t.stats.Discarded
 	for i := range ps {
 		if ps[i].Err == nil {
-			t.stats.Discarded++
+			t.stats.Discarded += uint64(ps[i].Datagrams())
 		} else {
 			t.stats.Refusals++
 		}

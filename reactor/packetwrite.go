@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
@@ -103,6 +104,10 @@ func (t *PacketPort) WriteVec(bufs [][]byte, to kernel.Addr) error {
 
 // WritePacket is described by PacketTransport.
 func (t *PacketPort) WritePacket(p kernel.Packet) error {
+	if p.Train() {
+		_, err := t.WritePackets([]kernel.Packet{p})
+		return err
+	}
 	one := [1][]byte{p.Data}
 	return t.write(&kernel.Packet{Peer: p.Peer, Local: p.Local}, one[:], len(p.Data))
 }
@@ -119,13 +124,29 @@ func (t *PacketPort) WritePackets(ps []kernel.Packet) (n int, err error) {
 		return 0, t.writeError(ps[0].Peer, ErrQueueFull)
 	}
 	for n < len(ps) && err == nil {
-		if err = t.check(&ps[n], len(ps[n].Data)); err == nil {
+		size := len(ps[n].Data)
+		if ps[n].Train() {
+			size = ps[n].Segment
+		}
+		if err = t.check(&ps[n], size); err == nil {
 			n++
 		}
 	}
-	t.queue.take(ps[:n])
+	t.queue.take(t.divided(ps[:n]))
 	t.touch()
 	return n, err
+}
+
+// divided is ps without trains, if the kernel does not take them.
+func (t *PacketPort) divided(ps []kernel.Packet) []kernel.Packet {
+	if t.trains != nil || !slices.ContainsFunc(ps, func(p kernel.Packet) bool { return p.Train() }) {
+		return ps
+	}
+	var all []kernel.Packet
+	for i := range ps {
+		all = ps[i].AppendDatagrams(all)
+	}
+	return all
 }
 
 // check returns why p, of size bytes, cannot be sent, or nil. The peer of a connected port is the system's to know.

@@ -32,6 +32,7 @@ type udpConn struct{ packetConn }
 var (
 	_ kernel.Packets        = (*simKernel)(nil)
 	_ kernel.PacketConn     = (*packetConn)(nil)
+	_ kernel.Trains         = (*packetConn)(nil)
 	_ kernel.PacketSettings = (*packetConn)(nil)
 	_ kernel.Multicast      = (*udpConn)(nil)
 )
@@ -242,7 +243,11 @@ func (s *sock) writePackets(p []kernel.Packet) (int, error) {
 	}
 	for i := range p {
 		err := kernel.ErrAgain
-		if i < most {
+		switch {
+		case i >= most:
+		case p[i].Train():
+			err = s.writeTrain(&p[i])
+		default:
 			err = s.writePacket(&p[i])
 		}
 		if err != nil {

@@ -31,6 +31,9 @@ type PacketEcho struct{ packetBase }
 
 func newPacketEcho() reactor.PacketProtocol { return new(PacketEcho) }
 
+// TakesTrains is true.
+func (*PacketEcho) TakesTrains() bool { return true }
+
 // PacketsReceived sends ps back.
 func (e *PacketEcho) PacketsReceived(ps []kernel.Packet) {
 	ps = slices.DeleteFunc(ps, func(p kernel.Packet) bool { return nameless(p.Peer) })

@@ -19,6 +19,7 @@ func packetPromises() []promise {
 		{"PacketTooLong", packetTooLong},
 		{"PacketBatches", packetBatches},
 		{"PacketTooLongInBatch", packetTooLongInBatch},
+		{"PacketTrains", packetTrains},
 		{"PacketConnected", packetConnected},
 		{"PacketReconnected", packetReconnected},
 		{"PacketRefused", packetRefused},

@@ -155,7 +155,12 @@ func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 
 // ReadPackets makes one system call, unless there is a refusal to tell. If the socket is armed, the call after one that did not
 // fill all slots is ErrAgain without asking the system: what has come since is reported.
-func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
+func (s *packetSock) ReadPackets() ([]kernel.Packet, error) { return s.read(false) }
+
+// ReadTrains leaves what UDP_GRO has put together as it is.
+func (s *packetSock) ReadTrains() ([]kernel.Packet, error) { return s.read(true) }
+
+func (s *packetSock) read(trains bool) ([]kernel.Packet, error) {
 	in := s.b.in
 	in.packets = in.packets[:0]
 	if s.fd >= 0 && s.takeHeld() {
@@ -176,7 +181,7 @@ func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
 		switch {
 		case errno == 0:
 			for i := range n {
-				s.received(i)
+				s.received(i, trains)
 			}
 			s.drained = n < slots
 			return in.packets, nil
@@ -202,7 +207,7 @@ func (s *packetSock) ReadPackets() ([]kernel.Packet, error) {
 }
 
 // received appends the datagrams of message i.
-func (s *packetSock) received(i int) {
+func (s *packetSock) received(i int, trains bool) {
 	in := s.b.in
 	m := &in.msgs[i]
 	data := in.data[i*slotSize:][:m.n:m.n]
@@ -215,15 +220,11 @@ func (s *packetSock) received(i int) {
 	if s.wild && c.local.IsValid() {
 		p.Local = s.inZone(c.local, c.index)
 	}
-	if c.segment <= 0 || c.segment >= len(data) {
+	if p.Segment = c.segment; trains && p.Train() {
 		in.packets = append(in.packets, p)
 		return
 	}
-	for len(data) > 0 {
-		n := min(c.segment, len(data)) // the last one may be shorter
-		p.Data, data = data[:n:n], data[n:]
-		in.packets = append(in.packets, p)
-	}
+	in.packets = p.AppendDatagrams(in.packets)
 }
 
 // readRefusals appends what the error queue tells, and returns whether that is anything.

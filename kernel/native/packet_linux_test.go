@@ -179,6 +179,39 @@ func TestPacketAllocations(t *testing.T) {
 	}
 }
 
+// UDP-28: a train is received and sent without allocation, as one.
+func TestPacketTrainAllocations(t *testing.T) {
+	for _, name := range Names() {
+		k := testKernel(t, name, Options{})
+		c, d := testUDP(t, k, nil), testUDP(t, k, nil)
+		p := []kernel.Packet{{Data: make([]byte, 60*1000), Peer: d.Local(), Segment: 1000}}
+		var err error
+		trains := 0
+		turn := func() {
+			if _, err = c.WritePackets(p); err != nil {
+				return
+			}
+			for got := 0; got < len(p[0].Data); {
+				q, again := d.ReadTrains()
+				if again != nil && again != kernel.ErrAgain {
+					err = again
+					return
+				}
+				for i := range q {
+					got += len(q[i].Data)
+					if q[i].Segment == 1000 && q[i].Datagrams() == 60 {
+						trains++
+					}
+				}
+			}
+		}
+		turn()
+		if n := testing.AllocsPerRun(50, turn); n != 0 || err != nil || trains != 52 {
+			t.Errorf("UDP-28: %s: %v allocations for a train, %v; %d of 52 came whole", name, n, err, trains)
+		}
+	}
+}
+
 // Each refused datagram is read, with its data, in the order of the sends, though a batch to a dead peer stops at every
 // second one and hides why (UDP-15, UDP-27). A socket that is not connected asks for none.
 func TestPacketRefusals(t *testing.T) {

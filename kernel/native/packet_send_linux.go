@@ -65,6 +65,8 @@ func (s *packetSock) WritePackets(p []kernel.Packet) (int, error) {
 		case errno == unix.EAGAIN: // not ENOBUFS, of which nothing tells when it is over
 			s.hold()
 			return done, kernel.ErrAgain
+		case first.Train() && (errno == unix.EMSGSIZE || errno == unix.EINVAL || errno == unix.EIO):
+			return done, kernel.ErrTrain
 		case out.count[0] > 1 && (errno == unix.EMSGSIZE || errno == unix.EINVAL || errno == unix.EIO):
 			plain = done + out.count[0]
 			if suspect = errno != unix.EMSGSIZE; !suspect {
@@ -101,7 +103,12 @@ func (o *outbox) pack(s *packetSock, p []kernel.Packet, alone int) error {
 			return err
 		}
 		n := 1
-		if i >= alone {
+		switch {
+		case p[i].Train():
+			if !s.takesTrain(&p[i]) {
+				return kernel.ErrTrain
+			}
+		case i >= alone:
 			n = min(s.together(p[i:]), maxPieces-o.pieces)
 		}
 		if err := o.add(s, p[i:i+n]); err != nil {
@@ -122,7 +129,7 @@ func (s *packetSock) together(p []kernel.Packet) int {
 	n, total := 1, size
 	for n < len(p) && n < maxSegments {
 		q := &p[n]
-		if len(q.Data) > size || len(q.Data) == 0 || total+len(q.Data) > maxTrain || q.Peer != p[0].Peer || q.Local != p[0].Local {
+		if q.Train() || len(q.Data) > size || len(q.Data) == 0 || total+len(q.Data) > maxTrain || q.Peer != p[0].Peer || q.Local != p[0].Local {
 			break
 		}
 		n++
@@ -134,16 +141,27 @@ func (s *packetSock) together(p []kernel.Packet) int {
 	return n
 }
 
+// takesTrain tells whether p, a train, can be one message.
+func (s *packetSock) takesTrain(p *kernel.Packet) bool {
+	return !s.noGSO && s.at.Net == kernel.UDP && (s.longest == 0 || p.Segment <= s.longest) && p.Datagrams() <= maxSegments && len(p.Data) <= maxTrain
+}
+
 // add appends p as one message to the peer that encode has put in s.
 func (o *outbox) add(s *packetSock, p []kernel.Packet) error {
 	m, space := &o.msgs[o.used], o.space[o.used][:]
-	size := 0
-	if len(p) > 1 {
-		if n := len(p[0].Data); !s.to.IsZero() && (s.shortest == 0 || n < s.shortest) {
-			s.shortest = n
+	size, segment := 0, 0
+	switch {
+	case p[0].Train():
+		segment = p[0].Segment
+	case len(p) > 1:
+		segment = len(p[0].Data)
+	}
+	if segment > 0 {
+		if !s.to.IsZero() && (s.shortest == 0 || segment < s.shortest) {
+			s.shortest = segment
 		}
 		size = putControl(space, unix.SOL_UDP, unix.UDP_SEGMENT, 2)
-		binary.NativeEndian.PutUint16(space[unix.SizeofCmsghdr:], uint16(len(p[0].Data)))
+		binary.NativeEndian.PutUint16(space[unix.SizeofCmsghdr:], uint16(segment))
 	}
 	if from := p[0].Local; from.IsValid() {
 		n, err := s.putSource(space[size:], from)
