@@ -28,6 +28,9 @@ connection: net has the parser of examples/resp, net-bufio is written with packa
 bufio, as usual, and net-simple is the same with a write for each answer. Each answers GET and SET without and with pipelining. Servers take turns,
 and ratios are computed between turns that follow each other.
 
+One more can be asked for by -servers: floor, a bare loop on epoll that answers without
+looking at what it was asked. It shows what the system calls alone cost.
+
 Flags:
 `
 
@@ -62,6 +65,9 @@ type redisServer struct {
 	stop func()
 }
 
+// floor is the name of the server that does nothing but read and write.
+const floor = "floor"
+
 // redis is the command "redis".
 func redis(args []string) error {
 	r, err := parseRedis(args)
@@ -89,6 +95,9 @@ func redis(args []string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		r.servers = append(r.servers, s)
+		if name == floor {
+			continue // it knows no answers
+		}
 		if err := s.probe(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

@@ -41,3 +41,20 @@ func TestRedisServersOnNet(t *testing.T) {
 		ours.Close()
 	}
 }
+
+// The floor answers each command once, however they are cut.
+func TestRedisFloor(t *testing.T) {
+	const commands, answers = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "+OK\r\n$3\r\nxxx\r\n"
+	for size := 1; size <= len(commands); size++ {
+		var out []byte
+		star := false
+		for p := []byte(commands); len(p) > 0; {
+			n := min(size, len(p))
+			out, star = floorAnswers(out, p[:n], star)
+			p = p[n:]
+		}
+		if string(out) != answers {
+			t.Errorf("pieces of %d: %q", size, out)
+		}
+	}
+}

@@ -38,6 +38,8 @@ func redisServe(name string) error {
 		return s.serve(listening, s.buffered)
 	case "net-simple":
 		return s.serve(listening, s.simple)
+	case floor:
+		return serveFloor(listening)
 	}
 	return fmt.Errorf("no server %q", name)
 }
