@@ -37,9 +37,13 @@ func (*PacketEcho) TakesTrains() bool { return true }
 // PacketsReceived sends ps back.
 func (e *PacketEcho) PacketsReceived(ps []kernel.Packet) {
 	ps = slices.DeleteFunc(ps, func(p kernel.Packet) bool { return nameless(p.Peer) })
-	// An error is about one of them, or a full queue: the port counts what was not sent.
+	sendAll(e.t, ps)
+}
+
+// sendAll sends ps by t. An error is about one of them, or a full queue: the port counts what was not sent.
+func sendAll(t reactor.PacketTransport, ps []kernel.Packet) {
 	for len(ps) > 0 {
-		n, err := e.t.WritePackets(ps)
+		n, err := t.WritePackets(ps)
 		if ps = ps[n:]; err != nil {
 			ps = ps[1:]
 		}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -227,6 +228,39 @@ func TestForwardDatagramsWait(t *testing.T) {
 		testworld.Turns(t, v.r, 3)
 		if len(sink.got) != room || strings.TrimSpace(sink.got[0]) != "0" || strings.TrimSpace(sink.got[room-1]) != fmt.Sprint(room-1) {
 			t.Errorf("got %d datagrams, want %d, in order", len(sink.got), room)
+		}
+	})
+}
+
+// UDP-28: trains go through the forwarder, both ways, and also those that wait for the place.
+func TestForwardTrains(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		v := forwardGrams(t, w, "udp:127.0.0.1:1", &PacketForwarder{Idle: time.Hour, Most: 10})
+		echo := listenGrams(t, v.r, anyGram, newPacketEcho())
+		late := &lateClient{PacketClient: &std.UDPClient{Host: "127.0.0.1", Port: echo.Local().Port()}}
+		v.f.To = late
+		v.open(anyGram)
+		g, p := dialGrams(t, v.r, v.port.Local())
+		var want []string
+		for i := range 6 {
+			train := kernel.Packet{Data: noise(50*(30+i) - i), Segment: 30 + i}
+			for _, one := range train.AppendDatagrams(nil) {
+				want = append(want, string(one.Data))
+			}
+			if n, err := p.WritePackets([]kernel.Packet{train}); n != 1 || err != nil {
+				t.Fatalf("%d, %v", n, err)
+			}
+			until(t, v.r, func() bool { return v.port.Stats().Received == uint64(len(want)) })
+			if i == 1 {
+				late.begin()
+			}
+		}
+		until(t, v.r, func() bool { return len(g.got) == len(want) })
+		if !slices.Equal(g.got, want) {
+			t.Error("UDP-28: other datagrams came back, or in another order")
+		}
+		if st := v.port.Stats(); st.Sent != uint64(len(want)) || st.Failed+st.Dropped != 0 {
+			t.Errorf("UDP-28: %+v", st)
 		}
 	})
 }

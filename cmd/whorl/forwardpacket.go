@@ -54,18 +54,25 @@ func (f *PacketForwarder) StartProtocol(t reactor.PacketTransport) {
 	f.t, f.sessions = t, make(map[kernel.Addr]*session)
 }
 
-// PacketsReceived passes ps on.
+// TakesTrains is true: they are passed on as they are.
+func (*PacketForwarder) TakesTrains() bool { return true }
+
+// PacketsReceived passes ps on, those of one client together.
 func (f *PacketForwarder) PacketsReceived(ps []kernel.Packet) {
-	for i := range ps {
-		p := &ps[i]
-		s := f.sessions[p.Peer]
+	for len(ps) > 0 {
+		n, client := 1, ps[0].Peer
+		for n < len(ps) && ps[n].Peer == client {
+			n++
+		}
+		s := f.sessions[client]
 		if s == nil {
-			s = f.begin(p.Peer)
+			s = f.begin(client)
 		}
 		if s != nil {
-			s.local = p.Local
-			s.pass(p.Data)
+			s.local = ps[n-1].Local
+			s.pass(ps[:n])
 		}
+		ps = ps[n:]
 	}
 }
 
@@ -134,16 +141,24 @@ func (s *session) touch() {
 	}
 }
 
-// pass sends p on, or keeps it until there is a socket.
-func (s *session) pass(p []byte) {
+// pass sends ps on, or keeps them until there is a socket.
+func (s *session) pass(ps []kernel.Packet) {
 	s.touch()
-	s.in += uint64(len(p))
-	switch {
-	case s.t != nil:
-		_ = s.t.Write(p) // an error is a full queue: the datagram is dropped
-	case s.kept+len(p)+waitingOverhead <= sessionWaiting:
-		s.kept += len(p) + waitingOverhead
-		s.waiting = append(s.waiting, append([]byte(nil), p...))
+	for i := range ps {
+		s.in += uint64(len(ps[i].Data))
+		ps[i].Peer, ps[i].Local = kernel.Addr{}, netip.Addr{}
+	}
+	if s.t != nil {
+		sendAll(s.t, ps)
+		return
+	}
+	for i := range ps {
+		for _, p := range ps[i].AppendDatagrams(nil) {
+			if s.kept+len(p.Data)+waitingOverhead <= sessionWaiting {
+				s.kept += len(p.Data) + waitingOverhead
+				s.waiting = append(s.waiting, append([]byte(nil), p.Data...))
+			}
+		}
 	}
 }
 
@@ -178,15 +193,24 @@ func (s *session) connected(_ *reactor.PacketPort, err error) {
 	}
 }
 
-// DatagramReceived sends an answer to the client, from the address to which that has sent.
-func (s *session) DatagramReceived(p []byte, _ kernel.Addr) {
+// DatagramReceived is not called.
+func (*session) DatagramReceived([]byte, kernel.Addr) {}
+
+// TakesTrains is true.
+func (*session) TakesTrains() bool { return true }
+
+// PacketsReceived sends answers to the client, from the address to which that has sent.
+func (s *session) PacketsReceived(ps []kernel.Packet) {
 	if s.over {
 		return
 	}
 	s.touch()
-	s.out += uint64(len(p))
+	for i := range ps {
+		s.out += uint64(len(ps[i].Data))
+		ps[i].Peer, ps[i].Local = s.client, s.local
+	}
 	if !nameless(s.client) {
-		_ = s.f.t.WritePacket(kernel.Packet{Data: p, Peer: s.client, Local: s.local})
+		sendAll(s.f.t, ps)
 	}
 }
 
