@@ -126,6 +126,25 @@ func TestGroupFactoryMovesTogether(t *testing.T) {
 	})
 }
 
+// GROUP-12: a factory that a lost loop had in use for itself as well is stopped with the port of the group, also if that ends at the moment of the loss.
+func TestGroupFactoryOfLostLoop(t *testing.T) {
+	w := simulatedWorld(t)
+	g, p, rs := turned(t, w, nil)
+	f := p.Factory().(*greeters)
+	if _, err := rs[0].Listen(socketName(t), f, nil); err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	p.StopListening(func(error) { stopped = true })
+	turns(rs[1], 5)
+	rs[1].Crash() // so what it is given is done at once
+	g.Replace(0, w.New(t, reactor.Config{}))
+	turns(rs[1], 5)
+	if s, e, _, _ := f.counts(); !stopped || s != 1 || e != 1 {
+		t.Errorf("GROUP-12: stopped %v; started %d times, stopped %d", stopped, s, e)
+	}
+}
+
 // GROUP-6: the counters of a port do not go down when another loop accepts for all. A connection that this one has from before counts as open.
 func TestGroupCountersMove(t *testing.T) {
 	lossy(t, func(t *testing.T, w testworld.World) {
