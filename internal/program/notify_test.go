@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/internal/program"
@@ -180,6 +181,29 @@ func TestNotifyFails(t *testing.T) {
 	m.pass(t, time.Second)
 	if m.tried != 1 {
 		t.Errorf("SVC-33: tried %d times", m.tried)
+	}
+}
+
+// SVC-33: a status that has much to say is cut between two characters, because the manager ignores messages of more than 4096 bytes, with all that is in them.
+func TestNotifyLong(t *testing.T) {
+	n, m, _ := notifier(t, 0)
+	n.Begin()
+	long := strings.Repeat("\U0001f600", 3000) + "\xff"
+	n.Ready(long)
+	n.Stopping("failed: "+long, func() string { return long })
+	m.pass(t, 6*time.Second)
+	if len(m.heard) != 3 {
+		t.Fatalf("SVC-33: %d messages", len(m.heard))
+	}
+	for i, has := range []string{"READY=1", "STOPPING=1", "EXTEND_TIMEOUT_USEC=15000000"} {
+		if h := m.heard[i]; len(h) > 4096 || !strings.Contains(h, has) || !utf8.ValidString(h) || !strings.HasSuffix(h, "\U0001f600...") {
+			t.Errorf("SVC-33: a message of %d bytes: %.40q", len(h), h)
+		}
+	}
+	n.Status(strings.Repeat("x", 800) + "\n")
+	n.Status(strings.Repeat("x", 800))
+	if a, b := m.heard[3], m.heard[4]; !strings.HasSuffix(a, "xx...") || strings.HasSuffix(b, ".") {
+		t.Errorf("SVC-33: cut to %q and %q", a, b)
 	}
 }
 
