@@ -74,11 +74,31 @@ func NewNotify(r *reactor.Reactor, m Manager, log *slog.Logger) *Notify {
 	if m == nil || !m.Active() {
 		return nil
 	}
-	n := &Notify{r: r, m: m, log: log}
-	n.retry.Init(r, n.flush)
-	n.alive.Init(r, n.keepAlive)
-	n.extend.Init(r, n.extendMore)
+	return (&Notify{r: r, m: m, log: log}).init()
+}
+
+func (n *Notify) init() *Notify {
+	n.retry.Init(n.r, n.flush)
+	n.alive.Init(n.r, n.keepAlive)
+	n.extend.Init(n.r, n.extendMore)
 	return n
+}
+
+// On is n with r in place of its loop, which is lost: the manager goes on to hear of the program. n is not used any more, unless r is its loop. On is called on the
+// goroutine of r.
+func (n *Notify) On(r *reactor.Reactor) *Notify {
+	if n == nil || n.r == r {
+		return n
+	}
+	x := (&Notify{r: r, m: n.m, log: n.log, phase: n.phase, unsent: n.unsent, status: n.status, failing: n.failing, progress: n.progress}).init()
+	if !x.is(phaseNone, phaseOver) && x.m.Watchdog() > 0 {
+		x.keepAlive()
+	}
+	if x.is(phaseStarting, phaseStopping) {
+		x.extend.Reset(extendEvery)
+	}
+	x.flush()
+	return x
 }
 
 // Begin is called when the loop runs. From now on the manager hears that it does, if it has a watchdog.
