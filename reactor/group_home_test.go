@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"weak"
 
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -143,6 +144,26 @@ func TestGroupFactoryOfLostLoop(t *testing.T) {
 	if s, e, _, _ := f.counts(); !stopped || s != 1 || e != 1 {
 		t.Errorf("GROUP-12: stopped %v; started %d times, stopped %d", stopped, s, e)
 	}
+}
+
+// A loop that was lost, and was started anew, is no longer in memory, whatever it had in use when it was lost.
+func TestGroupLostLoopIsFreed(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		g := newGroup(t, w, 1, reactor.GroupConfig{Restarts: 1, Setup: func(r *reactor.Reactor) error {
+			_, err := r.Listen(loopback, new(greeters), nil)
+			return err
+		}})
+		if _, err := g.Listen(loopback, new(greeters), nil); err != nil {
+			t.Fatal(err)
+		}
+		g.run()
+		was := weak.Make(g.Loop(0))
+		lose(t, g, 0)
+		eventually(t, "the lost loop is freed", func() bool {
+			runtime.GC()
+			return was.Value() == nil
+		})
+	})
 }
 
 // GROUP-6: the counters of a port do not go down when another loop accepts for all. A connection that this one has from before counts as open.
