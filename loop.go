@@ -19,7 +19,8 @@ type loop struct {
 	log     *slog.Logger
 	drain   drain
 	signals *program.Signals
-	hurried bool // a signal has come during the shutdown
+	hurried bool                   // a signal has come during the shutdown
+	moved   func(*reactor.Reactor) // called by the first loop that lives, when one is lost; nil: nothing
 }
 
 // open opens so many kernels and makes reactors on them. The caller closes the loop.

@@ -42,11 +42,17 @@ func (c *Config) openGroup(loops int, o reactor.Config) (*loop, error) {
 	return l, nil
 }
 
-// lost follows the loss of a loop. The first has the signals, so without it the server could not be told to end.
+// lost follows the loss of a loop. If it was the first, the server ends, and the first that lives hears signals and tells the service manager meanwhile.
 func (l *loop) lost(e *reactor.LoopError) {
 	if x := l.drain.group.Load(); x != nil {
 		x.over(e.Loop) // its drain does not say so
 	}
+	l.g.PostLead(func(r *reactor.Reactor) {
+		l.signals.Follow(r)
+		if l.moved != nil {
+			l.moved(r)
+		}
+	})
 	if e.Loop == 0 && l.g.Stop() == nil {
 		l.log.Error("stopping, because the first loop is lost", slog.Any("err", e.Err))
 	}

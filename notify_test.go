@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -79,6 +80,35 @@ func TestServeNotifiesOfLoops(t *testing.T) {
 		c.Close()
 		if err := <-v.result; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// SVC-30, SVC-31: a server that has lost its first loop, and ends therefore, goes on telling the service manager so while its other connections end, and a
+// signal still ends it at once.
+func TestServeNotifiesWithoutFirstLoop(t *testing.T) {
+	kernels(t, func(t *testing.T, name string) {
+		m := notifytest.New(t)
+		c := Config{Kernel: name, Loops: 2, Grace: time.Hour, Signals: []os.Signal{syscall.SIGUSR2}, Notify: notifier(t, m, 100*time.Millisecond)}
+		v := start(t, c, reactor.Each[onLoop](), anywhere)
+		m.Until("READY=1")
+		for loopOf(t, v.dial(0)) != '1' {
+		}
+		v.r.Post(runtime.Goexit)
+		m.Until("STOPPING=1")
+		for range 5 {
+			m.Until("WATCHDOG=1")
+		}
+		if err := syscall.Kill(os.Getpid(), syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-v.result:
+			if e, ok := errors.AsType[*reactor.LoopError](err); !ok || e.Loop != 0 {
+				t.Errorf("GROUP-9: %v", err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("the signal does not end it")
 		}
 	})
 }

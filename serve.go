@@ -51,6 +51,7 @@ func (c Config) Serve(ctx context.Context, f reactor.Factory, places ...string) 
 	defer l.close(finish)
 	s := &server{loop: l, at: at, loops: loops, why: why}
 	s.notify = program.NewNotify(s.r, c.Notify, s.log)
+	s.moved = func(r *reactor.Reactor) { s.notify = s.notify.On(r) }
 	if err := s.prepare(&c, f); err != nil {
 		s.notify.Status("failed: " + err.Error())
 		return err
@@ -264,10 +265,10 @@ func (s *server) end(done func()) {
 // left says in a line what a stop waits for.
 func (s *server) left() string { return fmt.Sprintf("stopping: %d connections are left", s.clients()) }
 
-// onLead calls fn on the first loop, if that lives.
+// onLead calls fn on the first loop that lives.
 func (s *server) onLead(fn func()) {
 	if s.g != nil {
-		s.r.Post(fn)
+		s.g.PostLead(func(*reactor.Reactor) { fn() })
 	} else {
 		fn()
 	}

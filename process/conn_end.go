@@ -97,13 +97,13 @@ func (c *Conn) received() (n uint64) {
 }
 
 // late is the end of Linger. After the exit, Linger begins anew as long as output comes, or the protocol has paused it; but not when only error output
-// is left.
+// is left, which nobody waits for.
 func (c *Conn) late() {
 	if _, exited := c.child.Status(); !exited {
 		c.endProgram()
 		return
 	}
-	if in := c.received(); c.state < connFailing && (in != c.seen || c.paused && c.state == connOpen) {
+	if in := c.received(); c.open&sideOutput != 0 && c.state < connFailing && (in != c.seen || c.paused && c.state == connOpen) {
 		c.seen = in
 		c.timer.Reset(c.cfg.Linger)
 		return

@@ -5,9 +5,8 @@ import "sync"
 // factoryUses counts the uses of factories that were started on one loop. When a loop of a group is lost, its group's ports go on with the
 // table, on another loop: so a factory is stopped as often as it was started, wherever its ports are.
 type factoryUses struct {
-	mu   sync.Mutex
-	of   map[Factory]factoryUse
-	lost bool // the loop has ended
+	mu sync.Mutex
+	of map[Factory]factoryUse
 }
 
 // factoryUse is what a table knows of one StartStopper.
@@ -47,8 +46,7 @@ func (u *factoryUses) drop(f Factory, by useKind) (last bool) {
 		return false
 	}
 	use.by[by]--
-	forgotten := u.lost && by == useGroup // the uses of a lost loop do not end by themselves
-	if use.by[useGroup] > 0 || use.by[useLoop] > 0 && !forgotten {
+	if use.by != [2]int{} {
 		u.of[f] = use
 		return false
 	}
@@ -69,9 +67,16 @@ func (u *factoryUses) move(f Factory, on *Reactor) bool {
 	return true
 }
 
-// loopLost notes that the loop of the table has ended. A group's port then no longer waits for uses of that loop.
+// loopLost forgets the uses of the loop of the table, which has ended: they do not end by themselves. So no port of the group waits for them, and the
+// table, which such a port keeps, does not keep the loop.
 func (u *factoryUses) loopLost() {
 	u.mu.Lock()
-	u.lost = true
-	u.mu.Unlock()
+	defer u.mu.Unlock()
+	for f, use := range u.of {
+		if use.by[useLoop] = 0; use.by[useGroup] > 0 {
+			u.of[f] = use
+		} else {
+			delete(u.of, f)
+		}
+	}
 }

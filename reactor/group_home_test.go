@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"weak"
 
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -123,6 +124,45 @@ func TestGroupFactoryMovesTogether(t *testing.T) {
 		if s, e, _, _ := f.counts(); s != 1 || e != 1 {
 			t.Errorf("GROUP-12: started %d times, stopped %d", s, e)
 		}
+	})
+}
+
+// GROUP-12: a factory that a lost loop had in use for itself as well is stopped with the port of the group, also if that ends at the moment of the loss.
+func TestGroupFactoryOfLostLoop(t *testing.T) {
+	w := simulatedWorld(t)
+	g, p, rs := turned(t, w, nil)
+	f := p.Factory().(*greeters)
+	if _, err := rs[0].Listen(socketName(t), f, nil); err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	p.StopListening(func(error) { stopped = true })
+	turns(rs[1], 5)
+	rs[1].Crash() // so what it is given is done at once
+	g.Replace(0, w.New(t, reactor.Config{}))
+	turns(rs[1], 5)
+	if s, e, _, _ := f.counts(); !stopped || s != 1 || e != 1 {
+		t.Errorf("GROUP-12: stopped %v; started %d times, stopped %d", stopped, s, e)
+	}
+}
+
+// A loop that was lost, and was started anew, is no longer in memory, whatever it had in use when it was lost.
+func TestGroupLostLoopIsFreed(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		g := newGroup(t, w, 1, reactor.GroupConfig{Restarts: 1, Setup: func(r *reactor.Reactor) error {
+			_, err := r.Listen(loopback, new(greeters), nil)
+			return err
+		}})
+		if _, err := g.Listen(loopback, new(greeters), nil); err != nil {
+			t.Fatal(err)
+		}
+		g.run()
+		was := weak.Make(g.Loop(0))
+		lose(t, g, 0)
+		eventually(t, "the lost loop is freed", func() bool {
+			runtime.GC()
+			return was.Value() == nil
+		})
 	})
 }
 

@@ -73,6 +73,9 @@ func (g *Group) portsWithout(m *member, r *Reactor) {
 		}
 	}
 	g.mu.Unlock()
+	if !left { // the goroutine of one that is left behind goes on
+		r.factories.loopLost() // before another loop may end a port
+	}
 	for _, part := range gone {
 		if limits := part.of.limits; part.port != nil && limits != nil {
 			limits.forget(part.port.limits)
@@ -84,8 +87,7 @@ func (g *Group) portsWithout(m *member, r *Reactor) {
 	for _, p := range all {
 		p.check()
 	}
-	if !left { // the goroutine of one that is left behind goes on
-		r.factories.loopLost()
+	if !left {
 		g.stopFactoriesOf(last, r)
 	}
 }

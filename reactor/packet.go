@@ -45,6 +45,7 @@ type PacketsReceiver interface {
 type TrainsReceiver interface {
 	PacketsReceiver
 	// TakesTrains is asked once, before StartProtocol. After true, PacketsReceived may get trains, but not if PacketConfig.MaxPacketSize is less than 64 KiB.
+	// If it panics, the port is not opened.
 	TakesTrains() bool
 }
 

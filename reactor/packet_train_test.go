@@ -66,6 +66,21 @@ func TestPacketTrainReceived(t *testing.T) {
 	}
 }
 
+// broken panics when it is asked for trains.
+type broken struct{ trains }
+
+func (*broken) TakesTrains() bool { panic("TakesTrains") }
+
+// UDP-28: a TrainsReceiver that panics when it is asked fails the opening, and leaves no socket open.
+func TestPacketTrainPanics(t *testing.T) {
+	r, s, _ := scripted(t, udp(0), &gram{}, nil)
+	k, x, before := s.k, &broken{}, r.Stats().Sources
+	_, err := r.ListenPacket(udp(0), x, nil)
+	if _, ok := errors.AsType[*reactor.PanicError](err); !ok || !errors.Is(err, reactor.ErrListen) || x.started != 0 || !k.socks[1].closed || r.Stats().Sources != before {
+		t.Errorf("UDP-28: %v; started %d times, socket closed %v", err, x.started, k.socks[1].closed)
+	}
+}
+
 // UDP-28: what a paused port holds of trains, and what a stopped one discards, is counted by datagrams too.
 func TestPacketTrainHeld(t *testing.T) {
 	x := &trains{takes: true}

@@ -129,10 +129,9 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 		return nil, failed(err)
 	}
 	t := &PacketPort{r: r, conn: c, proto: p, cfg: cfg, local: c.Local(), remote: c.Remote(), state: portListening}
-	t.batch, _ = PacketProtocolAs[PacketsReceiver](p)
-	t.trains, _ = kernel.PacketAs[kernel.Trains](c)
-	if x, ok := t.batch.(TrainsReceiver); ok && t.trains != nil && cfg.MaxPacketSize >= defaultMaxPacket {
-		t.couples = x.TakesTrains()
+	if err := t.findTrains(); err != nil {
+		c.Close()
+		return nil, failed(err)
 	}
 	r.optionals.packets.Check(r, p)
 	t.queue.init(t)
@@ -150,6 +149,16 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 		return nil, failed(err)
 	}
 	return t, nil
+}
+
+// findTrains asks who has trains. The error is a panic of the protocol.
+func (t *PacketPort) findTrains() (err error) {
+	t.batch, _ = PacketProtocolAs[PacketsReceiver](t.proto)
+	t.trains, _ = kernel.PacketAs[kernel.Trains](t.conn)
+	if x, ok := t.batch.(TrainsReceiver); ok && t.trains != nil && t.cfg.MaxPacketSize >= defaultMaxPacket {
+		t.couples, err = protect(t.r, t.proto, func() (bool, error) { return x.TakesTrains(), nil })
+	}
+	return err
 }
 
 // start calls StartProtocol and begins to read (UDP-4).

@@ -276,7 +276,7 @@ func (s *sock) writePacket(p *kernel.Packet) error {
 		err = s.writeUDP(to.IP, p)
 	}
 	if err == nil {
-		s.h.n.air.counts.Written++
+		s.h.n.air.counts.Written += p.Datagrams()
 	}
 	return err
 }

@@ -71,10 +71,5 @@ func (s *sock) writeTrain(p *kernel.Packet) error {
 	case unsent+p.Datagrams()*packetHeader+len(p.Data) > s.packetSendBuffer():
 		return kernel.ErrTrain
 	}
-	for _, one := range p.AppendDatagrams(nil) {
-		if err := s.writePacket(&one); err != nil {
-			return err // of the first, since all are alike
-		}
-	}
-	return nil
+	return s.writePacket(p)
 }

@@ -205,13 +205,14 @@ func (s *sock) connectUDP(a netip.AddrPort) error {
 	return err
 }
 
-// writeUDP sends a datagram.
+// writeUDP sends a datagram, or all of a train: the buffer is looked at once, because what is refused is sent again.
 func (s *sock) writeUDP(to netip.AddrPort, p *kernel.Packet) error {
 	n, most := s.h.n, kernel.MaxDatagram
 	if !s.local.IP.Addr().Is4() {
 		most += 20
 	}
-	if len(p.Data) > most {
+	all := p.AppendDatagrams(nil)
+	if len(all[0].Data) > most {
 		return fail(kernel.OpWrite, kernel.ErrMessageSize)
 	}
 	r, err := s.route(kernel.OpWrite, to, p.Local)
@@ -224,11 +225,13 @@ func (s *sock) writeUDP(to netip.AddrPort, p *kernel.Packet) error {
 	if r.dst.Addr().IsMulticast() {
 		r.hosts = s.audience(r)
 	}
-	for _, h := range r.hosts {
-		d := s.newDatagram(p.Data, h)
-		d.src, d.dst, d.card, d.link = r.src, r.dst, r.card, n.link(s.h, h)
-		n.air.counts.Sent++
-		d.fly()
+	for i := range all {
+		for _, h := range r.hosts {
+			d := s.newDatagram(all[i].Data, h)
+			d.src, d.dst, d.card, d.link = r.src, r.dst, r.card, n.link(s.h, h)
+			n.air.counts.Sent++
+			d.fly()
+		}
 	}
 	return nil
 }

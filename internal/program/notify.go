@@ -60,6 +60,8 @@ const (
 	retryEvery = 100 * time.Millisecond
 	// mostUnsent is how many messages wait for the manager.
 	mostUnsent = 16
+	// longestValue is how many characters of a status are told, of four bytes each at most.
+	longestValue = 800
 	// extendEvery is how often the manager hears that a start or a stop takes more time, and extendBy for how long this holds.
 	extendEvery = 5 * time.Second
 	extendBy    = 3 * extendEvery
@@ -72,11 +74,31 @@ func NewNotify(r *reactor.Reactor, m Manager, log *slog.Logger) *Notify {
 	if m == nil || !m.Active() {
 		return nil
 	}
-	n := &Notify{r: r, m: m, log: log}
-	n.retry.Init(r, n.flush)
-	n.alive.Init(r, n.keepAlive)
-	n.extend.Init(r, n.extendMore)
+	return (&Notify{r: r, m: m, log: log}).init()
+}
+
+func (n *Notify) init() *Notify {
+	n.retry.Init(n.r, n.flush)
+	n.alive.Init(n.r, n.keepAlive)
+	n.extend.Init(n.r, n.extendMore)
 	return n
+}
+
+// On is n with r in place of its loop, which is lost: the manager goes on to hear of the program. n is not used any more, unless r is its loop. On is called on the
+// goroutine of r.
+func (n *Notify) On(r *reactor.Reactor) *Notify {
+	if n == nil || n.r == r {
+		return n
+	}
+	x := (&Notify{r: r, m: n.m, log: n.log, phase: n.phase, unsent: n.unsent, status: n.status, failing: n.failing, progress: n.progress}).init()
+	if !x.is(phaseNone, phaseOver) && x.m.Watchdog() > 0 {
+		x.keepAlive()
+	}
+	if x.is(phaseStarting, phaseStopping) {
+		x.extend.Reset(extendEvery)
+	}
+	x.flush()
+	return x
 }
 
 // Begin is called when the loop runs. From now on the manager hears that it does, if it has a watchdog.
@@ -152,14 +174,22 @@ func (n *Notify) is(those ...phase) bool {
 	return n != nil && slices.Contains(those, n.phase)
 }
 
-// line makes a line of a message, without its end. In value, characters that would end the line become blanks.
+// line makes a line of a message, without its end. In value, characters that would end the line become blanks. A long value is cut, because systemd ignores all of a
+// message of more than 4096 bytes: a failure with much to say would otherwise take READY=1 or EXTEND_TIMEOUT_USEC with it.
 func line(name, value string) string {
-	return name + "=" + strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
+	var text strings.Builder
+	n := 0
+	for _, r := range value {
+		if n++; n > longestValue {
+			text.WriteString("...")
+			break
 		}
-		return r
-	}, value)
+		if r < ' ' || r == 0x7f {
+			r = ' '
+		}
+		text.WriteRune(r)
+	}
+	return name + "=" + text.String()
 }
 
 func extension() string { return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extendBy.Microseconds()) }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/internal/program"
@@ -180,6 +181,69 @@ func TestNotifyFails(t *testing.T) {
 	m.pass(t, time.Second)
 	if m.tried != 1 {
 		t.Errorf("SVC-33: tried %d times", m.tried)
+	}
+}
+
+// SVC-31 to SVC-34: a Notify goes on on another loop when its own is lost: with what waits, with the watchdog, and with what it says of a long start or stop. One that
+// says nothing more stays silent.
+func TestNotifyMoves(t *testing.T) {
+	n, m, _ := notifier(t, 4*time.Second)
+	n.Begin()
+	m.fails = syscall.EAGAIN
+	n.Ready("serving")
+	if n.On(m.r) != n {
+		t.Error("on its own loop it is another one")
+	}
+	lost := m.r
+	m.r = testworld.New(t, sim.New(2).Kernel(), reactor.Config{})
+	m.r.Turn(0)
+	m.fails, m.heard = nil, nil
+	n = n.On(m.r)
+	m.wants(t, "SVC-31, SVC-33", "0s WATCHDOG=1", "0s READY=1 STATUS=serving")
+	m.pass(t, 3*time.Second)
+	m.wants(t, "SVC-31", "2s WATCHDOG=1")
+	n.Stopping("stopping", func() string { return "some left" })
+	m.heard = nil
+	m.r = testworld.New(t, sim.New(3).Kernel(), reactor.Config{})
+	m.r.Turn(0)
+	n.On(m.r)
+	m.pass(t, 5500*time.Millisecond)
+	m.wants(t, "SVC-32", "0s WATCHDOG=1", "2s WATCHDOG=1", "4s WATCHDOG=1", "5s EXTEND_TIMEOUT_USEC=15000000 STATUS=some left")
+
+	m.r = lost
+	o := program.NewNotify(lost, m, slog.New(slog.DiscardHandler))
+	o.Begin()
+	o.Succeed(0)
+	m.r, m.heard = testworld.New(t, sim.New(4).Kernel(), reactor.Config{}), nil
+	m.r.Turn(0)
+	o.On(m.r)
+	m.pass(t, 20*time.Second)
+	m.wants(t, "SVC-34")
+	if (*program.Notify)(nil).On(m.r) != nil {
+		t.Error("nobody has become somebody")
+	}
+}
+
+// SVC-33: a status that has much to say is cut between two characters, because the manager ignores messages of more than 4096 bytes, with all that is in them.
+func TestNotifyLong(t *testing.T) {
+	n, m, _ := notifier(t, 0)
+	n.Begin()
+	long := strings.Repeat("\U0001f600", 3000) + "\xff"
+	n.Ready(long)
+	n.Stopping("failed: "+long, func() string { return long })
+	m.pass(t, 6*time.Second)
+	if len(m.heard) != 3 {
+		t.Fatalf("SVC-33: %d messages", len(m.heard))
+	}
+	for i, has := range []string{"READY=1", "STOPPING=1", "EXTEND_TIMEOUT_USEC=15000000"} {
+		if h := m.heard[i]; len(h) > 4096 || !strings.Contains(h, has) || !utf8.ValidString(h) || !strings.HasSuffix(h, "\U0001f600...") {
+			t.Errorf("SVC-33: a message of %d bytes: %.40q", len(h), h)
+		}
+	}
+	n.Status(strings.Repeat("x", 800) + "\n")
+	n.Status(strings.Repeat("x", 800))
+	if a, b := m.heard[3], m.heard[4]; !strings.HasSuffix(a, "xx...") || strings.HasSuffix(b, ".") {
+		t.Errorf("SVC-33: cut to %q and %q", a, b)
 	}
 }
 

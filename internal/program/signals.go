@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,8 +25,8 @@ type Signals struct {
 	// Last is when the last signal that counted came.
 	Last time.Duration
 
-	r      *reactor.Reactor
-	n      kernel.Signals // nil: no signals are taken
+	r      atomic.Pointer[reactor.Reactor] // the loop of the program
+	n      kernel.Signals                  // nil: no signals are taken
 	sigs   []os.Signal
 	log    *slog.Logger
 	caught int      // signals so far, those that count
@@ -39,7 +40,8 @@ const SignalTwins = 300 * time.Millisecond
 
 // Take takes sigs, and SIGPIPE. Until r runs, signals wait. Without sigs, or a kernel that has signals, none are taken.
 func Take(r *reactor.Reactor, log *slog.Logger, sigs []os.Signal, stop func() error, hurry func(because string)) *Signals {
-	s := &Signals{r: r, log: log, sigs: sigs, Stop: stop, Hurry: hurry, Release: func() {}}
+	s := &Signals{log: log, sigs: sigs, Stop: stop, Hurry: hurry, Release: func() {}}
+	s.r.Store(r)
 	s.After = func(d time.Duration, f func()) { r.CallLater(d, f) }
 	n, ok := kernel.As[kernel.Signals](r.Kernel())
 	if !ok || len(sigs) == 0 {
@@ -47,7 +49,7 @@ func Take(r *reactor.Reactor, log *slog.Logger, sigs []os.Signal, stop func() er
 	}
 	s.n = n
 	s.Release = n.Notify(func(sig os.Signal) {
-		r.Post(func() { s.Caught(sig) })
+		s.r.Load().Post(func() { s.Caught(sig) })
 	}, sigs...)
 	if !s.ends(syscall.SIGPIPE) {
 		// Go ends a program that writes to standard output or standard error when nobody can
@@ -62,6 +64,13 @@ func (s *Signals) UseSystemClock() {
 	s.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 }
 
+// Follow has the signals that end the program told to r from now on, because the loop of the program is lost. It is called on the goroutine of r.
+func (s *Signals) Follow(r *reactor.Reactor) {
+	if s.r.Swap(r) != r && s.caught > 0 {
+		s.Last = r.Now() // the clocks of two loops have origins of their own
+	}
+}
+
 func (s *Signals) ends(sig os.Signal) bool { return slices.Contains(s.sigs, sig) }
 
 // OnHangup has fn called on the loop for SIGHUP, unless that ends the program, or no signals are taken.
@@ -69,15 +78,16 @@ func (s *Signals) OnHangup(fn func(sig os.Signal)) {
 	if s.n == nil || s.ends(syscall.SIGHUP) {
 		return
 	}
+	r := s.r.Load()
 	s.others = append(s.others, s.n.Notify(func(sig os.Signal) {
-		s.r.Post(func() { fn(sig) })
+		r.Post(func() { fn(sig) })
 	}, syscall.SIGHUP))
 }
 
 // Caught ends the program in order, or at once if it is ending already. Then signals get
 // their default action back, but not before a twin of this one would have come.
 func (s *Signals) Caught(sig os.Signal) {
-	now := s.r.Now()
+	now := s.r.Load().Now()
 	if s.caught > 0 && now-s.Last < SignalTwins {
 		s.log.Info("caught a signal again, which counts as the one before", slog.String("signal", sig.String()))
 		return
@@ -100,7 +110,7 @@ func (s *Signals) Caught(sig os.Signal) {
 // them are taken until it cannot: it would end the program with the status of a signal, although it
 // has ended in order.
 func (s *Signals) End() {
-	if left := SignalTwins - (s.r.Now() - s.Last); s.caught > 0 && left > 0 {
+	if left := SignalTwins - (s.r.Load().Now() - s.Last); s.caught > 0 && left > 0 {
 		s.After(left, s.GiveBack)
 	} else {
 		s.GiveBack()
