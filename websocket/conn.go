@@ -31,9 +31,11 @@ type Conn struct {
 
 	links  linked.Links[Conn] // in onLoop.open
 	since  time.Duration      // when the peer was heard, or else was sent a ping
+	ponged time.Duration      // when a ping was last answered
 	state  state
 	pinged bool // since then it has not been heard
 	paused bool // by the protocol above
+	grace  bool // it was, since the ping
 	late   bool // goOn is about to be called
 }
 
@@ -158,7 +160,7 @@ func (c *Conn) write(op ws.OpCode, p []byte) (int, error) {
 // refusal is why nothing can be written now. It aborts a connection whose peer reads too slowly.
 func (c *Conn) refusal() error {
 	switch {
-	case c.state != open && (c.state != ending || !c.closing.waits):
+	case !c.speaks():
 		return reactor.ErrClosed
 	case c.t.Buffered() > c.s.o.MaxUnsent:
 		c.abort("write", fmt.Errorf("%w: %d bytes are unsent", ErrTooSlow, c.t.Buffered()))
@@ -166,6 +168,9 @@ func (c *Conn) refusal() error {
 	}
 	return nil
 }
+
+// speaks tells whether our close frame is still to come.
+func (c *Conn) speaks() bool { return c.state == open || c.state == ending && c.closing.waits }
 
 // put gives frames, which stand in l.out, to the transport.
 func (c *Conn) put(frames []byte) error {
@@ -216,7 +221,7 @@ func (c *Conn) ResumeProducing() {
 	if !c.paused {
 		return
 	}
-	c.paused = false
+	c.paused, c.grace = false, true
 	switch {
 	case c.state != open:
 	case len(c.in.kept()) == 0:

@@ -3,6 +3,7 @@ package websocket
 import (
 	"fmt"
 	"io"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -119,7 +120,11 @@ func (c *Conn) frame(p []byte) int {
 	if c.in != nil && !h.OpCode.IsControl() {
 		begun = len(c.in.msg)
 	}
-	if h.Length > int64(c.s.o.MaxMessage-begun) {
+	limit := int64(c.s.o.MaxMessage - begun)
+	if h.OpCode.IsControl() {
+		limit = ws.MaxControlFramePayloadSize // CheckHeader has said so before our close frame
+	}
+	if h.Length > limit {
 		c.fail(CodeTooBig, fmt.Errorf("%w: more than %d bytes", ErrTooBig, c.s.o.MaxMessage))
 		return 0
 	}
@@ -150,8 +155,22 @@ func (c *Conn) expects() ws.State {
 	return s
 }
 
-// pongRoom is how many bytes may be unsent for a ping to be answered. A peer that sends pings and reads nothing is answered no more.
-const pongRoom = 4 << 10
+// pongRoom is how many bytes may be unsent for each ping to be answered. While more are, one ping in a pongPause is: a peer that is sent much would
+// otherwise give us up, and one that sends pings and reads nothing must not fill the memory. Above MaxUnsent none is.
+const (
+	pongRoom  = 4 << 10
+	pongPause = time.Second
+)
+
+// pong answers a ping, if there is room.
+func (c *Conn) pong(p []byte) {
+	unsent, now := c.t.Buffered(), c.Reactor().Now()
+	if !c.speaks() || unsent >= pongRoom && (unsent > c.s.o.MaxUnsent || now < c.ponged+pongPause) {
+		return
+	}
+	c.ponged = now
+	c.control(ws.OpPong, p)
+}
 
 // take takes a frame that has come whole.
 func (c *Conn) take(h ws.Header, p []byte) {
@@ -159,9 +178,7 @@ func (c *Conn) take(h ws.Header, p []byte) {
 	case h.OpCode == ws.OpClose:
 		c.closeReceived(p)
 	case h.OpCode == ws.OpPing:
-		if c.state == open && c.t.Buffered() < pongRoom {
-			c.control(ws.OpPong, p)
-		}
+		c.pong(p)
 	case h.OpCode == ws.OpPong || c.state == ending:
 	case h.OpCode != ws.OpContinuation && h.Fin:
 		c.deliver(h.OpCode, p)
