@@ -180,10 +180,12 @@ func (c *Conn) put(frames []byte) error {
 	return c.send(frames)
 }
 
+// send is put of frames that need not wait. Meanwhile nobody else has their memory: a producer that is paused may write to any WebSocket.
 func (c *Conn) send(frames []byte) error {
+	c.l.out = nil
 	_, err := c.t.Write(frames)
-	if c.l.out = frames[:0]; cap(frames) > scratch {
-		c.l.out = nil
+	if cap(frames) <= scratch {
+		c.l.out = frames[:0]
 	}
 	return err
 }

@@ -1,6 +1,8 @@
 package websocket_test
 
 import (
+	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"strings"
@@ -8,9 +10,11 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
+	"github.com/whorl-go/whorl/tlsio"
 	"github.com/whorl-go/whorl/websocket"
 )
 
@@ -169,3 +173,47 @@ type panics struct {
 
 func (*panics) DataReceived([]byte)        { panic("a defect") }
 func (p *panics) ConnectionLost(err error) { p.lost <- err }
+
+// NETCONN-15, PROD-25: what a producer writes to another WebSocket when a write over TLS pauses it does not change the frame of that write.
+func TestWritePausingTLS(t *testing.T) {
+	leaf := tlstest.SelfSigned("h.test")
+	sc := &tls.Config{Certificates: []tls.Certificate{leaf}, Time: tlstest.Time}
+	cc := &tls.Config{InsecureSkipVerify: true, Time: tlstest.Time}
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := &rig{t: t, r: r}
+		port, err := r.Listen(loopback(), tlsio.Server(sc, websocket.NewServer(reactor.FactoryFunc(g.app), nil), nil), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.addr = port.Addr()
+		connect := func() (*peer, *app) {
+			v := new(visitor)
+			r.Dial(g.addr, tlsio.Client(cc, reactor.One(v), nil), nil, nil)
+			g.until("it does not connect", func() bool { return bytes.Contains(v.in, []byte("\r\n\r\n")) })
+			g.head(&v.peer)
+			return &v.peer, g.apps[len(g.apps)-1]
+		}
+		p, a := connect()
+		q, b := connect()
+		short, long, other := strings.Repeat("s", 100), strings.Repeat("l", 20_000), strings.Repeat("o", 20_000)
+		x := &pauses{}
+		paused := 0
+		x.paused = func() { paused++; _, _ = b.c.Write([]byte(other)) }
+		if err := a.c.RegisterProducer(x); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for ; paused == 0 && n < 10_000; n++ {
+			_, _ = a.c.Write([]byte(short))
+			_, _ = a.c.Write([]byte(long))
+		}
+		a.c.UnregisterProducer()
+		for range n {
+			g.wantFrame(p, ws.OpText, short)
+			g.wantFrame(p, ws.OpText, long)
+		}
+		g.wantFrame(q, ws.OpText, other)
+		p.T.Abort()
+		q.T.Abort()
+	})
+}
