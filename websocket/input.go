@@ -3,7 +3,6 @@ package websocket
 import (
 	"fmt"
 	"io"
-	"time"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -153,23 +152,6 @@ func (c *Conn) expects() ws.State {
 		s = s.Set(ws.StateFragmented)
 	}
 	return s
-}
-
-// pongRoom is how many bytes may be unsent for each ping to be answered. While more are, one ping in a pongPause is: a peer that is sent much would
-// otherwise give us up, and one that sends pings and reads nothing must not fill the memory. Above MaxUnsent none is.
-const (
-	pongRoom  = 4 << 10
-	pongPause = time.Second
-)
-
-// pong answers a ping, if there is room.
-func (c *Conn) pong(p []byte) {
-	unsent, now := c.t.Buffered(), c.Reactor().Now()
-	if !c.speaks() || unsent >= pongRoom && (unsent > c.s.o.MaxUnsent || now < c.ponged+pongPause) {
-		return
-	}
-	c.ponged = now
-	c.control(ws.OpPong, p)
 }
 
 // take takes a frame that has come whole.

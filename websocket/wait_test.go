@@ -117,6 +117,7 @@ func TestPongWhileSending(t *testing.T) {
 	for range 100 { // the answers are not to fill the memory
 		_, _ = p.T.Write(masked(ws.OpPing, true, "busy"))
 	}
+	_, _ = p.T.Write(masked(ws.OpPing, true, "the last"))
 	before := a.c.Buffered()
 	g.passes(100 * time.Millisecond)
 	if got := a.c.Buffered(); got > before+10 {
@@ -127,6 +128,11 @@ func TestPongWhileSending(t *testing.T) {
 		g.wantFrame(p, ws.OpText, long)
 	}
 	g.wantFrame(p, ws.OpPong, "busy")
+	g.wantFrame(p, ws.OpPong, "the last") // it stands for those before it
+	g.passes(3 * time.Second)
+	if len(p.in) > 0 || a.err != nil {
+		t.Errorf("%q came, %v", p.in, a.err)
+	}
 	a.c.Abort()
 }
 
