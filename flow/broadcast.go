@@ -9,7 +9,7 @@ import (
 // BroadcastOptions configure a Broadcaster. Nil and the zero value are the defaults.
 type BroadcastOptions struct {
 	// Interval is how long messages are gathered, from the first one. Zero: until the next round of delayed calls, so that the
-	// messages of one turn go together. Negative: each goes at once.
+	// messages of one turn go together. Negative: each goes at once. It must be negative above a transport where each write is a message, such as a WebSocket.
 	Interval time.Duration
 	// MaxBytes is how many bytes are gathered. A message that would make it more has the others sent at once. Zero or negative: 16 KiB.
 	MaxBytes int

@@ -66,6 +66,8 @@ type conn struct {
 	held    bool     // Hold was called
 	round   uint     // deliveries so far
 	late    bool     // StopProducing has ended a pause, so there may be something to deliver
+	sending bool     // write is in progress
+	behind  *[]byte  // what was sent meanwhile; nil: nothing
 	scratch [12]byte // for the bytes before and behind a string that is sent
 }
 
@@ -259,14 +261,42 @@ func (c *conn) delivered() {
 	c.user.decoder().Keep()
 }
 
-// write writes parts in order. It stops at the first error.
+// head is where the bytes before a string may be put together. Within a write that is no place of c, which may be in use.
+func (c *conn) head() []byte {
+	if c.sending {
+		return nil
+	}
+	return c.scratch[: 0 : len(c.scratch)-1]
+}
+
+// write writes parts in order. It stops at the first error. One of them may pause a producer. What that sends stands behind them (PROD-25).
 func (c *conn) write(parts ...[]byte) error {
+	if c.sending {
+		if c.behind == nil {
+			c.behind = new([]byte)
+		}
+		for _, p := range parts {
+			*c.behind = append(*c.behind, p...)
+		}
+		return nil
+	}
+	c.sending = true
+	defer c.sent() // also if a producer panics
 	for _, p := range parts {
 		if _, err := c.link.Write(p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sent ends a write.
+func (c *conn) sent() {
+	c.sending = false
+	if p := c.behind; p != nil {
+		c.behind = nil
+		_, _ = c.link.Write(*p) // ConnectionLost has the error
+	}
 }
 
 func call(fn func([]byte), p []byte) {

@@ -41,11 +41,10 @@ func (n *Netstring) ConnectionLost(err error) { n.lost(err, n.Lost) }
 
 // SendString writes p as a netstring (STR-1). The error is that of the transport's Write.
 func (n *Netstring) SendString(p []byte) error {
-	head := append(strconv.AppendInt(n.scratch[:0], int64(len(p)), 10), ':')
-	if err := n.write(head, p); err != nil {
-		return err
-	}
-	return n.write(append(n.scratch[:0], ','))
+	head := append(strconv.AppendInt(n.head(), int64(len(p)), 10), ':')
+	comma := n.scratch[len(n.scratch)-1:]
+	comma[0] = ','
+	return n.write(head, p, comma)
 }
 
 // Broken is nil as long as the peer keeps to the form. Otherwise it says what the peer
@@ -107,7 +106,7 @@ func (x *Prefixed) ConnectionLost(err error) { x.lost(err, x.Lost) }
 // nothing is written and the error is a [*frame.TooLongError] (STR-5). Otherwise the
 // error is that of the transport's Write.
 func (x *Prefixed) SendString(p []byte) error {
-	head, err := frame.AppendPrefix(x.scratch[:0], x.Width, len(p))
+	head, err := frame.AppendPrefix(x.head(), x.Width, len(p))
 	if err != nil {
 		return err
 	}

@@ -305,6 +305,30 @@ func TestReload(t *testing.T) {
 	j.want(t, "SVC-29: stopped meanwhile", "start slow", "start next", "reload slow", "stop next", "stop slow", "reload slow done")
 }
 
+// SVC-29: a member is not asked to reload again before it has, whoever asks; who gives that up does not give up the reload of another one.
+func TestReloadTwice(t *testing.T) {
+	r := testworld.New(t, sim.New(1).Kernel(), reactor.Config{})
+	j := &journal{r: r}
+	c := service.NewCollection(r, "c")
+	one := service.Named(r, "one", &reloading{part: part{j: j, name: "one"}, reloadIn: s})
+	c.Add(one)
+	c.Start()
+	first, given, again := one.Reload(), one.Reload(), c.Reload()
+	given.Cancel()
+	j.want(t, "SVC-29", "start one", "reload one")
+	until(t, r, func() bool { return failure(first) != errPending })
+	until(t, r, func() bool { return failure(again) != errPending })
+	if failure(first) != nil || failure(again) != nil || failure(given) == nil {
+		t.Error("SVC-29:", failure(first), failure(again), failure(given))
+	}
+	j.want(t, "SVC-29", "reload one done", "reload one", "reload one done")
+	last := one.Reload()
+	waits := one.Reload()
+	c.Stop()
+	until(t, r, func() bool { return failure(last) != errPending && failure(waits) != errPending })
+	j.want(t, "SVC-29: stopped meanwhile", "reload one", "stop one", "reload one done")
+}
+
 // SVC-11: an application that is started within a limit stops with its reactor, too.
 func TestApplicationWithin(t *testing.T) {
 	r := testworld.New(t, sim.New(1).Kernel(), reactor.Config{})

@@ -15,15 +15,34 @@ type Reloader interface {
 }
 
 // Reload has the member read its configuration again, if it runs and is a [Reloader]; a collection does so with its services, one after the other in their order. The
-// result fails with an [*Error] for each that has failed, which does not keep the others (SVC-29). Giving it up gives up the reload in progress, and begins no other.
+// result fails with an [*Error] for each that has failed, which does not keep the others (SVC-29). Giving it up gives up the reload in progress, and begins no other. A reload during
+// another one begins when that is over.
 func (s *Service) Reload() *deferred.Deferred[None] {
 	m, ok := s.member.(Reloader)
 	if !ok || s.state != Running {
 		return deferred.Of(s.r, None{})
 	}
+	if s.reloading {
+		d := deferred.New[None](s.r, nil)
+		s.reloads = append(s.reloads, d)
+		return d
+	}
+	s.reloading = true
 	return deferred.Transform(s.call(m.Reload), func(_ None, err error) *deferred.Deferred[None] {
+		s.reloaded()
 		return s.outcome("reload", err)
 	})
+}
+
+// reloaded begins the reloads that wait for the end of one.
+func (s *Service) reloaded() {
+	waiting := s.reloads
+	s.reloads, s.reloading = nil, false
+	for _, d := range waiting {
+		if _, givenUp := d.Outcome(); !givenUp {
+			d.Follow(s.Reload())
+		}
+	}
 }
 
 // Reload has all services reload, in their order.

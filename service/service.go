@@ -78,19 +78,21 @@ func (e *Error) Unwrap() error { return e.Err }
 // Service is a place in a tree of services: a member with a name, a parent and a state (SVC-1). It is for the goroutine of its
 // reactor's loop. [New] makes one.
 type Service struct {
-	r      *reactor.Reactor
-	member Member
-	name   string
-	parent *Collection
-	state  State
-	undone bool // a start in progress was given up by Stop
-	bound  bool // the privileged part was started, and the member has not been stopped since
+	r         *reactor.Reactor
+	member    Member
+	name      string
+	parent    *Collection
+	state     State
+	undone    bool // a start in progress was given up by Stop
+	bound     bool // the privileged part was started, and the member has not been stopped since
+	reloading bool // Reload of the member was called, and its result is not there
 
-	binding  *deferred.Deferred[None] // of StartPrivileged; nil: it is not in progress
-	starting *deferred.Deferred[None] // of Start; nil: the call of the member has not returned
-	stopping *deferred.Deferred[None] // of Stop
-	next     *deferred.Deferred[None] // of a Start in state Stopping
-	abort    *deferred.Deferred[None] // of a Stop inside the call of the member
+	binding  *deferred.Deferred[None]   // of StartPrivileged; nil: it is not in progress
+	starting *deferred.Deferred[None]   // of Start; nil: the call of the member has not returned
+	stopping *deferred.Deferred[None]   // of Stop
+	next     *deferred.Deferred[None]   // of a Start in state Stopping
+	abort    *deferred.Deferred[None]   // of a Stop inside the call of the member
+	reloads  []*deferred.Deferred[None] // wait for the end of a reload
 }
 
 // New makes a service without name and parent, which does not run (SVC-1). A nil m does nothing.

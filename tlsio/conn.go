@@ -120,6 +120,7 @@ type Conn struct {
 	dirty    bool     // stands in loop.dirty
 	retired  bool     // a layer has the connection, by another transport
 	watching bool     // throttle is the producer of the transport below
+	locked   bool     // a call of crypto/tls is in progress, which no other may interrupt
 }
 
 var (

@@ -56,7 +56,7 @@ func (c *Conn) drain(lent bool) {
 				break
 			}
 		}
-		n, err := c.tls.Read(buf[:recordSize])
+		n, err := c.call(c.tls.Read, buf[:recordSize])
 		if c.holds &^= holdRecords; c.in.another() {
 			c.holds |= holdRecords
 		}

@@ -47,9 +47,11 @@ func (c *Conn) putVec(bufs [][]byte) (int, error) {
 	if err := c.writable(n); err != nil {
 		return 0, err
 	}
+	c.makeRoom(n)
 	for _, p := range bufs {
-		c.keep(p)
+		c.gather(p)
 	}
+	c.gathered()
 	return n, nil
 }
 
@@ -111,29 +113,42 @@ func (c *Conn) refusal() error {
 }
 
 func (c *Conn) keep(p []byte) {
-	switch {
-	case len(p) == 0:
-		return
-	case c.handshake != nil:
-		if c.plain = append(c.plain, p...); len(c.plain) > queueHigh {
-			c.hold(holdQueue)
-		}
-		return
-	case c.life > closing:
-		return // the write before this one has failed
-	}
-	if len(c.plain)+len(p) > recordSize {
-		c.flush()
-	}
-	if len(p) >= recordSize {
+	c.makeRoom(len(p))
+	if c.handshake == nil && !c.locked && len(p) >= recordSize {
 		c.seal(p)
 		return
 	}
-	if c.plain == nil {
+	c.gather(p)
+	c.gathered()
+}
+
+// makeRoom sends what was kept if n more bytes do not fit into a record with it. A producer that is paused by that may write.
+func (c *Conn) makeRoom(n int) {
+	if c.handshake == nil && len(c.plain)+n > recordSize {
+		c.flush()
+	}
+}
+
+// gather keeps a copy of p, unless a write before this one has failed.
+func (c *Conn) gather(p []byte) {
+	if len(p) == 0 || c.handshake == nil && c.life > closing {
+		return
+	}
+	if c.plain == nil && c.handshake == nil {
 		c.plain = c.l.plain.take()
 	}
 	c.plain = append(c.plain, p...)
-	c.settleLater()
+}
+
+// gathered follows the last gather of a write.
+func (c *Conn) gathered() {
+	switch {
+	case c.handshake == nil:
+		c.makeRoom(0)
+		c.settleLater()
+	case len(c.plain) > queueHigh:
+		c.hold(holdQueue)
+	}
 }
 
 // settle sends what was written, and does what waits for that: a Close or CloseWrite.
@@ -162,15 +177,15 @@ func (c *Conn) settle() {
 	}
 }
 
-// flush makes records of what was kept.
+// flush makes records of what was kept, and of what a producer writes meanwhile, because the transport below pauses it (PROD-25). Within a call of crypto/tls
+// it waits for the end of that.
 func (c *Conn) flush() {
-	p := c.plain
-	if len(p) == 0 {
-		return
+	for len(c.plain) > 0 && !c.locked {
+		p := c.plain
+		c.plain = nil
+		c.seal(p)
+		c.l.plain.give(p)
 	}
-	c.plain = nil
-	c.seal(p)
-	c.l.plain.give(p)
 }
 
 // seal makes records of p and writes them to the transport below, several at a time.
@@ -182,7 +197,7 @@ func (c *Conn) seal(p []byte) {
 		c.holds |= holdBatch
 	}
 	answered := c.answered
-	_, err := c.tls.Write(p)
+	_, err := c.call(c.tls.Write, p)
 	c.answered = answered // our own records are no answers
 	if c.holds &^= holdBatch; !c.outputHeld() {
 		c.send()
@@ -190,6 +205,13 @@ func (c *Conn) seal(p []byte) {
 	if err != nil {
 		c.fail("write", err) // TLS-14
 	}
+}
+
+// call calls Read or Write of crypto/tls.
+func (c *Conn) call(fn func([]byte) (int, error), p []byte) (int, error) {
+	c.locked = true
+	defer func() { c.locked = false }() // a producer that is paused meanwhile may panic
+	return fn(p)
 }
 
 // send writes the ciphertext that was held back to the transport below.

@@ -13,7 +13,7 @@ import (
 // goroutines for each loop (NETCONN-20). A connection has one only while one of its messages is handled. Messages of one connection are handled one at a time, in order; meanwhile nothing is read from it, so the peer has to wait.
 //
 // m.Data belongs to handle. What it returns is sent to the peer; nil sends nothing. An error or a panic is logged, and ends the connection with code 1011.
-// Messages that wait for a goroutine count for Options.MaxPartial.
+// Messages that wait for a goroutine count for Options.MaxPartial. A Drain closes with code 1001, when the message that is being handled was answered.
 //
 // Of c, handle may call Reactor, Local and Remote only. It reaches the rest by Reactor.Post, such as to send other messages. In a simulation it is called on the loop, after a virtual time.
 // size must be above 0: otherwise the first connection panics.
@@ -35,9 +35,20 @@ func (f *blocking) LogPrefix() string { return "websocket.Blocking" }
 
 // handled is a protocol whose messages are handled off the loop.
 type handled struct {
-	f    *blocking
-	c    *Conn
-	lost bool
+	f      *blocking
+	c      *Conn
+	busy   bool // a message is being handled
+	drains bool // then the connection ends
+	lost   bool
+}
+
+var _ reactor.Drainer = (*handled)(nil)
+
+// Drain says that the server goes away, when the message that is being handled was answered.
+func (h *handled) Drain() {
+	if h.drains = true; !h.busy {
+		_ = h.c.CloseWith(CodeGoingAway, "")
+	}
 }
 
 // ConnectionMade takes the WebSocket.
@@ -64,6 +75,7 @@ func (h *handled) MessageReceived(m Message) {
 		return
 	}
 	l.held += n
+	h.busy = true
 	c.PauseProducing()
 	m.Data = append([]byte(nil), m.Data...)
 	reactor.Work(l.workers, func() (*Message, error) { return h.f.handle(c, m) }, func(answer *Message, err error) {
@@ -75,6 +87,7 @@ func (h *handled) MessageReceived(m Message) {
 // done sends the answer, and goes on.
 func (h *handled) done(answer *Message, err error) {
 	c := h.c
+	h.busy = false
 	if h.lost || c.state != open {
 		return
 	}
@@ -89,6 +102,9 @@ func (h *handled) done(answer *Message, err error) {
 	}
 	if answer != nil {
 		_ = c.Send(*answer) // ConnectionLost has the error
+	}
+	if h.drains {
+		h.Drain()
 	}
 	c.ResumeProducing()
 }

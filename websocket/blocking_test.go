@@ -3,6 +3,7 @@ package websocket_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,6 +82,33 @@ func TestBlockingFails(t *testing.T) {
 			p.T.Abort()
 			_, _ = other.T.Write(text("slow"))
 			g.wantFrame(other, ws.OpText, "slow")
+		})
+	}
+}
+
+// NETCONN-20: a Drain lets the message that is being handled be answered, and then closes with 1001.
+func TestBlockingDrains(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			begun, release := false, make(chan struct{})
+			g := (&rig{t: t, r: r}).listen(websocket.Blocking(1, func(c *websocket.Conn, m websocket.Message) (*websocket.Message, error) {
+				r.Post(func() { begun = true })
+				<-release
+				return &m, nil
+			}), nil)
+			once := sync.OnceFunc(func() { close(release) })
+			t.Cleanup(once) // otherwise the end of a test that fails waits for it
+			p, idle := g.dial(request()), g.dial(request())
+			g.head(p)
+			g.head(idle)
+			_, _ = p.T.Write(text("in progress"))
+			g.until("it is not handled", func() bool { return begun })
+			r.Drain(reactor.DrainConfig{Ask: drainServers})
+			g.wantClose(idle, 1001)
+			once()
+			g.wantFrame(p, ws.OpText, "in progress")
+			g.wantClose(p, 1001)
 		})
 	}
 }

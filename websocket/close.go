@@ -74,6 +74,7 @@ func short(text string) string {
 func (c *Conn) sendClose() {
 	x := c.closing
 	x.waits = false
+	c.l.remove(c)
 	c.control(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(x.code), x.reason))
 	x.limit.Init(c.Reactor(), c.end)
 	x.limit.Reset(c.s.o.CloseTimeout)
@@ -118,7 +119,9 @@ func (c *Conn) end() {
 
 // leave forgets what only an open connection needs.
 func (c *Conn) leave() {
-	c.l.remove(c)
+	if !c.speaks() { // a silent peer must not keep a producer for ever
+		c.l.remove(c)
+	}
 	if c.state != over { // the peer's close frame is awaited, behind the frame that has come in part
 		c.dropMessage()
 		return
@@ -181,7 +184,7 @@ func (c *Conn) reasonFor(err error) error {
 		return c.reason
 	case err != io.EOF:
 		return err
-	case c.closing != nil:
+	case c.closing != nil && !c.closing.waits:
 		return reactor.ErrClosed // everything was sent
 	}
 	return c.opError("read", ErrNoClose)

@@ -31,9 +31,12 @@ type Conn struct {
 
 	links  linked.Links[Conn] // in onLoop.open
 	since  time.Duration      // when the peer was heard, or else was sent a ping
+	ponged time.Duration      // when a ping was last answered
+	ping   *[]byte            // the last one, which waits for its answer; nil: none does
 	state  state
 	pinged bool // since then it has not been heard
 	paused bool // by the protocol above
+	grace  bool // it was, since the ping
 	late   bool // goOn is about to be called
 }
 
@@ -158,7 +161,7 @@ func (c *Conn) write(op ws.OpCode, p []byte) (int, error) {
 // refusal is why nothing can be written now. It aborts a connection whose peer reads too slowly.
 func (c *Conn) refusal() error {
 	switch {
-	case c.state != open && (c.state != ending || !c.closing.waits):
+	case !c.speaks():
 		return reactor.ErrClosed
 	case c.t.Buffered() > c.s.o.MaxUnsent:
 		c.abort("write", fmt.Errorf("%w: %d bytes are unsent", ErrTooSlow, c.t.Buffered()))
@@ -166,6 +169,9 @@ func (c *Conn) refusal() error {
 	}
 	return nil
 }
+
+// speaks tells whether our close frame is still to come.
+func (c *Conn) speaks() bool { return c.state == open || c.state == ending && c.closing.waits }
 
 // put gives frames, which stand in l.out, to the transport.
 func (c *Conn) put(frames []byte) error {
@@ -175,10 +181,12 @@ func (c *Conn) put(frames []byte) error {
 	return c.send(frames)
 }
 
+// send is put of frames that need not wait. Meanwhile nobody else has their memory: a producer that is paused may write to any WebSocket.
 func (c *Conn) send(frames []byte) error {
+	c.l.out = nil
 	_, err := c.t.Write(frames)
-	if c.l.out = frames[:0]; cap(frames) > scratch {
-		c.l.out = nil
+	if cap(frames) <= scratch {
+		c.l.out = frames[:0]
 	}
 	return err
 }
@@ -216,7 +224,7 @@ func (c *Conn) ResumeProducing() {
 	if !c.paused {
 		return
 	}
-	c.paused = false
+	c.paused, c.grace = false, true
 	switch {
 	case c.state != open:
 	case len(c.in.kept()) == 0:

@@ -44,7 +44,7 @@ func (s *Server) handshake(q *http.Request) (answer string, refused *refusal) {
 	answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
 		base64.StdEncoding.EncodeToString(sum[:]) + "\r\n"
 	for _, p := range s.o.Subprotocols {
-		if hasToken(q.Header, "Sec-WebSocket-Protocol", p) {
+		if has(q.Header, "Sec-WebSocket-Protocol", func(offered string) bool { return offered == p }) { // a client looks for its own spelling in the answer
 			answer += "Sec-WebSocket-Protocol: " + p + "\r\n"
 			break
 		}
@@ -54,9 +54,14 @@ func (s *Server) handshake(q *http.Request) (answer string, refused *refusal) {
 
 // hasToken tells whether a header that is a list has a token, in any case.
 func hasToken(h http.Header, name, token string) bool {
+	return has(h, name, func(item string) bool { return strings.EqualFold(item, token) })
+}
+
+// has tells whether a header that is a list has an item that is wanted.
+func has(h http.Header, name string, wanted func(item string) bool) bool {
 	for _, list := range h.Values(name) {
 		for item := range strings.SplitSeq(list, ",") {
-			if strings.EqualFold(strings.TrimSpace(item), token) {
+			if wanted(strings.TrimSpace(item)) {
 				return true
 			}
 		}

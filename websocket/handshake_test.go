@@ -83,6 +83,7 @@ func TestAccepted(t *testing.T) {
 			{"Sec-WebSocket-Protocol: v1, v2\r\n", "Sec-WebSocket-Protocol: v2"},
 			{"Sec-WebSocket-Protocol: v1\r\nSec-WebSocket-Protocol: v3\r\n", "Sec-WebSocket-Protocol: v3"},
 			{"Sec-WebSocket-Protocol: v4\r\n", ""},
+			{"Sec-WebSocket-Protocol: V3\r\n", ""}, // a browser would not find its own name in the answer
 		} {
 			p := g.dial(request(c[0]))
 			head := g.head(p)

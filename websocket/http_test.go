@@ -41,7 +41,12 @@ type site struct {
 // open starts a site on a loop beside the test. Each message is answered with the same.
 func open(t testing.TB, w testworld.World, over func(reactor.Factory) reactor.Factory) *site {
 	t.Helper()
-	r := w.New(t, reactor.Config{})
+	return openWith(t, w, reactor.Config{}, over)
+}
+
+func openWith(t testing.TB, w testworld.World, c reactor.Config, over func(reactor.Factory) reactor.Factory) *site {
+	t.Helper()
+	r := w.New(t, c)
 	turn := func() { _ = r.Run(context.Background()) }
 	if w.Simulated() {
 		turn = func() {

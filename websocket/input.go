@@ -119,7 +119,11 @@ func (c *Conn) frame(p []byte) int {
 	if c.in != nil && !h.OpCode.IsControl() {
 		begun = len(c.in.msg)
 	}
-	if h.Length > int64(c.s.o.MaxMessage-begun) {
+	limit := int64(c.s.o.MaxMessage - begun)
+	if h.OpCode.IsControl() {
+		limit = ws.MaxControlFramePayloadSize // CheckHeader has said so before our close frame
+	}
+	if h.Length > limit {
 		c.fail(CodeTooBig, fmt.Errorf("%w: more than %d bytes", ErrTooBig, c.s.o.MaxMessage))
 		return 0
 	}
@@ -150,18 +154,13 @@ func (c *Conn) expects() ws.State {
 	return s
 }
 
-// pongRoom is how many bytes may be unsent for a ping to be answered. A peer that sends pings and reads nothing is answered no more.
-const pongRoom = 4 << 10
-
 // take takes a frame that has come whole.
 func (c *Conn) take(h ws.Header, p []byte) {
 	switch {
 	case h.OpCode == ws.OpClose:
 		c.closeReceived(p)
 	case h.OpCode == ws.OpPing:
-		if c.state == open && c.t.Buffered() < pongRoom {
-			c.control(ws.OpPong, p)
-		}
+		c.pong(p)
 	case h.OpCode == ws.OpPong || c.state == ending:
 	case h.OpCode != ws.OpContinuation && h.Fin:
 		c.deliver(h.OpCode, p)

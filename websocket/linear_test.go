@@ -1,3 +1,8 @@
+//go:build !race
+
+// Each test here has one goroutine and many iterations. The race detector could find nothing
+// here, and makes them take most of their limits.
+
 package websocket_test
 
 import (

@@ -58,7 +58,7 @@ func (l *onLoop) remove(c *Conn) {
 
 // heard notes that a whole frame of c has come.
 func (l *onLoop) heard(c *Conn) {
-	if c.state == open {
+	if c.speaks() {
 		c.pinged = false
 		l.again(c)
 	}
@@ -87,12 +87,13 @@ func (l *onLoop) pingFirst() {
 			return
 		}
 		switch {
-		case c.paused, c.pinged && left < -l.s.o.Ping/4: // it may have said something that is not read yet: the protocol has paused, or the loop was stopped
+		case c.paused && c.state == open, c.pinged && (c.grace || left < -l.s.o.Ping/4): // it may have said something that is not read yet: the protocol has paused, or the loop was stopped
+			c.grace = false
 			l.again(c)
 		case c.pinged:
 			c.abort("read", silentFor(2*l.s.o.Ping))
 		default:
-			c.pinged = true
+			c.pinged, c.grace = true, false
 			l.again(c)
 			c.control(ws.OpPing, nil)
 		}

@@ -111,6 +111,7 @@ func (s *Server) take(c net.Conn, early []byte, answer string) {
 		x.connect(t)
 		x.begin(answer, append(early, later...))
 	}); e != nil {
+		x.reason = e
 		t.Abort()
 	}
 }

@@ -1,0 +1,225 @@
+package websocket_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/internal/tlstest"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
+	"github.com/whorl-go/whorl/tlsio"
+	"github.com/whorl-go/whorl/websocket"
+)
+
+// simulated is a rig in virtual time.
+func simulated(t *testing.T, o *websocket.Options) *rig {
+	return serve(t, testworld.Simulation().New(t, reactor.Config{}), o, nil)
+}
+
+// passes lets d pass.
+func (g *rig) passes(d time.Duration) {
+	g.t.Helper()
+	at := g.r.Now() + d
+	defer g.r.CallLater(d, func() {}).Cancel()
+	g.until("time does not pass", func() bool { return g.r.Now() >= at })
+}
+
+// NETCONN-17: MaxMessage is for messages alone: control frames may be longer.
+func TestControlBeyondMaxMessage(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, &websocket.Options{MaxMessage: 10}, nil)
+		p, a := g.connect()
+		_, _ = p.T.Write(masked(ws.OpText, false, "12345678"))
+		_, _ = p.T.Write(masked(ws.OpPing, true, strings.Repeat("p", 125)))
+		g.wantFrame(p, ws.OpPong, strings.Repeat("p", 125))
+		_, _ = p.T.Write(closing(1000, "a reason of more than ten bytes"))
+		g.wantClose(p, 1000)
+		g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+		if !errors.Is(a.err, io.EOF) {
+			t.Errorf("the reason is %v", a.err)
+		}
+	})
+}
+
+// NETCONN-18: while our Close waits for a producer, a silent peer is pinged and given up, and one that answers stays.
+func TestSilentWhileProducing(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		g := simulated(t, &websocket.Options{Ping: time.Second})
+		p, a := g.connect()
+		if err := a.c.RegisterProducer(new(producer)); err != nil {
+			t.Fatal(err)
+		}
+		_ = a.c.Close()
+		for range 4 {
+			g.passes(time.Second - time.Millisecond)
+			if answers {
+				g.wantFrame(p, ws.OpPing, "")
+				_, _ = p.T.Write(masked(ws.OpPong, true, ""))
+			}
+		}
+		if answers != (a.err == nil) || !answers && !errors.Is(a.err, websocket.ErrSilent) {
+			t.Errorf("a peer that answers %v: the reason is %v", answers, a.err)
+		}
+		if answers {
+			a.c.UnregisterProducer()
+			g.wantClose(p, 1000)
+			_, _ = p.T.Write(closing(1000, ""))
+			g.until("it does not end", func() bool { return a.err != nil })
+			if a.err != reactor.ErrClosed {
+				t.Errorf("the reason is %v", a.err)
+			}
+		}
+	}
+}
+
+// NETCONN-19: a peer that ends without a close frame while our Close waits for a producer has not got everything: the reason says so.
+func TestEndWhileProducing(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		if err := a.c.RegisterProducer(new(producer)); err != nil {
+			t.Fatal(err)
+		}
+		_ = a.c.Close()
+		_ = p.T.Close()
+		g.until("it does not end", func() bool { return a.err != nil })
+		if !errors.Is(a.err, websocket.ErrNoClose) {
+			t.Errorf("the reason is %v", a.err)
+		}
+	})
+}
+
+// NETCONN-18: a ping is answered while our Close waits for a producer, and while much is being sent: otherwise the peer gives us up.
+func TestPongWhileSending(t *testing.T) {
+	g := simulated(t, nil)
+	p, a := g.connect()
+	if err := a.c.RegisterProducer(new(producer)); err != nil {
+		t.Fatal(err)
+	}
+	_ = a.c.Close()
+	_, _ = p.T.Write(masked(ws.OpPing, true, "closing"))
+	g.wantFrame(p, ws.OpPong, "closing")
+	p.T.PauseProducing()
+	long := strings.Repeat("l", 50_000)
+	n := 0
+	for ; a.c.Buffered() < 8<<10; n++ {
+		_, _ = a.c.Write([]byte(long))
+		g.r.Turn(0)
+	}
+	g.passes(time.Second)
+	for range 100 { // the answers are not to fill the memory
+		_, _ = p.T.Write(masked(ws.OpPing, true, "busy"))
+	}
+	_, _ = p.T.Write(masked(ws.OpPing, true, "the last"))
+	before := a.c.Buffered()
+	g.passes(100 * time.Millisecond)
+	if got := a.c.Buffered(); got > before+10 {
+		t.Errorf("%d bytes were written to a peer that does not read", got-before)
+	}
+	p.T.ResumeProducing()
+	for range n {
+		g.wantFrame(p, ws.OpText, long)
+	}
+	g.wantFrame(p, ws.OpPong, "busy")
+	g.wantFrame(p, ws.OpPong, "the last") // it stands for those before it
+	g.passes(3 * time.Second)
+	if len(p.in) > 0 || a.err != nil {
+		t.Errorf("%q came, %v", p.in, a.err)
+	}
+	a.c.Abort()
+}
+
+// NETCONN-18: the answer to a ping that has come behind a pause counts, even if the protocol resumes in the last moment.
+func TestResumeInTheLastMoment(t *testing.T) {
+	g := simulated(t, &websocket.Options{Ping: time.Second})
+	p, a := g.connect()
+	g.apps[0].got = func(a *app, _ []byte) {
+		a.got = nil
+		a.c.Reactor().CallLater(2*time.Second, a.c.ResumeProducing)
+	}
+	_, _ = p.T.Write(text("heard"))
+	g.wantFrame(p, ws.OpPing, "")
+	a.c.PauseProducing()
+	_, _ = p.T.Write(masked(ws.OpPong, true, ""))
+	g.passes(1200 * time.Millisecond)
+	if a.err != nil {
+		t.Errorf("the reason is %v", a.err)
+	}
+}
+
+// NETCONN-19: a panic is the reason of its connection behind net/http too.
+func TestHTTPPanics(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			lost := make(chan error, 1)
+			s := openWith(t, w, reactor.Config{Panicked: func(*reactor.PanicError) {}}, nil)
+			s.srv.Handler = websocket.NewServer(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return &panics{lost: lost} }), nil)
+			c := s.dial()
+			_, _ = c.Write(append([]byte(request()), text("early")...))
+			var e *reactor.PanicError
+			if err := <-lost; !errors.As(err, &e) {
+				t.Errorf("the reason is %v", err)
+			}
+		})
+	}
+}
+
+// panics is a protocol that tells its end.
+type panics struct {
+	app
+	lost chan error
+}
+
+func (*panics) DataReceived([]byte)        { panic("a defect") }
+func (p *panics) ConnectionLost(err error) { p.lost <- err }
+
+// NETCONN-15, PROD-25: what a producer writes to another WebSocket when a write over TLS pauses it does not change the frame of that write.
+func TestWritePausingTLS(t *testing.T) {
+	leaf := tlstest.SelfSigned("h.test")
+	sc := &tls.Config{Certificates: []tls.Certificate{leaf}, Time: tlstest.Time}
+	cc := &tls.Config{InsecureSkipVerify: true, Time: tlstest.Time}
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := &rig{t: t, r: r}
+		port, err := r.Listen(loopback(), tlsio.Server(sc, websocket.NewServer(reactor.FactoryFunc(g.app), nil), nil), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.addr = port.Addr()
+		connect := func() (*peer, *app) {
+			v := new(visitor)
+			r.Dial(g.addr, tlsio.Client(cc, reactor.One(v), nil), nil, nil)
+			g.until("it does not connect", func() bool { return bytes.Contains(v.in, []byte("\r\n\r\n")) })
+			g.head(&v.peer)
+			return &v.peer, g.apps[len(g.apps)-1]
+		}
+		p, a := connect()
+		q, b := connect()
+		short, long, other := strings.Repeat("s", 100), strings.Repeat("l", 20_000), strings.Repeat("o", 20_000)
+		x := &pauses{}
+		paused := 0
+		x.paused = func() { paused++; _, _ = b.c.Write([]byte(other)) }
+		if err := a.c.RegisterProducer(x); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for ; paused == 0 && n < 10_000; n++ {
+			_, _ = a.c.Write([]byte(short))
+			_, _ = a.c.Write([]byte(long))
+		}
+		a.c.UnregisterProducer()
+		for range n {
+			g.wantFrame(p, ws.OpText, short)
+			g.wantFrame(p, ws.OpText, long)
+		}
+		g.wantFrame(q, ws.OpText, other)
+		p.T.Abort()
+		q.T.Abort()
+	})
+}
