@@ -53,7 +53,8 @@ func TestHandover(t *testing.T) {
 		until(func() bool { return one.got.String() == "A:first\nB:unfinished\n" })
 		two.T.Write([]byte("third\n"))
 		until(func() bool { return two.got.String() == "A:second\nB:third\n" })
-		if n := a.r.Stats().Connections; n != 1 {
+		// The hand-over's own may have ended meanwhile, because nothing else is left to drain.
+		if n := a.r.Stats().Connections; n > 1 {
 			t.Errorf("the old program has %d connections, and the hand-over's", n-1)
 		}
 		for i, want := range []string{"B", "B", "A"} {

@@ -77,7 +77,7 @@ func TestKillGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, r, func() bool { return w.exit != nil })
-		if w.exit.Signal != syscall.SIGTERM || w.end != nil {
+		if w.exit.Signal != syscall.SIGTERM || w.end != nil && r.Now()-start < grace {
 			t.Errorf("the child: %v, %v", w.exit, w.events)
 		}
 		if runtime.GOOS == "linux" {

@@ -187,8 +187,9 @@ func TestD3AnswerAfterEnd(t *testing.T) {
 // takes no time.
 func TestD4ShutdownOrder(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
-		began := time.Now()
+		fastest := time.Hour
 		for range 10 {
+			began := time.Now()
 			r := w.New(t, reactor.Config{})
 			var srv, cli end
 			var order []string
@@ -210,10 +211,11 @@ func TestD4ShutdownOrder(t *testing.T) {
 			if !slices.Equal(order, []string{"before", "lost", "lost", "after"}) {
 				t.Errorf("D4: %v", order)
 			}
+			fastest = min(fastest, time.Since(began))
 		}
-		// A loop that looks for the end every half second would take 5 s.
-		if took := time.Since(began); took > 4*time.Second {
-			t.Errorf("D4: ten runs took %v", took)
+		// A loop that looks for the end every half second would take that long each time. A busy machine holds up some runs, but not all.
+		if fastest > 400*time.Millisecond {
+			t.Errorf("D4: the fastest of ten runs took %v", fastest)
 		}
 	})
 }

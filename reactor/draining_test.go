@@ -78,9 +78,9 @@ func TestDrain(t *testing.T) {
 // with the panic.
 func TestDrainLimit(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
-		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+		r, pass := timed(t, w, new(testworld.Faults), reactor.Config{Panicked: func(*reactor.PanicError) {}})
 		_, srv, cli := company(t, r, 3)
-		const limit = 50 * time.Millisecond
+		limit := unhurried(w, 50*time.Millisecond)
 		began, aborted := r.Now(), -1
 		d := r.Drain(reactor.DrainConfig{Limit: limit, Done: func(n int) { aborted = n }, Ask: func(s *reactor.Stream) {
 			if s == srv[0].s {
@@ -91,6 +91,9 @@ func TestDrainLimit(t *testing.T) {
 		var e *reactor.PanicError
 		if !errors.As(srv[0].err, &e) || r.Now()-began > limit {
 			t.Errorf("the one that panicked was lost with %v after %v", srv[0].err, r.Now()-began)
+		}
+		if !w.Simulated() {
+			pass(limit)
 		}
 		until(t, r, func() bool { return aborted >= 0 })
 		if took := r.Now() - began; took < limit || w.Simulated() && took > limit+10*time.Millisecond {

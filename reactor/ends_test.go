@@ -18,6 +18,12 @@ func withPeerConfig(t *testing.T, w testworld.World, e *end, c *reactor.StreamCo
 	t.Helper()
 	f := &testworld.Faults{}
 	r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+	return r, f, peerOf(t, w, r, e, c)
+}
+
+// peerOf is a peer of r.
+func peerOf(t *testing.T, w testworld.World, r *reactor.Reactor, e *end, c *reactor.StreamConfig) *testworld.Peer {
+	t.Helper()
 	var cfg reactor.ListenConfig
 	if c != nil {
 		cfg.StreamConfig = *c
@@ -25,7 +31,7 @@ func withPeerConfig(t *testing.T, w testworld.World, e *end, c *reactor.StreamCo
 	port := listen(t, r, reactor.One(e), &cfg)
 	p := w.Peer(t, port.Addr(), r)
 	until(t, r, func() bool { return e.s != nil })
-	return r, f, p
+	return p
 }
 
 // flood is more than a kernel buffers.
@@ -246,16 +252,16 @@ func TestCloseTimeout(t *testing.T) {
 func TestCloseTimeoutProgress(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		var e end
-		const limit, pieces = 300 * ms, 8 // a busy machine may be late
-		r, _, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: limit})
+		const pieces = 8
+		limit := unhurried(w, 90*ms)
+		r, pass := timed(t, w, new(testworld.Faults), reactor.Config{})
+		p := peerOf(t, w, r, &e, &reactor.StreamConfig{CloseTimeout: limit})
 		size := flood(w)
 		e.s.Write(make([]byte, size))
 		e.s.Close()
 		start, got, buf := r.Now(), 0, make([]byte, size/pieces)
 		for e.err == nil && got < size {
-			due := false
-			r.CallLater(limit/3, func() { due = true })
-			until(t, r, func() bool { return due })
+			pass(limit / 3)
 			n, err := io.ReadFull(p, buf[:min(len(buf), size-got)])
 			if got += n; err != nil {
 				t.Fatalf("after %d of %d bytes: %v; lost with %v", got, size, err, e.err)

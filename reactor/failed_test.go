@@ -71,14 +71,18 @@ func TestPausedStreamHearsReset(t *testing.T) {
 	hearing(t, func(t *testing.T, w testworld.World) {
 		for _, resumes := range []bool{true, false} {
 			var e end
-			r, _, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: 30 * ms})
+			limit := 30 * ms
+			if resumes {
+				limit = time.Minute // which a busy machine does not take
+			}
+			r, _, p := withPeerConfig(t, w, &e, &reactor.StreamConfig{CloseTimeout: limit})
 			e.s.PauseProducing()
 			p.Send("quota exceeded")
 			testworld.Turns(t, r, 3)
 			start := r.Now()
 			p.Abort()
 			testworld.Turns(t, r, 3)
-			if e.err != nil || len(e.got) > 0 {
+			if e.err != nil && r.Now()-start < limit || len(e.got) > 0 {
 				t.Fatalf("TCP-84: paused: got %q, lost with %v", e.got, e.err)
 			}
 			want := ""
@@ -87,7 +91,7 @@ func TestPausedStreamHearsReset(t *testing.T) {
 				e.s.ResumeProducing()
 			}
 			until(t, r, func() bool { return e.err != nil })
-			if string(e.got) != want || !errors.Is(e.err, kernel.ErrReset) || !resumes && r.Now()-start < 30*ms {
+			if string(e.got) != want || !errors.Is(e.err, kernel.ErrReset) || !resumes && r.Now()-start < limit {
 				t.Errorf("TCP-84: got %q, lost with %v after %v", e.got, e.err, r.Now()-start)
 			}
 		}

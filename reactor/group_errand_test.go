@@ -2,6 +2,7 @@ package reactor_test
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -150,28 +151,33 @@ func TestGroupEachLaterBesideLoss(t *testing.T) {
 func TestGroupEachBesideStuck(t *testing.T) {
 	lossy(t, func(t *testing.T, w testworld.World) {
 		for _, loop := range []int{0, 1} {
-			g := newGroup(t, w, 2, reactor.GroupConfig{StopTimeout: 100 * time.Millisecond})
-			reactor.SetComeBack(g.Group, 300*time.Millisecond)
-			g.run()
-			lost := g.Loop(loop)
-			free := hold(t, g, loop, false)
-			each, stats := make(chan error, 1), make(chan reactor.GroupStats, 1)
-			go func() { each <- g.Each(func(*reactor.Reactor) error { return nil }) }()
-			go func() { stats <- g.Stats() }()
-			eventually(t, "they were asked", func() bool { return reactor.Asked(g.Group, loop) == 2 })
-			err := g.stop()
-			if e, ok := errors.AsType[*reactor.LoopError](err); !ok || e.Loop != loop || !errors.Is(err, reactor.ErrUnfinished) {
-				t.Errorf("GROUP-8: without loop %d: %v", loop, err)
-			}
-			err = recv(t, each)
-			if e, ok := errors.AsType[*reactor.LoopError](err); !ok || e.Loop != loop || !errors.Is(err, reactor.ErrStopped) {
-				t.Errorf("GROUP-4: without loop %d: %v", loop, err)
-			}
-			if s := recv(t, stats); s.Loops[loop].Turns != 0 || s.Loops[1-loop].Turns == 0 {
-				t.Errorf("GROUP-6: without loop %d: %+v", loop, s)
-			}
-			free()
-			recv(t, lost.Done())
+			comesBack(t, func(within time.Duration) error { return eachBesideStuck(t, w, loop, within) })
 		}
 	})
+}
+
+func eachBesideStuck(t *testing.T, w testworld.World, loop int, within time.Duration) (wrong error) {
+	g := newGroup(t, w, 2, reactor.GroupConfig{StopTimeout: 100 * time.Millisecond})
+	reactor.SetComeBack(g.Group, within)
+	g.run()
+	lost := g.Loop(loop)
+	free := hold(t, g, loop, false)
+	each, stats := make(chan error, 1), make(chan reactor.GroupStats, 1)
+	go func() { each <- g.Each(func(*reactor.Reactor) error { return nil }) }()
+	go func() { stats <- g.Stats() }()
+	eventually(t, "they were asked", func() bool { return reactor.Asked(g.Group, loop) == 2 })
+	err := g.stop()
+	if e, ok := errors.AsType[*reactor.LoopError](err); !ok || e.Loop != loop || !errors.Is(err, reactor.ErrUnfinished) {
+		wrong = fmt.Errorf("GROUP-8: without loop %d: %w", loop, err)
+	}
+	err = recv(t, each)
+	if e, ok := errors.AsType[*reactor.LoopError](err); !ok || e.Loop != loop || !errors.Is(err, reactor.ErrStopped) {
+		wrong = errors.Join(wrong, fmt.Errorf("GROUP-4: without loop %d: %w", loop, err))
+	}
+	if s := recv(t, stats); s.Loops[loop].Turns != 0 || s.Loops[1-loop].Turns == 0 {
+		wrong = errors.Join(wrong, fmt.Errorf("GROUP-6: without loop %d: %+v", loop, s))
+	}
+	free()
+	recv(t, lost.Done())
+	return wrong
 }

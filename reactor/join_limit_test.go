@@ -15,12 +15,14 @@ import (
 type clocked struct {
 	*junction
 	moved, over time.Duration
+	pass        func(d time.Duration)
 }
 
 // newClocked joins with limits.
 func newClocked(t *testing.T, w testworld.World, c reactor.JoinConfig) *clocked {
 	t.Helper()
-	u := &clocked{junction: apart(t, w, w.New(t, reactor.Config{}), &reactor.ListenConfig{})}
+	r, pass := timed(t, w, new(testworld.Faults), reactor.Config{})
+	u := &clocked{junction: apart(t, w, r, &reactor.ListenConfig{}), pass: pass}
 	for _, in := range u.in {
 		in.onLost = func(error) { u.over = u.r.Now() }
 	}
@@ -55,6 +57,9 @@ func (n *noting) CloseWrite() error {
 // simulated.
 func (u *clocked) took(w testworld.World, limit, reason error, want time.Duration) {
 	u.t.Helper()
+	for i := 0; !w.Simulated() && i < 16 && len(u.done) == 0; i++ {
+		u.pass(want / 8)
+	}
 	u.until(func() bool { return len(u.done) == 1 })
 	took := u.over - u.moved
 	if w.Simulated() && took != want || took < want {
@@ -65,19 +70,20 @@ func (u *clocked) took(w testworld.World, limit, reason error, want time.Duratio
 	}
 }
 
-// limit is for the tests of limits: a native kernel really waits for it.
-const limit = 80 * time.Millisecond
+// joinLimit is for the tests of limits.
+const joinLimit = 80 * time.Millisecond
 
 // PROD-19: a pair ends when nothing has passed for Idle, counted from the last byte in either
 // direction. Both peers see a reset.
 func TestJoinIdle(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
+		limit := unhurried(w, joinLimit)
 		u := newClocked(t, w, reactor.JoinConfig{Idle: limit})
 		began := u.r.Now()
 		for i := range 6 { // each pause is shorter than the limit, all together are longer
 			u.out[i%2].s.Write([]byte("x"))
 			u.until(func() bool { return len(u.out[0].got)+len(u.out[1].got) == i+1 })
-			pause(u.junction, limit*2/5)
+			u.pass(limit * 2 / 5)
 		}
 		if len(u.done) > 0 || u.r.Now()-began < 2*limit {
 			t.Fatalf("PROD-19: over after %v: %+v", u.r.Now()-began, u.done)
@@ -103,6 +109,7 @@ func pause(u *junction, d time.Duration) {
 // PROD-19: without a byte at all the time counts from Join.
 func TestJoinIdleFromTheStart(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
+		limit := unhurried(w, joinLimit)
 		u := newClocked(t, w, reactor.JoinConfig{Idle: limit})
 		u.took(w, reactor.ErrIdle, reactor.ErrIdle, limit)
 	})
@@ -112,6 +119,7 @@ func TestJoinIdleFromTheStart(t *testing.T) {
 // byte in the other direction.
 func TestJoinHalfClosedLimit(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
+		limit := unhurried(w, joinLimit)
 		for _, c := range []struct {
 			idle, half, want time.Duration
 			err              error
@@ -122,11 +130,11 @@ func TestJoinHalfClosedLimit(t *testing.T) {
 			{limit, 3 * limit, limit, reactor.ErrIdle},
 		} {
 			u := newClocked(t, w, reactor.JoinConfig{Idle: c.idle, HalfClosed: c.half})
-			pause(u.junction, limit/2)
+			u.pass(limit / 2)
 			u.out[0].s.CloseWrite()
 			u.until(saw(u.out[1], "read lost"))
 			for i := range 3 {
-				pause(u.junction, limit/2)
+				u.pass(limit / 2)
 				u.out[1].s.Write([]byte("x"))
 				u.until(func() bool { return len(u.out[0].got) == i+1 })
 			}
@@ -175,6 +183,7 @@ func TestJoinLimitDefaults(t *testing.T) {
 // PROD-19: what a slow peer takes of what is buffered is progress too. When it takes no more,
 // the pair ends, at most a quarter later than the limit.
 func TestJoinIdleWhileSending(t *testing.T) {
+	const limit = joinLimit
 	for name, w := range wrap(testworld.Worlds()) {
 		if !w.Simulated() { // it takes virtual time, and buffers of a known size
 			continue
@@ -214,17 +223,22 @@ func TestJoinIdleWhileSending(t *testing.T) {
 // held back for a while.
 func TestJoinIdleAfterHolding(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
-		r, f := faulty(t, w)
+		limit := unhurried(w, joinLimit)
+		f := new(testworld.Faults)
+		r, pass := timed(t, w, f, reactor.Config{})
 		u := apart(t, w, r, &reactor.ListenConfig{})
 		var over time.Duration
 		u.in[0].onLost = func(error) { over = r.Now() }
 		u.join(reactor.JoinConfig{Idle: limit, RestA: []byte("held ")})
 		f.Write = full
-		pause(u, limit*3/8)
+		pass(limit * 3 / 8)
 		f.Write = nil
 		u.out[0].s.Write([]byte("back"))
 		var moved time.Duration
 		u.until(func() bool { moved = r.Now(); return u.j.Stats().AToB == 9 })
+		for i := 0; !w.Simulated() && i < 16 && len(u.done) == 0; i++ {
+			pass(limit / 8)
+		}
 		u.until(func() bool { return len(u.done) == 1 })
 		if took := over - moved; u.done[0].Err != reactor.ErrIdle || w.Simulated() && took > limit || took < limit*7/8 {
 			t.Errorf("PROD-19: over after %v with %v", took, u.done[0].Err)

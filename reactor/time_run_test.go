@@ -33,6 +33,30 @@ func (k *aheadKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) 
 	return k.Kernel.Wait(ev, until)
 }
 
+// timed is a reactor on a kernel of w, and a function that lets time pass for it: a simulated one waits for it, and the clock of
+// another is put forward. So a machine that is busy for a while changes nothing where times are long.
+func timed(t *testing.T, w testworld.World, f *testworld.Faults, c reactor.Config) (r *reactor.Reactor, pass func(d time.Duration)) {
+	t.Helper()
+	k := &aheadKernel{Kernel: w.Open(t)}
+	r = testworld.New(t, f.Wrap(k), c)
+	return r, func(d time.Duration) {
+		over := false
+		r.CallLater(d, func() { over = true })
+		if !w.Simulated() {
+			k.ahead += d
+		}
+		until(t, r, func() bool { return over })
+	}
+}
+
+// unhurried is d in simulated time. Where the clock is put forward it is a hundred times longer, so that no busy machine holds up a test for so long.
+func unhurried(w testworld.World, d time.Duration) time.Duration {
+	if w.Simulated() {
+		return d
+	}
+	return 100 * d
+}
+
 // TIME-19: a call that a socket's callback postpones, under Run, counts from the end of that turn:
 // not from the reading of the clock before the wait, and not from the next turn.
 func TestPostponedUnderRun(t *testing.T) {

@@ -63,7 +63,9 @@ func TestBoottimeTimer(t *testing.T) {
 		}
 		until := k.Now() + time.Hour
 		go func() {
-			time.Sleep(5 * time.Millisecond)
+			for e.waker.state.Load() != sleeping { // a wait that is woken before it begins sets no timer
+				time.Sleep(time.Millisecond)
+			}
 			k.Wake()
 		}()
 		if n, err := k.Wait(make([]kernel.Event, 1), until); n != 0 || err != nil {

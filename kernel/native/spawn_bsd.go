@@ -3,6 +3,7 @@
 package native
 
 import (
+	"os/signal"
 	"syscall"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -11,6 +12,9 @@ import (
 
 // canLimit tells that Limits of a ChildCommand do not work here: nothing sets them between fork and exec.
 const canLimit = false
+
+// ignored tells whether this process ignores n, as far as package os/signal knows.
+func ignored(n syscall.Signal) bool { return signal.Ignored(n) }
 
 // openPipe makes both ends close-on-exec before anybody can fork.
 func openPipe(p *[2]int) error {

@@ -2,6 +2,7 @@ package native
 
 import (
 	"math"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
@@ -24,6 +25,21 @@ func closeOthersOnExec() {
 		return
 	}
 	closeNumbered()
+}
+
+// ignored tells whether this process ignores n. The runtime of Go leaves SIGHUP and SIGINT ignored if they were when the process began, as behind
+// nohup, and package os/signal does not know it any more when Notify and Stop have come since.
+func ignored(n syscall.Signal) bool {
+	if signal.Ignored(n) {
+		return true
+	}
+	if n != syscall.SIGHUP && n != syscall.SIGINT {
+		return false
+	}
+	var action [16]uintptr // begins with the handler; on MIPS it does not, and the length of the set is another one
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(n), 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0)
+	const sigIgn = 1
+	return errno == 0 && action[0] == sigIgn
 }
 
 // forkExec starts the process. It returns an errno, or a SpawnError.

@@ -210,18 +210,18 @@ const maxSignal = 64
 // of the process starts a program at the same moment, that one may still ignore them.
 func (b *base) defaultSignals() (restore func()) {
 	b.starts.Lock()
-	var ignored []os.Signal
+	var all []os.Signal
 	for n := syscall.Signal(1); n <= maxSignal; n++ {
-		if signal.Ignored(n) {
-			ignored = append(ignored, n)
+		if ignored(n) {
+			all = append(all, n)
 		}
 	}
-	if len(ignored) == 0 {
+	if len(all) == 0 {
 		return b.starts.Unlock
 	}
-	signal.Notify(make(chan os.Signal, 1), ignored...)
+	signal.Notify(make(chan os.Signal, 1), all...)
 	return func() {
-		signal.Ignore(ignored...)
+		signal.Ignore(all...)
 		b.starts.Unlock()
 	}
 }
