@@ -236,16 +236,13 @@ func TestIdleTimeout(t *testing.T) {
 			}
 			asked = at
 		}
-		for over := false; !over; {
+		for end := now() + 2*timeout; now() < end; { // it asks long after its first IdleTimeout, too
 			again()
 			later := make(chan struct{})
 			s.r.Post(func() { s.r.CallLater(4*soon, func() { close(later) }) })
-			select {
-			case <-ended:
-				over = true
-			case <-later:
-			}
+			<-later
 		}
+		<-ended
 		again()
 		asking.ended()
 		s.waiting(0)
