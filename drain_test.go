@@ -285,7 +285,11 @@ func TestDrainSignalTwins(t *testing.T) {
 		p := v.peer()
 		v.r.Post(func() { v.signals.Caught(os.Interrupt) })
 		v.echoed(p)
-		v.r.Post(func() { v.signals.Caught(os.Interrupt); v.signals.Caught(syscall.SIGTERM) })
+		v.r.Post(func() {
+			v.signals.Last = v.r.Now() - program.SignalTwins/2 // however long the echo took
+			v.signals.Caught(os.Interrupt)
+			v.signals.Caught(syscall.SIGTERM)
+		})
 		v.echoed(p)
 		testworld.Turns(t, v.r, 3)
 		v.has("no longer listening", `msg="caught a signal again, which counts as the one before" signal=terminated`)

@@ -21,6 +21,7 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // onLoop tells which loop it is on, and echoes.
@@ -69,7 +70,7 @@ func TestServeOnSeveralLoops(t *testing.T) {
 	kernels(t, func(t *testing.T, name string) {
 		log := new(record)
 		unix := filepath.Join(t.TempDir(), "s")
-		v := start(t, Config{Kernel: name, Loops: 3, Logger: log.logger(), Grace: 5 * time.Second}, reactor.Each[onLoop](), anywhere, "unix:"+unix)
+		v := start(t, Config{Kernel: name, Loops: 3, Logger: log.logger(), Grace: testworld.Limit}, reactor.Each[onLoop](), anywhere, "unix:"+unix)
 		if v.r.Group() == nil || v.r.Group().Len() != 3 || len(endpoint.Listenings(v.open[0])) != 1 {
 			t.Error("there is no group of three")
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/flow"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/testworld/transporttest"
@@ -65,7 +66,7 @@ func pairs(w testworld.World, aDials bool, server, client func(reactor.Protocol)
 		if !aDials {
 			srv, cli = a, b
 		}
-		port, err := r.Listen(loopback(), server(srv), &reactor.ListenConfig{StreamConfig: marks})
+		port, err := r.Listen(loopback(), &onlyOne{Factory: server(srv)}, &reactor.ListenConfig{StreamConfig: marks})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,4 +77,20 @@ func pairs(w testworld.World, aDials bool, server, client func(reactor.Protocol)
 		})
 		return link
 	}
+}
+
+// onlyOne refuses all connections but the first. Another program that runs beside the test may connect to the port, because it had that port before.
+type onlyOne struct {
+	reactor.Factory
+	met bool
+}
+
+func (f *onlyOne) Unwrap() reactor.Factory { return f.Factory }
+
+func (f *onlyOne) BuildProtocol(a kernel.Addr) reactor.Protocol {
+	if f.met {
+		return nil
+	}
+	f.met = true
+	return f.Factory.BuildProtocol(a)
 }

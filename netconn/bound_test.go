@@ -51,16 +51,8 @@ func TestMaxBuffered(t *testing.T) {
 			o.Port.MaxBuffered = 84 << 10
 			client, server := listen(t, running(t, w), overTCP, o).connect(t)
 			sent := 0
-			_ = server.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 			for _, size := range []int{64 << 20, 1000} {
-				for err := error(nil); err == nil; {
-					var n int
-					if n, err = server.Write(make([]byte, size)); err != nil && !isTimeout(err) {
-						t.Fatal(err)
-					}
-					sent += n
-				}
-				_ = server.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+				sent += fill(t, server, func() (int, error) { return server.Write(make([]byte, size)) })
 			}
 			_ = server.Close()
 			_ = client.SetReadDeadline(time.Now().Add(testworld.Limit))

@@ -200,25 +200,51 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// asks makes a request, which fails if the connection has ended.
+func (c *client) asks() error {
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		return err
+	}
+	a, err := http.ReadResponse(c.in, nil)
+	if err == nil {
+		_, err = io.Copy(io.Discard, a.Body)
+	}
+	return err
+}
+
 // NETCONN-12: a connection that waits for longer than IdleTimeout is closed, also one that never asked anything; one that asks again is not.
 func TestIdleTimeout(t *testing.T) {
-	eachIdle(t, netconn.IdleConfig{IdleTimeout: 20 * soon}, hello, func(t *testing.T, s *web, c *client) {
-		asks := s.client()
+	const timeout = 20 * soon
+	eachIdle(t, netconn.IdleConfig{IdleTimeout: timeout}, hello, func(t *testing.T, s *web, c *client) {
+		now := func() time.Duration {
+			at, _ := reactor.Ask(s.r, func() (time.Duration, error) { return s.r.Now(), nil })
+			return at
+		}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
 			c.ended()
 		}()
-		for over := false; !over; {
-			asks.get("/") // fails if it has ended
-			select {
-			case <-ended:
-				over = true
-			case <-time.After(4 * soon):
+		asking, asked := s.client(), now()
+		again := func() {
+			at := now()
+			if err := asking.asks(); err != nil {
+				if waited := now() - asked; waited < timeout {
+					t.Fatalf("NETCONN-12: a connection that asked %v ago has ended: %v", waited, err)
+				}
+				asking = s.client() // a busy machine let all that time pass
 			}
+			asked = at
 		}
-		asks.get("/")
-		asks.ended()
+		for end := now() + 2*timeout; now() < end; { // it asks long after its first IdleTimeout, too
+			again()
+			later := make(chan struct{})
+			s.r.Post(func() { s.r.CallLater(4*soon, func() { close(later) }) })
+			<-later
+		}
+		<-ended
+		again()
+		asking.ended()
 		s.waiting(0)
 	})
 }

@@ -94,7 +94,11 @@ func TestPreface(t *testing.T) {
 					}
 				}
 				l.SetIdle(server.(*netconn.Conn), true)
-				_ = server.SetReadDeadline(time.Now().Add(8 * soon))
+				limit := testworld.Limit
+				if stays {
+					limit = 8 * soon
+				}
+				_ = server.SetReadDeadline(time.Now().Add(limit))
 				if n, err := server.Read(buf); n != 0 || stays != isTimeout(err) || !stays && err != io.EOF {
 					t.Errorf("%d bytes and %v came", n, err)
 				}

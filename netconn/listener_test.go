@@ -199,12 +199,24 @@ func TestDialFails(t *testing.T) {
 			// The peer accepts and is silent, so the handshake does not end.
 			_, over := layers(t)
 			late, cancel := context.WithCancelCause(ctx)
-			time.AfterFunc(20*time.Millisecond, func() { cancel(cause) })
+			accepted := make(chan net.Conn, 1)
+			go func() {
+				defer cancel(cause)
+				defer close(accepted)
+				server, err := p.l.Accept()
+				if err == nil {
+					_, err = server.Read(make([]byte, 1)) // the handshake has begun
+					accepted <- server
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}()
 			c, err = (&netconn.Dialer{Reactor: r, Over: over}).DialContext(late, "tcp", p.l.Addr().String())
 			fails("cancelled in the handshake", c, err, cause)
-			server, err := p.l.Accept()
-			if err != nil {
-				t.Fatal(err)
+			server := <-accepted
+			if server == nil {
+				return
 			}
 			defer server.Close()
 			if _, err := io.ReadAll(server); !errors.Is(err, reactor.ErrLost) {

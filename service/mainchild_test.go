@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/deferred"
 	"github.com/whorl-go/whorl/internal/notifytest"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/service"
@@ -54,10 +56,11 @@ func child(how string) int {
 			return errTest
 		case "panic":
 			panic("no")
-		case "stuck":
-			r.CallLater(500*time.Millisecond, func() { time.Sleep(time.Hour) })
 		}
 		j := &journal{r: r}
+		if how == "stuck" {
+			p.Add(service.Named(r, "stuck", &stuck{part{j: j, name: "stuck"}}))
+		}
 		for _, name := range []string{"a", "b"} {
 			x := &reloading{part: part{j: j, name: name}}
 			if how == "fails" && name == "b" {
@@ -67,6 +70,14 @@ func child(how string) int {
 		}
 		return nil
 	})
+}
+
+// stuck is a service that blocks the loop when it is to reload.
+type stuck struct{ part }
+
+func (*stuck) Reload() *deferred.Deferred[service.None] {
+	time.Sleep(time.Hour)
+	return nil
 }
 
 // process is a child, and its output.
@@ -124,8 +135,9 @@ func TestMainNotifies(t *testing.T) {
 			t.Parallel()
 			m := notifytest.New(t)
 			p := start(t, name, "NOTIFY_SOCKET="+m.Path, "WATCHDOG_USEC=200000")
-			p.until("inherits false") // SYSD-3
-			if s, others := m.Until("READY=1"); s != "READY=1 STATUS=running" || len(others) != 1 || others[0] != "WATCHDOG=1" {
+			p.until("inherits false")                                 // SYSD-3
+			lives := func(s string) bool { return s == "WATCHDOG=1" } // the more often, the longer the start takes
+			if s, others := m.Until("READY=1"); s != "READY=1 STATUS=running" || len(others) == 0 || len(slices.DeleteFunc(others, lives)) > 0 {
 				t.Errorf("SVC-30: %q after %q", s, others)
 			}
 			m.Until("WATCHDOG=1")
@@ -175,9 +187,11 @@ func TestMainGivesSignalsBack(t *testing.T) {
 func TestMainStuck(t *testing.T) {
 	t.Parallel()
 	m := notifytest.New(t)
-	start(t, " stuck", "NOTIFY_SOCKET="+m.Path, "WATCHDOG_USEC=400000")
+	p := start(t, " stuck", "NOTIFY_SOCKET="+m.Path, "WATCHDOG_USEC=400000")
 	m.Until("READY=1")
 	m.Until("WATCHDOG=1") // it is not stuck yet
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	m.Until("RELOADING=1")
 	for range 10 {
 		if m.Next(600*time.Millisecond) == "" {
 			return

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -83,7 +84,7 @@ func idle(t *testing.T, count int, o *tlsio.Options) (size, small int64) {
 	before := heap()
 	dialAll(t, r, p, conns, cc, o != nil, n)
 	size = (heap() - before) / int64(count)
-	if more := runtime.NumGoroutine() - goroutines; more > 2+dialers { // which are about to end
+	if more := leaktest.Goroutines(goroutines+2) - goroutines; more > 2 { // the dialers are about to end
 		t.Errorf("%d goroutines for %d idle connections", more, count)
 	}
 	if o != nil && o.ShrinkIdle > 0 {

@@ -77,7 +77,7 @@ func newPacketTunnel(r *reactor.Reactor, from io.Reader, to io.Writer) *packetTu
 	u := &packetTunnel{r: r}
 	u.in = &input{r: r, from: from, received: u.send, ended: u.inputEnded}
 	u.out = &output{r: r, to: to, failed: u.outputFailed}
-	u.silence.Init(r, func() { u.t.StopListening(nil) })
+	u.silence.Init(r, func() { r.Post(u.silent) })
 	u.full.Init(r, u.more)
 	return u
 }
@@ -166,6 +166,13 @@ func (u *packetTunnel) DatagramReceived(p []byte, _ kernel.Addr) {
 func (u *packetTunnel) listen() {
 	if u.ended && !u.ending && !u.out.held {
 		u.silence.Reset(u.wait)
+	}
+}
+
+// silent ends the tunnel in the turn after the wait is over. The loop may have been late, as after Ctrl-Z: then what came meanwhile was read only now.
+func (u *packetTunnel) silent() {
+	if !u.ending && !u.silence.Active() && !u.out.held {
+		u.t.StopListening(nil)
 	}
 }
 

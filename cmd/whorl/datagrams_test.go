@@ -440,6 +440,43 @@ func TestPacketTunnelSlowOutput(t *testing.T) {
 	})
 }
 
+// A tunnel whose loop stands still for longer than it waits, as after Ctrl-Z, writes what has come meanwhile.
+func TestPacketTunnelLate(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		near, far := w.New(t, reactor.Config{}), w.New(t, reactor.Config{})
+		asked := new(gram)
+		there := listenGrams(t, far, anyGram, asked)
+		var out bytes.Buffer
+		in, input := io.Pipe()
+		u := newPacketTunnel(near, in, &out)
+		u.size, u.wait = 1200, 50*time.Millisecond
+		over := false
+		u.over = func(err error) {
+			if over = true; err != nil {
+				t.Error(err)
+			}
+		}
+		port, err := near.DialPacket(there.Local(), u, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go input.Write([]byte("x"))
+		testworld.Until(t, func() bool { return len(asked.got) == 1 }, near, far)
+		input.Close()
+		until(t, near, func() bool { return u.ended })
+		if err := there.WriteTo([]byte("answer"), port.Local()); err != nil {
+			t.Fatal(err)
+		}
+		late := false
+		far.CallLater(2*u.wait, func() { late = true })
+		until(t, far, func() bool { return late })
+		testworld.Until(t, func() bool { return over }, near, far)
+		if out.String() != "answer" {
+			t.Errorf("%q was written", out.String())
+		}
+	})
+}
+
 // manyEcho answers more at once than an output has room for.
 type manyEcho struct{ packetBase }
 

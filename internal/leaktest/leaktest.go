@@ -30,8 +30,8 @@ func Main(m interface{ Run() int }) int {
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 		code = max(code, 1)
 	}
-	runtime.GC() // a file that nobody holds is closed by its finalizer
-	if n := Descriptors(); n > descriptors {
+	runtime.GC() // a file that nobody holds is closed by its finalizer, on another goroutine
+	if n := settled(descriptors); n > descriptors {
 		fmt.Fprintf(os.Stderr, "leak: %d descriptors at the end, %d at the start\n", n, descriptors)
 		code = max(code, 1)
 	}
@@ -75,16 +75,19 @@ func KeepsDescriptors(t T) {
 	t.Helper()
 	before := Descriptors()
 	t.Cleanup(func() {
-		after := Descriptors()
-		for range 5000 {
-			if after <= before {
-				return
-			}
-			time.Sleep(time.Millisecond)
-			after = Descriptors()
-		}
-		if after > before {
+		if after := settled(before); after > before {
 			t.Errorf("%d descriptors open, %d before (X-5)", after, before)
 		}
 	})
+}
+
+// settled returns the number of descriptors. While it is above limit it waits for up to 5 s, because other goroutines may be about to close some.
+func settled(limit int) (n int) {
+	for range 5000 {
+		if n = Descriptors(); n <= limit {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return n
 }
