@@ -1,12 +1,16 @@
 package reactor
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // factoryUses counts the uses of factories that were started on one loop. When a loop of a group is lost, its group's ports go on with the
 // table, on another loop: so a factory is stopped as often as it was started, wherever its ports are.
 type factoryUses struct {
-	mu sync.Mutex
-	of map[Factory]factoryUse
+	mu   sync.Mutex
+	of   map[Factory]factoryUse
+	lost bool // the loop has ended
 }
 
 // factoryUse is what a table knows of one StartStopper.
@@ -46,7 +50,8 @@ func (u *factoryUses) drop(f Factory, by useKind) (last bool) {
 		return false
 	}
 	use.by[by]--
-	if use.by != [2]int{} {
+	forgotten := u.lost && by == useGroup // the uses of a lost loop do not end by themselves
+	if use.by[useGroup] > 0 || use.by[useLoop] > 0 && !forgotten {
 		u.of[f] = use
 		return false
 	}
@@ -72,11 +77,6 @@ func (u *factoryUses) move(f Factory, on *Reactor) bool {
 func (u *factoryUses) loopLost() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for f, use := range u.of {
-		if use.by[useLoop] = 0; use.by[useGroup] > 0 {
-			u.of[f] = use
-		} else {
-			delete(u.of, f)
-		}
-	}
+	maps.DeleteFunc(u.of, func(_ Factory, use factoryUse) bool { return use.by[useGroup] == 0 })
+	u.lost = true
 }
