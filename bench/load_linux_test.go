@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -122,7 +123,8 @@ func serverConfig(t *testing.T, secure bool) *tls.Config {
 
 func generatorFor(t *testing.T, o loadSpec) generator {
 	t.Helper()
-	o.PID, o.Conns, o.Size, o.Outstanding, o.Timeout = os.Getpid(), 3, 64, 1, 150*time.Millisecond
+	o.PID, o.Conns, o.Size, o.Outstanding = os.Getpid(), 3, 64, 1
+	o.Timeout = cmp.Or(o.Timeout, 20*time.Second) // a busy machine does not take so long
 	g, err := newGenerator(o)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +152,11 @@ func TestLoadNoticesBadServers(t *testing.T) {
 		for _, b := range bad {
 			for _, kind := range kinds {
 				t.Run(fmt.Sprintf("%s/%s/TLS=%t", b.name, kind, secure), func(t *testing.T) {
-					g := generatorFor(t, loadSpec{Addr: listen(t, cfg, b.handle), Kind: kind, TLS: secure})
+					o := loadSpec{Addr: listen(t, cfg, b.handle), Kind: kind, TLS: secure}
+					if b.want == errStalled {
+						o.Timeout = 400 * time.Millisecond // which the test waits for
+					}
+					g := generatorFor(t, o)
 					if err := once(g, kind); !errors.Is(err, b.want) {
 						t.Errorf("error %v, want %v", err, b.want)
 					}
@@ -182,7 +188,11 @@ func TestLoadNoticesBadTLS(t *testing.T) {
 		want error
 	}{{forgetful, errNotResumed}, {serverConfig(t, true), nil}} {
 		g := generatorFor(t, loadSpec{Addr: listen(t, c.cfg, echo), Kind: kindChurn, TLS: true, Resume: true})
-		if err := once(g, kindChurn); !errors.Is(err, c.want) {
+		err := once(g, kindChurn)
+		for i := 0; err == nil && c.want != nil && i < 100; i++ { // a busy machine may connect once in a moment, and so resume nothing
+			err = once(g, kindChurn)
+		}
+		if !errors.Is(err, c.want) {
 			t.Errorf("error %v, want %v", err, c.want)
 		}
 	}
@@ -202,8 +212,10 @@ func TestLoadResumes(t *testing.T) {
 			})
 		})
 		g := generatorFor(t, loadSpec{Addr: addr, Kind: kindChurn, TLS: true, Resume: resume})
-		if err := once(g, kindChurn); err != nil {
-			t.Fatal(err)
+		for i := 0; i == 0 || all.Load() < 10 && i < 100; i++ { // in how many moments depends on the machine
+			if err := once(g, kindChurn); err != nil {
+				t.Fatal(err)
+			}
 		}
 		got, of := resumed.Load(), all.Load()
 		if of < 10 || resume && got < of-3 || !resume && got != 0 {
