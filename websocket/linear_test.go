@@ -25,11 +25,14 @@ func below(a *app) reactor.Protocol {
 func linear(t *testing.T, n int, cost func(n int) time.Duration) {
 	t.Helper()
 	const parts = 64
-	apart := time.Duration(0)
-	for range parts {
-		apart += cost(n / parts)
+	apart, whole := time.Duration(0), time.Hour
+	for tries := 0; tries < 3 && whole > 8*apart; tries++ { // the machine may stand still for a while in one of them
+		apart = 0
+		for range parts {
+			apart += cost(n / parts)
+		}
+		whole = cost(n)
 	}
-	whole := cost(n)
 	t.Logf("%d at a time take %v, in %d parts %v", n, whole, parts, apart)
 	if whole > 8*apart {
 		t.Errorf("NETCONN-17: %d at a time take %v, but in %d parts %v", n, whole, parts, apart)
