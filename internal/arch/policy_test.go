@@ -109,8 +109,7 @@ var bans = []ban{
 
 			"netconn/hub.go": "nobody else could tell goroutines that wait that a reactor has died without a word to its connections",
 
-			"internal/tlstest":    "the server of a handshake runs beside the client, in tests",
-			"internal/notifytest": "a service manager sends to itself beside what it reads, in tests",
+			"internal/tlstest": "the server of a handshake runs beside the client, in tests",
 		},
 		because: "one goroutine owns the loop's world; work for others goes through the pool",
 	},
