@@ -98,8 +98,11 @@ func (p *Parser) line(b []byte) (int, error) {
 func (p *Parser) most() int { return or(p.MaxRequest, 8<<20) }
 
 // number reads the number at b[at:], which ends with "\r\n". next is the index behind that, and 0
-// if it has not come. ok is false if there is no number, or one of more than ten digits.
+// if it has not come. ok is false if there is no number, or one of more than ten digits. Most have one.
 func number(b []byte, at int) (n, next int, ok bool) {
+	if at+2 < len(b) && b[at]-'0' <= 9 && b[at+1] == '\r' && b[at+2] == '\n' {
+		return int(b[at] - '0'), at + 3, true
+	}
 	sign := 1
 	if at < len(b) && b[at] == '-' {
 		sign, at = -1, at+1
