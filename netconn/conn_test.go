@@ -455,6 +455,7 @@ func TestLoopEnds(t *testing.T) {
 				if _, err := p.d.Dial("tcp", p.l.Addr().String()); !errors.Is(err, reactor.ErrStopped) {
 					t.Errorf("Dial is %v", err)
 				}
+				<-r.Done() // until then, New is the loop's
 				_, err := netconn.New(r, nil).Read(make([]byte, 1))
 				wantNetError(t, err, reactor.ErrStopped, "read")
 				_ = client.Close() // harmless
