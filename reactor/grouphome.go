@@ -2,7 +2,7 @@ package reactor
 
 import "errors"
 
-// A port of a group has a home: the loop that counts the use of its factory, and that accepts for all unless each loop has a
+// A port of a group has a home: the loop that stops its factory in the end, and that accepts for all unless each loop has a
 // listener. When that loop is lost, home moves to the first that lives. If none lives, it waits for the next that starts.
 
 // attendAll makes what the ports of the group are to have on r, which has been started anew. It is called on r's

@@ -25,7 +25,7 @@ type GroupPort struct {
 	former   PortStats   // of loops that have ended
 	accepts  acceptMode
 	home     int      // the loop to which the use of the factory belongs; unless spread, it accepts for all; or homeless
-	on       *Reactor // that counts the use of the factory; nil: it is on its way to home
+	on       *Reactor // that the factory was told its use belongs to; nil: that is on its way to home
 	state    portState
 	paused   bool
 	arriving int // connections that one loop has accepted for another, and that are under way

@@ -211,7 +211,8 @@ func (s *sock) writeUDP(to netip.AddrPort, p *kernel.Packet) error {
 	if !s.local.IP.Addr().Is4() {
 		most += 20
 	}
-	all := p.AppendDatagrams(nil)
+	var one [1]kernel.Packet // most are no train
+	all := p.AppendDatagrams(one[:0])
 	if len(all[0].Data) > most {
 		return fail(kernel.OpWrite, kernel.ErrMessageSize)
 	}
