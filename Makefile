@@ -1,13 +1,14 @@
 # The usual commands of this project. Plain `go test ./...` needs none of them.
 
 FUZZTIME ?= 10s
+SEEDS    ?= 1000
 PACKAGES ?= ./reactor ./kernel/native ./tlsio ./sim
 MUTANTS  ?= -n 40 -seed 1
 SYSTEMS   = darwin freebsd openbsd netbsd windows
 STATIC    = go tool -modfile=tools/go.mod staticcheck
 
 .DEFAULT_GOAL = help
-.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench bench-plot chaos interop promises mutants cover
+.PHONY: help check fmt vet staticcheck arch test race cross fuzz bench bench-plot chaos interop promises mutants cover worlds
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +50,9 @@ chaos: ## put servers under loads that hurt, and see what is lost
 
 interop: ## run tests with libraries and programs of others
 	cd interop && go vet -race ./... && go test -race ./...
+
+worlds: ## run SEEDS seeds of each world of examples/worlds
+	WHORL_SEEDS=$(SEEDS) go test -count=1 -run '^TestWorlds$$' ./examples/worlds
 
 promises: ## list the numbered promises that no test cites
 	@go run ./internal/promises

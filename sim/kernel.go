@@ -106,6 +106,9 @@ func (k *simKernel) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 		ev = ev[:1] // the rest is reported again
 	}
 	for idled := false; ; {
+		if k.gone && !k.alone {
+			return 0, nil // the program exited or was killed in this turn, which is its last
+		}
 		if k.closed {
 			return 0, kernel.ErrClosed
 		}

@@ -71,7 +71,8 @@ type supervisors struct {
 	prepare func(*supervise.Supervisor)
 	hosts   []*supervisorHost
 	workers map[string]*simWorker // by host and name and number
-	lives   []*simWorker          // that have not ended
+	lives   []*simWorker          // that have not ended, or began a short time ago
+	working []*simWorker          // that have their lock, and had not ended when always looked
 	calm    time.Duration         // when the faults ended; 0: not yet
 	worked  map[string]time.Duration
 }
@@ -93,7 +94,6 @@ type simWorker struct {
 	run     string
 	began   time.Duration
 	random  chance
-	works   bool // it has its lock
 	out     *reactor.Stream
 	written int  // lines
 	told    int  // of them, by the supervisor
@@ -169,7 +169,7 @@ func (w *supervisors) work(p *sim.Program) {
 		p.Exit(75)
 		return
 	}
-	o.works = true
+	w.working = append(w.working, o)
 	stdin := &watchdog{gone: func() { p.Exit(0) }}
 	if _, err := p.Attach(0, stdin); err != nil {
 		w.fail("starts", "%s: input: %w", o.key, err)
@@ -310,16 +310,20 @@ func (w *supervisors) worksAgain(key string) bool {
 	return w.worked[key] > w.calm
 }
 
+// always is called after each event, so it looks only at those that work.
 func (w *supervisors) always() error {
-	for i, o := range w.lives {
-		if !o.works || !o.alive() {
+	live := w.working[:0]
+	for _, o := range w.working {
+		if !o.alive() {
 			continue
 		}
-		for _, x := range w.lives[:i] {
-			if x.key == o.key && x.works && x.alive() {
+		for _, x := range live {
+			if x.key == o.key {
 				w.fail("one works", "%s works twice, as %d and %d", o.key, x.p.Pid(), o.p.Pid())
 			}
 		}
+		live = append(live, o)
 	}
+	w.working = live
 	return w.first
 }

@@ -14,16 +14,16 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// Every world holds under a thousand seeds, each with faults of its own.
+// Every world holds under seeds that each have faults of their own. "make worlds" runs a thousand.
 func TestWorlds(t *testing.T) {
-	seeds := 1000
+	seeds := 200
 	switch {
 	case raced:
 		seeds = 4 // two at a time: what runs share by mistake is in each
-		t.Logf("%d seeds instead of 1000, because of -race", seeds)
+		t.Logf("%d seeds, because of -race", seeds)
 	case testing.Short():
 		seeds = 100
-		t.Logf("%d seeds instead of 1000, because of -short", seeds)
+		t.Logf("%d seeds, because of -short", seeds)
 	}
 	for _, w := range All() {
 		t.Run(w.Name, func(t *testing.T) { sim.Test(t, w, seeds) })
