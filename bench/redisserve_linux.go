@@ -103,7 +103,7 @@ func (s *netStore) shared(c net.Conn) {
 				_, _ = fmt.Fprintf(c, "-ERR %v\r\n", err)
 				return
 			}
-			if args = kv.AppendArgs(args[:0], command); len(args) > 0 {
+			if args = parser.AppendArgs(args[:0], command); len(args) > 0 {
 				out = s.execute(out, args)
 			}
 		}

@@ -15,6 +15,7 @@ type client struct {
 	receiver.Split
 	server   *Server
 	parser   Parser
+	last     *command
 	limit    reactor.DelayedCall
 	id       int64
 	name     string
@@ -77,7 +78,7 @@ func (c *client) rest() {
 // execute carries out one command.
 func (c *client) execute(p []byte) {
 	s := c.server
-	s.args = AppendArgs(s.args[:0], p)
+	s.args = c.parser.AppendArgs(s.args[:0], p)
 	if len(s.args) > 0 {
 		c.served = true
 		c.command(s.args[0], s.args[1:], len(p))

@@ -70,9 +70,12 @@ func commands() []command {
 // here, and whether there is memory, so that the commands need not.
 func (c *client) command(name []byte, args [][]byte, size int) {
 	s := c.server
-	x := s.commands[string(name)]
-	if x == nil {
-		x = s.commands[string(bytes.ToUpper(name))]
+	x := c.last // clients mostly send the same again
+	if x == nil || string(name) != x.name {
+		if x = s.commands[string(name)]; x == nil {
+			x = s.commands[string(bytes.ToUpper(name))]
+		}
+		c.last = x
 	}
 	switch {
 	case x == nil:

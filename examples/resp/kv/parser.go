@@ -2,9 +2,9 @@ package kv
 
 import "bytes"
 
-// Parser finds the commands in what a client sends. Its Find is that of a frame.Split, and
-// remembers how far it has looked, so that no byte is looked at twice. The zero Parser has the
-// default limits. Each client has its own.
+// Parser finds the commands in what a client sends. Its Find is that of a frame.Split. It
+// remembers how far it has looked and where the arguments are, so that no byte is looked at twice.
+// The zero Parser has the default limits. Each client has its own.
 type Parser struct {
 	// MaxArgs is the most arguments of a command, its name included. MaxBulk is the most bytes of
 	// one argument, and MaxRequest of a whole command. Zero: 1024, 1 MiB and 8 MiB.
@@ -13,11 +13,16 @@ type Parser struct {
 	begun bool // a command has come in part
 	at    int  // its bytes up to here are whole arguments, or a line without its end
 	left  int  // arguments behind at
+	args  []extent
 }
 
+// extent is where an argument is in a command.
+type extent struct{ from, to int32 }
+
 const (
-	maxBulk = 1 << 20
-	maxLine = 16 << 10 // bytes of a command on a line
+	maxBulk  = 1 << 20
+	maxLine  = 16 << 10 // bytes of a command on a line
+	keptArgs = 16       // whose places stay remembered after a command
 )
 
 // protocolError is what a client is told before its connection is closed.
@@ -58,8 +63,9 @@ func (p *Parser) array(b []byte) (int, error) {
 		case next == 0:
 			return 0, nil
 		}
-		p.at, p.left = next, max(n, 0)
+		p.at, p.left, p.args = next, max(n, 0), p.args[:0]
 	}
+	longest, most := or(p.MaxBulk, maxBulk), p.most()
 	for ; p.left > 0; p.left-- {
 		if p.at == len(b) {
 			return 0, nil
@@ -68,7 +74,7 @@ func (p *Parser) array(b []byte) (int, error) {
 			return 0, errDollar
 		}
 		n, next, ok := number(b, p.at+1)
-		if !ok || n > or(p.MaxBulk, maxBulk) || next > 0 && (n < 0 || next+n+2 > p.most()) {
+		if !ok || n > longest || next > 0 && (n < 0 || next+n+2 > most) {
 			return 0, errLength
 		}
 		end := next + n
@@ -78,6 +84,7 @@ func (p *Parser) array(b []byte) (int, error) {
 		if b[end] != '\r' || b[end+1] != '\n' {
 			return 0, errEnd
 		}
+		p.args = append(p.args, extent{int32(next), int32(end)})
 		p.at = end + 2
 	}
 	return p.at, nil
@@ -98,10 +105,16 @@ func (p *Parser) line(b []byte) (int, error) {
 func (p *Parser) most() int { return or(p.MaxRequest, 8<<20) }
 
 // number reads the number at b[at:], which ends with "\r\n". next is the index behind that, and 0
-// if it has not come. ok is false if there is no number, or one of more than ten digits. Most have one.
+// if it has not come. ok is false if there is no number, or one of more than ten digits.
 func number(b []byte, at int) (n, next int, ok bool) {
-	if at+2 < len(b) && b[at]-'0' <= 9 && b[at+1] == '\r' && b[at+2] == '\n' {
-		return int(b[at] - '0'), at + 3, true
+	// Most numbers have one digit or two.
+	if at+3 < len(b) && b[at]-'0' <= 9 {
+		switch one, two := int(b[at]-'0'), int(b[at+1]-'0'); {
+		case b[at+1] == '\r' && b[at+2] == '\n':
+			return one, at + 3, true
+		case b[at+1]-'0' <= 9 && b[at+2] == '\r' && b[at+3] == '\n':
+			return 10*one + two, at + 4, true
+		}
 	}
 	sign := 1
 	if at < len(b) && b[at] == '-' {
@@ -122,20 +135,20 @@ func number(b []byte, at int) (n, next int, ok bool) {
 	return sign * n, 0, true
 }
 
-// AppendArgs appends the arguments of a command that Find has found to args. They are parts of
+// AppendArgs appends the arguments of the command that Find has found last to args. They are parts of
 // command. None are appended for an empty command, which is none.
-func AppendArgs(args [][]byte, command []byte) [][]byte {
+func (p *Parser) AppendArgs(args [][]byte, command []byte) [][]byte {
 	if command[0] != '*' {
 		for word := range bytes.FieldsSeq(command) {
 			args = append(args, word)
 		}
 		return args
 	}
-	_, at, _ := number(command, 1)
-	for at < len(command) {
-		n, next, _ := number(command, at+1)
-		args = append(args, command[next:next+n:next+n])
-		at = next + n + 2
+	for _, a := range p.args {
+		args = append(args, command[a.from:a.to:a.to])
+	}
+	if cap(p.args) > keptArgs {
+		p.args = nil // a client that rests shall have little
 	}
 	return args
 }
