@@ -55,6 +55,62 @@ func TestConnStillRunning(t *testing.T) {
 	}
 }
 
+// Run gives up a program that is to end and cannot be signalled, or not killed. What was kept is there. AfterEnd tells when it ends after all.
+func TestRunStillRunning(t *testing.T) {
+	const loop = "trap '' TERM; echo 0123456789; while :; do sleep 0.01; done"
+	for name, c := range map[string]struct {
+		cfg     process.RunConfig
+		refused func(s os.Signal) bool
+		want    []error
+	}{
+		"timeout, not signalled": {process.RunConfig{Timeout: 20 * time.Millisecond, Grace: time.Hour, Linger: time.Hour},
+			func(s os.Signal) bool { return s != syscall.Signal(0) }, []error{process.ErrTimeout, kernel.ErrPermission}},
+		"timeout, not killed": {process.RunConfig{Timeout: 20 * time.Millisecond, Grace: 20 * time.Millisecond, Linger: 20 * time.Millisecond},
+			func(s os.Signal) bool { return s == syscall.SIGKILL }, []error{process.ErrTimeout}},
+		"limit": {process.RunConfig{Limit: 5, Linger: time.Hour},
+			func(s os.Signal) bool { return s != syscall.Signal(0) }, []error{process.ErrOutputLimit, kernel.ErrPermission}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for name, w := range testworld.Worlds() {
+				t.Run(name, func(t *testing.T) {
+					refusing := true
+					f := &testworld.Faults{Signal: func(s os.Signal) error {
+						if refusing && c.refused(s) {
+							return kernel.ErrPermission
+						}
+						return nil
+					}}
+					r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+					var got process.Result
+					var gotErr error
+					done := 0
+					child, err := process.Run(r, sh(loop), &c.cfg, func(res process.Result, err error) { got, gotErr = res, err; done++ })
+					if err != nil {
+						t.Fatal(err)
+					}
+					until(t, r, func() bool { return done > 0 })
+					for _, want := range append(c.want, process.ErrStillRunning) {
+						if !errors.Is(gotErr, want) {
+							t.Errorf("%v is no %v", gotErr, want)
+						}
+					}
+					if !got.Status.Unknown || !errors.Is(got.Status.Cause, process.ErrStillRunning) || len(got.Output) != c.cfg.Limit && c.cfg.Limit > 0 {
+						t.Errorf("%q, %v", got.Output, got.Status)
+					}
+					refusing = false
+					ended := 0
+					child.AfterEnd(func(process.Status) { ended++ })
+					_ = child.Kill(0)
+					until(t, r, func() bool { return ended == 1 })
+					if done != 1 || r.Stats().Pending != 0 {
+						t.Errorf("done was called %d times; %d timers", done, r.Stats().Pending)
+					}
+				})
+			}
+		})
+	}
+}
+
 // PROD-21: what comes for a program that has closed its input is dropped, so that the end of the client is noticed while the program runs.
 func TestJoinInputClosed(t *testing.T) {
 	for name, w := range testworld.Worlds() {

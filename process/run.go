@@ -62,7 +62,8 @@ type RunConfig struct {
 	// Zero or negative: no limit.
 	Timeout, Grace time.Duration
 	// Linger is how long Run waits, after the exit, for the end of the output, which something that the program has left behind may hold open. Then
-	// the error is ErrOutputHeld. Zero: 5 s; negative: no limit. After ErrTimeout and ErrOutputLimit it does not wait.
+	// the error is ErrOutputHeld. Zero: 5 s; negative: no limit. After ErrTimeout and ErrOutputLimit it does not wait for output, but as long, after the
+	// Grace, for the exit. If there is none, or the program cannot be signalled, the error is ErrStillRunning too, the pipes are closed, and Child.AfterEnd tells the end.
 	Linger time.Duration
 }
 
@@ -76,7 +77,7 @@ type Result struct {
 
 // Run starts the program of cmd and gives its outputs and status to done when it has ended. Files of cmd must be nil, and Terminal too. done is
 // called once, on the loop's goroutine, and never inside Run. Its error is nil if the program has exited with code 0; otherwise it is the [Status], or an error that is
-// ErrOutputLimit, ErrTimeout, ErrOutputHeld or ErrInput and, if the program has not ended with success, the Status too. The Result is what there was, in any case. If the reactor ends first, the
+// ErrOutputLimit, ErrTimeout, ErrStillRunning, ErrOutputHeld or ErrInput and, if the program has not ended with success, the Status too. The Result is what there was, in any case. If the reactor ends first, the
 // Status is reactor.ErrStopped.
 //
 // An error of Run is one of Spawn; then done is not called. Run is for the loop's goroutine.
@@ -148,6 +149,7 @@ type runner struct {
 	cfg    RunConfig
 	strict bool // error output is an error
 	group  bool // the program has a process group
+	killed bool // the program was told to end
 	done   func(Result, error)
 	res    Result
 	err    error // what has gone wrong besides the program itself
@@ -166,23 +168,39 @@ func (w *runner) ChildMade(c *Child) {
 	}
 }
 
-// late is the end of Timeout, or of Linger after the exit.
+// late is the end of Timeout, of Linger after the exit, or of Linger after the program was killed.
 func (w *runner) late() {
-	if w.C.exited {
+	switch {
+	case w.C.exited:
 		w.fail(ErrOutputHeld)
 		w.drop()
-		return
+	case w.killed:
+		w.giveUp(ErrStillRunning)
+	default:
+		w.fail(ErrTimeout)
+		w.kill(w.cfg.Grace)
 	}
-	w.fail(ErrTimeout)
-	w.kill(w.cfg.Grace)
 }
 
+// kill has the program end. One that cannot be signalled is given up at once, and one that does not end after Linger.
 func (w *runner) kill(grace time.Duration) {
+	w.killed = true
+	send := w.C.Kill
 	if w.group {
-		_ = w.C.KillGroup(grace)
-	} else {
-		_ = w.C.Kill(grace)
+		send = w.C.KillGroup
 	}
+	if err := send(grace); err != nil && !errors.Is(err, kernel.ErrExited) {
+		w.giveUp(fmt.Errorf("%w: %w", ErrStillRunning, err))
+	} else if w.cfg.Linger > 0 {
+		w.timer.Reset(max(grace, 0) + w.cfg.Linger)
+	}
+}
+
+// giveUp leaves a program behind that still runs.
+func (w *runner) giveUp(err error) {
+	w.drop()
+	w.res.Status = Status{Exit: kernel.Exit{Unknown: true, Code: -1}, Cause: err}
+	w.finish(errors.Join(w.err, err))
 }
 
 // drop ends the pipes at once. Close would wait until the input is read.
