@@ -29,16 +29,24 @@ type Conn struct {
 	closing  *closing           // from our Close on
 	reason   error              // for ConnectionLost; nil: that of the transport below
 
-	links  linked.Links[Conn] // in onLoop.open
-	since  time.Duration      // when the peer was heard, or else was sent a ping
-	ponged time.Duration      // when a ping was last answered
-	ping   *[]byte            // the last one, which waits for its answer; nil: none does
-	state  state
-	pinged bool // since then it has not been heard
-	paused bool // by the protocol above
-	grace  bool // it was, since the ping
-	late   bool // goOn is about to be called
+	links   linked.Links[Conn] // in onLoop.open
+	since   time.Duration      // when the peer was heard, or else was sent a ping
+	ponged  time.Duration      // when a ping was last answered
+	ping    *[]byte            // the last one, which waits for its answer; nil: none does
+	state   state
+	silence silence
+	paused  bool // by the protocol above
+	late    bool // goOn is about to be called
 }
+
+// silence is what is known of a peer from which nothing has come.
+type silence uint8
+
+const (
+	heard  silence = iota // no ping was sent since it was heard
+	pinged                // a ping was sent
+	spared                // a ping was sent, and since then the protocol above had paused: there may be an answer that is not read yet
+)
 
 // state of a Conn goes down this list.
 type state uint8
@@ -224,7 +232,10 @@ func (c *Conn) ResumeProducing() {
 	if !c.paused {
 		return
 	}
-	c.paused, c.grace = false, true
+	c.paused = false
+	if c.silence == pinged {
+		c.silence = spared
+	}
 	switch {
 	case c.state != open:
 	case len(c.in.kept()) == 0:

@@ -59,7 +59,7 @@ func (l *onLoop) remove(c *Conn) {
 // heard notes that a whole frame of c has come.
 func (l *onLoop) heard(c *Conn) {
 	if c.speaks() {
-		c.pinged = false
+		c.silence = heard
 		l.again(c)
 	}
 }
@@ -87,13 +87,15 @@ func (l *onLoop) pingFirst() {
 			return
 		}
 		switch {
-		case c.paused && c.state == open, c.pinged && (c.grace || left < -l.s.o.Ping/4): // it may have said something that is not read yet: the protocol has paused, or the loop was stopped
-			c.grace = false
+		case c.silence == spared, c.silence == pinged && (c.paused && c.state == open || left < -l.s.o.Ping/4): // it may have said something that is not read yet: the protocol has paused, or the loop was stopped
+			c.silence = pinged
 			l.again(c)
-		case c.pinged:
+		case c.paused && c.state == open:
+			l.again(c)
+		case c.silence == pinged:
 			c.abort("read", silentFor(2*l.s.o.Ping))
 		default:
-			c.pinged, c.grace = true, false
+			c.silence = pinged
 			l.again(c)
 			c.control(ws.OpPing, nil)
 		}
