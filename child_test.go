@@ -117,6 +117,7 @@ func TestServeOnSignals(t *testing.T) {
 	for _, name := range native.Names() {
 		for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 			t.Run(name+"/"+sig.String(), func(t *testing.T) {
+				t.Parallel() // some of the time is waiting
 				p := run(t, name, "")
 				p.signal(sig)
 				if got, err := io.ReadAll(p.conn); string(got) != "bye" || err != nil {
@@ -128,9 +129,10 @@ func TestServeOnSignals(t *testing.T) {
 				}
 			})
 		}
-		t.Run(name+"/blocked", func(t *testing.T) { killed(t, name) })
-		t.Run(name+"/pipe", func(t *testing.T) { noReader(t, name) })
+		t.Run(name+"/blocked", func(t *testing.T) { t.Parallel(); killed(t, name) })
+		t.Run(name+"/pipe", func(t *testing.T) { t.Parallel(); noReader(t, name) })
 		t.Run(name+"/stuck", func(t *testing.T) {
+			t.Parallel() // most of the time is waiting
 			p := run(t, name, "stuck")
 			for range 2 {
 				p.signal(syscall.SIGTERM)

@@ -198,6 +198,7 @@ func TestDrainPanics(t *testing.T) {
 // second if something else has stopped the server.
 func TestDrainIsHurried(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
+		t.Parallel() // most of the time is waiting
 		for name, x := range map[string]struct {
 			say     func(v *served)
 			because string
@@ -281,6 +282,7 @@ func TestDrainOnSimulatedSignals(t *testing.T) {
 // that counts.
 func TestDrainSignalTwins(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
+		t.Parallel() // most of the time is waiting
 		v := serve(t, w, Config{Grace: time.Hour}, reactor.Each[echo](), anywhere)
 		p := v.peer()
 		v.r.Post(func() { v.signals.Caught(os.Interrupt) })
@@ -305,6 +307,7 @@ func TestDrainSignalTwins(t *testing.T) {
 // server has ended that drained for a while.
 func TestSignalsAreGivenBackAtTheEnd(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
+		t.Parallel() // most of the time is waiting
 		v := serve(t, w, Config{Grace: time.Hour}, reactor.Each[echo](), anywhere)
 		p := v.peer()
 		back := 0
@@ -339,6 +342,7 @@ func (p *dialler) ConnectionMade(t reactor.Transport) {
 // for these all the same, and says so if no client is left.
 func TestDrainCountsClients(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
+		t.Parallel() // most of the time is waiting
 		far := w.New(t, reactor.Config{})
 		port, err := far.Listen(kernel.TCPAddr(loopback(), 0), reactor.Each[echo](), nil)
 		if err != nil {

@@ -227,6 +227,7 @@ func stuck(t *testing.T, w testworld.World, c Config) (x *client, stopped *bool)
 // A client whose queue is full waits when it is told to end, and a second signal ends the wait.
 func TestConnectDatagramsSecondSignal(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
+		t.Parallel() // most of the time is waiting
 		x, stopped := stuck(t, w, Config{Grace: time.Hour})
 		x.signals.Caught(syscall.SIGTERM)
 		for range 5 {

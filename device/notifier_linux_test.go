@@ -529,7 +529,8 @@ func TestListingIsBounded(t *testing.T) {
 	worlds(t, func(t *testing.T, r *reactor.Reactor) {
 		dir := t.TempDir()
 		do(t, os.Mkdir(dir+"/big", 0o700))
-		for i := range 2000 {
+		const names = 3*device.ScanBudget + 1
+		for i := range names {
 			touch(t, fmt.Sprint(dir, "/big/", i))
 		}
 		n := newTestNotifier(t, r)
@@ -539,7 +540,7 @@ func TestListingIsBounded(t *testing.T) {
 		most, before := 0, 0
 		testworld.Until(t, func() bool {
 			most, before = max(most, len(d.lines)-before), len(d.lines)
-			return len(d.lines) == 2001
+			return len(d.lines) == names+1
 		}, r)
 		if most > device.ScanBudget+64 {
 			t.Errorf("%d names in one turn", most)

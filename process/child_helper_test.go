@@ -158,6 +158,19 @@ func awaitGone(t *testing.T, pid int) {
 	t.Fatalf("process %d is in state %q", pid, stateOf(pid))
 }
 
+// awaitDead waits until the process, which is no child of ours, has ended. That it is gone from the system is up to its new parent,
+// which is init: it may take seconds.
+func awaitDead(t *testing.T, pid int) {
+	t.Helper()
+	for range 5000 {
+		if s := stateOf(pid); s == "" || s == "Z" {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("process %d is in state %q", pid, stateOf(pid))
+}
+
 // pipe is a pipe of the test. Its ends are closed when the test ends, unless they are -1.
 type pipe struct{ r, w int }
 

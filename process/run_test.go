@@ -149,8 +149,8 @@ func TestRunLimits(t *testing.T) {
 func TestRunInput(t *testing.T) {
 	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
 		in := bytes.Repeat([]byte("0123456789"), 30_000)
-		slow := sh("sleep 0.3; cat")
-		slow.CloseTimeout = 50 * time.Millisecond
+		slow := sh("sleep 0.1; cat")
+		slow.CloseTimeout = 20 * time.Millisecond
 		got := runTo(t, r, slow, &process.RunConfig{Input: in})
 		if !bytes.Equal(got.Output, in) || got.err != nil {
 			t.Errorf("read slowly: %d bytes, %v", len(got.Output), got.err)
@@ -196,7 +196,7 @@ func TestRunKillsGroup(t *testing.T) {
 					killNumber(t, number)
 					continue
 				}
-				awaitGone(t, atoi(string(number)))
+				awaitDead(t, atoi(string(number)))
 			}
 		}
 	})

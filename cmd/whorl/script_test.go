@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,11 +22,16 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Scripts mostly wait, so more of them run at a time than there are cores. -parallel says otherwise.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(10, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"whorl": main, "simtest": simTest})
 }
 
 // TestScripts runs the tool as its users do, on every kernel.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	// Where goroutines meet: standard input and output, signals, and last handshakes.
 	meet := []string{"exec", "forward", "connect", "datagrams", "terminal", "grace", "twosignals", "logreader", "tls"}
 	for i, name := range native.Names() {
@@ -39,10 +46,11 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestSimScripts does it for worlds, which need no kernel. Seeds below SEEDS find the planted
+// TestSimScripts does it for worlds, which need no kernel. The seeds SEEDS find the planted
 // mistake more than once.
 func TestSimScripts(t *testing.T) {
-	runScripts(t, scripts(t, "testdata/sim", "crash"), "SEEDS=170")
+	t.Parallel()
+	runScripts(t, scripts(t, "testdata/sim", "crash"), "SEEDS=60..170")
 }
 
 // scripts are those in dir; under the race detector those named, in which goroutines meet.
