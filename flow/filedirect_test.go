@@ -51,6 +51,7 @@ func ways(f *os.File) []struct {
 // POL-16: however a file is sent, the same bytes come, with the same results, however they are cut.
 func TestSendFileWays(t *testing.T) {
 	chunked(t, func(t *testing.T, w testworld.World) {
+		t.Parallel() // much of the time is waiting for goroutines that read
 		size := 1000
 		if w.Chunk() == 0 {
 			size = 3 << 20

@@ -326,12 +326,12 @@ func TestPanicInCallback(t *testing.T) {
 			cli.onMade = func() { cli.s.CloseWrite() }
 		}},
 		{"ResumeProducing", func(t *testing.T, r *reactor.Reactor) {
-			srv := &end{}
+			srv, marks := &end{}, reactor.StreamConfig{HighWater: 500, LowWater: 100} // few, as some worlds send single bytes
 			srv.onMade = func() {
 				srv.s.RegisterProducer(&source{onResume: oh})
-				srv.s.Write(make([]byte, 64<<10+1)) // more than HighWater, in one callback
+				srv.s.Write(make([]byte, marks.HighWater+1)) // in one callback
 			}
-			dial(t, r, one(srv), &end{}, nil)
+			r.Dial(listen(t, r, one(srv), &reactor.ListenConfig{StreamConfig: marks}).Addr(), one(&end{}), nil, nil)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -116,7 +116,7 @@ func TestDrainRate(t *testing.T) {
 		r.Drain(reactor.DrainConfig{PerSecond: 10, Limit: -1, Done: func(int) { done = true }, Ask: func(s *reactor.Stream) {
 			at = append(at, r.Now()-began)
 		}})
-		until(t, r, func() bool { return len(at) == 50 })
+		untilAlone(t, r, func() bool { return len(at) == 50 })
 		for i, when := range at {
 			if due := time.Duration(i) * 100 * time.Millisecond; when < due-10*time.Millisecond || when > due+20*time.Millisecond {
 				t.Fatalf("number %d was asked after %v, not %v", i, when, due)

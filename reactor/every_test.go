@@ -38,7 +38,7 @@ func TestEvery(t *testing.T) {
 			}
 		})
 		r.CallLater(2*time.Second, func() { tick.Reset(time.Second) })
-		until(t, r, func() bool { return r.Now()-start > 3500*time.Millisecond })
+		turnFor(t, r, 3501*time.Millisecond)
 		var want []time.Duration
 		for _, ms := range []int{100, 200, 450, 500, 600, 3000} {
 			want = append(want, time.Duration(ms)*time.Millisecond)

@@ -126,6 +126,20 @@ func until(t *testing.T, r *reactor.Reactor, done func() bool) {
 	testworld.Until(t, done, r)
 }
 
+// untilAlone is until where only the loop of r makes done true, not another goroutine. So a wait in simulated time
+// need not be cut into steps, after each of which the simulation pauses for the others.
+func untilAlone(t *testing.T, r *reactor.Reactor, done func() bool) {
+	t.Helper()
+	for end := r.Now() + testworld.Limit; !done(); {
+		if r.Now() >= end {
+			t.Fatalf("nothing came of it in %v: %+v", testworld.Limit, r.Stats())
+		}
+		if err := r.Turn(end - r.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // end is a protocol that notes what happens to it, in order, and does what it is
 // told on each event.
 type end struct {

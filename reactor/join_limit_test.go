@@ -103,7 +103,7 @@ func TestJoinIdle(t *testing.T) {
 func pause(u *junction, d time.Duration) {
 	over := false
 	u.r.CallLater(d, func() { over = true })
-	u.until(func() bool { return over })
+	untilAlone(u.t, u.r, func() bool { return over })
 }
 
 // PROD-19: without a byte at all the time counts from Join.

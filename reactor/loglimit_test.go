@@ -26,6 +26,7 @@ func turnFor(t *testing.T, r *reactor.Reactor, d time.Duration) {
 // second is over, and nothing comes after it. A limit that left nothing out sets no delayed call.
 func TestLogLimit(t *testing.T) {
 	notWrapped(t)
+	t.Parallel() // with the others that mostly wait
 	for _, perSecond := range []int{0, 1, 3} {
 		worlds(t, func(t *testing.T, w testworld.World) {
 			t.Parallel() // most of the time is waiting
@@ -46,7 +47,7 @@ func TestLogLimit(t *testing.T) {
 			}
 			say(first, 100)
 			sameEvents(t, log.lines, want...)
-			until(t, r, func() bool { return len(log.lines) > first })
+			untilAlone(t, r, func() bool { return len(log.lines) > first })
 			if d := r.Now() - began; d < time.Second {
 				t.Errorf("more than %d records in %v", first, d)
 			}
@@ -140,7 +141,7 @@ func TestAcceptOverflowLogIsBounded(t *testing.T) {
 		if n := len(refused()); n != 1 && g.r.Now()-began < time.Second {
 			t.Errorf("%d records at once", n)
 		}
-		until(t, g.r, func() bool { return len(refused()) == 2 })
+		untilAlone(t, g.r, func() bool { return len(refused()) == 2 })
 		if len(g.log.lines) != 2 || len(g.log.with(fmt.Sprintf("unlogged=%d", clients-2))) != 1 {
 			t.Errorf("log %q", g.log.lines)
 		}

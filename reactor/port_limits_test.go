@@ -199,7 +199,7 @@ func TestRefusalIsTold(t *testing.T) {
 		if !w.Simulated() {
 			return // the rest is a matter of time
 		}
-		until(t, g.r, func() bool { return len(g.log.with("refused a connection")) == 4 })
+		untilAlone(t, g.r, func() bool { return len(g.log.with("refused a connection")) == 4 })
 	})
 }
 

@@ -159,7 +159,7 @@ func TestSlowLogIsBounded(t *testing.T) {
 		}
 		over := false
 		r.CallLater(2*time.Second, func() { over = true })
-		until(t, r, func() bool { return over })
+		untilAlone(t, r, func() bool { return over })
 		if text := out.String(); strings.Count(text, "held up the loop") != 2 || !strings.Contains(text, "unlogged=98") {
 			t.Errorf("logged\n%s", text)
 		}

@@ -45,7 +45,7 @@ func timed(t *testing.T, w testworld.World, f *testworld.Faults, c reactor.Confi
 		if !w.Simulated() {
 			k.ahead += d
 		}
-		until(t, r, func() bool { return over })
+		untilAlone(t, r, func() bool { return over })
 	}
 }
 

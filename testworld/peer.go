@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -140,7 +141,8 @@ func (o *peerKernel) peer(c kernel.Conn, rs []*reactor.Reactor) *Peer {
 // retry calls fn until it succeeds, or fails with an error other than ErrAgain. Meanwhile
 // it turns the reactors and waits until h is ready for r.
 func (o *peerKernel) retry(h kernel.Handle, r kernel.Ready, rs []*reactor.Reactor, fn func() error) error {
-	for end := o.k.Now() + Limit; ; {
+	idle := 0
+	for end := o.k.Now() + Limit; ; idle++ {
 		err := fn()
 		if err != kernel.ErrAgain {
 			return err
@@ -149,14 +151,18 @@ func (o *peerKernel) retry(h kernel.Handle, r kernel.Ready, rs []*reactor.Reacto
 			return fmt.Errorf("nothing came of it in %v: %w", Limit, kernel.ErrTimeout)
 		}
 		until := o.k.Now() + step
-		for _, x := range rs {
-			before := x.Stats()
+		for i, x := range rs {
+			before := progress(rs[i : i+1])
 			if err := x.Turn(0); err != nil && !errors.Is(err, reactor.ErrNotRestartable) {
 				return err
 			}
-			if x.Stats().Events != before.Events {
-				until = 0 // x is busy, so do not wait
+			if progress(rs[i:i+1]) != before {
+				idle = 0 // x is busy, so do not wait
 			}
+		}
+		if len(rs) > 0 && idle <= idleRounds {
+			until = 0 // another goroutine may be at work for x, as one that reads a file
+			runtime.Gosched()
 		}
 		if err := o.wait(h, r, until); err != nil {
 			return err

@@ -140,7 +140,7 @@ func (p *play) until(done func() bool, missing func() string) error {
 		if left <= 0 {
 			return fmt.Errorf("%s, after %v", missing(), Limit)
 		}
-		if now := p.progress(); now != before {
+		if now := progress(p.reactors); now != before {
 			idle, before = 0, now
 		}
 		if idle++; len(p.reactors) > 1 {
@@ -156,15 +156,6 @@ func (p *play) until(done func() bool, missing func() string) error {
 		}
 	}
 	return p.err
-}
-
-// progress is a count of what the reactors have done.
-func (p *play) progress() (n uint64) {
-	for _, r := range p.reactors {
-		s := r.Stats()
-		n += s.Events + s.Posted + s.DelayedCalls
-	}
-	return n
 }
 
 // turn turns each reactor n times, without waiting.

@@ -207,7 +207,7 @@ func New(t testing.TB, k kernel.Kernel, c reactor.Config) *reactor.Reactor {
 // at most a millisecond at a time, so that done may depend on other goroutines too.
 func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 	t.Helper()
-	end := rs[0].Now() + Limit
+	end, before := rs[0].Now()+Limit, uint64(0)
 	for !done() {
 		left := end - rs[0].Now()
 		if left <= 0 {
@@ -219,6 +219,12 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 		if len(rs) > 1 || isSimulated(rs[0].Kernel()) {
 			left = min(left, step)
 		}
+		if len(rs) > 1 {
+			// While one of them is busy none waits, or each byte would take a step on its way from one to another.
+			if now := progress(rs); now != before {
+				left, before = 0, now
+			}
+		}
 		for _, r := range rs {
 			if err := r.Turn(left); err != nil {
 				t.Fatalf("turn: %v", err)
@@ -228,6 +234,15 @@ func Until(t testing.TB, done func() bool, rs ...*reactor.Reactor) {
 			}
 		}
 	}
+}
+
+// progress is a count of what the reactors have done.
+func progress(rs []*reactor.Reactor) (n uint64) {
+	for _, r := range rs {
+		s := r.Stats()
+		n += s.Events + s.Posted + s.DelayedCalls
+	}
+	return n
 }
 
 // step is the longest time that passes before a condition is looked at again.

@@ -52,6 +52,21 @@ func stages(t *testing.T, chunks []int, body func(s *stage)) {
 	}
 }
 
+// waitingStages is stages, without cutting streams, for a body that mostly waits. They run at the same time.
+func waitingStages(t *testing.T, body func(s *stage)) {
+	t.Helper()
+	t.Run("simulated", func(t *testing.T) { body(simStage(t, 1, 0)) })
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body(realStage(t, w))
+		})
+		if raced {
+			break
+		}
+	}
+}
+
 // realStage does not let the system wait for more where it is given small pieces: that
 // is 40 ms for each answer.
 func realStage(t *testing.T, w testworld.World) *stage {

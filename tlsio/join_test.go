@@ -152,7 +152,7 @@ func shaken(secure bool) []string {
 // PROD-16: one side that does not read holds the other back.
 func TestJoinHoldsBack(t *testing.T) {
 	for _, kind := range kinds {
-		stages(t, []int{0}, func(s *stage) {
+		waitingStages(t, func(s *stage) {
 			const size = 8 << 20
 			b := newBridge(s, tls.VersionTLS13, kind, reactor.JoinConfig{})
 			x, y := b.outs[0], b.outs[1]

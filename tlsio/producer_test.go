@@ -92,7 +92,7 @@ func TestCloseWaitsForProducer(t *testing.T) {
 		"idle": {eager{left: 1}, tlsio.ErrCloseTimeout},
 		"slow": {eager{left: 10, slow: period / 6}, reactor.ErrClosed},
 	} {
-		stages(t, []int{0}, func(s *stage) {
+		waitingStages(t, func(s *stage) {
 			p := c.p
 			srv, cli := produces(s, &p, &tlsio.Options{CloseTimeout: period})
 			want := p.left * 10
@@ -119,7 +119,7 @@ func TestCloseWaitsForProducer(t *testing.T) {
 // likes.
 func TestSilentProducerIsNoClose(t *testing.T) {
 	const period = 50 * time.Millisecond
-	stages(t, []int{0}, func(s *stage) {
+	waitingStages(t, func(s *stage) {
 		p := &eager{left: 2, slow: 4 * period}
 		srv, cli := produces(s, p, &tlsio.Options{CloseTimeout: period})
 		p.produce()

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,8 +25,9 @@ const modulePath = "github.com/whorl-go/whorl"
 type module struct {
 	fsys fs.FS
 	fset *token.FileSet
-	pkgs []*pkg  // by directory
-	seen []*view // the result of views
+	pkgs []*pkg                // by directory
+	seen []*view               // the result of views
+	done map[string][]*checked // by directory: packages of any view
 }
 
 // pkg is one directory with Go files, its tests included.
@@ -135,6 +137,7 @@ type view struct {
 type checked struct {
 	dir   string
 	files []*file
+	needs []*checked // those that it imports, in the order of the files
 	types *types.Package
 	info  *types.Info
 }
@@ -142,6 +145,7 @@ type checked struct {
 // views returns the module as each system compiles it.
 func (m *module) views() []*view {
 	if m.seen == nil {
+		m.done = map[string][]*checked{}
 		for _, sys := range systems {
 			v := &view{module: m, sys: sys, checked: map[string]*checked{}}
 			for _, p := range m.pkgs {
@@ -153,18 +157,14 @@ func (m *module) views() []*view {
 	return m.seen
 }
 
-// check type-checks p, unless that was done or is being done.
+// check type-checks p, unless that was done or is being done. Most packages are the same for most systems: what
+// has the same files and imports the same is checked once for all views.
 func (v *view) check(p *pkg) *checked {
 	if c, ok := v.checked[p.dir]; ok {
 		return c
 	}
 	v.checked[p.dir] = nil // a cycle ends here; the rule on floors finds it
-	c := &checked{dir: p.dir, info: &types.Info{
-		Types:      map[ast.Expr]types.TypeAndValue{},
-		Defs:       map[*ast.Ident]types.Object{},
-		Uses:       map[*ast.Ident]types.Object{},
-		Selections: map[*ast.SelectorExpr]*types.Selection{},
-	}}
+	c := &checked{dir: p.dir}
 	var trees []*ast.File
 	for _, f := range p.files {
 		if !f.test() && v.builds(f) {
@@ -172,10 +172,37 @@ func (v *view) check(p *pkg) *checked {
 			trees = append(trees, f.ast)
 		}
 	}
+	c.needs = v.needs(trees)
+	for _, d := range v.done[p.dir] {
+		if slices.Equal(d.files, c.files) && slices.Equal(d.needs, c.needs) {
+			v.checked[p.dir] = d
+			return d
+		}
+	}
+	c.info = &types.Info{
+		Types:      map[ast.Expr]types.TypeAndValue{},
+		Defs:       map[*ast.Ident]types.Object{},
+		Uses:       map[*ast.Ident]types.Object{},
+		Selections: map[*ast.SelectorExpr]*types.Selection{},
+	}
 	conf := types.Config{Importer: v, FakeImportC: true, Error: func(error) {}}
 	c.types, _ = conf.Check(path.Join(modulePath, p.dir), v.fset, trees, c.info)
 	v.checked[p.dir] = c
+	v.done[p.dir] = append(v.done[p.dir], c)
 	return c
+}
+
+// needs are the packages of the module that the files import. One that is being checked, in a cycle, is nil.
+func (v *view) needs(trees []*ast.File) (all []*checked) {
+	for _, tree := range trees {
+		for _, spec := range tree.Imports {
+			name, _ := strconv.Unquote(spec.Path.Value)
+			if p := v.pkg(own(name)); p != nil {
+				all = append(all, v.check(p))
+			}
+		}
+	}
+	return all
 }
 
 // builds tells whether f's name and build constraints allow v's system.

@@ -2,11 +2,13 @@
 package leaktest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/pprof"
+	"strconv"
 	"time"
 )
 
@@ -36,6 +38,18 @@ func Main(m interface{ Run() int }) int {
 		code = max(code, 1)
 	}
 	return code
+}
+
+// Overlap lets n parallel tests run at the same time, unless the command line says how many. It is for
+// packages whose parallel tests mostly wait: go test has as many at a time as there are processors.
+// Call it before Main.
+func Overlap(n int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(n))
+	}
 }
 
 // Goroutines returns the number of goroutines. While it is above limit Goroutines waits for

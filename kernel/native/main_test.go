@@ -14,6 +14,7 @@ import (
 // if the system allows. It fails the package if the tests left goroutines or descriptors behind.
 func TestMain(m *testing.M) {
 	raiseLimit(21_000)
+	leaktest.Overlap(16) // what is parallel here waits for seconds, and does nothing meanwhile
 	os.Exit(leaktest.Main(m))
 }
 
