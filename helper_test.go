@@ -38,9 +38,7 @@ type served struct {
 // serve starts a server.
 func serve(t *testing.T, w testworld.World, c Config, f reactor.Factory, places ...string) *served {
 	t.Helper()
-	if w.Simulated() {
-		w.Net().Idle = nil // nobody outside has to be waited for, so time may jump
-	}
+	w.Alone()
 	v := &served{t: t, w: w, log: new(record)}
 	c.Logger = v.log.logger()
 	c.Reactor.Logger = c.Logger

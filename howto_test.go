@@ -23,10 +23,7 @@ import (
 // everywhere runs body on every kernel of this machine and on the simulated one.
 func everywhere(t *testing.T, body func(t *testing.T, w testworld.World, r *reactor.Reactor)) {
 	for name, w := range testworld.Worlds() {
-		if w.Simulated() {
-			w.Net().Idle = nil // nobody outside has to be waited for, so time may jump
-		}
-		t.Run(name, func(t *testing.T) { body(t, w, w.New(t, reactor.Config{})) })
+		t.Run(name, func(t *testing.T) { body(t, w, w.Alone().New(t, reactor.Config{})) })
 	}
 }
 

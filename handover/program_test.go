@@ -21,11 +21,8 @@ import (
 func worlds(t *testing.T, body func(t *testing.T, w testworld.World)) {
 	t.Helper()
 	for name, w := range testworld.Worlds() {
-		if w.Simulated() {
-			w.Net().Idle = nil // nobody outside has to be waited for, so time may jump
-		}
 		t.Run(name, func(t *testing.T) {
-			k := w.Open(t)
+			k := w.Alone().Open(t)
 			_, ok := kernel.As[kernel.Descriptors](k)
 			k.Close()
 			if !ok {

@@ -441,8 +441,7 @@ func TestConnLogsErrorOutput(t *testing.T) {
 		if !w.Simulated() { // the second passes at once
 			continue
 		}
-		w.Net().Idle = nil // nobody outside has to be waited for, so time may jump
-		r := w.New(t, reactor.Config{})
+		r := w.Alone().New(t, reactor.Config{})
 		var text bytes.Buffer
 		p := new(screen)
 		script := strings.Repeat("echo line >&2; ", 30)

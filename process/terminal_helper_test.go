@@ -32,8 +32,7 @@ func onWorlds(t *testing.T, body func(t *testing.T, r *reactor.Reactor)) {
 	onKernels(t, body)
 	for name, w := range testworld.Worlds() {
 		if w.Simulated() {
-			w.Net().Idle = nil // nobody outside has to be waited for, so time may jump
-			t.Run(name, func(t *testing.T) { body(t, w.New(t, reactor.Config{})) })
+			t.Run(name, func(t *testing.T) { body(t, w.Alone().New(t, reactor.Config{})) })
 		}
 	}
 }

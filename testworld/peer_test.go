@@ -187,7 +187,7 @@ func TestPeerGivesUp(t *testing.T) {
 		if !w.Simulated() {
 			continue // half a minute each
 		}
-		w.Net().Idle = nil
+		w.Alone()
 		e := talker{silent: true}
 		_, at := serve(t, w, &e)
 		p := w.Peer(t, at) // turns nothing

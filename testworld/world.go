@@ -117,6 +117,15 @@ func (w World) Simulated() bool { return w.net != nil }
 // native world.
 func (w World) Net() *sim.Net { return w.net }
 
+// Alone has simulated time jump: from here on, goroutines outside of this world are not waited for. It does nothing in a
+// native world. It returns w.
+func (w World) Alone() World {
+	if w.net != nil {
+		w.net.Idle = nil
+	}
+	return w
+}
+
 // Open opens a kernel of this world, and fails the test if it cannot. If this system lacks the kernel, the test is
 // skipped. The caller closes it, or a reactor made on it does. In a simulated world the test also fails if it breaks a
 // rule that the simulation looks at.

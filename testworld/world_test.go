@@ -144,8 +144,7 @@ func TestUntilFails(t *testing.T) {
 		if !w.Simulated() {
 			continue // half a minute each
 		}
-		w.Net().Idle = nil
-		r := w.New(t, reactor.Config{})
+		r := w.Alone().New(t, reactor.Config{})
 		start := r.Now()
 		oneFailure(t, "nothing came of it in 30s", func(t testing.TB) {
 			testworld.Until(t, func() bool { return false }, r)

@@ -195,10 +195,7 @@ func all(t *testing.T, chunked bool, test func(t *testing.T, r *reactor.Reactor)
 		worlds = testworld.Chunked()
 	}
 	for name, w := range worlds {
-		if w.Simulated() {
-			w.Net().Idle = nil // nobody outside has to be waited for, so time may jump
-		}
-		t.Run(name, func(t *testing.T) { test(t, w.New(t, reactor.Config{})) })
+		t.Run(name, func(t *testing.T) { test(t, w.Alone().New(t, reactor.Config{})) })
 	}
 }
 

@@ -20,9 +20,7 @@ import (
 
 // simulated is a rig in virtual time.
 func simulated(t *testing.T, o *websocket.Options) *rig {
-	w := testworld.Simulation()
-	w.Net().Idle = nil // nobody outside has to be waited for, so time may jump
-	return serve(t, w.New(t, reactor.Config{}), o, nil)
+	return serve(t, testworld.Simulation().Alone().New(t, reactor.Config{}), o, nil)
 }
 
 // passes lets d pass.

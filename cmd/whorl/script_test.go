@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -10,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,14 +16,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel/native"
 )
 
 func TestMain(m *testing.M) {
-	// Scripts mostly wait, so more of them run at a time than there are cores. -parallel says otherwise.
-	if err := flag.Set("test.parallel", strconv.Itoa(max(10, runtime.GOMAXPROCS(0)))); err != nil {
-		panic(err)
-	}
+	leaktest.Overlap(10) // scripts mostly wait
 	testscript.Main(m, map[string]func(){"whorl": main, "simtest": simTest})
 }
 

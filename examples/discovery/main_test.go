@@ -2,11 +2,11 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"strings"
 	"testing"
 
 	"github.com/whorl-go/whorl/examples/discovery/leasing"
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
@@ -19,10 +19,8 @@ type half struct{}
 func (half) Float64() float64     { return 0.5 }
 func (half) NormFloat64() float64 { return 0 }
 
-// TestMain has tests that wait run all at a time, however few Ps there are.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	flag.Set("test.parallel", "8")
+	leaktest.Overlap(8) // they mostly wait
 	m.Run()
 }
 
@@ -31,10 +29,7 @@ func TestHold(t *testing.T) {
 	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // a server that starts grants nothing for three seconds
-			if w.Simulated() {
-				w.Net().Idle = nil // nobody outside has to be waited for, so time may jump
-			}
-			r := w.New(t, reactor.Config{})
+			r := w.Alone().New(t, reactor.Config{})
 			server := strings.ReplaceAll(t.Name(), "/", "-") // others may be announced there too
 			err := start(r, "127.0.0.1", half{}, []string{"serve", server})
 			if errors.Is(err, kernel.ErrUnsupported) {

@@ -40,15 +40,12 @@ func Main(m interface{ Run() int }) int {
 	return code
 }
 
-// Overlap lets n parallel tests run at the same time, unless the command line says how many. It is for
-// packages whose parallel tests mostly wait: go test has as many at a time as there are processors.
-// Call it before Main.
+// Overlap lets n parallel tests run at the same time, or as many as there are processors. It is for
+// packages whose parallel tests mostly wait. Call it in TestMain before the flags are parsed, as Main
+// does: -parallel on the command line says otherwise.
 func Overlap(n int) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		_ = flag.Set("test.parallel", strconv.Itoa(n))
+	if err := flag.Set("test.parallel", strconv.Itoa(max(n, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
 	}
 }
 

@@ -215,7 +215,7 @@ func TestDrain(t *testing.T) {
 			r := w.New(t, reactor.Config{})
 			b, release := newBox(), make(chan bool)
 			if deliver := b.Deliver; w.Simulated() { // there, blocking work takes virtual time, which may jump
-				w.Net().Idle = nil
+				w.Alone()
 				w.Net().Options.Work = sim.Latency{Min: time.Second, Max: time.Second}
 			} else {
 				b.Deliver = func(m mail.Message) error { <-release; return deliver(m) }
