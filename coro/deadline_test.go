@@ -113,7 +113,7 @@ func TestDeadlineManyTimes(t *testing.T) {
 		if !w.Simulated() { // the time passes at once
 			continue
 		}
-		w.Net().Idle = nil // nothing happens outside of the loop, for which each wait would pause
+		w.Alone()
 		r := w.New(t, reactor.Config{})
 		times := 0
 		e, _ := peered(t, w, r, func(s *coro.Session) error {

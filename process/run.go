@@ -189,6 +189,7 @@ func (w *runner) kill(grace time.Duration) {
 	if w.group {
 		send = w.C.KillGroup
 	}
+	w.timer.Cancel()
 	if err := send(grace); err != nil && !errors.Is(err, kernel.ErrExited) {
 		w.giveUp(fmt.Errorf("%w: %w", ErrStillRunning, err))
 	} else if w.cfg.Linger > 0 {
