@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serveFloor is the least that a server with epoll can do: one read and one write for all commands that have come together, and
-// nothing but counting in between. It answers OK to commands of three words, and a value of three bytes to those of two, whatever
-// they say. So what another server takes beyond it is its own work, and no server with epoll can be faster.
+// serveFloor makes the system calls that a server with epoll needs: one read and one write for all commands that have come
+// together. In between it only counts commands: it answers OK to those of three words, and a value of three bytes to those of two,
+// whatever they say. What another server takes beyond it is mostly that server's own work.
 func serveFloor(listening func(net.Addr)) error {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -16,6 +16,18 @@ import (
 	"github.com/whorl-go/whorl/testworld"
 )
 
+// refusing makes a reactor whose children cannot be sent the signals that refused tells, until allow is called.
+func refusing(t *testing.T, w testworld.World, refused func(os.Signal) bool) (r *reactor.Reactor, allow func()) {
+	on := true
+	f := &testworld.Faults{Signal: func(s os.Signal) error {
+		if on && refused(s) {
+			return kernel.ErrPermission
+		}
+		return nil
+	}}
+	return testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{}), func() { on = false }
+}
+
 // PROC-52: a program that is to end after Linger and cannot be signalled, or not killed, is given up: the connection is lost with an error that says so, and Exited
 // tells when it ends after all.
 func TestConnStillRunning(t *testing.T) {
@@ -30,14 +42,7 @@ func TestConnStillRunning(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for name, w := range testworld.Worlds() {
 				t.Run(name, func(t *testing.T) {
-					refusing := true
-					f := &testworld.Faults{Signal: func(s os.Signal) error {
-						if refusing && c.refused(s) {
-							return kernel.ErrPermission
-						}
-						return nil
-					}}
-					r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+					r, allow := refusing(t, w, c.refused)
 					p, exited := new(screen), 0
 					o := soon()
 					o.Exited = func(process.Status) { exited++ }
@@ -46,7 +51,7 @@ func TestConnStillRunning(t *testing.T) {
 					if !errors.Is(p.err, process.ErrStillRunning) || !errors.Is(p.err, c.want) || !errors.Is(p.err, reactor.ErrLost) || exited != 0 {
 						t.Errorf("PROC-52: lost for %v, exited %d times", p.err, exited)
 					}
-					refusing = false
+					allow()
 					_ = conn.Child().Kill(0)
 					until(t, r, func() bool { return exited == 1 })
 				})
@@ -73,14 +78,7 @@ func TestRunStillRunning(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for name, w := range testworld.Worlds() {
 				t.Run(name, func(t *testing.T) {
-					refusing := true
-					f := &testworld.Faults{Signal: func(s os.Signal) error {
-						if refusing && c.refused(s) {
-							return kernel.ErrPermission
-						}
-						return nil
-					}}
-					r := testworld.New(t, f.Wrap(w.Open(t)), reactor.Config{})
+					r, allow := refusing(t, w, c.refused)
 					var got process.Result
 					var gotErr error
 					done := 0
@@ -97,7 +95,7 @@ func TestRunStillRunning(t *testing.T) {
 					if !got.Status.Unknown || !errors.Is(got.Status.Cause, process.ErrStillRunning) || len(got.Output) != c.cfg.Limit && c.cfg.Limit > 0 {
 						t.Errorf("%q, %v", got.Output, got.Status)
 					}
-					refusing = false
+					allow()
 					ended := 0
 					child.AfterEnd(func(process.Status) { ended++ })
 					_ = child.Kill(0)

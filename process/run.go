@@ -254,7 +254,7 @@ func (w *runner) DataReceived(fd int, p []byte) {
 // Exited begins the time for which the rest of the output is waited for. If the program had to be killed, that is only what is in the pipes.
 func (w *runner) Exited(Status) {
 	w.timer.Cancel()
-	if errors.Is(w.err, ErrTimeout) || errors.Is(w.err, ErrOutputLimit) {
+	if w.killed {
 		w.rest(w.C.received()+maxPipe, 0, 0)
 		return
 	}

@@ -1,9 +1,11 @@
 package sim_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os/exec"
 	"slices"
 	"strings"
@@ -132,6 +134,27 @@ func TestExitAndOutputComeInAnyOrder(t *testing.T) {
 	}
 	if orders["exit end"] < 4 || orders["end exit"] < 4 || orders["later"] < 4 {
 		t.Errorf("the orders are %v", orders)
+	}
+}
+
+// A program that exits, or is killed, in a callback of its own logs nothing: its last turn is no failure of its kernel.
+func TestLastTurn(t *testing.T) {
+	x := newNurse(1)
+	var log bytes.Buffer
+	x.n.Config.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	exited := 0
+	x.n.Program("/bin/quits", func(p *sim.Program) { exited++; p.Exit(0) })
+	x.do(t, func() {})
+	x.do(t, func() {
+		if _, err := x.k.Spawn(&kernel.ChildCommand{Path: "/bin/quits", Args: []string{"quits"}}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	killed := x.n.Host("killed")
+	killed.Start(func(h *sim.Host) { exited++; h.Start(nil); h.Kill() })
+	x.n.Run(time.Second)
+	if exited != 2 || log.Len() > 0 {
+		t.Errorf("%d programs ended; the log has %q", exited, &log)
 	}
 }
 
