@@ -25,6 +25,7 @@ type waiter struct {
 	seen     bool   // hold: an event has come since the runtime last asked for the P
 	asked    uint   // hold: how often the runtime asked for it
 	roused   bool   // hold: the runtime's monitor has been woken since the loop last gave up its P
+	spinner  spinner
 
 	// For parking. outer is an epoll descriptor in the runtime's poller. Our own set is
 	// in outer only while the loop is parked. Otherwise every event of ours would wake
@@ -190,7 +191,7 @@ func (k *epoll) limit(until time.Duration) int {
 }
 
 // adapt first looks without blocking, if that found something lately. Then it lets other
-// goroutines run. Then it blocks and gives up the P.
+// goroutines run. Then it spins, if that pays, or else blocks and gives up the P.
 func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 	w := &k.wait
 	if w.adaptive > 0 {
@@ -211,6 +212,9 @@ func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 		}
 	}
 	runtime.Gosched()
+	if got, errno := k.spin(max); got > 0 || errno != 0 {
+		return got, errno
+	}
 	if !k.waker.sleep() {
 		return 0, 0
 	}
@@ -221,13 +225,17 @@ func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 	return got, errno
 }
 
-// hold blocks and keeps the P. The runtime interrupts it by a signal when it wants the P:
+// hold spins, if that pays, or else blocks and keeps the P. The runtime interrupts it by a signal when it wants the P:
 // at once for the garbage collector, after 10 ms for other goroutines.
 func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
+	w := &k.wait
+	if got, errno := k.spin(max); got > 0 || errno != 0 {
+		w.seen = w.seen || got > 0
+		return got, errno
+	}
 	if !k.waker.sleep() {
 		return k.peek(max)
 	}
-	w := &k.wait
 	w.rouseMonitor()
 	for {
 		got, errno := k.enter(max, ms)

@@ -39,7 +39,7 @@ func TestAdaptLooks(t *testing.T) {
 	_, c, s := testPair(t, k)
 	c.Write([]byte("x"))
 	testReady(t, k, s, kernel.Readable)
-	k.wait.recent, k.wait.turns = 0, 0
+	k.wait.recent, k.wait.turns, k.wait.spinner = 0, 0, spinner{left: 1 << 20}
 	for range 2 {
 		if looks(1) {
 			t.Error("it looks though nothing was found lately")

@@ -1,0 +1,71 @@
+package native
+
+import (
+	"syscall"
+	"time"
+)
+
+const (
+	// spinTime is how long a spin takes at most. It is about the processor time that it costs to block and to be woken.
+	spinTime = 4 * time.Microsecond
+	// maxCredit is the most that successful spins earn, so that four in a row that fail end it.
+	maxCredit = 8
+	// minPause and maxPause are how many waits without credit are between two spins: the number doubles as long as they find nothing.
+	minPause = 64
+	maxPause = 1024
+)
+
+// spinner decides whether the loop looks again and again for a moment before it blocks. That pays if what it waits for comes soon, such as
+// the next question of a lone client on the same machine. To block and to be woken costs more then, and the client waits longer.
+//
+// A spin that finds something earns one credit, and one that finds nothing costs two. While there is credit, each wait spins. So a loop
+// goes on only if two of three spins find something. Without credit it tries one now and then.
+type spinner struct {
+	credit int
+	pause  int // how many waits without a spin follow the next failure, or 0: minPause
+	left   int // how many of them are left
+}
+
+// due tells whether to spin before the next block.
+func (s *spinner) due() bool {
+	if s.credit > 0 || s.left == 0 {
+		return true
+	}
+	s.left--
+	return false
+}
+
+// note takes the result of a spin.
+func (s *spinner) note(found bool) {
+	switch {
+	case found:
+		s.credit, s.pause = min(s.credit+1, maxCredit), 0
+	case s.credit > 0:
+		s.credit = max(s.credit-2, 0)
+	}
+	if s.credit == 0 {
+		s.pause = min(max(2*s.pause, minPause), maxPause)
+		s.left = s.pause
+	}
+}
+
+// spin looks for at most spinTime, if that is due, and returns what it found. It ends without anything when Wake is called.
+func (k *epoll) spin(max int) (int, syscall.Errno) {
+	s := &k.wait.spinner
+	if !s.due() {
+		return 0, 0
+	}
+	for start := time.Now(); ; {
+		got, errno := k.peek(max)
+		switch {
+		case errno != 0:
+			return 0, errno
+		case got > 0 || k.waker.state.Load() == woken:
+			s.note(true)
+			return got, 0
+		case time.Since(start) >= spinTime:
+			s.note(false)
+			return 0, 0
+		}
+	}
+}
