@@ -22,6 +22,9 @@ func (q *replies) hold(s *Stream) {
 
 // sendReplies settles the streams that are held. If settling one panics, the next call of
 // sendReplies goes on with the one after it.
+//
+// Nearly every answer is one piece, which the socket takes whole. It is sent here, as settle would: the processor does not foresee
+// where a function returns to after a system call, so each function between costs some 20 ns.
 func (r *Reactor) sendReplies() {
 	q := &r.replies
 	for q.first < q.to {
@@ -29,7 +32,20 @@ func (r *Reactor) sendReplies() {
 		q.s[q.first] = nil
 		q.first++
 		r.current = s
-		s.settle()
+		b := s.out.Single()
+		if b == nil || r.hooked || !s.steady() {
+			s.settle()
+			continue
+		}
+		s.direct = 0
+		n, err := s.conn.Write(b)
+		if n < len(b) || err != nil {
+			s.wrote(n, true, err)
+			s.settle()
+			continue
+		}
+		s.sent += uint64(n)
+		s.out.DropSingle(&r.chunks)
 	}
 	q.first, q.to = 0, 0
 }

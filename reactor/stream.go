@@ -298,13 +298,8 @@ func (s *Stream) settleEnd() {
 func (s *Stream) flush(p []byte) int {
 	n, short, err := 0, false, error(nil)
 	if b := s.out.Single(); b != nil && len(p) == 0 {
-		// The case of nearly every message: one piece, which the socket takes whole.
 		n, err = s.conn.Write(b)
-		if short = n < s.out.Len(); !short && s.r.observer == nil {
-			s.sent += uint64(n)
-			s.out.DropSingle(&s.r.chunks)
-			return 0
-		}
+		short = n < len(b)
 	} else {
 		n, short, err = s.r.send(&s.out, s.conn, p)
 	}
