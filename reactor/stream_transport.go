@@ -27,9 +27,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	if err := s.writable(len(p)); err != nil {
 		return 0, err
 	}
-	if s.r.observer != nil {
-		s.note(probe.NoteWritten, len(p), nil)
-	}
+	s.note(probe.NoteWritten, len(p), nil)
 	rest := p
 	if len(p) >= chunks.Size {
 		rest = s.sendLarge(p)

@@ -55,12 +55,7 @@ type Echo struct{ reactor.Base }
 // ConnectionMade registers the connection as its own producer.
 func (e *Echo) ConnectionMade(t reactor.Transport) {
 	e.Base.ConnectionMade(t)
-	sink, _ := reactor.As[reactor.Consumer](t)
-	source, _ := reactor.As[reactor.Producer](t)
-	if sink != nil && source != nil {
-		// The connection has no producer yet, so this one is accepted.
-		_ = sink.RegisterProducer(source)
-	}
+	_ = e.T.RegisterProducer(e.T) // there is none yet, and a transport that takes none is not slowed down
 }
 
 // DataReceived sends p back.
@@ -68,9 +63,7 @@ func (e *Echo) DataReceived(p []byte) { e.T.Write(p) }
 
 // ReadConnectionLost unregisters the producer and closes.
 func (e *Echo) ReadConnectionLost() {
-	if sink, ok := reactor.As[reactor.Consumer](e.T); ok {
-		sink.UnregisterProducer()
-	}
+	e.T.UnregisterProducer()
 	e.T.Close()
 }
 
