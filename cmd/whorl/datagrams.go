@@ -2,7 +2,6 @@ package main
 
 import (
 	"math/rand/v2"
-	"slices"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -34,11 +33,8 @@ func newPacketEcho() reactor.PacketProtocol { return new(PacketEcho) }
 // TakesTrains is true.
 func (*PacketEcho) TakesTrains() bool { return true }
 
-// PacketsReceived sends ps back.
-func (e *PacketEcho) PacketsReceived(ps []kernel.Packet) {
-	ps = slices.DeleteFunc(ps, func(p kernel.Packet) bool { return nameless(p.Peer) })
-	sendAll(e.t, ps)
-}
+// PacketsReceived sends ps back. The port refuses those of a nameless sender.
+func (e *PacketEcho) PacketsReceived(ps []kernel.Packet) { sendAll(e.t, ps) }
 
 // sendAll sends ps by t. An error is about one of them, or a full queue: the port counts what was not sent.
 func sendAll(t reactor.PacketTransport, ps []kernel.Packet) {

@@ -56,6 +56,8 @@ type inbox struct {
 	space   [slots][controlSize]byte
 	data    []byte
 	packets []kernel.Packet
+	control bool // the messages have room for control messages
+	used    int  // so many messages may hold what the last recvmmsg has put there
 }
 
 // prepare sets what a new socket needs to be read. What fails is done without: it costs speed, or a Local.
@@ -126,7 +128,28 @@ func onlyUDP(fd int) error {
 // receive takes messages off the socket and returns how many. flags are those of recvmmsg.
 func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 	in := s.b.in
-	for i := range in.msgs {
+	in.prepare(s.control)
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs)),
+			slots, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC, 0, 0)
+		if errno != unix.EINTR {
+			in.used = slots
+			if errno == 0 {
+				in.used = min(int(n)+1, slots) // the system may have begun with the next
+			}
+			return int(n), errno
+		}
+	}
+}
+
+// prepare makes the messages ready for recvmmsg, with room for control messages or without: those that the last call has used, and all
+// if that was otherwise.
+func (in *inbox) prepare(control bool) {
+	used := in.used
+	if in.control != control || in.msgs[0].Iov == nil {
+		in.control, used = control, slots
+	}
+	for i := range used {
 		m := &in.msgs[i]
 		if m.Iov == nil {
 			in.iov[i].Base = &in.data[i*slotSize]
@@ -136,19 +159,12 @@ func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 		}
 		// The system has put the lengths that it used here.
 		m.Namelen = nameSize
-		if s.control {
+		if control {
 			m.Control = &in.space[i][0]
 			m.SetControllen(controlSize)
 		} else {
 			m.Control = nil
 			m.SetControllen(0)
-		}
-	}
-	for {
-		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs)),
-			slots, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC, 0, 0)
-		if errno != unix.EINTR {
-			return int(n), errno
 		}
 	}
 }
