@@ -24,7 +24,7 @@ func (s *Stream) outputFailed(reason error) {
 	}
 	s.out.Advance(&s.r.chunks, s.out.Len())
 	s.blocked = false
-	_, ok := halfCloseListener(s.proto)
+	_, ok := ProtocolAs[HalfCloseListener](s.proto)
 	switch {
 	case !ok, s.state != streamOpen, s.peerGone():
 		s.end(reason)
@@ -33,14 +33,6 @@ func (s *Stream) outputFailed(reason error) {
 	}
 	s.touch()
 	s.stopProducer() // inside its write, if that has failed (PROD-14)
-}
-
-// halfCloseListener finds the HalfCloseListener of p. Nearly always that is p itself, which is found faster outside of a generic function.
-func halfCloseListener(p Protocol) (HalfCloseListener, bool) {
-	if h, ok := p.(HalfCloseListener); ok {
-		return h, true
-	}
-	return ProtocolAs[HalfCloseListener](p)
 }
 
 // endHalves ends a stream whose directions have both ended.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/whorl-go/whorl"
 	"github.com/whorl-go/whorl/endpoint"
@@ -23,5 +24,25 @@ func (g *globals) serve(t terminal, known *endpoint.Schemes, h handoverFlags, te
 		}
 		c.Hangup = newReplacer(log, t.manager).hangup
 	}
-	return unread(c.Serve(context.Background(), f, texts...))
+	before := 0
+	c.Started = func(r *reactor.Reactor, _ []endpoint.Listener) { before = spareP(r) }
+	err := c.Serve(context.Background(), f, texts...)
+	if before > 0 {
+		runtime.GOMAXPROCS(before)
+	}
+	return unread(err)
+}
+
+// spareP raises GOMAXPROCS to one more than there are loops with r's. While they wait, loops then keep the Ps that they have. Otherwise they give them
+// up, take them from each other, and at some rates of messages that takes more processor time than the messages do. It returns what GOMAXPROCS was,
+// or 0 if that was enough.
+func spareP(r *reactor.Reactor) int {
+	loops := 1
+	if g := r.Group(); g != nil {
+		loops = g.Len()
+	}
+	if loops < runtime.GOMAXPROCS(0) {
+		return 0
+	}
+	return runtime.GOMAXPROCS(loops + 1)
 }

@@ -17,6 +17,7 @@ type waiter struct {
 	mode  WaitMode // never WaitAuto, and WaitHold only if it is possible
 	auto  bool     // WaitAuto: hold only while there are more Ps than loops
 	loops int
+	spare bool   // there were more Ps than loops when count looked
 	place *place // in a group
 
 	turns    uint32 // number of adaptive waits
@@ -49,20 +50,30 @@ const adaptiveWaits = 256
 func (w *waiter) open(k *epoll, o Options) error {
 	w.loops, w.place = o.Loops, o.place
 	w.place.open(o.crew)
-	w.mode = o.Wait
-	if o.Wait == WaitAuto {
-		w.auto = true
-		w.mode = WaitHold
-		if w.noSpareP() {
-			w.mode = WaitAdaptive
-		}
+	w.mode, w.auto = o.Wait, o.Wait == WaitAuto
+	switch {
+	case w.auto && w.noSpareP():
+		w.mode = WaitAdaptive // until there are more Ps
+	case w.auto, w.mode == WaitHold:
+		return w.enableHold(k)
+	case w.mode == WaitPark:
+		return w.enablePark(k)
 	}
-	if w.mode == WaitHold && !interruptible() && !interruptible() && !interruptible() {
+	return nil
+}
+
+// enableHold has w hold the P, if the runtime can interrupt a wait.
+func (w *waiter) enableHold(k *epoll) error {
+	if !interruptible() && !interruptible() && !interruptible() {
 		w.auto, w.mode = false, WaitAdaptive
-	}
-	if w.mode != WaitHold && w.mode != WaitPark {
 		return nil
 	}
+	w.mode = WaitHold
+	return w.enablePark(k)
+}
+
+// enablePark opens what park needs.
+func (w *waiter) enablePark(k *epoll) error {
 	var err error
 	if w.outer, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return opError("epoll_create1", err)
@@ -85,16 +96,30 @@ func (w *waiter) open(k *epoll, o Options) error {
 	return nil
 }
 
-// noSpareP tells whether holding a P would take it from another goroutine. A loop of a group looks for itself, at each wait, whether the
-// others leave it one.
-func (w *waiter) noSpareP() bool {
+// recount looks whether there are more Ps now, and holds one from then on. Without a descriptor for that it goes on without.
+func (w *waiter) recount(k *epoll) {
+	if w.count(); w.spare && w.auto && w.mode == WaitAdaptive && w.enableHold(k) != nil {
+		w.auto, w.mode = false, WaitAdaptive
+	}
+}
+
+// count counts the Ps, and returns how many there are. That takes a lock of the runtime, so not each wait counts.
+func (w *waiter) count() int {
 	n := runtime.GOMAXPROCS(0)
-	return n == 1 || w.auto && w.loops >= n && w.place == nil
+	w.spare = n > w.loops
+	return n
+}
+
+// noSpareP tells whether holding a P would take it from another goroutine. A loop of a group that finds none to spare looks for itself, at
+// each wait, whether the others leave it one.
+func (w *waiter) noSpareP() bool {
+	n := w.count()
+	return n == 1 || w.auto && !w.spare && w.place == nil
 }
 
 // mayHold tells whether the next wait of b's loop may hold the P.
 func (w *waiter) mayHold(b *base) bool {
-	return w.mode == WaitHold && w.adaptive == 0 && (!w.auto || w.place.alone(b))
+	return w.mode == WaitHold && w.adaptive == 0 && (!w.auto || w.spare || w.place.alone(b))
 }
 
 func (w *waiter) close() {
@@ -201,6 +226,9 @@ func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 		}
 	}
 	w.turns++
+	if w.turns%adaptiveWaits == 0 {
+		w.recount(k)
+	}
 	if w.recent != 0 || w.turns%64 == 0 {
 		got, errno := k.peek(max)
 		w.recent <<= 1

@@ -124,6 +124,20 @@ func TestHoldFollowsProcs(t *testing.T) {
 		followsProcs(t, k, few)
 		k.Close()
 	}
+	runtime.GOMAXPROCS(1)
+	k := testEpoll(t, WaitAuto)
+	if k.wait.mode != WaitAdaptive {
+		t.Fatal("it holds the only P")
+	}
+	runtime.GOMAXPROCS(2)
+	for range 2 * adaptiveWaits {
+		if _, err := k.Wait(make([]kernel.Event, 4), k.Now()+time.Microsecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if k.wait.mode != WaitHold || k.wait.file == nil {
+		t.Error("it does not hold one of two Ps, which it had not when it was opened")
+	}
 }
 
 func followsProcs(t *testing.T, k *epoll, few int) {
@@ -237,4 +251,47 @@ func TestHoldInGroup(t *testing.T) {
 	} else {
 		k.Close()
 	}
+}
+
+// A loop of a group holds its P, though the others run, while there are more Ps than loops. It notices when that changes.
+func TestHoldWithSpareP(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	open := OpenGroup("epoll", Options{})
+	var loops [3]*epoll
+	for i := range loops {
+		k, err := open(i, len(loops))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.Close()
+		loops[i] = k.(*epoll)
+	}
+	k := loops[1]
+	if k.wait.mode != WaitHold {
+		t.Skip("the runtime cannot interrupt a system call here")
+	}
+	ev := make([]kernel.Event, 1)
+	held := func(until time.Duration) bool {
+		t.Helper()
+		turns := k.wait.turns
+		if _, err := k.Wait(ev, until); err != nil {
+			t.Fatal(err)
+		}
+		return k.wait.turns == turns
+	}
+	if !held(k.Now() + time.Millisecond) {
+		t.Error("it does not hold the P that is to spare")
+	}
+	eventually := func(want bool, until func() time.Duration, when string) {
+		t.Helper()
+		for start := time.Now(); held(until()) != want; {
+			if time.Since(start) > 10*time.Second {
+				t.Fatal(when)
+			}
+		}
+	}
+	runtime.GOMAXPROCS(3)
+	eventually(false, func() time.Duration { return k.Now() + 30*time.Millisecond }, "as many Ps as loops: it goes on holding one") // until it is interrupted
+	runtime.GOMAXPROCS(4)
+	eventually(true, func() time.Duration { return k.Now() + time.Microsecond }, "one P more: it does not hold it")
 }

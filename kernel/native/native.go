@@ -44,8 +44,8 @@ type WaitMode uint8
 // The wait modes.
 const (
 	// WaitAuto, the default, is WaitHold if that is possible and there are more Ps than
-	// loops, or while the other loops of its group are idle, and WaitAdaptive otherwise. If GOMAXPROCS falls later, it stops
-	// holding.
+	// loops, or while the other loops of its group are idle, and WaitAdaptive otherwise. If GOMAXPROCS changes later, it
+	// follows.
 	WaitAuto WaitMode = iota
 	// WaitAdaptive looks without blocking if that found something lately. Otherwise it
 	// lets other goroutines run and then blocks in a system call that gives up the P. While
