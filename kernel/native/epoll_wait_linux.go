@@ -64,9 +64,11 @@ func (w *waiter) open(k *epoll, o Options) error {
 
 // enableHold has w hold the P, if the runtime can interrupt a wait.
 func (w *waiter) enableHold(k *epoll) error {
-	if !interruptible() && !interruptible() && !interruptible() {
-		w.auto, w.mode = false, WaitAdaptive
-		return nil
+	for tries := 1; !interruptible(); tries++ {
+		if tries == 3 {
+			w.auto, w.mode = false, WaitAdaptive
+			return nil
+		}
 	}
 	w.mode = WaitHold
 	return w.enablePark(k)
