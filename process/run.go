@@ -77,7 +77,7 @@ type Result struct {
 
 // Run starts the program of cmd and gives its outputs and status to done when it has ended. Files of cmd must be nil, and Terminal too. done is
 // called once, on the loop's goroutine, and never inside Run. Its error is nil if the program has exited with code 0; otherwise it is the [Status], or an error that is
-// ErrOutputLimit, ErrTimeout, ErrStillRunning, ErrOutputHeld or ErrInput and, if the program has not ended with success, the Status too. The Result is what there was, in any case. If the reactor ends first, the
+// ErrOutputLimit, ErrTimeout, ErrStillRunning, ErrOutputHeld or ErrInput, or several of them, and, if the program has not ended with success, the Status too. The Result is what there was, in any case. If the reactor ends first, the
 // Status is reactor.ErrStopped.
 //
 // An error of Run is one of Spawn; then done is not called. Run is for the loop's goroutine.
@@ -224,9 +224,13 @@ func (w *runner) PipeLost(fd int, err error) {
 	w.fail(fmt.Errorf("%w: %w", ErrInput, err))
 }
 
+// fail notes what done is told. A program may have lost its input and then be too slow: done is told both, each once.
 func (w *runner) fail(err error) {
-	if w.err == nil {
+	switch {
+	case w.err == nil:
 		w.err = err
+	case !errors.Is(w.err, err):
+		w.err = errors.Join(w.err, err)
 	}
 }
 

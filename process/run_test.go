@@ -170,6 +170,10 @@ func TestRunInput(t *testing.T) {
 			if !errors.Is(got.err, process.ErrInput) || !errors.Is(got.err, reactor.ErrBufferFull) || got.Status.Code != 0 || len(got.Output) == 1<<20 {
 				t.Errorf("cut off: %d bytes, %v, %v", len(got.Output), got.Status, got.err)
 			}
+			got = runTo(t, r, sh("exec sleep 1000"), &process.RunConfig{Input: make([]byte, 1<<20), Timeout: 20 * time.Millisecond})
+			if !errors.Is(got.err, process.ErrInput) || !errors.Is(got.err, process.ErrTimeout) {
+				t.Errorf("cut off and too slow: %v", got.err)
+			}
 		})
 	}
 }
