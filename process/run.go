@@ -211,12 +211,13 @@ func (w *runner) drop() {
 	}
 }
 
-// PipeLost notes that the input was cut off, unless the program has closed it, or the reactor has ended.
+// PipeLost notes that the input was cut off, unless the program has closed it, the reactor has ended, or drop has done it, for a reason
+// that done is told.
 func (w *runner) PipeLost(fd int, err error) {
 	if fd != 0 {
 		return
 	}
-	for _, fine := range []error{io.EOF, reactor.ErrClosed, kernel.ErrBroken, kernel.ErrReset, reactor.ErrStopped} {
+	for _, fine := range []error{io.EOF, reactor.ErrClosed, reactor.ErrAborted, kernel.ErrBroken, kernel.ErrReset, reactor.ErrStopped} {
 		if errors.Is(err, fine) {
 			return
 		}
@@ -224,7 +225,7 @@ func (w *runner) PipeLost(fd int, err error) {
 	w.fail(fmt.Errorf("%w: %w", ErrInput, err))
 }
 
-// fail notes what done is told. A program may have lost its input and then be too slow: done is told both, each once.
+// fail adds err to what done is told, once: a program that has lost its input may also be too slow.
 func (w *runner) fail(err error) {
 	switch {
 	case w.err == nil:

@@ -160,6 +160,10 @@ func TestRunInput(t *testing.T) {
 			t.Errorf("held, and not read: %v", got.err)
 		}
 		killNumber(t, got.Output)
+		got = runTo(t, r, sh("echo 0123456789; exec sleep 1000"), &process.RunConfig{Input: in, Limit: 5})
+		if !errors.Is(got.err, process.ErrOutputLimit) || errors.Is(got.err, process.ErrInput) {
+			t.Errorf("not read, because of the limit: %v", got.err)
+		}
 	})
 	for name, world := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
