@@ -250,9 +250,6 @@ func PacketAs[T any](c PacketConn) (T, bool) { return Walk[T](c) }
 
 // CheckPacketAddr is [CheckAddr] for datagrams. Op is [OpListen], [OpConnect] or [OpWrite].
 func CheckPacketAddr(op string, a Addr) error {
-	if a.Net == UDP && a.IP.Addr().Is4() && a.Port() != 0 {
-		return nil // a server checks the address of each of its answers
-	}
 	bad := func(kind error, reason string) error {
 		return &AddrError{Op: op, Addr: a, Reason: reason, Kind: kind}
 	}

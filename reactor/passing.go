@@ -144,11 +144,6 @@ func (s *Stream) checkDescriptors() {
 
 // passDescriptors gives s a passing if its conn can pass descriptors.
 func (s *Stream) passDescriptors() {
-	switch s.conn.(type) { // faster than the generic ConnAs, and enough for nearly all
-	case kernel.Passing, interface{ Unwrap() kernel.Conn }:
-	default:
-		return
-	}
 	p, ok := kernel.ConnAs[kernel.Passing](s.conn)
 	if k := s.r.caps.descriptors; ok && k != nil {
 		x := &passing{Conn: s.conn, p: p, k: k, s: s}

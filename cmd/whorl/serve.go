@@ -24,23 +24,17 @@ func (g *globals) serve(t terminal, known *endpoint.Schemes, h handoverFlags, te
 		}
 		c.Hangup = newReplacer(log, t.manager).hangup
 	}
-	before := 0
-	c.Started = func(r *reactor.Reactor, _ []endpoint.Listener) { before = spareP(r) }
-	err := c.Serve(context.Background(), f, texts...)
-	if before > 0 {
-		runtime.GOMAXPROCS(before)
-	}
-	return unread(err)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	c.Started = func(r *reactor.Reactor, _ []endpoint.Listener) { spareP(r) }
+	return unread(c.Serve(context.Background(), f, texts...))
 }
 
 // spareP raises GOMAXPROCS to one more than r's group has loops. While they wait, loops then keep the Ps that they have. Otherwise they take them from
-// each other, which at some rates of messages takes more processor time than the messages do. It returns what GOMAXPROCS was, or 0 if that was enough.
+// each other, which at some rates of messages takes nearly as much processor time as the messages do.
 //
 // A single loop with a single P gets no other: TLS handshakes on a thread of their own, on the same processor, took a tenth more of its time.
-func spareP(r *reactor.Reactor) int {
-	g := r.Group()
-	if g == nil || g.Len() < runtime.GOMAXPROCS(0) {
-		return 0
+func spareP(r *reactor.Reactor) {
+	if g := r.Group(); g != nil && g.Len() >= runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(g.Len() + 1)
 	}
-	return runtime.GOMAXPROCS(g.Len() + 1)
 }

@@ -98,7 +98,7 @@ func (w *waiter) enablePark(k *epoll) error {
 	return nil
 }
 
-// recount looks whether there are more Ps now, and holds one from then on. Without a descriptor for that it goes on without.
+// recount looks whether there is a P to spare now. If so, w holds one from then on, unless there is no descriptor for that.
 func (w *waiter) recount(k *epoll) {
 	if w.count(); w.spare && w.auto && w.mode == WaitAdaptive && w.enableHold(k) != nil {
 		w.auto, w.mode = false, WaitAdaptive

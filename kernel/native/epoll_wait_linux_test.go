@@ -174,23 +174,29 @@ func followsProcs(t *testing.T, k *epoll, few int) {
 	t.Errorf("%d Ps: it does not hold again", few+1)
 }
 
-// A loop of a group holds its P, however many loops there are, while the others have waited for some time, and not otherwise.
-func TestHoldInGroup(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	open := OpenGroup("epoll", Options{})
-	var loops [3]*epoll
+// threeLoops opens the kernels of a group. open opens one anew.
+func threeLoops(t *testing.T) (loops [3]*epoll, open func(loop, loops int) (kernel.Kernel, error)) {
+	t.Helper()
+	open = OpenGroup("epoll", Options{})
 	for i := range loops {
 		k, err := open(i, len(loops))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer k.Close()
+		t.Cleanup(func() { k.Close() })
 		loops[i] = k.(*epoll)
 	}
-	k := loops[1]
-	if k.wait.mode != WaitHold {
+	if loops[1].wait.mode != WaitHold {
 		t.Skip("the runtime cannot interrupt a system call here")
 	}
+	return loops, open
+}
+
+// A loop of a group holds its P, however many loops there are, while the others have waited for some time, and not otherwise.
+func TestHoldInGroup(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	loops, open := threeLoops(t)
+	k := loops[1]
 	ev := make([]kernel.Event, 1)
 	held := func() bool {
 		turns := k.wait.turns
@@ -256,20 +262,8 @@ func TestHoldInGroup(t *testing.T) {
 // A loop of a group holds its P, though the others run, while there are more Ps than loops. It notices when that changes.
 func TestHoldWithSpareP(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
-	open := OpenGroup("epoll", Options{})
-	var loops [3]*epoll
-	for i := range loops {
-		k, err := open(i, len(loops))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer k.Close()
-		loops[i] = k.(*epoll)
-	}
+	loops, _ := threeLoops(t)
 	k := loops[1]
-	if k.wait.mode != WaitHold {
-		t.Skip("the runtime cannot interrupt a system call here")
-	}
 	ev := make([]kernel.Event, 1)
 	held := func(until time.Duration) bool {
 		t.Helper()

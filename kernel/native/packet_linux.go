@@ -128,7 +128,7 @@ func onlyUDP(fd int) error {
 // receive takes messages off the socket and returns how many. flags are those of recvmmsg.
 func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 	in := s.b.in
-	in.prepare(s.control)
+	in.renew(s.control)
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs)),
 			slots, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC, 0, 0)
@@ -142,9 +142,9 @@ func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 	}
 }
 
-// prepare makes the messages ready for recvmmsg, with room for control messages or without: those that the last call has used, and all
-// if that was otherwise.
-func (in *inbox) prepare(control bool) {
+// renew makes the messages ready for recvmmsg, with room for control messages or without. Only those that the last call has used need it,
+// unless that room is now another.
+func (in *inbox) renew(control bool) {
 	used := in.used
 	if in.control != control || in.msgs[0].Iov == nil {
 		in.control, used = control, slots
