@@ -26,18 +26,22 @@ func line(t *testing.T, far string) (path string, socat *exec.Cmd) {
 		t.Skip(err)
 	}
 	path = filepath.Join(t.TempDir(), "tty")
-	socat = exec.Command("socat", "-b", "4096", "PTY,raw,echo=0,link="+path, far)
+	log := path + ".log"
+	socat = exec.Command("socat", "-b", "4096", "-d", "-d", "-lf", log, "PTY,raw,echo=0,link="+path, far)
 	do(t, socat.Start())
 	t.Cleanup(func() {
 		_ = socat.Process.Kill()
 		_ = socat.Wait()
 	})
-	// The link is made when the terminal is there; a directory has one notice of it.
-	for {
-		if _, err := os.Stat(path); err == nil {
+	// The link is there before socat has set the terminal, which would undo what a test sets meanwhile.
+	for start := time.Now(); ; _, _ = unix.Poll(nil, 1) {
+		said, _ := os.ReadFile(log)
+		if bytes.Contains(said, []byte("starting data transfer loop")) {
 			return path, socat
 		}
-		_, _ = unix.Poll(nil, 1)
+		if time.Since(start) > testworld.Limit {
+			t.Fatalf("socat has not begun: %s", said)
+		}
 	}
 }
 
