@@ -29,15 +29,19 @@ func (e *PanicError) Unwrap() error {
 // panics with is returned as it is: it was caught before, and its Stack shows where. If fn calls
 // runtime.Goexit, the goroutine ends.
 func Catch(fn func()) (e *PanicError) {
-	defer func() {
-		switch v := recover().(type) {
-		case nil:
-		case *PanicError:
-			e = v
-		default:
-			e = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
+	defer Caught(&e)
 	fn()
 	return nil
+}
+
+// Caught is for a function that calls several others, and whose time counts: deferred there itself, it does what Catch does for its
+// fn. It puts a panic into e, the function's result, and changes nothing without one.
+func Caught(e **PanicError) {
+	switch v := recover().(type) {
+	case nil:
+	case *PanicError:
+		*e = v
+	default:
+		*e = &PanicError{Value: v, Stack: debug.Stack()}
+	}
 }

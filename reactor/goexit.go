@@ -12,6 +12,7 @@ func (r *Reactor) asLoop(fn func()) {
 	returned := false
 	defer func() {
 		if !returned {
+			r.inTurn = false
 			r.die()
 		}
 	}()

@@ -63,7 +63,7 @@ func (r *Reactor) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { r.Stop() })()
 	r.asLoop(func() {
 		r.event(Startup).Fire()
-		for !r.is(lifeCrashed) && !r.is(lifeStopped) {
+		if !r.is(lifeCrashed) && !r.is(lifeStopped) {
 			r.turn(-1, waitAnyway)
 		}
 	})

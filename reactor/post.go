@@ -112,11 +112,14 @@ func (p *posts) await() {
 	p.mu.Unlock()
 }
 
+// waiting tells whether runPosted has something to do.
+func (p *posts) waiting() bool { return p.nonEmpty.Load() || p.at < len(p.batch) }
+
 // runPosted calls the functions that were in the queue when it began. A shutdown may call
 // it inside a posted function. It then calls the rest of the batch in progress first.
 func (r *Reactor) runPosted() {
 	p := &r.posts
-	for r.guard(postedFunction, r.runBatch) != nil {
+	for p.at < len(p.batch) && r.guard(postedFunction, r.runBatch) != nil {
 	}
 	if !p.nonEmpty.Load() {
 		return

@@ -20,34 +20,12 @@ func (q *replies) hold(s *Stream) {
 	q.to++
 }
 
-// sendReplies settles the streams that are held. If settling one panics, the next call of
-// sendReplies goes on with the one after it.
-//
-// Nearly every answer is one piece, which the socket takes whole. It is sent here, as settle would: the processor does not foresee
-// where a function returns to after a system call, so each function between costs some 20 ns.
-func (r *Reactor) sendReplies() {
-	q := &r.replies
-	for q.first < q.to {
-		s := q.s[q.first]
-		q.s[q.first] = nil
-		q.first++
-		r.current = s
-		b := s.out.Single()
-		if b == nil || r.hooked || !s.steady() {
-			s.settle()
-			continue
-		}
-		s.direct = 0
-		n, err := s.conn.Write(b)
-		if n < len(b) || err != nil {
-			s.wrote(n, true, err)
-			s.settle()
-			continue
-		}
-		s.sent += uint64(n)
-		s.out.DropSingle(&r.chunks)
-	}
-	q.first, q.to = 0, 0
+// next takes the first stream out. If settling that panics, the one after it is next.
+func (q *replies) next() *Stream {
+	s := q.s[q.first]
+	q.s[q.first] = nil
+	q.first++
+	return s
 }
 
 // hasReply tells whether all that s has to do is to send a short answer.

@@ -191,7 +191,8 @@ func (r *Reactor) awaitPost() {
 		r.posts.await() // no work is left but what was given to Pool directly
 		return
 	}
-	r.wait(min(d.until, d.next))
+	n, err := r.k.Wait(r.ready, r.fallAsleep(min(d.until, d.next)))
+	r.afterWait(n, err)
 	r.next, r.batch = 0, 0
 	if r.waitFailed > 0 {
 		d.cut = true // the loop cannot wait any more
