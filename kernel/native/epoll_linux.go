@@ -78,7 +78,6 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 		return 0, kernel.ErrClosed
 	}
 	k.wait.place.turn()
-	defer k.wait.place.turn()
 	for {
 		n, room, limit := k.addAlways(ev), min(len(ev), len(k.evs)), until
 		if len(k.always) > 0 {
@@ -86,8 +85,14 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 		}
 		k.rearmEdges()
 		if room > n || room == 0 {
-			got, errno := k.pause(room-n, limit)
+			got, errno := 0, syscall.Errno(0)
+			if limit <= k.last {
+				got, errno = k.peek(room - n)
+			} else {
+				got, errno = k.pause(room-n, k.limit(limit), limit)
+			}
 			if errno != 0 && errno != unix.EINTR {
+				k.wait.place.turn()
 				return n, opError("epoll_wait", errno)
 			}
 			n += k.deliver(ev[n:], got)
@@ -96,6 +101,7 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 			n = k.joinPairs(ev[:n])
 		}
 		if k.waker.endWait() || n > 0 || until <= k.last {
+			k.wait.place.turn()
 			return n, nil
 		}
 		if until != kernel.Forever {

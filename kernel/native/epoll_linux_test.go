@@ -420,7 +420,7 @@ func TestHoldRousesMonitor(t *testing.T) {
 	}
 	soon := func() time.Duration { return k.Now() + 2*time.Millisecond }
 	for range 2 {
-		if _, errno := k.hold(8, 2, soon()); errno != 0 && errno != unix.EINTR {
+		if _, errno := k.pause(8, 2, soon()); errno != 0 && errno != unix.EINTR {
 			t.Fatal(errno)
 		}
 		if !k.wait.roused {

@@ -65,10 +65,9 @@ func TestSpin(t *testing.T) {
 	if err := k.Arm(s, 1, kernel.Readable); err != nil {
 		t.Fatal(err)
 	}
-	for name, pause := range map[string]func(ms int) (int, syscall.Errno){
-		"adaptive": func(ms int) (int, syscall.Errno) { return k.adapt(8, ms) },
-		"hold":     func(ms int) (int, syscall.Errno) { return k.hold(8, ms, k.Now()+time.Duration(ms)*time.Millisecond) },
-	} {
+	for name, mode := range map[string]WaitMode{"adaptive": WaitAdaptive, "hold": WaitHold} {
+		k.wait.mode = mode
+		pause := func(ms int) (int, syscall.Errno) { return k.pause(8, ms, k.Now()+time.Duration(ms)*time.Millisecond) }
 		// waits makes one wait with this credit, and tells what became of it.
 		waits := func(when string, credit, ms, events int, sleeps bool, left int) {
 			t.Helper()

@@ -164,33 +164,58 @@ func (w *waiter) relink(ep int) {
 }
 
 // pause waits for at most max events and returns how many it put into k.evs. It may
-// return 0 before until.
-func (k *epoll) pause(max int, until time.Duration) (int, syscall.Errno) {
-	if until <= k.last {
-		return k.peek(max)
+// return 0 before until, and a negative number with an error. ms is limit(until).
+//
+// The two system calls that may take long are made here, because a function that is on the stack meanwhile costs time; see
+// Reactor.turn.
+func (k *epoll) pause(max, ms int, until time.Duration) (int, syscall.Errno) {
+	w := &k.wait
+	holds := w.mayHold(&k.base)
+	if got, errno := k.look(max, holds); got > 0 || errno != 0 {
+		return got, errno
 	}
-	ms := k.limit(until)
-	switch w := &k.wait; {
-	case w.mayHold(&k.base):
-		return k.hold(max, ms, until)
+	if !k.waker.sleep() {
+		if holds {
+			return k.peek(max)
+		}
+		return 0, 0
+	}
+	switch {
+	case holds:
+		w.rouseMonitor()
+		got, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.ep),
+			uintptr(unsafe.Pointer(&k.evs)), uintptr(max), uintptr(ms), 0, 0)
+		if errno == unix.EINTR {
+			return k.interrupted(max, ms, until)
+		}
+		w.seen = w.seen || int(got) > 0
+		return int(got), errno
 	case w.mode == WaitPark:
-		if got, errno := k.peek(max); got > 0 || errno != 0 {
-			return got, errno
-		}
-		if !k.waker.sleep() {
-			return 0, 0
-		}
 		return k.park(max, until)
-	case w.mode == WaitBlock:
-		if got, errno := k.peek(max); got > 0 || errno != 0 {
+	}
+	got, _, errno := syscall.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.ep),
+		uintptr(unsafe.Pointer(&k.evs)), uintptr(max), uintptr(ms), 0, 0)
+	if int(got) > 1 {
+		w.recent |= 1
+	}
+	return int(got), errno
+}
+
+// look returns what it finds without blocking, and lets other goroutines run, unless the loop holds its P.
+func (k *epoll) look(max int, holds bool) (int, syscall.Errno) {
+	switch w := &k.wait; {
+	case w.mode == WaitPark, w.mode == WaitBlock:
+		return k.peek(max)
+	case !holds:
+		if got, errno := k.adapt(max); got > 0 || errno != 0 {
 			return got, errno
 		}
-		if !k.waker.sleep() {
-			return 0, 0
-		}
-		return k.block(max, ms)
 	}
-	return k.adapt(max, ms)
+	got, errno := k.spin(max)
+	if holds && got > 0 {
+		k.wait.seen = true
+	}
+	return got, errno
 }
 
 // limit returns the timeout in milliseconds with which epoll_wait ends at until. It is -1
@@ -217,9 +242,8 @@ func (k *epoll) limit(until time.Duration) int {
 	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
 }
 
-// adapt first looks without blocking, if that found something lately. Then it lets other
-// goroutines run. Then it spins, if that pays, or else blocks and gives up the P.
-func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
+// adapt looks, if that found something lately. Otherwise it lets other goroutines run.
+func (k *epoll) adapt(max int) (int, syscall.Errno) {
 	w := &k.wait
 	if w.adaptive > 0 {
 		w.adaptive--
@@ -242,39 +266,14 @@ func (k *epoll) adapt(max, ms int) (int, syscall.Errno) {
 		}
 	}
 	runtime.Gosched()
-	if got, errno := k.spin(max); got > 0 || errno != 0 {
-		return got, errno
-	}
-	if !k.waker.sleep() {
-		return 0, 0
-	}
-	got, errno := k.block(max, ms)
-	if got > 1 {
-		w.recent |= 1
-	}
-	return got, errno
+	return 0, 0
 }
 
-// hold spins, if that pays, or else blocks and keeps the P. The runtime interrupts it by a signal when it wants the P:
+// interrupted goes on with a wait that keeps the P. The runtime interrupts it by a signal when it wants the P:
 // at once for the garbage collector, after 10 ms for other goroutines.
-func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
+func (k *epoll) interrupted(max, ms int, until time.Duration) (int, syscall.Errno) {
 	w := &k.wait
-	if got, errno := k.spin(max); got > 0 || errno != 0 {
-		w.seen = w.seen || got > 0
-		return got, errno
-	}
-	if !k.waker.sleep() {
-		return k.peek(max)
-	}
-	w.rouseMonitor()
 	for {
-		got, errno := k.enter(max, ms)
-		if errno != unix.EINTR {
-			if got > 0 {
-				w.seen = true
-			}
-			return got, errno
-		}
 		w.asked++
 		before := k.Now()
 		runtime.Gosched()
@@ -285,13 +284,17 @@ func (k *epoll) hold(max, ms int, until time.Duration) (int, syscall.Errno) {
 			return 0, 0
 		}
 		if !w.seen {
-			got, errno = k.park(max, until)
+			got, errno := k.park(max, until)
 			w.seen = got > 0
 			return got, errno
 		}
 		w.seen = false
 		if ms >= 0 {
 			return 0, 0 // the caller computes the time left anew
+		}
+		if got, errno := k.enter(max, ms); errno != unix.EINTR {
+			w.seen = got > 0
+			return got, errno
 		}
 	}
 }

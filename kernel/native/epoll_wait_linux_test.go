@@ -17,7 +17,7 @@ func TestAdaptLooks(t *testing.T) {
 	empty := func(n int) {
 		t.Helper()
 		for range n {
-			if got, errno := k.adapt(8, 0); got != 0 || errno != 0 {
+			if got, errno := k.pause(8, 0, distant); got != 0 || errno != 0 {
 				t.Fatalf("found %d, %v", got, errno)
 			}
 			k.waker.endWait()
@@ -29,7 +29,7 @@ func TestAdaptLooks(t *testing.T) {
 		if _, err := unix.Write(k.waker.w, k.waker.one[:]); err != nil {
 			t.Fatal(err)
 		}
-		if got, errno := k.adapt(8, 1000); got != want || errno != 0 {
+		if got, errno := k.pause(8, 1000, distant); got != want || errno != 0 {
 			t.Fatalf("found %d, %v, want %d", got, errno, want)
 		}
 		slept := k.waker.state.Load() == sleeping
@@ -55,7 +55,7 @@ func TestAdaptLooks(t *testing.T) {
 		t.Error("the ninth looks")
 	}
 	k.Wake()
-	if got, errno := k.adapt(8, -1); got != 0 || errno != 0 {
+	if got, errno := k.pause(8, -1, distant); got != 0 || errno != 0 {
 		t.Errorf("woken before it slept: %d events, %v", got, errno)
 	}
 	k.waker.endWait()
