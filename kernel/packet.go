@@ -278,6 +278,19 @@ func CheckPacketAddr(op string, a Addr) error {
 // CheckPacketPeer returns why a socket that is bound to local cannot send to peer, or be connected to it, as an
 // [*AddrError], or nil: what CheckPacketAddr says, or another network or family (UDP-20).
 func CheckPacketPeer(op string, local, peer Addr) error {
+	if PlainPeer(&local, &peer) {
+		return nil
+	}
+	return checkPacketPeer(op, local, peer)
+}
+
+// PlainPeer tells whether a socket that is bound to local can send to peer because both are IPv4 addresses of UDP and peer has a
+// port: what CheckPacketPeer finds out at once, since each datagram asks.
+func PlainPeer(local, peer *Addr) bool {
+	return local.Net == UDP && peer.Net == UDP && local.IP.Addr().Is4() && peer.IP.Addr().Is4() && peer.Port() != 0
+}
+
+func checkPacketPeer(op string, local, peer Addr) error {
 	if err := CheckPacketAddr(op, peer); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type packetState struct {
 	drained  bool            // the last read got all there was
 	lost     uint64          // as the system said last
 	held     []kernel.Packet // refusals that a send has taken from the system
-	// peer is the last peer to which something was sent, as the system has it.
+	// raw is the last peer to which something was sent, as the system has it, and peer is that peer, but zero if it was a plain one.
 	peer     kernel.Addr
 	raw      [nameSize]byte
 	rawSize  uint32

@@ -251,7 +251,11 @@ func (s *packetSock) encode(p *kernel.Packet) error {
 		return &kernel.AddrError{Op: kernel.OpWrite, Addr: p.Peer, Kind: kernel.ErrInvalidAddr,
 			Reason: "the socket is connected to " + s.to.String()}
 	}
-	if p.Peer == s.peer && s.rawSize > 0 {
+	if kernel.PlainPeer(&s.at, &p.Peer) { // encoded sooner than compared
+		s.rawSize = encodePlain(&s.raw, p.Peer.IP)
+		return nil
+	}
+	if !s.peer.IsZero() && p.Peer == s.peer && s.rawSize > 0 {
 		return nil
 	}
 	if err := kernel.CheckPacketPeer(kernel.OpWrite, s.at, p.Peer); err != nil {
@@ -275,15 +279,23 @@ func (s *packetSock) encode(p *kernel.Packet) error {
 	return nil
 }
 
+// encodePlain writes a struct sockaddr_in.
+func encodePlain(b *[nameSize]byte, a netip.AddrPort) uint32 {
+	ip := a.Addr().As4()
+	clear(b[:unix.SizeofSockaddrInet4])
+	binary.NativeEndian.PutUint16(b[:], unix.AF_INET)
+	binary.BigEndian.PutUint16(b[2:], a.Port())
+	copy(b[4:], ip[:])
+	return unix.SizeofSockaddrInet4
+}
+
 // encode is the reverse of decode.
 func (p *shortAddr) encode(b *[nameSize]byte) uint32 {
+	if p.kind == inet4 {
+		return encodePlain(b, netip.AddrPortFrom(netip.AddrFrom4([4]byte(p.ip[:4])), p.port))
+	}
 	clear(b[:unix.SizeofSockaddrInet6])
 	binary.BigEndian.PutUint16(b[2:], p.port)
-	if p.kind == inet4 {
-		binary.NativeEndian.PutUint16(b[:], unix.AF_INET)
-		copy(b[4:], p.ip[:4])
-		return unix.SizeofSockaddrInet4
-	}
 	binary.NativeEndian.PutUint16(b[:], unix.AF_INET6)
 	copy(b[8:], p.ip[:])
 	binary.NativeEndian.PutUint32(b[24:], p.scope)
