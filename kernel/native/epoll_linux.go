@@ -89,6 +89,7 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 			if limit <= k.last {
 				got, errno = k.peek(room - n)
 			} else {
+				limit = k.keepUntil(limit)
 				got, errno = k.pause(room-n, k.limit(limit), limit)
 			}
 			if errno != 0 && errno != unix.EINTR {
@@ -96,6 +97,7 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 				return n, opError("epoll_wait", errno)
 			}
 			n += k.deliver(ev[n:], got)
+			k.wait.brief.seen = k.wait.brief.seen || n > 0
 		}
 		if k.pairs > 0 {
 			n = k.joinPairs(ev[:n])

@@ -27,6 +27,7 @@ type waiter struct {
 	asked    uint   // hold: how often the runtime asked for it
 	roused   bool   // hold: the runtime's monitor has been woken since the loop last gave up its P
 	spinner  spinner
+	brief    brief
 
 	// For parking. outer is an epoll descriptor in the runtime's poller. Our own set is
 	// in outer only while the loop is parked. Otherwise every event of ours would wake
@@ -170,7 +171,7 @@ func (w *waiter) relink(ep int) {
 // Reactor.turn.
 func (k *epoll) pause(max, ms int, until time.Duration) (int, syscall.Errno) {
 	w := &k.wait
-	holds := w.mayHold(&k.base)
+	holds := w.brief.on || w.mayHold(&k.base)
 	if got, errno := k.look(max, holds); got > 0 || errno != 0 {
 		return got, errno
 	}
@@ -266,6 +267,7 @@ func (k *epoll) adapt(max int) (int, syscall.Errno) {
 		}
 	}
 	runtime.Gosched()
+	k.gaveUp()
 	return 0, 0
 }
 
@@ -273,6 +275,10 @@ func (k *epoll) adapt(max int) (int, syscall.Errno) {
 // at once for the garbage collector, after 10 ms for other goroutines.
 func (k *epoll) interrupted(max, ms int, until time.Duration) (int, syscall.Errno) {
 	w := &k.wait
+	if w.brief.on {
+		w.brief.until = 0 // others may run at once
+		return 0, 0
+	}
 	for {
 		w.asked++
 		before := k.Now()

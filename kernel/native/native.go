@@ -50,6 +50,8 @@ const (
 	// WaitAdaptive looks without blocking if that found something lately. Otherwise it
 	// lets other goroutines run and then blocks in a system call that gives up the P. While
 	// what it waits for usually comes within 4 µs, it looks for so long before it blocks.
+	// On Linux a busy loop keeps its P for up to 1 ms, waits included, as long as no other
+	// goroutine is found that has waited for one.
 	WaitAdaptive
 	// WaitHold blocks in epoll_wait without giving up its P, and looks before as WaitAdaptive does. When the runtime wants the P
 	// (garbage collection, or another goroutine after 10 ms), it interrupts the wait. A
