@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"reflect"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/whorl-go/whorl/certs"
@@ -52,6 +53,8 @@ type handshake struct {
 	deadline  time.Duration // for both limits, by LimitHandshake; zero: none
 	otherLeft time.Duration // what is left of the limit that does not count now
 	since     time.Duration // when it was queued, or began to run
+
+	handedBack atomic.Bool // by a worker, which has posted returned; false from then on, or once the reactor has ended without that
 
 	prev, next *handshake // in loop.begun, from the first step until it is over
 }
@@ -197,6 +200,7 @@ func (h *handshake) schedule() {
 func (h *handshake) handInput() {
 	if !h.step.begun() {
 		h.l.list(h)
+		h.step.stack = h.l.stacks.take()
 		h.step.ctx = context.Background()
 		if seesContext(h.step.cfg) {
 			h.step.ctx, h.cancel = context.WithCancelCause(h.step.ctx)
@@ -239,7 +243,8 @@ func (h *handshake) runInPool() {
 		case !returned:
 			h.step.done, h.step.err = true, pool.ErrGoexit
 		}
-		if !h.l.r.Post(h.returned) && !h.step.done {
+		h.handedBack.Store(true)
+		if !h.l.r.Post(h.returned) && h.handedBack.CompareAndSwap(true, false) {
 			h.step.unwind() // the reactor has stopped without this step
 		}
 		if v != nil {
@@ -261,6 +266,7 @@ func (h *handshake) stepEnded() {
 
 // returned follows runInPool on the loop.
 func (h *handshake) returned() {
+	h.handedBack.Store(false)
 	h.l.queue.ended(h)
 	h.stepEnded()
 	h.l.queue.dispatch()
@@ -322,6 +328,7 @@ func (c *Conn) completed() {
 	h.become(over)
 	c.become(open)
 	c.handshake, c.tls, c.in = nil, h.step.tls, h.step.in
+	h.l.stacks.give(h.step.stack)
 	c.in.take(h.arrived)
 	h.arrived = nil
 	if h.cut {
@@ -371,7 +378,10 @@ func (h *handshake) abandon(reason error) {
 func (h *handshake) drop() {
 	h.become(over)
 	switch {
-	case !h.step.begun() || h.step.done:
+	case !h.step.begun():
+		h.step.forget()
+	case h.step.done:
+		h.l.stacks.give(h.step.stack)
 		h.step.forget()
 	case h.onLoop:
 		h.step.unwind()

@@ -27,6 +27,7 @@ type loop struct {
 
 	pending pending
 	queue   queue
+	stacks  stacks
 	begun   *handshake // the first of those that have a stack
 
 	shrink   *shrinker // nil: not wanted, or not possible
@@ -55,6 +56,7 @@ func loopOf(r *reactor.Reactor, o Options) *loop {
 func newLoop(r *reactor.Reactor, o Options) *loop {
 	l := &loop{r: r, o: o, pending: newPending(o), idle: o.ShrinkIdle}
 	l.queue.init(r, o)
+	l.stacks.init(r, &l.queue, o)
 	l.plain.size, l.cipher.size = recordSize, gatherSize
 	l.settle = l.settleDirty
 	if l.idle > 0 {
@@ -94,11 +96,12 @@ func (l *loop) unlist(h *handshake) {
 func (l *loop) die() {
 	_, alone := kernel.As[kernel.Worker](l.r.Kernel())
 	for h := l.begun; h != nil; h = h.next {
-		if alone || h.onLoop || h.state != running && h.state != abandoned {
+		if alone || h.onLoop || h.state != running && h.state != abandoned || h.handedBack.CompareAndSwap(true, false) {
 			l.queue.workers.Unwind(h.step.unwind)
 		}
 	}
 	l.begun = nil
+	l.stacks.end()
 }
 
 // settleLater has c settled in the next turn.

@@ -25,17 +25,17 @@ type step struct {
 	out     []byte // to be sent when run returns
 	done    bool   // the handshake has ended, with err
 	err     error
-	stack   coro.Stack
+	stack   *coro.Reused // nil before it has begun
 
 	local, remote kernel.Addr // asked before, because the transport is the loop's
 }
 
 // begun tells whether run was called.
-func (s *step) begun() bool { return s.stack.Begun() }
+func (s *step) begun() bool { return s.stack != nil }
 
 // run computes until input is wanted, or to the end.
 func (s *step) run() {
-	if !s.begun() {
+	if s.tls == nil {
 		if s.client {
 			s.tls = tls.Client(s.conn, s.cfg)
 		} else {
@@ -70,7 +70,7 @@ func (s *step) readInput(p []byte) (int, error) {
 	return n, nil
 }
 
-// unwind ends the coroutine.
+// unwind ends the coroutine, also after the handshake.
 func (s *step) unwind() {
 	s.stack.Unwind()
 	s.forget()
@@ -78,6 +78,5 @@ func (s *step) unwind() {
 
 // forget lets go of what a Conn that is kept, though it is lost, need not hold.
 func (s *step) forget() {
-	s.in, s.out, s.tls, s.ctx = input{}, nil, nil, nil
-	s.stack.Forget()
+	s.in, s.out, s.tls, s.ctx, s.stack = input{}, nil, nil, nil, nil
 }
