@@ -19,8 +19,8 @@ const (
 )
 
 // brief decides whether a loop that has no P to spare keeps its P all the same while it waits, for a millisecond at a time. To give the P up and
-// to get it back, a hundred thousand times a second, costs a twentieth of what a message costs. It is for nothing while there is no other
-// goroutine that wants to run. After each millisecond the loop asks the runtime whether there was one.
+// to get it back at each wait costs a twentieth of what a message costs. It is in vain while no other goroutine wants to run. After each
+// millisecond the loop asks the runtime whether one does.
 type brief struct {
 	on    bool
 	calm  int           // waits that have given the P up since it was on
