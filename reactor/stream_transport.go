@@ -95,7 +95,14 @@ func (s *Stream) sendLarge(p []byte) []byte {
 	if len(p) < chunks.Size || s.blocked || s.state > streamClosing || s.direct >= maxDirect || s.r.forced(probe.SiteFlushLater) {
 		return p
 	}
-	return p[s.flushDirect(p):]
+	if s.out.Len() > 0 {
+		return p[s.flushDirect(p):]
+	}
+	before := s.sent // as flushDirect does it, in fewer functions: see turn
+	n, err := s.conn.Write(p)
+	n = s.wrote(n, n < len(p), err)
+	s.countDirect(int(s.sent - before))
+	return p[n:]
 }
 
 // flushDirect is flush inside a write.
