@@ -79,10 +79,17 @@ func spawnWithLimits(t *testing.T) {
 	ready.Close()
 	b := openWith(t, "epoll")
 	limits := []kernel.ResourceLimit{{Resource: unix.RLIMIT_NOFILE, Soft: 64, Hard: 64}}
-	starts := 0
+	starts, trapped := 0, false
 	for start := time.Now(); time.Since(start) < time.Second; starts++ {
 		x, err := b.Spawn(&kernel.ChildCommand{Path: "/bin/true", Args: []string{"true"}, Limits: limits})
-		if errors.Is(err, kernel.ErrExited) && len(taken) > 0 {
+		if errors.Is(err, kernel.ErrExited) && !trapped {
+			select { // the signal that has ended the child is this process' too, but it may be told later
+			case <-taken:
+				trapped = true
+			case <-time.After(5 * time.Second):
+			}
+		}
+		if errors.Is(err, kernel.ErrExited) && trapped {
 			continue
 		}
 		if err != nil {
