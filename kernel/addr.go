@@ -52,7 +52,9 @@ func HostAddr(name string, port uint16) Addr {
 }
 
 // IsZero tells whether a is the zero Addr, which is no address.
-func (a Addr) IsZero() bool { return a.Net == 0 && a == Addr{} }
+func (a Addr) IsZero() bool {
+	return a.Net == 0 && a.Name == "" && a.IP.Port() == 0 && !a.IP.Addr().IsValid() // sooner than a comparison
+}
 
 // Port is the port number. It is 0 if there is none.
 func (a Addr) Port() uint16 { return a.IP.Port() }

@@ -154,10 +154,11 @@ func (t *PacketPort) check(p *kernel.Packet, size int) error {
 	if t.state != portListening {
 		return t.writeError(p.Peer, ErrClosed)
 	}
-	if !t.remote.IsZero() || !kernel.PlainPeer(&t.local, &p.Peer) { // otherwise it is right
-		if err := t.checkPeer(p.Peer); err != nil {
-			return t.writeError(p.Peer, err)
-		}
+	if t.remote.Net == 0 && size <= kernel.MaxDatagram && kernel.PlainPeer(&t.local, &p.Peer) {
+		return nil // as nearly always
+	}
+	if err := t.checkPeer(p.Peer); err != nil {
+		return t.writeError(p.Peer, err)
 	}
 	if t.local.Net == kernel.UDP && size > maxDatagram(t.local) {
 		return t.writeError(p.Peer, kernel.ErrMessageSize)

@@ -48,8 +48,9 @@ func (s *packetSock) hold() {
 		if s.shortest > 0 { // it may be the first of several, which come back as one
 			size = min(size, s.shortest)
 		}
-		s.held = append(s.held, kernel.Packet{Data: append([]byte(nil), f.data[:size]...),
-			Peer: s.sender(f.name[:min(f.head.Namelen, nameSize)]), Err: SysError(kernel.OpRead, c.errno)})
+		p := kernel.Packet{Data: append([]byte(nil), f.data[:size]...), Err: SysError(kernel.OpRead, c.errno)}
+		s.readSender(&p, f.name[:min(f.head.Namelen, nameSize)])
+		s.held = append(s.held, p)
 	}
 	s.showHeld()
 }

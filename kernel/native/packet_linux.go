@@ -226,21 +226,29 @@ func (s *packetSock) read(trains bool) ([]kernel.Packet, error) {
 func (s *packetSock) received(i int, trains bool) {
 	in := s.b.in
 	m := &in.msgs[i]
-	data := in.data[i*slotSize:][:m.n:m.n]
-	p := kernel.Packet{Data: data, Peer: s.sender(in.names[i][:min(m.Namelen, nameSize)]), Truncated: m.Flags&unix.MSG_TRUNC != 0}
+	n := len(in.packets)
+	if n < cap(in.packets) {
+		in.packets = in.packets[:n+1]
+	} else {
+		in.packets = append(in.packets, kernel.Packet{})
+	}
+	// It is made where it stays: to copy what was just written in smaller pieces makes the processor wait.
+	p := &in.packets[n]
+	*p = kernel.Packet{}
+	p.Data = in.data[i*slotSize:][:m.n:m.n]
+	p.Truncated = m.Flags&unix.MSG_TRUNC != 0
+	s.readSender(p, in.names[i][:min(m.Namelen, nameSize)])
 	if m.Controllen == 0 || !s.control {
-		in.packets = append(in.packets, p)
 		return
 	}
 	c := parseControl(in.space[i][:min(int(m.Controllen), controlSize)])
 	if s.wild && c.local.IsValid() {
 		p.Local = s.inZone(c.local, c.index)
 	}
-	if p.Segment = c.segment; trains && p.Train() {
-		in.packets = append(in.packets, p)
-		return
+	if p.Segment = c.segment; p.Train() && !trains {
+		train := *p
+		in.packets = train.AppendDatagrams(in.packets[:n])
 	}
-	in.packets = p.AppendDatagrams(in.packets)
 }
 
 // readRefusals appends what the error queue tells, and returns whether that is anything.
@@ -260,27 +268,32 @@ func (s *packetSock) readRefusals() bool {
 		if s.shortest > 0 { // it may be the first of several, which come back as one
 			size = min(size, uint32(s.shortest))
 		}
-		in.packets = append(in.packets, kernel.Packet{Data: in.data[i*slotSize:][:size:size],
-			Peer: s.sender(in.names[i][:min(m.Namelen, nameSize)]), Err: SysError(kernel.OpRead, c.errno)})
+		p := kernel.Packet{Data: in.data[i*slotSize:][:size:size], Err: SysError(kernel.OpRead, c.errno)}
+		s.readSender(&p, in.names[i][:min(m.Namelen, nameSize)])
+		in.packets = append(in.packets, p)
 	}
 	return len(in.packets) > 0
 }
 
-// sender is the address in a struct sockaddr. It does not allocate, unless it is the name of another UNIX
-// sender than the last.
-func (s *packetSock) sender(b []byte) kernel.Addr {
+// readSender puts the address in a struct sockaddr into the Peer of p, which is zero. It does not allocate, unless it is the name of
+// another UNIX sender than the last.
+func (s *packetSock) readSender(p *kernel.Packet, b []byte) {
 	if s.at.Net == kernel.UNIXDatagram {
-		return s.unixSender(b)
+		p.Peer = s.unixSender(b)
+		return
 	}
-	var p shortAddr
-	p.decode(b)
-	switch p.kind {
+	var from shortAddr
+	from.decode(b)
+	switch from.kind {
 	case inet4:
-		return kernel.UDPAddr(netip.AddrFrom4([4]byte(p.ip[:4])), p.port)
+		p.Peer.IP = netip.AddrPortFrom(netip.AddrFrom4([4]byte(from.ip[:4])), from.port)
 	case inet6:
-		return kernel.UDPAddr(s.inZone(netip.AddrFrom16(p.ip), p.scope), p.port)
+		p.Peer.IP = netip.AddrPortFrom(s.inZone(netip.AddrFrom16(from.ip), from.scope), from.port)
+	default:
+		p.Peer = s.to
+		return
 	}
-	return s.to
+	p.Peer.Net = kernel.UDP
 }
 
 // unixSender is the name in a struct sockaddr_un, or the zero Addr if it has none.

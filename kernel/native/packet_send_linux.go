@@ -129,6 +129,9 @@ func (s *packetSock) together(p []kernel.Packet) int {
 	n, total := 1, size
 	for n < len(p) && n < maxSegments {
 		q := &p[n]
+		if q.Peer.IP.Port() != p[0].Peer.IP.Port() { // nearly always so if it is another peer, and found sooner
+			break
+		}
 		if q.Train() || len(q.Data) > size || len(q.Data) == 0 || total+len(q.Data) > maxTrain || q.Peer != p[0].Peer || q.Local != p[0].Local {
 			break
 		}
