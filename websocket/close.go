@@ -127,6 +127,7 @@ func (c *Conn) leave() {
 		return
 	}
 	c.drop()
+	c.dropPong()
 	switch {
 	case c.asking != nil:
 		c.asking.limit.Cancel()

@@ -32,7 +32,7 @@ type Conn struct {
 	links   linked.Links[Conn] // in onLoop.open
 	since   time.Duration      // when the peer was heard, or else was sent a ping
 	ponged  time.Duration      // when a ping was last answered
-	ping    *[]byte            // the last one, which waits for its answer; nil: none does
+	ping    *latePong          // waits for its answer; nil: none does
 	state   state
 	silence silence
 	paused  bool // by the protocol above

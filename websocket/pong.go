@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/reactor"
 )
 
 // pongRoom is how many bytes may be unsent for each ping to be answered. While more are, one ping in a pongPause is, the last that has come: a peer
@@ -13,6 +14,12 @@ const (
 	pongPause = time.Second
 )
 
+// latePong is the answer to a ping that waits for room.
+type latePong struct {
+	payload []byte // of the last ping
+	due     reactor.DelayedCall
+}
+
 // pong answers a ping, or has it wait for room.
 func (c *Conn) pong(p []byte) {
 	if !c.speaks() {
@@ -21,18 +28,29 @@ func (c *Conn) pong(p []byte) {
 	unsent, now := c.t.Buffered(), c.Reactor().Now()
 	switch {
 	case unsent < pongRoom, unsent <= c.s.o.MaxUnsent && now >= c.ponged+pongPause:
-		c.ponged, c.ping = now, nil // an answer stands for those that are missing before it
+		c.dropPong() // this answer stands for those that are missing before it
+		c.ponged = now
 		c.control(ws.OpPong, p)
 	case c.ping != nil:
-		*c.ping = append((*c.ping)[:0], p...)
+		c.ping.payload = append(c.ping.payload[:0], p...)
 	default:
-		last := append([]byte(nil), p...)
-		c.ping = &last
-		c.Reactor().CallLater(pongPause, func() {
-			if c.ping == &last {
-				c.ping = nil
-				c.pong(last)
-			}
-		})
+		c.ping = &latePong{payload: append([]byte(nil), p...)}
+		c.ping.due.Init(c.Reactor(), c.pongLate)
+		c.ping.due.Reset(pongPause)
+	}
+}
+
+// pongLate answers the ping that has waited, if there is room now.
+func (c *Conn) pongLate() {
+	p := c.ping.payload
+	c.ping = nil
+	c.pong(p)
+}
+
+// dropPong forgets the ping that waits.
+func (c *Conn) dropPong() {
+	if c.ping != nil {
+		c.ping.due.Cancel()
+		c.ping = nil
 	}
 }

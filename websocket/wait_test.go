@@ -136,6 +136,29 @@ func TestPongWhileSending(t *testing.T) {
 	a.c.Abort()
 }
 
+// An answer that waits for room does not outlive its connection.
+func TestLatePongEnds(t *testing.T) {
+	g := simulated(t, nil)
+	p, a := g.connect()
+	p.T.PauseProducing()
+	for long := strings.Repeat("l", 50_000); a.c.Buffered() < 8<<10; g.r.Turn(0) {
+		_, _ = a.c.Write([]byte(long))
+	}
+	before := len(g.r.DelayedCalls())
+	for range 2 { // the first is answered at once
+		_, _ = p.T.Write(masked(ws.OpPing, true, "busy"))
+		g.passes(100 * time.Millisecond)
+	}
+	if n := len(g.r.DelayedCalls()); n != before+1 {
+		t.Errorf("%d delayed calls more, want 1: that of the answer", n-before)
+	}
+	a.c.Abort()
+	g.passes(0)
+	if n := len(g.r.DelayedCalls()); n > before {
+		t.Errorf("%d delayed calls more after the end", n-before)
+	}
+}
+
 // NETCONN-18: the answer to a ping that has come behind a pause counts, even if the protocol resumes in the last moment.
 func TestResumeInTheLastMoment(t *testing.T) {
 	g := simulated(t, &websocket.Options{Ping: time.Second})
