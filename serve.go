@@ -278,7 +278,9 @@ func (s *server) onLead(fn func()) {
 func (s *server) reload(sig os.Signal, first func(*reactor.Reactor) bool) {
 	s.notify.Reloading("reloading")
 	if first != nil && first(s.r) {
-		s.notify.Reloaded(s.serving())
+		if !s.tree.reloading() { // otherwise the end of that is told
+			s.notify.Reloaded(s.serving())
+		}
 		return
 	}
 	s.log.Info("caught a signal: looking at the certificates", slog.String("signal", sig.String()),

@@ -69,6 +69,9 @@ func (x *serviceTree) reload(done func()) {
 	})
 }
 
+// reloading tells whether a reload is in progress.
+func (x *serviceTree) reloading() bool { return x != nil && x.reloads }
+
 // stop stops the services when no connection is left, and then calls done.
 func (x *serviceTree) stop(done func()) {
 	if x == nil {
