@@ -160,3 +160,43 @@ func TestGroupStopListeningWhileDeaf(t *testing.T) {
 		}
 	})
 }
+
+// GROUP-7: StopListening ends a port whose socket a loop is opening, too: it may be called by the Control of that socket.
+func TestGroupStopListeningInControl(t *testing.T) {
+	lossy(t, func(t *testing.T, w testworld.World) {
+		var p *reactor.GroupPort
+		stopped := make(chan error, 9)
+		calls := 0
+		o := new(reactor.ListenConfig)
+		o.Control = func(uintptr) error {
+			if calls++; calls == 2 {
+				p.StopListening(func(err error) { stopped <- err })
+			}
+			return nil
+		}
+		f := new(greeters)
+		at := socketName(t)
+		g := newGroup(t, w, 2, reactor.GroupConfig{})
+		var err error
+		if p, err = g.Listen(at, f, o); err != nil {
+			t.Fatal(err)
+		}
+		g.run()
+		lose(t, g, 0)
+		if err := recv(t, stopped); err != nil {
+			t.Errorf("GROUP-7: %v", err)
+		}
+		if err := g.Each(func(*reactor.Reactor) error { return nil }); err != nil { // behind what is left to do
+			t.Error(err)
+		}
+		if p.Listening() || reactor.PartListens(p, 1) {
+			t.Error("GROUP-7: it listens after its end")
+		}
+		if got := newClients(t, w).dial(at).received(); got != "" {
+			t.Errorf("GROUP-7: a client got %q after its end", got)
+		}
+		if s, e, _, _ := f.counts(); s != 1 || e != 1 || len(stopped) != 0 {
+			t.Errorf("GROUP-12: started %d times, stopped %d; done was called %d times more", s, e, len(stopped))
+		}
+	})
+}

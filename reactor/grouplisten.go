@@ -156,8 +156,15 @@ func (p *GroupPort) openPart(r *Reactor, a kernel.Addr) (*Port, error) {
 		err = part.port.StartListening()
 	}
 	g.mu.Lock()
-	part.state, part.listens = partOpen, listens && err == nil
+	closes := part.state == partClosing // by Control
+	if !closes {
+		part.state, part.listens = partOpen, listens && err == nil
+	}
 	g.mu.Unlock()
+	if closes {
+		part.port.StopListening(func(err error) { p.closed(part, err) })
+		return nil, ErrStopped
+	}
 	if err != nil {
 		return nil, err
 	}

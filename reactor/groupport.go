@@ -195,9 +195,9 @@ func (p *GroupPort) StopListening(done func(error)) {
 func (p *GroupPort) closePart(r *Reactor) {
 	p.g.mu.Lock()
 	part := p.parts[r.member.index]
-	begins := part != nil && part.state <= partOpen
-	if begins {
-		part.state = partClosing
+	begins := part != nil && part.state == partOpen
+	if part != nil && part.state <= partOpen {
+		part.state = partClosing // one that is about to open closes when it has, see openPart
 	}
 	p.g.mu.Unlock()
 	if begins {
