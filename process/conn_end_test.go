@@ -46,7 +46,7 @@ func TestConnGroupAtStop(t *testing.T) {
 // EP-16: Abort drops the output, and not the error output: a program that tells of its end there is not killed by that.
 func TestConnAbortErrorOutput(t *testing.T) {
 	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
-		for _, last := range []string{"", "sleep 1000 &"} { // which holds the error output
+		for _, last := range []string{"", "sleep 60 &"} { // which holds the error output
 			var lines []string
 			var exit *process.Status
 			o := &process.ConnConfig{Lines: func(l []byte) { lines = append(lines, string(l)) }, Exited: func(s process.Status) { exit = &s }, Linger: 50 * time.Millisecond}

@@ -178,7 +178,7 @@ func TestConnStreamsClosed(t *testing.T) {
 func TestConnOutputHeld(t *testing.T) {
 	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
 		p := new(halfScreen)
-		connectTo(t, r, sh("(sleep 1000)& echo hello; exit 0"), p, soon())
+		connectTo(t, r, sh("(sleep 60)& echo hello; exit 0"), p, soon())
 		until(t, r, p.lost)
 		isOne(t, "lost", p.err, process.ErrOutputHeld)
 		sameEvents(t, p.events, "made", "read lost", "lost")
