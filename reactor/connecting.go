@@ -173,9 +173,12 @@ type addressAttempt struct {
 const queueFullPause = 10 * time.Millisecond
 
 func (a *addressAttempt) begin() {
-	switch err := a.dial(); err {
-	case nil:
-	case kernel.ErrAgain: // until DialConfig.Timeout
+	err := a.dial()
+	switch {
+	case a.n.c.connecting != a.n: // Control has given it up
+		a.close()
+	case err == nil:
+	case err == kernel.ErrAgain: // until DialConfig.Timeout
 		a.token = a.n.c.r.assignToken(a)
 		a.again = a.n.c.r.CallLater(queueFullPause, func() {
 			a.close()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
@@ -31,6 +32,35 @@ func TestControlPanics(t *testing.T) {
 		until(t, r, func() bool { return calls > 0 })
 		if calls != 1 || c.StopConnecting() == nil {
 			t.Errorf("done was called %d times, or it still connects", calls)
+		}
+	})
+}
+
+// TCP-38: a Control that gives up the attempt for which it is called leaves neither a descriptor nor a connection.
+func TestControlGivesUp(t *testing.T) {
+	nativeWorlds(t, "there are no descriptors", func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		svc := &service{}
+		port := listen(t, r, svc, nil)
+		until(t, r, func() bool { return true })
+		before := leaktest.Descriptors()
+		for _, at := range []kernel.Addr{port.Addr(), kernel.HostAddr("localhost", port.Addr().Port())} {
+			var c *reactor.Connector
+			o := new(reactor.DialConfig)
+			o.Control = func(uintptr) error { return c.StopConnecting() }
+			var ends []error
+			c = r.Dial(at, one(new(end)), o, func(_ reactor.Protocol, err error) { ends = append(ends, err) })
+			until(t, r, func() bool { return len(ends) > 0 })
+			testworld.Turns(t, r, 10)
+			if len(ends) != 1 || !errors.Is(ends[0], reactor.ErrCancelled) {
+				t.Errorf("TCP-38: %v told %v", at, ends)
+			}
+			if n := leaktest.Descriptors() - before; n != 0 {
+				t.Errorf("%v: %d descriptors more", at, n)
+			}
+			if n := port.Stats().Open; n != 0 {
+				t.Errorf("TCP-38: %v: %d connections", at, n)
+			}
 		}
 	})
 }
