@@ -91,6 +91,9 @@ func (c *Connector) start() {
 			return
 		}
 		c.factoryStarted = true
+		if c.state != connWaiting {
+			return // StartFactory has given it up
+		}
 	}
 	c.connecting = newConnecting(c)
 	stopped := !c.r.Post(c.begin)

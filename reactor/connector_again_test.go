@@ -96,3 +96,33 @@ func TestConnectAgainForgets(t *testing.T) {
 		runtime.KeepAlive(c)
 	})
 }
+
+// TCP-38: StopConnecting gives up an attempt whose factory is being started, too: it is told once, and nothing of it is left.
+func TestStopConnectingInStartFactory(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		var c *reactor.Connector
+		var results []error
+		f := &startsWith{&dialer{t: t}, func() {}}
+		c = r.Dial(nobody(t, r), f, nil, func(_ reactor.Protocol, err error) { results = append(results, err) })
+		until(t, r, func() bool { return f.has("stop") })
+		f.do = func() {
+			if err := c.StopConnecting(); err != nil {
+				t.Error(err)
+			}
+		}
+		f.events = nil
+		if err := c.Connect(); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(r.DelayedCalls()); n != 0 {
+			t.Errorf("%d delayed calls", n)
+		}
+		until(t, r, func() bool { return f.has("stop") })
+		if len(results) != 2 {
+			t.Fatalf("TCP-38: %v", results)
+		}
+		isConnectError(t, results[1], reactor.ErrCancelled)
+		sameEvents(t, f.events, "start", "failed", "stop")
+	})
+}
