@@ -61,7 +61,7 @@ type Resolver interface {
 	// Resolve looks name up. It calls done once, on the loop's goroutine, with at least
 	// one address or an error, and never before Resolve returns. cancel gives up the
 	// look-up; done is then not called. Resolve and cancel are called on the loop's
-	// goroutine.
+	// goroutine. If Resolve panics, the look-up fails with the [PanicError].
 	Resolve(r *Reactor, name string, done func([]netip.Addr, error)) (cancel func())
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -24,22 +25,11 @@ func (r *Reactor) Resolve(name string, done func([]netip.Addr, error)) (cancel f
 		ip, err = netip.IPv4Unspecified(), nil
 	}
 	if err != nil {
-		failed := func(err error) error {
-			return &OpError{Op: "resolve", Remote: kernel.Addr{Name: name}, Err: fmt.Errorf("%w: %w", ErrUnknownHost, err)}
+		l := &lookUp{r: r, by: r.cfg.Resolver, name: name, done: done}
+		if l.by == nil {
+			l.by = SystemResolver{}
 		}
-		finish := func(ips []netip.Addr, err error) {
-			if err == nil && len(ips) == 0 {
-				err = errNoAddresses
-			}
-			if err != nil {
-				ips, err = nil, failed(err)
-			}
-			done(ips, err)
-		}
-		if r.cfg.Resolver != nil {
-			return r.cfg.Resolver.Resolve(r, name, finish)
-		}
-		return SystemResolver{}.Resolve(r, name, finish)
+		return l.begin()
 	}
 	cancelled := false
 	r.Post(func() {
@@ -48,6 +38,57 @@ func (r *Reactor) Resolve(name string, done func([]netip.Addr, error)) (cancel f
 		}
 	})
 	return func() { cancelled = true }
+}
+
+// lookUp is one use of a Resolver, which may be the program's. It holds that to what [Resolver] demands: one answer, not inside Resolve,
+// and none after cancel.
+type lookUp struct {
+	r      *Reactor
+	by     Resolver
+	name   string
+	done   func([]netip.Addr, error)
+	begun  bool // Resolve has returned
+	over   bool // done was called, or never will be
+	cancel func()
+}
+
+// begin asks the Resolver, and returns the cancel of Reactor.Resolve.
+func (l *lookUp) begin() (cancel func()) {
+	var err error
+	l.cancel, err = protect(l.r, l.by, func() (func(), error) { return l.by.Resolve(l.r, l.name, l.finish), nil })
+	if err != nil {
+		l.finish(nil, err)
+	}
+	l.begun = true
+	return l.giveUp
+}
+
+// finish takes an answer.
+func (l *lookUp) finish(ips []netip.Addr, err error) {
+	switch {
+	case l.over:
+		return
+	case !l.begun:
+		ips = slices.Clone(ips)
+		l.r.Post(func() { l.finish(ips, err) })
+		return
+	case err == nil && len(ips) == 0:
+		err = errNoAddresses
+	}
+	l.over = true
+	if err != nil {
+		ips, err = nil, &OpError{Op: "resolve", Remote: kernel.Addr{Name: l.name}, Err: fmt.Errorf("%w: %w", ErrUnknownHost, err)}
+	}
+	l.done(ips, err)
+}
+
+func (l *lookUp) giveUp() {
+	if l.over {
+		return
+	}
+	if l.over = true; l.cancel != nil {
+		_ = l.r.guard(l.by, l.cancel)
+	}
 }
 
 var errNoAddresses = kernel.Sentinel("no addresses")

@@ -2,9 +2,12 @@ package reactor_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
@@ -34,6 +37,77 @@ func TestResolveCancelled(t *testing.T) {
 			if told != 0 || !other {
 				t.Errorf("%q: told %d times after cancel; another look-up was answered: %v", name, told, other)
 			}
+		}
+	})
+}
+
+// resolverFunc is a Resolver of a program.
+type resolverFunc func(done func([]netip.Addr, error)) (cancel func())
+
+func (f resolverFunc) Resolve(_ *reactor.Reactor, _ string, done func([]netip.Addr, error)) func() {
+	return f(done)
+}
+
+// whatever a program's Resolver does, who looks a name up is told once, and not inside the call. One that panics fails the look-up at once.
+func TestResolverMisbehaves(t *testing.T) {
+	found := []netip.Addr{loopback.IP.Addr()}
+	for name, x := range map[string]struct {
+		resolve resolverFunc
+		panics  int
+		fails   bool
+	}{
+		"answers at once": {func(done func([]netip.Addr, error)) func() { done(found, nil); return nil }, 0, false},
+		"answers twice":   {func(done func([]netip.Addr, error)) func() { done(found, nil); done(nil, nil); return func() {} }, 0, false},
+		"panics":          {func(func([]netip.Addr, error)) func() { panic("no resolver") }, 1, true},
+		"answers, panics": {func(done func([]netip.Addr, error)) func() { done(found, nil); panic("no resolver") }, 1, false},
+	} {
+		worlds(t, func(t *testing.T, w testworld.World) {
+			panics := 0
+			r := w.New(t, reactor.Config{Resolver: x.resolve, Panicked: func(*reactor.PanicError) { panics++ }})
+			var told []error
+			r.Resolve("name", func(ips []netip.Addr, err error) {
+				if told = append(told, err); (err == nil) != slices.Equal(ips, found) {
+					t.Errorf("%s: %v, %v", name, ips, err)
+				}
+			})
+			if len(told) > 0 {
+				t.Errorf("X-2: %s: told inside of Resolve", name)
+			}
+			r.Resolve("given up", func([]netip.Addr, error) { t.Errorf("%s: told after cancel", name) })()
+			testworld.Turns(t, r, 3)
+			if len(told) != 1 || (told[0] != nil) != x.fails || panics != 2*x.panics {
+				t.Errorf("X-3: %s: told %v, %d panics", name, told, panics)
+			}
+			if !x.fails {
+				return
+			}
+			var failure error
+			r.Dial(kernel.HostAddr("name", 1), one(new(end)), &reactor.DialConfig{Timeout: -1}, func(_ reactor.Protocol, err error) { failure = err })
+			until(t, r, func() bool { return failure != nil })
+			if _, ok := errors.AsType[*reactor.PanicError](failure); !ok {
+				t.Errorf("X-3: %s: %v", name, failure)
+			}
+		})
+	}
+}
+
+// A cancel that panics, or answers, changes nothing for who gives a look-up up.
+func TestCancelMisbehaves(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		panics := 0
+		resolve := resolverFunc(func(done func([]netip.Addr, error)) func() {
+			return func() { done(nil, context.Canceled); panic("no cancel") }
+		})
+		r := w.New(t, reactor.Config{Resolver: resolve, Panicked: func(*reactor.PanicError) { panics++ }})
+		var told []error
+		c := r.Dial(kernel.HostAddr("name", 1), one(new(end)), nil, func(_ reactor.Protocol, err error) { told = append(told, err) })
+		testworld.Turns(t, r, 2)
+		if err := c.StopConnecting(); err != nil {
+			t.Error(err)
+		}
+		testworld.Turns(t, r, 2)
+		if len(told) != 1 || !errors.Is(told[0], reactor.ErrCancelled) || panics != 1 {
+			t.Errorf("told %v, %d panics", told, panics)
 		}
 	})
 }
