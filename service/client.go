@@ -285,9 +285,10 @@ func (c *Client) lost(a *attempt, err error) {
 	}
 	switch c.state {
 	case ClientPreparing:
+		a.rejected = err
 		c.become(ClientRejecting, err) // so that the end of the preparation changes nothing
 		c.endPreparation()
-		c.failed(err, true)
+		c.lost(a, err) // unless stopped in one of these, it is rejected
 	case ClientRejecting:
 		c.failed(a.rejected, true)
 	case ClientConnected:
