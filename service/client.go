@@ -214,7 +214,12 @@ func (c *Client) connect() {
 	if c.now != a {
 		return // stopped in Changed
 	}
-	c.cancel = c.at.Connect(c.r, &clientFactory{c.f, a}, a.done)
+	cancel := c.at.Connect(c.r, &clientFactory{c.f, a}, a.done)
+	if c.now != a {
+		cancel() // stopped in StartFactory; what was started after that has a cancel of its own
+		return
+	}
+	c.cancel = cancel
 }
 
 // failed is called after the failure of an attempt or the loss of a connection. It schedules the next attempt.

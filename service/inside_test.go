@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/deferred"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/service"
 )
@@ -30,5 +31,61 @@ func TestClientStopWhenRejected(t *testing.T) {
 	p.run(10*s, map[time.Duration]func(){0: func() { c.Start() }, s: p.hangUp})
 	if c.State() != service.ClientStopped || end == nil || failure(end) != nil || failure(w) != reactor.ErrCancelled {
 		t.Fatalf("SVC-22: %v, waiting: %v", c.State(), failure(w))
+	}
+}
+
+// SVC-22: a stop inside StartFactory of an attempt gives it up. A start after it there makes another one, which a later stop gives up too.
+func TestClientStopInStartFactory(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		p := newPair(t, service.ClientConfig{})
+		p.listen()
+		f := &starting{}
+		c := service.NewClient(p.cli.Reactor, p.place, f, nil)
+		f.started = func() {
+			f.started = nil
+			c.Stop()
+			if again {
+				c.Start()
+			}
+		}
+		p.run(10*s, map[time.Duration]func(){0: func() {
+			c.Start()
+			if again {
+				c.Stop()
+			}
+		}})
+		if c.State() != service.ClientStopped || f.built != 0 || f.uses != 0 {
+			t.Errorf("SVC-22: again %v: %v, %d connections were made, the factory has %d uses", again, c.State(), f.built, f.uses)
+		}
+	}
+}
+
+// starting is a factory that calls a function when it is started.
+type starting struct {
+	started     func()
+	built, uses int
+}
+
+func (f *starting) BuildProtocol(kernel.Addr) reactor.Protocol { f.built++; return new(silent) }
+func (f *starting) LogPrefix() string                          { return "starting" }
+func (f *starting) StopFactory() error                         { f.uses--; return nil }
+func (f *starting) StartFactory() error {
+	f.uses++
+	if fn := f.started; fn != nil {
+		fn()
+	}
+	return nil
+}
+
+// SVC-13: a stop inside StartFactory gives the attempt up.
+func TestConnectionStopInStartFactory(t *testing.T) {
+	p := newPair(t, service.ClientConfig{})
+	p.listen()
+	f := &starting{}
+	c := service.NewConnection(p.cli.Reactor, p.place, f)
+	f.started = func() { c.Stop() }
+	p.run(10*s, map[time.Duration]func(){0: func() { c.Start() }})
+	if f.built != 0 || f.uses != 0 {
+		t.Errorf("SVC-13: %d connections were made, the factory has %d uses", f.built, f.uses)
 	}
 }
