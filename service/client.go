@@ -185,13 +185,17 @@ func (c *Client) WhenConnected(limit int) *deferred.Deferred[reactor.Protocol] {
 	return w.d
 }
 
-// become is the one place where the state changes.
+// become is the place where the state changes, but for the one in failed.
 func (c *Client) become(s ClientState, err error) {
-	if c.state == s {
-		return
+	if c.state != s {
+		c.state = s
+		c.changed(err)
 	}
-	c.state = s
-	if c.config.Changed != nil {
+}
+
+// changed tells the new state.
+func (c *Client) changed(err error) {
+	if s := c.state; c.config.Changed != nil {
 		_ = c.r.Guard("state of a client", func() { c.config.Changed(s, err) })
 	}
 }
@@ -225,7 +229,11 @@ func (c *Client) connect() {
 // failed is called after the failure of an attempt or the loss of a connection. It schedules the next attempt.
 func (c *Client) failed(err error, attempt bool) {
 	c.now = nil
+	c.state = ClientWaiting // which a Stop in the policy ends
 	wait, ok := c.config.Policy.Delay(c.failures, c.config.Random)
+	if c.state != ClientWaiting {
+		return // stopped, and perhaps started again
+	}
 	c.failures++
 	if !ok {
 		c.become(ClientStopped, err)
@@ -233,7 +241,7 @@ func (c *Client) failed(err error, attempt bool) {
 		return
 	}
 	c.again.Reset(wait)
-	c.become(ClientWaiting, err)
+	c.changed(err)
 	if attempt {
 		c.tellFailure(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/whorl-go/whorl/deferred"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/retry"
 	"github.com/whorl-go/whorl/service"
 )
 
@@ -89,3 +90,29 @@ func TestConnectionStopInStartFactory(t *testing.T) {
 		t.Errorf("SVC-13: %d connections were made, the factory has %d uses", f.built, f.uses)
 	}
 }
+
+// SVC-22: a policy may stop the client, instead of giving up.
+func TestClientStopInPolicy(t *testing.T) {
+	p := newPair(t, service.ClientConfig{})
+	policy := &stopping{}
+	var states []service.ClientState
+	c := service.NewClient(p.cli.Reactor, p.place, reactor.Each[silent](), &service.ClientConfig{
+		Policy: policy, Changed: func(s service.ClientState, _ error) { states = append(states, s) },
+	})
+	policy.fn = func() { c.Stop() }
+	w := c.WhenConnected(0)
+	p.run(10*s, map[time.Duration]func(){0: func() { c.Start() }})
+	if c.State() != service.ClientStopped || failure(w) != reactor.ErrCancelled {
+		t.Errorf("SVC-22: refused: %v, waiting: %v, states %v", c.State(), failure(w), states)
+	}
+	p.listen()
+	p.run(30*s, map[time.Duration]func(){11 * s: func() { c.Start() }, 15 * s: p.hangUp})
+	if c.State() != service.ClientStopped || len(states) != 6 {
+		t.Errorf("SVC-22: lost: %v, states %v", c.State(), states)
+	}
+}
+
+// stopping is a policy that calls a function.
+type stopping struct{ fn func() }
+
+func (p *stopping) Delay(int, retry.Source) (time.Duration, bool) { p.fn(); return s, true }
