@@ -125,6 +125,7 @@ func (c *Client) Start() *deferred.Deferred[None] {
 // Stop gives up an attempt, drops a wait, and closes a connection. Whoever waits for a connection hears of it. The result is nil, or comes after
 // ConnectionLost (SVC-22). If it is given up, the connection is aborted.
 func (c *Client) Stop() *deferred.Deferred[None] {
+	waiting := c.take()
 	switch c.state {
 	case ClientConnecting:
 		if c.now.connected() { // in its ConnectionMade, for instance
@@ -144,7 +145,7 @@ func (c *Client) Stop() *deferred.Deferred[None] {
 	case ClientRestarting:
 		c.become(ClientClosing, nil)
 	}
-	c.tell(nil, reactor.ErrCancelled)
+	tell(waiting, nil, reactor.ErrCancelled)
 	if c.closed == nil {
 		return nil
 	}
@@ -200,10 +201,15 @@ func (c *Client) changed(err error) {
 	}
 }
 
-// tell ends the waiting of all.
-func (c *Client) tell(p reactor.Protocol, err error) {
+// take takes all who wait. Who begins to wait in the Changed that follows is not among them.
+func (c *Client) take() []*waiter {
 	waiting := c.waiting
 	c.waiting = nil
+	return waiting
+}
+
+// tell ends the waiting of those that were taken.
+func tell(waiting []*waiter, p reactor.Protocol, err error) {
 	for _, w := range waiting {
 		if _, ok := w.d.Outcome(); !ok {
 			w.d.Give(p, err)
@@ -236,32 +242,30 @@ func (c *Client) failed(err error, attempt bool) {
 	}
 	c.failures++
 	if !ok {
+		waiting := c.take()
 		c.become(ClientStopped, err)
-		c.tell(nil, err)
+		tell(waiting, nil, err)
 		return
+	}
+	var waiting []*waiter
+	if attempt {
+		waiting = c.takeFailed()
 	}
 	c.again.Reset(wait)
 	c.changed(err)
-	if attempt {
-		c.tellFailure(err)
-	}
+	tell(waiting, nil, err)
 }
 
-// tellFailure tells those who bear no more failures.
-func (c *Client) tellFailure(err error) {
-	var told []*waiter
+// takeFailed counts a failure, and takes those who bear no more.
+func (c *Client) takeFailed() (taken []*waiter) {
 	c.waiting = slices.DeleteFunc(c.waiting, func(w *waiter) bool {
 		w.left--
 		if w.left == 0 {
-			told = append(told, w)
+			taken = append(taken, w)
 		}
 		return w.left == 0
 	})
-	for _, w := range told {
-		if _, ok := w.d.Outcome(); !ok {
-			w.d.Fail(err)
-		}
-	}
+	return taken
 }
 
 // prepared is called when the preparation of the connection is done.
@@ -279,7 +283,7 @@ func (c *Client) prepared(a *attempt, err error) {
 	c.failures = 0
 	c.become(ClientConnected, nil)
 	if c.now == a && c.state == ClientConnected {
-		c.tell(a.proto.Protocol, nil)
+		tell(c.take(), a.proto.Protocol, nil)
 	}
 }
 

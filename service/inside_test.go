@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -116,3 +117,31 @@ func TestClientStopInPolicy(t *testing.T) {
 type stopping struct{ fn func() }
 
 func (p *stopping) Delay(int, retry.Source) (time.Duration, bool) { p.fn(); return s, true }
+
+// SVC-21: who begins to wait in Changed does not hear of what has happened before.
+func TestWhenConnectedInChanged(t *testing.T) {
+	for _, at := range []service.ClientState{service.ClientWaiting, service.ClientStopped} {
+		p := newPair(t, service.ClientConfig{})
+		var c *service.Client
+		var later *deferred.Deferred[reactor.Protocol]
+		policy := waits{}
+		if at == service.ClientStopped {
+			policy.most = -1
+		}
+		c = service.NewClient(p.cli.Reactor, p.place, reactor.Each[silent](), &service.ClientConfig{
+			Policy: policy,
+			Changed: func(s service.ClientState, err error) {
+				if s == at && later == nil {
+					c.Start()
+					later = c.WhenConnected(1)
+					p.listen()
+				}
+			},
+		})
+		first := c.WhenConnected(1)
+		p.run(5*s, map[time.Duration]func(){0: func() { c.Start() }})
+		if !errors.Is(failure(first), kernel.ErrRefused) || later == nil || failure(later) != nil {
+			t.Errorf("SVC-21: in %v: before: %v, in Changed: %v", at, failure(first), failure(later))
+		}
+	}
+}
