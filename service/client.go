@@ -98,9 +98,9 @@ func (c *Client) State() ClientState { return c.state }
 // Failures is how many attempts have failed in a row, the loss of a connection included.
 func (c *Client) Failures() int { return c.failures }
 
-// Connected returns the protocol of the connection, which is prepared; nil if there is none.
+// Connected returns the protocol of the connection, which is prepared; nil if there is none, and from its ConnectionLost on.
 func (c *Client) Connected() reactor.Protocol {
-	if c.state != ClientConnected {
+	if c.state != ClientConnected || !c.now.connected() {
 		return nil
 	}
 	return c.now.proto.Protocol
@@ -171,7 +171,7 @@ func (c *Client) close() {
 // that, until the next Start; and with the last error if the policy gives up (SVC-21). Giving it up ends only the waiting.
 func (c *Client) WhenConnected(limit int) *deferred.Deferred[reactor.Protocol] {
 	switch {
-	case c.state == ClientConnected:
+	case c.Connected() != nil:
 		return deferred.Of(c.r, c.Connected())
 	case c.state == ClientClosing, c.state == ClientStopped && c.begun:
 		return deferred.Failed[reactor.Protocol](c.r, reactor.ErrCancelled)

@@ -145,3 +145,88 @@ func TestWhenConnectedInChanged(t *testing.T) {
 		}
 	}
 }
+
+// leaseholder is a protocol that calls a function at its end, as one does that fails the requests it has not answered.
+type leaseholder struct {
+	silent
+	end func()
+}
+
+func (p *leaseholder) ConnectionLost(err error) {
+	if p.end != nil {
+		p.end()
+	}
+}
+
+// A connection that is lost is lent to nobody, although it is given back, or another one is asked for, in its ConnectionLost.
+func TestPoolReleaseInConnectionLost(t *testing.T) {
+	for _, at := range []string{"Release with one waiting", "Acquire", "Release in Changed"} {
+		w := newPair(t, service.ClientConfig{})
+		w.listen()
+		made := 0
+		var one *service.Lease
+		var next *deferred.Deferred[*service.Lease]
+		cfg := &service.PoolConfig{Size: 1}
+		cfg.Policy = waits{}
+		cfg.Changed = func(s service.ClientState, _ error) {
+			if at == "Release in Changed" && s == service.ClientWaiting {
+				one.Release()
+			}
+		}
+		var p *service.Pool
+		p = service.NewPool(w.cli.Reactor, w.place, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+			made++
+			x := new(leaseholder)
+			if made == 1 {
+				x.end = func() {
+					switch at {
+					case "Release with one waiting":
+						one.Release()
+					case "Acquire":
+						next = p.Acquire()
+					}
+				}
+			}
+			return x
+		}), cfg)
+		w.run(s, map[time.Duration]func(){0: func() { p.Start() }})
+		if at != "Acquire" {
+			o, _ := p.Acquire().Outcome()
+			one, next = o.Value, p.Acquire()
+		}
+		w.run(2*s, map[time.Duration]func(){s: w.hangUp})
+		if o, _ := next.Outcome(); failure(next) != errPending {
+			t.Errorf("%s: a lost connection was lent: %v, %v", at, failure(next), o.Value)
+		}
+		w.run(10*s, nil)
+		if o, _ := next.Outcome(); failure(next) != nil || o.Value.Lost() || o.Value.Protocol() == nil || p.Idle() != 0 {
+			t.Errorf("%s: the new connection was not lent: %v", at, failure(next))
+		}
+	}
+}
+
+// SVC-21: who asks for the connection in its ConnectionLost gets the next one.
+func TestWhenConnectedInConnectionLost(t *testing.T) {
+	p := newPair(t, service.ClientConfig{})
+	p.listen()
+	var c *service.Client
+	var next *deferred.Deferred[reactor.Protocol]
+	var first *leaseholder
+	c = service.NewClient(p.cli.Reactor, p.place, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+		x := new(leaseholder)
+		if first == nil {
+			first = x
+			x.end = func() {
+				if c.Connected() != nil {
+					t.Error("SVC-21: a lost connection counts as one")
+				}
+				next = c.WhenConnected(0)
+			}
+		}
+		return x
+	}), &service.ClientConfig{Policy: waits{}})
+	p.run(5*s, map[time.Duration]func(){0: func() { c.Start() }, s: p.hangUp})
+	if o, _ := next.Outcome(); failure(next) != nil || o.Value == reactor.Protocol(first) {
+		t.Error("SVC-21: the lost connection was given", failure(next))
+	}
+}

@@ -113,10 +113,11 @@ func (p *Pool) Stop() *deferred.Deferred[None] {
 // It fails with deferred.ErrTooManyWaiting, with reactor.ErrCancelled when the pool stops or has stopped, and with the last error when the policy of all
 // clients gives up. [deferred.Deferred.Timeout] limits the wait. Giving the result up leaves the queue.
 func (p *Pool) Acquire() *deferred.Deferred[*Lease] {
+	at := slices.IndexFunc(p.idle, func(c *Client) bool { return c.Connected() != nil }) // another is in its ConnectionLost
 	switch {
-	case len(p.idle) > 0:
-		c := p.idle[0]
-		p.idle = slices.Delete(p.idle, 0, 1)
+	case at >= 0:
+		c := p.idle[at]
+		p.idle = slices.Delete(p.idle, at, at+1)
 		return deferred.Of(p.r, p.lend(slices.Index(p.clients, c)))
 	case p.begun && p.stopped():
 		return deferred.Failed[*Lease](p.r, reactor.ErrCancelled)
@@ -198,7 +199,11 @@ func (l *Lease) Release() {
 	if l.state != lent {
 		return
 	}
-	l.state = released
 	l.p.leases[l.i] = nil
+	if l.p.clients[l.i].Connected() == nil { // in its ConnectionLost, for instance
+		l.state = lost
+		return
+	}
+	l.state = released
 	l.p.offer(l.i)
 }
