@@ -13,7 +13,7 @@ import (
 
 // Policy says how long to wait before another attempt. A [retry.Exponential] is one.
 type Policy interface {
-	// Delay returns the wait before retry n, where 0 follows the first failure in a row. With false there is none, and the client gives up.
+	// Delay returns the wait before retry n, where 0 follows the first failure in a row. With false there is none, and the client gives up; a panic does the same.
 	Delay(n int, random retry.Source) (wait time.Duration, ok bool)
 }
 
@@ -236,7 +236,11 @@ func (c *Client) connect() {
 func (c *Client) failed(err error, attempt bool) {
 	c.now = nil
 	c.state = ClientWaiting // which a Stop in the policy ends
-	wait, ok := c.config.Policy.Delay(c.failures, c.config.Random)
+	var wait time.Duration
+	ok := false // also after a panic
+	if e := c.r.Guard("policy of a client", func() { wait, ok = c.config.Policy.Delay(c.failures, c.config.Random) }); e != nil {
+		err = e
+	}
 	if c.state != ClientWaiting {
 		return // stopped, and perhaps started again
 	}

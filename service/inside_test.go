@@ -230,3 +230,17 @@ func TestWhenConnectedInConnectionLost(t *testing.T) {
 		t.Error("SVC-21: the lost connection was given", failure(next))
 	}
 }
+
+// SVC-20: a policy that panics ends the retries like one that gives up, and who waits hears of it.
+func TestClientPolicyPanics(t *testing.T) {
+	r := simulated(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+	c := service.NewClient(r, &place{Addr: loopback(7)}, reactor.Each[silent](), &service.ClientConfig{
+		Policy: &stopping{func() { panic("policy") }},
+	})
+	d := c.WhenConnected(0)
+	c.Start()
+	until(t, r, func() bool { return failure(d) != errPending })
+	if _, ok := errors.AsType[*reactor.PanicError](failure(d)); !ok || c.State() != service.ClientStopped {
+		t.Error("SVC-20:", failure(d), c.State())
+	}
+}
