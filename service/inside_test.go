@@ -231,6 +231,22 @@ func TestWhenConnectedInConnectionLost(t *testing.T) {
 	}
 }
 
+// COOP-4: a task that is stopped in an answer to the stop of its cooperator stays stopped.
+func TestCooperatorStopTaskInAnswer(t *testing.T) {
+	w := newPair(t, service.ClientConfig{})
+	c := service.NewCooperator(w.cli.Reactor)
+	work := func() (*deferred.Deferred[service.None], bool) { return nil, true }
+	w.run(s, map[time.Duration]func(){0: func() {
+		c.Start()
+		a, b := c.Add(work), c.Add(work)
+		a.Done().Done(func(service.None, error) { _ = b.Stop() })
+		c.Stop()
+		if err := failure(b.Done()); err != service.ErrTaskStopped {
+			t.Errorf("COOP-4: %v", err)
+		}
+	}})
+}
+
 // SVC-20: a policy that panics ends the retries like one that gives up, and who waits hears of it.
 func TestClientPolicyPanics(t *testing.T) {
 	r := simulated(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
