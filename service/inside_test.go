@@ -231,6 +231,28 @@ func TestWhenConnectedInConnectionLost(t *testing.T) {
 	}
 }
 
+// A panic of Changed does not keep a connection from those who wait for it.
+func TestPoolChangedPanics(t *testing.T) {
+	r := simulated(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+	port, err := r.Listen(loopback(0), reactor.Each[silent](), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := &service.PoolConfig{Size: 1}
+	cfg.Policy = waits{}
+	cfg.Changed = func(service.ClientState, error) { panic("changed") }
+	p := service.NewPool(r, &place{Addr: port.Addr()}, reactor.Each[silent](), cfg)
+	d := p.Acquire()
+	p.Start()
+	until(t, r, func() bool { return failure(d) != errPending })
+	o, _ := d.Outcome()
+	if failure(d) != nil {
+		t.Fatal(failure(d))
+	}
+	o.Value.Protocol().(*silent).T.Abort()
+	until(t, r, o.Value.Lost)
+}
+
 // COOP-4: a task that is stopped in an answer to the stop of its cooperator stays stopped.
 func TestCooperatorStopTaskInAnswer(t *testing.T) {
 	w := newPair(t, service.ClientConfig{})

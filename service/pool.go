@@ -66,10 +66,10 @@ func NewPool(r *reactor.Reactor, at endpoint.Client, f reactor.Factory, config *
 	for i := range size {
 		one := c.ClientConfig
 		one.Changed = func(s ClientState, err error) {
+			defer p.changed(i, err) // also if Changed panics
 			if c.Changed != nil {
 				c.Changed(s, err)
 			}
-			p.changed(i, err)
 		}
 		p.clients = append(p.clients, NewClient(r, at, f, &one))
 	}
