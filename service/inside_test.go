@@ -253,6 +253,26 @@ func TestPoolChangedPanics(t *testing.T) {
 	until(t, r, o.Value.Lost)
 }
 
+// A stop in Changed, while the pool starts its clients, leaves none of them connected.
+func TestPoolStopInStart(t *testing.T) {
+	cfg := service.PoolConfig{Size: 3}
+	var p *service.Pool
+	stopped := false
+	cfg.Changed = func(service.ClientState, error) {
+		if !stopped {
+			stopped = true
+			p.Stop()
+		}
+	}
+	w, p2 := newPool(t, cfg)
+	p = p2
+	w.listen()
+	w.run(5*s, map[time.Duration]func(){0: func() { p.Start() }})
+	if n := w.cli.Reactor.Stats().Connections; n != 0 || failure(p.Acquire()) != reactor.ErrCancelled {
+		t.Error(n, failure(p.Acquire()))
+	}
+}
+
 // COOP-4: a task that is stopped in an answer to the stop of its cooperator stays stopped.
 func TestCooperatorStopTaskInAnswer(t *testing.T) {
 	w := newPair(t, service.ClientConfig{})

@@ -34,6 +34,7 @@ type Pool struct {
 	waiting    []*deferred.Deferred[*Lease]
 	maxWaiting int
 	begun      bool
+	calls      int // of Start and Stop
 }
 
 // Lease is a connection that a [Pool] has lent.
@@ -88,7 +89,12 @@ func (p *Pool) Waiting() int { return len(p.waiting) }
 // Start starts all clients, and does not wait for their connections. The result is nil.
 func (p *Pool) Start() *deferred.Deferred[None] {
 	p.begun = true
+	p.calls++
+	now := p.calls
 	for _, c := range p.clients {
+		if p.calls != now {
+			break // stopped in Changed
+		}
 		c.Start()
 	}
 	return nil
@@ -97,6 +103,7 @@ func (p *Pool) Start() *deferred.Deferred[None] {
 // Stop stops all clients, also those whose connections are lent. Whoever waits in Acquire gets reactor.ErrCancelled. The result comes when all connections are
 // gone.
 func (p *Pool) Stop() *deferred.Deferred[None] {
+	p.calls++
 	var ds []*deferred.Deferred[None]
 	for _, c := range p.clients {
 		if d := c.Stop(); d != nil {
