@@ -302,3 +302,28 @@ func TestClientPolicyPanics(t *testing.T) {
 		t.Error("SVC-20:", failure(d), c.State())
 	}
 }
+
+// SVC-14: a stop inside the first call, which is made in Start, ends the repetition. Its result comes when that call is done.
+func TestPeriodicStopInFirstCall(t *testing.T) {
+	w := newPair(t, service.ClientConfig{})
+	r := w.cli.Reactor
+	var p *service.Periodic
+	var end, work *deferred.Deferred[service.None]
+	calls := 0
+	p = service.NewPeriodic(r, s, func(int) *deferred.Deferred[service.None] {
+		calls++
+		end, work = p.Stop(), deferred.Sleep(r, s)
+		return work
+	})
+	for i := range 2 { // it can be started again
+		at := time.Duration(i) * 10 * s
+		w.run(at+s/2, map[time.Duration]func(){at: func() { p.Start() }})
+		if failure(end) != errPending {
+			t.Error("SVC-14: the result of the stop is there before the call is done:", failure(end))
+		}
+		w.run(at+5*s, nil)
+		if failure(end) != nil || calls != i+1 {
+			t.Errorf("SVC-14: %v after %d calls", failure(end), calls)
+		}
+	}
+}
