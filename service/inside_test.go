@@ -289,7 +289,7 @@ func TestCooperatorStopTaskInAnswer(t *testing.T) {
 	}})
 }
 
-// SVC-20: a policy that panics ends the retries like one that gives up, and who waits hears of it.
+// A policy that panics ends the retries like one that gives up, and who waits hears of it.
 func TestClientPolicyPanics(t *testing.T) {
 	r := simulated(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
 	c := service.NewClient(r, &place{Addr: loopback(7)}, reactor.Each[silent](), &service.ClientConfig{
@@ -299,7 +299,7 @@ func TestClientPolicyPanics(t *testing.T) {
 	c.Start()
 	until(t, r, func() bool { return failure(d) != errPending })
 	if _, ok := errors.AsType[*reactor.PanicError](failure(d)); !ok || c.State() != service.ClientStopped {
-		t.Error("SVC-20:", failure(d), c.State())
+		t.Error(failure(d), c.State())
 	}
 }
 
