@@ -60,6 +60,24 @@ func TestServeNotifies(t *testing.T) {
 	})
 }
 
+// SVC-30: a Hangup that panics ends its reload all the same: it counts as one that does nothing else.
+func TestServeNotifiesAfterPanic(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		m := notifytest.New(t)
+		panics := 0
+		c := Config{Notify: notifier(t, m, 0), Hangup: func(*reactor.Reactor) bool { panic("hangup") }}
+		c.Reactor.Panicked = func(*reactor.PanicError) { panics++ }
+		v := serve(t, w, c, reactor.Each[echo](), anywhere)
+		serving := "READY=1 STATUS=serving tcp " + v.open[0].Addr().String()
+		m.Wants("SVC-30", serving)
+		v.r.Post(func() { v.reload(syscall.SIGHUP, c.Hangup) })
+		testworld.Turns(t, v.r, 2)
+		if said := m.Said(); panics != 1 || len(said) != 2 || !strings.HasPrefix(said[0], "RELOADING=1 MONOTONIC_USEC=") || said[1] != serving {
+			t.Errorf("SVC-30: %d panics: %q", panics, said)
+		}
+	})
+}
+
 // SVC-30, SVC-31: so does that of a server on several loops, which hears that they live.
 func TestServeNotifiesOfLoops(t *testing.T) {
 	kernels(t, func(t *testing.T, name string) {

@@ -277,7 +277,11 @@ func (s *server) onLead(fn func()) {
 // reload has the server read its certificates, and its services their configuration, again, unless first does something else.
 func (s *server) reload(sig os.Signal, first func(*reactor.Reactor) bool) {
 	s.notify.Reloading("reloading")
-	if first != nil && first(s.r) {
+	other := false // also if first panics: then the manager must hear of the end nevertheless
+	if first != nil {
+		_ = s.r.Guard("Hangup", func() { other = first(s.r) })
+	}
+	if other {
 		if !s.tree.reloading() { // otherwise the end of that is told
 			s.notify.Reloaded(s.serving())
 		}

@@ -72,8 +72,7 @@ func (n *Notifier) selfEvent(c *node, e raw) {
 	ends := e.mask&(DeleteSelf|Unmount|Ignored) != 0 || root && w.cfg.Recursive && e.mask&MoveSelf != 0
 	switch {
 	case root && ends:
-		w.must(event)
-		w.Close()
+		w.last(event)
 	case root:
 		w.tell(event)
 		n.fileEvent(w, e.mask)
@@ -98,8 +97,7 @@ func (n *Notifier) fileEvent(w *Watch, mask Mask) {
 		w.file = nil // it may live on, at a path that we do not know
 	case mask&Attrib != 0:
 		if now := fileAt(w.path); now == nil || !os.SameFile(w.file, now) {
-			w.must(Event{Path: w.path, Mask: DeleteSelf})
-			w.Close()
+			w.last(Event{Path: w.path, Mask: DeleteSelf})
 		}
 	}
 }

@@ -73,7 +73,7 @@ type Watch struct {
 // Path is the path that was given to Add, cleaned.
 func (w *Watch) Path() string { return w.path }
 
-// Active tells whether the watch lasts: it was not closed, and its path is still there.
+// Active tells whether the watch lasts: it was not closed, and its path is still there. In the event that tells the end it does not.
 func (w *Watch) Active() bool { return !w.ended }
 
 // Close ends the watch. Nothing more is told, also not of what has happened already. It may be called again.
@@ -343,6 +343,15 @@ func (w *Watch) tell(e Event) {
 // must gives w an event, whatever it has asked for.
 func (w *Watch) must(e Event) {
 	if !w.ended {
+		e.Watch = w
+		_ = w.n.r.Guard("inotify", func() { w.fn(e) })
+	}
+}
+
+// last ends the watch, and tells why. The path can be added again in that event.
+func (w *Watch) last(e Event) {
+	if !w.ended {
+		w.end()
 		e.Watch = w
 		_ = w.n.r.Guard("inotify", func() { w.fn(e) })
 	}

@@ -197,8 +197,7 @@ func (n *Notifier) unscanned(c *node, err error) bool {
 		c.owed = c.job
 		n.miss(c.parent, c.name) // an event will say where it is
 	case all:
-		c.w.must(Event{Path: c.w.path, Mask: DeleteSelf, Scanned: true}) // its own event may be among the lost ones
-		c.w.Close()
+		c.w.last(Event{Path: c.w.path, Mask: DeleteSelf, Scanned: true}) // its own event may be among the lost ones
 	}
 	return false
 }

@@ -214,3 +214,39 @@ func TestPredecessorDies(t *testing.T) {
 		})
 	}
 }
+
+// Stop in Stopped, for a predecessor that has died, ends the listening: Done is not called.
+func TestStopInStopped(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		a := newProgram(t, w, "A", socketPath(t), loopback())
+		a.listen()
+		a.offer()
+		b := newProgram(t, w, "B", a.path, a.ports[0].Addr())
+		var stopped, done int
+		handover.Take(b.r, a.path, handover.TakeConfig{
+			Offered: func(x *handover.Taking) {
+				b.listen()
+				x.Ready()
+				for c := range a.r.Streams() {
+					c.Abort()
+				}
+			},
+			Failed: func(err error) { t.Error(err) },
+			Stopped: func(x *handover.Taking, err error) {
+				stopped++
+				x.Stop()
+				b.taking = x
+				b.offer()
+			},
+			Done: func(error) { done++ },
+		})
+		testworld.Until(t, func() bool { return stopped > 0 }, a.r, b.r)
+		testworld.Turns(t, b.r, 5)
+		if stopped != 1 || done != 0 {
+			t.Errorf("Stopped was called %d times, Done %d times", stopped, done)
+		}
+		for _, p := range b.ports {
+			p.LeaveSocket(nil)
+		}
+	})
+}

@@ -279,9 +279,9 @@ func (t *Taking) GiveUp(err error) {
 
 // Stop ends the listening to an old program that drains: Done is not called. Before that it does nothing; see GiveUp.
 func (t *Taking) Stop() {
-	if t.state == takingStopped && !t.gone {
+	if t.state == takingStopped {
 		t.state = takingOver
-		t.finish()
+		t.finish() // nothing is left to finish in Stopped, if that told of the loss
 	}
 }
 

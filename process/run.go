@@ -241,8 +241,8 @@ func (w *runner) DataReceived(fd int, p []byte) {
 	if fd == 2 {
 		to = &w.res.ErrorOutput
 		if w.strict {
+			w.drop() // first, because done may panic
 			w.finish(&ErrorOutput{Text: append([]byte(nil), p...), Child: w.C})
-			w.drop()
 			return
 		}
 	}

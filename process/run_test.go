@@ -257,6 +257,25 @@ func TestOutput(t *testing.T) {
 	})
 }
 
+// PROC-51, PROC-33: a program that has written to its error output loses its pipes, also if who is told of that panics.
+func TestOutputPanics(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+			var end *process.Status
+			c, err := process.Output(r, sh("echo err >&2; sleep 0.1; echo out && exit 0"), nil, func([]byte, error) { panic("done") })
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.AfterEnd(func(s process.Status) { end = &s })
+			until(t, r, func() bool { return end != nil })
+			if end.Success() {
+				t.Error("PROC-51: its output was still read")
+			}
+		})
+	}
+}
+
 // PROC-51: the exit code alone.
 func TestValue(t *testing.T) {
 	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {

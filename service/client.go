@@ -13,7 +13,7 @@ import (
 
 // Policy says how long to wait before another attempt. A [retry.Exponential] is one.
 type Policy interface {
-	// Delay returns the wait before retry n, where 0 follows the first failure in a row. With false there is none, and the client gives up.
+	// Delay returns the wait before retry n, where 0 follows the first failure in a row. With false there is none, and the client gives up; a panic does the same.
 	Delay(n int, random retry.Source) (wait time.Duration, ok bool)
 }
 
@@ -98,9 +98,9 @@ func (c *Client) State() ClientState { return c.state }
 // Failures is how many attempts have failed in a row, the loss of a connection included.
 func (c *Client) Failures() int { return c.failures }
 
-// Connected returns the protocol of the connection, which is prepared; nil if there is none.
+// Connected returns the protocol of the connection, which is prepared; nil if there is none, and from its ConnectionLost on.
 func (c *Client) Connected() reactor.Protocol {
-	if c.state != ClientConnected {
+	if c.state != ClientConnected || !c.now.connected() {
 		return nil
 	}
 	return c.now.proto.Protocol
@@ -125,6 +125,7 @@ func (c *Client) Start() *deferred.Deferred[None] {
 // Stop gives up an attempt, drops a wait, and closes a connection. Whoever waits for a connection hears of it. The result is nil, or comes after
 // ConnectionLost (SVC-22). If it is given up, the connection is aborted.
 func (c *Client) Stop() *deferred.Deferred[None] {
+	waiting := c.take()
 	switch c.state {
 	case ClientConnecting:
 		if c.now.connected() { // in its ConnectionMade, for instance
@@ -144,7 +145,7 @@ func (c *Client) Stop() *deferred.Deferred[None] {
 	case ClientRestarting:
 		c.become(ClientClosing, nil)
 	}
-	c.tell(nil, reactor.ErrCancelled)
+	tell(waiting, nil, reactor.ErrCancelled)
 	if c.closed == nil {
 		return nil
 	}
@@ -170,7 +171,7 @@ func (c *Client) close() {
 // that, until the next Start; and with the last error if the policy gives up (SVC-21). Giving it up ends only the waiting.
 func (c *Client) WhenConnected(limit int) *deferred.Deferred[reactor.Protocol] {
 	switch {
-	case c.state == ClientConnected:
+	case c.Connected() != nil:
 		return deferred.Of(c.r, c.Connected())
 	case c.state == ClientClosing, c.state == ClientStopped && c.begun:
 		return deferred.Failed[reactor.Protocol](c.r, reactor.ErrCancelled)
@@ -185,21 +186,30 @@ func (c *Client) WhenConnected(limit int) *deferred.Deferred[reactor.Protocol] {
 	return w.d
 }
 
-// become is the one place where the state changes.
+// become is the place where the state changes, but for the one in failed.
 func (c *Client) become(s ClientState, err error) {
-	if c.state == s {
-		return
+	if c.state != s {
+		c.state = s
+		c.changed(err)
 	}
-	c.state = s
-	if c.config.Changed != nil {
+}
+
+// changed tells the new state.
+func (c *Client) changed(err error) {
+	if s := c.state; c.config.Changed != nil {
 		_ = c.r.Guard("state of a client", func() { c.config.Changed(s, err) })
 	}
 }
 
-// tell ends the waiting of all.
-func (c *Client) tell(p reactor.Protocol, err error) {
+// take takes all who wait. Who begins to wait in the Changed that follows is not among them.
+func (c *Client) take() []*waiter {
 	waiting := c.waiting
 	c.waiting = nil
+	return waiting
+}
+
+// tell ends the waiting of those that were taken.
+func tell(waiting []*waiter, p reactor.Protocol, err error) {
 	for _, w := range waiting {
 		if _, ok := w.d.Outcome(); !ok {
 			w.d.Give(p, err)
@@ -214,41 +224,52 @@ func (c *Client) connect() {
 	if c.now != a {
 		return // stopped in Changed
 	}
-	c.cancel = c.at.Connect(c.r, &clientFactory{c.f, a}, a.done)
+	cancel := c.at.Connect(c.r, &clientFactory{c.f, a}, a.done)
+	if c.now != a {
+		cancel() // stopped in StartFactory; what was started after that has a cancel of its own
+		return
+	}
+	c.cancel = cancel
 }
 
 // failed is called after the failure of an attempt or the loss of a connection. It schedules the next attempt.
 func (c *Client) failed(err error, attempt bool) {
 	c.now = nil
-	wait, ok := c.config.Policy.Delay(c.failures, c.config.Random)
+	c.state = ClientWaiting // which a Stop in the policy ends
+	var wait time.Duration
+	ok := false // also after a panic
+	if e := c.r.Guard("policy of a client", func() { wait, ok = c.config.Policy.Delay(c.failures, c.config.Random) }); e != nil {
+		err = e
+	}
+	if c.state != ClientWaiting {
+		return // stopped, and perhaps started again
+	}
 	c.failures++
 	if !ok {
+		waiting := c.take()
 		c.become(ClientStopped, err)
-		c.tell(nil, err)
+		tell(waiting, nil, err)
 		return
 	}
-	c.again.Reset(wait)
-	c.become(ClientWaiting, err)
+	var waiting []*waiter
 	if attempt {
-		c.tellFailure(err)
+		waiting = c.takeFailed()
 	}
+	c.again.Reset(wait)
+	c.changed(err)
+	tell(waiting, nil, err)
 }
 
-// tellFailure tells those who bear no more failures.
-func (c *Client) tellFailure(err error) {
-	var told []*waiter
+// takeFailed counts a failure, and takes those who bear no more.
+func (c *Client) takeFailed() (taken []*waiter) {
 	c.waiting = slices.DeleteFunc(c.waiting, func(w *waiter) bool {
 		w.left--
 		if w.left == 0 {
-			told = append(told, w)
+			taken = append(taken, w)
 		}
 		return w.left == 0
 	})
-	for _, w := range told {
-		if _, ok := w.d.Outcome(); !ok {
-			w.d.Fail(err)
-		}
-	}
+	return taken
 }
 
 // prepared is called when the preparation of the connection is done.
@@ -266,7 +287,7 @@ func (c *Client) prepared(a *attempt, err error) {
 	c.failures = 0
 	c.become(ClientConnected, nil)
 	if c.now == a && c.state == ClientConnected {
-		c.tell(a.proto.Protocol, nil)
+		tell(c.take(), a.proto.Protocol, nil)
 	}
 }
 
@@ -285,9 +306,10 @@ func (c *Client) lost(a *attempt, err error) {
 	}
 	switch c.state {
 	case ClientPreparing:
+		a.rejected = err
 		c.become(ClientRejecting, err) // so that the end of the preparation changes nothing
 		c.endPreparation()
-		c.failed(err, true)
+		c.lost(a, err) // unless stopped in one of these, it is rejected
 	case ClientRejecting:
 		c.failed(a.rejected, true)
 	case ClientConnected:

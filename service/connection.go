@@ -34,8 +34,8 @@ func NewConnection(r *reactor.Reactor, at endpoint.Client, f reactor.Factory) *C
 // Start begins to connect, and does not wait for it.
 func (c *Connection) Start() *deferred.Deferred[None] {
 	d := new(dialled)
-	c.now = d
-	c.cancel = c.at.Connect(c.r, &dialledFactory{c.f, d}, func(_ reactor.Protocol, err error) {
+	c.now, c.cancel = d, nil
+	cancel := c.at.Connect(c.r, &dialledFactory{c.f, d}, func(_ reactor.Protocol, err error) {
 		if c.now != d && d.t != nil { // stopped when it was too late to give up the attempt
 			reactor.Top(d.t).Close()
 		}
@@ -43,6 +43,11 @@ func (c *Connection) Start() *deferred.Deferred[None] {
 			c.r.Logger().Error("cannot connect", slog.String("endpoint", c.at.String()), slog.Any("err", err))
 		}
 	})
+	if c.now != d {
+		cancel() // stopped in StartFactory
+		return nil
+	}
+	c.cancel = cancel
 	return nil
 }
 
@@ -53,7 +58,9 @@ func (c *Connection) Stop() *deferred.Deferred[None] {
 		return nil
 	}
 	c.now = nil
-	c.cancel()
+	if c.cancel != nil {
+		c.cancel()
+	}
 	if d.t != nil {
 		reactor.Top(d.t).Close()
 	}

@@ -79,7 +79,9 @@ func (c *Cooperator) Stop() *deferred.Deferred[None] {
 	ready := c.ready
 	c.ready = nil
 	for _, t := range ready {
-		t.finish(taskFailed, ErrCooperatorStopped)
+		if t.ended() == nil { // an answer may have stopped it
+			t.finish(taskFailed, ErrCooperatorStopped)
+		}
 	}
 	return nil
 }

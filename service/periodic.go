@@ -25,12 +25,14 @@ func NewPeriodic(r *reactor.Reactor, interval time.Duration, fn func(count int) 
 
 // Start makes the first call.
 func (p *Periodic) Start() *deferred.Deferred[None] {
-	p.end = p.calls.Start(p.interval, true).Catch(func(err error) (None, error) {
+	end := deferred.New[None](p.r, nil)
+	p.end = end // for a Stop in the first call, which is made here
+	end.Follow(p.calls.Start(p.interval, true).Catch(func(err error) (None, error) {
 		if !errors.Is(err, reactor.ErrCancelled) {
 			p.r.Logger().Error("a call that is repeated has failed, and is not repeated any more", slog.Any("err", err))
 		}
 		return None{}, nil
-	})
+	}))
 	return nil
 }
 

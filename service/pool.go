@@ -34,6 +34,7 @@ type Pool struct {
 	waiting    []*deferred.Deferred[*Lease]
 	maxWaiting int
 	begun      bool
+	calls      int // of Start and Stop
 }
 
 // Lease is a connection that a [Pool] has lent.
@@ -66,10 +67,10 @@ func NewPool(r *reactor.Reactor, at endpoint.Client, f reactor.Factory, config *
 	for i := range size {
 		one := c.ClientConfig
 		one.Changed = func(s ClientState, err error) {
+			defer p.changed(i, err) // also if Changed panics
 			if c.Changed != nil {
 				c.Changed(s, err)
 			}
-			p.changed(i, err)
 		}
 		p.clients = append(p.clients, NewClient(r, at, f, &one))
 	}
@@ -88,7 +89,12 @@ func (p *Pool) Waiting() int { return len(p.waiting) }
 // Start starts all clients, and does not wait for their connections. The result is nil.
 func (p *Pool) Start() *deferred.Deferred[None] {
 	p.begun = true
+	p.calls++
+	now := p.calls
 	for _, c := range p.clients {
+		if p.calls != now {
+			break // stopped in Changed
+		}
 		c.Start()
 	}
 	return nil
@@ -97,6 +103,7 @@ func (p *Pool) Start() *deferred.Deferred[None] {
 // Stop stops all clients, also those whose connections are lent. Whoever waits in Acquire gets reactor.ErrCancelled. The result comes when all connections are
 // gone.
 func (p *Pool) Stop() *deferred.Deferred[None] {
+	p.calls++
 	var ds []*deferred.Deferred[None]
 	for _, c := range p.clients {
 		if d := c.Stop(); d != nil {
@@ -113,10 +120,11 @@ func (p *Pool) Stop() *deferred.Deferred[None] {
 // It fails with deferred.ErrTooManyWaiting, with reactor.ErrCancelled when the pool stops or has stopped, and with the last error when the policy of all
 // clients gives up. [deferred.Deferred.Timeout] limits the wait. Giving the result up leaves the queue.
 func (p *Pool) Acquire() *deferred.Deferred[*Lease] {
+	at := slices.IndexFunc(p.idle, func(c *Client) bool { return c.Connected() != nil }) // another is in its ConnectionLost
 	switch {
-	case len(p.idle) > 0:
-		c := p.idle[0]
-		p.idle = slices.Delete(p.idle, 0, 1)
+	case at >= 0:
+		c := p.idle[at]
+		p.idle = slices.Delete(p.idle, at, at+1)
 		return deferred.Of(p.r, p.lend(slices.Index(p.clients, c)))
 	case p.begun && p.stopped():
 		return deferred.Failed[*Lease](p.r, reactor.ErrCancelled)
@@ -198,7 +206,11 @@ func (l *Lease) Release() {
 	if l.state != lent {
 		return
 	}
-	l.state = released
 	l.p.leases[l.i] = nil
+	if l.p.clients[l.i].Connected() == nil { // in its ConnectionLost, for instance
+		l.state = lost
+		return
+	}
+	l.state = released
 	l.p.offer(l.i)
 }

@@ -1,0 +1,66 @@
+package device_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/whorl-go/whorl/device"
+	"github.com/whorl-go/whorl/reactor"
+)
+
+// INOT-5: the end of a watch is told when it is over. Who watches the path again in that callback, because a file was replaced, has a watch that lasts.
+func TestAddInLastEvent(t *testing.T) {
+	for name, c := range map[string]struct {
+		dir, recursive, open bool
+		told                 []string // of what is done to the new one
+	}{
+		"file":                {told: []string{"modify ", "closewrite "}},
+		"open file":           {open: true, told: []string{"modify ", "closewrite "}},
+		"directory":           {dir: true, told: []string{"create x", "modify x", "closewrite x"}},
+		"recursive directory": {dir: true, recursive: true, told: []string{"create x", "modify x", "closewrite x"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			worlds(t, func(t *testing.T, r *reactor.Reactor) {
+				path := filepath.Join(t.TempDir(), "watched")
+				create, touched := func() { touch(t, path) }, path
+				if c.dir {
+					create, touched = func() { do(t, os.Mkdir(path, 0o700)) }, filepath.Join(path, "x")
+				}
+				create()
+				n := newTestNotifier(t, r)
+				d := &diary{t: t, dir: path}
+				cfg := device.WatchConfig{Recursive: c.recursive, Mask: device.Modify | device.CloseWrite | device.Create}
+				var again *device.Watch
+				_, err := n.Add(path, cfg, func(e device.Event) {
+					d.event(e)
+					if e.Mask&device.DeleteSelf != 0 {
+						if e.Watch.Active() {
+							t.Error("INOT-5: the watch counts as active in its last event")
+						}
+						var err error
+						again, err = n.Add(path, cfg, d.event)
+						do(t, err)
+					}
+				})
+				do(t, err)
+				settle(t, r, n)
+				if c.open {
+					f, err := os.Open(path)
+					do(t, err)
+					defer f.Close()
+				}
+				do(t, os.Remove(path))
+				create()
+				settle(t, r, n)
+				d.wants("deleteself ")
+				if again == nil || !again.Active() || n.Watches() != 1 {
+					t.Fatal("INOT-5: the new watch does not last")
+				}
+				do(t, os.WriteFile(touched, []byte("x"), 0o600))
+				settle(t, r, n)
+				d.wants(c.told...)
+			})
+		})
+	}
+}
