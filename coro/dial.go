@@ -94,6 +94,10 @@ func (l *Listener) BuildProtocol(kernel.Addr) reactor.Protocol {
 }
 
 func (l *Listener) made(s *Session) {
+	if l.closed { // a layer has built it, or connected it, after the port had stopped
+		s.Abort()
+		return
+	}
 	if x := l.asking; x != nil {
 		l.asking = nil
 		x.done(s, nil)
@@ -108,7 +112,7 @@ func (l *Listener) StartFactory() error {
 	return nil
 }
 
-// StopFactory has Accept fail. Connections that wait for it are reset.
+// StopFactory has Accept fail. Connections that wait for it are reset, and so are those that are made later.
 func (l *Listener) StopFactory() error {
 	l.closed = true
 	waiting := l.waiting

@@ -130,9 +130,17 @@ func (b *Broadcaster) Flush() {
 	e := entry{msg: b.batch, count: b.count}
 	b.batch, b.count = nil, 0
 	b.sending = true
-	for _, q := range b.members {
-		if q != nil {
-			_ = q.send(e) // the queue has counted what it did not take
+	for members := b.members; len(members) > 0; {
+		var q *Queue
+		if p := b.r.Guard("flow.Broadcaster", func() {
+			for len(members) > 0 {
+				if q, members = members[0], members[1:]; q != nil {
+					_ = q.send(e) // the queue has counted what it did not take
+				}
+			}
+		}); p != nil {
+			q.lose()
+			q.t.Abort() // its peer may have a part of the batch
 		}
 	}
 	b.sending = false

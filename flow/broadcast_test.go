@@ -194,3 +194,36 @@ func TestBroadcastInside(t *testing.T) {
 		t.Errorf("%q was written", got)
 	}
 }
+
+// brittle is a slow transport that panics in Write, such as one below which a traffic log panics.
+type brittle struct{ slow }
+
+func (b *brittle) Write([]byte) (int, error) { panic("writing") }
+
+// A member whose transport panics ends its own connection. All others get the message, and the next ones.
+func TestBroadcastPanic(t *testing.T) {
+	panics := 0
+	r := virtual(t, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
+	b := flow.NewBroadcaster(r, &flow.BroadcastOptions{Interval: -1})
+	bad := &brittle{slow{stub: stub{r: r}, fast: true}}
+	good := []*slow{{stub: stub{r: r}, fast: true}, {stub: stub{r: r}, fast: true}}
+	for _, c := range []reactor.Transport{good[0], bad, good[1]} {
+		q, err := flow.NewQueue(c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Add(q)
+	}
+	r.CallLater(0, func() { b.Send([]byte("one")) })
+	testworld.Turns(t, r, 2)
+	r.CallLater(0, func() { b.Send([]byte("two")) })
+	testworld.Turns(t, r, 2)
+	for i, s := range good {
+		if len(s.got) != 2 {
+			t.Errorf("member %d got %q", i, s.got)
+		}
+	}
+	if panics == 0 || !bad.aborted || b.Len() != 2 {
+		t.Errorf("%d panics, aborted: %v, %d members are left", panics, bad.aborted, b.Len())
+	}
+}

@@ -151,9 +151,11 @@ func (u *under) ConnectionLost(err error) {
 	if c.inner == nil {
 		return
 	}
-	// It may make callbacks of others, and inner must be told whatever they do.
-	if e := c.link.Reactor().Guard(c.inner, func() { err = c.policy.lost(err) }); e != nil {
-		err = e
+	if c.link != nil { // otherwise a layer below has failed before it connected us
+		// The policy may make callbacks of others, and inner must be told whatever they do.
+		if e := c.link.Reactor().Guard(c.inner, func() { err = c.policy.lost(err) }); e != nil {
+			err = e
+		}
 	}
 	inner := c.inner
 	c.inner = nil

@@ -8,6 +8,7 @@ type gate struct {
 	p      reactor.Producer
 	below  bool // the transport below has paused it
 	policy bool // the policy has
+	over   bool // the producer was stopped, and is told nothing more
 }
 
 // set changes one of the two reasons.
@@ -15,7 +16,7 @@ func (g *gate) set(reason *bool, on bool) {
 	was := g.paused()
 	*reason = on
 	switch is := g.paused(); {
-	case is == was:
+	case is == was, g.over:
 	case is:
 		g.p.PauseProducing()
 	default:
@@ -29,7 +30,10 @@ func (g *gate) PauseProducing() { g.set(&g.below, true) }
 
 func (g *gate) ResumeProducing() { g.set(&g.below, false) }
 
-func (g *gate) StopProducing() { g.p.StopProducing() }
+func (g *gate) StopProducing() {
+	g.over = true
+	g.p.StopProducing()
+}
 
 // Producing tells whether the producer may produce more.
 func (g *gate) Producing() bool { return reactor.Produces(g.p) }

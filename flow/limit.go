@@ -112,6 +112,7 @@ type limited struct {
 	f           *limiter
 	read, write side
 	group       string
+	grouped     bool  // it is counted for group
 	counted     bool  // it shares rates
 	reason      error // for which we have aborted the connection: a panic of the producer, or ErrSeveralLoops
 }
@@ -161,10 +162,13 @@ func (s *limited) regroup() {
 
 // leave uncounts the connection for its group.
 func (s *limited) leave() {
-	if g := s.f.groups[s.group]; g != nil {
-		if g.live--; g.live == 0 {
-			delete(s.f.groups, s.group)
-		}
+	if !s.grouped {
+		return // or Group has panicked
+	}
+	s.grouped = false
+	g := s.f.groups[s.group]
+	if g.live--; g.live == 0 {
+		delete(s.f.groups, s.group)
 	}
 }
 
@@ -181,6 +185,7 @@ func (s *limited) join(r *reactor.Reactor) limitGroup {
 		f.groups[s.group] = g
 	}
 	g.live++
+	s.grouped = true
 	return *g
 }
 

@@ -43,7 +43,7 @@ func Pull(t reactor.Transport, p PullProducer) (*Pulling, error) {
 	if err := a.on.RegisterProducer((*puller)(a)); err != nil {
 		return nil, err
 	}
-	a.ask()
+	a.guarded()
 	return a, nil
 }
 
@@ -92,9 +92,13 @@ func (a *Pulling) goOn() {
 
 // next asks outside of the callbacks of the transport.
 func (a *Pulling) next() {
-	if a.paused || a.idle {
-		return
+	if !a.paused && !a.idle {
+		a.guarded()
 	}
+}
+
+// guarded is ask. A panic costs the connection only.
+func (a *Pulling) guarded() {
 	if e := a.t.Reactor().Guard(a.p, a.ask); e != nil {
 		a.t.Abort() // which stops p, and no Close that waits takes its end for a good one
 	}

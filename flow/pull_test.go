@@ -121,3 +121,20 @@ func TestPullNothing(t *testing.T) {
 		}
 	})
 }
+
+// PROD-3: one that panics when it is asked for the first time ends the connection and is stopped too, also if Pull is called outside of the connection's callbacks.
+func TestPullPanic(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		panics := 0
+		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) { panics++ }})
+		srv := new(app)
+		w.Peer(t, listen(t, r, reactor.One(srv)).Addr(), r)
+		testworld.Until(t, func() bool { return srv.T != nil }, r)
+		s := &source{t: srv.T, fail: true}
+		r.CallLater(0, func() { s.p, _ = flow.Pull(srv.T, s) })
+		testworld.Turns(t, r, 5)
+		if panics != 1 || srv.err != reactor.ErrAborted || s.stopped != 1 {
+			t.Errorf("%d panics, lost for %v, stopped %d times", panics, srv.err, s.stopped)
+		}
+	})
+}

@@ -70,7 +70,9 @@ func (s *logged) made() {
 
 func (s *logged) received(p []byte) {
 	if s.log != nil {
-		s.log.Received(p)
+		if s.log.Received(p); !s.c.open() { // by the transport that open was given
+			return
+		}
 	}
 	s.c.deliver(p)
 }

@@ -119,6 +119,9 @@ func (l *link) WriteConnectionLost() {
 
 // ConnectionLost ends both directions.
 func (l *link) ConnectionLost(err error) {
+	if l.hub == nil {
+		return // of a Listener: a layer has failed before ConnectionMade, and nobody waits
+	}
 	(*Conn)(l).leave()
 	l.woke(l.in.lost(err))
 	l.woke(l.out.lost(err))

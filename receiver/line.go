@@ -60,7 +60,7 @@ func (l *Line) ConnectionMade(t reactor.Transport) { l.made(t, l, &l.Base, l.Mad
 
 // ConnectionLost drops what was not delivered and calls Lost.
 func (l *Line) ConnectionLost(err error) {
-	l.reads = nil
+	defer func() { l.reads = nil }() // the delivery before the loss needs them, and Lost may panic
 	l.lost(err, l.Lost)
 }
 

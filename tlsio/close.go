@@ -286,7 +286,9 @@ func (b *below) WriteConnectionLost() {}
 func (b *below) ConnectionLost(err error) {
 	c := (*Conn)(b)
 	if op := (*reactor.OpError)(nil); c.handshake == nil && len(c.in.data) > 0 && errors.As(err, &op) {
-		c.readRest()
+		if e := c.Reactor().Guard(c.proto, c.readRest); e != nil { // the protocol is still told of the loss
+			err = e
+		}
 	}
 	reason := c.lostFor(err)
 	if c.closeLimit != nil {
@@ -297,8 +299,8 @@ func (b *below) ConnectionLost(err error) {
 	}
 	c.become(lost)
 	c.plain, c.out, c.in.data = nil, nil, nil
+	defer c.proto.ConnectionLost(reason) // also if the producer panics
 	c.stopProducer()
-	c.proto.ConnectionLost(reason)
 }
 
 // lostFor is what the protocol is told when the transport below was lost for err.

@@ -28,9 +28,12 @@ func (c *Conn) register(p reactor.Producer) error {
 	return nil
 }
 
-// adopt takes p, which may have been paused by another transport.
+// adopt takes p, which may have been paused by another transport. If the transport below can send no more, p is stopped instead (PROD-2).
 func (c *Conn) adopt(p reactor.Producer, wasPaused bool) {
-	c.watch()
+	if c.watch(); c.write == failed { // as watch may just have found
+		p.StopProducing()
+		return
+	}
 	c.producer = p
 	switch held := c.producerHeld(); {
 	case held && !wasPaused:

@@ -282,10 +282,12 @@ func (c *Conn) RegisterProducer(p reactor.Producer) error {
 		p.StopProducing()
 		return nil
 	}
+	former := c.producer
+	c.producer = p // before, because p may be paused inside, and unregister then
 	if err := c.t.RegisterProducer(p); err != nil {
+		c.producer = former
 		return err
 	}
-	c.producer = p
 	return nil
 }
 
