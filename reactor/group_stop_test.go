@@ -259,7 +259,7 @@ func TestGroupLosesItsFirstLoop(t *testing.T) {
 		eventually(t, "GROUP-10: it starts again", func() bool { return g.Loop(0) != lost && g.Loop(0).Running() })
 		x := newClients(t, w)
 		var all []*caller
-		for range 10 { // some of them at the new loop
+		for range 40 { // some of them at the new loop: the system draws by the port of the client
 			all = append(all, x.start(port.Addr()))
 		}
 		eventually(t, "clients wait", func() bool { return port.StatsOf(0).WaitedPaused > 0 || port.StatsOf(0).Accepted > 0 })
