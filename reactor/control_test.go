@@ -55,7 +55,7 @@ func TestControlGivesUp(t *testing.T) {
 			if len(ends) != 1 || !errors.Is(ends[0], reactor.ErrCancelled) {
 				t.Errorf("TCP-38: %v told %v", at, ends)
 			}
-			if n := leaktest.Descriptors() - before; n != 0 {
+			if n := leaktest.Descriptors() - before; n > 0 {
 				t.Errorf("%v: %d descriptors more", at, n)
 			}
 			if n := port.Stats().Open; n != 0 {
