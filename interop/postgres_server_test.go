@@ -40,8 +40,9 @@ func typeOf(query string) uint32 {
 // postgres is a server on netconn that knows a few queries of PostgreSQL, so that drivers can be tested without that.
 type postgres struct {
 	testing.TB
-	tls   *tls.Config
-	begun atomic.Uint32 // connections, whose number is their secret key
+	tls     *tls.Config
+	begun   atomic.Uint32 // connections, whose number is their secret key
+	waiting atomic.Int32  // queries that are not cancelled yet
 
 	mu        sync.Mutex
 	cancelled map[string]chan struct{} // by the secret key of a connection; closed when its query is cancelled, which may be before it has come
@@ -51,7 +52,13 @@ type postgres struct {
 func servePostgres(s *site, cfg *tls.Config) net.Addr {
 	s.Helper()
 	x := &postgres{TB: s, tls: cfg, cancelled: map[string]chan struct{}{}}
-	return s.accept(x.serve)
+	a := s.accept(x.serve)
+	s.Cleanup(func() { // before it listens no more: a driver cancels a query when it has told the program that it has failed
+		for x.waiting.Load() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	return a
 }
 
 // serve serves a connection, with or without TLS.
@@ -84,8 +91,10 @@ func (x *postgres) serve(c net.Conn) {
 	}
 }
 
-// sleep returns when the query of a connection is cancelled.
-func (x *postgres) sleep(key string) {
+// await returns when the query of a connection is cancelled.
+func (x *postgres) await(key string) {
+	x.waiting.Add(1)
+	defer x.waiting.Add(-1)
 	select {
 	case <-x.cancelledOf(key):
 	case <-time.After(testworld.Limit):
@@ -179,7 +188,7 @@ func (s *session) execute() {
 		s.fail("22012")
 		return
 	case sleepQuery:
-		s.server.sleep(s.key)
+		s.server.await(s.key)
 		s.fail("57014")
 		return
 	}
