@@ -282,8 +282,8 @@ func TestTHR27Spare(t *testing.T) {
 		p := pool.New(pool.Config{Max: 50})
 		p.Start()
 		var all sync.WaitGroup
+		all.Add(50)
 		for range 50 {
-			all.Add(1)
 			submit(t, p, func() { all.Done(); all.Wait() }) // over only if all run at a time
 		}
 		all.Wait()
