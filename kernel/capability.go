@@ -177,6 +177,14 @@ type Named interface {
 	Name() string
 }
 
+// Guesser is a Kernel that can leave out looks that are not worth their time.
+type Guesser interface {
+	// Guess says whether Wait may report a handle as [Readable] without having looked: it was ready alone for some time, and its input
+	// comes soon each time. If none has come yet, its Read returns [ErrAgain], and nothing else happens. Wait may then return
+	// before anything is ready, for some microseconds. At first it may not. A loop may allow it that makes one turn after the other.
+	Guess(allowed bool)
+}
+
 // Limited is a Kernel that cannot do all that package kernel describes.
 type Limited interface{ Limits() Limits }
 

@@ -14,6 +14,7 @@ type capabilities struct {
 	descriptors kernel.Descriptors
 	mover       kernel.Mover
 	steerer     kernel.Steerer
+	guesser     kernel.Guesser
 }
 
 func (c *capabilities) find(k kernel.Kernel) {
@@ -26,6 +27,7 @@ func (c *capabilities) find(k kernel.Kernel) {
 	c.descriptors, _ = kernel.As[kernel.Descriptors](k)
 	c.mover, _ = kernel.As[kernel.Mover](k)
 	c.steerer, _ = kernel.As[kernel.Steerer](k)
+	c.guesser, _ = kernel.As[kernel.Guesser](k)
 }
 
 // listenPacket is ListenPacket of the kernel, if that has datagrams.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
@@ -57,6 +58,34 @@ func TestKernelFailsInARow(t *testing.T) {
 			if log.count(slog.LevelError, "the kernel cannot wait") == 0 {
 				t.Errorf("CORE-20: %s: nothing was logged", c.name)
 			}
+		}
+	})
+}
+
+// guessKernel notes what is said to a kernel.Guesser.
+type guessKernel struct {
+	kernel.Kernel
+	said []bool
+}
+
+func (k *guessKernel) Unwrap() kernel.Kernel { return k.Kernel }
+func (k *guessKernel) Guess(allowed bool)    { k.said = append(k.said, allowed) }
+
+// Run allows the kernel to guess, because one turn comes after the other. Turn does not: it would return before anything has happened.
+func TestRunAllowsGuesses(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		k := &guessKernel{Kernel: w.Open(t)}
+		r := testworld.New(t, k, reactor.Config{})
+		r.Turn(0)
+		if k.said != nil {
+			t.Errorf("Turn says %v", k.said)
+		}
+		r.Post(func() { r.Stop() })
+		if err := r.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if len(k.said) != 1 || !k.said[0] {
+			t.Errorf("Run says %v", k.said)
 		}
 	})
 }

@@ -64,6 +64,9 @@ func (r *Reactor) Run(ctx context.Context) error {
 	r.asLoop(func() {
 		r.event(Startup).Fire()
 		if !r.is(lifeCrashed) && !r.is(lifeStopped) {
+			if r.caps.guesser != nil {
+				r.caps.guesser.Guess(true)
+			}
 			r.turn(-1, waitAnyway)
 		}
 	})

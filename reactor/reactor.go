@@ -179,8 +179,8 @@ func (r *Reactor) Streams() iter.Seq[*Stream] {
 
 // Stats are counters of a reactor since New.
 type Stats struct {
-	Turns        uint64 // turns of the loop
-	Events       uint64 // sockets reported ready
+	Turns        uint64 // turns of the loop; while it awaits the next input of a lone client, several for each
+	Events       uint64 // sockets reported ready, some of them too soon by a kernel.Guesser
 	Posted       uint64 // posted functions called
 	DelayedCalls uint64 // delayed calls made
 	Accepted     uint64 // connections accepted

@@ -77,6 +77,7 @@ func (k *epoll) Wait(ev []kernel.Event, until time.Duration) (int, error) {
 	if k.closed {
 		return 0, kernel.ErrClosed
 	}
+	k.guessed = false
 	k.wait.place.turn()
 	for {
 		n, room, limit := k.addAlways(ev), min(len(ev), len(k.evs)), until

@@ -22,8 +22,9 @@ const (
 // goes on only if two of three spins find something. Without credit it tries one now and then.
 type spinner struct {
 	credit int
-	pause  int // how many waits without a spin follow the next failure, or 0: minPause
-	left   int // how many of them are left
+	pause  int           // how many waits without a spin follow the next failure, or 0: minPause
+	left   int           // how many of them are left
+	until  time.Duration // when the spin that goes on ends
 }
 
 // due tells whether to spin before the next block.
@@ -49,21 +50,32 @@ func (s *spinner) note(found bool) {
 	}
 }
 
-// spin looks for at most spinTime, if that is due, and returns what it found. It ends without anything when Wake is called.
-func (k *epoll) spin(max int) (int, syscall.Errno) {
+// spin looks for at most spinTime, if that is due, and returns what it found. It ends without anything when Wake is called. A guess is
+// returned at once; if it was wrong, the next call goes on with the same spin.
+func (k *epoll) spin(max int, holds bool) (int, syscall.Errno) {
 	s := &k.wait.spinner
-	if !s.due() {
+	goesOn := k.missed()
+	if !goesOn && !s.due() {
 		return 0, 0
 	}
-	for start := time.Now(); ; {
+	now := k.Now()
+	if !goesOn {
+		s.until = now + spinTime
+	}
+	for {
+		if now < s.until && k.guess(holds) {
+			return 1, 0
+		}
 		got, errno := k.peek(max)
 		switch {
 		case errno != 0:
 			return 0, errno
 		case got > 0 || k.waker.state.Load() == woken:
 			s.note(true)
+			k.found(got)
 			return got, 0
-		case time.Since(start) >= spinTime:
+		}
+		if now = k.Now(); now >= s.until {
 			s.note(false)
 			return 0, 0
 		}

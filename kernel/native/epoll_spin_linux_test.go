@@ -98,7 +98,7 @@ func TestSpin(t *testing.T) {
 	}
 	k.wait.spinner = spinner{}
 	start := time.Now()
-	if got, errno := k.spin(8); got != 0 || errno != 0 {
+	if got, errno := k.spin(8, true); got != 0 || errno != 0 {
 		t.Errorf("%d events, %v", got, errno)
 	}
 	if d := time.Since(start); d < spinTime {

@@ -27,6 +27,7 @@ type waiter struct {
 	asked    uint   // hold: how often the runtime asked for it
 	roused   bool   // hold: the runtime's monitor has been woken since the loop last gave up its P
 	spinner  spinner
+	guesser  guesser
 	brief    brief
 
 	// For parking. outer is an epoll descriptor in the runtime's poller. Our own set is
@@ -212,7 +213,7 @@ func (k *epoll) look(max int, holds bool) (int, syscall.Errno) {
 			return got, errno
 		}
 	}
-	got, errno := k.spin(max)
+	got, errno := k.spin(max, holds)
 	if holds && got > 0 {
 		k.wait.seen = true
 	}

@@ -129,9 +129,13 @@ func onlyUDP(fd int) error {
 func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 	in := s.b.in
 	in.renew(s.control)
+	most := uintptr(slots)
+	if s.b.guessed {
+		most = 1 // to look for a second takes longer than it is worth
+	}
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs)),
-			slots, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC, 0, 0)
+			most, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC, 0, 0)
 		if errno != unix.EINTR {
 			in.used = slots
 			if errno == 0 {
@@ -200,11 +204,12 @@ func (s *packetSock) read(trains bool) ([]kernel.Packet, error) {
 				s.received(i, trains)
 			}
 			s.drained = n < slots
+			s.b.gave = s.fd
 			return in.packets, nil
 		case errno == unix.EAGAIN:
 			// A send may have taken the error, and left what the queue tells.
 			// Somebody else may have asked for the queue of a socket without a peer: it is emptied, so that the loop can sleep.
-			if s.at.Net == kernel.UDP && s.readRefusals() {
+			if s.at.Net == kernel.UDP && !s.b.guessed && s.readRefusals() {
 				return in.packets, nil
 			}
 			return nil, kernel.ErrAgain

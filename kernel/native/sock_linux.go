@@ -49,6 +49,7 @@ func (s *streamSock) Read(p []byte) (int, error) {
 			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
 		switch errno {
 		case 0:
+			s.b.gave = s.fd
 			if int(n) < len(p) {
 				s.shortRead(int(n))
 			}
