@@ -154,7 +154,7 @@ func (t *PacketPort) check(p *kernel.Packet, size int) error {
 	if t.state != portListening {
 		return t.writeError(p.Peer, ErrClosed)
 	}
-	if t.remote.Net == 0 && size <= kernel.MaxDatagram && kernel.PlainPeer(&t.local, &p.Peer) {
+	if t.remote.IsZero() && size <= kernel.MaxDatagram && kernel.PlainPeer(&t.local, &p.Peer) {
 		return nil // as nearly always
 	}
 	if err := t.checkPeer(p.Peer); err != nil {

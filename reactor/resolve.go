@@ -20,24 +20,17 @@ func (r *Reactor) Resolve(name string, done func([]netip.Addr, error)) (cancel f
 		_ = r.guard("Resolve", func() { done(nil, &OpError{Op: "resolve", Remote: kernel.Addr{Name: name}, Err: ErrStopped}) })
 		return func() {}
 	}
-	ip, err := netip.ParseAddr(name)
-	if name == "" {
-		ip, err = netip.IPv4Unspecified(), nil
+	l := &lookUp{r: r, by: r.cfg.Resolver, name: name, done: done}
+	switch ip, err := netip.ParseAddr(name); {
+	case name == "":
+		l.finish([]netip.Addr{netip.IPv4Unspecified()}, nil)
+	case err == nil:
+		l.finish([]netip.Addr{ip}, nil)
+	default:
+		l.ask()
 	}
-	if err != nil {
-		l := &lookUp{r: r, by: r.cfg.Resolver, name: name, done: done}
-		if l.by == nil {
-			l.by = SystemResolver{}
-		}
-		return l.begin()
-	}
-	cancelled := false
-	r.Post(func() {
-		if !cancelled {
-			done([]netip.Addr{ip}, nil)
-		}
-	})
-	return func() { cancelled = true }
+	l.state = lookUpWaits
+	return l.giveUp
 }
 
 // lookUp is one use of a Resolver, which may be the program's. It holds that to what [Resolver] demands: one answer, not inside Resolve,
@@ -47,35 +40,42 @@ type lookUp struct {
 	by     Resolver
 	name   string
 	done   func([]netip.Addr, error)
-	begun  bool // Resolve has returned
-	over   bool // done was called, or never will be
+	state  lookUpState
 	cancel func()
 }
 
-// begin asks the Resolver, and returns the cancel of Reactor.Resolve.
-func (l *lookUp) begin() (cancel func()) {
+type lookUpState uint8
+
+const (
+	lookUpBegins lookUpState = iota // Reactor.Resolve has not returned
+	lookUpWaits
+	lookUpOver // done was called, or never will be
+)
+
+func (l *lookUp) ask() {
+	if l.by == nil {
+		l.by = SystemResolver{}
+	}
 	var err error
 	l.cancel, err = protect(l.r, l.by, func() (func(), error) { return l.by.Resolve(l.r, l.name, l.finish), nil })
 	if err != nil {
 		l.finish(nil, err)
 	}
-	l.begun = true
-	return l.giveUp
 }
 
 // finish takes an answer.
 func (l *lookUp) finish(ips []netip.Addr, err error) {
 	switch {
-	case l.over:
+	case l.state == lookUpOver:
 		return
-	case !l.begun:
+	case l.state == lookUpBegins:
 		ips = slices.Clone(ips)
 		l.r.Post(func() { l.finish(ips, err) })
 		return
 	case err == nil && len(ips) == 0:
 		err = errNoAddresses
 	}
-	l.over = true
+	l.state = lookUpOver
 	if err != nil {
 		ips, err = nil, &OpError{Op: "resolve", Remote: kernel.Addr{Name: l.name}, Err: fmt.Errorf("%w: %w", ErrUnknownHost, err)}
 	}
@@ -83,10 +83,10 @@ func (l *lookUp) finish(ips []netip.Addr, err error) {
 }
 
 func (l *lookUp) giveUp() {
-	if l.over {
+	if l.state == lookUpOver {
 		return
 	}
-	if l.over = true; l.cancel != nil {
+	if l.state = lookUpOver; l.cancel != nil {
 		_ = l.r.guard(l.by, l.cancel)
 	}
 }
