@@ -133,7 +133,7 @@ func TestSerialTransfer(t *testing.T) {
 // SERIAL-1: the defaults, flushing, what waits, breaks; what a pseudo-terminal lacks is ErrUnsupported.
 func TestSerialControl(t *testing.T) {
 	begin := filepath.Join(t.TempDir(), "begin")
-	path, _ := line(t, "SYSTEM:until [ -e "+begin+" ]; do sleep .01; done; printf hello; sleep 1000")
+	path, _ := line(t, "SYSTEM:until [ -e "+begin+" ]; do sleep .01; done; printf hello; while [ -e "+begin+" ]; do sleep .1; done")
 	s, err := device.OpenSerial(path, device.SerialConfig{})
 	do(t, err)
 	defer s.Close()
