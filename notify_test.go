@@ -60,6 +60,26 @@ func TestServeNotifies(t *testing.T) {
 	})
 }
 
+// SVC-30: a server whose Started panics serves, and the service manager hears so, also if it has services.
+func TestServeNotifiesThatStartedPanics(t *testing.T) {
+	services := map[string]func(*service.Collection) error{"no services": nil, "services": func(*service.Collection) error { return nil }}
+	for name, services := range services {
+		t.Run(name, func(t *testing.T) {
+			worlds(t, func(t *testing.T, w testworld.World) {
+				m := notifytest.New(t)
+				panics := 0
+				c := Config{Notify: notifier(t, m, 0), Services: services, Started: func(*reactor.Reactor, []endpoint.Listener) { panic("started") }}
+				c.Reactor.Panicked = func(*reactor.PanicError) { panics++ }
+				v := serve(t, w, c, reactor.Each[echo](), anywhere)
+				testworld.Turns(t, v.r, 3)
+				if said := m.Said(); panics != 1 || len(said) != 1 || !strings.HasPrefix(said[0], "READY=1 STATUS=serving tcp ") {
+					t.Errorf("SVC-30: %d panics: %q", panics, said)
+				}
+			})
+		})
+	}
+}
+
 // SVC-30: a Hangup that panics ends its reload all the same: it counts as one that does nothing else.
 func TestServeNotifiesAfterPanic(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {

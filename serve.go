@@ -94,10 +94,10 @@ func (s *server) begin(c *Config, f reactor.Factory) bool {
 
 // started is called when all places are open and the loop runs.
 func (s *server) started(c *Config) {
+	defer func() { s.notify.Ready(s.serving()) }() // also if Started panics: the places are open
 	if c.Started != nil {
 		c.Started(s.r, s.open)
 	}
-	s.notify.Ready(s.serving())
 }
 
 // serving says in a line where the server is.
