@@ -1,6 +1,7 @@
 package std
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -106,9 +107,18 @@ func placeBelow[T any](find func(string) (T, error), known *endpoint.Schemes, te
 	}
 	p, err := find(unbracketed(text))
 	if err != nil {
-		return none, &endpoint.ArgumentError{Scheme: "haproxy", Argument: "endpoint", Value: text, Err: fmt.Errorf("%q: %w", text, err)}
+		return none, &endpoint.ArgumentError{Scheme: "haproxy", Argument: "endpoint", Value: text, Err: wrongBelow(text, err)}
 	}
 	return p, nil
+}
+
+// wrongBelow is an error about text, the description of a place below another. It is no endpoint.ErrKind: the place below is
+// of the wrong kind, and not the one above, which callers would then look for among those of the other kind.
+func wrongBelow(text string, err error) error {
+	if errors.Is(err, endpoint.ErrKind) {
+		return fmt.Errorf("%q: %v", text, err)
+	}
+	return fmt.Errorf("%q: %w", text, err)
 }
 
 // HAProxyClient is haproxy:[description] for connecting with a header of the PROXY protocol, such as haproxy:[tcp:example.com:80]. The

@@ -118,7 +118,7 @@ func (e *TLSClient) below(p *prepared) (endpoint.Client, error) {
 	}
 	over, err := known.Client(unbracketed(e.Endpoint))
 	if err != nil {
-		return nil, p.fail("endpoint", e.Endpoint, fmt.Errorf("%q: %w", e.Endpoint, err))
+		return nil, p.fail("endpoint", e.Endpoint, wrongBelow(e.Endpoint, err))
 	}
 	return over, nil
 }

@@ -120,7 +120,7 @@ func (e *TLSServer) below(l *tlsListen) (endpoint.Server, error) {
 	}
 	over, err := known.Server(unbracketed(e.Endpoint))
 	if err != nil {
-		return nil, l.fail("endpoint", e.Endpoint, fmt.Errorf("%q: %w", e.Endpoint, err))
+		return nil, l.fail("endpoint", e.Endpoint, wrongBelow(e.Endpoint, err))
 	}
 	return over, nil
 }
