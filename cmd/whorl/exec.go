@@ -59,7 +59,7 @@ descriptors than 0, 1 and 2. Small answers leave at once; nagle=yes in LISTEN ha
 Examples:
 
     whorl exec tcp:7000 -- date
-    whorl exec tcp:7000:maxPerPeer=2 --children=20 -- /usr/bin/rsync --server --daemon .
+    whorl exec tcp:7000:maxperpeer=2 --children=20 -- /usr/bin/rsync --server --daemon .
     whorl exec unix:/run/user/1000/shell.sock:mode=600 --pty -- bash
     whorl connect --raw unix:/run/user/1000/shell.sock
     whorl exec tls:7443:/etc/ssl/site.pem:clientCAs=/etc/ssl/ops.pem --pty --user=ops -- bash -l
