@@ -31,6 +31,7 @@ func TestTLSArgumentErrors(t *testing.T) {
 		says        string
 	}{
 		{describe("tls", "0"), "certificates", endpoint.ErrArgument, "missing: it is required"},
+		{describe("tls", "0", ""), "certificates", certs.ErrNoCertificate, "it is empty"}, // as of a shell's variable that is not set
 		{describe("tls", "0", none), "certificates", fs.ErrNotExist, none},
 		{describe("tls", "0", empty), "certificates", certs.ErrNoCertificate, empty},
 		{describe("tls", "0", cert), "certificates", certs.ErrNoKey, cert},

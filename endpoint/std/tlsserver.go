@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -86,6 +87,9 @@ func (e *TLSServer) plain() (*tlsListen, error) {
 		tcp:      e.TCPServer,
 		source:   sourceAt(e.Certificates, e.PrivateKey, e.ExtraCertChain), argument: "certificates",
 		clients: e.ClientCAs, optional: e.OptionalClientCert, every: e.Reload,
+	}
+	if e.Certificates == "" {
+		return nil, l.fail("certificates", "", fmt.Errorf("%w: it is empty", certs.ErrNoCertificate))
 	}
 	var err error
 	l.over, err = e.below(l)
