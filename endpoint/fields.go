@@ -26,6 +26,7 @@ type field struct {
 	unless   string // another argument, with which this one may be left out
 	inverted bool   // the field is true when the argument is no
 	list     bool   // it may be given several times, by keyword
+	filled   bool   // it must not be given without a value
 	help     string
 }
 
@@ -118,7 +119,7 @@ func readTag(tag string, sf reflect.StructField) field {
 	if !ok || !sf.IsExported() || kindOf(sf.Type) == kindNone {
 		panic(fmt.Sprintf("endpoint: field %s %v cannot be the argument %q", sf.Name, sf.Type, tag))
 	}
-	a.goName, a.help = sf.Name, sf.Tag.Get("help")
+	a.goName, a.help, a.filled = sf.Name, sf.Tag.Get("help"), sf.Tag.Get("empty") == "no"
 	return a
 }
 
@@ -224,6 +225,9 @@ func fill(scheme string, args []Argument, e any) error {
 		}
 		if a.list {
 			continue
+		}
+		if a.filled && values[i] == "" {
+			return fail(a.name, "", "it is empty: give it a value, or leave it out")
 		}
 		if err := a.set(v, values[i]); err != nil {
 			return &ArgumentError{Scheme: scheme, Argument: a.name, Value: values[i], Err: err}

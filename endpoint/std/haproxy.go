@@ -22,7 +22,7 @@ type HAProxyServer struct {
 	// Endpoint describes the place to listen at. It may stand in brackets.
 	Endpoint string `ep:"endpoint,0" help:"where to listen, as a description in brackets, or with its ':' written '\\:': [tcp:80]"`
 	// Trusted lists the networks of the proxies, such as 10.0.0.0/8, or addresses, separated by commas. Empty: everybody.
-	Trusted string `ep:"trusted" help:"networks or addresses of the proxies, separated by commas, in brackets if there are IPv6 ones; without it, everybody"`
+	Trusted string `ep:"trusted" empty:"no" help:"networks or addresses of the proxies, separated by commas, in brackets if there are IPv6 ones; without it, everybody"`
 	// Direct lets others than Trusted in, without a header.
 	Direct bool `ep:"direct" help:"let others than trusted in, without a header, instead of refusing them"`
 	// Optional lets connections of proxies in that begin with no header.

@@ -32,7 +32,7 @@ type TLSServer struct {
 	ExtraCertChain string `ep:"extraCertChain" help:"PEM file of more certificates of the chain"`
 	// ClientCAs is a PEM file or a directory of authorities. Clients must show a
 	// certificate of one of them (TLS-46). Empty: clients are not asked for one.
-	ClientCAs string `ep:"clientCAs" help:"PEM file or directory of authorities; clients must show a certificate of one"`
+	ClientCAs string `ep:"clientCAs" empty:"no" help:"PEM file or directory of authorities; clients must show a certificate of one"`
 	// OptionalClientCert admits clients that show no certificate.
 	OptionalClientCert bool `ep:"optionalClientCert" help:"let clients in that show no certificate"`
 	// TLSParameters are ALPN, MinVersion and MaxVersion.
