@@ -34,6 +34,8 @@ var (
 	ErrEncryptedKey = errors.New("the private key is encrypted")
 	// ErrKeyMismatch: the private key belongs to another certificate.
 	ErrKeyMismatch = errors.New("the private key does not belong to the certificate")
+	// ErrShortKey: the private key is too short for TLS.
+	ErrShortKey = errors.New("the private key is too short")
 	// ErrChainOrder: a certificate did not issue the one before it.
 	ErrChainOrder = errors.New("the chain is out of order")
 	// ErrExpired: the certificate has expired or is not yet valid.

@@ -58,9 +58,22 @@ func checkRegular(path string, info fs.FileInfo, err error) error {
 	case info.IsDir():
 		return &Error{Path: path, Err: ErrFile, Detail: "it is a directory", Remedy: "name a file in it, or give it as a directory"}
 	case !info.Mode().IsRegular():
-		return &Error{Path: path, Err: ErrFile, Detail: "it is a " + info.Mode().Type().String(), Remedy: "name a regular file"}
+		return &Error{Path: path, Err: ErrFile, Detail: "it is a " + kindOf(info.Mode()), Remedy: "name a regular file"}
 	}
 	return nil
+}
+
+// kindOf says what a file is that is not regular.
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeNamedPipe != 0: // also what <(...) is in a shell
+		return "pipe"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	case m&fs.ModeDevice != 0:
+		return "device"
+	}
+	return "special file"
 }
 
 func remedyFor(err error) string {

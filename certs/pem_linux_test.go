@@ -51,7 +51,7 @@ func TestPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := tlstest.Load(certs.Source{File: path})
-	tlstest.WantError(t, err, certs.ErrFile, path, "name a regular file")
+	tlstest.WantError(t, err, certs.ErrFile, path, "it is a pipe; name a regular file")
 
 	// The swap: one goroutine puts the file and the pipe there in turn.
 	whole := tlstest.WriteFile(t, dir, "whole.pem", tlstest.BothPEM(tlstest.NewAuthority("ca").Leaf("example.com")))

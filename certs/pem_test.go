@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/whorl-go/whorl/certs"
@@ -273,3 +274,23 @@ func FuzzFile(f *testing.F) {
 }
 
 const pemFragment = "-----BEGIN CERTIFICATE-----\n-----BEGIN X-----\n-----END X-----\n"
+
+// TLS-2: the certificate of an RSA key with which no handshake can succeed is refused, from files and from memory.
+func TestShortKey(t *testing.T) {
+	t.Setenv("GODEBUG", "rsa1024min=0") // to make one
+	key, err := rsa.GenerateKey(rand.Reader, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued := tlstest.NewAuthority("ca").IssueFor(key, "example.com")
+	path := filepath.Join(t.TempDir(), "short.pem")
+	if err := os.WriteFile(path, append(tlstest.CertPEM(issued.Certificate...), tlstest.KeyPEM(key)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []certs.Source{{File: path}, {Certificate: &issued}} {
+		_, err := certs.Load(&certs.StoreOptions{Sources: []certs.Source{s}})
+		if e, ok := errors.AsType[*certs.Error](err); !ok || e.Err != certs.ErrShortKey || e.Path != s.File || e.Cert == nil || !strings.Contains(err.Error(), "512") {
+			t.Errorf("TLS-2: %v", err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package certs
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -188,6 +189,9 @@ func (l *loader) assemble(certs []*pemBlock, keyBlock *pemBlock, key crypto.Sign
 		}
 		return nil, keyBlock.fail(ErrKeyMismatch, detail, "use the key with which the certificate was requested")
 	}
+	if err := checkSize(parsed[0], certs[0].path, certs[0].n); err != nil {
+		return nil, err
+	}
 	if err := l.checkChain(parsed, place); err != nil {
 		return nil, err
 	}
@@ -218,6 +222,9 @@ func (l *loader) checkReady(ready *tls.Certificate) (*tls.Certificate, error) {
 	if signer != nil && !matches(parsed[0], signer) {
 		return nil, &Error{Cert: parsed[0], Err: ErrKeyMismatch, Remedy: "use the key with which the certificate was requested"}
 	}
+	if err := checkSize(parsed[0], "", 1); err != nil {
+		return nil, err
+	}
 	if err := l.checkChain(parsed, func(i int) (string, int) { return "", i + 1 }); err != nil {
 		return nil, err
 	}
@@ -227,6 +234,18 @@ func (l *loader) checkReady(ready *tls.Certificate) (*tls.Certificate, error) {
 func matches(c *x509.Certificate, key crypto.Signer) bool {
 	pub, ok := c.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && pub.Equal(key.Public())
+}
+
+// leastRSA is the length of the shortest RSA key with which crypto/rsa signs, and which peers accept, in bits.
+const leastRSA = 1024
+
+// checkSize fails if no handshake can succeed because the key of c, in that block of the file, is too short.
+func checkSize(c *x509.Certificate, path string, block int) error {
+	if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < leastRSA {
+		return &Error{Path: path, Block: block, Cert: c, Err: ErrShortKey, Detail: fmt.Sprintf("RSA with %d bits", key.N.BitLen()),
+			Remedy: "request a certificate for a key of 2048 bits or more"}
+	}
+	return nil
 }
 
 // checkChain checks that each certificate issued the one before it, and that all of

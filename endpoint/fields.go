@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ type field struct {
 	unless   string // another argument, with which this one may be left out
 	inverted bool   // the field is true when the argument is no
 	list     bool   // it may be given several times, by keyword
+	filled   bool   // it must not be given without a value
 	help     string
 }
 
@@ -117,7 +119,7 @@ func readTag(tag string, sf reflect.StructField) field {
 	if !ok || !sf.IsExported() || kindOf(sf.Type) == kindNone {
 		panic(fmt.Sprintf("endpoint: field %s %v cannot be the argument %q", sf.Name, sf.Type, tag))
 	}
-	a.goName, a.help = sf.Name, sf.Tag.Get("help")
+	a.goName, a.help, a.filled = sf.Name, sf.Tag.Get("help"), sf.Tag.Get("empty") == "no"
 	return a
 }
 
@@ -189,7 +191,7 @@ func fill(scheme string, args []Argument, e any) error {
 		i, how := f.find(a.Name), keyword
 		if a.Name == "" {
 			if place == f.byPlace {
-				return fail("", a.Value, "surplus argument %q; by position it takes %s", a.Value, list(f.names(place)))
+				return fail("", a.Value, "surplus argument %q; by position it takes %s%s", a.Value, list(f.names(place)), bracketHint(args))
 			}
 			i, how = place, position
 			place++
@@ -199,7 +201,7 @@ func fill(scheme string, args []Argument, e any) error {
 			return fail(a.Name, a.Value, "no such argument (value %q)%s; it takes %s", a.Value, didYouMean(a.Name, known), list(known))
 		}
 		if given[i]|how == keyword|position {
-			return fail(f.fields[i].name, a.Value, "given by position and by keyword, %q and %q", values[i], a.Value)
+			return fail(f.fields[i].name, a.Value, "given by position and by keyword, %q and %q%s", values[i], a.Value, bracketHint(args))
 		}
 		given[i], values[i] = how, a.Value
 		if f.fields[i].list {
@@ -224,11 +226,32 @@ func fill(scheme string, args []Argument, e any) error {
 		if a.list {
 			continue
 		}
+		if a.filled && values[i] == "" {
+			return fail(a.name, "", "it is empty: give it a value, or leave it out")
+		}
 		if err := a.set(v, values[i]); err != nil {
 			return &ArgumentError{Scheme: scheme, Argument: a.name, Value: values[i], Err: err}
 		}
 	}
 	return nil
+}
+
+// bracketHint is what to say when there are too many arguments, and an IPv6 address that was split at its ':' is among them.
+func bracketHint(args []Argument) string {
+	const groups = 8 // the most of an address
+	for i, a := range args {
+		text := a.Value
+		for _, b := range args[i+1 : min(i+groups, len(args))] {
+			if b.Name != "" {
+				break
+			}
+			text += ":" + b.Value
+			if _, err := netip.ParseAddr(text); err == nil && (a.Name != "" || text != "::") {
+				return "; an IPv6 address must stand in brackets, as in [::1]"
+			}
+		}
+	}
+	return ""
 }
 
 func list(names []string) string {

@@ -188,7 +188,7 @@ func TestUnless(t *testing.T) {
 		"either:name=a":      "endpoint either: port: missing: it is required without over=",
 		"either:over=c":      "endpoint either: name: missing: it is required",
 		"either:a:over=c":    `endpoint either: port: "a" is neither a port number nor a name: unknown service`,
-		"either:1:name=a:::": `endpoint either: name: given by position and by keyword, "a" and ""`,
+		"either:1:name=x:::": `endpoint either: name: given by position and by keyword, "x" and ""`,
 	} {
 		if _, err := s.Server(in); err == nil || err.Error() != want {
 			t.Errorf("GRAM-7: %s: %v, want %s", in, err, want)

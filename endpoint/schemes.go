@@ -124,7 +124,8 @@ type Checker interface {
 //   - `ep:"!name"` is a bool that is true when the argument is no: its zero value is yes.
 //
 // A tag `help:"..."` is the argument's line in the help text. The tag of a field called _
-// is the line of the type. The Go type of a field decides how it is written:
+// is the line of the type. With a tag `empty:"no"` the argument must not be given without a value, as NAME=: for one that protects, and
+// that would be left out without a word where the variable of a shell is not set. The Go type of a field decides how it is written:
 //
 //   - string: any text
 //   - []string: any text; the argument has no position, and may be given several times, one element each

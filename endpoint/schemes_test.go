@@ -126,6 +126,10 @@ func TestArgumentErrors(t *testing.T) {
 		{"all:/tmp", "port", "", "endpoint all: port: missing: it is required"},
 		{"all", "path", "", "endpoint all: path: missing: it is required"},
 		{"ALL:/tmp:1:7:8", "", "8", `endpoint all: surplus argument "8"; by position it takes path, port, mode`},
+		// An IPv6 address without brackets is in pieces, which are arguments by position.
+		{"all:/tmp:1:host=::1", "", "1", `endpoint all: surplus argument "1"; by position it takes path, port, mode; an IPv6 address must stand in brackets, as in [::1]`},
+		{"all:/tmp:1:mode=::1", "mode", "", `endpoint all: mode: given by position and by keyword, "" and ""; an IPv6 address must stand in brackets, as in [::1]`},
+		{"all:fe80::1:80:", "", "80", `endpoint all: surplus argument "80"; by position it takes path, port, mode; an IPv6 address must stand in brackets, as in [::1]`},
 		{"all:/tmp:1:maat=1", "maat", "1", `endpoint all: maat: no such argument (value "1"); it takes ` + known},
 		{"all:/tmp:1:mdoe=1", "mdoe", "1", `endpoint all: mdoe: no such argument (value "1"); did you mean "mode"?; it takes ` + known},
 		{"all:/tmp:1:Wait=1", "Wait", "1", `endpoint all: Wait: no such argument (value "1"); did you mean "wait"?; it takes ` + known},

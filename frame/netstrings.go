@@ -73,7 +73,10 @@ func (d *Netstrings) next() (frame []byte, ok bool, err error) {
 			return nil, false, d.broken(err)
 		}
 	}
-	p, ok := d.take(d.length + 1)
+	var p []byte
+	if d.length < math.MaxInt { // no memory has room for more, where an int has 32 bits
+		p, ok = d.take(d.length + 1)
+	}
 	if !ok {
 		d.copyLent()
 		return nil, false, nil

@@ -366,3 +366,12 @@ func fuzzRun(d frame.Decoder, stream, cuts []byte) (got []string) {
 	}
 	return got
 }
+
+// STR-2: the greatest length that a negative MaxLength allows is one of a string that has not come, also where an int has 32 bits.
+func TestGreatestNetstring(t *testing.T) {
+	d := frame.Netstrings{MaxLength: -1}
+	d.Feed([]byte("2147483647:abc"))
+	if p, ok, err := d.Next(); ok || err != nil || d.Buffered() != 3 {
+		t.Errorf("STR-2: %q, %v, %v, and %d bytes are kept", p, ok, err, d.Buffered())
+	}
+}

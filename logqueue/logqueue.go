@@ -216,7 +216,11 @@ func fix(a slog.Attr) slog.Attr {
 		a.Value = slog.GroupValue(all...)
 	case slog.KindAny:
 		if err, ok := a.Value.Any().(error); ok {
-			a.Value = slog.AnyValue(&fixedError{err, err.Error()})
+			fixed := &fixedError{err: err}
+			// Error panics if err holds a nil pointer, for instance. A Handler of slog knows what to write then.
+			if pool.Catch(func() { fixed.text = err.Error() }) == nil {
+				a.Value = slog.AnyValue(fixed)
+			}
 		}
 	}
 	return a

@@ -292,3 +292,25 @@ func TestGoexit(t *testing.T) {
 		t.Errorf("written: %q", out.String())
 	}
 }
+
+// An error whose text cannot be had is one for the Handler, which says so or writes "<nil>". It is no panic of
+// who logs: a nil pointer in an error is a common mistake.
+func TestErrorPanics(t *testing.T) {
+	var direct, queued bytes.Buffer
+	q := logqueue.New(0)
+	for w, h := range map[*bytes.Buffer]slog.Handler{&direct: plain(&direct), &queued: q.Handler(plain(&queued))} {
+		var none *os.PathError
+		slog.New(h).Info("failed", slog.Any("err", none), slog.Group("in", slog.Any("err", none)), slog.Any("odd", rude{}))
+		if w == &queued {
+			flush(t, q)
+		}
+	}
+	if queued.String() != direct.String() || !strings.Contains(queued.String(), "err=<nil>") {
+		t.Errorf("through the queue %q, without it %q", &queued, &direct)
+	}
+}
+
+// rude is an error that panics.
+type rude struct{}
+
+func (rude) Error() string { panic("no text") }

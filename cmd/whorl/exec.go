@@ -59,7 +59,7 @@ descriptors than 0, 1 and 2. Small answers leave at once; nagle=yes in LISTEN ha
 Examples:
 
     whorl exec tcp:7000 -- date
-    whorl exec tcp:7000:maxPerPeer=2 --children=20 -- /usr/bin/rsync --server --daemon .
+    whorl exec tcp:7000:maxperpeer=2 --children=20 -- /usr/bin/rsync --server --daemon .
     whorl exec unix:/run/user/1000/shell.sock:mode=600 --pty -- bash
     whorl connect --raw unix:/run/user/1000/shell.sock
     whorl exec tls:7443:/etc/ssl/site.pem:clientCAs=/etc/ssl/ops.pem --pty --user=ops -- bash -l
@@ -83,10 +83,7 @@ func (c *execCommand) Run(g *globals, t terminal) error {
 
 // service checks the flags, and looks the program and the user up.
 func (c *execCommand) service() (*Execer, error) {
-	command := c.Command
-	if len(command) > 0 && command[0] == "--" {
-		command = command[1:]
-	}
+	command := behindDashes(c.Command)
 	for _, d := range []time.Duration{c.Idle, c.HalfClosed, c.Linger, c.KillAfter} {
 		if d < 0 {
 			return nil, usage(fmt.Errorf("--idle=%v, --half-closed=%v, --linger=%v, --kill-after=%v: must not be negative", c.Idle, c.HalfClosed, c.Linger, c.KillAfter))
@@ -134,6 +131,14 @@ func (c *execCommand) service() (*Execer, error) {
 		x.Environ = append(x.Environ, "TERM=xterm")
 	}
 	return x, nil
+}
+
+// behindDashes is a command line without the -- before it, which the parser leaves there.
+func behindDashes(command []string) []string {
+	if len(command) > 0 && command[0] == "--" {
+		return command[1:]
+	}
+	return command
 }
 
 // windowSize reads a size such as 80x24.

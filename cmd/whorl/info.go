@@ -21,7 +21,7 @@ A ':' ends a field and the first '=' in one makes it keyword=value; '\' makes th
 value in brackets, such as [::1], may hold both. Without interface= the servers of this program listen on loopback alone:
 on 127.0.0.1 and ::1, or on the one of the family that the type names. A place of datagrams has one: 127.0.0.1, or ::1 of udp6.
 `)
-	return err
+	return unwritten(err)
 }
 
 type kernelsCommand struct{}
@@ -48,7 +48,7 @@ func (*kernelsCommand) Run(t terminal) error {
 			k.Close()
 		}
 		if _, err := fmt.Fprintln(t.out, line); err != nil {
-			return err
+			return unwritten(err)
 		}
 	}
 	return nil

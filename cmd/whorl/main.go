@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -41,7 +42,8 @@ const (
 func run(args []string, t terminal, k known) int {
 	var c cli
 	t.log = logqueue.New(0)
-	parser, err := newParser(&c, t)
+	out := &printed{to: t.out}
+	parser, err := newParser(&c, t, out)
 	if err != nil {
 		return exitStatus(err, t)
 	}
@@ -53,6 +55,9 @@ func run(args []string, t terminal, k known) int {
 	}
 	if err == nil {
 		err = ctx.Run(&c.globals, t, parser, k)
+	}
+	if out.err != nil { // the command line was right, whatever the parser says
+		err = unwritten(out.err)
 	}
 	return exitStatus(err, t)
 }
@@ -79,12 +84,42 @@ var errQuiet = errors.New("broken pipe")
 // usage makes err a mistake in the command line: status 2.
 func usage(err error) error { return &service.ExitError{Code: statusUsage, Err: err} }
 
-// newParser makes the parser of the command line.
-func newParser(c *cli, t terminal) (*kong.Kong, error) {
+// printed is standard output for the parser, which does not tell a failure to write the help from a mistake in the
+// command line, and ignores one to write the version.
+type printed struct {
+	to  io.Writer
+	err error // the first
+}
+
+// Write implements io.Writer.
+func (p *printed) Write(b []byte) (n int, err error) {
+	n, err = p.to.Write(b)
+	if p.err == nil {
+		p.err = err
+	}
+	return n, err
+}
+
+// unwritten is the error of the program if err is that of writing to standard output.
+func unwritten(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("standard output: %w", bare(err))
+}
+
+// newParser makes the parser of the command line, which prints to out.
+func newParser(c *cli, t terminal, out *printed) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("whorl"),
 		kong.Description(description),
-		kong.Writers(t.out, t.err),
+		kong.Writers(out, t.err),
+		kong.Exit(func(status int) { // after the help or the version
+			if out.err != nil {
+				status = exitStatus(unwritten(out.err), t)
+			}
+			os.Exit(status)
+		}),
 		kong.Vars{"version": buildVersion()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)

@@ -18,7 +18,7 @@ import (
 
 type upgradeCommand struct {
 	Path    string        `arg:"" help:"The UNIX socket of the running server, its --handover."`
-	Command []string      `arg:"" passthrough:"" help:"The successor, with its arguments. It must have the same --handover."`
+	Command []string      `arg:"" passthrough:"" help:"The successor, with its arguments, behind -- or not. It must have the same --handover."`
 	Timeout time.Duration `default:"1m" placeholder:"DURATION" help:"How long the successor may take until it serves (${default})."`
 	Drained bool          `help:"Wait until the old server has drained, too."`
 }
@@ -38,6 +38,9 @@ Example, of which the first line was the start of the server:
 
 // Run replaces the server.
 func (c *upgradeCommand) Run(g *globals, t terminal) error {
+	if c.Command = behindDashes(c.Command); len(c.Command) == 0 {
+		return usage(errors.New("a program is missing: whorl upgrade PATH -- COMMAND"))
+	}
 	k, err := native.Open(g.Kernel)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,6 +51,9 @@ Examples:
 
 // Run watches.
 func (c *watchCommand) Run(g *globals, t terminal) error {
+	if slices.Contains(c.Dirs, "") {
+		return usage(errors.New(`a DIR is empty: the working directory is "."`))
+	}
 	r, err := g.open(t, reactor.StopSignals()...)
 	if err != nil {
 		return err

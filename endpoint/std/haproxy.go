@@ -1,6 +1,7 @@
 package std
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -21,7 +22,7 @@ type HAProxyServer struct {
 	// Endpoint describes the place to listen at. It may stand in brackets.
 	Endpoint string `ep:"endpoint,0" help:"where to listen, as a description in brackets, or with its ':' written '\\:': [tcp:80]"`
 	// Trusted lists the networks of the proxies, such as 10.0.0.0/8, or addresses, separated by commas. Empty: everybody.
-	Trusted string `ep:"trusted" help:"networks or addresses of the proxies, separated by commas, in brackets if there are IPv6 ones; without it, everybody"`
+	Trusted string `ep:"trusted" empty:"no" help:"networks or addresses of the proxies, separated by commas, in brackets if there are IPv6 ones; without it, everybody"`
 	// Direct lets others than Trusted in, without a header.
 	Direct bool `ep:"direct" help:"let others than trusted in, without a header, instead of refusing them"`
 	// Optional lets connections of proxies in that begin with no header.
@@ -106,9 +107,18 @@ func placeBelow[T any](find func(string) (T, error), known *endpoint.Schemes, te
 	}
 	p, err := find(unbracketed(text))
 	if err != nil {
-		return none, &endpoint.ArgumentError{Scheme: "haproxy", Argument: "endpoint", Value: text, Err: fmt.Errorf("%q: %w", text, err)}
+		return none, &endpoint.ArgumentError{Scheme: "haproxy", Argument: "endpoint", Value: text, Err: wrongBelow(text, err)}
 	}
 	return p, nil
+}
+
+// wrongBelow is an error about text, the description of a place below another. It is no endpoint.ErrKind: the place below is
+// of the wrong kind, and not the one above, which callers would then look for among those of the other kind.
+func wrongBelow(text string, err error) error {
+	if errors.Is(err, endpoint.ErrKind) {
+		return fmt.Errorf("%q: %v", text, err)
+	}
+	return fmt.Errorf("%q: %w", text, err)
 }
 
 // HAProxyClient is haproxy:[description] for connecting with a header of the PROXY protocol, such as haproxy:[tcp:example.com:80]. The

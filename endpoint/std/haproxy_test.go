@@ -3,6 +3,7 @@ package std_test
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/whorl-go/whorl/endpoint"
@@ -132,5 +133,25 @@ func TestHAProxyMappedNetwork(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A place of datagrams below one of connections is a wrong argument. It is no endpoint.ErrKind, after which
+// programs would look for the whole description among the places of datagrams.
+func TestWrongKindBelow(t *testing.T) {
+	known := std.Schemes(nil)
+	server := func(description string) error { _, err := known.Server(description); return err }
+	client := func(description string) error { _, err := known.Client(description); return err }
+	for description, find := range map[string]func(string) error{
+		"haproxy:[udp:0]":                            server,
+		"haproxy:[udp:localhost:1]":                  client,
+		"tls:certificates=x.pem:endpoint=[udp:0]":    server,
+		"tls:localhost:1:endpoint=[udp:localhost:1]": client,
+	} {
+		err := find(description)
+		if e, ok := errors.AsType[*endpoint.ArgumentError](err); !ok || e.Argument != "endpoint" || errors.Is(err, endpoint.ErrKind) ||
+			!strings.Contains(err.Error(), "udp takes datagrams, not connections") {
+			t.Errorf("%s: %v", description, err)
+		}
 	}
 }

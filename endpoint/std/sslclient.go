@@ -21,7 +21,7 @@ type SSLClient struct {
 	PrivateKey string `ep:"privateKey" help:"PEM file of its private key; without it, the file of the certificate"`
 	// CACertsDir is a directory of PEM files of authorities (GRAM-21), or one such
 	// file. Empty: the authorities of the platform.
-	CACertsDir string `ep:"caCertsDir" help:"directory of .pem files of trusted authorities, or one such file; without it, the platform's"`
+	CACertsDir string `ep:"caCertsDir" empty:"no" help:"directory of .pem files of trusted authorities, or one such file; without it, the platform's"`
 	// Hostname is the name that the certificate must be for, and that SNI asks for.
 	// Empty: Host.
 	Hostname endpoint.Host `ep:"hostname" help:"what the certificate must be for; without it, the host"`

@@ -31,6 +31,11 @@ func TestTLSArgumentErrors(t *testing.T) {
 		says        string
 	}{
 		{describe("tls", "0"), "certificates", endpoint.ErrArgument, "missing: it is required"},
+		{describe("tls", "0", ""), "certificates", certs.ErrNoCertificate, "it is empty"}, // as of a shell's variable that is not set
+		{describe("tls", "0", both, "clientCAs="), "clientCAs", endpoint.ErrArgument, "it is empty"},
+		{describe("client tls", "localhost", "443", "trustRoots="), "trustRoots", endpoint.ErrArgument, "it is empty"},
+		{describe("client ssl", "localhost", "443", "caCertsDir="), "caCertsDir", endpoint.ErrArgument, "it is empty"},
+		{describe("haproxy", "[tcp:0]", "trusted="), "trusted", endpoint.ErrArgument, "it is empty"},
 		{describe("tls", "0", none), "certificates", fs.ErrNotExist, none},
 		{describe("tls", "0", empty), "certificates", certs.ErrNoCertificate, empty},
 		{describe("tls", "0", cert), "certificates", certs.ErrNoKey, cert},

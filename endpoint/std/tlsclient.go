@@ -38,7 +38,7 @@ type TLSClient struct {
 	PrivateKey string `ep:"privateKey" help:"PEM file of the private key, if it is another"`
 	// TrustRoots is a PEM file of authorities, or a directory of such files (GRAM-21).
 	// Empty: the authorities of the platform.
-	TrustRoots string `ep:"trustRoots" help:"PEM file of trusted authorities, or directory of such .pem files; without it, the platform's"`
+	TrustRoots string `ep:"trustRoots" empty:"no" help:"PEM file of trusted authorities, or directory of such .pem files; without it, the platform's"`
 	// Endpoint describes a place to connect over instead of TCP to Host and Port. It may stand in brackets.
 	Endpoint string `ep:"endpoint" help:"what to connect over, as a description in brackets, or with its ':' written '\\:'; without it, tcp"`
 	// TLSParameters are ALPN, MinVersion and MaxVersion.
@@ -118,7 +118,7 @@ func (e *TLSClient) below(p *prepared) (endpoint.Client, error) {
 	}
 	over, err := known.Client(unbracketed(e.Endpoint))
 	if err != nil {
-		return nil, p.fail("endpoint", e.Endpoint, fmt.Errorf("%q: %w", e.Endpoint, err))
+		return nil, p.fail("endpoint", e.Endpoint, wrongBelow(e.Endpoint, err))
 	}
 	return over, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -31,7 +32,7 @@ type TLSServer struct {
 	ExtraCertChain string `ep:"extraCertChain" help:"PEM file of more certificates of the chain"`
 	// ClientCAs is a PEM file or a directory of authorities. Clients must show a
 	// certificate of one of them (TLS-46). Empty: clients are not asked for one.
-	ClientCAs string `ep:"clientCAs" help:"PEM file or directory of authorities; clients must show a certificate of one"`
+	ClientCAs string `ep:"clientCAs" empty:"no" help:"PEM file or directory of authorities; clients must show a certificate of one"`
 	// OptionalClientCert admits clients that show no certificate.
 	OptionalClientCert bool `ep:"optionalClientCert" help:"let clients in that show no certificate"`
 	// TLSParameters are ALPN, MinVersion and MaxVersion.
@@ -87,6 +88,9 @@ func (e *TLSServer) plain() (*tlsListen, error) {
 		source:   sourceAt(e.Certificates, e.PrivateKey, e.ExtraCertChain), argument: "certificates",
 		clients: e.ClientCAs, optional: e.OptionalClientCert, every: e.Reload,
 	}
+	if e.Certificates == "" {
+		return nil, l.fail("certificates", "", fmt.Errorf("%w: it is empty", certs.ErrNoCertificate))
+	}
 	var err error
 	l.over, err = e.below(l)
 	return l, err
@@ -120,7 +124,7 @@ func (e *TLSServer) below(l *tlsListen) (endpoint.Server, error) {
 	}
 	over, err := known.Server(unbracketed(e.Endpoint))
 	if err != nil {
-		return nil, l.fail("endpoint", e.Endpoint, fmt.Errorf("%q: %w", e.Endpoint, err))
+		return nil, l.fail("endpoint", e.Endpoint, wrongBelow(e.Endpoint, err))
 	}
 	return over, nil
 }

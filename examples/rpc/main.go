@@ -1,9 +1,10 @@
 // Rpc is a server of two functions, and a client of one or more such servers:
 //
-//	rpc serve tcp:8010
+//	rpc serve tcp:8010:interface=127.0.0.1
 //	rpc call localhost:8010,localhost:8011 upper hello
 //
-// The client calls once a second. End a server and start it again: no call is lost.
+// The client calls once a second. End a server and start it again: no call is lost. Whoever can connect can call "file", which
+// reads any file that the server may: without an interface= that is the whole network.
 package main
 
 import (
@@ -26,7 +27,7 @@ import (
 )
 
 func main() {
-	err := errors.New("usage: rpc serve PLACE..., or rpc call SERVER[,SERVER...] METHOD TEXT")
+	err := errors.New("usage: rpc serve PLACE..., such as tcp:8010:interface=127.0.0.1, or rpc call SERVER[,SERVER...] METHOD TEXT")
 	switch a := os.Args[1:]; {
 	case len(a) >= 2 && a[0] == "serve":
 		c := whorl.Config{Logger: slog.Default(), Grace: 30 * time.Second}

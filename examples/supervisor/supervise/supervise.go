@@ -37,7 +37,8 @@ type Supervisor struct {
 	Within      time.Duration
 	// A worker that writes nothing on 3 for Silence is asked to end, and killed when Grace is over. Zero: that is not looked at.
 	Silence, Grace time.Duration
-	// Line gets each line of output without its end, and at last what a worker has left without an end: whole is false then. line is valid in the call.
+	// Line gets each line of output without its end. whole is false for what a worker has left without an end at last, and for a part of a line of
+	// more than 64 KiB. line is valid in the call.
 	Line func(w *Worker, pid int, line []byte, whole bool)
 	// GaveUp is called when the supervisor has given up, and no worker runs any more.
 	GaveUp func()
@@ -198,6 +199,9 @@ func (x *run) alive() {
 	}
 }
 
+// maxLine is the most bytes of a line that are kept.
+const maxLine = 64 << 10
+
 // DataReceived is process.Protocol.
 func (x *run) DataReceived(fd int, p []byte) {
 	if fd == 3 {
@@ -207,11 +211,16 @@ func (x *run) DataReceived(fd int, p []byte) {
 	x.part = append(x.part, p...)
 	for {
 		line, rest, whole := bytes.Cut(x.part, []byte("\n"))
-		if !whole {
+		switch {
+		case len(line) > maxLine:
+			x.tell(line[:maxLine], false)
+			x.part = x.part[maxLine:]
+		case whole:
+			x.tell(line, true)
+			x.part = rest
+		default:
 			return
 		}
-		x.tell(line, true)
-		x.part = rest
 	}
 }
 
