@@ -284,7 +284,7 @@ func (c *Conn) RegisterProducer(p reactor.Producer) error {
 	}
 	former := c.producer
 	c.producer = p // before, because p may be paused inside, and unregister then
-	if err := c.t.RegisterProducer(p); err != nil {
+	if err := c.t.RegisterProducer((*source)(c)); err != nil {
 		c.producer = former
 		return err
 	}
@@ -295,9 +295,7 @@ func (c *Conn) RegisterProducer(p reactor.Producer) error {
 func (c *Conn) UnregisterProducer() {
 	c.producer = nil
 	c.t.UnregisterProducer()
-	if c.state == ending && c.closing.waits {
-		c.sendClose()
-	}
+	c.produced()
 }
 
 // SwitchProtocol exchanges the protocol above, as reactor.Switcher says. The WebSocket stays.

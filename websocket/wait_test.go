@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -244,5 +245,40 @@ func TestWritePausingTLS(t *testing.T) {
 		g.wantFrame(q, ws.OpText, other)
 		p.T.Abort()
 		q.T.Abort()
+	})
+}
+
+// NETCONN-19: Close waits for a queue until that is empty, and not until it is unregistered, which a queue never is.
+func TestCloseOfQueue(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		for _, waiting := range []bool{false, true} {
+			g := serve(t, r, nil, nil)
+			p, a := g.connect()
+			q, err := flow.NewQueue(a.c, &flow.QueueOptions{MaxBytes: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if waiting {
+				p.T.PauseProducing()
+			}
+			long, n := strings.Repeat("l", 50_000), 0
+			for ; n == 0 || waiting && q.Stats().Queued < 3; n++ {
+				if err := q.Send([]byte(long)); err != nil {
+					t.Fatal(err)
+				}
+				g.r.Turn(0)
+			}
+			_ = a.c.Close()
+			p.T.ResumeProducing()
+			for range n {
+				g.wantFrame(p, ws.OpText, long)
+			}
+			g.wantClose(p, 1000)
+			_, _ = p.T.Write(closing(1000, ""))
+			g.until("it does not end", func() bool { return a.err != nil })
+			if a.err != reactor.ErrClosed {
+				t.Errorf("the reason is %v", a.err)
+			}
+		}
 	})
 }
