@@ -282,3 +282,30 @@ func TestCloseOfQueue(t *testing.T) {
 		}
 	})
 }
+
+// NETCONN-16, TCP-84: the peer sends messages and a close frame and resets, while the protocol has paused after the first message. The others, and the
+// close frame, come when it is resumed.
+func TestFramesBeforeReset(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		g := simulated(t, nil)
+		g.got = func(a *app, _ []byte) { a.c.PauseProducing() }
+		p, a := g.connect()
+		frames := append(append(text("1"), text("2")...), text("3")...)
+		if closes {
+			frames = append(frames, closing(1000, "bye")...)
+		}
+		_, _ = p.T.Write(frames)
+		g.until("no message", func() bool { return len(a.messages) == 1 })
+		p.T.Abort()
+		g.passes(time.Second)
+		wants(t, a.messages, "1")
+		for range 3 {
+			a.c.ResumeProducing()
+			g.passes(10 * time.Millisecond)
+		}
+		wants(t, a.messages, "1", "2", "3")
+		if closes != errors.Is(a.err, io.EOF) || !closes && !errors.Is(a.err, kernel.ErrReset) {
+			t.Errorf("a close frame %v: the reason is %v", closes, a.err)
+		}
+	}
+}
