@@ -202,3 +202,6 @@ func (o *output) StopProducing() {
 // Producing is always false: a Close that others ask for, such as a Connector's Disconnect, sends what is buffered and does not wait for
 // the body, whose Write then fails.
 func (o *output) Producing() bool { return false }
+
+// Unfinished tells whether a Write is in progress: its reader must not take the part that was sent for the whole (PROD-24).
+func (o *output) Unfinished() bool { return o.seldom != nil && o.seldom.writer != nil }
