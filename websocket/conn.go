@@ -276,6 +276,9 @@ func (c *Conn) guarded(fn func()) {
 // StopProducing is Close.
 func (c *Conn) StopProducing() { _ = c.Close() }
 
+// Producing tells whether messages may still be delivered (PROD-11).
+func (c *Conn) Producing() bool { return c.state <= open }
+
 // RegisterProducer makes p the producer of messages, as reactor.Consumer says.
 func (c *Conn) RegisterProducer(p reactor.Producer) error {
 	if c.state != open {

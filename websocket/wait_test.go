@@ -309,3 +309,31 @@ func TestFramesBeforeReset(t *testing.T) {
 		}
 	}
 }
+
+// PROD-11: a transport that waits for a WebSocket as its producer waits no longer when that is lost, or when our Close has ended its reading.
+func TestLostProducer(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		g := simulated(t, nil)
+		p, a := g.connect()
+		q, b := g.connect()
+		for _, x := range [][2]*app{{a, b}, {b, a}} {
+			if err := x[0].c.RegisterProducer(x[1].c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if closes {
+			_ = a.c.Close()
+		} else {
+			p.T.Abort()
+			g.until("it does not end", func() bool { return a.err != nil })
+		}
+		_ = b.c.Close()
+		g.wantClose(q, 1000)
+		if closes {
+			_ = a.c.Close() // what it waits for is over
+			g.wantClose(p, 1000)
+		}
+		p.T.Abort()
+		q.T.Abort()
+	}
+}
