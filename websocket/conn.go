@@ -37,6 +37,7 @@ type Conn struct {
 	silence silence
 	paused  bool // by the protocol above
 	late    bool // goOn is about to be called
+	failed  bool // the transport below can send no more; what it has received is still delivered
 }
 
 // silence is what is known of a peer from which nothing has come.
@@ -273,8 +274,15 @@ func (c *Conn) guarded(fn func()) {
 	}
 }
 
-// StopProducing is Close.
-func (c *Conn) StopProducing() { _ = c.Close() }
+// StopProducing is Close (PROD-11). If the transport below can send no more, it is ResumeProducing: the connection ends by itself when what came before
+// was delivered (TCP-67).
+func (c *Conn) StopProducing() {
+	if c.failed {
+		c.ResumeProducing()
+		return
+	}
+	_ = c.Close()
+}
 
 // Producing tells whether messages may still be delivered (PROD-11).
 func (c *Conn) Producing() bool { return c.state <= open }

@@ -19,7 +19,7 @@ func (s *source) ResumeProducing() {
 // StopProducing ends it: the transport below can send no more.
 func (s *source) StopProducing() {
 	p := s.producer
-	s.producer = nil
+	s.producer, s.failed = nil, true
 	p.StopProducing()
 }
 

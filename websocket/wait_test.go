@@ -337,3 +337,26 @@ func TestLostProducer(t *testing.T) {
 		q.T.Abort()
 	}
 }
+
+// PROD-11, TCP-67: a WebSocket that is its own producer is stopped when writing fails. What the peer sent before is delivered.
+func TestOwnProducerFails(t *testing.T) {
+	g := simulated(t, nil)
+	long := strings.Repeat("l", 100_000)
+	g.got = func(a *app, _ []byte) { _, _ = a.c.Write([]byte(long)) }
+	p, a := g.connect()
+	if err := a.c.RegisterProducer(a.c); err != nil {
+		t.Fatal(err)
+	}
+	p.T.PauseProducing()
+	_, _ = p.T.Write(bytes.Repeat(text("x"), 100))
+	g.passes(time.Second)
+	before := len(a.messages)
+	if before == 100 {
+		t.Fatal("nothing has paused it")
+	}
+	p.T.Abort()
+	g.until("it does not end", func() bool { return a.err != nil })
+	if len(a.messages) != 100 || !errors.Is(a.err, kernel.ErrReset) {
+		t.Errorf("PROD-11: %d messages of 100, %d before the reset; the reason is %v", len(a.messages), before, a.err)
+	}
+}
