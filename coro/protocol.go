@@ -193,12 +193,17 @@ func (o *output) ResumeProducing() {
 	(*Session)(o).wakeWriter()
 }
 
-// StopProducing has it fail.
+// StopProducing has it fail. If the connection is lost, ConnectionLost follows before the next turn, and has the reason. Otherwise there is input left, and Write does not wait for that.
 func (o *output) StopProducing() {
 	o.full, o.broken = false, true
-	(*Session)(o).wakeWriter()
+	if s := (*Session)(o); s.seldom != nil && s.seldom.writer != nil {
+		s.loop().r.Post(s.wakeWriter)
+	}
 }
 
 // Producing is always false: a Close that others ask for, such as a Connector's Disconnect, sends what is buffered and does not wait for
 // the body, whose Write then fails.
 func (o *output) Producing() bool { return false }
+
+// Unfinished tells whether a Write is in progress: its reader must not take the part that was sent for the whole (PROD-24).
+func (o *output) Unfinished() bool { return o.seldom != nil && o.seldom.writer != nil }

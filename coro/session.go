@@ -121,10 +121,17 @@ func (s *Session) Write(p []byte) (n int, err error) {
 	if s.seldom != nil && s.seldom.writer != nil {
 		panic("coro: Write of a Session in which another coroutine writes")
 	}
+	looked := false
 	for {
 		switch {
 		case s.closed:
 			return n, s.fail(s.opError("write", reactor.ErrClosed))
+		case s.broken && !s.lost && !looked && s.loop().r.Post(s.wakeWriter): // the loss comes before the next turn, with its reason, unless there is input left
+			looked = true
+			if err := s.awaitRoom(c); err != nil {
+				return n, err
+			}
+			continue
 		case s.lost || s.broken:
 			return n, s.fail(s.lostError("write"))
 		case s.loop().gone != nil:
@@ -132,11 +139,7 @@ func (s *Session) Write(p []byte) (n int, err error) {
 		case s.passed(s.writeUntil()):
 			return n, s.fail(errDeadline)
 		case s.full:
-			s.rest().writer = c
-			err := c.suspend(orForever(s.writeUntil()))
-			s.seldom.writer = nil
-			s.succeed()
-			if err != nil && err != errTimeout && !s.lost {
+			if err := s.awaitRoom(c); err != nil {
 				return n, err
 			}
 			continue
@@ -157,6 +160,18 @@ func (s *Session) Write(p []byte) (n int, err error) {
 			return n, nil
 		}
 	}
+}
+
+// awaitRoom suspends a Write until something has changed. A deadline that has passed and a loss are no errors here.
+func (s *Session) awaitRoom(c *Coroutine) error {
+	s.rest().writer = c
+	err := c.suspend(orForever(s.writeUntil()))
+	s.seldom.writer = nil
+	s.succeed()
+	if err == errTimeout || s.lost {
+		return nil
+	}
+	return err
 }
 
 // fail counts calls that fail at once, one after the other. One that has waited lets the loop go on, and begins the count anew.

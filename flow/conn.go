@@ -146,6 +146,13 @@ func (u *under) ConnectionMade(t reactor.Transport) {
 
 func (u *under) DataReceived(p []byte) { u.policy.received(p) }
 
+// KeepsInput tells whether the policy has input for the protocol above when that is resumed. The transport below, if it has failed, then
+// waits for that.
+func (u *under) KeepsInput() bool {
+	p, ok := u.policy.(interface{ keepsInput() bool })
+	return ok && p.keepsInput()
+}
+
 func (u *under) ConnectionLost(err error) {
 	c := (*conn)(u)
 	if c.inner == nil {
@@ -180,6 +187,9 @@ func (u *underHalf) LogPrefix() string { return (*under)(u).LogPrefix() }
 func (u *underHalf) ConnectionMade(t reactor.Transport) { (*under)(u).ConnectionMade(t) }
 
 func (u *underHalf) DataReceived(p []byte) { u.policy.received(p) }
+
+// KeepsInput is that of under.
+func (u *underHalf) KeepsInput() bool { return (*under)(u).KeepsInput() }
 
 func (u *underHalf) ConnectionLost(err error) { (*under)(u).ConnectionLost(err) }
 

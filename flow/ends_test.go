@@ -3,6 +3,7 @@ package flow_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/kernel"
@@ -115,5 +116,25 @@ func TestStays(t *testing.T) {
 		if _, ok := reactor.ProtocolAs[moves](wrap(reactor.One(new(app))).BuildProtocol(loopback())); ok {
 			t.Errorf("%s: an app has become a Mover", name)
 		}
+	}
+}
+
+// TCP-84: what has come behind the header while the protocol above had paused is delivered when it is resumed, though the peer has reset the connection meanwhile.
+func TestReadProxyPausedReset(t *testing.T) {
+	r := virtual(t, reactor.Config{})
+	a, p := new(app), new(app)
+	a.made = func(reactor.Transport) { a.T.PauseProducing() }
+	pair(t, r, flow.ReadProxy(reactor.One(a), nil), reactor.One(p))
+	p.T.Write([]byte("PROXY UNKNOWN\r\nrequest"))
+	pass(t, r, time.Second)
+	p.T.Abort()
+	pass(t, r, time.Second)
+	if a.got != "" {
+		t.Errorf("got %q while it has paused", a.got)
+	}
+	a.T.ResumeProducing()
+	pass(t, r, time.Second)
+	if a.got != "request" || !errors.Is(a.err, kernel.ErrReset) {
+		t.Errorf("TCP-84: got %q, lost for %v", a.got, a.err)
 	}
 }

@@ -252,6 +252,8 @@ func (s *proxied) unhold() {
 	s.c.release(holdPolicy)
 }
 
+func (s *proxied) keepsInput() bool { return s.state == holding && len(s.buf) > 0 }
+
 func (s *proxied) readEnded() bool {
 	s.ended = true
 	if s.state == gathering && s.reason == nil {

@@ -122,3 +122,6 @@ func (a *puller) StopProducing() {
 	(*Pulling)(a).end()
 	a.p.StopProducing()
 }
+
+// Unfinished has the connection reset if it ends while the producer has more (PROD-24).
+func (a *puller) Unfinished() bool { return a.state != pulled && !a.idle }

@@ -158,3 +158,6 @@ func (s *spout) StopProducing() {
 
 // Producing tells whether a Close or CloseWrite that is not ours has to wait for more.
 func (s *spout) Producing() bool { return s.out.busy }
+
+// Unfinished tells whether a Write, or what it has left to the loop, is in progress: its reader must not take the part that was sent for the whole (PROD-24).
+func (s *spout) Unfinished() bool { return s.out.busy }

@@ -126,16 +126,36 @@ func mayStillSend(c kernel.Conn, reason error) bool {
 	return unix && errors.Is(reason, kernel.ErrBroken)
 }
 
-// keepUnread reads what there is for a protocol that has paused. If it is nothing, that is
-// the end; else the end comes when it has resumed, or after CloseTimeout (TCP-67).
+// keepUnread reads what there is for a protocol that has paused. If it is nothing, and a layer
+// keeps nothing either, that is the end; else the end comes when it has resumed, or after
+// CloseTimeout (TCP-67).
 func (s *Stream) keepUnread() {
 	e := s.cfg.ending
 	_ = s.takeBack() // e has a reason already
 	if n, _ := s.conn.Read(s.r.buf); n > 0 {
 		e.kept = append([]byte(nil), s.r.buf[:n]...)
-	} else {
+	} else if !keepsInput(s.proto) {
 		s.end(e.reason)
 	}
+}
+
+// keepsInput tells whether p, or a protocol above it, has been given input that it delivers when it is resumed. A layer that cuts
+// input into pieces keeps the rest while it is paused; it has a method KeepsInput that says so.
+func keepsInput(p Protocol) bool {
+	for p != nil {
+		if _, joined := p.(*joinSide); joined {
+			return false // the former protocol gets nothing any more
+		}
+		if k, ok := p.(interface{ KeepsInput() bool }); ok && k.KeepsInput() {
+			return true
+		}
+		u, ok := p.(interface{ Unwrap() Protocol })
+		if !ok {
+			return false
+		}
+		p = u.Unwrap()
+	}
+	return false
 }
 
 // stopProducer tells the producer, if there is one, that nothing more is wanted.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -118,5 +119,50 @@ func TestOwnProducerBrokenBehindWrapper(t *testing.T) {
 				t.Errorf("PROD-11, TCP-67: got %q, lost with %v", got, lost)
 			}
 		})
+	}
+}
+
+// TCP-84: the peer sends some lines and resets. A receiver that is paused after the first delivers the others when it is resumed, and is lost
+// then: it has them, and the stream below has nothing left. If nothing is left there either, it is lost at once; and if it is not resumed, after CloseTimeout.
+func TestPausedReceiverHearsReset(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		if name == "select" {
+			continue // which does not hear of a reset while nothing is read (TCP-83)
+		}
+		for _, c := range []struct {
+			name, send, want string
+			resumes          int
+			limit            time.Duration
+		}{
+			{"kept", "1\r\n2\r\n3\r\n", "1 2 3 lost", 3, time.Minute}, // which a busy machine does not take
+			{"never resumed", "1\r\n2\r\n3\r\n", "1 lost", 0, 30 * time.Millisecond},
+			{"nothing kept", "1\r\n", "1 lost", 0, time.Minute},
+		} {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				r := testworld.New(t, w.Open(t), reactor.Config{})
+				var got []string
+				var lost error
+				l := &receiver.Line{Lost: func(err error) { lost = err; got = append(got, "lost") }}
+				l.LineReceived = func(line []byte) { got = append(got, string(line)); l.Hold() }
+				port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), reactor.One(l),
+					&reactor.ListenConfig{StreamConfig: reactor.StreamConfig{CloseTimeout: c.limit}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := w.Peer(t, port.Addr(), r)
+				p.Send(c.send)
+				testworld.Until(t, func() bool { return len(got) == 1 }, r)
+				p.Abort()
+				testworld.Turns(t, r, 5)
+				for range c.resumes {
+					l.Release()
+				}
+				began := r.Now()
+				testworld.Until(t, func() bool { return lost != nil }, r)
+				if want := strings.Fields(c.want); !slices.Equal(got, want) || !errors.Is(lost, kernel.ErrReset) || r.Now()-began > 20*time.Second {
+					t.Errorf("TCP-84: got %q, want %q; lost with %v after %v", got, want, lost, r.Now()-began)
+				}
+			})
+		}
 	}
 }

@@ -35,6 +35,7 @@ type decoder interface {
 	frame.Decoder
 	Pause()
 	Paused() bool
+	Buffered() int
 	Resume()
 	Stop()
 }
@@ -180,6 +181,16 @@ func (c *conn) resume() {
 // that is closing asks ([reactor.Produces]), so that it does not wait for a receiver whose
 // connection has ended (LINE-16).
 func (c *conn) Producing() bool { return reactor.Produces(c.link.Connection) }
+
+// KeepsInput tells whether the receiver is paused and has bytes that it has not delivered. Its
+// stream, if it has failed, then waits for the receiver to be resumed (TCP-84).
+func (c *conn) KeepsInput() bool {
+	if c.user == nil {
+		return false
+	}
+	d := c.user.decoder()
+	return d.Paused() && d.Buffered() > 0
+}
 
 // StopProducing is that of the transport: Close, after which nothing is delivered. If writing has
 // failed, it ends PauseProducing instead. What the peer sent before is delivered, by the end of

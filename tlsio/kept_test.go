@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -279,6 +280,38 @@ func TestKeptBeforeLoss(t *testing.T) {
 	}
 	top.onLost = nil
 	g.u.Stream.Abort()
+}
+
+// TLS-61, TCP-84: the peer sends records, close_notify behind them if it ends, and resets, while the protocol has paused after the first record. The others are delivered when it is
+// resumed, before the loss is told.
+func TestKeptWhilePaused(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		top := new(end)
+		g := newRig(t, tls.VersionTLS13, top, nil)
+		g.pump()
+		top.onData = func([]byte) { top.c.PauseProducing() }
+		for range 5 {
+			g.p.tls.Write([]byte("x"))
+		}
+		if ends {
+			g.p.tls.CloseWrite()
+		}
+		g.u.far.Write(g.p.out)
+		g.flow(func() bool { return len(top.got) == 1 })
+		g.u.far.Abort()
+		g.n.RunUntil(top.lost, time.Second)
+		if len(top.got) != 1 {
+			t.Errorf("%d bytes were delivered to a protocol that has paused", len(top.got))
+		}
+		began := g.n.Now()
+		for range 5 {
+			g.r.Post(top.c.ResumeProducing)
+			g.n.RunUntil(top.lost, time.Second)
+		}
+		if d := g.n.Now() - began; len(top.got) != 5 || !errors.Is(top.err, kernel.ErrReset) || d > 6*time.Second {
+			t.Errorf("TLS-61, TCP-84: ends %v: %d bytes of 5, lost for %v after %v", ends, len(top.got), top.err, d)
+		}
+	}
 }
 
 // TLS-62: what the protocol has written is sent although the next record is bad, or the peer's end comes with

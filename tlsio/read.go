@@ -105,6 +105,13 @@ func (c *Conn) pauseWaits() bool {
 	return c.share > 0 && c.echoes() && c.unsentBelow() == 0
 }
 
+// KeepsInput tells whether input waits until the protocol above is resumed. The transport below,
+// if it has failed, then waits for that too (TLS-61).
+func (b *below) KeepsInput() bool {
+	c := (*Conn)(b)
+	return c.life == open && len(c.in.data) > 0 && c.read != ended
+}
+
 // readRest reads what was kept when the transport below is lost, unless the protocol has
 // paused.
 func (c *Conn) readRest() {

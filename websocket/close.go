@@ -14,7 +14,7 @@ import (
 // Close is CloseWith, with code 1000. The error is always nil.
 func (c *Conn) Close() error { return c.CloseWith(CodeNormal, "") }
 
-// CloseWith delivers no further message, waits for a registered producer to unregister, and sends a close frame behind what was written. The connection ends when the peer has
+// CloseWith delivers no further message, waits for a registered producer as long as more may come of it, and sends a close frame behind what was written. The connection ends when the peer has
 // answered with its own, or after Options.CloseTimeout. ConnectionLost(ErrClosed) is called later, never inside CloseWith. A second call does nothing.
 //
 // reason is for people, and is cut to 123 bytes of valid UTF-8. The codes that may be sent are 1000 to 1003, 1007 to 1014 and 3000 to 4999. With another one CloseWith does nothing and
@@ -27,11 +27,14 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 	case opening:
 		c.end() // nobody has been told of it
 		return nil
-	case ending, over:
+	case ending: // what it waits for may be over, such as a producer that is lost
+		c.produced()
+		return nil
+	case over:
 		return nil
 	}
 	c.state = ending
-	c.closing = &closing{code: code, reason: short(reason), waits: c.producer != nil}
+	c.closing = &closing{code: code, reason: short(reason), waits: c.produces()}
 	c.leave()
 	c.t.ResumeProducing() // the peer's close frame is awaited, whether the protocol above reads or not
 	if len(c.in.kept()) > 0 {

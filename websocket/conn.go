@@ -37,6 +37,7 @@ type Conn struct {
 	silence silence
 	paused  bool // by the protocol above
 	late    bool // goOn is about to be called
+	failed  bool // the transport below can send no more; what it has received is still delivered
 }
 
 // silence is what is known of a peer from which nothing has come.
@@ -273,8 +274,18 @@ func (c *Conn) guarded(fn func()) {
 	}
 }
 
-// StopProducing is Close.
-func (c *Conn) StopProducing() { _ = c.Close() }
+// StopProducing is Close (PROD-11). If the transport below can send no more, it is ResumeProducing: the connection ends by itself when what came before
+// was delivered (TCP-67).
+func (c *Conn) StopProducing() {
+	if c.failed {
+		c.ResumeProducing()
+		return
+	}
+	_ = c.Close()
+}
+
+// Producing tells whether messages may still be delivered (PROD-11).
+func (c *Conn) Producing() bool { return c.state <= open }
 
 // RegisterProducer makes p the producer of messages, as reactor.Consumer says.
 func (c *Conn) RegisterProducer(p reactor.Producer) error {
@@ -284,7 +295,7 @@ func (c *Conn) RegisterProducer(p reactor.Producer) error {
 	}
 	former := c.producer
 	c.producer = p // before, because p may be paused inside, and unregister then
-	if err := c.t.RegisterProducer(p); err != nil {
+	if err := c.t.RegisterProducer((*source)(c)); err != nil {
 		c.producer = former
 		return err
 	}
@@ -295,9 +306,7 @@ func (c *Conn) RegisterProducer(p reactor.Producer) error {
 func (c *Conn) UnregisterProducer() {
 	c.producer = nil
 	c.t.UnregisterProducer()
-	if c.state == ending && c.closing.waits {
-		c.sendClose()
-	}
+	c.produced()
 }
 
 // SwitchProtocol exchanges the protocol above, as reactor.Switcher says. The WebSocket stays.

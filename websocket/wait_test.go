@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -245,4 +246,117 @@ func TestWritePausingTLS(t *testing.T) {
 		p.T.Abort()
 		q.T.Abort()
 	})
+}
+
+// NETCONN-19: Close waits for a queue until that is empty, and not until it is unregistered, which a queue never is.
+func TestCloseOfQueue(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		for _, waiting := range []bool{false, true} {
+			g := serve(t, r, nil, nil)
+			p, a := g.connect()
+			q, err := flow.NewQueue(a.c, &flow.QueueOptions{MaxBytes: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if waiting {
+				p.T.PauseProducing()
+			}
+			long, n := strings.Repeat("l", 50_000), 0
+			for ; n == 0 || waiting && q.Stats().Queued < 3; n++ {
+				if err := q.Send([]byte(long)); err != nil {
+					t.Fatal(err)
+				}
+				g.r.Turn(0)
+			}
+			_ = a.c.Close()
+			p.T.ResumeProducing()
+			for range n {
+				g.wantFrame(p, ws.OpText, long)
+			}
+			g.wantClose(p, 1000)
+			_, _ = p.T.Write(closing(1000, ""))
+			g.until("it does not end", func() bool { return a.err != nil })
+			if a.err != reactor.ErrClosed {
+				t.Errorf("the reason is %v", a.err)
+			}
+		}
+	})
+}
+
+// NETCONN-16, TCP-84: the peer sends messages and a close frame and resets, while the protocol has paused after the first message. The others, and the
+// close frame, come when it is resumed.
+func TestFramesBeforeReset(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		g := simulated(t, nil)
+		g.got = func(a *app, _ []byte) { a.c.PauseProducing() }
+		p, a := g.connect()
+		frames := append(append(text("1"), text("2")...), text("3")...)
+		if closes {
+			frames = append(frames, closing(1000, "bye")...)
+		}
+		_, _ = p.T.Write(frames)
+		g.until("no message", func() bool { return len(a.messages) == 1 })
+		p.T.Abort()
+		g.passes(time.Second)
+		wants(t, a.messages, "1")
+		for range 3 {
+			a.c.ResumeProducing()
+			g.passes(10 * time.Millisecond)
+		}
+		wants(t, a.messages, "1", "2", "3")
+		if closes != errors.Is(a.err, io.EOF) || !closes && !errors.Is(a.err, kernel.ErrReset) {
+			t.Errorf("a close frame %v: the reason is %v", closes, a.err)
+		}
+	}
+}
+
+// PROD-11: a transport that waits for a WebSocket as its producer waits no longer when that is lost, or when our Close has ended its reading.
+func TestLostProducer(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		g := simulated(t, nil)
+		p, a := g.connect()
+		q, b := g.connect()
+		for _, x := range [][2]*app{{a, b}, {b, a}} {
+			if err := x[0].c.RegisterProducer(x[1].c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if closes {
+			_ = a.c.Close()
+		} else {
+			p.T.Abort()
+			g.until("it does not end", func() bool { return a.err != nil })
+		}
+		_ = b.c.Close()
+		g.wantClose(q, 1000)
+		if closes {
+			_ = a.c.Close() // what it waits for is over
+			g.wantClose(p, 1000)
+		}
+		p.T.Abort()
+		q.T.Abort()
+	}
+}
+
+// PROD-11, TCP-67: a WebSocket that is its own producer is stopped when writing fails. What the peer sent before is delivered.
+func TestOwnProducerFails(t *testing.T) {
+	g := simulated(t, nil)
+	long := strings.Repeat("l", 100_000)
+	g.got = func(a *app, _ []byte) { _, _ = a.c.Write([]byte(long)) }
+	p, a := g.connect()
+	if err := a.c.RegisterProducer(a.c); err != nil {
+		t.Fatal(err)
+	}
+	p.T.PauseProducing()
+	_, _ = p.T.Write(bytes.Repeat(text("x"), 100))
+	g.passes(time.Second)
+	before := len(a.messages)
+	if before == 100 {
+		t.Fatal("nothing has paused it")
+	}
+	p.T.Abort()
+	g.until("it does not end", func() bool { return a.err != nil })
+	if len(a.messages) != 100 || !errors.Is(a.err, kernel.ErrReset) {
+		t.Errorf("PROD-11: %d messages of 100, %d before the reset; the reason is %v", len(a.messages), before, a.err)
+	}
 }

@@ -74,6 +74,11 @@ func (w *wire) DataReceived(p []byte) {
 	c.received(p)
 }
 
+// KeepsInput tells whether frames wait until the protocol above is resumed. The transport below, if it has failed, then waits for that too.
+func (w *wire) KeepsInput() bool {
+	return w.state == open && (w.paused || w.late) && len(w.in.kept()) > 0
+}
+
 // ConnectionLost tells the protocol above.
 func (w *wire) ConnectionLost(err error) {
 	c := (*Conn)(w)
