@@ -62,3 +62,38 @@ func TestPullUnfinished(t *testing.T) {
 		}
 	})
 }
+
+// PROD-24: the reactor stops, or the peer ends its direction, while messages wait in a queue. They are dropped, and the peer must not take what it has for all.
+func TestQueueUnfinished(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for _, how := range []string{"stop", "half-close"} {
+			for _, waits := range []bool{true, false} {
+				r := w.New(t, reactor.Config{})
+				a := new(app)
+				port := listen(t, r, reactor.One(a))
+				p := w.Peer(t, port.Addr(), r)
+				until(t, r, func() bool { return a.T != nil })
+				q, err := flow.NewQueue(a.T, &flow.QueueOptions{MaxBytes: -1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for waits && q.Stats().Queued < 3 || q.Stats().Sent == 0 {
+					if err := q.Send(make([]byte, 64<<10)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if how == "stop" {
+					r.Post(func() { _ = r.Stop() })
+					_ = r.Run(t.Context())
+				} else {
+					p.CloseWrite()
+					until(t, r, func() bool { return a.err != nil })
+				}
+				got, err := p.Rest()
+				if errors.Is(err, kernel.ErrReset) != waits || (err == io.EOF) == waits {
+					t.Errorf("PROD-24: %s, messages wait: %v: the peer reads %d bytes and %v", how, waits, len(got), err)
+				}
+			}
+		}
+	})
+}

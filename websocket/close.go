@@ -106,7 +106,7 @@ func (c *Conn) end() {
 	if c.state == over {
 		return
 	}
-	if reactor.Unfinished(c.producer) {
+	if c.unfinished() {
 		c.Abort()
 		return
 	}

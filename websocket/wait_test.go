@@ -283,6 +283,31 @@ func TestCloseOfQueue(t *testing.T) {
 	})
 }
 
+// A peer that closes while messages wait for it gets a close frame and an orderly end: it wants no more of them.
+func TestPeerClosesQueue(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		q, err := flow.NewQueue(a.c, &flow.QueueOptions{MaxBytes: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.T.PauseProducing()
+		for q.Stats().Queued < 3 {
+			if err := q.Send(make([]byte, 50_000)); err != nil {
+				t.Fatal(err)
+			}
+			g.r.Turn(0)
+		}
+		_, _ = p.T.Write(closing(1000, ""))
+		p.T.ResumeProducing()
+		g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+		if p.lost != io.EOF {
+			t.Errorf("the peer's end is %v", p.lost)
+		}
+	})
+}
+
 // NETCONN-16, TCP-84: the peer sends messages and a close frame and resets, while the protocol has paused after the first message. The others, and the
 // close frame, come when it is resumed.
 func TestFramesBeforeReset(t *testing.T) {
