@@ -21,7 +21,7 @@ func (h *Host) UDPAddr(port uint16) kernel.Addr { return kernel.UDPAddr(h.ip4, p
 // UDPAddr6 is the host's IPv6 address with that UDP port.
 func (h *Host) UDPAddr6(port uint16) kernel.Addr { return kernel.UDPAddr(h.ip6, port) }
 
-// kernels are those of all programs of the host that run.
+// kernels are that of the host's program, and those that drive themselves.
 func (h *Host) kernels() []*simKernel { return append([]*simKernel{h.k}, h.alone...) }
 
 // bindUDP finds the local address for a socket.
