@@ -30,6 +30,7 @@ type Host struct {
 	udp      map[uint16][]*sock    // of each UDP port, in the order in which they were bound
 	names    map[string]*unixName  // of UNIX sockets
 	locks    map[string]*simKernel // who has made the lock file of which name
+	moving   []*sock               // that its programs have given to others, which have not taken them yet
 	lastPort uint16
 	lastUDP  uint16
 	machine  *machine     // with more programs; nil: h is alone
@@ -123,6 +124,7 @@ func (h *Host) crash() {
 	}
 	h.n.noteHost(OpCrash, h)
 	h.k.vanish(false)
+	h.loseMoving()
 	h.up, h.paused, h.signals = false, false, nil
 	if h.proc != nil {
 		h.proc.leave() // and its parent is gone too
