@@ -97,6 +97,14 @@ func (h *Host) Up() bool {
 	return h.up
 }
 
+// machineUp tells whether the machine of h answers what comes. A child that has exited leaves it up.
+func (h *Host) machineUp() bool {
+	if h.proc != nil {
+		return h.proc.home.up
+	}
+	return h.up
+}
+
 // driven tells whether the host has a program that has not ended.
 func (h *Host) driven() bool { return h.up && !h.k.ended }
 
