@@ -175,7 +175,7 @@ func (s *sock) route(op string, a netip.AddrPort, from netip.Addr) (r route, err
 	case (ip == broadcast() || ip == near()) && !s.p.broadcast:
 		return route{}, fail(op, kernel.ErrPermission)
 	case ip == broadcast():
-		r.hosts = h.n.hosts
+		r.hosts = h.n.machines()
 	case ip == near():
 		r.card, r.hosts = loopbackCard, []*Host{h}
 	case h.local(r.dst.Addr()):
