@@ -52,3 +52,8 @@ func (t *Tunnel) OnWrite(fn func(write func() (int, error)) (int, error)) {
 	was := t.write
 	t.write = func(fd int, p []byte) (int, error) { return fn(func() (int, error) { return was(fd, p) }) }
 }
+
+// Number is the descriptor.
+func (n *Notifier) Number() int { return n.fd }
+func (s *Serial) Number() int   { return s.fd }
+func (t *Tunnel) Number() int   { return t.fd }

@@ -327,7 +327,9 @@ func (n *Notifier) lost(err error) {
 		w.ended = true
 	}
 	n.watches, n.byPath, n.inodes, n.held, n.missed = nil, nil, nil, nil, nil
-	_ = n.sys.Close(fd) // which has nothing to write, and ends all watches
+	if !errors.Is(err, reactor.ErrDescriptorGone) { // otherwise the number is somebody else's
+		_ = n.sys.Close(fd) // which has nothing to write, and ends all watches
+	}
 	if n.cfg.Lost != nil {
 		_ = n.r.Guard("inotify", func() { n.cfg.Lost(err) })
 	}

@@ -369,7 +369,7 @@ func (c *serialConn) Write(p []byte) (int, error) {
 
 // Close closes the port when all was sent, off the loop.
 func (c *serialConn) Close() error {
-	if !c.wrote {
+	if !c.wrote || c.gone() {
 		return c.Abort()
 	}
 	err := c.Conn.Close()
@@ -383,7 +383,16 @@ func (c *serialConn) Close() error {
 
 // Abort closes the port at once. What was not sent is dropped.
 func (c *serialConn) Abort() error {
+	if c.gone() {
+		c.s.fd = -1
+	}
 	err := c.Conn.Close()
 	c.s.finish(0)
 	return err
+}
+
+// gone tells whether the number of the port is no longer its own: somebody has closed it, and may have another file there.
+func (c *serialConn) gone() bool {
+	w, ok := kernel.ConnAs[kernel.Watched](c.Conn)
+	return ok && w.Changed()
 }

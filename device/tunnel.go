@@ -309,7 +309,11 @@ func (t *Tunnel) end(err error) {
 		t.r.RemoveReader((*tunnelFD)(t))
 		t.r.RemoveWriter((*tunnelFD)(t))
 		_ = t.atEnd.Remove() // an error says that it runs
-		t.close()
+		if errors.Is(err, reactor.ErrDescriptorGone) {
+			t.forget() // the number is somebody else's
+		} else {
+			t.close()
+		}
 		_ = t.r.Guard(t.proto, func() { t.proto.StopTunnel(err) })
 	}
 	t.tellStopped()
@@ -317,11 +321,16 @@ func (t *Tunnel) end(err error) {
 
 // close closes the device, once.
 func (t *Tunnel) close() {
-	if fd := t.fd; fd >= 0 {
-		t.fd, t.queue = -1, nil
-		t.stats.Queued, t.stats.QueuedBytes = 0, 0
+	if fd := t.forget(); fd >= 0 {
 		closeTunnel(fd)
 	}
+}
+
+// forget gives up the number, and what waits to be sent. It returns the number, -1 the next time.
+func (t *Tunnel) forget() (fd int) {
+	fd, t.fd, t.queue = t.fd, -1, nil
+	t.stats.Queued, t.stats.QueuedBytes = 0, 0
+	return fd
 }
 
 // tellStopped tells who waits for the end.

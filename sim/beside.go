@@ -37,6 +37,16 @@ func (h *Host) Beside(name string) *Host {
 // machine is what several programs run on.
 type machine struct{ programs []*Host }
 
+// machines are the first programs of all machines. All programs of a machine hear what comes to the first.
+func (n *Net) machines() (list []*Host) {
+	for _, h := range n.hosts {
+		if n.byIP[h.ip4] == h {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
 // programs are those of the machine of h, h first.
 func (h *Host) programs() []*Host {
 	if h.machine == nil {

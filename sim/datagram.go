@@ -216,7 +216,7 @@ func (d *datagram) arrive() {
 		}
 	}
 	d.land()
-	if !d.toHost.up {
+	if !d.toHost.machineUp() {
 		d.drop(DropDown)
 		return
 	}

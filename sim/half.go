@@ -213,7 +213,7 @@ func (f *half) resend() {
 func (f *half) arrive() {
 	n := f.from.h.n
 	p := f.queue[f.first]
-	if !f.to.h.up || f.link.cut() {
+	if !f.to.h.machineUp() || f.link.cut() {
 		f.block()
 		return
 	}

@@ -30,6 +30,7 @@ type Host struct {
 	udp      map[uint16][]*sock    // of each UDP port, in the order in which they were bound
 	names    map[string]*unixName  // of UNIX sockets
 	locks    map[string]*simKernel // who has made the lock file of which name
+	moving   []*sock               // that its programs have given to others, which have not taken them yet
 	lastPort uint16
 	lastUDP  uint16
 	machine  *machine     // with more programs; nil: h is alone
@@ -96,6 +97,14 @@ func (h *Host) Up() bool {
 	return h.up
 }
 
+// machineUp tells whether the machine of h answers what comes. A child that has exited leaves it up.
+func (h *Host) machineUp() bool {
+	if h.proc != nil {
+		return h.proc.home.up
+	}
+	return h.up
+}
+
 // driven tells whether the host has a program that has not ended.
 func (h *Host) driven() bool { return h.up && !h.k.ended }
 
@@ -123,6 +132,7 @@ func (h *Host) crash() {
 	}
 	h.n.noteHost(OpCrash, h)
 	h.k.vanish(false)
+	h.loseMoving()
 	h.up, h.paused, h.signals = false, false, nil
 	if h.proc != nil {
 		h.proc.leave() // and its parent is gone too

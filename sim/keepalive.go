@@ -38,7 +38,9 @@ func (s *sock) keepAlive() {
 }
 
 // reachable tells whether a segment to the peer's host and its answer would come through.
-func (s *sock) reachable() bool { return s.out.to.h.up && !s.out.link.cut() && !s.in.link.cut() }
+func (s *sock) reachable() bool {
+	return s.out.to.h.machineUp() && !s.out.link.cut() && !s.in.link.cut()
+}
 
 func (s *sock) probeAt(at time.Duration) {
 	n := s.h.n

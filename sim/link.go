@@ -194,7 +194,7 @@ func (n *Net) unpark() {
 	for _, f := range parked {
 		switch {
 		case !f.blocked: // ended meanwhile
-		case !f.to.h.up || f.link.cut():
+		case !f.to.h.machineUp() || f.link.cut():
 			n.parked = append(n.parked, f)
 		default:
 			f.resend()

@@ -82,8 +82,9 @@ func (s *sock) leaves(group, from netip.Addr) (card, error) {
 func (s *sock) audience(r route) (list []*Host) {
 	d := &datagram{src: r.src, dst: r.dst, card: r.card}
 	far := r.card == ethernetCard && s.p.ttl > 0 && !r.dst.Addr().IsInterfaceLocalMulticast()
-	for _, h := range s.h.n.hosts {
-		if (h == s.h && s.p.loopback || h != s.h && far) && len(h.receivers(d)) > 0 {
+	for _, h := range s.h.n.machines() {
+		own := h.id == s.h.id
+		if (own && s.p.loopback || !own && far) && len(h.receivers(d)) > 0 {
 			list = append(list, h)
 		}
 	}

@@ -182,3 +182,33 @@ func TestMulticastErrors(t *testing.T) {
 		t.Errorf("the 21st group: %v", err)
 	}
 }
+
+// A machine with several programs hears what is sent to a group, or to everybody, once.
+func TestGroupHeardOnceByMachine(t *testing.T) {
+	for _, beside := range []bool{false, true} {
+		x := packetNet(t, 1, "a", "c")
+		if beside {
+			x.Host("a").Beside("b")
+			x.Host("a").Beside("d")
+		}
+		group := udp("224.1.2.3", 7)
+		s, c := x.open("a", udp("0.0.0.0", 7), nil), x.open("c", udp("0.0.0.0", 8), &kernel.PacketOptions{Broadcast: true})
+		noErr(t, s.(kernel.Multicast).JoinGroup(kernel.Group{IP: group.IP.Addr()}))
+		x.send(c, group, "group")
+		x.send(c, udp("255.255.255.255", 7), "all")
+		x.pass(time.Second)
+		if all := got(s); len(all) != 2 {
+			t.Errorf("beside %v: %v have come", beside, all)
+		}
+		if beside { // without loopback a program does not hear the group, from whichever program of its machine
+			b := x.open("b", udp("0.0.0.0", 9), nil)
+			noErr(t, b.(kernel.Multicast).SetMulticastLoopback(false))
+			x.send(b, group, "own")
+			x.pass(time.Second)
+			x.expect(s)
+		}
+		if k := x.Packets(); k.Sent != 2+1 { // host c hears what it sends to everybody, and refuses it
+			t.Errorf("beside %v: %+v", beside, k)
+		}
+	}
+}

@@ -1,6 +1,11 @@
 package sim
 
-import "github.com/whorl-go/whorl/kernel"
+import (
+	"maps"
+	"slices"
+
+	"github.com/whorl-go/whorl/kernel"
+)
 
 // DropReason says why a datagram, or a copy of one, was not read.
 type DropReason uint8
@@ -70,10 +75,25 @@ func (n *Net) countPackets() PacketCount {
 			c.UnderWay++
 		}
 	}
-	for _, h := range n.hosts {
-		for _, k := range h.kernels() {
-			for _, s := range k.socks {
+	counted := map[*packets]bool{} // a socket may have several handles, or a number alone
+	count := func(all []*sock) {
+		for _, s := range all {
+			if s.p != nil && !counted[s.p] {
+				counted[s.p] = true
 				c.Waiting += s.waiting()
+			}
+		}
+	}
+	for _, h := range n.everyProgram() {
+		for _, k := range h.kernels() {
+			count(k.socks)
+		}
+		for _, port := range slices.Sorted(maps.Keys(h.udp)) {
+			count(h.udp[port])
+		}
+		for _, name := range slices.Sorted(maps.Keys(h.names)) {
+			if s := h.names[name].s; s != nil {
+				count([]*sock{s})
 			}
 		}
 	}

@@ -54,6 +54,7 @@ type sock struct {
 	others     []*sock // its other handles
 	holds      int     // numbers that refer to it, and messages that carry it
 	released   bool    // it has no handle of its own, and lives on
+	moving     bool    // one kernel has given it, and none has taken it
 	leavesFile bool    // this handle does not remove the file of its UNIX name,
 	owns       bool    // and this one does, though it has not made it
 	left       bool    // of the first: some handle has left the file
@@ -405,6 +406,10 @@ func (s *sock) Abort() error {
 
 // close is Close or Abort, with the lock held.
 func (s *sock) close(o Op) {
+	if s.moving {
+		s.closeMoving(o)
+		return
+	}
 	if s.noHandle() {
 		return
 	}

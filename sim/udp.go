@@ -21,7 +21,7 @@ func (h *Host) UDPAddr(port uint16) kernel.Addr { return kernel.UDPAddr(h.ip4, p
 // UDPAddr6 is the host's IPv6 address with that UDP port.
 func (h *Host) UDPAddr6(port uint16) kernel.Addr { return kernel.UDPAddr(h.ip6, port) }
 
-// kernels are those of all programs of the host that run.
+// kernels are that of the host's program, and those that drive themselves.
 func (h *Host) kernels() []*simKernel { return append([]*simKernel{h.k}, h.alone...) }
 
 // bindUDP finds the local address for a socket.
@@ -175,7 +175,7 @@ func (s *sock) route(op string, a netip.AddrPort, from netip.Addr) (r route, err
 	case (ip == broadcast() || ip == near()) && !s.p.broadcast:
 		return route{}, fail(op, kernel.ErrPermission)
 	case ip == broadcast():
-		r.hosts = h.n.hosts
+		r.hosts = h.n.machines()
 	case ip == near():
 		r.card, r.hosts = loopbackCard, []*Host{h}
 	case h.local(r.dst.Addr()):

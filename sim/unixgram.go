@@ -90,15 +90,17 @@ func (s *sock) writeUNIX(to kernel.Addr, data []byte) error {
 	return nil
 }
 
-// wakeSenders has UNIX sockets that are connected to s look whether it has room, or is closed.
+// wakeSenders has UNIX sockets that are connected to s, of all programs of the machine, look whether it has room, or is closed.
 func (s *sock) wakeSenders() {
 	if s.local.Net != kernel.UNIXDatagram {
 		return
 	}
-	for _, k := range s.h.kernels() {
-		for _, from := range k.socks {
-			if from.p != nil && from.p.peer == s {
-				from.notify()
+	for _, h := range s.h.programs() {
+		for _, k := range h.kernels() {
+			for _, from := range k.socks {
+				if from.p != nil && from.p.peer == s {
+					from.notify()
+				}
 			}
 		}
 	}

@@ -151,3 +151,32 @@ func TestUNIXDatagramNames(t *testing.T) {
 	x.open("a", gram("/run/locked"), locked)
 	x.open("a", gram("@abstract"), nil)
 }
+
+// A connected sender in another program of the machine is told too that there is room again, and that its peer is gone.
+func TestUNIXDatagramsFullBetweenPrograms(t *testing.T) {
+	x := packetNet(t, 1, "a")
+	other := x.Host("a").Beside("b")
+	srv, cli := x.open("a", gram("/run/s"), nil), x.open("b", gram(""), nil)
+	noErr(t, cli.Connect(srv.Local()))
+	fill := func() {
+		for sendTo(cli, kernel.Addr{}, "x") == nil {
+		}
+		noErr(t, other.Kernel.Arm(cli, 1, kernel.Writable))
+		if m, err := other.Kernel.Wait(make([]kernel.Event, 3), 0); m != 0 || err != nil {
+			t.Fatal("the receiver is not full")
+		}
+	}
+	fill()
+	if all := got(srv); len(all) != 11 {
+		t.Errorf("%d have come", len(all))
+	}
+	if m, err := other.Kernel.Wait(make([]kernel.Event, 3), 0); m != 1 || err != nil {
+		t.Error("nobody tells that there is room")
+	}
+	fill()
+	srv.Close()
+	if m, err := other.Kernel.Wait(make([]kernel.Event, 3), 0); m != 1 || err != nil {
+		t.Error("nobody tells that the peer is gone")
+	}
+	noErr(t, other.Kernel.Arm(cli, 1, 0))
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -214,5 +215,39 @@ func TestTakeFrom(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Dir(name) + "/*"); len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// A full disk, on which a link has room and a byte has not, does not keep the lock of an earlier process with our number.
+func TestOwnNumberOnFullDisk(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.lock")
+	linkTo(t, name, os.Getpid())
+	old := unix.NsecToTimespec(time.Now().Add(-time.Minute).UnixNano())
+	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{old, old}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		t.Fatal(err)
+	}
+	guard := name + ".take" // which that process has left too
+	if err := os.WriteFile(guard, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(guard, time.Unix(old.Sec, 0), time.Unix(old.Sec, 0)); err != nil {
+		t.Fatal(err)
+	}
+	// A limit of the length of files is the same for a write.
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 0, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := lockfile.Take(name, never)
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil || l.Clean {
+		t.Errorf("%+v, %v", l, err)
 	}
 }

@@ -215,8 +215,11 @@ func (b *base) ownForeign(s *sock) {
 }
 
 // given says that the number fd has a new owner: s, or nil for something that is no sock.
-// Another sock that has it still was closed behind our back, and loses it.
+// Another sock, or the reserve, that has it still was closed behind our back, and loses it.
 func (b *base) given(fd int32, s *sock) {
+	if int(fd) == b.reserved {
+		b.reserved = -1
+	}
 	if old := b.ownerOf(fd); old != nil && old != s {
 		b.lose(old)
 	}

@@ -71,3 +71,28 @@ func TestMoveConn(t *testing.T) {
 		l.Close()
 	}
 }
+
+// A conn that a closed kernel refuses is closed on its goroutine, and so must touch nothing of the kernel that has given it.
+func TestMovedToClosedKernel(t *testing.T) {
+	for _, name := range Names() {
+		a, b := testKernel(t, name, Options{}), testKernel(t, name, Options{})
+		_, cli, c := testPair(t, a)
+		if err := a.(kernel.Mover).GiveConn(c); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		done := make(chan error)
+		go func() {
+			err := b.(kernel.Mover).TakeConn(c)
+			c.Abort()
+			done <- err
+		}()
+		_, other, _ := testPair(t, a) // which makes entries in the table of a
+		if err := <-done; err != kernel.ErrClosed {
+			t.Errorf("%s: %v", name, err)
+		}
+		testReady(t, a, cli, kernel.Readable)
+		cli.Close()
+		other.Close()
+	}
+}

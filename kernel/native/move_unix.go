@@ -35,15 +35,15 @@ func (p *shortAddr) forgetPlace(b *base) {
 
 // TakeConn makes the number of c this kernel's.
 func (b *base) TakeConn(c kernel.Conn) error {
-	if b.closed {
-		return kernel.ErrClosed
-	}
 	n, ok := kernel.ConnAs[numbered](c)
 	if !ok {
 		return errOtherKernel
 	}
 	s := n.self()
 	s.b = b // also if it fails: whoever closes it then is on this kernel's goroutine
+	if b.closed {
+		return kernel.ErrClosed
+	}
 	if err := b.fits(kernel.OpAccept, int(s.fd)); err != nil {
 		return err
 	}

@@ -70,9 +70,19 @@ func (c *child) Close() error {
 	if gone {
 		return c.exit.Close()
 	}
+	n := c.notice()
 	c.exit.forget(false)
-	reapLater(c.n)
+	reapLater(n)
 	return nil
+}
+
+// notice is what tells of the exit. If its number was closed behind our back and is somebody else's now, the process is known by its own
+// number alone, which nobody else gets before Wait has taken the exit status.
+func (c *child) notice() notice {
+	if c.exit.fd == lostFD {
+		return notice{pid: c.n.pid, fd: -1}
+	}
+	return c.n
 }
 
 // Wait takes the exit status, if there is one.
@@ -80,7 +90,7 @@ func (c *child) Wait() (kernel.Exit, bool, error) {
 	if c.gone || c.closed {
 		return c.status, c.gone, c.err
 	}
-	e, ended, err := c.n.reap()
+	e, ended, err := c.notice().reap()
 	if err != nil {
 		e, ended = kernel.Exit{Code: -1, Unknown: true}, true
 	}
@@ -147,7 +157,7 @@ func (c *child) Signal(s os.Signal) error {
 	if c.gone || c.closed {
 		return kernel.ErrExited
 	}
-	return signalError(s, c.n.signal(n))
+	return signalError(s, c.notice().signal(n))
 }
 
 // SignalGroup sends s to the group that the process leads.
@@ -161,7 +171,7 @@ func (c *child) SignalGroup(s os.Signal) error {
 	case c.closed:
 		return kernel.ErrExited
 	}
-	err = c.n.signalGroup(n)
+	err = c.notice().signalGroup(n)
 	if err == unix.EINVAL && n <= maxSignal { // the system cannot do that: its means are the number
 		if c.gone {
 			return kernel.ErrExited
