@@ -215,6 +215,10 @@ func Top(t Transport) Transport {
 type Producer interface {
 	// PauseProducing asks the producer to stop for now. A transport delivers nothing after
 	// PauseProducing returns, even if it was called in DataReceived (TCP-64).
+	//
+	// A stream that has failed while it is paused is lost only when what the peer sent before has been delivered, or after
+	// CloseTimeout (TCP-84). A layer that keeps input itself while it is paused has a method KeepsInput() bool, which says
+	// whether it does now, so that the stream below waits for that too.
 	PauseProducing()
 	// ResumeProducing asks the producer to go on. Extra calls of either must be harmless.
 	ResumeProducing()
