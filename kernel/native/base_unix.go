@@ -21,7 +21,7 @@ type base struct {
 	boot     func() time.Duration // ClockBoottime since the kernel was opened; nil: the other clock
 	last     time.Duration        // the newest reading of the clock
 	longest  time.Duration        // with boot: how long poll and select wait before they look at it
-	gave     int32                // Linux: the descriptor of the socket that gave input last
+	gave     int32                // Linux: the descriptor of the socket that gave input last, or one datagram
 	guessed  bool                 // Linux: the last wait reported a guess
 	closed   bool
 	reserved int // the descriptor of Reserve, or -1

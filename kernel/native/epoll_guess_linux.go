@@ -20,8 +20,8 @@ const (
 type guesser struct {
 	allowed bool  // Guess(true) was called
 	asked   bool  // the last spin ended with a guess
-	fd      int32 // the socket that a spin found last, alone
-	streak  int   // how many looks in a row found it alone
+	fd      int32 // the socket that a spin found last
+	streak  int   // how many looks in a row found the socket alone that gave input last
 	tries   int
 }
 
@@ -62,8 +62,9 @@ func (k *epoll) missed() bool {
 	return false
 }
 
-// found takes what a look of a spin has found: the first n of k.evs.
-func (k *epoll) found(n int) {
+// found takes what a look of a spin has found: the first n of k.evs. It tells whether the spin was worth it: the socket that gave input last
+// is ready alone. If several are busy, or many datagrams come together, more can be read after a block than after a spin, and that costs less.
+func (k *epoll) found(n int) bool {
 	g := &k.wait.guesser
 	var last *unix.EpollEvent
 	sockets := 0
@@ -73,15 +74,13 @@ func (k *epoll) found(n int) {
 			sockets++
 		}
 	}
-	switch {
-	case sockets == 0:
-		return
-	case sockets > 1 || last.Events != unix.EPOLLIN:
-		g.fd, g.streak = closedFD, 0
-	case last.Pad == g.fd:
-		g.streak++
-	default:
-		g.fd, g.streak = last.Pad, 0
+	if sockets == 0 {
+		return true
 	}
-	k.gave = closedFD
+	lone := sockets == 1 && last.Events == unix.EPOLLIN && last.Pad == k.gave
+	g.fd, k.gave = last.Pad, closedFD
+	if g.streak++; !lone {
+		g.streak = 0
+	}
+	return lone
 }

@@ -10,16 +10,17 @@ const (
 	spinTime = 4 * time.Microsecond
 	// maxCredit is the most that successful spins earn, so that four in a row that fail end it.
 	maxCredit = 8
-	// minPause and maxPause are how many waits without credit are between two spins: the number doubles as long as they find nothing.
+	// minPause and maxPause are how many waits without credit are between two spins: the number doubles as long as none is worth it.
 	minPause = 64
 	maxPause = 1024
 )
 
-// spinner decides whether the loop looks again and again for a moment before it blocks. That pays if what it waits for comes soon, such as
-// the next question of a lone client on the same machine. To block and to be woken costs more then, and the client waits longer.
+// spinner decides whether the loop looks again and again for a moment before it blocks. That pays if what it waits for comes soon, and is
+// the next question of a lone client on the same machine. To block and to be woken costs more then, and the client waits longer. With
+// several clients it does not pay: see found.
 //
-// A spin that finds something earns one credit, and one that finds nothing costs two. While there is credit, each wait spins. So a loop
-// goes on only if two of three spins find something. Without credit it tries one now and then.
+// A spin that was worth it earns one credit, and another costs two. While there is credit, each wait spins. So a loop
+// goes on only if two of three spins are worth it. Without credit it tries one now and then.
 type spinner struct {
 	credit int
 	pause  int           // how many waits without a spin follow the next failure, or 0: minPause
@@ -36,10 +37,10 @@ func (s *spinner) due() bool {
 	return false
 }
 
-// note takes the result of a spin.
-func (s *spinner) note(found bool) {
+// note takes the result of a spin: whether it was worth it.
+func (s *spinner) note(worth bool) {
 	switch {
-	case found:
+	case worth:
 		s.credit, s.pause = min(s.credit+1, maxCredit), 0
 	case s.credit > 0:
 		s.credit = max(s.credit-2, 0)
@@ -71,8 +72,7 @@ func (k *epoll) spin(max int, holds bool) (int, syscall.Errno) {
 		case errno != 0:
 			return 0, errno
 		case got > 0 || k.waker.state.Load() == woken:
-			s.note(true)
-			k.found(got)
+			s.note(k.found(got))
 			return got, 0
 		}
 		if now = k.Now(); now >= s.until {

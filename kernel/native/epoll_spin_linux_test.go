@@ -1,6 +1,7 @@
 package native
 
 import (
+	"errors"
 	"syscall"
 	"testing"
 	"time"
@@ -62,8 +63,15 @@ func TestSpinner(t *testing.T) {
 func TestSpin(t *testing.T) {
 	k := testEpoll(t, WaitAdaptive)
 	_, c, s := testPair(t, k)
-	if err := k.Arm(s, 1, kernel.Readable); err != nil {
+	_, c2, s2 := testPair(t, k)
+	if err := errors.Join(k.Arm(s, 1, kernel.Readable), k.Arm(s2, 2, kernel.Readable)); err != nil {
 		t.Fatal(err)
+	}
+	read := func(s *conn) {
+		t.Helper()
+		if n, err := s.Read(make([]byte, 8)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
 	}
 	for name, mode := range map[string]WaitMode{"adaptive": WaitAdaptive, "hold": WaitHold} {
 		k.wait.mode = mode
@@ -82,11 +90,19 @@ func TestSpin(t *testing.T) {
 				t.Errorf("%s, %s: %d events, %v; slept is %v; credit %d", name, when, got, errno, slept, k.wait.spinner.credit)
 			}
 		}
+		// A spin is worth it if it finds the socket alone that gave input last.
+		k.gave = closedFD
 		c.Write([]byte("x"))
-		waits("something is there", 1, 1000, 1, false, 2)
-		if n, err := s.Read(make([]byte, 8)); n != 1 || err != nil {
-			t.Fatal(n, err)
-		}
+		waits("another socket", 3, 1000, 1, false, 1)
+		read(s)
+		c.Write([]byte("x"))
+		waits("the same", 1, 1000, 1, false, 2)
+		read(s)
+		c2.Write([]byte("x"))
+		c.Write([]byte("x"))
+		waits("two sockets", 3, 1000, 2, false, 1)
+		read(s2)
+		read(s)
 		k.Wake()
 		waits("woken", 1, 1000, 0, false, 2)
 		waits("nothing comes", 2, 1, 0, true, 0)

@@ -204,7 +204,9 @@ func (s *packetSock) read(trains bool) ([]kernel.Packet, error) {
 				s.received(i, trains)
 			}
 			s.drained = n < slots
-			s.b.gave = s.fd
+			if len(in.packets) == 1 {
+				s.b.gave = s.fd
+			}
 			return in.packets, nil
 		case errno == unix.EAGAIN:
 			// A send may have taken the error, and left what the queue tells.

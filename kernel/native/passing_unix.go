@@ -41,6 +41,7 @@ func (s *passingConn) Read(p []byte) (int, error) {
 		n, control, flags, errno := s.b.recvmsg(int(s.fd), p, s.b.control)
 		switch errno {
 		case 0:
+			s.b.gave = s.fd
 			var others int
 			s.received, others = rights(s.b.control[:control], s.received)
 			s.skipped += others
