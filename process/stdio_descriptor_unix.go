@@ -133,10 +133,12 @@ func (d *descriptor) writeCautiously(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// close closes the description of our own.
+// close closes the description of our own, unless somebody has closed it and its number is another file's now.
 func (d *descriptor) close() {
 	if d.again >= 0 {
-		closeFD(d.again)
+		if refersTo(d.again, d.file) {
+			closeFD(d.again)
+		}
 		d.again, d.access = -1, cautious
 	}
 }
