@@ -190,6 +190,7 @@ func (b *base) duplicate(fd int) (sock, error) {
 		unix.Close(own)
 		return sock{}, err
 	}
+	b.exposed.Store(true)
 	dup := sock{b: b, fd: int32(own)}
 	dup.setState(shared)
 	return dup, nil

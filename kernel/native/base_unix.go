@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/whorl-go/whorl/internal/pages"
@@ -16,13 +17,16 @@ import (
 // calls, and the owner of each descriptor number.
 type base struct {
 	signals
-	name     string
-	origin   time.Time
-	boot     func() time.Duration // ClockBoottime since the kernel was opened; nil: the other clock
-	last     time.Duration        // the newest reading of the clock
-	longest  time.Duration        // with boot: how long poll and select wait before they look at it
-	gave     int32                // Linux: the descriptor of the socket that gave input last, or one datagram
-	guessed  bool                 // Linux: the last wait reported a guess
+	name    string
+	origin  time.Time
+	boot    func() time.Duration // ClockBoottime since the kernel was opened; nil: the other clock
+	last    time.Duration        // the newest reading of the clock
+	longest time.Duration        // with boot: how long poll and select wait before they look at it
+	gave    int32                // Linux: the descriptor of the socket that gave input last, or one datagram
+	guessed bool                 // Linux: the last wait reported a guess
+	// exposed: the program has had the number of a socket of ours, or given us one. So sockets may have SO_LINGER, which those that a
+	// listener accepts inherit. Another kernel reads it in TakeConn.
+	exposed  atomic.Bool
 	closed   bool
 	reserved int // the descriptor of Reserve, or -1
 	limit    int // all its descriptors are below that number; 0: it has no limit

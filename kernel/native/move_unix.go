@@ -40,6 +40,9 @@ func (b *base) TakeConn(c kernel.Conn) error {
 		return errOtherKernel
 	}
 	s := n.self()
+	if s.b.exposed.Load() {
+		b.exposed.Store(true)
+	}
 	s.b = b // also if it fails: whoever closes it then is on this kernel's goroutine
 	if b.closed {
 		return kernel.ErrClosed

@@ -46,6 +46,7 @@ func (s *sock) socketOptions(op string, o *kernel.StreamOptions) error {
 		}
 	}
 	if o.Control != nil {
+		s.b.exposed.Store(true)
 		if err := o.Control(uintptr(s.fd)); err != nil {
 			return &kernel.OptionError{Op: op, Option: "Control", Err: err}
 		}

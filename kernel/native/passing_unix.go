@@ -225,5 +225,6 @@ func (b *base) DescriptorOf(h any) (int, error) {
 	case n.self().fd == closedFD:
 		return -1, kernel.ErrClosed
 	}
+	b.exposed.Store(true)
 	return b.Duplicate(int(n.self().fd))
 }

@@ -42,6 +42,9 @@ func openSocket(family, kind int) (int, error) {
 // choosePortLater does nothing: bind takes a port here.
 func choosePortLater(int) {}
 
+// closeAtOnce closes a stream.
+func closeAtOnce(fd int) error { return unix.Close(fd) }
+
 // Read receives.
 func (s *streamSock) Read(p []byte) (int, error) {
 	for {

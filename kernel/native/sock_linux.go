@@ -147,6 +147,14 @@ func (s *streamSock) Writev(bufs [][]byte) (int, error) {
 	return 0, s.opError(kernel.OpWrite, errno)
 }
 
+// closeAtOnce closes a stream without telling the scheduler. It must not have SO_LINGER with a time, for then close waits.
+func closeAtOnce(fd int) error {
+	if _, _, errno := syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // Accept takes a connection and its peer's address in one system call.
 func (s *listener) Accept() (kernel.Conn, error) {
 	b := s.b

@@ -223,8 +223,12 @@ func (s *sock) Close() error {
 	if fd < 0 {
 		return nil
 	}
+	shut := unix.Close
+	if s.is(stream) && !s.b.exposed.Load() {
+		shut = closeAtOnce
+	}
 	// After EINTR the descriptor is closed all the same.
-	if err := unix.Close(int(fd)); err != nil && err != unix.EINTR {
+	if err := shut(int(fd)); err != nil && err != unix.EINTR {
 		return opError("close", err)
 	}
 	return nil
