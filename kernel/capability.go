@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"strings"
 	"time"
@@ -239,8 +240,30 @@ func Walk[T, W any](v W) (T, bool) {
 // is made, and keeps the result.
 func As[T any](k Kernel) (T, bool) { return Walk[T](k) }
 
-// ConnAs finds the capability T of c, through its wrappers.
-func ConnAs[T any](c Conn) (T, bool) { return Walk[T](c) }
+// ConnLayers yields c and the conns that it wraps, the outermost first.
+func ConnLayers(c Conn) iter.Seq[Conn] {
+	return func(yield func(Conn) bool) {
+		for c != nil && yield(c) {
+			u, ok := c.(interface{ Unwrap() Conn })
+			if !ok {
+				return
+			}
+			c = u.Unwrap()
+		}
+	}
+}
+
+// ConnAs finds the capability T of c, through its wrappers. Where each connection asks, a loop over [ConnLayers] that names
+// the capability is quicker: a generic function looks the interface up in a table.
+func ConnAs[T any](c Conn) (T, bool) {
+	for l := range ConnLayers(c) {
+		if t, ok := l.(T); ok {
+			return t, true
+		}
+	}
+	var none T
+	return none, false
+}
 
 // ListenerAs finds T in l, through its wrappers.
 func ListenerAs[T any](l Listener) (T, bool) { return Walk[T](l) }

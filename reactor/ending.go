@@ -139,21 +139,15 @@ func (s *Stream) keepUnread() {
 	}
 }
 
-// keepsInput tells whether p, or a protocol above it, has been given input that it delivers when it is resumed. A layer that cuts
-// input into pieces keeps the rest while it is paused; it has a method KeepsInput that says so.
+// keepsInput tells whether p, or a protocol above it, is an InputKeeper that has input.
 func keepsInput(p Protocol) bool {
-	for p != nil {
-		if _, joined := p.(*joinSide); joined {
+	for l := range layers(p) {
+		if _, joined := l.(*joinSide); joined {
 			return false // the former protocol gets nothing any more
 		}
-		if k, ok := p.(interface{ KeepsInput() bool }); ok && k.KeepsInput() {
+		if k, ok := l.(InputKeeper); ok && k.KeepsInput() {
 			return true
 		}
-		u, ok := p.(interface{ Unwrap() Protocol })
-		if !ok {
-			return false
-		}
-		p = u.Unwrap()
 	}
 	return false
 }

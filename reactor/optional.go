@@ -135,15 +135,8 @@ func (o *optionals) init() {
 
 // protocol checks p and the protocols that it wraps.
 func (o *optionals) protocol(r *Reactor, p Protocol) {
-	for {
-		o.protocols.Check(r, p)
-		u, ok := p.(interface{ Unwrap() Protocol })
-		if !ok {
-			return
-		}
-		if p = u.Unwrap(); p == nil {
-			return
-		}
+	for l := range layers(p) {
+		o.protocols.Check(r, l)
 	}
 }
 
@@ -152,6 +145,7 @@ func protocolMethods() []OptionalMethod {
 	return []OptionalMethod{
 		{"reactor.HalfCloseListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("ReadConnectionLost") }, "ReadConnectionLost", nothing},
 		{"reactor.HalfCloseListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("WriteConnectionLost") }, "WriteConnectionLost", nothing},
+		{"reactor.InputKeeper", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("KeepsInput") }, "KeepsInput", reflect.TypeFor[func() bool]()},
 		{"reactor.Drainer", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("Drain") }, "Drain", nothing},
 		{"reactor.DescriptorReceiver", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("DescriptorReceived") }, "DescriptorReceived", reflect.TypeFor[func(int)]()},
 		{"reactor.DescriptorLossListener", func(t reflect.Type) (reflect.Method, bool) { return t.MethodByName("DescriptorsLost") }, "DescriptorsLost", reflect.TypeFor[func(int)]()},

@@ -28,6 +28,10 @@ type wrongDrain struct{ end }
 
 func (*wrongDrain) Drain(context.Context) {}
 
+type wrongKeeper struct{ end }
+
+func (*wrongKeeper) KeepsInput() int { return 0 }
+
 // wrongLayer is behind a wrapper.
 type wrongLayer struct{ end }
 
@@ -62,6 +66,8 @@ func TestOptionalMethods(t *testing.T) {
 			[]string{"reactor.HalfCloseListener", "lacks WriteConnectionLost()"}},
 		{func() reactor.Protocol { return new(wrongDrain) }, "*reactor_test.wrongDrain",
 			[]string{"reactor.Drainer", "has Drain(context.Context), not Drain()"}},
+		{func() reactor.Protocol { return new(wrongKeeper) }, "*reactor_test.wrongKeeper",
+			[]string{"reactor.InputKeeper", "has KeepsInput() int, not KeepsInput() bool"}},
 		{func() reactor.Protocol { return around{new(wrongLayer)} }, "*reactor_test.wrongLayer",
 			[]string{"reactor.Layer", "has Above() *reactor.Stream, not Above() reactor.Transport"}},
 	} {

@@ -144,11 +144,17 @@ func (s *Stream) checkDescriptors() {
 
 // passDescriptors gives s a passing if its conn can pass descriptors.
 func (s *Stream) passDescriptors() {
-	p, ok := kernel.ConnAs[kernel.Passing](s.conn)
-	if k := s.r.caps.descriptors; ok && k != nil {
-		x := &passing{Conn: s.conn, p: p, k: k, s: s}
-		x.vectors, _ = kernel.ConnAs[kernel.Vectors](s.conn)
-		s.conn = x
+	k := s.r.caps.descriptors
+	if k == nil {
+		return
+	}
+	for c := range kernel.ConnLayers(s.conn) {
+		if p, ok := c.(kernel.Passing); ok {
+			x := &passing{Conn: s.conn, p: p, k: k, s: s}
+			x.vectors, _ = kernel.ConnAs[kernel.Vectors](s.conn)
+			s.conn = x
+			return
+		}
 	}
 }
 

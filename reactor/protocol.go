@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"io"
+	"iter"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -180,6 +181,13 @@ type InputReader interface {
 	ReadInput(src io.Reader) (n int, err error, ok bool)
 }
 
+// InputKeeper is implemented by a Protocol, such as that of a layer, that keeps input while it is paused, and delivers it when it is resumed.
+type InputKeeper interface {
+	// KeepsInput tells whether there is such input now. A stream that has failed asks, because its end then waits until that is
+	// delivered, or CloseTimeout is over (TCP-84).
+	KeepsInput() bool
+}
+
 // Drainer is implemented by a Protocol that ends its connection itself when it is asked to by a
 // [Drain]. It is found by [DrainerOf], in the protocol of the application, above TLS.
 type Drainer interface {
@@ -217,8 +225,7 @@ type Producer interface {
 	// PauseProducing returns, even if it was called in DataReceived (TCP-64).
 	//
 	// A stream that has failed while it is paused is lost only when what the peer sent before has been delivered, or after
-	// CloseTimeout (TCP-84). A layer that keeps input itself while it is paused has a method KeepsInput() bool, which says
-	// whether it does now, so that the stream below waits for that too.
+	// CloseTimeout (TCP-84). If a layer keeps input itself while it is paused, it is an [InputKeeper].
 	PauseProducing()
 	// ResumeProducing asks the producer to go on. Extra calls of either must be harmless.
 	ResumeProducing()
@@ -301,7 +308,28 @@ func (b *Base) ConnectionLost(error) {}
 func As[T any](t Transport) (T, bool) { return kernel.Walk[T](t) }
 
 // ProtocolAs returns p as a T, or the first T among the protocols that p wraps.
-func ProtocolAs[T any](p Protocol) (T, bool) { return kernel.Walk[T](p) }
+func ProtocolAs[T any](p Protocol) (T, bool) {
+	for l := range layers(p) {
+		if t, ok := l.(T); ok {
+			return t, true
+		}
+	}
+	var none T
+	return none, false
+}
+
+// layers yields p and the protocols that it wraps, the outermost first.
+func layers(p Protocol) iter.Seq[Protocol] {
+	return func(yield func(Protocol) bool) {
+		for p != nil && yield(p) {
+			u, ok := p.(interface{ Unwrap() Protocol })
+			if !ok {
+				return
+			}
+			p = u.Unwrap()
+		}
+	}
+}
 
 // FactoryAs returns f as a T, or the first T among the factories that f wraps.
 func FactoryAs[T any](f Factory) (T, bool) { return kernel.Walk[T](f) }

@@ -184,7 +184,7 @@ func (s *Stream) peerEnded() {
 		s.end(s.cfg.ending.reason)
 		return
 	}
-	h, ok := ProtocolAs[HalfCloseListener](s.proto)
+	h, ok := halfCloseListener(s.proto)
 	if !ok {
 		s.read = readOver
 		if s.out.Len() == 0 || Unfinished(s.producer) {
@@ -335,7 +335,7 @@ func (s *Stream) endWrite() {
 	s.write = writeEnded
 	// If the peer has gone already, this fails, and the next read finds the end (TCP-75).
 	s.conn.CloseWrite()
-	if h, ok := ProtocolAs[HalfCloseListener](s.proto); ok {
+	if h, ok := halfCloseListener(s.proto); ok {
 		s.note(probe.NoteWriteLost, 0, nil)
 		h.WriteConnectionLost()
 	}
