@@ -54,10 +54,10 @@ type Reactor struct {
 	dirtyBatch []source // the part of dirty that runDirty is working on
 	gathered   gathered
 	lingerers  lingerers
-	streams    int               // connections that are not lost
-	attached   *streamParams     // of the streams that Attach has made last
-	drains     []*Drain          // in progress
-	endReasons map[*Stream]error // why streams end, from end to lose; a Stream has no field for it
+	streams    int           // connections that are not lost
+	attached   *streamParams // of the streams that Attach has made last
+	drains     []*Drain      // in progress
+	endReasons endReasons
 
 	events          map[string]*phases.Event
 	factories       *factoryUses            // of each StartStopper that was started here
@@ -93,11 +93,10 @@ const (
 func New(k kernel.Kernel, c Config) *Reactor {
 	r := &Reactor{
 		k: k, cfg: c, log: c.Logger,
-		ready:      make([]kernel.Event, eventsPerWait),
-		events:     make(map[string]*phases.Event),
-		factories:  &factoryUses{of: make(map[Factory]factoryUse)},
-		endReasons: make(map[*Stream]error),
-		stopped:    make(chan struct{}),
+		ready:     make([]kernel.Event, eventsPerWait),
+		events:    make(map[string]*phases.Event),
+		factories: &factoryUses{of: make(map[Factory]factoryUse)},
+		stopped:   make(chan struct{}),
 	}
 	if r.log == nil {
 		r.log = slog.New(errorsToDefault{})

@@ -376,18 +376,17 @@ func (s *Stream) end(reason error) {
 	if s.state != streamEnding {
 		_ = s.takeBack() // there is a reason already
 		s.state = streamEnding
-		s.r.endReasons[s] = reason
+		s.r.endReasons.set(s, reason)
 		s.note(probe.NoteClosing, 0, nil)
-	} else if _, panicked := reason.(*PanicError); panicked && s.r.endReasons[s] != ErrDetached {
-		s.r.endReasons[s] = reason // but not if the connection belongs to somebody else already
+	} else if _, panicked := reason.(*PanicError); panicked && s.r.endReasons.of(s) != ErrDetached {
+		s.r.endReasons.set(s, reason) // but not if the connection belongs to somebody else already
 	}
 	s.touch()
 }
 
 // lose ends the connection. It is called once, whatever the reason.
 func (s *Stream) lose() {
-	reason := s.r.endReasons[s]
-	delete(s.r.endReasons, s)
+	reason := s.r.endReasons.take(s)
 	s.state = streamLost
 	if s.cfg.ending != nil {
 		s.cfg.ending.limit.Cancel()
@@ -432,7 +431,7 @@ func (s *Stream) shutdown() {
 
 func (s *Stream) drop() {
 	_ = s.takeBack()
-	if s.state == streamEnding && s.r.endReasons[s] == ErrDetached {
+	if s.state == streamEnding && s.r.endReasons.of(s) == ErrDetached {
 		s.letGo()
 		return
 	}
