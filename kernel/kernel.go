@@ -34,7 +34,8 @@ type Kernel interface {
 	// not block. [Forever] means: no limit. Readiness is level-triggered: what
 	// was not consumed is reported again. One token stands at most once in ev.
 	// len(ev) must not be 0; what does not fit is reported by the next call,
-	// and no ready token is left out for ever. A [Guesser] may be allowed more.
+	// and no ready token is left out for ever. A [Guesser] to which that was allowed
+	// may report a handle that is not ready.
 	Wait(ev []Event, until time.Duration) (int, error)
 
 	// Wake makes the Wait in progress, or else the next one, return at once.
