@@ -9,7 +9,8 @@ type Passing interface {
 	// WriteDescriptors writes a prefix of p, which must not be empty, as Write would, and passes fds, at least one
 	// and at most MaxDescriptors, with its first byte. The result is at least 1, or an error, and then nothing was
 	// passed. The peer gets duplicates; fds stay the caller's, who may close them at once. It is
-	// ErrBadDescriptor if one is not open, and ErrNoResources if the system lets no more wait to be received.
+	// ErrBadDescriptor if one is not open, and ErrNoResources if the system lets no more wait to be received. If the peer was
+	// opened without Descriptors, it is ErrPermission where the system tells that, as Linux from 6.16 does.
 	WriteDescriptors(p []byte, fds []int) (int, error)
 	// TakeDescriptors returns the descriptors that came with the bytes of the last Read, in the order in
 	// which they were sent, or nil. They are close-on-exec, and the caller's to close (FDP-6). The slice is valid

@@ -33,8 +33,9 @@ type StreamOptions struct {
 	SendBuffer int `ep:"sndbuf" help:"bytes that the system buffers for sending; without it, the system decides"`
 	RecvBuffer int `ep:"rcvbuf" help:"bytes that the system buffers of what comes; without it, the system decides"`
 	// Descriptors makes each conn a [Passing]: descriptors can be passed by it. It is for UNIX
-	// sockets alone. Reading such a conn costs a little more. Without it the system drops
-	// descriptors that come.
+	// sockets alone. Reading such a conn costs a little more. Without it the system takes no
+	// descriptors that a peer sends: Linux from 6.16 refuses the peer's call (EPERM), so that the peer knows, and others drop them
+	// without a word.
 	Descriptors bool
 	// Control is called with each socket that Listen or Dial opens, on the loop's goroutine,
 	// when its other options are set and it is neither bound nor connected. It may set more

@@ -19,7 +19,8 @@ type DescriptorSender interface {
 	// Each descriptor needs a byte of its own to travel with: the k-th that is queued goes with the k-th byte that is
 	// unsent (FDP-2). If all bytes are sent and descriptors are left, the connection
 	// ends with [ErrDescriptorOverrun] (FDP-3). So at least one byte for each must have been written when the
-	// callback in progress returns. More than 64 that are queued pause the producer (FDP-8).
+	// callback in progress returns. If the peer takes no descriptors, and its system says so, as Linux from 6.16 does, the connection
+	// ends with kernel.ErrPermission. More than 64 that are queued pause the producer (FDP-8).
 	//
 	// The error is kernel.ErrUnsupported unless the connection was opened with
 	// kernel.StreamOptions.Descriptors, and always over TLS, because no byte of a sealed record is one of the

@@ -26,3 +26,6 @@ func (b *base) recvmsg(fd int, p, control []byte) (n, controlLen, flags int, err
 	}
 	return n, controlLen, flags, 0
 }
+
+// refuseDescriptors returns false: these systems cannot refuse descriptors that are sent to a UNIX socket, and drop them.
+func refuseDescriptors(int) bool { return false }

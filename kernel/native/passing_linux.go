@@ -10,6 +10,12 @@ import (
 // sendFlags are those of a sendmsg.
 const sendFlags = unix.MSG_NOSIGNAL
 
+// refuseDescriptors has the system refuse descriptors that are sent to the UNIX socket fd, or to what it accepts: the sender's call fails with
+// EPERM. It returns false if the system cannot, as Linux before 6.16. Then it drops them without a word.
+func refuseDescriptors(fd int) bool {
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) == nil
+}
+
 // recvmsg receives bytes into p and control messages into control. What comes is close-on-exec from
 // the beginning (FDP-6). It returns the lengths of both, and the flags of the message. That of package
 // unix allocates the sender's name.

@@ -3,6 +3,7 @@
 package native
 
 import (
+	"fmt"
 	"unsafe"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -128,6 +129,8 @@ func (s *passingConn) WriteDescriptors(p []byte, fds []int) (int, error) {
 			return n, nil
 		case unix.EAGAIN, unix.ENOBUFS:
 			return 0, kernel.ErrAgain
+		case unix.EPERM:
+			return 0, fmt.Errorf("%w: the peer takes no descriptors", SysError(kernel.OpWrite, unix.EPERM))
 		case unix.EINTR:
 		default:
 			if err == unix.EBADF && s.fd >= 0 { // which may be about one of fds: s itself is open
@@ -226,5 +229,13 @@ func (b *base) DescriptorOf(h any) (int, error) {
 		return -1, kernel.ErrClosed
 	}
 	b.exposed.Store(true)
+	if c, ok := n.(*unixConn); ok && c.is(stream) {
+		c.clear(stream) // see markStream
+		if c.armed() != 0 && !c.is(alwaysReady) {
+			if err := b.set.watch(&c.sock, c.token, c.armed()); err != nil {
+				return -1, err
+			}
+		}
+	}
 	return b.Duplicate(int(n.self().fd))
 }

@@ -43,8 +43,8 @@ type sock struct {
 const (
 	armedBits   uint8 = 7
 	alwaysReady uint8 = 8
-	// stream: a connected TCP socket. epoll watches such a sock by edges. The flags
-	// below are for that.
+	// stream: a connected TCP socket, or a UNIX one to which no descriptors can come. epoll watches such a sock by edges. The
+	// flags below are for that.
 	stream    uint8 = 16
 	knownBits uint8 = 7 << knownShift // the Ready that was reported and may not be used up
 	// sticky: a short read does not mean that all was read, because an end or an error may

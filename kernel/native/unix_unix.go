@@ -15,8 +15,8 @@ import (
 
 // unixConn is one UNIX stream socket.
 //
-// epoll watches it by levels. A read of a TCP socket that got less than it asked for has emptied
-// it. One of a UNIX socket may have met a message with descriptors, with more behind it.
+// A read of a TCP socket that got less than it asked for has emptied it. One of a UNIX socket may have met a message with descriptors, with
+// more behind it. So epoll watches it by edges only if the system refuses such messages.
 type unixConn struct {
 	streamSock
 	from, to string   // our name and the peer's; "": none
@@ -30,6 +30,7 @@ type unixListener struct {
 	made       unixFile
 	sendBuffer int  // of accepted conns: the system does not hand it on; 0: the system decides
 	passes     bool // accepted conns pass descriptors
+	refuses    bool // the system refuses descriptors that are sent to accepted conns
 }
 
 var (
@@ -78,6 +79,7 @@ func (b *base) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.Listen
 }
 
 func (s *unixListener) listen(a kernel.Addr, o *kernel.ListenOptions) error {
+	s.refuses = !s.passes && refuseDescriptors(int(s.fd))
 	if err := s.socketOptions(kernel.OpListen, &o.StreamOptions); err != nil {
 		return err
 	}
@@ -111,9 +113,11 @@ func (s *unixConn) dial(a kernel.Addr, o *kernel.DialOptions) error {
 			return err
 		}
 	}
+	refuses := !o.Descriptors && refuseDescriptors(int(s.fd))
 	if err := s.socketOptions(kernel.OpConnect, &o.StreamOptions); err != nil {
 		return err
 	}
+	s.markStream(refuses)
 	if !o.Bind.IsZero() {
 		name, err := unixName(kernel.OpBind, o.Bind)
 		if err != nil {
@@ -134,6 +138,14 @@ func (s *unixConn) dial(a kernel.Addr, o *kernel.DialOptions) error {
 		default:
 			return opError(kernel.OpConnect, err)
 		}
+	}
+}
+
+// markStream has s watched by edges, if the system refuses descriptors. The program may have asked for other messages that end a read, such as
+// credentials, if it has had a number of a socket.
+func (s *unixConn) markStream(refuses bool) {
+	if refuses && !s.b.exposed.Load() {
+		s.mark(stream)
 	}
 }
 
@@ -161,6 +173,7 @@ func (s *unixListener) Accept() (kernel.Conn, error) {
 		case nil:
 			h, c := newUNIXConn(sock{b: s.b, fd: int32(fd)}, s.passes)
 			c.from = s.name
+			c.markStream(s.refuses)
 			s.b.own(&c.sock)
 			if err := s.b.fits(kernel.OpAccept, fd); err != nil {
 				c.Abort() // somebody else has taken the room
