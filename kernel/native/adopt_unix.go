@@ -39,6 +39,9 @@ func (b *base) AdoptListener(fd int, o *kernel.ListenOptions) (kernel.Listener, 
 	}
 	if at, ok := name.(*unix.SockaddrUnix); ok {
 		l := &unixListener{listener: listener{s}, name: nameOf(at), passes: o.Descriptors}
+		if o.Descriptors {
+			takeDescriptors(int(l.fd))
+		}
 		return setUp[kernel.Listener](b, &l.sock, l, l.sock.Close, func() error { return l.socketOptions(kernel.OpListen, &o.StreamOptions) })
 	}
 	l := &listener{s}
@@ -74,6 +77,9 @@ func (b *base) AdoptConn(fd int, o *kernel.StreamOptions) (kernel.Conn, error) {
 		c.from = nameOf(at)
 		if sa, ok := peer.(*unix.SockaddrUnix); ok {
 			c.to = nameOf(sa)
+		}
+		if o.Descriptors {
+			takeDescriptors(int(c.fd))
 		}
 		return setUp(b, &c.sock, h, h.(kernel.Adopted).GiveBack, func() error { return c.socketOptions(kernel.OpConnect, o) })
 	}

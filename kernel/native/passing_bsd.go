@@ -29,3 +29,6 @@ func (b *base) recvmsg(fd int, p, control []byte) (n, controlLen, flags int, err
 
 // refuseDescriptors returns false: these systems cannot refuse descriptors that are sent to a UNIX socket, and drop them.
 func refuseDescriptors(int) bool { return false }
+
+// takeDescriptors does nothing: they are never refused.
+func takeDescriptors(int) {}

@@ -16,6 +16,9 @@ func refuseDescriptors(fd int) bool {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) == nil
 }
 
+// takeDescriptors undoes refuseDescriptors, which another owner of the socket may have called.
+func takeDescriptors(fd int) { _ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 1) }
+
 // recvmsg receives bytes into p and control messages into control. What comes is close-on-exec from
 // the beginning (FDP-6). It returns the lengths of both, and the flags of the message. That of package
 // unix allocates the sender's name.

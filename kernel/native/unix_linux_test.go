@@ -22,12 +22,6 @@ func refusesDescriptors(t *testing.T) bool {
 	return refuseDescriptors(fd)
 }
 
-// takeDescriptors is a Control that has the system take descriptors again.
-func takeDescriptors(fd uintptr) error {
-	_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 1) // an older Linux always does
-	return nil
-}
-
 // unixPairOf returns a conn that k has accepted without Descriptors, armed as token 1, and the client's socket.
 func unixPairOf(t *testing.T, k kernel.Kernel, control func(uintptr) error) (s *unixConn, client int) {
 	t.Helper()
@@ -100,9 +94,9 @@ func TestUNIXReadPastDescriptor(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				leaktest.KeepsDescriptors(t)
 				k := testKernel(t, name, Options{})
-				control := takeDescriptors
-				if !takes {
-					control = nil
+				var control func(uintptr) error
+				if takes {
+					control = func(fd uintptr) error { takeDescriptors(int(fd)); return nil }
 				}
 				s, client := unixPairOf(t, k, control)
 				r, w := pipeEnds(t)
@@ -168,6 +162,66 @@ func TestUNIXDialRefusesDescriptors(t *testing.T) {
 	}
 }
 
+// Whoever adopts a socket with Descriptors gets them, though its former owner did without: also of a client that came before, and of one that
+// is connected already.
+func TestUNIXAdoptedTakesDescriptors(t *testing.T) {
+	leaktest.KeepsDescriptors(t)
+	old, k := testKernel(t, "", Options{}), testKernel(t, "", Options{})
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := listenAt(t, old, path, kernel.UNIXOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect := func() int {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	clients := []int{connect(), connect()}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns := make([]kernel.Conn, 3)
+	if conns[0], err = k.(kernel.Adopter).AdoptConn(int(c.(*unixConn).fd), &kernel.StreamOptions{Descriptors: true}); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.(*unixConn).sock.Close()
+	next, err := k.(kernel.Adopter).AdoptListener(int(l.(*unixListener).fd), &kernel.ListenOptions{StreamOptions: kernel.StreamOptions{Descriptors: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	clients = append(clients, connect())
+	for i := range conns {
+		if i > 0 {
+			if conns[i], err = next.Accept(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		defer conns[i].Close()
+		if err := sendOn(clients[i], "x", clients[i]); err != nil {
+			t.Errorf("client %d cannot send a descriptor: %v", i, err)
+			continue
+		}
+		p, _ := kernel.ConnAs[kernel.Passing](conns[i])
+		n, err := conns[i].Read(make([]byte, 9))
+		got := p.TakeDescriptors()
+		if n != 1 || err != nil || len(got) != 1 {
+			t.Errorf("client %d: read %d with %v, %v", i, n, got, err)
+		}
+		for _, fd := range got {
+			unix.Close(fd)
+		}
+	}
+}
+
 // A UNIX stream to which no descriptors can come is watched by edges. Urgent data ends a read too, and so may messages that the program has asked for by
 // a number that DescriptorOf gave it: what is behind them is reported.
 func TestUNIXEdges(t *testing.T) {
@@ -204,7 +258,7 @@ func TestUNIXEdges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	_ = takeDescriptors(uintptr(fd))
+	takeDescriptors(fd)
 	if byEdge() {
 		t.Error("it is watched by edges though the program may have asked for more")
 	}

@@ -174,6 +174,9 @@ func (s *unixListener) Accept() (kernel.Conn, error) {
 			h, c := newUNIXConn(sock{b: s.b, fd: int32(fd)}, s.passes)
 			c.from = s.name
 			c.markStream(s.refuses)
+			if s.passes && s.state() == shared {
+				takeDescriptors(fd) // it may have come when the listener's former owner refused them
+			}
 			s.b.own(&c.sock)
 			if err := s.b.fits(kernel.OpAccept, fd); err != nil {
 				c.Abort() // somebody else has taken the room
