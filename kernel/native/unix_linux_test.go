@@ -199,6 +199,12 @@ func TestUNIXAdoptedTakesDescriptors(t *testing.T) {
 	}
 	defer next.Close()
 	clients = append(clients, connect())
+	send := func(i int) {
+		if err := sendOn(clients[i], "x", clients[i]); err != nil {
+			t.Fatalf("client %d cannot send a descriptor: %v", i, err)
+		}
+	}
+	send(2) // before it is accepted
 	for i := range conns {
 		if i > 0 {
 			if conns[i], err = next.Accept(); err != nil {
@@ -206,9 +212,8 @@ func TestUNIXAdoptedTakesDescriptors(t *testing.T) {
 			}
 		}
 		defer conns[i].Close()
-		if err := sendOn(clients[i], "x", clients[i]); err != nil {
-			t.Errorf("client %d cannot send a descriptor: %v", i, err)
-			continue
+		if i < 2 {
+			send(i)
 		}
 		p, _ := kernel.ConnAs[kernel.Passing](conns[i])
 		n, err := conns[i].Read(make([]byte, 9))
