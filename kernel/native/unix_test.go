@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -239,8 +240,13 @@ func TestUNIXSystemErrors(t *testing.T) {
 	if _, err := listenAt(t, k, filepath.Join(dir, "none", "s"), kernel.UNIXOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no such directory: %v", err)
 	}
-	if _, err := listenAt(t, k, filepath.Join(dir, "none", "s"), kernel.UNIXOptions{Lock: true}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := listenAt(t, k, filepath.Join(dir, "none", "s"), kernel.UNIXOptions{Lock: true}); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "lock file ") {
 		t.Errorf("no such directory, for the lock file: %v", err)
+	}
+	if _, err := os.Stat("/sys/kernel"); err == nil { // where nobody makes a file
+		if _, err := listenAt(t, k, "/sys/kernel/s", kernel.UNIXOptions{Lock: true}); !errors.Is(err, kernel.ErrPermission) {
+			t.Errorf("no permission, for the lock file: %v", err)
+		}
 	}
 	os.WriteFile(filepath.Join(dir, "plain"), nil, 0o600)
 	if _, err := k.Dial(kernel.UNIXAddr(filepath.Join(dir, "plain")), nil); !errors.Is(err, kernel.ErrRefused) {

@@ -4,6 +4,7 @@ package native
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
@@ -51,12 +52,8 @@ func (f *unixFile) own(name string, lock bool, holder int) error {
 		return &fs.PathError{Op: "stat", Path: path, Err: fs.ErrNotExist}
 	}
 	if lock && f.lock == nil {
-		f.lock, err = lockfile.TakeFrom(path+".lock", holder)
-		if held, ok := errors.AsType[*lockfile.HeldError](err); ok {
-			return &kernel.AddrError{Op: kernel.OpListen, Addr: kernel.UNIXAddr(name), Reason: held.Error(), Kind: kernel.ErrLocked}
-		}
-		if err != nil {
-			return err
+		if f.lock, err = lockfile.TakeFrom(path+".lock", holder); err != nil {
+			return lockError(kernel.UNIXAddr(name), path+".lock", err)
 		}
 	}
 	f.path, f.file = path, at
@@ -92,17 +89,27 @@ func (f *unixFile) takeLock(a kernel.Addr, name string) error {
 	if err != nil {
 		return err
 	}
-	f.lock, err = lockfile.Take(path+".lock", func() bool { return inUse(name) })
-	if held, ok := errors.AsType[*lockfile.HeldError](err); ok {
-		return &kernel.AddrError{Op: kernel.OpListen, Addr: a, Reason: held.Error(), Kind: kernel.ErrLocked}
-	}
-	if err != nil {
-		return err
+	if f.lock, err = lockfile.Take(path+".lock", func() bool { return inUse(name) }); err != nil {
+		return lockError(a, path+".lock", err)
 	}
 	if _, isSocket := socketAt(path); isSocket && !inUse(name) {
 		return os.Remove(path)
 	}
 	return nil
+}
+
+// lockError makes an error of package lockfile one of this package, which names the lock file and has a sentinel.
+func lockError(a kernel.Addr, name string, err error) error {
+	if held, ok := errors.AsType[*lockfile.HeldError](err); ok {
+		return &kernel.AddrError{Op: kernel.OpListen, Addr: a, Reason: held.Error(), Kind: kernel.ErrLocked}
+	}
+	switch e := err.(type) {
+	case *os.LinkError:
+		return fmt.Errorf("lock file %q: %w", name, opError(e.Op, e.Err))
+	case *fs.PathError:
+		return fmt.Errorf("lock file %q: %w", name, opError(e.Op, e.Err))
+	}
+	return err // which names the file
 }
 
 // inUse tells whether somebody listens at name, as far as a connect can tell. A process in another
