@@ -50,7 +50,7 @@ func (s *Source) check() error {
 	case n != 1:
 		return fmt.Errorf("%w: set one of File, Dir and Certificate of a Source, not %d", ErrOptions, n)
 	case s.File == "" && (s.KeyFile != "" || s.ChainFile != ""):
-		return fmt.Errorf("%w: KeyFile and ChainFile of a Source go with File only", ErrOptions)
+		return fmt.Errorf("%w: a key file or a chain file is for a single certificate; those of a directory have their keys and chains in their files", ErrOptions)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func TestTLSArgumentErrors(t *testing.T) {
 		{describe("tls", "0", empty), "certificates", certs.ErrNoCertificate, empty},
 		{describe("tls", "0", cert), "certificates", certs.ErrNoKey, cert},
 		{describe("tls", "0", cert, "privateKey="+strange), "privateKey", certs.ErrKeyMismatch, strange},
-		{describe("tls", "0", ca.dir, "privateKey="+key), "certificates", certs.ErrOptions, "KeyFile"},
+		{describe("tls", "0", ca.dir, "privateKey="+key), "certificates", certs.ErrOptions, "a key file or a chain file is for a single certificate"},
 		{describe("tls", "0", both, "minVersion=1.1"), "minVersion", std.ErrVersion, `"1.1" is broken: use 1.2 or 1.3`}, // TLS-48
 		{describe("tls", "0", both, "maxVersion=2"), "maxVersion", std.ErrVersion, `"2" is not 1.2 or 1.3`},
 		{describe("tls", "0", both, "minVersion=1.3", "maxVersion=TLSv1.2"), "maxVersion", std.ErrContradiction, "is less than minVersion"},
