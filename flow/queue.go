@@ -246,8 +246,6 @@ func (q *Queue) abort() {
 // Unfinished has the connection reset if it ends while messages wait, for instance because the reactor stops (PROD-24).
 func (q *Queue) Unfinished() bool { return q.waiting.len() > 0 }
 
-// SendsMessages says that each write of the queue is a whole message. So a WebSocket whose peer closes it ends in order, whatever waits.
-func (q *Queue) SendsMessages() {}
 
 // lose forgets what waits: the connection is lost.
 func (q *Queue) lose() {

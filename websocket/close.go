@@ -101,13 +101,10 @@ func (c *Conn) abort(op string, err error) {
 // CloseWrite fails with errors.ErrUnsupported: the directions of a WebSocket do not end one by one.
 func (c *Conn) CloseWrite() error { return errors.ErrUnsupported }
 
-// end closes the transport below. What was written is sent, unless it is only a part of what the producer has.
+// end closes the transport below, when what was written is sent. That is an end in order also if the producer has more: a close frame has been sent, whose code
+// tells the peer which end it is, and each message that was sent is whole.
 func (c *Conn) end() {
 	if c.state == over {
-		return
-	}
-	if c.unfinished() {
-		c.Abort()
 		return
 	}
 	c.state = over

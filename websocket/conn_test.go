@@ -11,6 +11,7 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/whorl-go/whorl/flow"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/websocket"
@@ -262,23 +263,45 @@ func TestProducer(t *testing.T) {
 	})
 }
 
-// PROD-24: what the producer calls a part does not end in order, also if the peer closes.
-func TestUnfinished(t *testing.T) {
+// A peer that closes gets our close frame, and the end in order, also if the producer calls what it has sent a part.
+func TestCloseWhileUnfinished(t *testing.T) {
 	all(t, false, func(t *testing.T, r *reactor.Reactor) {
-		for _, unfinished := range []bool{false, true} {
-			g := serve(t, r, nil, nil)
-			p, a := g.connect()
-			x := &part{unfinished: unfinished}
-			if err := a.c.RegisterProducer(x); err != nil {
-				t.Fatal(err)
-			}
-			_, _ = p.T.Write(closing(1000, ""))
-			g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
-			if (p.lost == io.EOF) == unfinished || !x.stopped {
-				t.Errorf("PROD-24: unfinished %v: the peer's end is %v; the producer was stopped: %v", unfinished, p.lost, x.stopped)
-			}
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		x := &part{unfinished: true}
+		if err := a.c.RegisterProducer(x); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = p.T.Write(closing(1000, ""))
+		g.until("it does not end", func() bool { return a.err != nil && p.lost != nil })
+		g.wantClose(p, 1000)
+		if p.lost != io.EOF || !x.stopped {
+			t.Errorf("the peer's end is %v; the producer was stopped: %v", p.lost, x.stopped)
 		}
 	})
+}
+
+// PROD-24: if the reactor stops, a part ends by a reset.
+func TestStopWhileUnfinished(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			for _, unfinished := range []bool{false, true} {
+				r := w.New(t, reactor.Config{})
+				g := serve(t, r, nil, nil)
+				p := w.Peer(t, g.addr, r)
+				p.Send(request())
+				g.until("no connection", func() bool { return len(g.apps) == 1 && g.apps[0].c != nil })
+				if err := g.apps[0].c.RegisterProducer(&part{unfinished: unfinished}); err != nil {
+					t.Fatal(err)
+				}
+				r.Post(func() { _ = r.Stop() })
+				_ = r.Run(t.Context())
+				if _, err := p.Rest(); errors.Is(err, kernel.ErrReset) != unfinished || (err == io.EOF) == unfinished {
+					t.Errorf("PROD-24: unfinished %v: the peer's end is %v", unfinished, err)
+				}
+			}
+		})
+	}
 }
 
 // part is a producer that says whether it is unfinished.

@@ -26,17 +26,8 @@ func (s *source) StopProducing() {
 // Producing tells whether more may come of it.
 func (s *source) Producing() bool { return (*Conn)(s).produces() }
 
-// Unfinished tells whether it must not end in order.
+// Unfinished tells whether the transport below must not end in order by itself, as when the reactor stops.
 func (s *source) Unfinished() bool { return reactor.Unfinished(s.producer) }
-
-// unfinished tells whether what was sent is only a part of what the producer has, such as a file. What waits in a queue is no part: the
-// messages that were sent are whole, and a peer that closes wants no more.
-func (c *Conn) unfinished() bool {
-	if _, whole := c.producer.(interface{ SendsMessages() }); whole {
-		return false
-	}
-	return reactor.Unfinished(c.producer)
-}
 
 // produces tells whether a Close has to wait for the producer. It need not for one that stays registered and has nothing, such as a queue that is
 // empty, or a transport whose reading has ended.
