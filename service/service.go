@@ -259,7 +259,28 @@ func (s *Service) stopStarting() *deferred.Deferred[None] {
 		s.undone = true
 		d.Cancel()
 	}
-	return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] { return s.Stop() })
+	return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] {
+		failed := notStopped(err)
+		return deferred.Transform(s.Stop(), func(_ None, second error) *deferred.Deferred[None] {
+			return s.outcome("stop", join(failed, second))
+		})
+	})
+}
+
+// notStopped returns what of err, the failure of a start, says that something could not be stopped again; nil: nothing does.
+func notStopped(err error) (failed error) {
+	switch e := err.(type) {
+	case *Error:
+		if e.Op == "stop" {
+			return e
+		}
+		return notStopped(e.Err)
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			failed = join(failed, notStopped(one))
+		}
+	}
+	return failed
 }
 
 // end calls the member's Stop.

@@ -1,0 +1,52 @@
+package service_test
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/whorl-go/whorl/deferred"
+	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/service"
+)
+
+// A stop that gives up a start fails with what the undoing of that start could not stop.
+func TestStopStartingFails(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	j := &journal{r: r}
+	c, inner := service.NewCollection(r, "c"), service.NewCollection(r, "inner")
+	c.Add(&inner.Service)
+	inner.Add(service.Named(r, "a", &part{j: j, name: "a", stop: errTest, stopIn: s}))
+	inner.Add(service.Named(r, "b", &part{j: j, name: "b", startIn: s}))
+	for range 2 {
+		c.Start().Ignore()
+		first, second := c.Stop(), c.Stop()
+		until(t, r, func() bool { return failure(first) != errPending && failure(second) != errPending })
+		for _, d := range []*deferred.Deferred[service.None]{first, second} {
+			var e *service.Error
+			if err := failure(d); !errors.As(err, &e) || e.Error() != "service c/inner/a: stop: test" || errors.Is(err, reactor.ErrCancelled) {
+				t.Error("the stop of a service has failed:", err)
+			}
+		}
+		j.want(t, "stopped while starting", "start a", "start b", "stop a", "stop a done")
+	}
+	bound := service.Named(r, "bound", &lowPart{part{j: j, name: "bound", startIn: s, stop: errTest}})
+	bound.Start().Ignore()
+	d := bound.Stop()
+	until(t, r, func() bool { return failure(d) != errPending })
+	if err := failure(d); !errors.Is(err, errTest) || bound.State() != service.Stopped {
+		t.Error("a privileged part that could not be stopped:", err)
+	}
+}
+
+// SVC-35: a program that is told to end while it starts fails if a service has failed to stop.
+func TestProgramToldToEndFails(t *testing.T) {
+	p, n := host(t, service.MainConfig{}, map[time.Duration]os.Signal{s: syscall.SIGTERM},
+		&part{name: "a", stop: errTest}, &part{name: "b", startIn: time.Hour})
+	_ = n.Run(time.Minute)
+	if !errors.Is(p.Err(), errTest) {
+		t.Error("SVC-35:", p.Err())
+	}
+}
