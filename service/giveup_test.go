@@ -3,6 +3,7 @@ package service_test
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -48,5 +49,32 @@ func TestProgramToldToEndFails(t *testing.T) {
 	_ = n.Run(time.Minute)
 	if !errors.Is(p.Err(), errTest) {
 		t.Error("SVC-35:", p.Err())
+	}
+}
+
+// A stop that is given up while a start is being undone gives up the undoing.
+func TestStopStartingIsGivenUp(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	j := &journal{r: r}
+	c, inner := service.NewCollection(r, "c"), service.NewCollection(r, "inner")
+	c.StopLimit, inner.StopLimit = s, -1
+	inner.Add(service.Named(r, "never", &part{j: j, name: "never", stopIn: time.Hour}))
+	inner.Add(service.Named(r, "b", &part{j: j, name: "b", startIn: time.Minute}))
+	c.Start()
+	c.Add(&inner.Service).Ignore()
+	begun := r.Now()
+	d := c.Stop()
+	until(t, r, func() bool { return failure(d) != errPending })
+	if took := r.Now() - begun; !errors.Is(failure(d), service.ErrStopLimit) || took.Round(time.Millisecond) != s || inner.State() != service.Stopped {
+		t.Error("a stop limit:", failure(d), "after", took, inner.State())
+	}
+	// SVC-28: another signal ends what the program waits for.
+	p, n := host(t, service.MainConfig{}, map[time.Duration]os.Signal{s: syscall.SIGTERM, 3 * s: syscall.SIGTERM},
+		&part{name: "a", stopIn: time.Hour}, &part{name: "b", startIn: time.Hour})
+	ended := time.Duration(0)
+	p.Reactor().AddTrigger(reactor.After, reactor.Shutdown, func() { ended = n.Now() })
+	_ = n.Run(time.Minute)
+	if ended.Round(s/2) != 3*s || p.Err() == nil || !strings.Contains(p.Err().Error(), "service app/a: stop: ") {
+		t.Errorf("SVC-28: ended after %v with %v", ended, p.Err())
 	}
 }

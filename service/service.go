@@ -260,11 +260,24 @@ func (s *Service) stopStarting() *deferred.Deferred[None] {
 		d.Cancel()
 	}
 	return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] {
+		if _, there := d.Outcome(); !there { // this stop was given up
+			return s.stopUndoing()
+		}
 		failed := notStopped(err)
 		return deferred.Transform(s.Stop(), func(_ None, second error) *deferred.Deferred[None] {
 			return s.outcome("stop", join(failed, second))
 		})
 	})
+}
+
+// stopUndoing gives up the undoing of a start. It fails with what has not stopped because of that.
+func (s *Service) stopUndoing() *deferred.Deferred[None] {
+	s.starting.Cancel()
+	failed := error(reactor.ErrCancelled)
+	if o, there := s.starting.Outcome(); there && notStopped(o.Err) != nil {
+		failed = notStopped(o.Err)
+	}
+	return s.outcome("stop", failed)
 }
 
 // notStopped returns what of err, the failure of a start, says that something could not be stopped again; nil: nothing does.
