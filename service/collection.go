@@ -161,9 +161,13 @@ func (m *members) eachFrom(start func(*Service) *deferred.Deferred[None]) *defer
 		d := start(s)
 		o, ok := d.Outcome()
 		if !ok {
-			return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] {
-				if m.failed(s, err) {
+			givenUp := new(bool)
+			return deferred.Transform(noting(d, givenUp), func(_ None, err error) *deferred.Deferred[None] {
+				switch {
+				case m.failed(s, err):
 					return m.undo(err)
+				case *givenUp: // s has started nevertheless, or was removed
+					return m.undo(reactor.ErrCancelled)
 				}
 				return m.eachFrom(start)
 			})
@@ -173,6 +177,25 @@ func (m *members) eachFrom(start func(*Service) *deferred.Deferred[None]) *defer
 		}
 	}
 	return deferred.Of(m.r, None{})
+}
+
+// noting returns the outcome of d, and notes whether it was given up. Then d is given up too, and may come to a success nevertheless.
+func noting(d *deferred.Deferred[None], givenUp *bool) *deferred.Deferred[None] {
+	n := deferred.New(d.Reactor(), func(*deferred.Deferred[None]) {
+		*givenUp = true
+		d.Cancel()
+	})
+	d.Done(func(_ None, err error) {
+		if _, there := n.Outcome(); !there {
+			n.Give(None{}, err)
+		}
+	})
+	return n.CatchChain(func(error) *deferred.Deferred[None] {
+		if _, there := d.Outcome(); !there {
+			return noting(d, givenUp) // it may be given up again
+		}
+		return own(d)
+	})
 }
 
 // failed tells whether the start of s has failed. It has not if s was removed meanwhile.

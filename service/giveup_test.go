@@ -52,6 +52,36 @@ func TestProgramToldToEndFails(t *testing.T) {
 	}
 }
 
+// optional is a member that starts whatever becomes of what it waits for.
+type optional struct{ part }
+
+func (p *optional) Start() *deferred.Deferred[service.None] {
+	return p.part.Start().Catch(func(error) (service.None, error) { return service.None{}, nil })
+}
+
+// A start that was given up starts nothing more, also if the member that was starting has started nevertheless.
+func TestStopStartingGoesNoFurther(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	j := &journal{r: r}
+	c := service.NewCollection(r, "c")
+	c.Add(service.Named(r, "a", &optional{part{j: j, name: "a", startIn: s}}))
+	c.Add(service.Named(r, "b", &part{j: j, name: "b", startIn: 2 * time.Hour}))
+	start := c.Start()
+	stop := c.Stop()
+	until(t, r, func() bool { return failure(stop) != errPending })
+	j.want(t, "stopped while starting", "start a", "stop a")
+	if !errors.Is(failure(start), reactor.ErrCancelled) || failure(stop) != nil || c.State() != service.Stopped {
+		t.Error(failure(start), failure(stop), c.State())
+	}
+	begun := r.Now()
+	start = c.StartWithin(s / 2)
+	until(t, r, func() bool { return failure(start) != errPending })
+	j.want(t, "a limit", "start a", "stop a")
+	if took := r.Now() - begun; !errors.Is(failure(start), service.ErrStartLimit) || took > s || c.State() != service.Stopped {
+		t.Error(failure(start), "after", took, c.State())
+	}
+}
+
 // A stop that is given up while a start is being undone gives up the undoing.
 func TestStopStartingIsGivenUp(t *testing.T) {
 	r := simulated(t, reactor.Config{})
