@@ -108,3 +108,21 @@ func TestStopStartingIsGivenUp(t *testing.T) {
 		t.Errorf("SVC-28: ended after %v with %v", ended, p.Err())
 	}
 }
+
+// SVC-29: a reload that is given up begins no other.
+func TestReloadGivenUp(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	j := &journal{r: r}
+	c := service.NewCollection(r, "c")
+	for _, name := range []string{"a", "b"} {
+		c.Add(service.Named(r, name, &reloading{part: part{j: j, name: name}, reloadIn: s}))
+	}
+	c.Start()
+	d := c.Reload()
+	d.Cancel()
+	until(t, r, func() bool { return failure(d) != errPending })
+	j.want(t, "SVC-29", "start a", "start b", "reload a")
+	if !errors.Is(failure(d), reactor.ErrCancelled) {
+		t.Error("SVC-29:", failure(d))
+	}
+}
