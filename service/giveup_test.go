@@ -109,6 +109,27 @@ func TestStopStartingIsGivenUp(t *testing.T) {
 	}
 }
 
+// A pool whose connections have not ended within the limit has not stopped in order.
+func TestPoolStopLimit(t *testing.T) {
+	w, p := newPool(t, service.PoolConfig{Size: 2})
+	w.listen()
+	c := service.NewCollection(w.cli.Reactor, "c")
+	c.StopLimit = 2 * s
+	c.Add(service.Named(w.cli.Reactor, "pool", p))
+	var stop *deferred.Deferred[service.None]
+	w.run(20*s, map[time.Duration]func(){
+		0: func() { c.Start() },
+		1 * s: func() {
+			w.n.Partition("srv", "cli")
+			p.Clients()[0].Connected().(*silent).T.Write(make([]byte, 8<<20)) // more than the kernel takes
+			stop = c.Stop()
+		},
+	})
+	if !errors.Is(failure(stop), service.ErrStopLimit) || w.cli.Reactor.Stats().Connections != 0 {
+		t.Error(failure(stop), w.cli.Reactor.Stats().Connections)
+	}
+}
+
 // SVC-29: a reload that is given up begins no other.
 func TestReloadGivenUp(t *testing.T) {
 	r := simulated(t, reactor.Config{})
