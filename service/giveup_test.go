@@ -130,6 +130,21 @@ func TestPoolStopLimit(t *testing.T) {
 	}
 }
 
+// SVC-14: a periodic call that is in progress at the end of the limit has not stopped in order.
+func TestPeriodicStopLimit(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	c := service.NewCollection(r, "c")
+	c.StopLimit = s
+	p := service.NewPeriodic(r, s, func(int) *deferred.Deferred[service.None] { return deferred.Sleep(r, time.Hour) })
+	c.Add(service.Named(r, "p", p))
+	c.Start()
+	d := c.Stop()
+	until(t, r, func() bool { return failure(d) != errPending })
+	if !errors.Is(failure(d), service.ErrStopLimit) {
+		t.Error("SVC-14:", failure(d), p.Loop().Busy())
+	}
+}
+
 // SVC-29: a reload that is given up begins no other.
 func TestReloadGivenUp(t *testing.T) {
 	r := simulated(t, reactor.Config{})
