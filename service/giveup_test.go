@@ -162,3 +162,26 @@ func TestReloadGivenUp(t *testing.T) {
 		t.Error("SVC-29:", failure(d))
 	}
 }
+
+// A privileged part that could not be started, or stopped again, is told to the stop that has come meanwhile.
+func TestStopBindingFails(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	j := &journal{r: r}
+	c := service.NewCollection(r, "c")
+	c.Add(service.Named(r, "a", &lowPart{part{j: j, name: "a", stop: errTest, stopIn: s}}))
+	c.Add(service.Named(r, "b", &lowPart{part{j: j, name: "b", bindIn: time.Hour}}))
+	c.StartPrivileged().Ignore()
+	d := c.Stop()
+	until(t, r, func() bool { return failure(d) != errPending })
+	if !errors.Is(failure(d), errTest) {
+		t.Error(failure(d))
+	}
+	c.StopLimit = -1
+	c.StartPrivileged().Ignore()
+	d = c.Stop()
+	d.Cancel()
+	if !errors.Is(failure(d), reactor.ErrCancelled) {
+		t.Error("given up:", failure(d))
+	}
+	until(t, r, func() bool { return r.Stats().Pending == 0 })
+}

@@ -229,7 +229,7 @@ func (s *Service) Stop() *deferred.Deferred[None] {
 	case Stopped:
 		if b := s.binding; b != nil {
 			b.Cancel()
-			return deferred.Transform(b, func(None, error) *deferred.Deferred[None] { return s.Stop() })
+			return s.stopUndone(b)
 		}
 		if !s.bound {
 			return deferred.Of(s.r, None{})
@@ -259,9 +259,14 @@ func (s *Service) stopStarting() *deferred.Deferred[None] {
 		s.undone = true
 		d.Cancel()
 	}
+	return s.stopUndone(d)
+}
+
+// stopUndone stops s when d, a start that was given up, is there and has been undone. It fails also with what could not be stopped in that.
+func (s *Service) stopUndone(d *deferred.Deferred[None]) *deferred.Deferred[None] {
 	return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] {
 		if _, there := d.Outcome(); !there { // this stop was given up
-			return s.stopUndoing()
+			return s.stopUndoing(d)
 		}
 		failed := notStopped(err)
 		return deferred.Transform(s.Stop(), func(_ None, second error) *deferred.Deferred[None] {
@@ -270,11 +275,11 @@ func (s *Service) stopStarting() *deferred.Deferred[None] {
 	})
 }
 
-// stopUndoing gives up the undoing of a start. It fails with what has not stopped because of that.
-func (s *Service) stopUndoing() *deferred.Deferred[None] {
-	s.starting.Cancel()
+// stopUndoing gives up the undoing of d, a start. It fails with what has not stopped because of that.
+func (s *Service) stopUndoing(d *deferred.Deferred[None]) *deferred.Deferred[None] {
+	d.Cancel()
 	failed := error(reactor.ErrCancelled)
-	if o, there := s.starting.Outcome(); there && notStopped(o.Err) != nil {
+	if o, there := d.Outcome(); there && notStopped(o.Err) != nil {
 		failed = notStopped(o.Err)
 	}
 	return s.outcome("stop", failed)
