@@ -161,12 +161,13 @@ func (m *members) eachFrom(start func(*Service) *deferred.Deferred[None]) *defer
 		d := start(s)
 		o, ok := d.Outcome()
 		if !ok {
-			givenUp := new(bool)
-			return deferred.Transform(noting(d, givenUp), func(_ None, err error) *deferred.Deferred[None] {
+			givenUp := false
+			noted := noting(d, func() { givenUp = true; d.Cancel() })
+			return deferred.Transform(noted, func(_ None, err error) *deferred.Deferred[None] {
 				switch {
 				case m.failed(s, err):
 					return m.undo(err)
-				case *givenUp: // s has started nevertheless, or was removed
+				case givenUp: // s has started nevertheless, or was removed
 					return m.undo(reactor.ErrCancelled)
 				}
 				return m.eachFrom(start)
@@ -179,12 +180,9 @@ func (m *members) eachFrom(start func(*Service) *deferred.Deferred[None]) *defer
 	return deferred.Of(m.r, None{})
 }
 
-// noting returns the outcome of d, and notes whether it was given up. Then d is given up too, and may come to a success nevertheless.
-func noting(d *deferred.Deferred[None], givenUp *bool) *deferred.Deferred[None] {
-	n := deferred.New(d.Reactor(), func(*deferred.Deferred[None]) {
-		*givenUp = true
-		d.Cancel()
-	})
+// noting returns the outcome of d. Each time that it is given up, cancel is called, which may give up d. It waits for d nevertheless.
+func noting(d *deferred.Deferred[None], cancel func()) *deferred.Deferred[None] {
+	n := deferred.New(d.Reactor(), func(*deferred.Deferred[None]) { cancel() })
 	d.Done(func(_ None, err error) {
 		if _, there := n.Outcome(); !there {
 			n.Give(None{}, err)
@@ -192,7 +190,7 @@ func noting(d *deferred.Deferred[None], givenUp *bool) *deferred.Deferred[None] 
 	})
 	return n.CatchChain(func(error) *deferred.Deferred[None] {
 		if _, there := d.Outcome(); !there {
-			return noting(d, givenUp) // it may be given up again
+			return noting(d, cancel)
 		}
 		return own(d)
 	})
@@ -206,7 +204,7 @@ func (m *members) failed(s *Service, err error) bool {
 // undo stops what was started. Its result is the failure of the start.
 func (m *members) undo(err error) *deferred.Deferred[None] {
 	m.at = len(m.services)
-	return deferred.Transform(m.Stop(), func(_ None, second error) *deferred.Deferred[None] {
+	return deferred.Transform(m.undoing(m.Stop()), func(_ None, second error) *deferred.Deferred[None] {
 		return deferred.Failed[None](m.r, join(err, second))
 	})
 }

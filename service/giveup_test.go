@@ -3,6 +3,7 @@ package service_test
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -160,6 +161,37 @@ func TestReloadGivenUp(t *testing.T) {
 	j.want(t, "SVC-29", "start a", "start b", "reload a")
 	if !errors.Is(failure(d), reactor.ErrCancelled) {
 		t.Error("SVC-29:", failure(d))
+	}
+}
+
+// Who gives up a start that is being undone, because it has failed or was given up before, does not give up the undoing.
+func TestUndoingGoesOn(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	for name, c := range map[string]struct {
+		limit, stop time.Duration
+		b           part
+		want        error
+	}{
+		"failed, then stopped":  {limit: -1, stop: 2 * s, b: part{startIn: s, start: errTest}, want: errTest},
+		"failed, then too long": {limit: 2 * s, b: part{startIn: s, start: errTest}, want: errTest},
+		"limit, then stopped":   {limit: s, stop: 2 * s, b: part{startIn: time.Hour}, want: service.ErrStartLimit},
+	} {
+		j := &journal{r: r}
+		outer, inner := service.NewCollection(r, "outer"), service.NewCollection(r, "inner")
+		outer.Add(&inner.Service)
+		c.b.j, c.b.name = j, "b"
+		inner.Add(service.Named(r, "a", &part{j: j, name: "a", stopIn: 4 * s}))
+		inner.Add(service.Named(r, "b", &c.b))
+		start, stop := outer.StartWithin(c.limit), deferred.Of(r, service.None{})
+		if c.stop > 0 {
+			clock := newBeat(r)
+			clock.pass(t, c.stop)
+			stop = outer.Stop()
+		}
+		until(t, r, func() bool { return failure(start) != errPending && failure(stop) != errPending })
+		if !slices.Contains(j.said, "stop a done") || !errors.Is(failure(start), c.want) || failure(stop) != nil || outer.State() != service.Stopped {
+			t.Errorf("%s: %q, %v, %v", name, j.said, failure(start), failure(stop))
+		}
 	}
 }
 

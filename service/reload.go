@@ -57,16 +57,17 @@ func (m *members) reloadFrom(left []*Service, failed []error) *deferred.Deferred
 		d := s.Reload()
 		o, ok := d.Outcome()
 		if !ok {
-			givenUp := new(bool)
-			return deferred.Transform(noting(d, givenUp), func(_ None, err error) *deferred.Deferred[None] {
+			givenUp := false
+			noted := noting(d, func() { givenUp = true; d.Cancel() })
+			return deferred.Transform(noted, func(_ None, err error) *deferred.Deferred[None] {
 				rest := left[i+1:]
 				switch {
 				case err != nil:
 					failed = append(failed, err)
-				case *givenUp && len(rest) > 0:
+				case givenUp && len(rest) > 0:
 					failed = append(failed, reactor.ErrCancelled)
 				}
-				if *givenUp {
+				if givenUp {
 					rest = nil
 				}
 				return m.reloadFrom(rest, failed)

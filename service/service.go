@@ -85,6 +85,7 @@ type Service struct {
 	state     State
 	undone    bool // a start in progress was given up by Stop
 	bound     bool // the privileged part was started, and the member has not been stopped since
+	hurry     bool // the undoing of a start is being given up
 	reloading bool // Reload of the member was called, and its result is not there
 
 	binding  *deferred.Deferred[None]   // of StartPrivileged; nil: it is not in progress
@@ -213,7 +214,7 @@ func (s *Service) started(err error) *deferred.Deferred[None] {
 		s.state = Running
 		return deferred.Of(s.r, None{})
 	case s.bound:
-		return deferred.Transform(s.end(), func(_ None, second error) *deferred.Deferred[None] {
+		return deferred.Transform(s.undoing(s.end()), func(_ None, second error) *deferred.Deferred[None] {
 			return s.outcome("start", join(err, second))
 		})
 	}
@@ -277,12 +278,28 @@ func (s *Service) stopUndone(d *deferred.Deferred[None]) *deferred.Deferred[None
 
 // stopUndoing gives up the undoing of d, a start. It fails with what has not stopped because of that.
 func (s *Service) stopUndoing(d *deferred.Deferred[None]) *deferred.Deferred[None] {
+	s.hurry = true
 	d.Cancel()
+	s.hurry = false
 	failed := error(reactor.ErrCancelled)
 	if o, there := d.Outcome(); there && notStopped(o.Err) != nil {
 		failed = notStopped(o.Err)
 	}
 	return s.outcome("stop", failed)
+}
+
+// undoing returns the outcome of d, a stop that undoes a start of s. Who gives up the start wants just that, so d is given up by stopUndoing alone, of s or of a
+// collection around it.
+func (s *Service) undoing(d *deferred.Deferred[None]) *deferred.Deferred[None] {
+	return noting(d, func() {
+		hurry := s.hurry
+		for c := s.parent; c != nil; c = c.parent {
+			hurry = hurry || c.hurry
+		}
+		if hurry {
+			d.Cancel()
+		}
+	})
 }
 
 // notStopped returns what of err, the failure of a start, says that something could not be stopped again; nil: nothing does.
