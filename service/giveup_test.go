@@ -83,6 +83,27 @@ func TestStopStartingGoesNoFurther(t *testing.T) {
 	}
 }
 
+// lowOptional is a privileged part that starts whatever becomes of what it waits for.
+type lowOptional struct{ lowPart }
+
+func (p *lowOptional) StartPrivileged() *deferred.Deferred[service.None] {
+	return p.lowPart.StartPrivileged().Catch(func(error) (service.None, error) { return service.None{}, nil })
+}
+
+// The rest of a service is not started if the start was given up while its privileged part was starting.
+func TestStopBindingGoesNoFurther(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	j := &journal{r: r}
+	x := service.Named(r, "x", &lowOptional{lowPart{part{j: j, name: "x", bindIn: s, startIn: time.Hour}}})
+	start := x.Start()
+	stop := x.Stop()
+	until(t, r, func() bool { return failure(stop) != errPending })
+	j.want(t, "stopped while starting", "bind x", "stop x")
+	if !errors.Is(failure(start), reactor.ErrCancelled) || failure(stop) != nil || x.State() != service.Stopped {
+		t.Error(failure(start), failure(stop), x.State())
+	}
+}
+
 // A stop that is given up while a start is being undone gives up the undoing.
 func TestStopStartingIsGivenUp(t *testing.T) {
 	r := simulated(t, reactor.Config{})

@@ -193,7 +193,10 @@ func (s *Service) Start() *deferred.Deferred[None] {
 func (s *Service) begin() *deferred.Deferred[None] {
 	s.state, s.starting, s.undone = Starting, nil, false
 	both := deferred.Chain(s.StartPrivileged(), func(None) *deferred.Deferred[None] {
-		if s.member == nil {
+		switch {
+		case s.undone: // the privileged part was started nevertheless
+			return deferred.Failed[None](s.r, reactor.ErrCancelled)
+		case s.member == nil:
 			return deferred.Of(s.r, None{})
 		}
 		return s.call(s.member.Start)
