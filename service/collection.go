@@ -76,7 +76,7 @@ func (c *Collection) Add(s *Service) *deferred.Deferred[None] {
 		if s.parent != c || c.state != Running {
 			return deferred.Of(c.r, None{})
 		}
-		return s.Start()
+		return s.ensure()
 	})
 }
 
@@ -141,7 +141,7 @@ func (m *members) StartPrivileged() *deferred.Deferred[None] {
 }
 
 // Start starts all services, in their order (SVC-7). If one fails, those that were started are stopped again (SVC-10).
-func (m *members) Start() *deferred.Deferred[None] { return m.each((*Service).Start) }
+func (m *members) Start() *deferred.Deferred[None] { return m.each((*Service).ensure) }
 
 // each calls start of one service after the other, each when the one before has started. If one fails, all are stopped.
 func (m *members) each(start func(*Service) *deferred.Deferred[None]) *deferred.Deferred[None] {

@@ -190,6 +190,17 @@ func (s *Service) Start() *deferred.Deferred[None] {
 	return s.begin()
 }
 
+// ensure starts s for its collection, unless it was started by itself, and waits for a start in progress.
+func (s *Service) ensure() *deferred.Deferred[None] {
+	switch {
+	case s.state == Running:
+		return deferred.Of(s.r, None{})
+	case s.state == Starting && s.starting != nil:
+		return own(s.starting)
+	}
+	return s.Start()
+}
+
 func (s *Service) begin() *deferred.Deferred[None] {
 	s.state, s.starting, s.undone = Starting, nil, false
 	both := deferred.Chain(s.StartPrivileged(), func(None) *deferred.Deferred[None] {
