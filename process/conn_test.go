@@ -188,6 +188,21 @@ func TestConnOutputHeld(t *testing.T) {
 	})
 }
 
+// A protocol that closes when it is told that the output has ended hears that the output was cut off.
+func TestConnOutputHeldClosed(t *testing.T) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
+		for script, want := range map[string]string{"(sleep 60)& echo hello; exit 0": "", "(sleep 60)& echo hello; exit 3": "exit status 3"} {
+			p := new(halfScreen)
+			c := connectTo(t, r, sh(script), p, soon())
+			p.onReadLost = func() { _ = c.Close() }
+			until(t, r, p.lost)
+			if s, ok := errors.AsType[process.Status](p.err); !errors.Is(p.err, process.ErrOutputHeld) || ok != (want != "") || ok && s.Error() != want {
+				t.Errorf("EP-16: %s: lost with %v", script, p.err)
+			}
+		}
+	})
+}
+
 // When the program ends its input, writing ends and reading goes on.
 func TestConnInputClosed(t *testing.T) {
 	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {

@@ -106,7 +106,10 @@ func (c *Conn) typed(p []byte) {
 // Close ends the program's input when everything was sent, and drops its output until it ends. A terminal hangs up then.
 func (c *Conn) Close() error {
 	if c.state == connOpen {
-		c.state, c.reason = connClosing, reactor.ErrClosed
+		c.state = connClosing
+		if c.reason == nil { // else the output was cut off, and its end is being told
+			c.reason = reactor.ErrClosed
+		}
 		c.resume()
 		_ = c.in.Close()
 		c.later()

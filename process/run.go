@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -62,7 +63,7 @@ type RunConfig struct {
 	// Zero or negative: no limit.
 	Timeout, Grace time.Duration
 	// Linger is how long Run waits, after the exit, for the end of the output, which something that the program has left behind may hold open. Then
-	// the error is ErrOutputHeld. Zero: 5 s; negative: no limit. After ErrTimeout and ErrOutputLimit it does not wait for output, but as long, after the
+	// the error is ErrOutputHeld. Input that such a thing holds and does not read is dropped then, which is no error. Zero: 5 s; negative: no limit. After ErrTimeout and ErrOutputLimit it does not wait for output, but as long, after the
 	// Grace, for the exit. If there is none, or the program cannot be signalled, the error is ErrStillRunning too, the pipes are closed, and Child.AfterEnd tells the end.
 	Linger time.Duration
 }
@@ -172,7 +173,9 @@ func (w *runner) ChildMade(c *Child) {
 func (w *runner) late() {
 	switch {
 	case w.C.exited:
-		w.fail(ErrOutputHeld)
+		if slices.ContainsFunc(w.C.pipes, func(p pipe) bool { return !p.writes && !p.lost }) { // else the input alone is held
+			w.fail(ErrOutputHeld)
+		}
 		w.drop()
 	case w.killed:
 		w.giveUp(ErrStillRunning)

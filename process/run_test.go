@@ -160,6 +160,12 @@ func TestRunInput(t *testing.T) {
 			t.Errorf("held, and not read: %v", got.err)
 		}
 		killNumber(t, got.Output)
+		// What holds the input alone has not cut off the output.
+		got = runTo(t, r, sh("exec 3<&0; sleep 1000 <&3 >/dev/null 2>&1 & echo $!"), &process.RunConfig{Input: in, Linger: 20 * time.Millisecond})
+		if got.err != nil || got.Status.Code != 0 || len(got.Output) == 0 {
+			t.Errorf("not read, and held: %q, %v, %v", got.Output, got.Status, got.err)
+		}
+		killNumber(t, got.Output)
 		got = runTo(t, r, sh("echo 0123456789; exec sleep 1000"), &process.RunConfig{Input: in, Limit: 5})
 		if !errors.Is(got.err, process.ErrOutputLimit) || errors.Is(got.err, process.ErrInput) {
 			t.Errorf("not read, because of the limit: %v", got.err)

@@ -76,7 +76,7 @@ func (c *Collection) Add(s *Service) *deferred.Deferred[None] {
 		if s.parent != c || c.state != Running {
 			return deferred.Of(c.r, None{})
 		}
-		return s.Start()
+		return s.ensure()
 	})
 }
 
@@ -141,7 +141,7 @@ func (m *members) StartPrivileged() *deferred.Deferred[None] {
 }
 
 // Start starts all services, in their order (SVC-7). If one fails, those that were started are stopped again (SVC-10).
-func (m *members) Start() *deferred.Deferred[None] { return m.each((*Service).Start) }
+func (m *members) Start() *deferred.Deferred[None] { return m.each((*Service).ensure) }
 
 // each calls start of one service after the other, each when the one before has started. If one fails, all are stopped.
 func (m *members) each(start func(*Service) *deferred.Deferred[None]) *deferred.Deferred[None] {
@@ -161,9 +161,14 @@ func (m *members) eachFrom(start func(*Service) *deferred.Deferred[None]) *defer
 		d := start(s)
 		o, ok := d.Outcome()
 		if !ok {
-			return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] {
-				if m.failed(s, err) {
+			givenUp := false
+			noted := noting(d, func() { givenUp = true; d.Cancel() })
+			return deferred.Transform(noted, func(_ None, err error) *deferred.Deferred[None] {
+				switch {
+				case m.failed(s, err):
 					return m.undo(err)
+				case givenUp: // s has started nevertheless, or was removed
+					return m.undo(reactor.ErrCancelled)
 				}
 				return m.eachFrom(start)
 			})
@@ -175,6 +180,22 @@ func (m *members) eachFrom(start func(*Service) *deferred.Deferred[None]) *defer
 	return deferred.Of(m.r, None{})
 }
 
+// noting returns the outcome of d. Each time that it is given up, cancel is called, which may give up d. It waits for d nevertheless.
+func noting(d *deferred.Deferred[None], cancel func()) *deferred.Deferred[None] {
+	n := deferred.New(d.Reactor(), func(*deferred.Deferred[None]) { cancel() })
+	d.Done(func(_ None, err error) {
+		if _, there := n.Outcome(); !there {
+			n.Give(None{}, err)
+		}
+	})
+	return n.CatchChain(func(error) *deferred.Deferred[None] {
+		if _, there := d.Outcome(); !there {
+			return noting(d, cancel)
+		}
+		return own(d)
+	})
+}
+
 // failed tells whether the start of s has failed. It has not if s was removed meanwhile.
 func (m *members) failed(s *Service, err error) bool {
 	return err != nil && s.parent == (*Collection)(m)
@@ -183,7 +204,7 @@ func (m *members) failed(s *Service, err error) bool {
 // undo stops what was started. Its result is the failure of the start.
 func (m *members) undo(err error) *deferred.Deferred[None] {
 	m.at = len(m.services)
-	return deferred.Transform(m.Stop(), func(_ None, second error) *deferred.Deferred[None] {
+	return deferred.Transform(m.undoing(m.Stop()), func(_ None, second error) *deferred.Deferred[None] {
 		return deferred.Failed[None](m.r, join(err, second))
 	})
 }

@@ -28,8 +28,11 @@ func (p *Periodic) Start() *deferred.Deferred[None] {
 	end := deferred.New[None](p.r, nil)
 	p.end = end // for a Stop in the first call, which is made here
 	end.Follow(p.calls.Start(p.interval, true).Catch(func(err error) (None, error) {
-		if !errors.Is(err, reactor.ErrCancelled) {
+		switch {
+		case !errors.Is(err, reactor.ErrCancelled):
 			p.r.Logger().Error("a call that is repeated has failed, and is not repeated any more", slog.Any("err", err))
+		case p.calls.Busy(): // Stop was given up, and the call goes on
+			return None{}, err
 		}
 		return None{}, nil
 	}))
@@ -37,7 +40,7 @@ func (p *Periodic) Start() *deferred.Deferred[None] {
 }
 
 // Stop ends the repetition. The result comes when the call in progress is done, and succeeds even if that fails (SVC-14). If it is given up, that call is not
-// waited for.
+// waited for, and it fails with reactor.ErrCancelled.
 func (p *Periodic) Stop() *deferred.Deferred[None] {
 	if p.calls.Running() {
 		p.calls.Stop()

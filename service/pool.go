@@ -101,7 +101,7 @@ func (p *Pool) Start() *deferred.Deferred[None] {
 }
 
 // Stop stops all clients, also those whose connections are lent. Whoever waits in Acquire gets reactor.ErrCancelled. The result comes when all connections are
-// gone.
+// gone. If it is given up, they are aborted.
 func (p *Pool) Stop() *deferred.Deferred[None] {
 	p.calls++
 	var ds []*deferred.Deferred[None]
@@ -111,7 +111,13 @@ func (p *Pool) Stop() *deferred.Deferred[None] {
 		}
 	}
 	p.fail(reactor.ErrCancelled) // who asks again in the answer finds no client that runs
-	return deferred.Then(deferred.All(p.r, ds...), func([]deferred.Outcome[None]) (None, error) { return None{}, nil })
+	return deferred.Then(deferred.All(p.r, ds...), func(outcomes []deferred.Outcome[None]) (None, error) {
+		var err error
+		for _, o := range outcomes {
+			err = join(err, o.Err)
+		}
+		return None{}, err
+	})
 }
 
 // Acquire lends a connection: at once, if one is idle, and else when one is, in the order of asking. Who has got it gives it back by [Lease.Release]. A connection that

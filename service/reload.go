@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/whorl-go/whorl/deferred"
+	"github.com/whorl-go/whorl/reactor"
 )
 
 // Reloader is a [Member] that can read its configuration again while it runs.
@@ -56,11 +57,20 @@ func (m *members) reloadFrom(left []*Service, failed []error) *deferred.Deferred
 		d := s.Reload()
 		o, ok := d.Outcome()
 		if !ok {
-			return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] {
-				if err != nil {
+			givenUp := false
+			noted := noting(d, func() { givenUp = true; d.Cancel() })
+			return deferred.Transform(noted, func(_ None, err error) *deferred.Deferred[None] {
+				rest := left[i+1:]
+				switch {
+				case err != nil:
 					failed = append(failed, err)
+				case givenUp && len(rest) > 0:
+					failed = append(failed, reactor.ErrCancelled)
 				}
-				return m.reloadFrom(left[i+1:], failed)
+				if givenUp {
+					rest = nil
+				}
+				return m.reloadFrom(rest, failed)
 			})
 		}
 		if o.Err != nil {

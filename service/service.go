@@ -85,6 +85,7 @@ type Service struct {
 	state     State
 	undone    bool // a start in progress was given up by Stop
 	bound     bool // the privileged part was started, and the member has not been stopped since
+	hurry     bool // the undoing of a start is being given up
 	reloading bool // Reload of the member was called, and its result is not there
 
 	binding  *deferred.Deferred[None]   // of StartPrivileged; nil: it is not in progress
@@ -189,10 +190,24 @@ func (s *Service) Start() *deferred.Deferred[None] {
 	return s.begin()
 }
 
+// ensure starts s for its collection, unless it was started by itself, and waits for a start in progress.
+func (s *Service) ensure() *deferred.Deferred[None] {
+	switch {
+	case s.state == Running:
+		return deferred.Of(s.r, None{})
+	case s.state == Starting && s.starting != nil:
+		return own(s.starting)
+	}
+	return s.Start()
+}
+
 func (s *Service) begin() *deferred.Deferred[None] {
 	s.state, s.starting, s.undone = Starting, nil, false
 	both := deferred.Chain(s.StartPrivileged(), func(None) *deferred.Deferred[None] {
-		if s.member == nil {
+		switch {
+		case s.undone: // the privileged part was started nevertheless
+			return deferred.Failed[None](s.r, reactor.ErrCancelled)
+		case s.member == nil:
 			return deferred.Of(s.r, None{})
 		}
 		return s.call(s.member.Start)
@@ -213,7 +228,7 @@ func (s *Service) started(err error) *deferred.Deferred[None] {
 		s.state = Running
 		return deferred.Of(s.r, None{})
 	case s.bound:
-		return deferred.Transform(s.end(), func(_ None, second error) *deferred.Deferred[None] {
+		return deferred.Transform(s.undoing(s.end()), func(_ None, second error) *deferred.Deferred[None] {
 			return s.outcome("start", join(err, second))
 		})
 	}
@@ -229,7 +244,7 @@ func (s *Service) Stop() *deferred.Deferred[None] {
 	case Stopped:
 		if b := s.binding; b != nil {
 			b.Cancel()
-			return deferred.Transform(b, func(None, error) *deferred.Deferred[None] { return s.Stop() })
+			return s.stopUndone(b)
 		}
 		if !s.bound {
 			return deferred.Of(s.r, None{})
@@ -259,7 +274,62 @@ func (s *Service) stopStarting() *deferred.Deferred[None] {
 		s.undone = true
 		d.Cancel()
 	}
-	return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] { return s.Stop() })
+	return s.stopUndone(d)
+}
+
+// stopUndone stops s when d, a start that was given up, is there and has been undone. It fails also with what could not be stopped in that.
+func (s *Service) stopUndone(d *deferred.Deferred[None]) *deferred.Deferred[None] {
+	return deferred.Transform(d, func(_ None, err error) *deferred.Deferred[None] {
+		if _, there := d.Outcome(); !there { // this stop was given up
+			return s.stopUndoing(d)
+		}
+		failed := notStopped(err)
+		return deferred.Transform(s.Stop(), func(_ None, second error) *deferred.Deferred[None] {
+			return s.outcome("stop", join(failed, second))
+		})
+	})
+}
+
+// stopUndoing gives up the undoing of d, a start. It fails with what has not stopped because of that.
+func (s *Service) stopUndoing(d *deferred.Deferred[None]) *deferred.Deferred[None] {
+	s.hurry = true
+	d.Cancel()
+	s.hurry = false
+	failed := error(reactor.ErrCancelled)
+	if o, there := d.Outcome(); there && notStopped(o.Err) != nil {
+		failed = notStopped(o.Err)
+	}
+	return s.outcome("stop", failed)
+}
+
+// undoing returns the outcome of d, a stop that undoes a start of s. Who gives up the start wants just that, so d is given up by stopUndoing alone, of s or of a
+// collection around it.
+func (s *Service) undoing(d *deferred.Deferred[None]) *deferred.Deferred[None] {
+	return noting(d, func() {
+		hurry := s.hurry
+		for c := s.parent; c != nil; c = c.parent {
+			hurry = hurry || c.hurry
+		}
+		if hurry {
+			d.Cancel()
+		}
+	})
+}
+
+// notStopped returns what of err, the failure of a start, says that something could not be stopped again; nil: nothing does.
+func notStopped(err error) (failed error) {
+	switch e := err.(type) {
+	case *Error:
+		if e.Op == "stop" {
+			return e
+		}
+		return notStopped(e.Err)
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			failed = join(failed, notStopped(one))
+		}
+	}
+	return failed
 }
 
 // end calls the member's Stop.

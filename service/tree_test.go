@@ -272,6 +272,34 @@ func TestFailedStart(t *testing.T) {
 	}
 }
 
+// SVC-7, SVC-9: a collection waits for a service that was started by itself, and is content with one that runs already.
+func TestStartedByItself(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	j := &journal{r: r}
+	c := service.NewCollection(r, "c")
+	a, b := service.Named(r, "a", &part{j: j, name: "a", startIn: time.Second}), service.Named(r, "b", &part{j: j, name: "b"})
+	c.Add(a)
+	c.Add(b)
+	one, start := a.Start(), c.Start()
+	until(t, r, func() bool { return failure(start) != errPending })
+	j.want(t, "SVC-7", "start a", "start a done", "start b")
+	if failure(one) != nil || failure(start) != nil || !c.Running() || !a.Running() {
+		t.Error("SVC-7:", failure(one), failure(start), c.State(), a.State())
+	}
+	z := service.Named(r, "z", &part{j: j, name: "z"})
+	z.Start()
+	if err := failure(c.Add(z)); err != nil || !z.Running() {
+		t.Error("SVC-9:", err, z.State())
+	}
+	c.Remove(a)
+	one = a.Start()
+	start = c.Add(a)
+	until(t, r, func() bool { return failure(start) != errPending })
+	if failure(one) != nil || failure(start) != nil || !a.Running() {
+		t.Error("SVC-9:", failure(one), failure(start), a.State())
+	}
+}
+
 // A stop while a collection starts gives up the start, and comes when all is undone. A start while it stops comes after that.
 func TestStopStarting(t *testing.T) {
 	r := simulated(t, reactor.Config{})
