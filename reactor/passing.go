@@ -197,8 +197,7 @@ func (x *passing) Read(buf []byte) (n int, err error) {
 	s := x.s
 	alive := s.state == streamOpen || s.state == streamBroken
 	if len(x.unread) > 0 {
-		n = copy(buf, x.unread)
-		x.unread = x.unread[n:]
+		n = x.again(buf)
 	} else if n, err = x.Conn.Read(buf); alive { // otherwise the kernel closes what came
 		x.take()
 	}
@@ -210,10 +209,18 @@ func (x *passing) Read(buf []byte) (n int, err error) {
 		if x.deliver(); !s.reading() {
 			return 0, kernel.ErrAgain
 		}
-		n = copy(buf, x.unread)
-		x.unread = x.unread[n:]
+		n = x.again(buf)
 	}
 	return n, err
+}
+
+// again reads what was read before. The last of it takes its memory with it: an idle connection would otherwise keep as much as its longest read.
+func (x *passing) again(buf []byte) int {
+	n := copy(buf, x.unread)
+	if x.unread = x.unread[n:]; len(x.unread) == 0 {
+		x.unread = nil
+	}
+	return n
 }
 
 // take takes what came with the last Read, and logs what did not.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -120,6 +121,9 @@ func (c *Conn) fail(op string, err error) { c.end(c.errorf(op, err), false) }
 func (c *Conn) errorf(op string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, reactor.ErrClosed) {
 		err = noEnd{err}
+	}
+	if text := err.Error(); len(text) > maxText {
+		err = shortened{err, strings.ToValidUTF8(text[:maxText], "") + "..."}
 	}
 	return &Error{Op: op, Local: c.Local(), Remote: c.Remote(), Err: err}
 }

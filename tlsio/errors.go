@@ -59,7 +59,7 @@ type Error struct {
 	Op string
 	// Local and Remote are the ends of the connection.
 	Local, Remote kernel.Addr
-	// Err is the cause.
+	// Err is the cause. Its text is at most about 1 KiB long, because a peer may have chosen it.
 	Err error
 }
 
@@ -112,6 +112,19 @@ func (e noEnd) Is(target error) bool {
 
 // As finds what is in the error.
 func (e noEnd) As(target any) bool { return errors.As(e.err, target) }
+
+// maxText is how long the text of the cause of an Error may be, in bytes. crypto/tls quotes what the peer has sent, such as all the
+// protocols that a client offers, and those who log the error have no limit of their own.
+const maxText = 1 << 10
+
+// shortened is an error with the beginning of its text alone.
+type shortened struct {
+	err  error
+	text string
+}
+
+func (s shortened) Error() string { return s.text }
+func (s shortened) Unwrap() error { return s.err }
 
 // alertIn finds the alert in an error of crypto/tls. Its type there is not exported,
 // and tls.AlertError is for QUIC alone.

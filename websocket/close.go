@@ -14,7 +14,7 @@ import (
 // Close is CloseWith, with code 1000. The error is always nil.
 func (c *Conn) Close() error { return c.CloseWith(CodeNormal, "") }
 
-// CloseWith delivers no further message, waits for a registered producer as long as more may come of it, and sends a close frame behind what was written. The connection ends when the peer has
+// CloseWith delivers no further message, waits for a registered producer as long as more may come of it and the peer takes it, and sends a close frame behind what was written. The connection ends when the peer has
 // answered with its own, or after Options.CloseTimeout. ConnectionLost(ErrClosed) is called later, never inside CloseWith. A second call does nothing.
 //
 // reason is for people, and is cut to 123 bytes of valid UTF-8. The codes that may be sent are 1000 to 1003, 1007 to 1014 and 3000 to 4999. With another one CloseWith does nothing and
@@ -42,8 +42,34 @@ func (c *Conn) CloseWith(code uint16, reason string) error {
 	}
 	if !c.closing.waits {
 		c.sendClose()
+	} else {
+		c.limitProducer()
 	}
 	return nil
+}
+
+// limitProducer ends a Close that waits for a producer, if the peer takes nothing of what is unsent for as long as the transport below would give it. A peer that
+// reads nothing is not silent if it sends something now and then, and would keep the connection for ever.
+func (c *Conn) limitProducer() {
+	x := c.closing
+	s, ok := reactor.As[*reactor.Stream](c.t)
+	if !ok {
+		return
+	}
+	period := s.Config().CloseTimeout
+	if period <= 0 {
+		return
+	}
+	x.sent = s.Stats().Sent
+	x.limit.Init(c.Reactor(), func() {
+		if now := s.Stats(); now.Sent == x.sent && now.Buffered > 0 {
+			c.abort("close", reactor.ErrCloseTimeout)
+		} else {
+			x.sent = now.Sent
+			x.limit.Reset(period)
+		}
+	})
+	x.limit.Reset(period)
 }
 
 // sendable tells whether a close frame may have code.
@@ -77,6 +103,7 @@ func short(text string) string {
 func (c *Conn) sendClose() {
 	x := c.closing
 	x.waits = false
+	x.limit.Cancel()
 	c.l.remove(c)
 	c.control(ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(x.code), x.reason))
 	x.limit.Init(c.Reactor(), c.end)
@@ -132,7 +159,7 @@ func (c *Conn) leave() {
 	case c.asking != nil:
 		c.asking.limit.Cancel()
 		c.asking.head = nil
-	case c.closing != nil && !c.closing.waits:
+	case c.closing != nil:
 		c.closing.limit.Cancel()
 	}
 }

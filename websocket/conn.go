@@ -63,7 +63,8 @@ const (
 type closing struct {
 	code   uint16
 	reason string
-	waits  bool // for the producer; the close frame was not sent
+	waits  bool   // for the producer; the close frame was not sent
+	sent   uint64 // by the transport below, while it waits: when that was last looked at
 	limit  reactor.DelayedCall
 }
 

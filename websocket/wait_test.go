@@ -385,3 +385,52 @@ func TestOwnProducerFails(t *testing.T) {
 		t.Errorf("PROD-11: %d messages of 100, %d before the reset; the reason is %v", len(a.messages), before, a.err)
 	}
 }
+
+// NETCONN-19: a peer that reads nothing, and says now and then that it is there, does not keep a Close waiting for the producer for ever. One that reads
+// gets everything, however slowly.
+func TestUnreadWhileProducing(t *testing.T) {
+	for _, reads := range []bool{false, true} {
+		g := simulated(t, &websocket.Options{Ping: -1})
+		p, a := g.connect()
+		x := &talker{t: a.c}
+		if err := a.c.RegisterProducer(x); err != nil {
+			t.Fatal(err)
+		}
+		x.ResumeProducing()
+		p.T.PauseProducing()
+		_ = a.c.Close()
+		for range 300 {
+			_, _ = p.T.Write(masked(ws.OpPing, true, "here"))
+			g.passes(time.Second)
+			if reads {
+				p.T.ResumeProducing()
+				g.r.Turn(0)
+				p.T.PauseProducing()
+				p.in = nil
+			}
+		}
+		switch {
+		case reads && a.err != nil:
+			t.Errorf("a peer that reads is lost: %v", a.err)
+		case !reads && (!errors.Is(a.err, reactor.ErrCloseTimeout) || !x.stopped):
+			t.Errorf("five minutes later the reason is %v; the producer is stopped: %v", a.err, x.stopped)
+		}
+		a.c.Abort()
+	}
+}
+
+// talker is a producer that always has more.
+type talker struct {
+	producer
+	t      *websocket.Conn
+	paused bool
+}
+
+func (x *talker) PauseProducing() { x.paused = true }
+func (x *talker) ResumeProducing() {
+	for x.paused = false; !x.paused && !x.stopped; {
+		if _, err := x.t.Write([]byte(strings.Repeat("x", 10_000))); err != nil {
+			return
+		}
+	}
+}

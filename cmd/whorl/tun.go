@@ -111,6 +111,9 @@ const maxCarried = 1<<16 - 1
 // maxCandidates is how many clients may be at their handshake at a time.
 const maxCandidates = 16
 
+// tunnelsPerSecond is how many beginnings and ends of tunnels are logged in a second: without TLS, everybody can cause as many as he likes.
+const tunnelsPerSecond = 10
+
 // carrier joins a network device with one connection at a time. It is the factory of the connections.
 type carrier struct {
 	r          *reactor.Reactor
@@ -122,6 +125,8 @@ type carrier struct {
 	err        error
 	refused    reactor.LogLimit
 	failures   reactor.LogLimit
+	opened     reactor.LogLimit
+	ended      reactor.LogLimit
 }
 
 // carried is the protocol of the connection.
@@ -186,10 +191,12 @@ func (c *carried) decided() {
 
 // open joins the device with c.
 func (c *carried) open() {
-	c.x.peer = c
-	c.x.log.Info("tunnel open", slog.String("peer", c.T.Remote().String()))
+	x := c.x
+	x.peer = c
+	x.opened.PerSecond = tunnelsPerSecond
+	x.opened.Log(x.r, x.log, slog.LevelInfo, "tunnel open", slog.String("peer", c.T.Remote().String()))
 	if sink, ok := reactor.As[reactor.Consumer](c.T); ok {
-		_ = sink.RegisterProducer(carriedSource{c.x.device}) // it has none yet
+		_ = sink.RegisterProducer(carriedSource{x.device}) // it has none yet
 	}
 }
 
@@ -198,7 +205,8 @@ func (c *carried) lost(err error) {
 	switch {
 	case x.peer == c:
 		x.peer = nil
-		x.log.Info("tunnel lost", slog.Any("err", err))
+		x.ended.PerSecond = tunnelsPerSecond
+		x.ended.Log(x.r, x.log, slog.LevelInfo, "tunnel lost", slog.Any("err", err))
 		x.device.ResumeProducing() // for the next connection
 	default:
 		c.decided() // TLS has logged why

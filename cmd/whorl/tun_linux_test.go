@@ -290,3 +290,35 @@ func TestTunWaitsForTheHandshake(t *testing.T) {
 		}
 	}
 }
+
+// Whoever takes the place and leaves it, again and again, does not fill the log.
+func TestTunLogsAreLimited(t *testing.T) {
+	hosttest.Unshare(t)
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Skipf("%v: %s", err, out)
+	}
+	for name, w := range testworld.Native() {
+		var log bytes.Buffer
+		r := w.New(t, reactor.Config{})
+		x := &carrier{r: r, log: slog.New(slog.NewTextHandler(&log, nil))}
+		if _, err := device.OpenTunnel(r, x.protocol(false), device.TunnelConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		port, err := r.Listen(kernel.TCPAddr(netip.MustParseAddr("127.0.0.1"), 0), x, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := r.Now()
+		for range 200 {
+			p := dial(t, r, port.Addr(), &peer{})
+			until(t, r, func() bool { return x.peer != nil })
+			p.s.Abort()
+			until(t, r, func() bool { return x.peer == nil })
+		}
+		seconds := int((r.Now()-began)/time.Second) + 2
+		r.Close()
+		if n := strings.Count(log.String(), "\n"); n > 2*tunnelsPerSecond*seconds {
+			t.Errorf("%s: %d records in %d seconds: %.500s", name, n, seconds, log.String())
+		}
+	}
+}

@@ -44,9 +44,12 @@ func open(g *reactor.Group, a kernel.Addr, quiet bool, o *websocket.Options) (*s
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, q *http.Request) { fmt.Fprintln(w, s.stats()) })
 	mux.Handle("/chat", websocket.NewServer(s.room, o))
 	s.srv = &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 10 * time.Second,
-		ConnState:         func(c net.Conn, st http.ConnState) { l.SetIdle(c, st == http.StateIdle) },
+		Handler: mux,
+		// WebSockets have limits of their own: these are taken off.
+		ReadTimeout:  10 * time.Second, // also for a body, which nothing here reads
+		WriteTimeout: 10 * time.Second,
+		IdleTimeout:  time.Minute,
+		ConnState:    func(c net.Conn, st http.ConnState) { l.SetIdle(c, st == http.StateIdle) },
 	}
 	return s, nil
 }

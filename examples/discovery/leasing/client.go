@@ -1,6 +1,7 @@
 package leasing
 
 import (
+	"slices"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -15,6 +16,8 @@ const (
 	silent = 4
 	// margin is the part of a lease that a client gives up, because clocks run at different rates.
 	margin = Term / 10
+	// maxServers is how many servers a client remembers besides those of its leases: everybody can announce as many as he likes.
+	maxServers = 64
 )
 
 // Client finds servers and has leases.
@@ -140,6 +143,11 @@ func (l *Lease) end() {
 	}
 }
 
+// wants tells whether a lease is of that server.
+func (c *Client) wants(server string) bool {
+	return slices.ContainsFunc(c.leases, func(l *Lease) bool { return l.server == server })
+}
+
 // spread is d, or up to half longer.
 func (c *Client) spread(d time.Duration) time.Duration {
 	return d + time.Duration(c.Random.Float64()*float64(d)/2)
@@ -196,10 +204,13 @@ func (h *hears) DatagramReceived(p []byte, from kernel.Addr) {
 	case !ok:
 		return
 	case m.Kind == Here:
-		if was, known := c.servers[m.Server]; known && was != from {
+		was, known := c.servers[m.Server]
+		if known && was != from {
 			c.r.Sometimes("a server has moved", true)
 		}
-		c.servers[m.Server] = from
+		if known || len(c.servers) < maxServers || c.wants(m.Server) {
+			c.servers[m.Server] = from
+		}
 		return
 	case m.Client != c.ID || m.Kind != Held && m.Kind != Taken && m.Kind != Freed:
 		return

@@ -14,6 +14,7 @@
 package leasing
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 
@@ -26,6 +27,9 @@ const (
 	Term = 3 * time.Second
 	// Beat is how often a server announces itself.
 	Beat = time.Second
+	// maxGrants is how many leases a server has at a time. Whoever can reach it may ask for as many names as he likes, in the name of
+	// as many clients.
+	maxGrants = 1 << 14
 )
 
 // Group is where servers are announced and looked for.
@@ -61,9 +65,17 @@ func (s *Server) Start(r *reactor.Reactor) error {
 	if s.asked, s.group, err = open(r, s.Interface, &requests{s}, &finds{s}); err != nil {
 		return err
 	}
-	r.Every(Beat, func() { s.announce(Group()) })
+	r.Every(Beat, func() {
+		s.forget()
+		s.announce(Group())
+	})
 	s.announce(Group())
 	return nil
+}
+
+// forget forgets the leases that are over: nobody may ever ask for their names again.
+func (s *Server) forget() {
+	maps.DeleteFunc(s.grants, func(_ string, g *grant) bool { return g.until <= s.r.Now() })
 }
 
 // open opens a port to ask at, whose datagrams to the group leave by iface, and one that hears the group.
@@ -157,6 +169,8 @@ func (s *Server) handle(m *Message) bool {
 		m.Kind, m.Span = Taken, s.opens-now
 	case g != nil && !mine:
 		m.Kind, m.Span = Taken, g.until-now
+	case g == nil && len(s.grants) >= maxGrants:
+		m.Kind, m.Span = Taken, Term // by then there is room, or the answer is the same
 	default:
 		s.grant(g, m, now)
 	}

@@ -19,10 +19,11 @@ type client struct {
 	limit    reactor.DelayedCall
 	id       int64
 	name     string
-	channels []string
-	resp3    bool // speaks RESP3
-	served   bool // has sent a command since its time was set
-	ending   bool // is to end when no command is in progress
+	channels []*subscription
+	byName   map[string]*subscription // channels
+	resp3    bool                     // speaks RESP3
+	served   bool                     // has sent a command since its time was set
+	ending   bool                     // is to end when no command is in progress
 }
 
 func (c *client) ConnectionMade(t reactor.Transport) {
@@ -40,9 +41,7 @@ func (c *client) ConnectionLost(err error) {
 	c.Split.ConnectionLost(err) // may carry out what came before
 	c.server.out = c.server.out[:0]
 	c.limit.Cancel()
-	for len(c.channels) > 0 {
-		c.server.unsubscribe(c, c.channels[0])
-	}
+	c.server.leave(c)
 }
 
 // DataReceived carries out the commands in p, and sends their answers in one write.

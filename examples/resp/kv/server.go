@@ -30,9 +30,9 @@ type Server struct {
 	MaxChannels int
 
 	store    store
-	channels map[string][]*client // slices, so that the order of subscribers does not vary
-	commands map[string]*command  // by their names, in capitals and not
-	clients  int64                // so far
+	channels map[string][]*subscription // slices, so that the order of subscribers does not vary
+	commands map[string]*command        // by their names, in capitals and not
+	clients  int64                      // so far
 
 	// Used by the callback in progress.
 	args [][]byte

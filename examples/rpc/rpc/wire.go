@@ -58,6 +58,7 @@ type link struct {
 	ticker  *reactor.Ticker
 	silence int // beats of ours since the peer was heard
 	deaf    bool
+	sent    uint64 // what the peer had taken when the last beat was due
 }
 
 // ConnectionMade begins to beat.
@@ -78,13 +79,25 @@ func (l *link) ConnectionLost(err error) {
 }
 
 func (l *link) tick() {
-	if l.silence++; l.silence > 3 && !l.deaf { // who does not read hears nothing
+	l.silence++
+	if sent := l.taken(); l.deaf && (sent != l.sent || l.T.Buffered() == 0) { // who does not read hears nothing, but the peer may read
+		l.sent, l.silence = sent, 0
+	}
+	if l.silence > 3 {
 		l.T.Abort()
 		return
 	}
 	if l.T.Buffered() == 0 {
 		l.send(&message{})
 	}
+}
+
+// taken is how many bytes the system has taken so far, and so how far the peer has read.
+func (l *link) taken() uint64 {
+	if s, ok := reactor.As[*reactor.Stream](l.T); ok {
+		return s.Stats().Sent
+	}
+	return 0
 }
 
 // listen says whether the receiver reads.
