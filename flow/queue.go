@@ -246,7 +246,6 @@ func (q *Queue) abort() {
 // Unfinished has the connection reset if it ends while messages wait, for instance because the reactor stops (PROD-24).
 func (q *Queue) Unfinished() bool { return q.waiting.len() > 0 }
 
-
 // lose forgets what waits: the connection is lost.
 func (q *Queue) lose() {
 	if q.state == queueLost {

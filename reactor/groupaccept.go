@@ -129,7 +129,8 @@ func (r *Reactor) receive(a *arrival) {
 	conn := a.conn
 	err := r.caps.mover.TakeConn(conn)
 	if err != nil {
-		r.log.Warn("a connection cannot go to the loop that it was accepted for", slog.Any("err", err))
+		const msg = "a connection cannot go to the loop that it was accepted for"
+		r.limits.kind(msg).Log(r, r.log, slog.LevelWarn, msg, slog.Any("err", err))
 	}
 	p := a.port.portOf(r.member.index)
 	if err != nil || p == nil || r.Ending() {
