@@ -206,8 +206,8 @@ func unsupported(err error) error {
 // directory whenever a directory below it is added, so the program must not change that.
 //
 // When Add returns, path is watched. The directories below it are added in the following turns, a bounded number in each;
-// Ready tells when that is done. What was there before Add is not told. A file that is made before Ready in a
-// directory that was there before Add may go untold.
+// Ready tells when that is done, also if path was watched already: from then on c.Mask holds in all of them. What was
+// there before Add is not told. A file that is made before Ready in a directory that was there before Add may go untold.
 //
 // A directory that is made or moved there later is listed once it is watched, and what is in it already is told as Scanned
 // Create. Nothing is told twice because of that, unless the directory was deleted or moved meanwhile.
@@ -243,11 +243,14 @@ func (n *Notifier) Add(path string, c WatchConfig, fn func(Event)) (*Watch, erro
 		n.watches = append(n.watches, w)
 	}
 	switch {
-	case c.Recursive && (changed || !was.Recursive):
+	case c.Recursive && !changed && was.Recursive:
+		w.ready = false
+		n.queue(w.root, scanAgain)
+	case c.Recursive:
 		n.dropChildren(w.root) // of another directory that had the path
 		w.ready = false
 		n.queue(w.root, scanQuiet)
-	case !c.Recursive && was.Recursive:
+	case was.Recursive:
 		n.dropChildren(w.root)
 	}
 	return w, nil
