@@ -172,3 +172,25 @@ func TestDescriptorReopenedKeepsRoles(t *testing.T) {
 		}
 	})
 }
+
+// FDS-8: an object that is removed and added again by its own DoRead, which then returns an error, has ended.
+func TestDescriptorAddedAgainEnds(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		r, p := w.New(t, reactor.Config{}), newPair(t)
+		failed := errors.New("failed")
+		a := &thing{fd: p.r}
+		a.onRead = func() error {
+			r.RemoveReader(a)
+			if err := r.AddReader(a); err != nil {
+				t.Error(err)
+			}
+			return failed
+		}
+		add(t, r, a, nil)
+		p.put(t, "x")
+		testworld.Turns(t, r, 5)
+		if !slices.Equal(a.lost, []error{failed}) || a.reads != 1 || len(r.Readers()) != 0 {
+			t.Errorf("FDS-8: lost %v after %d reads, %d readers are left", a.lost, a.reads, len(r.Readers()))
+		}
+	})
+}

@@ -366,6 +366,9 @@ func (w *watch) after(d FileDescriptor, err error, reading bool) bool {
 // disconnect ends d. At the end of the input it ends only the reading of a
 // HalfCloseDescriptor (FDS-9).
 func (w *watch) disconnect(d FileDescriptor, reason error, reading bool) {
+	if now := w.r.watches.byDescriptor[d]; now != nil {
+		w = now // its handler has removed it, and added it again
+	}
 	if h, ok := d.(HalfCloseDescriptor); ok && reading && reason == io.EOF {
 		if w.reader != nil && FileDescriptor(w.reader) == d {
 			w.reader = nil
