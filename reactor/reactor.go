@@ -89,8 +89,11 @@ const (
 )
 
 // New makes a reactor on k. From now on k belongs to the reactor, which closes it when it
-// stops, or in [Reactor.Close].
+// stops, or in [Reactor.Close]. It panics if k is nil, as it is if whatever was to open it has failed.
 func New(k kernel.Kernel, c Config) *Reactor {
+	if k == nil {
+		panic("reactor: New without a kernel; look at the error of what was to open it")
+	}
 	r := &Reactor{
 		k: k, cfg: c, log: c.Logger,
 		ready:      make([]kernel.Event, eventsPerWait),
