@@ -14,9 +14,9 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Reactor is one loop on one goroutine. Its methods are for that goroutine only, except
-// Post, Stop, StopWaiting, Done, Running, CallInThread, SuggestPoolSize and ExitSignal, which
-// are for any goroutine. Before Run, Start or the first Turn, the goroutine that sets the
+// Reactor is one loop on one goroutine. Its methods are for that goroutine only, except those whose
+// comment says otherwise, such as Post, Tell, Stop, StopWaiting, Done, Running, Ending, CallInThread, SuggestPoolSize and
+// ExitSignal, which are for any goroutine. Before Run, Start or the first Turn, the goroutine that sets the
 // reactor up counts as the loop's.
 type Reactor struct {
 	k    kernel.Kernel
