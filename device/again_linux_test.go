@@ -3,6 +3,7 @@ package device_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/whorl-go/whorl/device"
@@ -93,5 +94,19 @@ func TestAddAgainRecursive(t *testing.T) {
 		if first.ready != 1 || again.ready != 1 || n.Watches() != 4 {
 			t.Errorf("ready %d times, and again %d times; %d watches of the system", first.ready, again.ready, n.Watches())
 		}
+	})
+}
+
+// A watch without a function is a mistake that Add names, and not the first event.
+func TestAddWithoutFunction(t *testing.T) {
+	worlds(t, func(t *testing.T, r *reactor.Reactor) {
+		n := newTestNotifier(t, r)
+		defer func() {
+			if v, ok := recover().(string); !ok || !strings.Contains(v, "Add of a nil function") || n.Watches() != 0 {
+				t.Errorf("it says %q, with %d watches", v, n.Watches())
+			}
+		}()
+		_, err := n.Add(t.TempDir(), device.WatchConfig{}, nil)
+		t.Error(err)
 	})
 }

@@ -201,7 +201,7 @@ func unsupported(err error) error {
 	return err
 }
 
-// Add watches path, a file or a directory. fn gets the events, never inside Add. If path is watched already, its watch is
+// Add watches path, a file or a directory. fn gets the events, never inside Add; it must not be nil. If path is watched already, its watch is
 // returned, with c and fn in the place of what it had (INOT-3). A relative path is looked up in the working
 // directory whenever a directory below it is added, so the program must not change that.
 //
@@ -215,6 +215,9 @@ func unsupported(err error) error {
 // An error is a [*LimitError], or a [*kernel.SysError]: fs.ErrNotExist, kernel.ErrPermission. ErrClosed: the
 // Notifier has ended.
 func (n *Notifier) Add(path string, c WatchConfig, fn func(Event)) (*Watch, error) {
+	if fn == nil {
+		panic("device: Add of a nil function, which is to get the events of " + path)
+	}
 	if n.fd < 0 {
 		return nil, reactor.ErrClosed
 	}
