@@ -3,10 +3,12 @@ package device_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // INOT-5: the end of a watch is told when it is over. Who watches the path again in that callback, because a file was replaced, has a watch that lasts.
@@ -63,4 +65,48 @@ func TestAddInLastEvent(t *testing.T) {
 			})
 		})
 	}
+}
+
+// INOT-3: a path that is added again has the new configuration in the place of the old one, also in the directories below
+// it that are watched already, and Ready tells when.
+func TestAddAgainRecursive(t *testing.T) {
+	worlds(t, func(t *testing.T, r *reactor.Reactor) {
+		dir := t.TempDir()
+		deep := filepath.Join(dir, "sub", "deep")
+		do(t, os.MkdirAll(deep, 0o700))
+		n := newTestNotifier(t, r)
+		w, first := recursive(t, r, n, dir)
+		do(t, os.Mkdir(filepath.Join(dir, "unread"), 0o700)) // its event comes after Add
+		again := &diary{t: t, dir: dir}
+		cfg := device.WatchConfig{Recursive: true, Mask: device.Create | device.CloseWrite, Ready: func() { again.ready++ }}
+		same, err := n.Add(dir, cfg, again.event)
+		do(t, err)
+		if same != w || again.ready != 0 {
+			t.Errorf("INOT-3: the same watch: %v; ready inside Add: %d times", same == w, again.ready)
+		}
+		testworld.Until(t, func() bool { return again.ready > 0 }, r)
+		settle(t, r, n)
+		again.wants("create|isdir unread")
+		touch(t, filepath.Join(dir, "x"), filepath.Join(deep, "x"), filepath.Join(dir, "unread", "x"))
+		settle(t, r, n)
+		again.wants("create x", "closewrite x", "create sub/deep/x", "closewrite sub/deep/x", "create unread/x", "closewrite unread/x")
+		first.wants()
+		if first.ready != 1 || again.ready != 1 || n.Watches() != 4 {
+			t.Errorf("ready %d times, and again %d times; %d watches of the system", first.ready, again.ready, n.Watches())
+		}
+	})
+}
+
+// A watch without a function is a mistake that Add names, and not the first event.
+func TestAddWithoutFunction(t *testing.T) {
+	worlds(t, func(t *testing.T, r *reactor.Reactor) {
+		n := newTestNotifier(t, r)
+		defer func() {
+			if v, ok := recover().(string); !ok || !strings.Contains(v, "Add of a nil function") || n.Watches() != 0 {
+				t.Errorf("it says %q, with %d watches", v, n.Watches())
+			}
+		}()
+		_, err := n.Add(t.TempDir(), device.WatchConfig{}, nil)
+		t.Error(err)
+	})
 }

@@ -201,13 +201,13 @@ func unsupported(err error) error {
 	return err
 }
 
-// Add watches path, a file or a directory. fn gets the events, never inside Add. If path is watched already, its watch is
+// Add watches path, a file or a directory. fn gets the events, never inside Add; it must not be nil. If path is watched already, its watch is
 // returned, with c and fn in the place of what it had (INOT-3). A relative path is looked up in the working
 // directory whenever a directory below it is added, so the program must not change that.
 //
 // When Add returns, path is watched. The directories below it are added in the following turns, a bounded number in each;
-// Ready tells when that is done. What was there before Add is not told. A file that is made before Ready in a
-// directory that was there before Add may go untold.
+// Ready tells when that is done, also if path was watched already: from then on c.Mask holds in all of them. What was
+// there before Add is not told. A file that is made before Ready in a directory that was there before Add may go untold.
 //
 // A directory that is made or moved there later is listed once it is watched, and what is in it already is told as Scanned
 // Create. Nothing is told twice because of that, unless the directory was deleted or moved meanwhile.
@@ -215,6 +215,9 @@ func unsupported(err error) error {
 // An error is a [*LimitError], or a [*kernel.SysError]: fs.ErrNotExist, kernel.ErrPermission. ErrClosed: the
 // Notifier has ended.
 func (n *Notifier) Add(path string, c WatchConfig, fn func(Event)) (*Watch, error) {
+	if fn == nil {
+		panic("device: Add of a nil function, which is to get the events of " + path)
+	}
 	if n.fd < 0 {
 		return nil, reactor.ErrClosed
 	}
@@ -243,11 +246,14 @@ func (n *Notifier) Add(path string, c WatchConfig, fn func(Event)) (*Watch, erro
 		n.watches = append(n.watches, w)
 	}
 	switch {
-	case c.Recursive && (changed || !was.Recursive):
+	case c.Recursive && !changed && was.Recursive:
+		w.ready = false
+		n.queue(w.root, scanAgain)
+	case c.Recursive:
 		n.dropChildren(w.root) // of another directory that had the path
 		w.ready = false
 		n.queue(w.root, scanQuiet)
-	case !c.Recursive && was.Recursive:
+	case was.Recursive:
 		n.dropChildren(w.root)
 	}
 	return w, nil

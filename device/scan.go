@@ -14,6 +14,7 @@ type scanMode uint8
 const (
 	scanNone   scanMode = iota
 	scanQuiet           // it was there when the watch began: nothing is told
+	scanAgain           // the path was added again: the same, and the system is told which events are wanted now
 	scanVerify          // it was moved: it and all below it may be other directories than we think
 	scanNew             // it is new: what is in it is told
 	scanAll             // events were lost: it and all below it is told, and what is not there is dropped
@@ -208,10 +209,13 @@ func (n *Notifier) found(c *node, name string, isDir bool) {
 		return
 	}
 	child := c.children[name]
-	told := c.job == scanQuiet || c.job == scanVerify && (child != nil || !isDir) || !c.note(name)
+	told := c.job <= scanAgain || c.job == scanVerify && (child != nil || !isDir) || !c.note(name)
 	if isDir && c.w.cfg.Recursive {
 		mode := c.job
-		if mode == scanVerify || mode == scanAll {
+		switch mode {
+		case scanAgain:
+			mode = scanQuiet
+		case scanVerify, scanAll:
 			mode = scanNew
 		}
 		switch {
@@ -219,8 +223,8 @@ func (n *Notifier) found(c *node, name string, isDir bool) {
 			if err := n.enter(c, name, mode); err != nil {
 				c.w.must(Event{Path: c.join(name), Err: err})
 			}
-		case c.job == scanAll:
-			n.queue(child, scanAll)
+		case c.job == scanAgain, c.job == scanAll:
+			n.queue(child, c.job)
 		case c.job != scanQuiet:
 			n.queue(child, scanVerify)
 		}

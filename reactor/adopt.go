@@ -60,8 +60,11 @@ func (r *Reactor) AdoptConnection(fd int, f Factory, o *AdoptConfig) (*Stream, e
 	if r.is(lifeEnding) || r.is(lifeStopped) {
 		return failed(ErrStopped)
 	}
-	if o.Port != nil && o.Port.r != r {
+	switch {
+	case o.Port != nil && o.Port.r != r:
 		return failed(errOtherReactor)
+	case f == nil:
+		return failed(errNoFactory)
 	}
 	a, err := r.adopter()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -454,5 +455,28 @@ func TestAdoptedContract(t *testing.T) {
 			unix.Close(own)
 			return link
 		})
+	})
+}
+
+// AdoptConnection leaves the connection to the caller if there is no factory to serve it.
+func TestAdoptWithoutFactory(t *testing.T) {
+	natives(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		srv, cli := &end{}, &end{}
+		connect(t, r, srv, cli)
+		fd, _, err := cli.s.Detach()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.CloseDescriptor(fd)
+		if _, err := r.AdoptConnection(fd, nil, nil); err == nil || !strings.Contains(err.Error(), "there is no factory") {
+			t.Errorf("AdoptConnection: %v", err)
+		}
+		again := &end{}
+		if _, err := r.AdoptConnection(fd, one(again), nil); err != nil {
+			t.Fatal(err)
+		}
+		again.s.Write([]byte("x"))
+		until(t, r, func() bool { return len(srv.got) == 1 })
 	})
 }

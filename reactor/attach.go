@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -16,12 +17,15 @@ import (
 // [PanicError]. o configures the buffers; nil and the zero value are the defaults.
 //
 // An error is an [*OpError], and c then still belongs to the caller. The cause is
-// ErrStopped if the reactor is ending or stopped, ErrMarks, or why c is not connected
+// ErrStopped if the reactor is ending or stopped, ErrMarks, that p is nil, or why c is not connected
 // (kernel.ErrAgain: not yet).
 func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, error) {
 	cfg, err := o.complete()
 	if err == nil {
 		err = c.Connected()
+	}
+	if p == nil {
+		err = errNoProtocol
 	}
 	if r.is(lifeEnding) || r.is(lifeStopped) {
 		err = ErrStopped // nobody would end it
@@ -31,6 +35,8 @@ func (r *Reactor) Attach(c kernel.Conn, p Protocol, o *StreamConfig) (*Stream, e
 	}
 	return r.attach(c, p, cfg, attached{}, nil), nil
 }
+
+var errNoProtocol = errors.New("there is no protocol; it is nil")
 
 func (r *Reactor) attach(c kernel.Conn, p Protocol, cfg StreamConfig, o owner, unsent []byte) *Stream {
 	s := &Stream{r: r, conn: c, proto: p, cfg: r.paramsOf(c, cfg, o)}

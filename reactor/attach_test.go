@@ -79,6 +79,9 @@ func TestAttachRefused(t *testing.T) {
 		if op, ok := errors.AsType[*reactor.OpError](err); !ok || op.Op != "attach" || !errors.Is(err, reactor.ErrMarks) {
 			t.Errorf("bad marks: %v", err)
 		}
+		if _, err := r.Attach(a, nil, nil); err == nil || !strings.Contains(err.Error(), "there is no protocol") {
+			t.Errorf("no protocol: %v", err)
+		}
 		l, err := r.Kernel().Listen(loopback, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -43,7 +43,7 @@ const (
 // and the zero value of o are the defaults.
 //
 // done, if not nil, is called once for each attempt, on the loop's goroutine, and never
-// before Dial returns. After a success it gets the protocol, whose ConnectionMade has
+// before Dial returns, unless the reactor has stopped: then it gets ErrStopped inside Dial (THR-32). After a success it gets the protocol, whose ConnectionMade has
 // been called. After a failure it gets an error that is ErrConnect and its cause:
 // kernel.ErrRefused, kernel.ErrNoRoute, ErrConnectTimeout, ErrUnknownHost, ErrCancelled,
 // ErrNoProtocol ... (TCP-35, TCP-36, ERR-3).

@@ -98,3 +98,99 @@ func TestOptionalDescriptorMethods(t *testing.T) {
 		}
 	})
 }
+
+// FDS-1, FDS-3: an object that has closed its descriptor and opened another one, and is added again without having been
+// removed, is what it was at the new one, whatever its number is. Who shared the former descriptor is told that it has gone.
+func TestDescriptorReopened(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		for _, sameNumber := range []bool{false, true} {
+			for _, inRead := range []bool{false, true} {
+				r, old := w.New(t, reactor.Config{}), newPair(t)
+				a, other := &thing{fd: old.r}, &thing{fd: old.r}
+				add(t, r, a, nil)
+				add(t, r, nil, other)
+				fresh := newPair(t)
+				added := false
+				reopen := func() error {
+					if added {
+						return nil
+					}
+					added = true
+					closeFD(&old.r)
+					if sameNumber {
+						moveTo(t, fresh.r, a.fd)
+						old.r = a.fd
+					} else {
+						a.fd = fresh.r
+					}
+					if err := r.AddReader(a); err != nil {
+						t.Fatal(err)
+					}
+					return nil
+				}
+				if inRead {
+					a.onRead = reopen
+					old.put(t, "x")
+					until(t, r, func() bool { return added })
+				} else {
+					reopen()
+				}
+				before := a.reads
+				fresh.put(t, "x")
+				until(t, r, func() bool { return a.reads > before })
+				if a.lost != nil || !slices.Equal(other.lost, []error{reactor.ErrDescriptorGone}) {
+					t.Errorf("same number %v, in DoRead %v: lost %v, the other one %v", sameNumber, inRead, a.lost, other.lost)
+				}
+				if len(r.Readers()) != 1 || len(r.Writers()) != 0 {
+					t.Errorf("same number %v, in DoRead %v: %d readers, %d writers", sameNumber, inRead, len(r.Readers()), len(r.Writers()))
+				}
+				add(t, r, nil, a)
+				until(t, r, func() bool { return a.writes > 0 })
+				r.RemoveReader(a)
+				r.RemoveWriter(a)
+				if n := r.Stats().Sources; n != 0 {
+					t.Errorf("same number %v, in DoRead %v: %d sources are left", sameNumber, inRead, n)
+				}
+			}
+		}
+	})
+}
+
+// FDS-1: both roles go on at the new descriptor, though only one is added again.
+func TestDescriptorReopenedKeepsRoles(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		r, old, fresh := w.New(t, reactor.Config{}), newPair(t), newPair(t)
+		a := &thing{fd: old.r}
+		add(t, r, a, a)
+		closeFD(&old.r)
+		a.fd = fresh.r
+		add(t, r, nil, a)
+		fresh.put(t, "x")
+		until(t, r, func() bool { return a.reads > 0 && a.writes > 0 })
+		if a.lost != nil {
+			t.Error(a.lost)
+		}
+	})
+}
+
+// FDS-8: an object that is removed and added again by its own DoRead, which then returns an error, has ended.
+func TestDescriptorAddedAgainEnds(t *testing.T) {
+	nativeWorlds(t, "real descriptors", func(t *testing.T, w testworld.World) {
+		r, p := w.New(t, reactor.Config{}), newPair(t)
+		failed := errors.New("failed")
+		a := &thing{fd: p.r}
+		a.onRead = func() error {
+			r.RemoveReader(a)
+			if err := r.AddReader(a); err != nil {
+				t.Error(err)
+			}
+			return failed
+		}
+		add(t, r, a, nil)
+		p.put(t, "x")
+		testworld.Turns(t, r, 5)
+		if !slices.Equal(a.lost, []error{failed}) || a.reads != 1 || len(r.Readers()) != 0 {
+			t.Errorf("FDS-8: lost %v after %d reads, %d readers are left", a.lost, a.reads, len(r.Readers()))
+		}
+	})
+}

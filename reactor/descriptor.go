@@ -65,7 +65,8 @@ type watch struct {
 }
 
 // AddReader has d.DoRead called in every turn in which there may be something to read,
-// until d is removed (FDS-1). Adding d twice has the effect of once (FDS-3). A number has one
+// until d is removed (FDS-1). Adding d twice has the effect of once (FDS-3). If d has closed its
+// descriptor in between, and opened another one, under the same number or not, it is watched there. A number has one
 // reader. If another reader has the number of d, and its Fileno still says so, d is refused
 // with a [*WatchedError], and nothing changes (DESC-43). If the number refers to another file
 // since, or Fileno says otherwise, the descriptor of that reader was closed without being
@@ -165,12 +166,38 @@ func (r *Reactor) Writers() []WriteDescriptor {
 	return all
 }
 
-// watchOf finds or makes the watch of d's descriptor.
+// watchOf finds or makes the watch of d's descriptor. If d has opened another one without having been removed, it is in the new
+// watch what it was in the old one.
 func (r *Reactor) watchOf(d FileDescriptor) (*watch, error) {
-	if w := r.watches.byDescriptor[d]; w != nil {
-		return w, nil
+	fd, old := d.Fileno(), r.watches.byDescriptor[d]
+	if old == nil {
+		return r.watchAt(fd, d)
 	}
-	fd := d.Fileno()
+	changed := old.seen != nil && old.seen.Changed()
+	if fd == -1 || fd == old.fd && !changed {
+		return old, nil
+	}
+	reader, writer := old.reader, old.writer
+	old.leave(d)
+	delete(r.watches.byDescriptor, d)
+	if !old.endIf(kernel.Watched.Changed) { // otherwise somebody else has it still
+		old.changed(d)
+	}
+	w, err := r.watchAt(fd, d)
+	if err != nil {
+		return nil, err
+	}
+	if w.reader == nil && reader != nil && FileDescriptor(reader) == d {
+		w.reader = reader
+	}
+	if w.writer == nil && writer != nil && FileDescriptor(writer) == d {
+		w.writer = writer
+	}
+	return w, nil
+}
+
+// watchAt finds or makes the watch of fd, the number of d.
+func (r *Reactor) watchAt(fd int, d FileDescriptor) (*watch, error) {
 	if w := r.watches.byFD[fd]; w != nil && !w.endIf(kernel.Watched.Changed) {
 		return w, nil
 	}
@@ -339,6 +366,9 @@ func (w *watch) after(d FileDescriptor, err error, reading bool) bool {
 // disconnect ends d. At the end of the input it ends only the reading of a
 // HalfCloseDescriptor (FDS-9).
 func (w *watch) disconnect(d FileDescriptor, reason error, reading bool) {
+	if now := w.r.watches.byDescriptor[d]; now != nil {
+		w = now // its handler has removed it, and added it again
+	}
 	if h, ok := d.(HalfCloseDescriptor); ok && reading && reason == io.EOF {
 		if w.reader != nil && FileDescriptor(w.reader) == d {
 			w.reader = nil

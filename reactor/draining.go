@@ -21,7 +21,7 @@ type DrainConfig struct {
 	// negative: no limit.
 	Limit time.Duration
 	// Done is called when no connection is left, with the number of those that were
-	// aborted, never inside Reactor.Drain. Nil: nobody is told.
+	// aborted, never inside Reactor.Drain unless the reactor has stopped (THR-32). Nil: nobody is told.
 	Done func(aborted int)
 }
 

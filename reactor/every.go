@@ -34,9 +34,12 @@ func (r *Reactor) Every(period time.Duration, fn func()) *Ticker {
 func (t *Ticker) Stop() { t.call.Cancel() }
 
 // Reset begins anew, from now, with another period, also after Stop. A period of zero or less
-// panics.
+// panics, and so does a Ticker that Every has not made.
 func (t *Ticker) Reset(period time.Duration) {
-	if period <= 0 {
+	switch {
+	case t.fn == nil:
+		panic("reactor: Reset of a Ticker that Every has not made")
+	case period <= 0:
 		panic(fmt.Errorf("reactor: a Ticker with a period of %v: it must be above 0", period))
 	}
 	t.period = period

@@ -8,9 +8,14 @@ import (
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
+var errNoFactory = errors.New("there is no factory; Each makes one of a type of protocols")
+
 // startFactory counts one more use of f and of each factory that f wraps. It starts those
 // of which this is the first use (TCP-14).
 func (r *Reactor) startFactory(f Factory, by useKind) error {
+	if f == nil {
+		return errNoFactory
+	}
 	if err := r.startOne(f, by); err != nil {
 		return err
 	}

@@ -156,8 +156,11 @@ func NewGroup(c GroupConfig) (*Group, error) {
 // GroupOf makes a group of loops that somebody else turns or runs: simulated hosts, foreign
 // loops, tests. Run is not for it. Of c, Kernel, Loops, Reactor, Setup, Steer and Restarts are not used, so each reactor
 // has the MaxBufferedTotal of its own Config. One that was lost is replaced by
-// [Group.Replace]. There must be one reactor at least, and none may be in another group.
+// [Group.Replace]. It panics if there is no reactor, or one that is in another group.
 func GroupOf(c GroupConfig, rs ...*Reactor) *Group {
+	if len(rs) == 0 {
+		panic("reactor: GroupOf of no reactors")
+	}
 	g := newGroup(c, len(rs))
 	g.driven, g.budget, g.state = true, nil, groupRunning
 	for i, r := range rs {

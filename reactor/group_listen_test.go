@@ -353,6 +353,28 @@ func TestGroupDials(t *testing.T) {
 	})
 }
 
+// ShareLimits of a variable that has no port yet, as in a loop over addresses, is none: the port has limits of its own.
+func TestShareLimitsOfNoPort(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		g := newGroup(t, w, 2, reactor.GroupConfig{})
+		var port *reactor.Port
+		var ofGroup *reactor.GroupPort
+		for range 2 {
+			if p, err := r.Listen(loopback, reactor.Each[end](), &reactor.ListenConfig{ShareLimits: port}); err != nil {
+				t.Error(err)
+			} else if port == nil {
+				port = p
+			}
+			if p, err := g.Listen(loopback, reactor.Each[end](), &reactor.ListenConfig{ShareLimits: ofGroup}); err != nil {
+				t.Error(err)
+			} else if ofGroup == nil {
+				ofGroup = p
+			}
+		}
+	})
+}
+
 // ShareLimits of a port of one reactor and of a group do not mix.
 func TestGroupShareLimitsMixed(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {

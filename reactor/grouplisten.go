@@ -65,10 +65,14 @@ func (p *GroupPort) shareLimits() error {
 	case nil:
 		p.limits = newSharedLimits(p.cfg.PortLimits)
 	case *GroupPort:
-		if with.g != p.g {
+		switch {
+		case with == nil:
+			p.limits = newSharedLimits(p.cfg.PortLimits)
+		case with.g != p.g:
 			panic("reactor: ShareLimits is a port of another group")
+		default:
+			p.limits, p.with = with.limits, with
 		}
-		p.limits, p.with = with.limits, with
 	default:
 		panic("reactor: ShareLimits is a port of a reactor alone, and this one is of a group")
 	}

@@ -109,7 +109,8 @@ type PacketTransport interface {
 
 	// StopListening sends what is queued, for at most PacketConfig.QueueTimeout, and then closes the socket.
 	// Nothing more is received. Later, never inside the call, StopProtocol is called, and then done, if it is not nil (UDP-5). done gets nil,
-	// or an [*OpError] that tells how many datagrams were not sent since the call, and why the first was not. On a stopped port done is called later, with nil.
+	// or an [*OpError] that tells how many datagrams were not sent since the call, and why the first was not. On a stopped port done is called later, with nil,
+	// and if the reactor has stopped, before StopListening returns (THR-32).
 	StopListening(done func(error))
 
 	// Local is the address of the port, with the number that the system chose (UDP-3). Remote is the peer that

@@ -42,7 +42,8 @@ func (t *PacketPort) Multicast() (kernel.Multicast, error) {
 
 // JoinGroup is Join with names that may have to be resolved: group is a group's address or a host name for one, and iface
 // the name, the number or an address of an interface, or a host name for such an address; "" leaves it to the
-// system. done is called once, later, with nil or the error of Join (MC-5). It may be nil.
+// system. done is called once, later, with nil or the error of Join (MC-5), or with ErrStopped before JoinGroup returns if the
+// reactor has stopped (THR-32). It may be nil.
 func (t *PacketPort) JoinGroup(group, iface string, done func(error)) {
 	t.groupByName(group, iface, t.Join, done)
 }
@@ -53,7 +54,7 @@ func (t *PacketPort) LeaveGroup(group, iface string, done func(error)) {
 }
 
 // SetMulticastInterface chooses the interface that datagrams to groups leave by. name is what iface is for JoinGroup. done is
-// called once, later, with nil or the error (MC-4, MC-7). It may be nil.
+// called once, as that of JoinGroup, with nil or the error (MC-4, MC-7). It may be nil.
 func (t *PacketPort) SetMulticastInterface(name string, done func(error)) {
 	t.r.Tell(func(stopped error) {
 		if stopped != nil {

@@ -114,6 +114,9 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 	if r.is(lifeEnding) || r.is(lifeStopped) {
 		return nil, failed(ErrStopped)
 	}
+	if p == nil {
+		return nil, failed(errNoProtocol)
+	}
 	inner := innermost(p)
 	comparable := reflect.ValueOf(inner).Comparable()
 	if comparable && r.packetProtocols[inner] {

@@ -55,7 +55,7 @@ func (r *Reactor) Post(fn func()) bool {
 }
 
 // Tell has fn called later with nil, as Post does. If the reactor has stopped, it calls fn with ErrStopped instead, before it
-// returns, on the caller's goroutine (THR-32). It is for functions that tell their result by a callback: one that is called after
+// returns, on the caller's goroutine (THR-32). It may be called from any goroutine. It is for functions that tell their result by a callback: one that is called after
 // the end tells that, and nobody waits for ever. A panic of fn is reported either way.
 func (r *Reactor) Tell(fn func(stopped error)) {
 	if r.Post(func() { fn(nil) }) {

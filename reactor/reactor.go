@@ -14,9 +14,9 @@ import (
 	"github.com/whorl-go/whorl/kernel"
 )
 
-// Reactor is one loop on one goroutine. Its methods are for that goroutine only, except
-// Post, Stop, StopWaiting, Done, Running, CallInThread, SuggestPoolSize and ExitSignal, which
-// are for any goroutine. Before Run, Start or the first Turn, the goroutine that sets the
+// Reactor is one loop on one goroutine. Its methods are for that goroutine only, except those whose
+// comment says otherwise, such as Post, Tell, Stop, StopWaiting, Done, Running, Ending, CallInThread, SuggestPoolSize and
+// ExitSignal, which are for any goroutine. Before Run, Start or the first Turn, the goroutine that sets the
 // reactor up counts as the loop's.
 type Reactor struct {
 	k    kernel.Kernel
@@ -89,8 +89,11 @@ const (
 )
 
 // New makes a reactor on k. From now on k belongs to the reactor, which closes it when it
-// stops, or in [Reactor.Close].
+// stops, or in [Reactor.Close]. It panics if k is nil, as it is if whatever was to open it has failed.
 func New(k kernel.Kernel, c Config) *Reactor {
+	if k == nil {
+		panic("reactor: New without a kernel; look at the error of what was to open it")
+	}
 	r := &Reactor{
 		k: k, cfg: c, log: c.Logger,
 		ready:     make([]kernel.Event, eventsPerWait),

@@ -49,9 +49,12 @@ func (r *Reactor) event(name string) *phases.Event {
 // AddTrigger has fn called once when the event name is fired, in phase p, after the functions
 // that were added earlier to that phase (CORE-30, CORE-35). A trigger that is added during a
 // firing runs in it if its phase is not over (CORE-39). A panic in fn is logged, and the
-// rest run (CORE-34). AddTrigger panics if p is none of the three phases. It is for the
+// rest run (CORE-34). AddTrigger panics if p is none of the three phases, or fn is nil. It is for the
 // loop's goroutine, as are all functions for triggers.
 func (r *Reactor) AddTrigger(p Phase, name string, fn func()) *Trigger {
+	if fn == nil {
+		panic("reactor: AddTrigger of a nil function")
+	}
 	return r.addTrigger(p, name, func(done func()) { fn(); done() })
 }
 
@@ -61,6 +64,9 @@ func (r *Reactor) AddTrigger(p Phase, name string, fn func()) *Trigger {
 // loop goes on turning (CORE-10, CORE-24). A reactor that is asked to stop waits for them, in
 // Startup and in Shutdown, no longer than Config.ShutdownTimeout.
 func (r *Reactor) AddWaitTrigger(name string, fn func(done func())) *Trigger {
+	if fn == nil {
+		panic("reactor: AddWaitTrigger of a nil function")
+	}
 	return r.addTrigger(Before, name, fn)
 }
 

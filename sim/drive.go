@@ -9,7 +9,7 @@ import (
 // Run lets d pass, and does what is due at its end. It fails with a [StuckError] of
 // ErrLivelock, or with an [InvariantError].
 func (n *Net) Run(d time.Duration) error {
-	end := n.begin() + d
+	end := later(n.begin(), d)
 	for n.stepTo(end) {
 		if n.livelocked() {
 			return n.stuck(ErrLivelock)
@@ -26,10 +26,10 @@ func (n *Net) Run(d time.Duration) error {
 
 // RunUntil runs until cond holds; cond is asked between all steps. It fails with a
 // [StuckError]: ErrDeadlock when nothing is left that could happen, ErrLivelock when
-// reactors turn and time does not move, ErrLimit when limit has passed from now. A broken
+// reactors turn and time does not move, ErrLimit when limit has passed from now, which is never for kernel.Forever. A broken
 // invariant is an [InvariantError], also if cond holds.
 func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
-	end := n.begin() + limit
+	end := later(n.begin(), limit)
 	for !cond() {
 		if n.livelocked() {
 			return n.stuck(ErrLivelock)
@@ -56,6 +56,14 @@ func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
 // broken. A call to a reactor between two steps may take effect late; one in a function given
 // to At does not.
 func (n *Net) Step() bool { return n.stepTo(kernel.Forever - 1) }
+
+// later is t+d, or the last moment that there is: a d such as kernel.Forever has no other end.
+func later(t, d time.Duration) time.Duration {
+	if d > kernel.Forever-1-t {
+		return kernel.Forever - 1
+	}
+	return t + d
+}
 
 // begin returns the time, and has every reactor look at what was posted meanwhile.
 func (n *Net) begin() time.Duration {

@@ -399,6 +399,29 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// Without a limit, what is due is done, however late it is, and the end is that nothing can happen any more.
+func TestNoLimit(t *testing.T) {
+	for _, limit := range []time.Duration{kernel.Forever, kernel.Forever - 1} {
+		n, srv, _ := two(t, 1, nil)
+		n.Run(time.Second)
+		called := false
+		srv.Reactor.CallLater(1000*time.Hour, func() { called = true })
+		if err := n.RunUntil(func() bool { return called }, limit); err != nil {
+			t.Error(err)
+		}
+		if err := n.RunUntil(func() bool { return false }, limit); !errors.Is(err, sim.ErrDeadlock) {
+			t.Error(err)
+		}
+	}
+	n, srv, _ := two(t, 1, nil)
+	n.Run(time.Second)
+	called := false
+	srv.Reactor.CallLater(time.Hour, func() { called = true })
+	if err := n.Run(kernel.Forever); err != nil || !called {
+		t.Errorf("called: %v, %v", called, err)
+	}
+}
+
 // A host is found by its name, and nobody else.
 func TestResolve(t *testing.T) {
 	n, _, cli := two(t, 1, echoes())

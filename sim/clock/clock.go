@@ -13,6 +13,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/sim"
 )
@@ -53,7 +54,7 @@ func (c *Clock) Now() time.Duration { return c.net.Now() - c.zero }
 // A panic in a call goes through Advance, as a [*reactor.PanicError]. What is due at the same moment is done before, and what is due later stays pending (CLK-5). If
 // calls with delay 0 add one another for ever, Advance panics with an error that is sim.ErrLivelock.
 func (c *Clock) Advance(d time.Duration) {
-	end := c.net.Now() + max(d, 0)
+	end := c.net.Now() + min(max(d, 0), kernel.Forever-1-c.net.Now())
 	err := c.net.RunUntil(func() bool { return c.panicked != nil }, end-c.net.Now())
 	if e := c.panicked; e != nil {
 		c.panicked = nil

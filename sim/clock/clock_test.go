@@ -2,6 +2,7 @@ package clock_test
 
 import (
 	"errors"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -159,4 +160,18 @@ func TestPanic(t *testing.T) {
 	c.Pump(s, 0, 2*s)
 	want(t, "CLK-5: steps", noted, entry{"step", zero + s}, entry{"step", zero + 2*s}, entry{"step", zero + 3*s})
 	c.Pump()
+}
+
+// The longest time that there is lets all calls be made that are pending, and no moment comes after it.
+func TestAdvanceForever(t *testing.T) {
+	c, note, noted := newClock(t)
+	c.Advance(s)
+	c.Reactor().CallLater(time.Hour, note("an hour later"))
+	c.Advance(math.MaxInt64)
+	want(t, "all time", noted, entry{"an hour later", time.Hour + s})
+	end := c.Now()
+	c.Reactor().CallLater(time.Second, note("after all time"))
+	if c.Advance(math.MaxInt64); c.Now() != end {
+		t.Errorf("from %v to %v", end, c.Now())
+	}
 }
