@@ -23,6 +23,7 @@ type base struct {
 	last    time.Duration        // the newest reading of the clock
 	longest time.Duration        // with boot: how long poll and select wait before they look at it
 	gave    int32                // Linux: the descriptor of the socket that gave input last, or one datagram
+	read    uint64               // Linux: how many bytes streams have given, and datagram sockets datagrams
 	guessed bool                 // Linux: the last wait reported a guess
 	// exposed: the program has had the number of a socket of ours, or given us one. So sockets may have SO_LINGER, which those that a
 	// listener accepts inherit. Another kernel reads it in TakeConn.

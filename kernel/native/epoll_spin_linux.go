@@ -26,10 +26,20 @@ type spinner struct {
 	pause  int           // how many waits without a spin follow the next failure, or 0: minPause
 	left   int           // how many of them are left
 	until  time.Duration // when the spin that goes on ends
+	trial  trial
 }
 
-// due tells whether to spin before the next block.
-func (s *spinner) due() bool {
+// due tells whether to spin before the next block. read is how many bytes were read so far.
+func (s *spinner) due(read uint64) bool {
+	switch s.trial.step(read, s.credit > 0) {
+	case trialBlocks:
+		return false
+	case trialSpins:
+		return true
+	}
+	if s.trial.dear {
+		return false
+	}
 	if s.credit > 0 || s.left == 0 {
 		return true
 	}
@@ -56,7 +66,7 @@ func (s *spinner) note(worth bool) {
 func (k *epoll) spin(max int, holds bool) (int, syscall.Errno) {
 	s := &k.wait.spinner
 	goesOn := k.missed()
-	if !goesOn && !s.due() {
+	if !goesOn && !s.due(k.read) {
 		return 0, 0
 	}
 	now := k.Now()

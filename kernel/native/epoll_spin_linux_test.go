@@ -17,7 +17,7 @@ func TestSpinner(t *testing.T) {
 	waits := func() int {
 		t.Helper()
 		for n := range 2 * maxPause {
-			if s.due() {
+			if s.due(0) {
 				return n
 			}
 		}

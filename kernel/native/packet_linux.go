@@ -204,6 +204,7 @@ func (s *packetSock) read(trains bool) ([]kernel.Packet, error) {
 				s.received(i, trains)
 			}
 			s.drained = n < slots
+			s.b.read += uint64(len(in.packets))
 			if len(in.packets) == 1 {
 				s.b.gave = s.fd
 			}

@@ -43,6 +43,7 @@ func (s *passingConn) Read(p []byte) (int, error) {
 		switch errno {
 		case 0:
 			s.b.gave = s.fd
+			s.b.read += uint64(n)
 			var others int
 			s.received, others = rights(s.b.control[:control], s.received)
 			s.skipped += others

@@ -50,6 +50,7 @@ func (s *streamSock) Read(p []byte) (int, error) {
 		switch errno {
 		case 0:
 			s.b.gave = s.fd
+			s.b.read += uint64(n)
 			if int(n) < len(p) {
 				s.shortRead(int(n))
 			}
