@@ -351,8 +351,7 @@ func (w *Watch) tell(e Event) {
 // must gives w an event, whatever it has asked for.
 func (w *Watch) must(e Event) {
 	if !w.ended {
-		e.Watch = w
-		_ = w.n.r.Guard("inotify", func() { w.fn(e) })
+		w.call(e)
 	}
 }
 
@@ -360,9 +359,13 @@ func (w *Watch) must(e Event) {
 func (w *Watch) last(e Event) {
 	if !w.ended {
 		w.end()
-		e.Watch = w
-		_ = w.n.r.Guard("inotify", func() { w.fn(e) })
+		w.call(e)
 	}
+}
+
+func (w *Watch) call(e Event) {
+	e.Watch = w
+	_ = w.n.r.Guard("inotify", func() { w.fn(e) })
 }
 
 // end ends the watch, silently.

@@ -281,7 +281,7 @@ func (t *Taking) GiveUp(err error) {
 func (t *Taking) Stop() {
 	if t.state == takingStopped {
 		t.state = takingOver
-		t.finish() // nothing is left to finish in Stopped, if that told of the loss
+		t.finish() // after the loss of the old program, of which Stopped tells too, this has been done
 	}
 }
 
