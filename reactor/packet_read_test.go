@@ -9,6 +9,7 @@ import (
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/testworld"
 )
 
 // A panic in one datagram is reported, the others of the wake-up are delivered unchanged, though
@@ -232,4 +233,35 @@ func TestPacketShutdown(t *testing.T) {
 	if _, err := r.ListenPacket(udp(0), g, nil); !errors.Is(err, reactor.ErrStopped) {
 		t.Errorf("listening afterwards: %v", err)
 	}
+}
+
+// stopsAndPanics stops its port while it is started, and panics.
+type stopsAndPanics struct {
+	plainGram
+	done func(error)
+}
+
+func (p *stopsAndPanics) StartProtocol(t reactor.PacketTransport) {
+	t.StopListening(p.done)
+	panic("of the test")
+}
+
+// The done of a StopListening in StartProtocol is called later, also if that then panics, and the port fails.
+func TestPacketStopAndPanic(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+		told := 0
+		_, err := r.ListenPacket(udp(0), &stopsAndPanics{done: func(err error) {
+			if told++; err != nil {
+				t.Error(err)
+			}
+		}}, nil)
+		if _, ok := errors.AsType[*reactor.PanicError](err); !ok || told != 0 {
+			t.Errorf("ListenPacket: %v; done was called %d times inside", err, told)
+		}
+		testworld.Turns(t, r, 5)
+		if told != 1 {
+			t.Errorf("done was called %d times", told)
+		}
+	})
 }

@@ -149,6 +149,9 @@ func (r *Reactor) openPacket(p PacketProtocol, cfg PacketConfig, failed func(err
 	if err := t.start(); err != nil {
 		t.state = portStopped
 		t.free()
+		for _, done := range t.stopDone { // of StopListening in StartProtocol
+			r.tellStopped(done)
+		}
 		return nil, failed(err)
 	}
 	return t, nil
