@@ -1,3 +1,5 @@
+//go:build unix
+
 package reactor_test
 
 import (
