@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/whorl-go/whorl/endpoint"
@@ -103,6 +104,9 @@ func (c *execCommand) service() (*Execer, error) {
 	case c.Children < 1:
 		return nil, usage(fmt.Errorf("--children=%d: must be 1 or more", c.Children))
 	}
+	if err := directory(c.Dir); err != nil {
+		return nil, err
+	}
 	if _, err := exec.LookPath(command[0]); err != nil && (c.Dir == "" || !strings.Contains(command[0], "/")) {
 		return nil, err
 	}
@@ -131,6 +135,21 @@ func (c *execCommand) service() (*Execer, error) {
 		x.Environ = append(x.Environ, "TERM=xterm")
 	}
 	return x, nil
+}
+
+// directory checks the argument of --dir before anybody connects. Otherwise every client would be reset.
+func directory(path string) error {
+	if path == "" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return fmt.Errorf("--dir=%s: %w", path, bare(err))
+	}
+	return nil
 }
 
 // behindDashes is a command line without the -- before it, which the parser leaves there.

@@ -25,7 +25,7 @@ again; with --handover it starts the binary again if that has changed.
 Servers listen on loopback, 127.0.0.1 and ::1, unless a description says otherwise: interface=0.0.0.0 is every IPv4
 address, interface=[::] every IPv6 address. A place of datagrams has one address: 127.0.0.1, or ::1 of udp6.
 
-All commands take places of datagrams, udp and unixgram, too.
+The commands echo, discard, chargen, forward and connect take places of datagrams, udp and unixgram, too.
 
 If a server sends no answer to "connect", it may take the end of standard input for the end of the connection: say
 --no-shutdown.

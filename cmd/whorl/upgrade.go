@@ -41,6 +41,9 @@ func (c *upgradeCommand) Run(g *globals, t terminal) error {
 	if c.Command = behindDashes(c.Command); len(c.Command) == 0 {
 		return usage(errors.New("a program is missing: whorl upgrade PATH -- COMMAND"))
 	}
+	if c.Timeout <= 0 {
+		return usage(fmt.Errorf("--timeout=%v: must be more than 0", c.Timeout))
+	}
 	k, err := native.Open(g.Kernel)
 	if err != nil {
 		return err

@@ -1,5 +1,7 @@
 // Smtp receives mail and writes each message to a file in the directory mail. Try it with
-// `curl smtp://localhost:2525 --mail-from a@x --mail-rcpt b@x -T FILE`. With -cert it has STARTTLS.
+// `curl --crlf smtp://localhost:2525 --mail-from a@x --mail-rcpt b@x -T FILE`. With -cert it has STARTTLS.
+// Mail has lines that end with CRLF, and anything else is refused. So curl needs --crlf for a file whose lines end with LF,
+// and must not have it for one whose lines end with CRLF already.
 package main
 
 import (

@@ -129,6 +129,30 @@ func TestCurl(t *testing.T) {
 	}
 }
 
+// The command in the comment of main.go sends an ordinary file, whose lines end with LF.
+func TestCommentCurl(t *testing.T) {
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip(err)
+	}
+	source, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, command, _ := strings.Cut(string(source), "`curl ")
+	command, _, _ = strings.Cut(command, "`")
+	addr, dir, _, _ := start(t)
+	file := tlstest.WriteFile(t, dir, "message", []byte("Subject: x\n\n.\nend\n"))
+	_, port, _ := net.SplitHostPort(addr)
+	args := strings.Fields(strings.NewReplacer("2525", port, "FILE", file).Replace(command))
+	if out, err := exec.Command(curl, append([]string{"-sS", "--noproxy", "*", "--max-time", "30"}, args...)...).CombinedOutput(); err != nil {
+		t.Errorf("curl %s: %v: %s", command, err, out)
+	}
+	if got := mails(t, dir); !slices.Equal(got, []string{want + "Subject: x\r\n\r\n.\r\nend\r\n"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 // Swaks sends mail to two recipients, by one command at a time, in a pipeline, and with STARTTLS.
 func TestSwaks(t *testing.T) {
 	swaks, err := exec.LookPath("swaks")

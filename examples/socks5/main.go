@@ -1,10 +1,11 @@
 // Socks5 is a SOCKS5 proxy for this machine. Try it with
 // `curl --socks5-hostname localhost:1080 URL`. With two arguments, a name and a password, it
-// asks for these.
+// asks for these; any other number of arguments is a mistake.
 package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"time"
@@ -18,8 +19,10 @@ import (
 func main() {
 	q := logqueue.New(0) // the loop does not wait for the terminal
 	logger := slog.New(q.Handler(slog.NewTextHandler(os.Stderr, nil)))
-	c, proxy := setUp(logger, os.Args[1:])
-	err := c.Serve(context.Background(), proxy, "tcp:1080:interface=127.0.0.1")
+	c, proxy, err := setUp(logger, os.Args[1:])
+	if err == nil {
+		err = c.Serve(context.Background(), proxy, "tcp:1080:interface=127.0.0.1")
+	}
 	if err != nil {
 		logger.Error(err.Error())
 	}
@@ -30,8 +33,11 @@ func main() {
 }
 
 // setUp returns how the proxy is served, and the proxy. login is nothing, or a name and a
-// password.
-func setUp(logger *slog.Logger, login []string) (whorl.Config, *socks.Proxy) {
+// password. Anything else is an error, because a proxy without a login would serve a user who believes that there is one.
+func setUp(logger *slog.Logger, login []string) (whorl.Config, *socks.Proxy, error) {
+	if len(login) != 0 && len(login) != 2 {
+		return whorl.Config{}, nil, errors.New("usage: socks5 [NAME PASSWORD]")
+	}
 	proxy := &socks.Proxy{
 		Logger: logger,
 		Idle:   10 * time.Minute,
@@ -44,5 +50,5 @@ func setUp(logger *slog.Logger, login []string) (whorl.Config, *socks.Proxy) {
 		Logger: logger,
 		Grace:  30 * time.Second,
 		Limits: reactor.PortLimits{MaxConnections: 10_000, MaxPerPeer: 1000},
-	}, proxy
+	}, proxy, nil
 }

@@ -20,7 +20,10 @@ import (
 func serve(t *testing.T, log io.Writer, login ...string) (addr string, end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	c, proxy := setUp(slog.New(slog.NewTextHandler(log, nil)), login)
+	c, proxy, err := setUp(slog.New(slog.NewTextHandler(log, nil)), login)
+	if err != nil {
+		t.Fatal(err)
+	}
 	opened, result := make(chan string, 1), make(chan error, 1)
 	c.Started = func(_ *reactor.Reactor, open []endpoint.Listener) { opened <- open[0].Addr().String() }
 	go func() { result <- c.Serve(ctx, proxy, "tcp:0:interface=127.0.0.1") }()
@@ -67,6 +70,15 @@ func TestCurl(t *testing.T) {
 		}
 		if !strings.Contains(log.String(), "msg=socks") {
 			t.Error(log.String())
+		}
+	}
+}
+
+// A name without a password, or a password of two words, is a mistake, and no proxy that asks for nothing.
+func TestArguments(t *testing.T) {
+	for _, args := range [][]string{{"ann"}, {"-h"}, {"ann", "two", "words"}} {
+		if _, proxy, err := setUp(slog.New(slog.DiscardHandler), args); err == nil || proxy != nil {
+			t.Errorf("%q: %v, %v", args, proxy, err)
 		}
 	}
 }
