@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"runtime"
 	"syscall"
@@ -23,8 +24,8 @@ import (
 )
 
 // childEnv makes the test binary a server: its value is the kernel's name, and, after a
-// blank, "stuck" if work that never ends shall hold its shutdown up, or "blocked" if a trigger
-// shall block its loop, after the shutdown has waited for all else.
+// blank, "stuck" if work that never ends shall hold its shutdown up, "blocked" if a trigger
+// shall block its loop, after the shutdown has waited for all else, or "context" if its signals shall end the context of Serve too, and no connection ends by itself.
 const childEnv = "WHORL_TEST_CHILD"
 
 // child serves with the usual signals. It prints its address, and then its log.
@@ -32,6 +33,13 @@ func child() {
 	var name, how string
 	fmt.Sscan(os.Getenv(childEnv), &name, &how)
 	c := Config{Kernel: name, Grace: time.Hour, Logger: slog.New(slog.NewTextHandler(os.Stdout, nil))}
+	ctx, f := context.Background(), reactor.Factory(reactor.Each[polite]())
+	if how == "context" {
+		var stop func()
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		f = reactor.Each[echo]()
+	}
 	c.Started = func(r *reactor.Reactor, _ []endpoint.Listener) {
 		switch how {
 		case "stuck":
@@ -44,7 +52,7 @@ func child() {
 			})
 		}
 	}
-	if err := c.Serve(context.Background(), reactor.Each[polite](), anywhere); err != nil {
+	if err := c.Serve(ctx, f, anywhere); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
@@ -130,6 +138,7 @@ func TestServeOnSignals(t *testing.T) {
 			})
 		}
 		t.Run(name+"/blocked", func(t *testing.T) { t.Parallel(); killed(t, name) })
+		t.Run(name+"/context", func(t *testing.T) { t.Parallel(); twoWays(t, name) })
 		t.Run(name+"/pipe", func(t *testing.T) { t.Parallel(); noReader(t, name) })
 		t.Run(name+"/stuck", func(t *testing.T) {
 			t.Parallel() // most of the time is waiting
@@ -145,6 +154,26 @@ func TestServeOnSignals(t *testing.T) {
 				t.Errorf("it ended with %v, want status 1", err)
 			}
 		})
+	}
+}
+
+// twoWays ends a program whose signals end its context too. That is one order, so connections have their grace, and only another signal ends it.
+func twoWays(t *testing.T, name string) {
+	p := run(t, name, "context")
+	p.signal(syscall.SIGTERM)
+	p.until("stopping: no longer listening")
+	time.Sleep(program.SignalTwins)
+	if _, err := io.WriteString(p.conn, "y"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.conn.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("SVC-28: one signal was taken for two: %v", err)
+	}
+	p.signal(syscall.SIGTERM)
+	p.until(`aborting connections that have not finished.*because="a second signal"`)
+	p.until("msg=stopped")
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
 	}
 }
 

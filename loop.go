@@ -85,6 +85,7 @@ func (l *loop) drained(done func()) func() {
 
 // run runs the reactor, or the group, until it has stopped.
 func (l *loop) run(ctx context.Context) error {
+	defer l.signals.Until(ctx)()
 	if l.g != nil {
 		return l.g.Run(ctx)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/whorl-go/whorl/deferred"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/internal/notifytest"
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/service"
 	"github.com/whorl-go/whorl/testworld"
@@ -321,6 +322,7 @@ func TestServeServicesHurried(t *testing.T) {
 			for !strings.Contains(log.String(), "no longer listening") {
 				time.Sleep(time.Millisecond)
 			}
+			time.Sleep(program.SignalTwins) // a signal within it would count as the end of the context
 			if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}

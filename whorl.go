@@ -40,7 +40,8 @@
 // A signal while it drains skips the rest of the grace, and then nothing else is waited for
 // either. After that the signals have their default action again. Two signals within 300 ms
 // count as one, because a program often gets the same order twice: from the terminal, and from
-// a parent that passes it on. So signals are taken until 300 ms after the last one that counted,
+// a parent that passes it on. So do the end of the context and a signal that comes with it, or up to 300 ms later: that of
+// signal.NotifyContext is ended by the same signals. So signals are taken until 300 ms after the last one that counted,
 // also if [Serve] or [Connect] has returned by then.
 //
 // # Other signals

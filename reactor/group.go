@@ -102,6 +102,8 @@ type Group struct {
 
 	mu      sync.Mutex
 	state   groupState
+	direct  int       // calls in progress on loops that do not run, on the goroutines of the callers; Run waits for them
+	settled sync.Cond // signalled when direct is 0
 	loops   []*member
 	ports   []*GroupPort // not stopped, in the order in which they were made
 	orphans []*errand    // for the next loop that starts, because none lives
@@ -174,6 +176,7 @@ func newGroup(c GroupConfig, n int) *Group {
 	if g.log == nil {
 		g.log = slog.New(errorsToDefault{})
 	}
+	g.settled.L = &g.mu
 	g.cfg.StopTimeout = cmp.Or(c.StopTimeout, defaultStopTimeout)
 	g.budget = newBudget(g, c.Reactor.MaxBufferedTotal, n)
 	for i := range n {

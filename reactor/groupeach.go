@@ -35,7 +35,7 @@ func (g *Group) standsIn() bool {
 func (g *Group) settingUp(r *Reactor) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return r.member.state == loopStarting || g.direct(r)
+	return r.member.state == loopStarting || g.idle(r)
 }
 
 // EachLater is Each without waiting. done is called with what Each returns, on one of the loops, never before

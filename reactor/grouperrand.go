@@ -45,12 +45,15 @@ func (g *Group) give(m *member, here *Reactor, e *errand) bool {
 		return false
 	}
 	r := m.r.Load()
-	begins := r == here || g.direct(r)
-	e.begun = begins
+	begins := r == here || g.idle(r)
+	if e.begun = begins; begins {
+		g.directly(1)
+	}
 	m.errands = append(m.errands, e)
 	g.mu.Unlock()
 	switch {
 	case begins:
+		defer g.directlyOver()
 		g.carryOut(m, r, e)
 	case !r.Post(func() { g.doNext(m, r) }) && g.driven:
 		g.ended(m, r) // a loop that somebody else turns does not say itself that its goroutine has ended

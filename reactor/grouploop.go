@@ -229,12 +229,27 @@ func (g *Group) liveLocked() (all []*member) {
 	return all
 }
 
-// direct tells whether r is set up by the caller's goroutine, because it does not run. The caller has g.mu.
-func (g *Group) direct(r *Reactor) bool {
+// idle tells whether r is set up by the caller's goroutine, because it does not run. The caller has g.mu.
+func (g *Group) idle(r *Reactor) bool {
 	if g.driven {
 		return r.is(lifeFresh)
 	}
 	return g.state == groupFresh
+}
+
+// directly counts n more calls in progress on loops that do not run. Who has begun one on a fresh group keeps Run, which another goroutine may call meanwhile, from
+// starting the loops. The caller has g.mu.
+func (g *Group) directly(n int) {
+	if g.direct += n; g.direct == 0 {
+		g.settled.Broadcast()
+	}
+}
+
+// directlyOver follows the end of a call that directly has counted.
+func (g *Group) directlyOver() {
+	g.mu.Lock()
+	g.directly(-1)
+	g.mu.Unlock()
 }
 
 // caller is the loop whose callback is in progress on this goroutine, or whose Setup is after a restart; nil if there is none.
@@ -265,9 +280,13 @@ func (g *Group) InOne(fn func(r *Reactor) error) error {
 		on = g.Lead()
 	}
 	g.mu.Lock()
-	direct := on == here || g.direct(on)
+	direct := on == here || g.idle(on)
+	if direct {
+		g.directly(1)
+	}
 	g.mu.Unlock()
 	if direct {
+		defer g.directlyOver()
 		return fn(on)
 	}
 	_, err := Ask(on, func() (struct{}, error) { return struct{}{}, fn(on) })

@@ -22,6 +22,9 @@ import (
 // on a group that has stopped.
 func (g *Group) Run(ctx context.Context) error {
 	g.mu.Lock()
+	for g.state == groupFresh && g.direct > 0 {
+		g.settled.Wait()
+	}
 	state := g.state
 	if state == groupFresh {
 		g.state = groupRunning

@@ -18,7 +18,7 @@ import (
 //	func main() { os.Exit(service.Main(context.Background(), service.MainConfig{}, build)) }
 //
 // When the loop runs, the services start in order; if one fails, those before it are stopped again (SVC-27). SIGINT and SIGTERM stop the tree in the reverse order and then let connections
-// that are left end, for Grace. Another signal ends the program at once; two within 300 ms count as one (SVC-28). SIGHUP has the services that are a [Reloader] reload (SVC-29).
+// that are left end, for Grace. Another signal ends the program at once; two within 300 ms count as one (SVC-28), and so do the end of ctx and a signal that comes with it. SIGHUP has the services that are a [Reloader] reload (SVC-29).
 //
 // A service manager that has said so in the environment, as systemd does for a unit of Type=notify, hears when all services have started, when they reload and stop, and, if it has a watchdog, that the loop
 // lives (SVC-30 to SVC-33). docs/services.md has a unit.

@@ -125,6 +125,7 @@ func (p *Program) run(ctx context.Context) error {
 	p.runs = true
 	p.signals.UseSystemClock()
 	p.Begin()
+	defer p.signals.Until(ctx)()
 	err := p.r.Run(ctx)
 	return join(p.err, err)
 }

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"slices"
@@ -29,8 +30,11 @@ type Signals struct {
 	n      kernel.Signals                  // nil: no signals are taken
 	sigs   []os.Signal
 	log    *slog.Logger
-	caught int      // signals so far, those that count
-	others []func() // as Release, for the other signals
+	caught int             // signals so far, those that count
+	until  context.Context // of Until; nil: there is none
+	heard  bool            // the loop knows that it has ended
+	ended  time.Duration   // when it has, by the loop's clock
+	others []func()        // as Release, for the other signals
 }
 
 // SignalTwins is the time in which a second signal counts as the first. A program often gets one
@@ -64,6 +68,21 @@ func (s *Signals) UseSystemClock() {
 	s.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 }
 
+// Until notes that the end of ctx ends the program too. A signal that comes with it is the same order: signal.NotifyContext ends a context by a signal that
+// is taken here as well. Until is called before the loop runs, and stop when it has ended.
+func (s *Signals) Until(ctx context.Context) (stop func() bool) {
+	s.until = ctx
+	return context.AfterFunc(ctx, func() {
+		r := s.r.Load()
+		r.Post(func() { s.heard, s.ended = true, r.Now() })
+	})
+}
+
+// byContext tells whether the context of Until has ended just now. Its end may be known before the loop hears of it.
+func (s *Signals) byContext(now time.Duration) bool {
+	return s.until != nil && s.until.Err() != nil && (!s.heard || now-s.ended < SignalTwins)
+}
+
 // Follow has the signals that end the program told to r from now on, because the loop of the program is lost. It is called on the goroutine of r.
 func (s *Signals) Follow(r *reactor.Reactor) {
 	if s.r.Swap(r) != r && s.caught > 0 {
@@ -95,7 +114,7 @@ func (s *Signals) Caught(sig os.Signal) {
 	s.caught++
 	s.Last = now
 	s.log.Info("caught a signal", slog.String("signal", sig.String()))
-	if s.Stop() == nil {
+	if s.Stop() == nil || s.caught == 1 && s.byContext(now) {
 		return
 	}
 	because := "a second signal"

@@ -2,10 +2,12 @@ package program_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -95,6 +97,38 @@ func TestSignals(t *testing.T) {
 	e = take(t, h.Reactor, reactor.StopSignals())
 	if e.End(); e.taken || len(e.later) != 0 {
 		t.Error("SVC-28: signals are not given back")
+	}
+}
+
+// SVC-28: a signal that comes with the end of the context is the same order, whichever the loop hears of first; one that comes later is another one.
+func TestSignalsWithContext(t *testing.T) {
+	n := sim.New(1)
+	defer n.Close()
+	h := n.Host("srv")
+	for late, want := range map[time.Duration][]string{
+		-1:                      {"stop", "a second signal"},
+		0:                       {"stop", "a second signal"},
+		program.SignalTwins - 1: {"stop", "a second signal"},
+		program.SignalTwins:     {"stop", "a signal", "a second signal"},
+	} {
+		e := take(t, h.Reactor, reactor.StopSignals())
+		ctx, end := context.WithCancel(context.Background())
+		e.Until(ctx)
+		_ = e.Stop() // as the end of ctx does
+		if end(); late >= 0 {
+			for posted := h.Reactor.Stats().Posted; h.Reactor.Stats().Posted == posted; _ = n.Run(0) {
+				runtime.Gosched()
+			}
+			_ = n.Run(late)
+		}
+		h.Signal(os.Interrupt)
+		_ = n.Run(program.SignalTwins)
+		h.Signal(os.Interrupt)
+		_ = n.Run(0)
+		if !slices.Equal(e.did, want) {
+			t.Errorf("SVC-28: %v after the context: %q, want %q", late, e.did, want)
+		}
+		e.GiveBack()
 	}
 }
 
