@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// trialEvery is how many waits are between two trials.
-	trialEvery = 8192
+	// trialEvery is how many waits are between two trials: twice as many each time that nothing has changed, up to seldomTrials.
+	trialEvery   = 8192
+	seldomTrials = 8 * trialEvery
 	// trialWaits is how many waits of each kind are compared, and trialWarm how many before them do not count: the waits of
 	// the other kind still have an effect on them.
 	trialWaits = 96
@@ -26,6 +27,7 @@ type trial struct {
 	state    trialState
 	dear     bool // spins take too much
 	waits    int  // in the state
+	every    int  // the waits until the next trial, or 0: trialEvery
 	thread   int
 	time     time.Duration // processor time of the thread, and
 	read     uint64        // bytes that were read, when the comparison began
@@ -46,7 +48,7 @@ func (t *trial) step(read uint64, spins bool) trialState {
 	t.waits++
 	switch {
 	case t.state == trialRests:
-		if t.waits >= trialEvery && (spins || t.dear) {
+		if t.waits >= max(t.every, trialEvery) && (spins || t.dear) {
 			t.become(trialBlocks)
 		}
 	case t.waits == trialWarm:
@@ -74,7 +76,11 @@ func (t *trial) compare(read uint64) {
 		t.ratio = ratio
 	}
 	t.ratio += (ratio - t.ratio) / 4
-	t.dear = t.ratio > dearer
+	if dear := t.ratio > dearer; dear == t.dear {
+		t.every = min(2*max(t.every, trialEvery), seldomTrials)
+	} else {
+		t.dear, t.every = dear, trialEvery
+	}
 	t.become(trialRests)
 }
 

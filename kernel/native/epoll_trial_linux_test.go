@@ -44,7 +44,17 @@ func TestTrial(t *testing.T) {
 		blocks, spins time.Duration
 		dear          bool
 	}{{1, 0, much, true}, {20, much, 0, false}, {1, 0, 10 * much, false}, {20, much, 0, false}, {1, 10 * much, 11 * much, false}, {20, 0, much, true}, {1, much, 0, true}} {
+		was := s.trial
 		trials(t, &s, c.n, c.blocks, c.spins)
+		want := trialEvery
+		if c.n > 4 {
+			want = seldomTrials
+		} else if was.dear == c.dear {
+			want = min(2*max(was.every, trialEvery), seldomTrials)
+		}
+		if s.trial.every != want {
+			t.Errorf("%d: after %d trials the next comes after %d waits, want %d", i, c.n, s.trial.every, want)
+		}
 		if s.trial.dear != c.dear {
 			t.Errorf("%d: after %d trials with %v to block and %v to spin: dear is %v, the ratio %v", i, c.n, c.blocks, c.spins, s.trial.dear, s.trial.ratio)
 		}
