@@ -46,7 +46,9 @@ func (x *client) endPacket(done func()) {
 	}
 	x.drain.cut = finish
 	limit.Init(x.r, finish)
-	limit.Reset(x.drain.grace)
+	if limit.Reset(x.drain.grace); x.drain.because != "" { // a signal has cut it short before
+		limit.Reset(0)
+	}
 	x.port.StopListening(func(err error) {
 		if err != nil {
 			x.log.Warn("a place of datagrams has not ended in order", slog.Any("err", err))

@@ -244,6 +244,16 @@ func TestConnectDatagramsSecondSignal(t *testing.T) {
 	})
 }
 
+// A second signal that comes before the client has heard of the first ends the wait too.
+func TestConnectDatagramsHurried(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		x, stopped := stuck(t, w, Config{Grace: time.Hour})
+		x.drain.cutShort("a second signal")
+		x.r.Stop()
+		testworld.Until(t, func() bool { return *stopped }, x.r)
+	})
+}
+
 // It waits for the grace, and no longer; then the result says that it was cut off.
 func TestConnectDatagramsGrace(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {

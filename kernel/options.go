@@ -35,7 +35,7 @@ type StreamOptions struct {
 	// Descriptors makes each conn a [Passing]: descriptors can be passed by it. It is for UNIX
 	// sockets alone. Reading such a conn costs a little more. Without it the system takes no
 	// descriptors that a peer sends: Linux from 6.16 refuses the peer's call (EPERM), so that the peer knows; others, and the
-	// simulated kernel, drop them without a word.
+	// simulated kernel, drop them without a word. So does any system for a socket that was adopted.
 	Descriptors bool
 	// Control is called with each socket that Listen or Dial opens, on the loop's goroutine,
 	// when its other options are set and it is neither bound nor connected. It may set more
