@@ -3,6 +3,8 @@ package reactor_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -110,4 +112,25 @@ func TestCancelMisbehaves(t *testing.T) {
 			t.Errorf("told %v, %d panics", told, panics)
 		}
 	})
+}
+
+// Look-ups of names whose servers are silent do not keep the others waiting.
+func TestResolveSilentServers(t *testing.T) {
+	system := net.DefaultResolver
+	defer func() { net.DefaultResolver = system }()
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			answered := false
+			for i := range 50 {
+				defer r.Resolve(fmt.Sprintf("silent%d.test", i), func([]netip.Addr, error) { t.Error("a silent server has answered") })()
+			}
+			r.Resolve("localhost", func(_ []netip.Addr, err error) { answered = err == nil })
+			until(t, r, func() bool { return answered })
+		})
+	}
 }

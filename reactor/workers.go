@@ -21,7 +21,8 @@ type Workers struct {
 
 const (
 	defaultPoolSize = 10
-	lookUpWorkers   = 10
+	// lookUpWorkers are many, because a look-up whose servers are silent waits for some ten seconds, and the others must not wait for it.
+	lookUpWorkers = 100
 )
 
 // workerSet is all Workers of a reactor.
@@ -193,6 +194,9 @@ func (r *Reactor) Pool() *pool.Pool { return r.work.program.pool }
 func (r *Reactor) CallInThread(fns ...func()) error {
 	if len(fns) == 0 {
 		fns = []func(){func() {}}
+	}
+	for _, fn := range fns {
+		mustCall("CallInThread", fn != nil)
 	}
 	return r.work.program.submit(fns[0], func() {
 		for _, fn := range fns {
