@@ -45,10 +45,12 @@ func (x *client) endPacket(done func()) {
 		}
 	}
 	x.drain.cut = finish
-	limit.Init(x.r, finish)
-	if limit.Reset(x.drain.grace); x.drain.because != "" { // a signal has cut it short before
-		limit.Reset(0)
+	grace := x.drain.grace
+	if x.drain.because != "" { // a signal has cut it short before
+		grace = 0
 	}
+	limit.Init(x.r, finish)
+	limit.Reset(grace)
 	x.port.StopListening(func(err error) {
 		if err != nil {
 			x.log.Warn("a place of datagrams has not ended in order", slog.Any("err", err))
