@@ -77,7 +77,7 @@ type Result struct {
 }
 
 // Run starts the program of cmd and gives its outputs and status to done when it has ended. Files of cmd must be nil, and Terminal too. done is
-// called once, on the loop's goroutine, and never inside Run. Its error is nil if the program has exited with code 0; otherwise it is the [Status], or an error that is
+// called once, on the loop's goroutine, and never inside Run; nil if nobody wants to know. Its error is nil if the program has exited with code 0; otherwise it is the [Status], or an error that is
 // ErrOutputLimit, ErrTimeout, ErrStillRunning, ErrOutputHeld or ErrInput, or several of them, and, if the program has not ended with success, the Status too. The Result is what there was, in any case. If the reactor ends first, the
 // Status is reactor.ErrStopped.
 //
@@ -89,7 +89,10 @@ func Run(r *reactor.Reactor, cmd *Command, o *RunConfig, done func(Result, error
 // Output is Run for the output alone. If the program writes to its error output, its pipes are closed and done gets an [*ErrorOutput] at once,
 // unless o.Merge has both in one (PROC-51). A program that does not end with success is an error, with what there was.
 func Output(r *reactor.Reactor, cmd *Command, o *RunConfig, done func([]byte, error)) (*Child, error) {
-	w := &runner{done: func(res Result, err error) { done(res.Output, err) }}
+	w := &runner{}
+	if done != nil {
+		w.done = func(res Result, err error) { done(res.Output, err) }
+	}
 	w.strict = o == nil || !o.Merge
 	return start(w, r, cmd, o)
 }
@@ -103,7 +106,7 @@ func Value(r *reactor.Reactor, cmd *Command, done func(code int, err error)) (*C
 	own := *cmd
 	own.Files = map[int]File{0: Null(), 1: Null(), 2: Null()}
 	c, err := Spawn(r, &own, nil)
-	if err == nil {
+	if err == nil && done != nil {
 		c.AfterEnd(func(s Status) {
 			if s.Code < 0 {
 				done(s.Code, s)

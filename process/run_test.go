@@ -299,6 +299,19 @@ func TestValue(t *testing.T) {
 	})
 }
 
+// PROC-51: a result that nobody wants to know is not told, and harms nobody.
+func TestRunUnheard(t *testing.T) {
+	onWorlds(t, func(t *testing.T, r *reactor.Reactor) {
+		_, a := process.Run(r, sh("exit 0"), nil, nil)
+		_, b := process.Output(r, sh("echo hello"), nil, nil)
+		_, c := process.Value(r, sh("exit 1"), nil)
+		if err := errors.Join(a, b, c); err != nil {
+			t.Fatal(err)
+		}
+		until(t, r, func() bool { return r.Stats().Sources == 0 })
+	})
+}
+
 // What cannot be started is an error at once, and done is not called.
 func TestRunFails(t *testing.T) {
 	r := first(t)

@@ -20,9 +20,7 @@ type Ticker struct {
 // skipped (TIME-31). A panic in fn is logged, and the calls go on. A period of zero or less
 // panics.
 func (r *Reactor) Every(period time.Duration, fn func()) *Ticker {
-	if fn == nil {
-		panic("reactor: Every of a nil function")
-	}
+	mustCall("Every", fn != nil)
 	t := &Ticker{fn: fn}
 	t.call.Init(r, t.tick)
 	t.Reset(period)

@@ -14,6 +14,7 @@ import (
 // Each waits for the loops, so it panics in a callback of one of them, and in a coroutine: use [Group.EachLater] there. In the Setup of a loop that is
 // started anew it leaves out those for which Setup is in progress too.
 func (g *Group) Each(fn func(r *Reactor) error) error {
+	mustCall("Each", fn != nil)
 	here := g.caller()
 	if here != nil && !g.settingUp(here) || here == nil && g.standsIn() {
 		panic("reactor: Each in a callback of a loop of the group: the loop cannot answer while it waits; use EachLater")
@@ -42,6 +43,7 @@ func (g *Group) settingUp(r *Reactor) bool {
 // EachLater returns unless the group does not run yet. If all loops have ended it is called at once, on the caller's
 // goroutine. A nil done is not called.
 func (g *Group) EachLater(fn func(r *Reactor) error, done func(error)) {
+	mustCall("EachLater", fn != nil)
 	g.ask(fn, nil, func(err error) {
 		if done == nil {
 			return
@@ -111,6 +113,7 @@ func (a *ask) answer(index int, err error) {
 
 // PostAll posts fn to each loop that lives, as [Reactor.Post] does, and returns to how many. It never calls fn itself.
 func (g *Group) PostAll(fn func(r *Reactor)) (posted int) {
+	mustCall("PostAll", fn != nil)
 	for _, m := range g.live() {
 		if post(m.r.Load(), fn) {
 			posted++
@@ -123,11 +126,13 @@ func (g *Group) PostAll(fn func(r *Reactor)) (posted int) {
 // stopped, or is lost. What belongs to one loop, such as a part of a table, is reached by it from the
 // others: two functions that one loop posts to another are called in the order of posting.
 func (g *Group) PostTo(index int, fn func(r *Reactor)) bool {
+	mustCall("PostTo", fn != nil)
 	return post(g.loops[index].r.Load(), fn)
 }
 
 // PostLeast posts fn to the loop that has the fewest connections now. It returns false if all loops have stopped.
 func (g *Group) PostLeast(fn func(r *Reactor)) bool {
+	mustCall("PostLeast", fn != nil)
 	for range g.loops { // one may end meanwhile
 		m := g.least()
 		if m == nil {
@@ -142,7 +147,10 @@ func (g *Group) PostLeast(fn func(r *Reactor)) bool {
 
 // PostLead posts fn to Lead. If that loop is lost before it has called fn, fn is posted to the one that is Lead then (GROUP-11). Before the group runs, PostLead calls fn
 // itself. After its end, fn is dropped. PostLead may be called from any goroutine.
-func (g *Group) PostLead(fn func(r *Reactor)) { g.giveAny(&errand{do: fn}) }
+func (g *Group) PostLead(fn func(r *Reactor)) {
+	mustCall("PostLead", fn != nil)
+	g.giveAny(&errand{do: fn})
+}
 
 func post(r *Reactor, fn func(*Reactor)) bool { return r.Post(func() { fn(r) }) }
 
@@ -181,6 +189,7 @@ func (g *Group) Stats() GroupStats {
 
 // StatsLater is Stats without waiting. done is called as that of EachLater is.
 func (g *Group) StatsLater(done func(GroupStats)) {
+	mustCall("StatsLater", done != nil)
 	s, fn := g.gather()
 	g.EachLater(fn, func(error) { done(s.sum()) })
 }

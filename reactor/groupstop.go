@@ -28,6 +28,7 @@ const (
 // awaited together, no longer than StopTimeout. A server drains its connections here. A panic in fn
 // is logged, and counts as done.
 func (g *Group) AddStopTrigger(fn func(done func())) {
+	mustCall("AddStopTrigger", fn != nil)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stopFns = append(g.stopFns, fn)

@@ -139,6 +139,7 @@ func (r *Reactor) Crash() {
 // logged (CORE-44). On a stopped reactor fn is never called (CORE-45). It is for the loop's
 // goroutine.
 func (r *Reactor) CallWhenRunning(fn func()) *Trigger {
+	mustCall("CallWhenRunning", fn != nil)
 	if r.Running() {
 		fn()
 		return nil

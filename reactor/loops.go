@@ -68,7 +68,10 @@ func (r *Reactor) AdoptPortAt(fd int, f Factory, o *ListenConfig) (Listening, er
 func (r *Reactor) Lead() *Reactor { return r }
 
 // PostLead is Post, for [Loops].
-func (r *Reactor) PostLead(fn func(r *Reactor)) { post(r, fn) }
+func (r *Reactor) PostLead(fn func(r *Reactor)) {
+	mustCall("PostLead", fn != nil)
+	post(r, fn)
+}
 
 // InOne calls fn, for [Loops].
 func (r *Reactor) InOne(fn func(r *Reactor) error) error { return fn(r) }

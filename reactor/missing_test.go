@@ -47,10 +47,26 @@ func TestMissing(t *testing.T) {
 			"GroupOf":           func() { reactor.GroupOf(reactor.GroupConfig{}) },
 			"AddTrigger":        func() { r.AddTrigger(reactor.During, "event", nil) },
 			"AddWaitTrigger":    func() { r.AddWaitTrigger("event", nil) },
+			"Post":              func() { r.Post(nil) },
+			"Tell":              func() { r.Tell(nil) },
+			"Resolve":           func() { r.Resolve("localhost", nil) },
+			"CallInThread":      func() { _ = r.CallInThread(func() {}, nil) },
+			"CallWhenRunning":   func() { r.CallWhenRunning(nil) },
+			"Every":             func() { r.Every(time.Second, nil) },
+			"PostLead":          func() { r.PostLead(nil) },
+			"Group's PostLead":  func() { g.PostLead(nil) },
+			"Each":              func() { _ = g.Each(nil) },
+			"EachLater":         func() { g.EachLater(nil, nil) },
+			"PostAll":           func() { g.PostAll(nil) },
+			"PostTo":            func() { g.PostTo(0, nil) },
+			"PostLeast":         func() { g.PostLeast(nil) },
+			"StatsLater":        func() { g.StatsLater(nil) },
+			"AddStopTrigger":    func() { g.AddStopTrigger(nil) },
 			"Reset of a Ticker": func() { new(reactor.Ticker).Reset(time.Second) },
 		} {
 			func() {
 				defer func() {
+					name = strings.TrimPrefix(name, "Group's ")
 					if v := fmt.Sprint(recover()); !strings.Contains(v, name) {
 						t.Errorf("%s: it says %v", name, v)
 					}

@@ -36,9 +36,7 @@ const (
 // Post returns false if the reactor has stopped: then fn is never called. A function that
 // was taken is not called either if the reactor ends first, in a crash.
 func (r *Reactor) Post(fn func()) bool {
-	if fn == nil {
-		panic("reactor: Post of nil")
-	}
+	mustCall("Post", fn != nil)
 	p := &r.posts
 	p.mu.Lock()
 	stopped := r.is(lifeStopped)
@@ -54,10 +52,18 @@ func (r *Reactor) Post(fn func()) bool {
 	return !stopped
 }
 
+// mustCall panics unless there is a function to call. It does so at the call that names it, because later, on the loop, nobody could tell whose it is.
+func mustCall(name string, there bool) {
+	if !there {
+		panic("reactor: " + name + " of a nil function")
+	}
+}
+
 // Tell has fn called later with nil, as Post does. If the reactor has stopped, it calls fn with ErrStopped instead, before it
 // returns, on the caller's goroutine (THR-32). It may be called from any goroutine. It is for functions that tell their result by a callback: one that is called after
 // the end tells that, and nobody waits for ever. A panic of fn is reported either way.
 func (r *Reactor) Tell(fn func(stopped error)) {
+	mustCall("Tell", fn != nil)
 	if r.Post(func() { fn(nil) }) {
 		return
 	}

@@ -17,7 +17,7 @@ import (
 // Reactor is one loop on one goroutine. Its methods are for that goroutine only, except those whose
 // comment says otherwise, such as Post, Tell, Stop, StopWaiting, Done, Running, Ending, CallInThread, SuggestPoolSize and
 // ExitSignal, which are for any goroutine. Before Run, Start or the first Turn, the goroutine that sets the
-// reactor up counts as the loop's.
+// reactor up counts as the loop's. A method that is given no function to call panics, unless its comment says that nil is not called.
 type Reactor struct {
 	k    kernel.Kernel
 	caps capabilities

@@ -16,6 +16,7 @@ import (
 // literal means itself; neither asks the resolver (CORE-46, TCP-34). cancel gives up the
 // look-up; done is then not called. If the reactor has stopped, done gets ErrStopped before Resolve returns (THR-32). Resolve and cancel are for the loop's goroutine.
 func (r *Reactor) Resolve(name string, done func([]netip.Addr, error)) (cancel func()) {
+	mustCall("Resolve", done != nil)
 	if r.is(lifeStopped) {
 		_ = r.guard("Resolve", func() { done(nil, &OpError{Op: "resolve", Remote: kernel.Addr{Name: name}, Err: ErrStopped}) })
 		return func() {}

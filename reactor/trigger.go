@@ -52,9 +52,7 @@ func (r *Reactor) event(name string) *phases.Event {
 // rest run (CORE-34). AddTrigger panics if p is none of the three phases, or fn is nil. It is for the
 // loop's goroutine, as are all functions for triggers.
 func (r *Reactor) AddTrigger(p Phase, name string, fn func()) *Trigger {
-	if fn == nil {
-		panic("reactor: AddTrigger of a nil function")
-	}
+	mustCall("AddTrigger", fn != nil)
 	return r.addTrigger(p, name, func(done func()) { fn(); done() })
 }
 
@@ -64,9 +62,7 @@ func (r *Reactor) AddTrigger(p Phase, name string, fn func()) *Trigger {
 // loop goes on turning (CORE-10, CORE-24). A reactor that is asked to stop waits for them, in
 // Startup and in Shutdown, no longer than Config.ShutdownTimeout.
 func (r *Reactor) AddWaitTrigger(name string, fn func(done func())) *Trigger {
-	if fn == nil {
-		panic("reactor: AddWaitTrigger of a nil function")
-	}
+	mustCall("AddWaitTrigger", fn != nil)
 	return r.addTrigger(Before, name, fn)
 }
 
