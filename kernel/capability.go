@@ -222,7 +222,7 @@ func NameOf(k Kernel) string {
 // A wrapper therefore hides no capability by accident. A wrapper that changes a
 // capability implements it.
 func Walk[T, W any](v W) (T, bool) {
-	for any(v) != nil {
+	for any(v) != nil { // not over Layers, because each connection asks, and an iterator takes twice as long
 		if c, ok := any(v).(T); ok {
 			return c, true
 		}
@@ -236,11 +236,24 @@ func Walk[T, W any](v W) (T, bool) {
 	return none, false
 }
 
+// Layers yields v and what it wraps, the outermost first. W is the interface that Unwrap must return.
+func Layers[W any](v W) iter.Seq[W] {
+	return func(yield func(W) bool) {
+		for any(v) != nil && yield(v) {
+			u, ok := any(v).(interface{ Unwrap() W })
+			if !ok {
+				return
+			}
+			v = u.Unwrap()
+		}
+	}
+}
+
 // As finds the capability T of k, through its wrappers. A reactor calls it once, when it
 // is made, and keeps the result.
 func As[T any](k Kernel) (T, bool) { return Walk[T](k) }
 
-// ConnLayers yields c and the conns that it wraps, the outermost first.
+// ConnLayers is [Layers] of a conn, where each connection asks: a generic function looks its interface up in a table, which takes longer.
 func ConnLayers(c Conn) iter.Seq[Conn] {
 	return func(yield func(Conn) bool) {
 		for c != nil && yield(c) {
@@ -254,7 +267,7 @@ func ConnLayers(c Conn) iter.Seq[Conn] {
 }
 
 // ConnAs finds the capability T of c, through its wrappers. Where each connection asks, a loop over [ConnLayers] that names
-// the capability is quicker: a generic function looks the interface up in a table.
+// the capability is quicker, for the same reason.
 func ConnAs[T any](c Conn) (T, bool) {
 	for l := range ConnLayers(c) {
 		if t, ok := l.(T); ok {
@@ -270,11 +283,8 @@ func ListenerAs[T any](l Listener) (T, bool) { return Walk[T](l) }
 
 // Base returns the innermost kernel: it follows Unwrap from k until a kernel has none.
 func Base(k Kernel) Kernel {
-	for {
-		u, ok := k.(interface{ Unwrap() Kernel })
-		if !ok {
-			return k
-		}
-		k = u.Unwrap()
+	for l := range Layers(k) {
+		k = l
 	}
+	return k
 }

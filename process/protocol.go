@@ -83,13 +83,8 @@ func logPrefix(p Protocol) string {
 func checked(r *reactor.Reactor, p Protocol) {
 	type check struct{ reactor.MethodCheck }
 	c := reactor.Shared(r, func() *check { return &check{reactor.MethodCheck{Optional: optionalMethods}} })
-	for p != nil {
-		c.Check(r, p)
-		u, ok := p.(interface{ Unwrap() Protocol })
-		if !ok {
-			return
-		}
-		p = u.Unwrap()
+	for l := range kernel.Layers(p) {
+		c.Check(r, l)
 	}
 }
 

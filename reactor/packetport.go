@@ -316,13 +316,10 @@ func (t *PacketPort) free() {
 
 // innermost is the protocol that p wraps, or p.
 func innermost(p PacketProtocol) PacketProtocol {
-	for {
-		u, ok := p.(interface{ Unwrap() PacketProtocol })
-		if !ok {
-			return p
-		}
-		p = u.Unwrap()
+	for l := range kernel.Layers(p) {
+		p = l
 	}
+	return p
 }
 
 // Connect is described by PacketTransport.

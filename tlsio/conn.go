@@ -161,13 +161,8 @@ func newGuests() *guests {
 // nobody calls.
 func (c *Conn) checkGuest() {
 	g := reactor.Shared(c.Reactor(), newGuests)
-	for p := c.proto; p != nil; {
+	for p := range kernel.Layers(c.proto) {
 		g.Check(c.Reactor(), p)
-		u, ok := p.(interface{ Unwrap() reactor.Protocol })
-		if !ok {
-			return
-		}
-		p = u.Unwrap()
 	}
 }
 

@@ -212,15 +212,10 @@ func (c *Conn) feed(rest []byte) {
 
 // leadsTo tells whether p is from, or what from leads to by Unwrap.
 func leadsTo(from, p reactor.Protocol) bool {
-	for from != nil {
-		if reflect.TypeOf(from) == reflect.TypeOf(p) && reflect.ValueOf(p).Comparable() && from == p {
+	for l := range kernel.Layers(from) {
+		if reflect.TypeOf(l) == reflect.TypeOf(p) && reflect.ValueOf(p).Comparable() && l == p {
 			return true
 		}
-		u, ok := from.(interface{ Unwrap() reactor.Protocol })
-		if !ok {
-			break
-		}
-		from = u.Unwrap()
 	}
 	return false
 }
