@@ -112,10 +112,23 @@ func (s *Stream) finishReading() {
 	case s.in == in && !s.reading(): // it has paused before the data came
 		s.touch()
 	case s.in == in && !mayStillSend(s.conn, e.reason): // nothing is there
-		s.end(e.reason)
+		s.readAll(e.reason)
 	case s.in == in: // until it comes, or CloseTimeout
 	default:
 		s.touch() // CloseTimeout goes on: a peer that keeps sending must not prolong it
+	}
+}
+
+// readAll ends a stream that has failed for a reason when nothing is left to read. A layer that has not
+// delivered yet what came before pauses the stream when it is asked: then the end waits as in keepUnread.
+func (s *Stream) readAll(reason error) {
+	switch {
+	case !keepsInput(s.proto) || s.reading():
+		s.end(reason)
+	case s.state == streamOpen:
+		s.breakOff(reason)
+	default:
+		s.touch()
 	}
 }
 

@@ -184,7 +184,8 @@ type InputReader interface {
 // InputKeeper is implemented by a Protocol, such as that of a layer, that keeps input while it is paused, and delivers it when it is resumed.
 type InputKeeper interface {
 	// KeepsInput tells whether there is such input now. A stream that has failed asks, because its end then waits until that is
-	// delivered, or CloseTimeout is over (TCP-84).
+	// delivered, or CloseTimeout is over (TCP-84). A keeper that has not paused the stream may do so in KeepsInput, and resumes it
+	// when it has delivered the input.
 	KeepsInput() bool
 }
 

@@ -150,9 +150,9 @@ func (s *Stream) readSome() {
 	case err == io.EOF:
 		s.peerEnded()
 	case s.state == streamBroken:
-		s.end(s.cfg.ending.reason)
+		s.readAll(s.cfg.ending.reason)
 	default:
-		s.end(s.opError("read", err))
+		s.readAll(s.opError("read", err))
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *Stream) counted(n int) {
 // other protocol the connection ends when what is buffered has been sent (TCP-71, TCP-72).
 func (s *Stream) peerEnded() {
 	if s.state == streamBroken {
-		s.end(s.cfg.ending.reason)
+		s.readAll(s.cfg.ending.reason)
 		return
 	}
 	h, ok := halfCloseListener(s.proto)

@@ -27,7 +27,8 @@ import (
 //	reason       what waits    from                                      until
 //	holdApp      input         PauseProducing                            ResumeProducing, or Close
 //	holdAnswers  input         reading made us write much, and holdFull  the transport below has sent
-//	holdAhead    input         much has come while a handshake computes  a step has taken it
+//	holdAhead    input         much has come while a handshake computes, a step has taken it
+//	                           or the transport below has failed then
 //	holdKept     below         drain has left input                      it was read
 //	holdFull     the producer  the transport below is full               it has sent, or nobody asks any more
 //	holdQueue    the producer  much was written before open              open

@@ -43,6 +43,7 @@ type handshake struct {
 	onLoop  bool
 	state   handshakeState
 	cut     bool         // nothing more will arrive
+	later   bool         // the step that is queued or running is not the first
 	refused error        // why it must not begin
 	arrived []byte       // no step was given it yet
 	peer    netip.Prefix // as it is counted in loop.pending; of servers
@@ -191,9 +192,17 @@ func (h *handshake) schedule() {
 		h.runOnLoop()
 		h.afterStep()
 	default:
+		h.later = h.step.begun()
 		h.become(queued)
 		h.l.queue.add(h)
 	}
+}
+
+// keepsInput tells whether a step has input that the peer has sent before the connection failed. It may be the peer's reason, or
+// the end of the handshake with data behind it. The first step of a server has only a hello, which is not worth computing
+// for a peer that is gone. A callback that can see the context hears at once that the connection has ended.
+func (h *handshake) keepsInput() bool {
+	return (h.state == queued || h.state == running) && h.later && !(h.step.client && seesContext(h.step.cfg))
 }
 
 // handInput hands what has arrived to the step that is about to run.

@@ -3,6 +3,9 @@ package tlsio
 // headerSize is the size of a record's header: type, version, length.
 const headerSize = 5
 
+// alertType is the type of a record that is an alert, or was one before it was protected by TLS 1.2.
+const alertType = 21
+
 // input is ciphertext that crypto/tls has not taken yet, and where its records end.
 type input struct {
 	data []byte
@@ -54,6 +57,12 @@ func (in *input) give(p []byte) int {
 
 // between tells whether the record that was given out last was given out whole.
 func (in *input) between() bool { return in.at == 0 && in.left == 0 }
+
+// alert tells whether the record that was given out last is an alert that is not protected: a level and a number. A protected one
+// is longer.
+func (in *input) alert() bool {
+	return in.between() && in.hdr[0] == alertType && in.hdr[3] == 0 && in.hdr[4] == 2
+}
 
 // another tells whether a whole record stands behind the one that was given out.
 func (in *input) another() bool {

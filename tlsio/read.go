@@ -105,10 +105,14 @@ func (c *Conn) pauseWaits() bool {
 	return c.share > 0 && c.echoes() && c.unsentBelow() == 0
 }
 
-// KeepsInput tells whether input waits until the protocol above is resumed. The transport below,
-// if it has failed, then waits for that too (TLS-61).
+// KeepsInput tells whether input waits until the protocol above is resumed, or until a step of the handshake
+// returns. The transport below, if it has failed, then waits for that too (TLS-61).
 func (b *below) KeepsInput() bool {
 	c := (*Conn)(b)
+	if h := c.handshake; h != nil && c.life == handshaking && h.keepsInput() {
+		c.hold(holdAhead) // until the step has returned
+		return true
+	}
 	return c.life == open && len(c.in.data) > 0 && c.read != ended
 }
 

@@ -3,6 +3,9 @@ package tlsio
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
 
 	"github.com/whorl-go/whorl/coro"
 	"github.com/whorl-go/whorl/kernel"
@@ -22,6 +25,7 @@ type step struct {
 	read    int    // bytes of input that crypto/tls was given
 	maxRead int    // bytes of input it may be given
 	cut     bool   // no more input will come
+	clear   byte   // the last alert that came unprotected; 0: none, or close_notify
 	out     []byte // to be sent when run returns
 	done    bool   // the handshake has ended, with err
 	err     error
@@ -47,8 +51,23 @@ func (s *step) run() {
 }
 
 func (s *step) body() {
-	s.err = s.tls.HandshakeContext(s.ctx)
+	s.err = s.inClear(s.tls.HandshakeContext(s.ctx))
 	s.done = true
+}
+
+// badRecord is bad_record_mac, the alert that we send if a record cannot be decrypted.
+const badRecord tls.AlertError = 20
+
+// inClear returns what the peer has said, if err is that its last record could not be decrypted, and that was an alert in
+// the clear. A client of OpenSSL that refuses the certificate of a server of TLS 1.3 sends such a one, before it uses its own key.
+// crypto/tls takes it for a bad record. Anybody on the way can send it, but can break the handshake with any other bytes too.
+func (s *step) inClear(err error) error {
+	op, ok := errors.AsType[*net.OpError](err)
+	if a, is := alertIn(err); !ok || !is || a != badRecord || op.Op != "local error" || !s.in.alert() || s.clear == 0 {
+		return err
+	}
+	said := &net.OpError{Op: "remote error", Err: tls.AlertError(s.clear)}
+	return fmt.Errorf("%w (unprotected; %w)", said, err)
 }
 
 // readInput is Read of the net.Conn that crypto/tls has. It stops the coroutine until
@@ -67,6 +86,9 @@ func (s *step) readInput(p []byte) (int, error) {
 	}
 	n := s.in.give(p)
 	s.read += n
+	if s.in.alert() {
+		s.clear = p[n-1] // after the level
+	}
 	return n, nil
 }
 
