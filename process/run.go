@@ -104,6 +104,7 @@ func Value(r *reactor.Reactor, cmd *Command, done func(code int, err error)) (*C
 	}
 	own := *cmd
 	own.Files = map[int]File{0: Null(), 1: Null(), 2: Null()}
+	own.stopGroup = own.Group || own.Session
 	c, err := Spawn(r, &own, nil)
 	if err == nil {
 		c.AfterEnd(func(s Status) {

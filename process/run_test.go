@@ -220,13 +220,20 @@ func TestRunKillsGroup(t *testing.T) {
 func TestRunGroupAtStop(t *testing.T) {
 	for name, world := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
-			for _, grace := range []time.Duration{time.Minute, -1} {
+			for i, grace := range []time.Duration{time.Minute, -1, time.Minute} {
+				value := i == 2
 				r := reactor.New(world.Open(t), reactor.Config{})
 				file := t.TempDir() + "/number"
 				cmd := sh(`sleep 1000 & echo $! > "$1.new"; mv "$1.new" "$1"; wait`, file)
 				cmd.Group, cmd.AtStop = true, grace
 				got := new(result)
-				if _, err := process.Run(r, cmd, nil, func(res process.Result, err error) { got.Result, got.err = res, err; got.done++ }); err != nil {
+				var err error
+				if value {
+					_, err = process.Value(r, cmd, func(_ int, err error) { got.err = err; got.done++ })
+				} else {
+					_, err = process.Run(r, cmd, nil, func(res process.Result, err error) { got.err = err; got.done++ })
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 				var number []byte
@@ -238,8 +245,8 @@ func TestRunGroupAtStop(t *testing.T) {
 				if err := r.Run(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				if got.done != 1 || !errors.Is(got.err, process.ErrTerminated) || got.Status.Unknown {
-					t.Errorf("%d calls, %v, %v", got.done, got.Status, got.err)
+				if got.done != 1 || !errors.Is(got.err, process.ErrTerminated) || errors.Is(got.err, reactor.ErrStopped) {
+					t.Errorf("%d calls, %v", got.done, got.err)
 				}
 				awaitDead(t, atoi(string(number)))
 			}
