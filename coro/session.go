@@ -230,7 +230,14 @@ func (s *Session) CloseWrite() error {
 	if s.closed || s.lost || s.loop().gone != nil {
 		return s.opError("close", reactor.ErrClosed)
 	}
-	return s.t.CloseWrite()
+	if err := s.t.CloseWrite(); err != nil {
+		return err
+	}
+	if s.seldom == nil || s.seldom.writer == nil { // one that waits for room goes on in ResumeProducing, and fails then
+		s.full = false
+		s.t.UnregisterProducer() // the transport would take what the producer of it writes
+	}
+	return nil
 }
 
 // Release gives the connection out of the session: to join it with another by reactor.Join, or to give it another protocol. It returns the

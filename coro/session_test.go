@@ -63,6 +63,34 @@ func TestEcho(t *testing.T) {
 	})
 }
 
+// A Write after CloseWrite fails, whether or not what was written before is sent, and the peer gets nothing of it.
+func TestWriteAfterCloseWrite(t *testing.T) {
+	for _, before := range []int{0, 1, 1 << 20} { // with the last one the transport is above its mark
+		worlds(t, func(t *testing.T, w testworld.World) {
+			r := w.New(t, reactor.Config{})
+			all := pattern(before)
+			var now, later error
+			var got []byte
+			srv, cli := talk(t, r, func(s *coro.Session) (err error) {
+				got, err = io.ReadAll(s)
+				return err
+			}, func(s *coro.Session) error {
+				s.Write(all)
+				if err := s.CloseWrite(); err != nil {
+					return err
+				}
+				_, now = s.Write([]byte("more"))
+				_, err := io.ReadAll(s) // the server ends when it has all
+				_, later = s.Write([]byte("more"))
+				return err
+			})
+			if srv.err != nil || cli.err != nil || !errors.Is(now, reactor.ErrWriteClosed) || !errors.Is(later, reactor.ErrWriteClosed) || !bytes.Equal(got, all) {
+				t.Errorf("after CloseWrite, Write is %v, and later %v; the peer has %d bytes of %d; %v, %v", now, later, len(got), before, srv.err, cli.err)
+			}
+		})
+	}
+}
+
 // CORO-3: an error of the body resets the connection; nil ends it in order.
 func TestResult(t *testing.T) {
 	for _, want := range []error{nil, errors.New("broken")} {

@@ -110,3 +110,43 @@ func TestAddWithoutFunction(t *testing.T) {
 		t.Error(err)
 	})
 }
+
+// INOT-5: that a directory was removed is told when no file of it is open any more. Until then, Add watches the one that has taken its place.
+func TestDirectoryOfOpenFileGoes(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		worlds(t, func(t *testing.T, r *reactor.Reactor) {
+			dir := filepath.Join(t.TempDir(), "watched")
+			do(t, os.Mkdir(dir, 0o700))
+			touch(t, filepath.Join(dir, "x"))
+			f, err := os.Open(filepath.Join(dir, "x"))
+			do(t, err)
+			defer f.Close()
+			n := newTestNotifier(t, r)
+			d := &diary{t: t, dir: dir}
+			cfg := device.WatchConfig{Mask: device.Create | device.Delete}
+			w, err := n.Add(dir, cfg, d.event)
+			do(t, err)
+			do(t, os.RemoveAll(dir))
+			settle(t, r, n)
+			d.wants("delete x")
+			if again {
+				do(t, os.Mkdir(dir, 0o700))
+				_, err = n.Add(dir, cfg, d.event)
+				do(t, err)
+				touch(t, filepath.Join(dir, "y"))
+				settle(t, r, n)
+				d.wants("create y")
+			}
+			do(t, f.Close())
+			settle(t, r, n)
+			if again {
+				d.wants()
+			} else {
+				d.wants("deleteself ")
+			}
+			if w.Active() != again {
+				t.Errorf("INOT-5: active: %v", w.Active())
+			}
+		})
+	}
+}

@@ -20,7 +20,7 @@ const (
 	MovedTo                       // it was moved to here
 	Create                        // it was made
 	Delete                        // it was removed
-	DeleteSelf                    // the watched path itself was removed
+	DeleteSelf                    // the watched path itself was removed; of a directory it is told when nobody uses it or has a file of it open
 	MoveSelf                      // the watched path itself was moved
 )
 

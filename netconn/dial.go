@@ -3,6 +3,7 @@ package netconn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -86,7 +87,11 @@ func destination(network, address string, cfg *reactor.DialConfig) (kernel.Addr,
 	if strings.HasPrefix(address, ":") {
 		address = "localhost" + address // package net connects to this host too
 	}
-	return kernel.ParseAddr("tcp:" + address)
+	a, err := kernel.ParseAddr("tcp:" + address)
+	if ip := a.IP.Addr(); err == nil && network != "tcp" && ip.IsValid() && a.Name == "" && !cfg.Family.Has(ip.Unmap()) {
+		err = fmt.Errorf("%w: %v is no %v address", kernel.ErrInvalidAddr, ip, cfg.Family) // the reactor looks at the family of names alone
+	}
+	return a, err
 }
 
 // attempt is one call of Dial.

@@ -81,6 +81,8 @@ type Result struct {
 // ErrOutputLimit, ErrTimeout, ErrStillRunning, ErrOutputHeld or ErrInput, or several of them, and, if the program has not ended with success, the Status too. The Result is what there was, in any case. If the reactor ends first, the
 // Status is reactor.ErrStopped.
 //
+// With AtStop of cmd, the stop of the reactor ends the program as Timeout does: its group too, if it has a Group or a Session.
+//
 // An error of Run is one of Spawn; then done is not called. Run is for the loop's goroutine.
 func Run(r *reactor.Reactor, cmd *Command, o *RunConfig, done func(Result, error)) (*Child, error) {
 	return start(&runner{done: done}, r, cmd, o)
@@ -105,6 +107,7 @@ func Value(r *reactor.Reactor, cmd *Command, done func(code int, err error)) (*C
 	}
 	own := *cmd
 	own.Files = map[int]File{0: Null(), 1: Null(), 2: Null()}
+	own.stopGroup = own.Group || own.Session
 	c, err := Spawn(r, &own, nil)
 	if err == nil && done != nil {
 		c.AfterEnd(func(s Status) {
@@ -143,6 +146,7 @@ func start(w *runner, r *reactor.Reactor, cmd *Command, o *RunConfig) (*Child, e
 	own.MaxBuffered = max(own.MaxBuffered, len(w.cfg.Input))
 	own.CloseTimeout = -1 // Timeout counts
 	w.group = own.Group || own.Session
+	own.stopGroup = w.group
 	w.timer.Init(r, w.late)
 	return Spawn(r, &own, w)
 }

@@ -216,6 +216,44 @@ func TestRunKillsGroup(t *testing.T) {
 	})
 }
 
+// With AtStop, what the program has started in its group ends with the reactor too.
+func TestRunGroupAtStop(t *testing.T) {
+	for name, world := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			for i, grace := range []time.Duration{time.Minute, -1, time.Minute} {
+				value := i == 2
+				r := reactor.New(world.Open(t), reactor.Config{})
+				file := t.TempDir() + "/number"
+				cmd := sh(`sleep 1000 & echo $! > "$1.new"; mv "$1.new" "$1"; wait`, file)
+				cmd.Group, cmd.AtStop = true, grace
+				got := new(result)
+				var err error
+				if value {
+					_, err = process.Value(r, cmd, func(_ int, err error) { got.err = err; got.done++ })
+				} else {
+					_, err = process.Run(r, cmd, nil, func(res process.Result, err error) { got.err = err; got.done++ })
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				var number []byte
+				for i := 0; len(number) == 0 && i < 5000; i++ {
+					time.Sleep(time.Millisecond)
+					number, _ = os.ReadFile(file)
+				}
+				r.CallLater(0, func() { r.Stop() })
+				if err := r.Run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got.done != 1 || !errors.Is(got.err, process.ErrTerminated) || errors.Is(got.err, reactor.ErrStopped) {
+					t.Errorf("%d calls, %v", got.done, got.err)
+				}
+				awaitDead(t, atoi(string(number)))
+			}
+		})
+	}
+}
+
 // killNumber kills the process whose number is p.
 func killNumber(t *testing.T, p []byte) {
 	t.Helper()

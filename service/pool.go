@@ -204,8 +204,11 @@ func (p *Pool) fail(err error) {
 // Protocol is the protocol of the connection, as the factory has built it.
 func (l *Lease) Protocol() reactor.Protocol { return l.proto }
 
-// Lost tells whether the connection was lost, or is being closed, since it was lent and before Release.
-func (l *Lease) Lost() bool { return l.state == lost }
+// Lost tells whether the connection was lost, or is being closed, since it was lent and before Release. It holds from ConnectionLost of
+// the protocol on, inside of it too.
+func (l *Lease) Lost() bool {
+	return l.state == lost || l.state == lent && l.p.clients[l.i].Connected() == nil
+}
 
 // Release gives the connection back. It goes to who has waited longest, inside the call. After a loss, and the second time, Release does nothing.
 func (l *Lease) Release() {

@@ -115,6 +115,28 @@ func TestPoolGivesUp(t *testing.T) {
 	service.NewPool(w.cli.Reactor, w.place, reactor.Each[silent](), nil)
 }
 
+// Whoever hears of the loss in ConnectionLost of the protocol finds the lease lost there.
+func TestLeaseLostInConnectionLost(t *testing.T) {
+	w := newPair(t, service.ClientConfig{})
+	w.listen()
+	var l *service.Lease
+	lost := false
+	cfg := &service.PoolConfig{Size: 1}
+	cfg.Policy = waits{}
+	p := service.NewPool(w.cli.Reactor, w.place, reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+		return &leaseholder{end: func() { lost = l.Lost() }}
+	}), cfg)
+	w.run(s, map[time.Duration]func(){0: func() { p.Start() }})
+	o, _ := p.Acquire().Outcome()
+	if l = o.Value; l.Lost() {
+		t.Error("lost when it was lent")
+	}
+	w.run(2*s, map[time.Duration]func(){s: w.hangUp})
+	if !lost || !l.Lost() {
+		t.Errorf("lost: %v in ConnectionLost, and %v after it", lost, l.Lost())
+	}
+}
+
 // Whoever asks a pool again in the answer to its stop gets the same answer.
 func TestPoolAskedInStop(t *testing.T) {
 	w, p := newPool(t, service.PoolConfig{Size: 1})
