@@ -16,6 +16,7 @@ type FileLock struct {
 	state fileLockState
 	file  lockFile        // in state fileHeld
 	d     *Deferred[None] // in state fileTrying
+	once  bool            // try once
 	again reactor.DelayedCall
 }
 
@@ -33,6 +34,8 @@ const FileLockRetry = time.Second
 var (
 	// ErrFileLockBusy: Acquire of a FileLock that is being acquired, or that is held.
 	ErrFileLockBusy = kernel.Sentinel("the file lock is in use in this process")
+	// ErrFileLockHeld: another process, or another FileLock of this one, holds the file. The text names it.
+	ErrFileLockHeld = kernel.Sentinel("another holds the lock file")
 	// ErrFileLockFree: Release of a FileLock that is not held.
 	ErrFileLockFree = kernel.Sentinel("the file lock is not held")
 )
@@ -55,11 +58,17 @@ func NewFileLock(r *reactor.Reactor, name string) *FileLock {
 //
 // A file with the number of this very process counts as held. If an earlier process with the same number, in a container for instance, has left it, remove
 // it.
-func (l *FileLock) Acquire() *Deferred[None] {
+func (l *FileLock) Acquire() *Deferred[None] { return l.acquire(false) }
+
+// TryAcquire is Acquire that tries once: if another holds the file, it fails with ErrFileLockHeld. It is for a program of which only one may
+// run.
+func (l *FileLock) TryAcquire() *Deferred[None] { return l.acquire(true) }
+
+func (l *FileLock) acquire(once bool) *Deferred[None] {
 	if l.state != fileFree {
 		return Failed[None](l.r, fmt.Errorf("lock file %q: %w", l.name, ErrFileLockBusy))
 	}
-	l.state = fileTrying
+	l.state, l.once = fileTrying, once
 	l.d = New(l.r, func(*Deferred[None]) {
 		l.again.Cancel()
 		l.state, l.d = fileFree, nil
@@ -80,6 +89,9 @@ func (l *FileLock) try() {
 		case err == nil:
 			l.state, l.file, l.d = fileHeld, f, nil
 			d.Succeed(None{})
+		case isHeld(err) && l.once:
+			l.state, l.d = fileFree, nil
+			d.Fail(&heldError{err})
 		case isHeld(err):
 			l.again.Reset(FileLockRetry)
 		default:
@@ -88,6 +100,11 @@ func (l *FileLock) try() {
 		}
 	})
 }
+
+// heldError is ErrFileLockHeld with the text of the cause, which names the file and the holder.
+type heldError struct{ error }
+
+func (e *heldError) Unwrap() []error { return []error{ErrFileLockHeld, e.error} }
 
 // Release removes the file. The result comes when that is done; from the call on the FileLock is free. It fails with ErrFileLockFree, or with an error of
 // the file system.

@@ -4,10 +4,12 @@ package deferred_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +36,11 @@ func TestFileLock(t *testing.T) {
 	}
 
 	other := deferred.NewFileLock(r, name)
+	once := other.TryAcquire()
+	until(t, r, func() bool { return failure(once) != errPending })
+	if err := failure(once); !errors.Is(err, deferred.ErrFileLockHeld) || !strings.Contains(err.Error(), fmt.Sprintf("%q is held by process %d", name, os.Getpid())) {
+		t.Errorf("tried once: %v", err)
+	}
 	start := r.Now()
 	limited := other.Acquire().Timeout(3500 * time.Millisecond)
 	var at time.Duration
@@ -53,6 +60,10 @@ func TestFileLock(t *testing.T) {
 		t.Errorf("DEF-21: it was free after 2.2 s, and taken after %v", at)
 	}
 	released := other.Release()
+	until(t, r, func() bool { return failure(released) == nil })
+	again := other.TryAcquire()
+	until(t, r, func() bool { return failure(again) == nil })
+	released = other.Release()
 	until(t, r, func() bool { return failure(released) == nil })
 	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("DEF-21: released:", err)
