@@ -42,7 +42,7 @@ func (c *Child) end(grace time.Duration, group bool) error {
 		k.timer.Init(c.r, func() { k.now(c) })
 	}
 	k.group = k.group || group
-	if !k.timer.Active() || k.timer.Due() > c.r.Now()+grace {
+	if !k.timer.Active() || k.timer.Due()-c.r.Now() > grace { // a sum might overflow
 		k.timer.Reset(grace)
 	}
 	return nil
