@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -57,4 +58,17 @@ func TestRetryForever(t *testing.T) {
 	}
 	heal()
 	must(t, n, func() bool { return p.got.Len() == 1 })
+}
+
+// A look-up that takes for ever is not answered at once.
+func TestResolvingForever(t *testing.T) {
+	n, _, cli := two(t, 1, nil)
+	n.Options.Latency = sim.Latency{Min: time.Millisecond, Max: time.Millisecond}
+	n.Options.Resolve = 1
+	n.Resolving = func(*sim.Host, string) (time.Duration, error) { return kernel.Forever, nil }
+	answered := false
+	cli.Reactor.Resolve("srv", func([]netip.Addr, error) { answered = true })
+	if err := n.Run(1000 * time.Hour); err != nil || answered {
+		t.Errorf("answered: %v, %v", answered, err)
+	}
 }
