@@ -137,6 +137,9 @@ func parseRedis(args []string) (*redisRunner, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	var place runner
 	place.progress = os.Stderr
 	if err := r.place(&place); err != nil {
@@ -148,6 +151,23 @@ func parseRedis(args []string) (*redisRunner, error) {
 	fmt.Fprintf(os.Stderr, "%s %s/%s, servers on CPU %v, load on CPU %v, %d turns of each server\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, r.serverCPUs, r.loadCPUs, r.rounds)
 	return r, err
+}
+
+// check refuses numbers with which redis-benchmark would never end, or measure nothing.
+func (r *redisRunner) check() error {
+	switch {
+	case r.rounds < 1:
+		return fmt.Errorf("-rounds %d: must be 1 or more", r.rounds)
+	case r.conns < 1:
+		return fmt.Errorf("-c %d: must be 1 or more", r.conns)
+	case r.keys < 0:
+		return fmt.Errorf("-keys %d: must not be negative", r.keys)
+	case r.size < 1:
+		return fmt.Errorf("-d %d: must be 1 or more", r.size)
+	case !(r.scale >= 0.001 && r.scale <= 1000): // nor NaN
+		return fmt.Errorf("-scale %v: must be from 0.001 to 1000", r.scale)
+	}
+	return nil
 }
 
 // start starts a server and waits until it listens.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -56,5 +57,18 @@ func TestRedisFloor(t *testing.T) {
 		if string(out) != answers {
 			t.Errorf("pieces of %d: %q", size, out)
 		}
+	}
+}
+
+// Numbers with which redis-benchmark would never end, or measure nothing, are refused at once.
+func TestRedisNumbers(t *testing.T) {
+	for _, args := range []string{"-rounds=0", "-rounds=-1", "-c=0", "-keys=-1", "-d=0", "-scale=0", "-scale=-1", "-scale=NaN", "-scale=Inf", "-scale=1e300"} {
+		name, _, _ := strings.Cut(args, "=")
+		if _, err := parseRedis([]string{args}); err == nil || !strings.HasPrefix(err.Error(), name+" ") {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	if r, err := parseRedis([]string{"-scale=0.02", "-rounds=1", "-c=1", "-d=1", "-cpus=all"}); err != nil || r.scale != 0.02 {
+		t.Errorf("good numbers: %v", err)
 	}
 }

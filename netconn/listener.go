@@ -19,6 +19,7 @@ type ListenConfig struct {
 	// Backlog is how many connections may wait for Accept. At that many the port stops accepting, and clients
 	// wait in the system's queue. It goes on when half of them are left. Connections under a layer count when its handshake
 	// is over, so that those that were under way come on top; beyond twice the Backlog new ones are closed. Zero or negative: 128 (NETCONN-8).
+	// More than 1<<20 counts as that, because no process has so many descriptors.
 	Backlog int
 	// Over, unless nil, puts a layer on each connection: it wraps the factory of the Listener, as tlsio.Server does.
 	// Accept returns a connection when its handshake is over. Its method ConnectionState has the result, so that
@@ -26,7 +27,10 @@ type ListenConfig struct {
 	Over func(reactor.Factory) reactor.Factory
 }
 
-const defaultBacklog = 128
+const (
+	defaultBacklog = 128
+	maxBacklog     = 1 << 20
+)
 
 // Place is where a Listener accepts: a *reactor.Port, or a listener of package endpoint. If it has the methods
 // PauseAccepting and ResumeAccepting of a Port, clients wait while nobody calls Accept. If not, connections beyond
@@ -90,6 +94,7 @@ func newListener(on reactor.Loops, o *ListenConfig) *Listener {
 	if most <= 0 {
 		most = defaultBacklog
 	}
+	most = min(most, maxBacklog) // queue has room for all, and twice as many must be a number
 	return &Listener{on: on, cfg: o.Conn.complete(), most: most, queue: make(chan net.Conn, most), ended: make(chan struct{})}
 }
 

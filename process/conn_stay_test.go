@@ -4,6 +4,7 @@ package process_test
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"os"
 	"syscall"
@@ -136,4 +137,21 @@ func TestJoinInputClosed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A grace without end gives a program that is to end all the time that it needs, with Run and with Connect: it is not given up at once.
+func TestGraceWithoutEnd(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		const slow = "trap 'sleep 0.1; exit 7' TERM; "
+		got := runOut(t, r, sh(slow+"echo; while :; do sleep 0.01; done"), process.RunConfig{Grace: math.MaxInt64})
+		if !errors.Is(got.err, process.ErrTimeout) || errors.Is(got.err, process.ErrStillRunning) || got.Status.Code != 7 {
+			t.Errorf("Run: %v, %v", got.err, got.Status)
+		}
+		p := new(screen)
+		connectTo(t, r, sh(slow+"exec 0<&- 1>&-; while :; do sleep 0.01; done"), p, &process.ConnConfig{ErrorOutput: process.Null(), Linger: 20 * time.Millisecond, Grace: math.MaxInt64})
+		until(t, r, p.lost)
+		if s, ok := errors.AsType[process.Status](p.err); !ok || s.Code != 7 {
+			t.Errorf("Connect: lost with %v", p.err)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"math"
 	"syscall"
 	"time"
 
@@ -42,10 +43,16 @@ func (c *Child) end(grace time.Duration, group bool) error {
 		k.timer.Init(c.r, func() { k.now(c) })
 	}
 	k.group = k.group || group
-	if !k.timer.Active() || k.timer.Due() > c.r.Now()+grace {
+	if !k.timer.Active() || k.timer.Due()-c.r.Now() > grace { // a sum might overflow
 		k.timer.Reset(grace)
 	}
 	return nil
+}
+
+// andThen is the time of a grace, none if it is negative, and linger after it. It does not overflow: a grace may be without end.
+func andThen(grace, linger time.Duration) time.Duration {
+	grace = max(grace, 0)
+	return grace + min(linger, math.MaxInt64-grace)
 }
 
 // now is the end of the grace.

@@ -5,6 +5,7 @@ package process_test
 import (
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"slices"
 	"syscall"
@@ -38,7 +39,7 @@ func TestKill(t *testing.T) {
 		const strong = "trap '' TERM; echo; while :; do sleep 0.01; done"
 		c, w = ready(strong)
 		start := r.Now()
-		for _, grace := range []time.Duration{time.Minute, 50 * time.Millisecond, time.Hour} { // the earliest counts
+		for _, grace := range []time.Duration{time.Minute, 50 * time.Millisecond, time.Hour, math.MaxInt64} { // the earliest counts
 			if err := c.Kill(grace); err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/whorl-go/whorl/activation"
@@ -77,7 +78,7 @@ func (c *MainConfig) open() (*Program, error) {
 
 // shutdownTimeout is how long the reactor may wait for the program: for the services, the connections and blocking work.
 func (c *MainConfig) shutdownTimeout() time.Duration {
-	const rest = 30 * time.Second
+	const rest time.Duration = 30 * time.Second
 	stop, grace := c.StopLimit, c.Grace
 	if stop < 0 {
 		return -1
@@ -88,5 +89,9 @@ func (c *MainConfig) shutdownTimeout() time.Duration {
 	if grace == 0 {
 		grace = DefaultGrace
 	}
-	return stop + max(grace, 0) + rest
+	total := rest
+	for _, d := range []time.Duration{stop, max(grace, 0)} {
+		total += min(d, math.MaxInt64-total) // both may be without end
+	}
+	return total
 }

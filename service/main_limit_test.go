@@ -1,6 +1,7 @@
 package service
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -15,6 +16,7 @@ func TestShutdownTimeout(t *testing.T) {
 		{MainConfig{StopLimit: time.Hour, Grace: -1}, time.Hour + 30*time.Second},
 		{MainConfig{StopLimit: time.Second, Grace: time.Minute}, 91 * time.Second},
 		{MainConfig{StopLimit: -1}, -1},
+		{MainConfig{StopLimit: math.MaxInt64, Grace: math.MaxInt64}, math.MaxInt64},
 	} {
 		p, err := x.c.open()
 		if err != nil {

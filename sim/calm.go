@@ -9,9 +9,9 @@ import (
 // difference between clocks matters, and a clock that is set back would stand still first.
 func (x *nemesis) clocks(o Options) {
 	skews, drifts := stream(x.n.seed, "nemesis skew"), stream(x.n.seed, "nemesis drift")
-	most := time.Duration(o.Drift * 1e9) // in billionths
+	most := time.Duration(max(o.Drift, 0) * 1e9) // in billionths
 	for _, h := range x.n.everyHost() {
-		skew := before(&skews, o.Skew+1)
+		skew := before(&skews, max(o.Skew, 0)+1)
 		drift := float64(before(&drifts, 2*most+1)-most) / 1e9
 		h.SetClock(skew, drift)
 		x.clocked = append(x.clocked, h)

@@ -65,6 +65,9 @@ func later(t, d time.Duration) time.Duration {
 	return t + d
 }
 
+// after is t+d, or kernel.Forever, which never comes, if no time is so late. Neither is negative.
+func after(t, d time.Duration) time.Duration { return t + min(d, kernel.Forever-t) }
+
 // begin returns the time, and has every reactor look at what was posted meanwhile.
 func (n *Net) begin() time.Duration {
 	n.mu.Lock()

@@ -119,7 +119,7 @@ func (n *Net) latency(l *link, r *random) time.Duration {
 	case !l.loop:
 		d = n.Options.Latency.draw(r)
 	}
-	return d + max(l.clogged-n.now, 0)
+	return after(d, max(l.clogged-n.now, 0))
 }
 
 // SetLatency sets how long segments travel between a and b, both ways, in place of

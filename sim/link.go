@@ -142,8 +142,8 @@ func (n *Net) stop(from, to string, held bool, reason func(*link) *int) (start f
 	}
 }
 
-// Clog delays everything that a and b send each other in the next d until d has passed. A
-// clog within another does not shorten it.
+// Clog delays everything that a and b send each other in the next d until d has passed; with
+// kernel.Forever, until Calm. A clog within another does not shorten it.
 func (n *Net) Clog(a, b string, d time.Duration) {
 	n.ClogOneWay(a, b, d)
 	n.ClogOneWay(b, a, d)
@@ -156,7 +156,7 @@ func (n *Net) ClogOneWay(from, to string, d time.Duration) {
 	defer n.mu.Unlock()
 	n.noteLink(a, b, line{op: OpClog, lasts: d})
 	l := n.link(a, b)
-	l.clogged = max(l.clogged, n.now+d)
+	l.clogged = max(l.clogged, after(n.now, d))
 }
 
 // SetDrop sets the probability, from 0 to 1, that a segment between a and b is lost at the

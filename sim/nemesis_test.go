@@ -285,3 +285,22 @@ func TestCalmIsQuick(t *testing.T) {
 		t.Errorf("a minute took %v by the clock", d)
 	}
 }
+
+// A negative Skew, or Drift, is off, also beside the other one.
+func TestNegativeClocksAreOff(t *testing.T) {
+	for _, c := range []struct{ here, laid sim.Options }{
+		{sim.Options{Skew: -time.Second}, sim.Options{Drift: 0.01}},
+		{sim.Options{Drift: -0.5}, sim.Options{Skew: time.Second}},
+	} {
+		n := sim.New(1)
+		n.Options = c.here
+		h := n.Host("a")
+		n.Apply(c.laid)
+		if err := n.Run(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if off := h.Reactor.Now() - n.Now(); off < -time.Minute || off > time.Minute {
+			t.Errorf("%+v, %v laid over: the clock is wrong by %v", c.here, c.laid, off)
+		}
+	}
+}

@@ -40,8 +40,8 @@ type Options struct {
 	// Descriptors is how many sockets a host may have open. Zero: no limit.
 	Descriptors int
 	// RetryTimeout is how long something is sent again before the connection, or the
-	// attempt to connect, ends with kernel.ErrTimeout. Zero: two minutes. Its class is
-	// "retry", which Swarm does not draw.
+	// attempt to connect, ends with kernel.ErrTimeout. Zero: two minutes; kernel.Forever: it
+	// never does. Its class is "retry", which Swarm does not draw.
 	RetryTimeout time.Duration
 	// Spurious is the probability, from 0 to 1, that a Wait also reports an armed socket
 	// that is not ready.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -85,7 +86,7 @@ func (k *simKernel) listenUNIX(a kernel.Addr, o *kernel.ListenOptions) (kernel.L
 	if err := k.spare(kernel.OpSocket); err != nil {
 		return nil, err
 	}
-	s := &sock{state: open, l: &listener{limit: k.backlog(o) + 1}, local: kernel.UNIXAddr(a.Name), options: optionsOf(o.StreamOptions)}
+	s := &sock{state: open, l: &listener{limit: min(k.backlog(o), math.MaxInt-1) + 1}, local: kernel.UNIXAddr(a.Name), options: optionsOf(o.StreamOptions)}
 	s.l.sock = s
 	if err := k.claim(a, s, o.UNIX.Lock); err != nil {
 		return nil, err

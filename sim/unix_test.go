@@ -3,6 +3,7 @@ package sim_test
 import (
 	"errors"
 	"io"
+	"math"
 	"testing"
 	"time"
 
@@ -272,4 +273,17 @@ func TestUNIXExchangeTakesTurns(t *testing.T) {
 			t.Errorf("the exchange took until %v", now)
 		}
 	}
+}
+
+// A Backlog without end has room at a UNIX listener too, where one connection more may wait.
+func TestUNIXBacklogWithoutEnd(t *testing.T) {
+	n := sim.New(1)
+	n.Options.Backlog = math.MaxInt
+	h := n.Host("a")
+	if _, err := h.Reactor.Listen(kernel.UNIXAddr("/run/s"), echoes(), nil); err != nil {
+		t.Fatal(err)
+	}
+	p := new(recorder)
+	h.Reactor.Dial(kernel.UNIXAddr("/run/s"), reactor.One(p), nil, nil)
+	must(t, n, func() bool { return p.T != nil })
 }

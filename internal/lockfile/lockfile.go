@@ -48,7 +48,8 @@ type Lock struct {
 // A process lives if its number is in use, or if inUse, which is asked before a lock is taken over,
 // says that what the lock is for is in use: the process may be one that we cannot see, in another
 // container. And a lock with our own number, older than a second, is dead if inUse says no: it was
-// that of a process with the same number in an earlier run of this container.
+// that of a process with the same number in an earlier run of this container. So is one of a time
+// to come, because the clock has been set back since.
 //
 // A link that comes or goes meanwhile has it try again, a hundred times at most. Other failures are
 // returned (LOCK-3).
@@ -171,13 +172,14 @@ func guardOf(name string) (*os.File, error) {
 	return nil, &HeldError{Name: name}
 }
 
-// isOlder tells whether the lock file is older than a second. The guard was made just now, by the
-// same clock, or is given the time of now: by a call that needs no room, because the disk may be full.
+// isOlder tells whether the lock file was not made in the last second. The guard was made just now, by the
+// same clock, or is given the time of now: by a call that needs no room, because the disk may be full. A file
+// of a time to come was made before the clock was set back.
 func isOlder(name string, guard *os.File) bool {
 	link, err1 := os.Lstat(name)
 	err2 := guard.Truncate(0)
 	now, err3 := guard.Stat()
-	return err1 == nil && err2 == nil && err3 == nil && now.ModTime().Sub(link.ModTime()) > time.Second
+	return err1 == nil && err2 == nil && err3 == nil && now.ModTime().Sub(link.ModTime()).Abs() > time.Second
 }
 
 // Holder returns the number of the live process that holds the lock file name; 0 if its holder is

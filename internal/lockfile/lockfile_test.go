@@ -67,22 +67,25 @@ func TestLOCK1(t *testing.T) {
 }
 
 // A lock with our own number that is older than a second was left by an earlier process with that
-// number, unless what it is for is in use.
+// number, unless what it is for is in use. So was one of a time to come: the clock has been set back since, as
+// that of a machine which knows the time only once it has a network.
 func TestOwnNumber(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "x.lock")
-	linkTo(t, name, os.Getpid())
-	old := unix.NsecToTimespec(time.Now().Add(-time.Minute).UnixNano())
-	if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{old, old}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		t.Fatal(err)
-	}
-	if l, err := lockfile.Take(name, func() bool { return true }); l != nil || err == nil {
-		t.Errorf("in use: %+v, %v", l, err)
-	}
-	if l, err := lockfile.Take(name, never); err != nil || l.Clean {
-		t.Errorf("not in use: %+v, %v", l, err)
-	}
-	if l, err := lockfile.Take(name, never); l != nil || err == nil {
-		t.Errorf("made just now: %+v, %v", l, err)
+	for _, at := range []time.Duration{-time.Minute, 24 * time.Hour} {
+		name := filepath.Join(t.TempDir(), "x.lock")
+		linkTo(t, name, os.Getpid())
+		old := unix.NsecToTimespec(time.Now().Add(at).UnixNano())
+		if err := unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{old, old}, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := lockfile.Take(name, func() bool { return true }); l != nil || err == nil {
+			t.Errorf("at %v, in use: %+v, %v", at, l, err)
+		}
+		if l, err := lockfile.Take(name, never); err != nil || l.Clean {
+			t.Errorf("at %v, not in use: %+v, %v", at, l, err)
+		}
+		if l, err := lockfile.Take(name, never); l != nil || err == nil {
+			t.Errorf("at %v, made just now: %+v, %v", at, l, err)
+		}
 	}
 }
 

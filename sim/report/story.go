@@ -186,7 +186,7 @@ func (t *builder) event(e *sim.TraceEvent) {
 			t.cuts[key] = open[1:]
 		}
 	case sim.OpClog:
-		end := min(e.At+e.Lasts, t.end)
+		end := e.At + min(e.Lasts, t.end-e.At) // a clog may last for ever
 		if e.At < t.calm {
 			end = min(end, t.calm)
 		}
