@@ -83,6 +83,10 @@ func packetNotAdopted(g *rig) {
 	}
 	_, err := a.AdoptPacketConn(bad, nil)
 	is("ADOPT-3: not open", err, kernel.ErrBadDescriptor)
+	open := g.numberOf(g.udp())
+	_, err = a.AdoptPacketConn(beyond(open), nil)
+	is("ADOPT-3: the number of none", err, kernel.ErrBadDescriptor)
+	g.closeNumbers(open)
 	for _, h := range []kernel.Handle{g.listen(local4(), nil), g.listenOn(g.name(), nil)} {
 		fd := g.numberOf(h)
 		_, err := a.AdoptPacketConn(fd, nil)

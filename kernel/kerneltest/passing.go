@@ -285,15 +285,17 @@ func passingErrors(g *rig) {
 	fd := g.numberOf(g.listen(local4(), nil))
 	bad := g.numberOf(g.listen(local4(), nil))
 	g.closeNumbers(bad)
-	for _, fds := range [][]int{{bad}, {fd, bad}, {-1}} {
+	for _, fds := range [][]int{{bad}, {fd, bad}, {-1}, {beyond(fd)}} {
 		_, err := c.WriteDescriptors([]byte("x"), fds)
 		g.isSys("WriteDescriptors of what is not open", err, kernel.OpWrite, kernel.ErrBadDescriptor)
 	}
-	for _, err := range []error{g.descriptors().CloseDescriptor(bad), g.descriptors().CloseDescriptor(-1)} {
+	for _, err := range []error{g.descriptors().CloseDescriptor(bad), g.descriptors().CloseDescriptor(-1), g.descriptors().CloseDescriptor(beyond(fd))} {
 		g.isOne("CloseDescriptor of what is not open", err, kernel.ErrBadDescriptor)
 	}
-	if _, err := g.descriptors().Duplicate(-1); !errors.Is(err, kernel.ErrBadDescriptor) {
-		g.Errorf("Duplicate of -1: %v", err)
+	for _, no := range []int{-1, beyond(fd)} {
+		if _, err := g.descriptors().Duplicate(no); !errors.Is(err, kernel.ErrBadDescriptor) {
+			g.Errorf("Duplicate of %d: %v", no, err)
+		}
 	}
 	g.fill(c.Conn)
 	if _, err := c.WriteDescriptors([]byte("x"), []int{fd}); err != kernel.ErrAgain {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -180,13 +181,21 @@ func watchPairOneToken(g *rig) {
 	g.exactly(g.k.Now() + moment)
 }
 
+// beyond is a number that no descriptor can have, though its lower 32 bits are fd. It is -1 where numbers have no more bits.
+func beyond(fd int) int {
+	if strconv.IntSize == 32 {
+		return -1
+	}
+	return fd | 1<<(strconv.IntSize/2)
+}
+
 // watchPairFails: if one descriptor is bad, neither is watched. What was armed before
 // stays armed (FDS-28).
 func watchPairFails(g *rig) {
 	w := g.watcher()
 	in, toConn := g.pipe()
 	_, out := g.pipe()
-	for _, fds := range [][2]int{{int(in.Fd()), -1}, {-1, int(out.Fd())}} {
+	for _, fds := range [][2]int{{int(in.Fd()), -1}, {-1, int(out.Fd())}, {int(in.Fd()), beyond(int(out.Fd()))}} {
 		_, err := w.Watch(fds[0], fds[1])
 		g.isOne("Watch with a bad descriptor", err, kernel.ErrBadDescriptor)
 	}

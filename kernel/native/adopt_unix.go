@@ -144,7 +144,7 @@ func socketName(fd, want int) (unix.Sockaddr, error) {
 	}
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	switch {
-	case fd < 0, err == unix.EBADF:
+	case !isNumber(fd), err == unix.EBADF:
 		return refused(kernel.ErrBadDescriptor, "it is not open")
 	case err == unix.ENOTSOCK:
 		return refused(kernel.ErrUnsupported, "it is no socket")

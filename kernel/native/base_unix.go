@@ -4,6 +4,7 @@ package native
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -87,6 +88,9 @@ func (b *base) init(name string, set set, o Options) error {
 	}
 	return b.waker.open()
 }
+
+// isNumber tells whether fd can be the number of a descriptor. The system looks at 32 bits alone, and would take a larger one for another.
+func isNumber(fd int) bool { return fd >= 0 && fd <= math.MaxInt32 }
 
 // Name is the name that Open takes.
 func (b *base) Name() string { return b.name }

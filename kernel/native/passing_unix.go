@@ -122,6 +122,11 @@ func (s *passingConn) Skipped() int {
 
 // WriteDescriptors sends at most maxSend bytes of p.
 func (s *passingConn) WriteDescriptors(p []byte, fds []int) (int, error) {
+	for _, fd := range fds {
+		if !isNumber(fd) {
+			return 0, SysError(kernel.OpWrite, badFD)
+		}
+	}
 	control := unix.UnixRights(fds...)
 	for {
 		n, err := unix.SendmsgN(int(s.fd), p[:min(len(p), maxSend)], control, nil, sendFlags)
@@ -193,11 +198,11 @@ var _ kernel.Descriptors = (*base)(nil)
 
 // Duplicate duplicates fd.
 func (b *base) Duplicate(fd int) (int, error) {
+	if !isNumber(fd) {
+		return -1, opError("dup", badFD)
+	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		if fd < 0 {
-			err = unix.EBADF
-		}
 		return -1, opError("dup", err)
 	}
 	b.given(int32(own), nil)
@@ -206,6 +211,9 @@ func (b *base) Duplicate(fd int) (int, error) {
 
 // CloseDescriptor closes fd. After EINTR it is closed all the same.
 func (b *base) CloseDescriptor(fd int) error {
+	if !isNumber(fd) {
+		return opError("close", badFD)
+	}
 	if err := unix.Close(fd); err != nil && err != unix.EINTR {
 		return opError("close", err)
 	}

@@ -168,7 +168,7 @@ const noFile = ^uintptr(0)
 
 // isOpen returns nil if fd is open.
 func isOpen(fd int) error {
-	if fd < 0 {
+	if !isNumber(fd) {
 		return SysError("descriptor", badFD)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {

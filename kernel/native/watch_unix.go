@@ -74,7 +74,7 @@ func (w *watched) Changed() bool {
 
 // watchable returns why fd cannot be watched, or nil.
 func (b *base) watchable(fd int) error {
-	if fd < 0 || fd > 1<<31-1 {
+	if !isNumber(fd) {
 		return SysError(kernel.OpWatch, badFD)
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
