@@ -154,7 +154,7 @@ func TestArgumentErrors(t *testing.T) {
 		{"all:/tmp:1:wait=soon", "wait", "soon", `endpoint all: wait: "soon" is neither a number of seconds nor a duration such as 1m30s`},
 		{"all:/tmp:1:wait=", "wait", "", `endpoint all: wait: "" is neither a number of seconds nor a duration such as 1m30s`},
 		{"all:/tmp:1:wait=1e300", "wait", "1e300", `endpoint all: wait: "1e300" is neither a number of seconds nor a duration such as 1m30s`},
-		{"all:/tmp:1:wait=9999999999999", "wait", "9999999999999", `endpoint all: wait: "9999999999999" is neither a number of seconds nor a duration such as 1m30s`},
+		{"all:/tmp:1:wait=9999999999999", "wait", "9999999999999", `endpoint all: wait: 9999999999999 seconds are more than the longest duration, of 292 years`},
 		{"all:/tmp:1:ip=localhost", "ip", "localhost", `endpoint all: ip: "localhost" is not an IP address`},
 		{"all:/tmp:1:n=-2", "", "", "endpoint all: fewer than none"}, // a Checker's error
 	} {

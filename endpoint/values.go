@@ -190,10 +190,14 @@ func parseDuration(text string) (time.Duration, error) {
 		full += "s"
 	}
 	d, err := time.ParseDuration(full)
-	if err != nil {
+	switch {
+	case err == nil:
+		return d, nil
+	case text != "" && strings.Trim(text, "0123456789") == "":
+		return 0, fmt.Errorf("%s seconds are more than the longest duration, of 292 years", text)
+	default:
 		return 0, fmt.Errorf("%q is neither a number of seconds nor a duration such as 1m30s", text)
 	}
-	return d, nil
 }
 
 // parseIP reads an IP literal, with its scope, in brackets or not. "" is the zero Addr.
