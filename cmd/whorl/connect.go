@@ -31,7 +31,7 @@ type connectCommand struct {
 func (*connectCommand) Help() string {
 	return `Standard input is sent, and its end ends our direction alone. What arrives is written to standard output, until the
 peer ends; then the rest of it is written, and the status is 0. It is 1 if there is no connection, if it is cut, or if
-standard output is closed first. SIGINT and SIGTERM end it at once.
+standard output is closed first. SIGINT, SIGTERM and SIGHUP end it, and the program of an exec: place with it; a second signal does not wait for that.
 
 A peer that has ended may still read. So standard input is sent until it ends too, or has given nothing for half a second. If the peer does
 not read any more, the connection is cut.
@@ -81,6 +81,7 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 		return err
 	}
 	outliveReaders() // a closed output is an error of Write instead
+	endedBy := stopBySignal(r)
 	u := newTunnel(r, t.in, t.out)
 	u.stayOpen, u.access = c.NoShutdown, g.access(t)
 	var failed error
@@ -98,6 +99,9 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	})
 	if err := r.Run(context.Background()); err != nil {
 		return err
+	}
+	if sig := endedBy(); sig != nil {
+		return signalled{sig}
 	}
 	return failed
 }
