@@ -13,6 +13,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -86,7 +87,7 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	u.stayOpen, u.access = c.NoShutdown, g.access(t)
 	var failed error
 	u.over = func(err error) {
-		if errors.Is(err, tlsio.ErrHandshake) {
+		if _, exited := errors.AsType[process.Status](err); exited || errors.Is(err, tlsio.ErrHandshake) {
 			err = fmt.Errorf("%s: %w", c.Endpoint, err)
 		}
 		failed = err
