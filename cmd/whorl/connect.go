@@ -13,6 +13,7 @@ import (
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
+	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/tlsio"
 )
@@ -31,7 +32,10 @@ type connectCommand struct {
 func (*connectCommand) Help() string {
 	return `Standard input is sent, and its end ends our direction alone. What arrives is written to standard output, until the
 peer ends; then the rest of it is written, and the status is 0. It is 1 if there is no connection, if it is cut, or if
-standard output is closed first. SIGINT and SIGTERM end it at once.
+standard output is closed first. SIGINT, SIGTERM and SIGHUP end it, and the program of an exec: place with it; a second signal does not wait for that.
+
+A peer that has ended may still read. So standard input is sent until it ends too, or has given nothing for half a second. If the peer does
+not read any more, the connection is cut.
 
 Some servers take the end of our direction for the end of the connection, and send no answer. If the answer is missing,
 say --no-shutdown; then the connection lasts until the server ends it.
@@ -78,11 +82,12 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 		return err
 	}
 	outliveReaders() // a closed output is an error of Write instead
+	endedBy := stopBySignal(r)
 	u := newTunnel(r, t.in, t.out)
 	u.stayOpen, u.access = c.NoShutdown, g.access(t)
 	var failed error
 	u.over = func(err error) {
-		if errors.Is(err, tlsio.ErrHandshake) {
+		if _, exited := errors.AsType[process.Status](err); exited || errors.Is(err, tlsio.ErrHandshake) {
 			err = fmt.Errorf("%s: %w", c.Endpoint, err)
 		}
 		failed = err
@@ -95,6 +100,9 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	})
 	if err := r.Run(context.Background()); err != nil {
 		return err
+	}
+	if sig := endedBy(); sig != nil {
+		return signalled{sig}
 	}
 	return failed
 }
@@ -122,6 +130,7 @@ type tunnel struct {
 	err  error // why it failed
 
 	stayOpen bool // our direction does not end with the input
+	answered bool // the peer has ended its direction
 	access   *accessLog
 	visit    visit
 }
@@ -149,10 +158,13 @@ func (u *tunnel) send(p []byte) { u.t.Write(p) }
 // DataReceived hands p to the output.
 func (u *tunnel) DataReceived(p []byte) { u.out.write(p) }
 
-// inputEnded ends our direction, unless it is to stay open. If reading failed, it ends the connection.
+// inputEnded ends our direction, unless it is to stay open. If reading failed, it ends the connection. If the peer has ended its direction, both have.
 func (u *tunnel) inputEnded(err error) {
 	u.sink.UnregisterProducer()
 	switch {
+	case err == io.EOF && u.answered:
+		u.t.Close()
+		return
 	case err == io.EOF && u.stayOpen:
 		return
 	case err == io.EOF:
@@ -186,11 +198,19 @@ func bare(err error) error {
 	return err
 }
 
-// ReadConnectionLost closes after what was read of the input is sent.
+// ReadConnectionLost closes, but not before the input is dry: the peer may still read. If the peer has ended both directions, it resets
+// the connection when something of the input comes.
 func (u *tunnel) ReadConnectionLost() {
-	u.in.StopProducing()
-	u.sink.UnregisterProducer()
-	u.t.Close()
+	u.answered = true
+	if u.in.over {
+		u.t.Close()
+		return
+	}
+	u.in.whenDry(func() {
+		u.in.StopProducing()
+		u.sink.UnregisterProducer()
+		u.t.Close()
+	})
 }
 
 // WriteConnectionLost does nothing: only the peer ends its direction.
@@ -199,7 +219,8 @@ func (u *tunnel) WriteConnectionLost() {}
 // ConnectionLost ends the tunnel when the output has written everything.
 func (u *tunnel) ConnectionLost(err error) {
 	u.access.ended(u.visit, "", err)
-	if u.err == nil && err != reactor.ErrClosed {
+	// A program at an exec: place that has ended with status 0 is io.EOF, whether it wanted the rest of the input or not.
+	if u.err == nil && err != reactor.ErrClosed && err != io.EOF {
 		u.err = err
 	}
 	u.in.StopProducing()

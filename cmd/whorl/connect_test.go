@@ -167,6 +167,53 @@ func TestConnectPeerEnds(t *testing.T) {
 	})
 }
 
+// A peer that sends nothing more may still read, as "nc -N" does when its own input is empty: the input is sent to its
+// end, however slowly the peer takes it.
+func TestConnectPeerOnlyReads(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		far := &peers{deaf: true}
+		in, more := io.Pipe()
+		var out bytes.Buffer
+		o := join(t, r, listen(t, r, far), in, &out)
+		until(t, r, func() bool { return len(far.all) == 1 })
+		p := far.all[0]
+		p.s.Write([]byte("go on"))
+		p.s.CloseWrite()
+		until(t, r, func() bool { moved, _ := sum(r); return moved == 10 })
+		want := noise(6 << 20)
+		go func() {
+			more.Write(want)
+			more.Close()
+		}()
+		slowly := false
+		r.CallLater(2*drySpell, func() { slowly = true; p.s.ResumeProducing() })
+		until(t, r, func() bool { return p.ended })
+		same(t, "sent", p.got, want)
+		p.s.Close()
+		until(t, r, func() bool { return o.over })
+		if !slowly || out.String() != "go on" || o.err != nil {
+			t.Errorf("the peer was slow: %v; wrote %q and ended with %v", slowly, out.String(), o.err)
+		}
+	})
+}
+
+// Nobody takes the rest of the input: that is an error, although the peer has ended in order.
+func TestConnectPeerEndsEarly(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		far := &peers{deaf: true}
+		o := join(t, r, listen(t, r, far), bytes.NewReader(noise(12<<20)), io.Discard)
+		until(t, r, func() bool { return len(far.all) == 1 })
+		far.all[0].s.CloseWrite()
+		r.CallLater(drySpell, func() { far.all[0].s.Abort() })
+		until(t, r, func() bool { return o.over })
+		if o.err == nil {
+			t.Error("the rest of the input was lost without an error")
+		}
+	})
+}
+
 // A connection that is cut is an error, but what came before it is written.
 func TestConnectCut(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {

@@ -73,6 +73,11 @@ func exitStatus(err error, t terminal) int {
 		t.finish("")
 		return statusFailed
 	}
+	if s, ok := errors.AsType[signalled](err); ok {
+		t.finish("")
+		endBy(s.Signal)
+		return statusFailed
+	}
 	t.finish(fmt.Sprintln("whorl:", err))
 	return service.ExitCode(err)
 }
@@ -80,6 +85,12 @@ func exitStatus(err error, t terminal) int {
 // errQuiet ends the program with status 1 and no message, because the reader of the
 // output has gone.
 var errQuiet = errors.New("broken pipe")
+
+// signalled ends the program by the signal that has stopped it, as if it had not taken any.
+type signalled struct{ os.Signal }
+
+// Error implements error.
+func (s signalled) Error() string { return s.String() }
 
 // usage makes err a mistake in the command line: status 2.
 func usage(err error) error { return &service.ExitError{Code: statusUsage, Err: err} }

@@ -21,6 +21,8 @@ const (
 	// againAfter is the time between two tries on a stream that another program
 	// has made non-blocking.
 	againAfter = 10 * time.Millisecond
+	// drySpell is the time without input after which nobody waits for more of it, once the peer has ended. It is that of socat.
+	drySpell = 500 * time.Millisecond
 )
 
 // input is a producer that reads from a stream. The reads may block, so they have
@@ -35,6 +37,7 @@ type input struct {
 	reading  bool
 	held     bool
 	over     bool
+	wanted   time.Duration // since when nothing has come although it may
 }
 
 // start begins to read.
@@ -70,6 +73,7 @@ func (in *input) arrived(n int, err error) {
 	}
 	in.reading = false
 	if n > 0 {
+		in.wanted = in.r.Now()
 		in.received(in.buf[:n])
 	}
 	if err != nil && !errors.Is(err, syscall.EAGAIN) {
@@ -87,8 +91,28 @@ func (in *input) PauseProducing() { in.held = true }
 
 // ResumeProducing lets the reading go on.
 func (in *input) ResumeProducing() {
-	in.held = false
+	in.held, in.wanted = false, in.r.Now()
 	in.ask()
+}
+
+// whenDry calls dry when the input gives nothing for drySpell. While it is held, it cannot give anything.
+func (in *input) whenDry(dry func()) {
+	in.wanted = in.r.Now()
+	in.r.CallLater(drySpell, func() { in.lookDry(dry) })
+}
+
+func (in *input) lookDry(dry func()) {
+	left := drySpell
+	if !in.held {
+		left -= in.r.Now() - in.wanted
+	}
+	switch {
+	case in.over:
+	case left <= 0:
+		dry()
+	default:
+		in.r.CallLater(left, func() { in.lookDry(dry) })
+	}
 }
 
 // StopProducing ends the reading. The result of a read in progress is lost.
