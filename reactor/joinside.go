@@ -1,9 +1,6 @@
 package reactor
 
-import (
-	"fmt"
-	"io"
-)
+import "fmt"
 
 // joinSide is one of two joined transports. It is the protocol of its transport, and the
 // producer of the other.
@@ -122,10 +119,11 @@ func (s *joinSide) WriteConnectionLost() {}
 // ConnectionLost ends the other side, and tells the former protocol.
 func (s *joinSide) ConnectionLost(err error) {
 	former := s.former
+	inOrder := PeerEnded(err)
 	s.gone, s.err, s.former = true, err, lostProtocol{}
-	s.ended = s.ended || err == io.EOF
+	s.ended = s.ended || inOrder
 	s.endedFirst()
-	if s.j.reason == nil && err != io.EOF && err != ErrClosed {
+	if s.j.reason == nil && !inOrder && err != ErrClosed {
 		s.j.reason = err
 	}
 	s.passLossOn()

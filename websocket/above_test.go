@@ -2,8 +2,14 @@ package websocket_test
 
 import (
 	"errors"
+	"io"
+	"net"
 	"testing"
 
+	"github.com/gobwas/ws"
+	"github.com/whorl-go/whorl/coro"
+	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/netconn"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/websocket"
@@ -34,4 +40,75 @@ func TestNETCONN19HalfCloseListener(t *testing.T) {
 			t.Errorf("lost for %v, told of %d ends", a.err, a.ends)
 		}
 	})
+}
+
+// CORO-4, NETCONN-6: an end in order, by a close frame, is the end of what is read, and that without one is not.
+func TestEndsRead(t *testing.T) {
+	for what, c := range map[string]struct {
+		end  []byte
+		want error
+	}{
+		"1000":     {closing(ws.StatusNormalClosure, ""), io.EOF},
+		"no code":  {masked(ws.OpClose, true, ""), io.EOF},
+		"1011":     {closing(ws.StatusInternalServerError, ""), reactor.ErrLost},
+		"no frame": {nil, websocket.ErrNoClose},
+	} {
+		check := func(t *testing.T, got []byte, err error) {
+			t.Helper()
+			if string(got) != "abc" || c.want == io.EOF && err != nil || c.want != io.EOF && !errors.Is(err, c.want) {
+				t.Errorf("%s: read %q, %v", what, got, err)
+			}
+		}
+		t.Run("coro", func(t *testing.T) {
+			all(t, false, func(t *testing.T, r *reactor.Reactor) {
+				over := false
+				g := (&rig{t: t, r: r}).listen(coro.Factory(func(s *coro.Session) error {
+					p, err := io.ReadAll(s)
+					check(t, p, err)
+					over = true
+					return nil
+				}), nil)
+				g.send(c.end)
+				g.until(what, func() bool { return over })
+			})
+		})
+		t.Run("netconn", func(t *testing.T) {
+			for name, w := range testworld.Native() {
+				t.Run(name, func(t *testing.T) {
+					r := w.New(t, reactor.Config{})
+					defer testworld.Beside(t, r)()
+					conns := make(chan *netconn.Conn, 1)
+					f := websocket.NewServer(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+						n := netconn.New(r, nil)
+						conns <- n
+						return n.Protocol()
+					}), nil)
+					port, err := reactor.Ask(r, func() (*reactor.Port, error) { return r.Listen(loopback(), f, nil) })
+					if err != nil {
+						t.Fatal(err)
+					}
+					p, err := net.Dial("tcp", port.Addr().String())
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer p.Close()
+					_, _ = p.Write(append(append([]byte(request()), fragments...), c.end...))
+					_ = p.(*net.TCPConn).CloseWrite()
+					got, err := io.ReadAll(<-conns)
+					check(t, got, err)
+				})
+			}
+		})
+	}
+}
+
+// fragments are a message in two frames.
+var fragments = string(append(masked(ws.OpText, false, "a"), masked(ws.OpContinuation, true, "bc")...))
+
+// send connects, sends a message in two frames, then end, and ends its direction.
+func (g *rig) send(end []byte) {
+	p := g.dial(request())
+	g.head(p)
+	_, _ = p.T.Write(append([]byte(fragments), end...))
+	_ = p.T.CloseWrite()
 }
