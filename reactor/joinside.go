@@ -1,6 +1,9 @@
 package reactor
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // joinSide is one of two joined transports. It is the protocol of its transport, and the
 // producer of the other.
@@ -106,9 +109,7 @@ func (s *joinSide) ReadConnectionLost() {
 	case o.ended:
 		s.t.Close()
 		o.t.Close()
-	case o.half != nil:
-		o.half.CloseWrite()
-	default:
+	case o.half == nil || errors.Is(o.half.CloseWrite(), errors.ErrUnsupported): // such as a WebSocket
 		o.t.Close()
 	}
 }

@@ -59,6 +59,25 @@ func (m *made) ConnectionMade(t reactor.Transport) {
 	m.tell(t)
 }
 
+// PROD-17: the end of a direction that is joined with a WebSocket, which has no such end, closes the WebSocket, behind what came before.
+func TestPROD17JoinEnd(t *testing.T) {
+	all(t, true, func(t *testing.T, r *reactor.Reactor) {
+		b := (&rig{t: t, r: r}).joined(func() reactor.Protocol { return new(app) })
+		_, _ = b.tcp.T.Write([]byte("last"))
+		_ = b.tcp.T.CloseWrite()
+		got := ""
+		f := b.next(b.web)
+		for ; f.Header.OpCode == ws.OpText; f = b.next(b.web) {
+			got += string(f.Payload)
+		}
+		if code, _ := ws.ParseCloseFrameData(f.Payload); got != "last" || f.Header.OpCode != ws.OpClose || code != ws.StatusNormalClosure {
+			t.Errorf("got %q, then %v %q", got, f.Header.OpCode, f.Payload)
+		}
+		_, _ = b.web.T.Write(closing(ws.StatusNormalClosure, ""))
+		b.until("Done is not called", func() bool { return len(b.done) == 1 })
+	})
+}
+
 // PROD-18: a peer of a WebSocket that ends in order ends the connection that is joined with it in order too, behind what it has sent.
 func TestPROD18JoinClosed(t *testing.T) {
 	all(t, true, func(t *testing.T, r *reactor.Reactor) {
