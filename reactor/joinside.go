@@ -89,6 +89,14 @@ func (s *joinSide) DataReceived(p []byte) {
 	s.pass(p)
 }
 
+// TakeInput is DataReceived. A layer whose messages are more than bytes, such as a WebSocket, asks for it before it looks for a method of its own at the
+// former protocol.
+func (s *joinSide) TakeInput(p []byte, _ func([]byte)) {
+	if len(p) > 0 {
+		s.DataReceived(p)
+	}
+}
+
 func (s *joinSide) pass(p []byte) {
 	n, err := s.to.t.Write(p)
 	s.passed += uint64(n)

@@ -5,9 +5,11 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/whorl-go/whorl/coro"
+	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/netconn"
 	"github.com/whorl-go/whorl/reactor"
@@ -112,3 +114,29 @@ func (g *rig) send(end []byte) {
 	_, _ = p.T.Write(append([]byte(fragments), end...))
 	_ = p.T.CloseWrite()
 }
+
+// POL-8, NETCONN-15: a policy inside a WebSocket sees what a Receiver gets, and the Receiver gets its kind.
+func TestPolicyInside(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		got := new(receiver)
+		var seen []string
+		f := flow.LimitTime(reactor.One(got), flow.TimeoutOptions{Idle: time.Hour})
+		l := flow.LogTraffic(f, func(int, reactor.Transport) flow.TrafficLog {
+			return watch(func(p []byte) { seen = append(seen, string(p)) })
+		})
+		g := (&rig{t: t, r: r}).listen(l, nil)
+		p := g.dial(request())
+		g.head(p)
+		_, _ = p.T.Write(append(text("a"), masked(ws.OpBinary, true, "b")...))
+		g.until("no messages", func() bool { return len(got.messages) == 2 })
+		wants(t, seen, "a", "b")
+		wants(t, got.messages, "a false", "b true")
+	})
+}
+
+// watch is a traffic log of what is received.
+type watch func(p []byte)
+
+func (w watch) Received(p []byte) { w(p) }
+func (w watch) Sent([]byte)       {}
+func (w watch) Lost(error)        {}

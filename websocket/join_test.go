@@ -1,11 +1,13 @@
 package websocket_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/gobwas/ws"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/websocket"
 )
 
 // bridge is a WebSocket that is joined with a connection of TCP.
@@ -91,6 +93,27 @@ func TestPROD18JoinClosed(t *testing.T) {
 		b.until("it is not lost", func() bool { return b.tcp.lost != nil })
 		if string(b.tcp.in) != "last" || b.tcp.lost != reactor.ErrClosed {
 			t.Errorf("got %q, lost for %v", b.tcp.in, b.tcp.lost)
+		}
+	})
+}
+
+// receiver is an app that is a Receiver.
+type receiver struct{ app }
+
+func (r *receiver) ConnectionMade(reactor.Transport) {}
+func (r *receiver) MessageReceived(m websocket.Message) {
+	r.messages = append(r.messages, fmt.Sprintf("%s %v", m.Data, m.Binary))
+}
+
+// PROD-16: the former protocol of a WebSocket that is joined gets no message, also if it is a Receiver.
+func TestPROD16JoinReceiver(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		former := new(receiver)
+		b := (&rig{t: t, r: r}).joined(func() reactor.Protocol { return former })
+		_, _ = b.web.T.Write(text("for the other"))
+		b.until("nothing is passed on", func() bool { return len(b.tcp.in) > 0 || len(former.messages) > 0 })
+		if string(b.tcp.in) != "for the other" || len(former.messages) > 0 {
+			t.Errorf("passed on %q, the former protocol got %q", b.tcp.in, former.messages)
 		}
 	})
 }

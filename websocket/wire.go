@@ -17,6 +17,37 @@ type Receiver interface {
 	MessageReceived(m Message)
 }
 
+// taker is a protocol around a Receiver that takes input itself: a policy of package flow, which passes it on, or what reactor.Join has put in the place of
+// the Receiver, which does not. p may be empty.
+type taker interface {
+	TakeInput(p []byte, pass func(p []byte))
+}
+
+// hand gives a message to the Receiver at or behind to, by way of the takers around that.
+func hand(to reactor.Protocol, m Message) {
+	for p := to; p != nil; p = behind(p) {
+		switch p := p.(type) {
+		case Receiver:
+			p.MessageReceived(m)
+			return
+		case taker:
+			p.TakeInput(m.Data, func(data []byte) { hand(behind(p.(reactor.Protocol)), Message{data, m.Binary}) })
+			return
+		}
+	}
+	if to != nil && len(m.Data) > 0 { // a taker was given another protocol
+		to.DataReceived(m.Data)
+	}
+}
+
+// behind is the protocol that p wraps, or nil.
+func behind(p reactor.Protocol) reactor.Protocol {
+	if u, ok := p.(interface{ Unwrap() reactor.Protocol }); ok {
+		return u.Unwrap()
+	}
+	return nil
+}
+
 // wire is a Conn as the protocol of the transport below.
 type wire Conn
 
