@@ -140,3 +140,34 @@ type watch func(p []byte)
 func (w watch) Received(p []byte) { w(p) }
 func (w watch) Sent([]byte)       {}
 func (w watch) Lost(error)        {}
+
+// POL-8: a CloseWrite that fails, because a WebSocket has no such end, does not begin the time for connections of which one direction has ended.
+func TestPolicyHalfClosed(t *testing.T) {
+	r := testworld.Simulation().New(t, reactor.Config{})
+	var upper reactor.Connection
+	var lost error
+	f := flow.LimitTime(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol {
+		return &ends{made: func(t reactor.Transport) { upper = reactor.ConnectionOf(t) }, lost: &lost}
+	}), flow.TimeoutOptions{Idle: time.Hour, HalfClosed: time.Millisecond})
+	g := (&rig{t: t, r: r}).listen(f, &websocket.Options{Ping: -1, CloseTimeout: time.Millisecond})
+	g.head(g.dial(request()))
+	if err := upper.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("CloseWrite: %v", err)
+	}
+	over := false
+	r.CallLater(100*time.Millisecond, func() { over = true })
+	testworld.Until(t, func() bool { return over || lost != nil }, r)
+	if lost != nil {
+		t.Errorf("it is lost for %v", lost)
+	}
+}
+
+// ends is a protocol that tells of its transport and its end.
+type ends struct {
+	made func(reactor.Transport)
+	lost *error
+}
+
+func (e *ends) ConnectionMade(t reactor.Transport) { e.made(t) }
+func (e *ends) DataReceived([]byte)                {}
+func (e *ends) ConnectionLost(err error)           { *e.lost = err }
