@@ -270,7 +270,9 @@ func (c *conn) made(t reactor.Transport, u user, base *reactor.Base, then func()
 
 func (c *conn) lost(err error, then func(error)) {
 	defer func() { // also if the delivery panics
-		c.user.decoder().Stop()
+		if c.user != nil { // otherwise a layer below has failed before it connected us
+			c.user.decoder().Stop()
+		}
 		if then != nil {
 			then(err)
 		}
