@@ -13,7 +13,7 @@ var ErrCancelled = kernel.Sentinel("coroutine cancelled", reactor.ErrCancelled)
 
 // readError is what Read says of a loss.
 func (s *Session) readError() error {
-	if s.seldom.reason == io.EOF {
+	if reactor.PeerEnded(s.seldom.reason) {
 		return io.EOF
 	}
 	return s.opError("read", s.seldom.reason)
@@ -21,7 +21,7 @@ func (s *Session) readError() error {
 
 // lostError is what Write and other waits say of a loss. It is never io.EOF, which callers take for the end of input.
 func (s *Session) lostError(op string) error {
-	if !s.lost || s.seldom.reason == io.EOF {
+	if !s.lost || reactor.PeerEnded(s.seldom.reason) {
 		return s.opError(op, kernel.ErrBroken)
 	}
 	return s.opError(op, s.seldom.reason)

@@ -212,3 +212,12 @@ func TestReleaseThenAbort(t *testing.T) {
 		})
 	}
 }
+
+// A layer below may fail before it has connected a Session, as a policy whose function panics. The body never begins then.
+func TestLostBeforeMade(t *testing.T) {
+	p := coro.Protocol(func(*coro.Session) error {
+		t.Error("the body has begun")
+		return nil
+	})
+	p.ConnectionLost(reactor.ErrAborted)
+}

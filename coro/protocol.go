@@ -138,6 +138,9 @@ func (e *end) Drain() {
 // ConnectionLost ends all waits. If our side has closed the connection, those for other things go on.
 func (e *end) ConnectionLost(err error) {
 	s := (*Session)(e)
+	if s.t == nil {
+		return // a layer below has failed before it connected us
+	}
 	s.lost, s.rest().reason = true, err
 	s.full = false
 	if s.served() && !s.closed {

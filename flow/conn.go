@@ -50,6 +50,8 @@ type conn struct {
 	// gated: a producer is registered through a gate, and the policy may pause it; gate is the one, if there is any.
 	gated bool
 	gate  *gate
+	// pass takes the input in progress to the protocol above by another method than DataReceived; nil: there is none.
+	pass func(p []byte)
 	// spy gets what was written, unless nil.
 	spy func(p []byte)
 	// closed: the protocol above has closed or aborted the connection, so it gets no more input.
@@ -80,7 +82,14 @@ func (c *conn) under(inner reactor.Protocol) reactor.Protocol {
 }
 
 // deliver gives input to the protocol above.
-func (c *conn) deliver(p []byte) { c.inner.DataReceived(p) }
+func (c *conn) deliver(p []byte) {
+	if pass := c.pass; pass != nil {
+		c.pass = nil
+		pass(p)
+		return
+	}
+	c.inner.DataReceived(p)
+}
 
 // below is the transport below.
 func (c *conn) below() reactor.Connection { return c.link.below }
@@ -146,6 +155,13 @@ func (u *under) ConnectionMade(t reactor.Transport) {
 
 func (u *under) DataReceived(p []byte) { u.policy.received(p) }
 
+// TakeInput is DataReceived for a layer that gives input to the protocol above by a method of its own, such as a WebSocket. pass does that.
+func (u *under) TakeInput(p []byte, pass func(p []byte)) {
+	u.pass = pass
+	defer func() { u.pass = nil }() // also if the policy does not deliver it
+	u.policy.received(p)
+}
+
 // KeepsInput tells whether the policy has input for the protocol above when that is resumed. The transport below, if it has failed, then
 // waits for that.
 func (u *under) KeepsInput() bool {
@@ -187,6 +203,9 @@ func (u *underHalf) LogPrefix() string { return (*under)(u).LogPrefix() }
 func (u *underHalf) ConnectionMade(t reactor.Transport) { (*under)(u).ConnectionMade(t) }
 
 func (u *underHalf) DataReceived(p []byte) { u.policy.received(p) }
+
+// TakeInput is that of under.
+func (u *underHalf) TakeInput(p []byte, pass func(p []byte)) { (*under)(u).TakeInput(p, pass) }
 
 // KeepsInput is that of under.
 func (u *underHalf) KeepsInput() bool { return (*under)(u).KeepsInput() }

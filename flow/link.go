@@ -134,8 +134,11 @@ func (l *link) CloseWrite() error {
 	if l.retired {
 		return reactor.ErrSwitched
 	}
-	l.c.policy.halved()
-	return l.below.CloseWrite()
+	err := l.below.CloseWrite()
+	if err == nil { // a WebSocket below has no such end
+		l.c.policy.halved()
+	}
+	return err
 }
 
 func (l *link) PauseProducing() {

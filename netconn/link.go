@@ -123,6 +123,9 @@ func (l *link) ConnectionLost(err error) {
 		return // of a Listener: a layer has failed before ConnectionMade, and nobody waits
 	}
 	(*Conn)(l).leave()
+	if reactor.PeerEnded(err) {
+		err = io.EOF
+	}
 	l.woke(l.in.lost(err))
 	l.woke(l.out.lost(err))
 	l.ready(nil, err)

@@ -1,7 +1,9 @@
 package reactor
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -157,4 +159,15 @@ func (e *OpError) Unwrap() []error {
 		return []error{e.Err} // there was no connection, so it is not ErrLost
 	}
 	return []error{e.Err, ErrLost}
+}
+
+// PeerEnded tells whether the peer has ended the connection in order, if err is the reason that ConnectionLost was told: it is
+// io.EOF, or an error that stands for it, such as a websocket.CloseError with the code 1000. A failure, which is ErrLost, and a
+// panic are none, whatever has caused them.
+func PeerEnded(err error) bool {
+	if err == io.EOF {
+		return true
+	}
+	_, panicked := errors.AsType[*PanicError](err)
+	return errors.Is(err, io.EOF) && !errors.Is(err, ErrLost) && !panicked
 }

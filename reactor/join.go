@@ -98,8 +98,8 @@ const joinQuarters = 4
 //   - Each side is the producer of the other. So a slow reader slows the writer down, and each
 //     direction holds at most the high-water mark and one read (PROD-16).
 //   - The end of one direction is passed on as CloseWrite, after what came before it. When both
-//     have ended, both sides close (PROD-17). A transport that is no HalfCloser closes at the
-//     first end.
+//     have ended, both sides close (PROD-17). A transport that is no HalfCloser, or whose
+//     CloseWrite is errors.ErrUnsupported, closes at the first end.
 //   - A side that is lost with an error before its peer had ended aborts the other, so that
 //     nobody takes a cut stream for a whole one. If its peer had ended, or if our side closed
 //     it, the other side is closed, and sends what it holds (PROD-18).

@@ -1,8 +1,8 @@
 package reactor
 
 import (
+	"errors"
 	"fmt"
-	"io"
 )
 
 // joinSide is one of two joined transports. It is the protocol of its transport, and the
@@ -89,6 +89,14 @@ func (s *joinSide) DataReceived(p []byte) {
 	s.pass(p)
 }
 
+// TakeInput is DataReceived. A layer whose messages are more than bytes, such as a WebSocket, asks for it before it looks for a method of its own at the
+// former protocol.
+func (s *joinSide) TakeInput(p []byte, _ func([]byte)) {
+	if len(p) > 0 {
+		s.DataReceived(p)
+	}
+}
+
 func (s *joinSide) pass(p []byte) {
 	n, err := s.to.t.Write(p)
 	s.passed += uint64(n)
@@ -109,9 +117,7 @@ func (s *joinSide) ReadConnectionLost() {
 	case o.ended:
 		s.t.Close()
 		o.t.Close()
-	case o.half != nil:
-		o.half.CloseWrite()
-	default:
+	case o.half == nil || errors.Is(o.half.CloseWrite(), errors.ErrUnsupported): // such as a WebSocket
 		o.t.Close()
 	}
 }
@@ -122,10 +128,11 @@ func (s *joinSide) WriteConnectionLost() {}
 // ConnectionLost ends the other side, and tells the former protocol.
 func (s *joinSide) ConnectionLost(err error) {
 	former := s.former
+	inOrder := PeerEnded(err)
 	s.gone, s.err, s.former = true, err, lostProtocol{}
-	s.ended = s.ended || err == io.EOF
+	s.ended = s.ended || inOrder
 	s.endedFirst()
-	if s.j.reason == nil && err != io.EOF && err != ErrClosed {
+	if s.j.reason == nil && !inOrder && err != ErrClosed {
 		s.j.reason = err
 	}
 	s.passLossOn()

@@ -2,6 +2,7 @@ package receiver_test
 
 import (
 	"errors"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -164,5 +165,15 @@ func TestPausedReceiverHearsReset(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A layer below may fail before it has connected a receiver, as a policy whose function panics. The receiver is told of the loss then.
+func TestLostBeforeMade(t *testing.T) {
+	var lost error
+	l := new(receiver.Line)
+	l.Lost = func(err error) { lost = err }
+	if l.ConnectionLost(io.EOF); lost != io.EOF {
+		t.Errorf("Lost was told %v", lost)
 	}
 }

@@ -76,11 +76,13 @@ type conn struct {
 // and whose read side pauses the receiver.
 type link struct {
 	reactor.Connection
-	conn *conn
+	conn  *conn
+	given bool // SwitchProtocol has given the connection to another protocol, whose pauses are not the receiver's
 }
 
 var (
 	_ reactor.Connection = (*link)(nil)
+	_ reactor.Switcher   = (*link)(nil)
 	_ reactor.Retirer    = (*link)(nil)
 )
 
@@ -96,17 +98,49 @@ func (k *link) Abort() {
 	k.Connection.Abort()
 }
 
-// PauseProducing is that of the receiver.
-func (k *link) PauseProducing() { k.conn.PauseProducing() }
+// PauseProducing is that of the receiver, as long as that has the connection.
+func (k *link) PauseProducing() {
+	if k.given {
+		k.Connection.PauseProducing()
+		return
+	}
+	k.conn.PauseProducing()
+}
 
-// ResumeProducing is that of the receiver.
-func (k *link) ResumeProducing() { k.conn.ResumeProducing() }
+// ResumeProducing is that of the receiver, as long as that has the connection. A receiver that is held would resume nothing.
+func (k *link) ResumeProducing() {
+	if k.given {
+		k.Connection.ResumeProducing()
+		return
+	}
+	k.conn.ResumeProducing()
+}
 
 // Producing is that of the receiver.
 func (k *link) Producing() bool { return k.conn.Producing() }
 
-// StopProducing is that of the receiver.
-func (k *link) StopProducing() { k.conn.StopProducing() }
+// StopProducing is that of the receiver, as long as that has the connection.
+func (k *link) StopProducing() {
+	if k.given {
+		k.Connection.StopProducing()
+		return
+	}
+	k.conn.StopProducing()
+}
+
+// SwitchProtocol is that of the transport. The error is errors.ErrUnsupported if that is no reactor.Switcher.
+func (k *link) SwitchProtocol(p reactor.Protocol) (reactor.Switched, error) {
+	s, ok := reactor.As[reactor.Switcher](k.Connection)
+	if !ok {
+		return reactor.Switched{}, errors.ErrUnsupported
+	}
+	was, err := s.SwitchProtocol(p)
+	if err == nil {
+		own, back := reactor.ProtocolAs[interface{ receives() *conn }](p)
+		k.given = !back || own.receives() != k.conn
+	}
+	return was, err
+}
 
 // Unwrap returns the transport itself, for reactor.As.
 func (k *link) Unwrap() reactor.Transport { return k.Connection }
@@ -114,6 +148,9 @@ func (k *link) Unwrap() reactor.Transport { return k.Connection }
 // Retire retires the transport itself: what the receiver still sends by it fails with
 // reactor.ErrSwitched.
 func (k *link) Retire() reactor.Transport { return reactor.Retire(k.Connection) }
+
+// receives is c. SwitchProtocol looks for it in a protocol that the connection is given to.
+func (c *conn) receives() *conn { return c }
 
 // DataReceived decodes p and delivers the complete lines or strings. A call inside a
 // callback only queues p (LINE-10).
@@ -224,7 +261,7 @@ func (c *conn) Rest() []byte { return c.user.decoder().Rest() }
 // made is ConnectionMade of the receiver u. base belongs to u; made sets its T.
 func (c *conn) made(t reactor.Transport, u user, base *reactor.Base, then func()) {
 	c.user = u
-	c.link = link{reactor.ConnectionOf(t), c}
+	c.link = link{Connection: reactor.ConnectionOf(t), conn: c}
 	base.ConnectionMade(&c.link)
 	if then != nil {
 		then()
@@ -233,7 +270,9 @@ func (c *conn) made(t reactor.Transport, u user, base *reactor.Base, then func()
 
 func (c *conn) lost(err error, then func(error)) {
 	defer func() { // also if the delivery panics
-		c.user.decoder().Stop()
+		if c.user != nil { // otherwise a layer below has failed before it connected us
+			c.user.decoder().Stop()
+		}
 		if then != nil {
 			then(err)
 		}

@@ -36,6 +36,7 @@ type Conn struct {
 	state   state
 	silence silence
 	paused  bool // by the protocol above
+	full    bool // the transport below has paused the producer
 	late    bool // goOn is about to be called
 	failed  bool // the transport below can send no more; what it has received is still delivered
 }
@@ -305,7 +306,7 @@ func (c *Conn) RegisterProducer(p reactor.Producer) error {
 
 // UnregisterProducer removes the producer. A Close that waited for it goes on.
 func (c *Conn) UnregisterProducer() {
-	c.producer = nil
+	c.producer, c.full = nil, false
 	c.t.UnregisterProducer()
 	c.produced()
 }
@@ -315,7 +316,7 @@ func (c *Conn) SwitchProtocol(p reactor.Protocol) (was reactor.Switched, err err
 	if c.state != open {
 		return was, reactor.ErrClosed
 	}
-	was = reactor.Switched{Protocol: c.inner, Producer: c.producer, Paused: c.paused}
+	was = reactor.Switched{Protocol: c.inner, Producer: c.producer, ProducerPaused: c.producer != nil && c.full, Paused: c.paused}
 	c.UnregisterProducer()
 	c.inner = p
 	c.ResumeProducing()

@@ -195,8 +195,8 @@ func (c *Conn) deliver(op ws.OpCode, p []byte) {
 		c.fail(CodeInvalid, fmt.Errorf("%w: a text message that is not UTF-8", ErrProtocol))
 		return
 	}
-	if r, ok := reactor.ProtocolAs[Receiver](c.inner); ok {
-		r.MessageReceived(Message{p, op == ws.OpBinary})
+	if _, ok := reactor.ProtocolAs[Receiver](c.inner); ok {
+		hand(c.inner, Message{p, op == ws.OpBinary})
 	} else if len(p) > 0 {
 		c.inner.DataReceived(p)
 	}

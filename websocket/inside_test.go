@@ -38,3 +38,35 @@ func TestUnregisterInsideRegister(t *testing.T) {
 		g.until("it does not end", func() bool { return a.err != nil })
 	})
 }
+
+// pausedOnce is a producer that counts.
+type pausedOnce struct{ paused, resumed int }
+
+func (p *pausedOnce) PauseProducing()  { p.paused++ }
+func (p *pausedOnce) ResumeProducing() { p.resumed++ }
+func (p *pausedOnce) StopProducing()   {}
+
+// SwitchProtocol says whether the producer is paused, so that whoever takes it resumes it.
+func TestSwitchPausedProducer(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, nil, nil)
+		p, a := g.connect()
+		p.T.PauseProducing()
+		producer := new(pausedOnce)
+		if err := a.c.RegisterProducer(producer); err != nil {
+			t.Fatal(err)
+		}
+		for producer.paused == 0 {
+			if _, err := a.c.Write(bytes.Repeat([]byte("x"), 100<<10)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		was, err := a.c.SwitchProtocol(new(app))
+		if err != nil || was.Producer != reactor.Producer(producer) || !was.ProducerPaused {
+			t.Errorf("paused %d times, and then %+v, %v", producer.paused, was, err)
+		}
+		if was, err = a.c.SwitchProtocol(new(app)); err != nil || was.Producer != nil || was.ProducerPaused {
+			t.Errorf("without a producer: %+v, %v", was, err)
+		}
+	})
+}

@@ -8,10 +8,14 @@ type source Conn
 var _ reactor.Producer = (*source)(nil)
 
 // PauseProducing has the producer pause.
-func (s *source) PauseProducing() { s.producer.PauseProducing() }
+func (s *source) PauseProducing() {
+	s.full = true
+	s.producer.PauseProducing()
+}
 
 // ResumeProducing has it go on. If our Close waits for it, and it has written the last of what it had, the close frame follows.
 func (s *source) ResumeProducing() {
+	s.full = false
 	s.producer.ResumeProducing()
 	(*Conn)(s).produced()
 }
@@ -19,7 +23,7 @@ func (s *source) ResumeProducing() {
 // StopProducing ends it: the transport below can send no more.
 func (s *source) StopProducing() {
 	p := s.producer
-	s.producer, s.failed = nil, true
+	s.producer, s.full, s.failed = nil, false, true
 	p.StopProducing()
 }
 

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -16,13 +17,45 @@ type Receiver interface {
 	MessageReceived(m Message)
 }
 
+// taker is a protocol around a Receiver that takes input itself: a policy of package flow, which passes it on, or what reactor.Join has put in the place of
+// the Receiver, which does not. p may be empty.
+type taker interface {
+	TakeInput(p []byte, pass func(p []byte))
+}
+
+// hand gives a message to the Receiver at or behind to, by way of the takers around that.
+func hand(to reactor.Protocol, m Message) {
+	for p := to; p != nil; p = behind(p) {
+		switch p := p.(type) {
+		case Receiver:
+			p.MessageReceived(m)
+			return
+		case taker:
+			p.TakeInput(m.Data, func(data []byte) { hand(behind(p.(reactor.Protocol)), Message{data, m.Binary}) })
+			return
+		}
+	}
+	if to != nil && len(m.Data) > 0 { // a taker was given another protocol
+		to.DataReceived(m.Data)
+	}
+}
+
+// behind is the protocol that p wraps, or nil.
+func behind(p reactor.Protocol) reactor.Protocol {
+	if u, ok := p.(interface{ Unwrap() reactor.Protocol }); ok {
+		return u.Unwrap()
+	}
+	return nil
+}
+
 // wire is a Conn as the protocol of the transport below.
 type wire Conn
 
 var (
-	_ reactor.Protocol    = (*wire)(nil)
-	_ reactor.Layer       = (*wire)(nil)
-	_ reactor.LogPrefixer = (*wire)(nil)
+	_ reactor.Protocol          = (*wire)(nil)
+	_ reactor.HalfCloseListener = (*wire)(nil)
+	_ reactor.Layer             = (*wire)(nil)
+	_ reactor.LogPrefixer       = (*wire)(nil)
 )
 
 // Above is the WebSocket.
@@ -77,6 +110,32 @@ func (w *wire) DataReceived(p []byte) {
 // KeepsInput tells whether frames wait until the protocol above is resumed. The transport below, if it has failed, then waits for that too.
 func (w *wire) KeepsInput() bool {
 	return w.state == open && (w.paused || w.late) && len(w.in.kept()) > 0
+}
+
+// ReadConnectionLost is the end of the connection. A WebSocket has no directions that end one by one, so the protocol above is not told, even if it is
+// a HalfCloseListener. If no close frame was sent, an unfinished producer makes it a reset (PROD-24).
+func (w *wire) ReadConnectionLost() {
+	c := (*Conn)(w)
+	if c.state == over {
+		return
+	}
+	if !c.speaks() { // the request has not come whole, or our close frame was sent
+		c.end()
+		return
+	}
+	c.reason = c.opError("read", ErrNoClose)
+	if reactor.Unfinished(c.producer) {
+		c.Abort()
+		return
+	}
+	c.end()
+}
+
+// WriteConnectionLost follows the loss of the output alone, as of a pipe: nothing here calls CloseWrite below.
+func (w *wire) WriteConnectionLost() {
+	if c := (*Conn)(w); c.state < over {
+		c.abort("write", kernel.ErrBroken)
+	}
 }
 
 // ConnectionLost tells the protocol above.
