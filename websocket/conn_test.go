@@ -54,7 +54,9 @@ func TestSends(t *testing.T) {
 		g.wantFrame(p, ws.OpText, long)
 		_ = a.c.Send(websocket.Message{Data: []byte{0xff}, Binary: true})
 		g.wantFrame(p, ws.OpBinary, "\xff")
-		_, _ = a.c.WriteVec([][]byte{[]byte("a"), nil, []byte("bc")})
+		if n, err := a.c.WriteVec([][]byte{[]byte("a"), nil, []byte("bc")}); n != 3 || err != nil {
+			t.Errorf("WriteVec is %d and %v", n, err)
+		}
 		g.wantFrame(p, ws.OpText, "abc")
 		for _, n := range []int{10, 10_000} {
 			shared := []byte(strings.Repeat("s", n))
@@ -128,8 +130,10 @@ func TestWeClose(t *testing.T) {
 		_, _ = a.c.Write([]byte("last"))
 		a.c.PauseProducing() // the answer is awaited all the same
 		begin := r.Now()
-		if err := a.c.CloseWith(1005, ""); !errors.Is(err, websocket.ErrProtocol) {
-			t.Errorf("code 1005: %v", err)
+		for _, code := range []uint16{0, 999, 1004, 1005, 1006, 1015, 2999, 5000} { // RFC 6455, 7.4
+			if err := a.c.CloseWith(code, ""); !errors.Is(err, websocket.ErrProtocol) {
+				t.Errorf("code %d: %v", code, err)
+			}
 		}
 		if err := a.c.CloseWith(4000, strings.Repeat("ü", 100)); err != nil {
 			t.Error(err)
@@ -145,6 +149,18 @@ func TestWeClose(t *testing.T) {
 			t.Errorf("the reasons are %v and %v, the messages are %q, after %v", a.err, p.lost, a.messages, took)
 		}
 	})
+}
+
+// NETCONN-19: the codes that a close frame may have: those of RFC 6455 and of IANA's registry, and those for programs.
+func TestCloseCodes(t *testing.T) {
+	for _, code := range []uint16{1000, 1001, 1003, 1011, 1012, 1013, 1014, 3000, 4999} {
+		g := simulated(t, nil)
+		p, a := g.connect()
+		if err := a.c.CloseWith(code, ""); err != nil {
+			t.Errorf("code %d: %v", code, err)
+		}
+		g.wantClose(p, ws.StatusCode(code))
+	}
 }
 
 // NETCONN-19: a peer that does not answer our close frame is waited for no longer than CloseTimeout; one that ends without a word, or is aborted, has typed reasons.

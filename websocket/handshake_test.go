@@ -114,3 +114,19 @@ type refusing struct{ started bool }
 func (f *refusing) BuildProtocol(kernel.Addr) reactor.Protocol { return nil }
 func (f *refusing) StartFactory() error                        { f.started = true; return nil }
 func (f *refusing) StopFactory() error                         { return nil }
+
+// A Server may be used on several loops if its factory says so of itself.
+func TestAnyLoop(t *testing.T) {
+	for want, inner := range map[bool]reactor.Factory{true: reactor.Each[app](), false: new(refusing)} {
+		if s := websocket.NewServer(inner, nil); s.AnyLoop() != want {
+			t.Errorf("with %T it is %v", inner, !want)
+		}
+	}
+	if websocket.NewServer(oneLoop{new(refusing)}, nil).AnyLoop() {
+		t.Error("its factory says no")
+	}
+}
+
+type oneLoop struct{ *refusing }
+
+func (oneLoop) AnyLoop() bool { return false }
