@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
@@ -62,20 +63,26 @@ Examples:
 }
 
 // Run connects.
-func (c *connectCommand) Run(g *globals, t terminal) error {
+func (c *connectCommand) Run(g *globals, t terminal, line *kong.Context) error {
 	known := g.schemes(t, kernel.StreamOptions{})
 	to, err := known.Client(c.Endpoint)
 	if errors.Is(err, endpoint.ErrKind) {
-		if c.Raw {
-			return usage(fmt.Errorf("--raw: %s takes datagrams, and keys need a connection", c.Endpoint))
+		if err := misplacedFlag(line, onlyConnections(c.Endpoint), "no-shutdown", "raw", "escape"); err != nil {
+			return err
 		}
 		return c.runPackets(g, t, known)
 	}
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}
+	if err := misplacedFlag(line, onlyDatagrams(c.Endpoint), "lines", "size", "wait"); err != nil {
+		return err
+	}
 	if c.Raw {
 		return c.runRaw(g, t, to)
+	}
+	if err := misplacedFlag(line, "it needs --raw", "escape"); err != nil {
+		return err
 	}
 	r, err := g.open(t)
 	if err != nil {

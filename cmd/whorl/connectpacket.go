@@ -20,8 +20,6 @@ func (c *connectCommand) runPackets(g *globals, t terminal, known *endpoint.Sche
 	switch {
 	case err != nil:
 		return misplaced(c.Endpoint, err)
-	case c.NoShutdown:
-		return usage(errors.New("--no-shutdown: datagrams have no end to leave open; --wait is how long answers are waited for"))
 	case c.Wait < 0:
 		return usage(fmt.Errorf("--wait=%v: must not be negative", c.Wait))
 	case c.Size < 1 || c.Size > kernel.MaxDatagram:
