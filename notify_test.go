@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -75,6 +76,75 @@ func TestServeNotifiesThatStartedPanics(t *testing.T) {
 				testworld.Turns(t, v.r, 3)
 				if said := m.Said(); panics != 1 || len(said) != 1 || !strings.HasPrefix(said[0], "READY=1 STATUS=serving tcp ") {
 					t.Errorf("SVC-30: %d panics: %q", panics, said)
+				}
+			})
+		})
+	}
+}
+
+// SVC-30: a successor whose Started panics serves, so its predecessor hears that it does, and ends.
+func TestStartedPanicsAfterHandover(t *testing.T) {
+	dir, err := os.MkdirTemp("", "whorl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	c := Config{Handover: filepath.Join(dir, "s"), Signals: []os.Signal{}, Grace: time.Second}
+	serve := func(c Config) (started chan string, ended chan error) {
+		started, ended = make(chan string, 1), make(chan error, 1)
+		c.Started = func(_ *reactor.Reactor, open []endpoint.Listener) {
+			started <- open[0].Addr().String()
+			if c.Notify != nil {
+				panic("started")
+			}
+		}
+		go func() {
+			ended <- c.Serve(ctx, reactor.Each[stillness](), "unix:"+filepath.Join(dir, "place"))
+		}()
+		return started, ended
+	}
+	started, first := serve(c)
+	<-started
+	m := notifytest.New(t)
+	c.Notify = notifier(t, m, 0)
+	started, second := serve(c)
+	<-started
+	if said, _ := m.Until("READY=1"); !strings.Contains(said, "serving") {
+		t.Error(said)
+	}
+	select {
+	case err := <-first:
+		if err != nil || ctx.Err() != nil {
+			t.Errorf("the predecessor ended: %v, %v", err, ctx.Err())
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the predecessor serves on")
+	}
+	cancel()
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+}
+
+// SVC-30: a server whose Started ends the goroutine, as a t.FailNow in it does, does not serve, and the service manager does not hear that it does.
+func TestServeNotifiesNothingAfterGoexit(t *testing.T) {
+	for name, services := range map[string]func(*service.Collection) error{"no services": nil, "services": func(*service.Collection) error { return nil }} {
+		t.Run(name, func(t *testing.T) {
+			kernels(t, func(t *testing.T, name string) {
+				m := notifytest.New(t)
+				c := Config{Kernel: name, Signals: []os.Signal{}, Notify: notifier(t, m, 0), Services: services, Started: func(*reactor.Reactor, []endpoint.Listener) { runtime.Goexit() }}
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					_ = c.Serve(context.Background(), reactor.Each[echo](), anywhere)
+				}()
+				<-ended
+				for _, said := range m.Said() {
+					if strings.Contains(said, "READY=1") {
+						t.Errorf("SVC-30: %q", said)
+					}
 				}
 			})
 		})

@@ -92,12 +92,13 @@ func (s *server) begin(c *Config, f reactor.Factory) bool {
 	return true
 }
 
-// started is called when all places are open and the loop runs.
+// started is called when all places are open and the loop runs. If Started panics, the server serves all the same, and the service manager and a
+// predecessor hear so. If Started ends the goroutine by runtime.Goexit, nobody does, because the loop ends with it.
 func (s *server) started(c *Config) {
-	defer func() { s.notify.Ready(s.serving()) }() // also if Started panics: the places are open
 	if c.Started != nil {
-		c.Started(s.r, s.open)
+		_ = s.r.Guard("Started", func() { c.Started(s.r, s.open) })
 	}
+	s.notify.Ready(s.serving())
 }
 
 // serving says in a line where the server is.

@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"math"
 	"syscall"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -119,7 +120,7 @@ const (
 // them waits for anybody outside of this machine.
 //
 // An error is a [*reactor.OpError] and ErrListen, and leaves nothing open (TUN-2): ErrProtocol, ErrUnsupported,
-// kernel.ErrPermission, ErrBusy (somebody else has the device), a [*kernel.SysError].
+// kernel.ErrPermission, ErrBusy (somebody else has the device), a [*kernel.OptionError] for a setting, a [*kernel.SysError].
 func OpenTunnel(r *reactor.Reactor, p TunnelProtocol, c TunnelConfig) (*Tunnel, error) {
 	t, err := openTunnel(r, p, c)
 	if err != nil {
@@ -156,6 +157,9 @@ func openTunnel(r *reactor.Reactor, p TunnelProtocol, c TunnelConfig) (*Tunnel, 
 	if t.cfg.MaxQueued == 0 {
 		t.cfg.MaxQueued = defaultTunnelQueued
 	}
+	if err := c.fits(); err != nil {
+		return nil, err
+	}
 	fd, name, err := createTunnel(t.addr.Kind, c)
 	if err != nil {
 		return nil, err
@@ -168,6 +172,19 @@ func openTunnel(r *reactor.Reactor, p TunnelProtocol, c TunnelConfig) (*Tunnel, 
 	}
 	t.atEnd = r.AddTrigger(reactor.During, reactor.Shutdown, func() { t.end(reactor.ErrStopped) })
 	return t, nil
+}
+
+// fits fails if the system would cut a value. Whether it likes the others it says itself.
+func (c *TunnelConfig) fits() error {
+	if mtu := int64(c.MTU); mtu < math.MinInt32 || mtu > math.MaxInt32 {
+		return badSetting("MTU", c.MTU, kernel.ErrInvalidOption)
+	}
+	for i, id := range []*int{c.Owner, c.Group} {
+		if id != nil && (*id < 0 || int64(*id) >= math.MaxUint32) {
+			return badSetting([]string{"Owner", "Group"}[i], *id, kernel.ErrInvalidOption)
+		}
+	}
+	return nil
 }
 
 // Addr is the kind and the name of the device. It stays valid after the end.

@@ -2,6 +2,8 @@ package device_test
 
 import (
 	"errors"
+	"math"
+	"math/bits"
 	"net"
 	"os/exec"
 	"runtime"
@@ -207,6 +209,16 @@ func TestTap(t *testing.T) {
 	})
 }
 
+// tooLarge are settings of more than 32 bits. Cut to these, the owner would be root. An int of 32 bits has none.
+func tooLarge() map[string]device.TunnelConfig {
+	if bits.UintSize == 32 {
+		return nil
+	}
+	more := int(math.MaxInt32)
+	more = 2 * (more + 1)
+	return map[string]device.TunnelConfig{"MTU": {MTU: more + 1400}, "Owner": {Owner: &more}, "Group": {Group: &more}}
+}
+
 // TUN-2: a failure is ErrListen, typed, and leaves no descriptor.
 func TestTunnelRefused(t *testing.T) {
 	islanders(t, func(t *testing.T, r *reactor.Reactor) {
@@ -223,6 +235,15 @@ func TestTunnelRefused(t *testing.T) {
 		}
 		if _, err := device.OpenTunnel(r, new(packets), device.TunnelConfig{MTU: -5}); !errors.Is(err, unix.EINVAL) {
 			t.Errorf("TUN-2: MTU: %v", err)
+		}
+		for option, c := range tooLarge() {
+			tun, err := device.OpenTunnel(r, new(packets), c)
+			if e, ok := errors.AsType[*kernel.OptionError](err); !ok || e.Option != option || !errors.Is(err, reactor.ErrListen) {
+				t.Errorf("TUN-2: %+v: %v", c, err)
+			}
+			if err == nil {
+				tun.Stop(nil)
+			}
 		}
 		if out := ip(t, "-d link show mine"); !strings.Contains(out, "persist on") || !strings.Contains(out, "user daemon") && !strings.Contains(out, "user 1") {
 			t.Errorf("the device is %s", out)

@@ -160,8 +160,9 @@ func TestRunInput(t *testing.T) {
 			t.Errorf("held, and not read: %v", got.err)
 		}
 		killNumber(t, got.Output)
-		// What holds the input alone has not cut off the output.
-		got = runTo(t, r, sh("exec 3<&0; sleep 1000 <&3 >/dev/null 2>&1 & echo $!"), &process.RunConfig{Input: in, Linger: 20 * time.Millisecond})
+		// What holds the input alone has not cut off the output. The number comes when sleep no longer has the pipe of the $(): it
+		// would hold the output otherwise, for longer than Linger on a busy machine.
+		got = runTo(t, r, sh("exec 3<&0; n=$(exec 2>/dev/null; sleep 1000 <&3 >/dev/null & echo $!); echo $n"), &process.RunConfig{Input: in, Linger: 20 * time.Millisecond})
 		if got.err != nil || got.Status.Code != 0 || len(got.Output) == 0 {
 			t.Errorf("not read, and held: %q, %v, %v", got.Output, got.Status, got.err)
 		}

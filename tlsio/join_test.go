@@ -163,12 +163,13 @@ func TestJoinHoldsBack(t *testing.T) {
 			closeWrite(x)
 			held, _ := reactor.As[interface{ Buffered() int }](b.mids[1].tr)
 			most := 0
+			s.until(func() bool { most = max(most, held.Buffered()); return most > 0 }) // on a busy machine that may take long
 			calm := false
 			s.srv.CallLater(200*time.Millisecond, func() { calm = true })
 			s.until(func() bool { most = max(most, held.Buffered()); return calm })
 			// The high-water mark, one read, and what TLS adds.
-			if limit := 64<<10 + 256<<10 + 32<<10; most == 0 || most > limit {
-				s.t.Errorf("PROD-16: %d bytes are held, some and at most %d are wanted", most, limit)
+			if limit := 64<<10 + 256<<10 + 32<<10; most > limit {
+				s.t.Errorf("PROD-16: %d bytes are held, at most %d are wanted", most, limit)
 			}
 			slow.ResumeProducing()
 			s.until(func() bool { return y.saw("read lost") })

@@ -151,6 +151,9 @@ func (o *options) play(s scenario) *row {
 	return w.row
 }
 
+// mostSeconds is the greatest -seconds: a year.
+const mostSeconds = 365 * 24 * 3600
+
 func parse(args []string) (*options, error) {
 	o := &options{quiet: time.Second, files: raiseFileLimit()}
 	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
@@ -166,13 +169,15 @@ func parse(args []string) (*options, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	o.during = time.Duration(o.seconds * float64(time.Second))
+	o.during = time.Duration(o.seconds * float64(time.Second)) // checked below
 	if o.short {
 		o.quiet = 150 * time.Millisecond
 	}
 	switch {
 	case f.NArg() > 0:
 		return nil, fmt.Errorf("%q is no flag; scenarios are chosen by -run", f.Arg(0))
+	case !(o.seconds >= 0 && o.seconds <= mostSeconds):
+		return nil, fmt.Errorf("-seconds %v: must be from 0 to %v", o.seconds, mostSeconds)
 	case o.kernel != "" && !slices.Contains(native.Names(), o.kernel):
 		return nil, fmt.Errorf("-kernel %q: this machine has %s", o.kernel, strings.Join(native.Names(), ", "))
 	case !slices.ContainsFunc(scenarios(), func(s scenario) bool { return o.wants(s.name) }):

@@ -10,12 +10,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
-	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
-	"github.com/whorl-go/whorl/tlsio"
 )
 
 type connectCommand struct {
@@ -62,20 +61,26 @@ Examples:
 }
 
 // Run connects.
-func (c *connectCommand) Run(g *globals, t terminal) error {
+func (c *connectCommand) Run(g *globals, t terminal, line *kong.Context) error {
 	known := g.schemes(t, kernel.StreamOptions{})
 	to, err := known.Client(c.Endpoint)
 	if errors.Is(err, endpoint.ErrKind) {
-		if c.Raw {
-			return usage(fmt.Errorf("--raw: %s takes datagrams, and keys need a connection", c.Endpoint))
+		if err := misplacedFlag(line, onlyConnections(c.Endpoint), "no-shutdown", "raw", "escape"); err != nil {
+			return err
 		}
 		return c.runPackets(g, t, known)
 	}
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}
+	if err := misplacedFlag(line, onlyDatagrams(c.Endpoint), "lines", "size", "wait"); err != nil {
+		return err
+	}
 	if c.Raw {
 		return c.runRaw(g, t, to)
+	}
+	if err := misplacedFlag(line, "it needs --raw", "escape"); err != nil {
+		return err
 	}
 	r, err := g.open(t)
 	if err != nil {
@@ -84,12 +89,9 @@ func (c *connectCommand) Run(g *globals, t terminal) error {
 	outliveReaders() // a closed output is an error of Write instead
 	endedBy := stopBySignal(r)
 	u := newTunnel(r, t.in, t.out)
-	u.stayOpen, u.access = c.NoShutdown, g.access(t)
+	u.name, u.stayOpen, u.access = c.Endpoint, c.NoShutdown, g.access(t)
 	var failed error
 	u.over = func(err error) {
-		if _, exited := errors.AsType[process.Status](err); exited || errors.Is(err, tlsio.ErrHandshake) {
-			err = fmt.Errorf("%s: %w", c.Endpoint, err)
-		}
 		failed = err
 		_ = r.Stop() // it runs
 	}
@@ -129,8 +131,9 @@ type tunnel struct {
 	half reactor.HalfCloser
 	err  error // why it failed
 
-	stayOpen bool // our direction does not end with the input
-	answered bool // the peer has ended its direction
+	name     string // of the place, as it was typed
+	stayOpen bool   // our direction does not end with the input
+	answered bool   // the peer has ended its direction
 	access   *accessLog
 	visit    visit
 }
@@ -221,7 +224,7 @@ func (u *tunnel) ConnectionLost(err error) {
 	u.access.ended(u.visit, "", err)
 	// A program at an exec: place that has ended with status 0 is io.EOF, whether it wanted the rest of the input or not.
 	if u.err == nil && err != reactor.ErrClosed && err != io.EOF {
-		u.err = err
+		u.err = fmt.Errorf("%s: %w", u.name, err)
 	}
 	u.in.StopProducing()
 	u.out.close(func() { u.over(u.err) })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -47,6 +48,28 @@ func TestConnect(t *testing.T) {
 		same(t, "output", out.Bytes(), want)
 		if o.err != nil {
 			t.Error(o.err)
+		}
+	})
+}
+
+// aborter resets its connection when something comes.
+type aborter struct{ reactor.Base }
+
+func (a *aborter) DataReceived([]byte) { a.T.Abort() }
+
+// An error of the connection names the place as it was typed.
+func TestConnectNamesPlace(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{})
+		a := listen(t, r, reactor.Each[aborter]())
+		var failed error
+		u := newTunnel(r, bytes.NewReader([]byte("hello")), io.Discard)
+		u.name = "tcp:somewhere:7"
+		u.over = func(err error) { failed = err }
+		r.Dial(a, reactor.One(u), nil, nil)
+		until(t, r, func() bool { return failed != nil })
+		if !errors.Is(failed, kernel.ErrReset) || !strings.HasPrefix(failed.Error(), "tcp:somewhere:7: ") {
+			t.Error(failed)
 		}
 	})
 }

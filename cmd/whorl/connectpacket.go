@@ -20,19 +20,17 @@ func (c *connectCommand) runPackets(g *globals, t terminal, known *endpoint.Sche
 	switch {
 	case err != nil:
 		return misplaced(c.Endpoint, err)
-	case c.NoShutdown:
-		return usage(errors.New("--no-shutdown: datagrams have no end to leave open; --wait is how long answers are waited for"))
 	case c.Wait < 0:
 		return usage(fmt.Errorf("--wait=%v: must not be negative", c.Wait))
 	case c.Size < 1 || c.Size > kernel.MaxDatagram:
 		return usage(fmt.Errorf("--size=%d: must be from 1 to %d", c.Size, kernel.MaxDatagram))
 	}
-	// A signal must not leave the file of a UNIX socket behind.
-	r, err := g.open(t, reactor.StopSignals()...)
+	r, err := g.open(t)
 	if err != nil {
 		return err
 	}
 	outliveReaders()
+	endedBy := stopBySignal(r) // a signal must not leave the file of a UNIX socket behind
 	u := newPacketTunnel(r, t.in, t.out)
 	u.size, u.lines, u.wait = c.Size, c.Lines, c.Wait
 	var failed error
@@ -50,6 +48,9 @@ func (c *connectCommand) runPackets(g *globals, t terminal, known *endpoint.Sche
 	})
 	if err := r.Run(context.Background()); err != nil {
 		return err
+	}
+	if sig := endedBy(); sig != nil {
+		return signalled{sig}
 	}
 	return failed
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/process"
@@ -68,10 +69,15 @@ Examples:
 }
 
 // Run serves the program.
-func (c *execCommand) Run(g *globals, t terminal) error {
+func (c *execCommand) Run(g *globals, t terminal, line *kong.Context) error {
 	known := g.schemes(t, kernel.StreamOptions{})
 	if _, err := known.Server(c.Listen); errors.Is(err, endpoint.ErrKind) {
 		return usage(fmt.Errorf("%s takes datagrams, and a program needs a connection", c.Listen))
+	}
+	if !c.PTY {
+		if err := misplacedFlag(line, "it needs --pty", "size"); err != nil {
+			return err
+		}
 	}
 	x, err := c.service()
 	if err != nil {

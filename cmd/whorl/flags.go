@@ -98,6 +98,25 @@ type globals struct {
 	Version   kong.VersionFlag `help:"Print the version."`
 }
 
+// misplacedFlag is a usage error if one of the flags was given that have no effect here, because of why. It names the flag.
+func misplacedFlag(line *kong.Context, why string, flags ...string) error {
+	for _, p := range line.Path {
+		if p.Flag != nil && slices.Contains(flags, p.Flag.Name) {
+			return usage(fmt.Errorf("--%s: %s", p.Flag.Name, why))
+		}
+	}
+	return nil
+}
+
+// onlyConnections and onlyDatagrams are why a flag has no effect at a place of the other kind.
+func onlyConnections(place string) string {
+	return "it is for connections, and " + place + " takes datagrams"
+}
+
+func onlyDatagrams(place string) string {
+	return "it is for datagrams, and " + place + " takes connections"
+}
+
 // check finds what the parser cannot.
 func (g *globals) check() error {
 	if g.Grace < 0 {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/flow"
 	"github.com/whorl-go/whorl/kernel"
@@ -48,7 +49,7 @@ Examples, the second of which ends TLS and the third begins it:
 }
 
 // Run serves the forwarder.
-func (c *forwardCommand) Run(g *globals, t terminal) error {
+func (c *forwardCommand) Run(g *globals, t terminal, line *kong.Context) error {
 	known := g.schemes(t, kernel.StreamOptions{})
 	if c.Proxy < 0 || c.Proxy > 2 {
 		return usage(fmt.Errorf("--proxy-protocol=%d: must be 1 or 2", c.Proxy))
@@ -62,11 +63,11 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 	}
 	_, listen := known.Server(c.Listen)
 	to, err := known.Client(c.Connect)
-	if c.Proxy > 0 && (errors.Is(listen, endpoint.ErrKind) || errors.Is(err, endpoint.ErrKind)) {
-		return usage(fmt.Errorf("--proxy-protocol=%d: it is for connections, not for datagrams", c.Proxy))
-	}
 	switch listens, connects := errors.Is(listen, endpoint.ErrKind), errors.Is(err, endpoint.ErrKind); {
 	case listens && connects:
+		if err := misplacedFlag(line, onlyConnections(c.Listen), "half-closed", "proxy-protocol"); err != nil {
+			return err
+		}
 		return c.runPackets(g, t, known)
 	case listens && err == nil:
 		return usage(fmt.Errorf("%s takes datagrams and %s connections: both must be of one kind", c.Listen, c.Connect))
@@ -74,6 +75,11 @@ func (c *forwardCommand) Run(g *globals, t terminal) error {
 		return usage(fmt.Errorf("%s takes connections and %s datagrams: both must be of one kind", c.Listen, c.Connect))
 	case err != nil:
 		return misplaced(c.Connect, err)
+	}
+	if listen == nil {
+		if err := misplacedFlag(line, onlyDatagrams(c.Listen), "sessions"); err != nil {
+			return err
+		}
 	}
 	log, _ := g.logger(t)
 	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t), Proxy: c.Proxy}

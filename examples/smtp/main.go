@@ -22,6 +22,9 @@ import (
 func main() {
 	pem := flag.String("cert", "", "a PEM file with a certificate and its key")
 	flag.Parse()
+	if flag.NArg() > 0 { // without -cert= nobody would notice that there is no TLS
+		log.Fatalf("%q is no flag: the certificate is -cert FILE", flag.Arg(0))
+	}
 	server, err := newServer("mail", *pem)
 	if err != nil {
 		log.Fatal(err)

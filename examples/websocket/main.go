@@ -26,6 +26,9 @@ func main() {
 	ping := flag.Duration("ping", time.Minute, "how long a user may be silent before it is pinged; a negative time: for ever")
 	tables := flag.Bool("tables", false, "give each loop a table of descriptors of its own, so that a limit of descriptors counts for each loop (Linux)")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		log.Fatalf("%q is no flag: the address is -listen ADDRESS", flag.Arg(0))
+	}
 	a, err := netip.ParseAddrPort(*listen)
 	if err != nil {
 		log.Fatal(err)
