@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"io/fs"
 	"strconv"
 
@@ -29,9 +30,17 @@ func (h pathHandle) file() (file, bool) {
 	return file{uint64(st.Dev), uint64(st.Ino)}, true
 }
 
-// chmod goes by way of /proc, because such a handle cannot be changed itself.
+// chmod goes by way of /proc, because before Linux 6.6 such a handle cannot be changed itself. Where there is no /proc, as in a bare
+// chroot, it must.
 func (h pathHandle) chmod(mode fs.FileMode) error {
-	return unix.Chmod("/proc/self/fd/"+strconv.Itoa(h.fd), uint32(mode))
+	err := unix.Chmod("/proc/self/fd/"+strconv.Itoa(h.fd), uint32(mode))
+	if err != unix.ENOENT {
+		return err
+	}
+	if err = unix.Fchmodat(h.fd, "", uint32(mode), unix.AT_EMPTY_PATH); err == unix.ENOSYS || err == unix.EOPNOTSUPP || err == unix.EINVAL {
+		return fmt.Errorf("it needs /proc, which is not mounted: %w", err)
+	}
+	return err
 }
 
 func (h pathHandle) chown(uid, gid int) error {

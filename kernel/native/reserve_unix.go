@@ -15,6 +15,10 @@ func (b *base) Reserve() error {
 	}
 	for {
 		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil && err != unix.EINTR && !exhausted(err) {
+			// There is no null device, as in a bare chroot. A second number of the waker makes room in this process, if not in the system.
+			fd, err = unix.FcntlInt(uintptr(b.waker.r), unix.F_DUPFD_CLOEXEC, 0)
+		}
 		if err == nil {
 			b.given(int32(fd), nil)
 			if err := b.fits(kernel.OpReserve, fd); err != nil {
@@ -39,3 +43,6 @@ func (b *base) Release() bool {
 	b.reserved = -1
 	return true
 }
+
+// exhausted tells whether err is that this process, or the system, has no descriptor left.
+func exhausted(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
