@@ -40,7 +40,7 @@ type Place interface {
 	StopListening(done func(error))
 }
 
-// Listener is a port as a net.Listener. Its methods may be called from any goroutine but the loop's.
+// Listener is a port as a net.Listener. Its methods may be called from any goroutine but those of its loops.
 type Listener struct {
 	on    reactor.Loops
 	cfg   Config // of the Conns, complete
@@ -132,7 +132,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return c, nil
 	default:
 	}
-	if r := l.on.Lead(); r != nil && r.OnLoop() {
+	if l.onLoop() {
 		panic(onLoopText)
 	}
 	select {
@@ -180,19 +180,18 @@ func (l *Listener) Addr() net.Addr { return l.addr }
 // Place is what ListenAt's open has returned: the *reactor.Port of Listen. It is for the loop's goroutine.
 func (l *Listener) Place() Place { return l.place }
 
-// Close stops listening. It returns when the address is free, so it waits for the loop, and panics on the loop's goroutine. If nobody has run the
+// Close stops listening. It returns when the address is free, so it waits for the loops, and panics on the goroutine of one. If nobody has run the
 // reactor yet, it does not wait: the address is free when the reactor has begun to run, or was closed. Connections that wait for Accept are reset, and those that
 // Accept has returned go on. A second Close fails with net.ErrClosed.
 func (l *Listener) Close() error {
-	lead := l.on.Lead()
-	if lead != nil && lead.OnLoop() {
+	if l.onLoop() {
 		panic(onLoopText)
 	}
 	if !l.end(net.ErrClosed) {
 		return l.opError("close", net.ErrClosed)
 	}
 	l.drop()
-	if lead != nil && lead.Fresh() {
+	if lead := l.on.Lead(); lead != nil && lead.Fresh() {
 		l.on.PostLead(func(*reactor.Reactor) { l.place.StopListening(nil) })
 		return nil
 	}
@@ -207,6 +206,21 @@ func (l *Listener) Close() error {
 		})
 	}
 	return l.await(stopped, on)
+}
+
+// onLoop tells whether the caller is in a callback of one of the loops. The place ends when all loops have ended theirs, so it must not wait on any.
+func (l *Listener) onLoop() bool {
+	g, ok := l.on.(*reactor.Group)
+	if !ok {
+		r := l.on.Lead()
+		return r != nil && r.OnLoop()
+	}
+	for i := range g.Len() {
+		if r := g.Loop(i); r != nil && r.OnLoop() {
+			return true
+		}
+	}
+	return false
 }
 
 // await waits for the end of the place. If the loop that has come from on is lost, so is the place.
