@@ -18,7 +18,8 @@ type ListenConfig struct {
 	Conn Config
 	// Backlog is how many connections may wait for Accept. At that many the port stops accepting, and clients
 	// wait in the system's queue. It goes on when half of them are left. Connections under a layer count when its handshake
-	// is over, so that those that were under way come on top; beyond twice the Backlog new ones are closed. Zero or negative: 128 (NETCONN-8).
+	// is over, so that those that were under way come on top, and so do those that other loops of a group accept before they hear of the
+	// pause. At a [Place] that cannot pause, those beyond twice the Backlog are closed. Zero or negative: 128 (NETCONN-8).
 	// More than 1<<20 counts as that, because no process has so many descriptors.
 	Backlog int
 	// Over, unless nil, puts a layer on each connection: it wraps the factory of the Listener, as tlsio.Server does.
@@ -372,13 +373,25 @@ func abort(c net.Conn) {
 // listening is the factory of a Listener.
 type listening struct{ l *Listener }
 
+// refuses tells whether a new connection is one too many. At a place that pauses none is. Other loops of a group accept some more before they hear
+// of the pause, and these clients wait in no queue any more.
+func (l *Listener) refuses() bool {
+	if int(l.waiting.Load()) < 2*l.most {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, pauses := l.place.(pauser)
+	return l.place != nil && !pauses
+}
+
 // BuildProtocol makes the Conn of a connection.
 func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
 	l := f.l
 	if l.failure() != nil {
 		return new(tooLate)
 	}
-	if int(l.waiting.Load()) >= 2*l.most { // a place that pauses does not come so far
+	if l.refuses() {
 		return nil
 	}
 	c := &Conn{cfg: &l.cfg} // joins the loop that it is on
