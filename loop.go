@@ -63,7 +63,7 @@ func (c *Config) loopOn(r *reactor.Reactor) *loop {
 	return l
 }
 
-// comeBack is how long an end at once waits for all loops to abort their connections. A loop that does not come back from a callback never does.
+// comeBack is how long a step of the end waits for the answer of each loop. One that does not come back from a callback never gives it.
 const comeBack = 3 * time.Second
 
 // hurry ends the program at once.

@@ -4,8 +4,10 @@ package whorl
 
 import (
 	"errors"
+	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -49,5 +51,46 @@ func TestServeHungLoopSecondSignal(t *testing.T) {
 		}
 	case <-time.After(testworld.Limit):
 		t.Fatal("GROUP-8: it does not end")
+	}
+}
+
+// drainee says goodbye when it is drained.
+type drainee struct{ onLoop }
+
+func (d *drainee) Drain() {
+	d.T.Write([]byte("!"))
+	d.T.Close()
+}
+
+// Connections are drained also if another loop does not come back from a callback, and those of that loop when it does.
+func TestServeHungLoopDrains(t *testing.T) {
+	v := start(t, Config{Loops: 3, Grace: time.Hour}, reactor.Each[drainee](), anywhere)
+	var conns, stuck []net.Conn
+	for len(conns) < 5 || len(stuck) < 2 {
+		if c := v.dial(0); loopOf(t, c) == '2' {
+			stuck = append(stuck, c)
+		} else {
+			conns = append(conns, c)
+		}
+	}
+	gate, hangs := make(chan bool), make(chan bool)
+	release := sync.OnceFunc(func() { close(gate) })
+	defer release()
+	v.r.Group().PostTo(2, func(*reactor.Reactor) { close(hangs); <-gate })
+	<-hangs
+	v.cancel()
+	for _, c := range conns {
+		if got := loopOf(t, c); got != '!' {
+			t.Errorf("got %q", got)
+		}
+	}
+	release()
+	for _, c := range stuck {
+		if got := loopOf(t, c); got != '!' {
+			t.Errorf("got %q", got)
+		}
+	}
+	if err := <-v.result; err != nil {
+		t.Error(err)
 	}
 }
