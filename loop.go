@@ -63,12 +63,18 @@ func (c *Config) loopOn(r *reactor.Reactor) *loop {
 	return l
 }
 
+// comeBack is how long a step of the end waits for the answer of each loop. One that does not come back from a callback never gives it.
+const comeBack = 3 * time.Second
+
 // hurry ends the program at once.
 func (l *loop) hurry(because string) {
 	l.hurried = true
 	l.drain.cutShort(because)
-	if l.drain.over {
+	switch {
+	case l.drain.over:
 		l.stopWaiting()
+	case l.g != nil: // the drain does not end before all loops have answered
+		l.signals.After(comeBack, l.stopWaiting)
 	}
 }
 

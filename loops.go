@@ -83,15 +83,18 @@ func (l *loop) stopWaiting() {
 	}
 }
 
-// afterPorts calls fn when ports that are being stopped have accepted what waited in their queues.
+// afterPorts calls fn when ports that are being stopped have accepted what waited in their queues. It does not wait longer than comeBack for a loop that
+// does not come back from a callback: the connections of the others are to be drained too.
 func (l *loop) afterPorts(fn func()) {
 	if l.g == nil {
 		l.r.Post(fn)
 		return
 	}
+	once := sync.OnceFunc(fn)
 	// Each loop is told to stop its port by a first posted function, and accepts in a second one. This is behind both.
 	nothing := func(*reactor.Reactor) error { return nil }
-	l.g.EachLater(nothing, func(error) { l.g.EachLater(nothing, func(error) { fn() }) })
+	l.g.EachLater(nothing, func(error) { l.g.EachLater(nothing, func(error) { once() }) })
+	l.g.PostLead(func(r *reactor.Reactor) { r.CallLater(comeBack, once) })
 }
 
 // groupDrain drains the loops of a group, each by a Drain of its own.

@@ -18,7 +18,8 @@ type ListenConfig struct {
 	Conn Config
 	// Backlog is how many connections may wait for Accept. At that many the port stops accepting, and clients
 	// wait in the system's queue. It goes on when half of them are left. Connections under a layer count when its handshake
-	// is over, so that those that were under way come on top; beyond twice the Backlog new ones are closed. Zero or negative: 128 (NETCONN-8).
+	// is over, so that those that were under way come on top, and so do those that other loops of a group accept before they hear of the
+	// pause. At a [Place] that cannot pause, those beyond twice the Backlog are closed. Zero or negative: 128 (NETCONN-8).
 	// More than 1<<20 counts as that, because no process has so many descriptors.
 	Backlog int
 	// Over, unless nil, puts a layer on each connection: it wraps the factory of the Listener, as tlsio.Server does.
@@ -40,7 +41,7 @@ type Place interface {
 	StopListening(done func(error))
 }
 
-// Listener is a port as a net.Listener. Its methods may be called from any goroutine but the loop's.
+// Listener is a port as a net.Listener. Its methods may be called from any goroutine but those of its loops.
 type Listener struct {
 	on    reactor.Loops
 	cfg   Config // of the Conns, complete
@@ -132,7 +133,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return c, nil
 	default:
 	}
-	if r := l.on.Lead(); r != nil && r.OnLoop() {
+	if l.onLoop() {
 		panic(onLoopText)
 	}
 	select {
@@ -180,19 +181,18 @@ func (l *Listener) Addr() net.Addr { return l.addr }
 // Place is what ListenAt's open has returned: the *reactor.Port of Listen. It is for the loop's goroutine.
 func (l *Listener) Place() Place { return l.place }
 
-// Close stops listening. It returns when the address is free, so it waits for the loop, and panics on the loop's goroutine. If nobody has run the
+// Close stops listening. It returns when the address is free, so it waits for the loops, and panics on the goroutine of one. If nobody has run the
 // reactor yet, it does not wait: the address is free when the reactor has begun to run, or was closed. Connections that wait for Accept are reset, and those that
 // Accept has returned go on. A second Close fails with net.ErrClosed.
 func (l *Listener) Close() error {
-	lead := l.on.Lead()
-	if lead != nil && lead.OnLoop() {
+	if l.onLoop() {
 		panic(onLoopText)
 	}
 	if !l.end(net.ErrClosed) {
 		return l.opError("close", net.ErrClosed)
 	}
 	l.drop()
-	if lead != nil && lead.Fresh() {
+	if lead := l.on.Lead(); lead != nil && lead.Fresh() {
 		l.on.PostLead(func(*reactor.Reactor) { l.place.StopListening(nil) })
 		return nil
 	}
@@ -207,6 +207,21 @@ func (l *Listener) Close() error {
 		})
 	}
 	return l.await(stopped, on)
+}
+
+// onLoop tells whether the caller is in a callback of one of the loops. The place ends when all loops have ended theirs, so it must not wait on any.
+func (l *Listener) onLoop() bool {
+	g, ok := l.on.(*reactor.Group)
+	if !ok {
+		r := l.on.Lead()
+		return r != nil && r.OnLoop()
+	}
+	for i := range g.Len() {
+		if r := g.Loop(i); r != nil && r.OnLoop() {
+			return true
+		}
+	}
+	return false
 }
 
 // await waits for the end of the place. If the loop that has come from on is lost, so is the place.
@@ -358,13 +373,25 @@ func abort(c net.Conn) {
 // listening is the factory of a Listener.
 type listening struct{ l *Listener }
 
+// refuses tells whether a new connection is one too many. At a place that pauses none is. Other loops of a group accept some more before they hear
+// of the pause, and these clients wait in no queue any more.
+func (l *Listener) refuses() bool {
+	if int(l.waiting.Load()) < 2*l.most {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, pauses := l.place.(pauser)
+	return l.place != nil && !pauses
+}
+
 // BuildProtocol makes the Conn of a connection.
 func (f *listening) BuildProtocol(kernel.Addr) reactor.Protocol {
 	l := f.l
 	if l.failure() != nil {
 		return new(tooLate)
 	}
-	if int(l.waiting.Load()) >= 2*l.most { // a place that pauses does not come so far
+	if l.refuses() {
 		return nil
 	}
 	c := &Conn{cfg: &l.cfg} // joins the loop that it is on

@@ -90,6 +90,18 @@ func (l *listeners) Ports() (all []*reactor.Port) {
 // Listenings are both ports; see [endpoint.Listenings].
 func (l *listeners) Listenings() []reactor.Listening { return []reactor.Listening{l.first, l.second} }
 
+// PauseAccepting pauses both.
+func (l *listeners) PauseAccepting() {
+	l.first.PauseAccepting()
+	l.second.PauseAccepting()
+}
+
+// ResumeAccepting ends the pause of both.
+func (l *listeners) ResumeAccepting() {
+	l.first.ResumeAccepting()
+	l.second.ResumeAccepting()
+}
+
 // StopListening stops both. done gets the errors of both.
 func (l *listeners) StopListening(done func(error)) {
 	var mu sync.Mutex // two loops of a group may call one
