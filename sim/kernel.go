@@ -381,6 +381,9 @@ func (k *simKernel) bindDial(to netip.AddrPort, o *kernel.DialOptions) (from net
 			return from, otherFamily(to.Addr())
 		}
 		if from.Addr().IsUnspecified() {
+			if k.h.taken(from, use{shares: o.ReuseAddr}) {
+				return from, fail(kernel.OpBind, kernel.ErrAddrInUse)
+			}
 			from = netip.AddrPortFrom(k.h.source(to.Addr()), from.Port())
 		}
 	}
