@@ -16,6 +16,7 @@ type packets struct {
 	unsent int // bytes that have not left the host
 	lost   uint64
 	peer   *sock // a UNIX socket that it is connected to
+	parted bool  // from peer, which is gone
 
 	wild                      bool // it was bound to an unspecified address
 	broadcast, shared, reuses bool
