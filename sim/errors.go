@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -67,4 +68,13 @@ func fail(op string, kind error) error {
 		}
 	}
 	return e
+}
+
+// otherFamily is the error of a socket that dials to and is bound to an address of the other family. Linux has one
+// error for each family.
+func otherFamily(to netip.Addr) error {
+	if to.Is4() {
+		return &kernel.SysError{Op: kernel.OpBind, Kind: kernel.ErrUnsupported, Errno: syscall.EAFNOSUPPORT}
+	}
+	return &kernel.SysError{Op: kernel.OpBind, Errno: syscall.EINVAL}
 }

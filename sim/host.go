@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -264,26 +265,19 @@ func (h *Host) freePort(ip netip.Addr) uint16 {
 }
 
 // taken tells whether a cannot be bound. A listener on a, or on its port of the unspecified
-// address, takes it, and so does a dialled socket on a. For a listener on the unspecified
+// address, takes it, and so does a dialled socket on a. If a is the unspecified
 // address, any socket on that port of the host takes it. Sockets that share do not take it
 // from each other.
 func (h *Host) taken(a netip.AddrPort, u use) bool {
 	if h.ports[a].refuses(u) || h.ports[netip.AddrPortFrom(unspecified(a.Addr()), a.Port())].refuses(u) {
 		return true
 	}
-	if !u.listens || !a.Addr().IsUnspecified() {
+	if !a.Addr().IsUnspecified() {
 		return false
 	}
-	ips := []netip.Addr{h.ip4, netip.AddrFrom4([4]byte{127, 0, 0, 1})}
-	if !a.Addr().Is4() {
-		ips = []netip.Addr{h.ip6, netip.IPv6Loopback()}
-	}
-	for _, ip := range ips {
-		if h.ports[netip.AddrPortFrom(ip, a.Port())].refuses(u) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(slices.SortedFunc(maps.Keys(h.ports), netip.AddrPort.Compare), func(at netip.AddrPort) bool {
+		return at.Port() == a.Port() && at.Addr().Is4() == a.Addr().Is4() && h.ports[at].refuses(u)
+	})
 }
 
 // refuses tells whether the sockets of p, which may be nil, have it for themselves.

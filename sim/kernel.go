@@ -341,26 +341,15 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 		}
 		to = netip.AddrPortFrom(ip, to.Port())
 	}
-	from := netip.AddrPortFrom(k.h.source(to.Addr()), 0)
-	if o.Bind != (kernel.Addr{}) {
-		if from, err = check(kernel.OpBind, o.Bind); err != nil {
-			return nil, err
-		}
-		if from.Addr().IsUnspecified() {
-			from = netip.AddrPortFrom(k.h.source(to.Addr()), from.Port())
-		}
-	}
-	if from, err = k.bind(from, use{shares: o.ReuseAddr}); err != nil {
+	from, err := k.bindDial(to, o)
+	if err != nil {
 		return nil, err
-	}
-	if o.ReuseAddr && k.h.connected(from, to) {
-		return nil, fail(kernel.OpConnect, kernel.ErrAddrUnavailable)
 	}
 	h := k.h
 	if !h.local(to.Addr()) {
 		h = k.n.byIP[to.Addr()]
 	}
-	if h == nil || from.Addr().Is4() != to.Addr().Is4() {
+	if h == nil {
 		return nil, fail(kernel.OpConnect, kernel.ErrNoRoute)
 	}
 	if err = k.file(kernel.OpSocket); err != nil {
@@ -379,6 +368,29 @@ func (k *simKernel) Dial(a kernel.Addr, o *kernel.DialOptions) (kernel.Conn, err
 	k.n.note(OpDial, s, 0)
 	s.out.send(SYN, 0)
 	return s, nil
+}
+
+// bindDial finds the local address of a socket that dials to.
+func (k *simKernel) bindDial(to netip.AddrPort, o *kernel.DialOptions) (from netip.AddrPort, err error) {
+	from = netip.AddrPortFrom(k.h.source(to.Addr()), 0)
+	if o.Bind != (kernel.Addr{}) {
+		if from, err = check(kernel.OpBind, o.Bind); err != nil {
+			return from, err
+		}
+		if from.Addr().Is4() != to.Addr().Is4() {
+			return from, otherFamily(to.Addr())
+		}
+		if from.Addr().IsUnspecified() {
+			if k.h.taken(from, use{shares: o.ReuseAddr}) {
+				return from, fail(kernel.OpBind, kernel.ErrAddrInUse)
+			}
+			from = netip.AddrPortFrom(k.h.source(to.Addr()), from.Port())
+		}
+	}
+	if from, err = k.bind(from, use{shares: o.ReuseAddr}); err == nil && o.ReuseAddr && k.h.connected(from, to) {
+		err = fail(kernel.OpConnect, kernel.ErrAddrUnavailable)
+	}
+	return from, err
 }
 
 // own enters s among k's sockets.

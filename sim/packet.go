@@ -16,7 +16,9 @@ type packets struct {
 	unsent int // bytes that have not left the host
 	lost   uint64
 	peer   *sock // a UNIX socket that it is connected to
+	parted bool  // from peer, which is gone
 
+	wild                      bool // it was bound to an unspecified address
 	broadcast, shared, reuses bool
 	sendBuffer, recvBuffer    int // 0: the default
 	multicast
@@ -83,7 +85,7 @@ func (k *simKernel) ListenPacket(a kernel.Addr, o *kernel.PacketOptions) (kernel
 	if err != nil {
 		return nil, err
 	}
-	s.local = kernel.Addr{Net: kernel.UDP, IP: at}
+	s.local, s.p.wild = kernel.Addr{Net: kernel.UDP, IP: at}, at.Addr().IsUnspecified()
 	k.own(s)
 	k.h.udp[at.Port()] = append(k.h.udp[at.Port()], s)
 	k.n.note(OpListen, s, 0)
@@ -197,7 +199,7 @@ func (s *sock) packet(d *datagram) kernel.Packet {
 		return p
 	}
 	p.Peer = kernel.Addr{Net: kernel.UDP, IP: d.src}
-	if s.local.IP.Addr().IsUnspecified() {
+	if s.p.wild { // also when Connect has fixed the address since, as on Linux
 		p.Local = s.h.came(d)
 	}
 	return p

@@ -252,7 +252,7 @@ func TestPacketConnect(t *testing.T) {
 	x.send(srv, a.UDPAddr(9), "right")
 	x.send(c, kernel.Addr{}, "hello")
 	x.pass(time.Second)
-	x.expect(c, "early 10.0.0.2:54", "right 10.0.0.2:53")
+	x.expect(c, "early 10.0.0.2:54 at 10.0.0.1", "right 10.0.0.2:53 at 10.0.0.1")
 	x.expect(srv, "hello 10.0.0.1:9")
 	x.expect(other)
 	if err := sendTo(c, other.Local(), "x"); !errors.Is(err, kernel.ErrInvalidAddr) {
@@ -288,7 +288,7 @@ func TestPacketConnect(t *testing.T) {
 	}
 	x.send(again, a.UDPAddr(9), "from the new one")
 	x.pass(time.Second)
-	x.expect(c, "from the new one 10.0.0.2:55")
+	x.expect(c, "from the new one 10.0.0.2:55 at 10.0.0.1")
 }
 
 // What was lent is overwritten by the next read of the kernel, so that a keeper is found.

@@ -467,7 +467,7 @@ func (s *sock) cut() {
 // reset tells the peer that the connection is over. What was not sent is dropped;
 // what is on its way may be too.
 func (s *sock) reset() {
-	if s.state != open {
+	if s.state != open || s.over() {
 		return
 	}
 	if s.out.memory {
@@ -480,6 +480,15 @@ func (s *sock) reset() {
 	}
 	s.out.dead = true
 	s.out.send(RST, 0)
+}
+
+// over tells whether both directions of a TCP connection have ended, so that there is nothing to reset. While our end is
+// on its way, unread input is a reason for a reset, and Abort is none, as on Linux.
+func (s *sock) over() bool {
+	if s.out.memory || s.in.fin != finArrived {
+		return false
+	}
+	return s.out.fin == finArrived || s.out.fin == finSent && s.in.unread == 0
 }
 
 // end takes s out of the world of its program.

@@ -42,10 +42,24 @@ func wrongType(op string) error { return &kernel.SysError{Op: op, Errno: syscall
 
 // admits tells whether s takes datagrams of from: a connected socket takes only those of its peer.
 func (s *sock) admits(op string, from *sock) error {
-	if s.p.peer != nil && s.p.peer != from.file() {
+	if s.p.peer != nil && !s.p.parted && s.p.peer != from.file() {
 		return &kernel.SysError{Op: op, Kind: kernel.ErrPermission, Errno: syscall.EPERM}
 	}
 	return nil
+}
+
+// part ends the connection of s with its peer. Linux drops what is unread then, and s takes datagrams of anybody.
+func (s *sock) part() {
+	p := s.p
+	if p.parted {
+		return
+	}
+	for _, d := range p.queued() {
+		d.drop(DropClosed)
+	}
+	clear(p.queue)
+	p.queue, p.first, p.used, p.parted = p.queue[:0], 0, 0, true
+	s.wakeSenders()
 }
 
 // connectUNIX is Connect. The peer is the socket that has the name now; one that gets the name later is another.
@@ -57,7 +71,10 @@ func (s *sock) connectUNIX(a kernel.Addr) error {
 	if err != nil {
 		return err
 	}
-	s.p.peer, s.remote = peer, kernel.UNIXDatagramAddr(a.Name)
+	if s.p.peer != nil && s.p.peer != peer {
+		s.part()
+	}
+	s.p.peer, s.p.parted, s.remote = peer, false, kernel.UNIXDatagramAddr(a.Name)
 	return nil
 }
 
@@ -73,6 +90,9 @@ func (s *sock) writeUNIX(to kernel.Addr, data []byte) error {
 	err := peer.admits(kernel.OpWrite, s)
 	switch {
 	case peer.state == shut:
+		if s.p.peer != nil {
+			s.file().part()
+		}
 		return fail(kernel.OpWrite, kernel.ErrRefused)
 	case err != nil:
 		return err

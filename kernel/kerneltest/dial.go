@@ -222,6 +222,14 @@ func bindFails(g *rig) {
 			c.Close()
 		}
 	}
+
+	for _, ip := range []netip.Addr{netip.IPv6Unspecified(), local6()} {
+		var e *kernel.SysError
+		c, err := g.k.Dial(l.Local(), &kernel.DialOptions{Bind: kernel.TCPAddr(ip, 0)})
+		if err := g.outcome(c, err); !errors.As(err, &e) || e.Op != kernel.OpBind {
+			g.Errorf("Dial by IPv4 from %v: %v; want an error of %s", ip, err, kernel.OpBind)
+		}
+	}
 }
 
 // ipv6: an IPv6 listener is for IPv6 alone (TCP-6).

@@ -48,6 +48,10 @@ func packetConnected(g *rig) {
 		if err := w.Connect(d.Local()); err != nil {
 			g.Fatal(err)
 		}
+		g.put(d, to(at, "to a socket that was bound to all addresses"))
+		if p := g.take(w, 1)[0]; p.Local != ip && (p.Local.IsValid() || runtime.GOOS == "linux") {
+			g.Errorf("came to %v; want %v", p.Local, ip)
+		}
 		w.Close()
 		if w.Local() != at || w.Remote() != d.Local() {
 			g.Errorf("UDP-25: closed, from %v to %v; want from %v to %v", w.Local(), w.Remote(), at, d.Local())

@@ -20,6 +20,7 @@ func streamPromises() []promise {
 		{"HalfClose", halfClose},
 		{"CloseSendsTheRest", closeSendsTheRest},
 		{"Abort", abort},
+		{"AbortAfterTheEnd", abortAfterTheEnd},
 		{"WriteToTheGone", writeToTheGone},
 	}
 }
@@ -308,6 +309,30 @@ func abort(g *rig) {
 	g.isOne("Read after Abort", err, kernel.ErrReset)
 	_, err = c.Write([]byte("x"))
 	g.isOne("Write after Abort", err, kernel.ErrReset, kernel.ErrBroken)
+}
+
+// abortAfterTheEnd: a TCP connection of which both directions have ended is over. An Abort, or a Close with input unread,
+// has nothing to reset, so the peer hears nothing. A UNIX socket with input unread resets its peer even then.
+func abortAfterTheEnd(g *rig) {
+	if g.unix {
+		return
+	}
+	for _, close := range []func(kernel.Conn) error{kernel.Conn.Abort, kernel.Conn.Close} {
+		c, s := g.pair()
+		g.send(c, []byte("unread"))
+		c.CloseWrite()
+		s.CloseWrite()
+		g.ends(c)
+		g.quiet(s, kernel.Failed) // so the end of c has come too
+		if err := close(s); err != nil {
+			g.Fatal(err)
+		}
+		g.quiet(c, kernel.Failed)
+		g.ends(c)
+		if err := c.Connected(); err != nil {
+			g.Errorf("Connected after an end in both directions: %v", err)
+		}
+	}
 }
 
 // writeToTheGone: writing to a peer that has closed fails after some time, and not with

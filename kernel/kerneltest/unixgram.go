@@ -23,6 +23,7 @@ func unixgramPromises() []promise {
 		{"UNIXDatagramConnected", unixDatagramConnected},
 		{"UNIXDatagramRefused", unixDatagramRefused},
 		{"UNIXDatagramPeerGone", unixDatagramPeerGone},
+		{"UNIXDatagramParted", unixDatagramParted},
 		{"UNIXDatagramFull", unixDatagramFull},
 		{"UNIXDatagramSizes", unixDatagramSizes},
 		{"UNIXDatagramPeers", unixDatagramPeers},
@@ -260,6 +261,40 @@ func unixDatagramPeerGone(g *rig) {
 		g.put(c, to(kernel.Addr{}, "again"))
 		g.gets(d, "again", kernel.Addr{})
 	}
+}
+
+// unixDatagramParted: on Linux a connected socket drops what it has not read when a write finds its peer gone, or when
+// it is connected to another. After such a write it takes datagrams of anybody.
+func unixDatagramParted(g *rig) {
+	if runtime.GOOS != "linux" {
+		return
+	}
+	here, at := g.datagramName(), g.datagramName()
+	c, d, other := g.bind(here, nil), g.bind(at, nil), g.unnamed()
+	for _, part := range []func(){
+		func() {
+			next := g.datagramName()
+			g.bind(next, nil)
+			if err := c.Connect(next); err != nil {
+				g.Fatal(err)
+			}
+		},
+		func() {
+			d.Close()
+			g.gone(d)
+			_, err := c.WritePackets([]kernel.Packet{to(kernel.Addr{}, "x")})
+			g.isSys("UNIXD-7: the peer is gone", err, kernel.OpWrite, kernel.ErrRefused)
+		},
+	} {
+		if err := c.Connect(at); err != nil {
+			g.Fatal(err)
+		}
+		g.put(d, to(here, "unread"))
+		part()
+		g.nothing(c)
+	}
+	g.put(other, to(here, "of a stranger"))
+	g.gets(c, "of a stranger", kernel.Addr{})
 }
 
 // unixDatagramFull: a receiver that is full takes nothing, which is ErrAgain and no loss. When it has read, it takes more.
