@@ -67,6 +67,9 @@ func (c *Conn) closeWrite() {
 	}
 }
 
+// HalfCloses is true, also if what is below cannot: TLS has an end of a direction of its own.
+func (c *Conn) HalfCloses() bool { return true }
+
 // StopConsuming is UnregisterProducer and Close.
 func (c *Conn) StopConsuming() {
 	c.UnregisterProducer()
