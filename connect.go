@@ -33,6 +33,8 @@ import (
 //     finds its cause as well;
 //   - the error of a kernel that cannot be opened or that fails.
 //
+// If the body of a coroutine, see coro.Factory, has failed and so ended the connection, its error is the reason, and errors.Is finds it.
+//
 // The end is heard by a wrapper around f's protocol. If the protocol is exchanged for one
 // that does not call its predecessor, the reason is not known, and the result is nil.
 func (c Config) Connect(ctx context.Context, f reactor.Factory, place string) error {
@@ -207,6 +209,22 @@ func (p *heardProtocol) LogPrefix() string { return reactor.LogPrefixOf(p.Protoc
 // ConnectionLost passes the end on. The client hears of it first, because the protocol may
 // panic.
 func (p *heardProtocol) ConnectionLost(err error) {
-	p.x.lost(err)
+	p.x.lost(withFailure(p.Protocol, err))
 	p.Protocol.ConnectionLost(err)
+}
+
+// withFailure adds to the reason of an end of ours why p, if it is a coroutine, has failed.
+func withFailure(p reactor.Protocol, reason error) error {
+	f, ok := reactor.ProtocolAs[interface{ Failure() error }](p)
+	if !ok || reason != reactor.ErrAborted && reason != reactor.ErrClosed {
+		return reason
+	}
+	switch err := f.Failure(); {
+	case err == nil:
+		return reason
+	case reason == reactor.ErrClosed: // an end in order has no reason
+		return err
+	default:
+		return fmt.Errorf("%w: %w", err, reason)
+	}
 }

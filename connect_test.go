@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/coro"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -116,6 +117,59 @@ func TestConnectResults(t *testing.T) {
 					t.Error("the protocol did not hear of the end")
 				}
 			})
+		}
+	})
+}
+
+// A coroutine whose body fails ends the connection, and its error is the result, not only what followed from it. An error of the connection itself is not
+// told twice.
+func TestConnectCoroutineFails(t *testing.T) {
+	bad := errors.New("the greeting is bad")
+	worlds(t, func(t *testing.T, w testworld.World) {
+		var panics int
+		c := Config{}
+		c.Reactor.Panicked = func(*reactor.PanicError) { panics++ }
+		for name, x := range map[string]struct {
+			body   func(*coro.Session) error
+			resets bool // the peer does
+			want   []error
+			panics bool
+		}{
+			"aborted": {body: func(*coro.Session) error { return bad }, want: []error{bad, reactor.ErrAborted}},
+			"closed":  {body: func(s *coro.Session) error { defer s.Close(); return bad }, want: []error{bad}},
+			"fine":    {body: func(s *coro.Session) error { return nil }},
+			"after Close": {body: func(s *coro.Session) error {
+				s.Close()
+				_, err := s.Read(make([]byte, 1))
+				return err
+			}},
+			"panics": {body: func(*coro.Session) error { panic(bad) }, want: []error{reactor.ErrAborted}, panics: true},
+			"the peer resets": {body: func(s *coro.Session) error {
+				_, err := s.Read(make([]byte, 1))
+				return err
+			}, resets: true, want: []error{kernel.ErrReset}},
+		} {
+			l := w.Listener(t)
+			v := call(t, w, c, to(l), coro.Factory(x.body))
+			if x.resets {
+				testworld.Until(t, func() bool { return v.state == clientConnected }, v.r)
+				l.Accept().Abort()
+			}
+			err := v.result()
+			for _, want := range x.want {
+				if !errors.Is(err, want) {
+					t.Errorf("%s: the result is %v, which is not %v", name, err, want)
+				}
+			}
+			if (err == nil) != (x.want == nil) {
+				t.Errorf("%s: the result is %v", name, err)
+			}
+			if _, ok := errors.AsType[*reactor.PanicError](err); ok != x.panics {
+				t.Errorf("%s: the result is %v", name, err)
+			}
+		}
+		if panics == 0 {
+			t.Error("no panic was reported")
 		}
 	})
 }

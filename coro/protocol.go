@@ -149,6 +149,21 @@ func (e *end) ConnectionLost(err error) {
 	s.wake()
 }
 
+// Failure is the error that the body has returned, or its panic, unless the end of the connection is the cause of it. It is nil while the body
+// runs. Connect of package whorl asks for it.
+func (e *end) Failure() error {
+	c := &e.own
+	if c.state != over || c.givenUp || ofConnection(c.reason()) {
+		return nil
+	}
+	return c.reason()
+}
+
+// ofConnection tells whether the end of a connection has caused err.
+func ofConnection(err error) bool {
+	return errors.Is(err, reactor.ErrLost) || errors.Is(err, net.ErrClosed)
+}
+
 // LogPrefix is the name of the body.
 func (e *end) LogPrefix() string {
 	if e.own.session == nil {
@@ -172,7 +187,7 @@ func (s *Session) bodyEnded(err error) {
 
 // logError logs an error that the connection has not caused.
 func (s *Session) logError(what string, err error) {
-	if s.own.reported() || errors.Is(err, reactor.ErrLost) || errors.Is(err, net.ErrClosed) {
+	if s.own.reported() || ofConnection(err) {
 		return
 	}
 	l := s.loop()

@@ -56,8 +56,9 @@ func NewFileLock(r *reactor.Reactor, name string) *FileLock {
 // It fails with ErrFileLockBusy while this FileLock is in use, with errors of the file system, and with kernel.ErrUnsupported where the system has
 // no such links.
 //
-// A file with the number of this very process counts as held. If an earlier process with the same number, in a container for instance, has left it, remove
-// it.
+// The holder keeps the file name + ".alive" open and locked, by which its end is noticed also where a number says nothing: in a container a program has the
+// same number each time it starts. Without that file, as an earlier version of this package leaves it, a lock with the number of this very process counts as held; if an
+// earlier run has left it, remove it.
 func (l *FileLock) Acquire() *Deferred[None] { return l.acquire(false) }
 
 // TryAcquire is Acquire that tries once: if another holds the file, it fails with ErrFileLockHeld. It is for a program of which only one may

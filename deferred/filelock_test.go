@@ -89,3 +89,43 @@ func TestFileLock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A lock that an earlier process with our number has left, because it was killed, is taken over. In a container each start of a program has the same number.
+func TestFileLockOfEarlierRun(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	name := filepath.Join(t.TempDir(), "x.lock")
+	first := deferred.NewFileLock(r, name)
+	d := first.Acquire()
+	until(t, r, func() bool { return failure(d) == nil })
+	made, err := os.ReadDir(filepath.Dir(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(t.TempDir(), "y.lock") // what a process that is killed now leaves
+	for _, f := range made {
+		to := left + strings.TrimPrefix(f.Name(), "x.lock")
+		if f.Type() == fs.ModeSymlink {
+			err = os.Symlink(strconv.Itoa(os.Getpid()), to)
+		} else {
+			err = os.WriteFile(to, nil, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := deferred.NewFileLock(r, left)
+	start := time.Now()
+	d = l.Acquire()
+	for failure(d) != nil && time.Since(start) < 20*time.Second {
+		if err := r.Turn(time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !l.Held() {
+		t.Error("it is not taken over:", failure(d))
+	}
+	for _, x := range []*deferred.FileLock{first, l} {
+		released := x.Release()
+		until(t, r, func() bool { return failure(released) != errPending })
+	}
+}

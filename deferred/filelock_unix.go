@@ -4,17 +4,13 @@ package deferred
 
 import (
 	"errors"
-	"os"
 
 	"github.com/whorl-go/whorl/internal/lockfile"
 )
 
 // takeFile makes the lock file name.
 func takeFile(name string) (lockFile, error) {
-	l, err := lockfile.Take(name, func() bool {
-		pid, err := lockfile.Holder(name)
-		return err == nil && pid == os.Getpid()
-	})
+	l, err := lockfile.TakeAlive(name)
 	if err != nil {
 		return nil, err // not a lockFile that holds a nil *lockfile.Lock
 	}

@@ -278,3 +278,41 @@ func TestLimitGroupsBehindProxy(t *testing.T) {
 		}
 	}
 }
+
+// hander is a producer that leaves its place to another when it is paused.
+type hander struct {
+	t    reactor.Connection
+	next reactor.Producer
+	err  error
+}
+
+func (h *hander) ResumeProducing() {}
+func (h *hander) StopProducing()   {}
+func (h *hander) PauseProducing() {
+	if next := h.next; next != nil {
+		h.next = nil
+		h.t.UnregisterProducer()
+		h.err = h.t.RegisterProducer(next)
+	}
+}
+
+// POL-5: a producer that takes the place of another inside the registration of that one, because the transport is full, goes on at the rate.
+func TestPOL5ReplacedInRegistration(t *testing.T) {
+	r := virtual(t, reactor.Config{ReadBuffer: 16 << 10})
+	srv, cli := new(app), new(flood)
+	f := flow.LimitRate(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return srv }), flow.LimitOptions{Write: flow.Rate{PerSecond: 100_000}})
+	pair(t, r, f, reactor.One(cli))
+	if _, err := srv.T.Write(make([]byte, 200_000)); err != nil {
+		t.Fatal(err)
+	}
+	second := &flood{size: 100}
+	second.T = srv.T
+	first := &hander{t: srv.T, next: second}
+	if err := srv.T.RegisterProducer(first); err != nil || first.err != nil || first.next != nil {
+		t.Fatalf("%v, %v, paused: %v", err, first.err, first.next == nil)
+	}
+	if pass(t, r, 10*time.Second); cli.count < 900_000 || cli.count > 1_100_000 {
+		t.Errorf("POL-5: %d bytes came in 10 s", cli.count)
+	}
+	srv.T.Abort()
+}

@@ -178,12 +178,15 @@ func (l *link) RegisterProducer(p reactor.Producer) error {
 	if !l.c.gated {
 		return l.below.RegisterProducer(p)
 	}
-	g := &gate{p: p}
+	g, former := &gate{p: p}, l.c.gate
+	l.c.gate = g // before, because p may be paused inside, and give its place to another then
 	if err := l.below.RegisterProducer(g); err != nil {
+		l.c.gate = former
 		return err
 	}
-	l.c.gate = g
-	l.c.policy.gateMade()
+	if l.c.gate == g {
+		l.c.policy.gateMade()
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,7 @@ type Conn struct {
 	in      input
 	out     output
 	queued  atomic.Bool // is in hub.queue
+	whole   atomic.Bool // the transport cannot end our direction alone
 	virtual bool        // time of the loop passes otherwise than that of the system
 	cfg     *Config     // complete
 	idle    *idling     // of a Conn of an IdleListener; nil: it is none
@@ -141,8 +143,12 @@ func (c *Conn) finish(s outputState) error {
 	return nil
 }
 
-// CloseWrite ends our direction when what was written is sent. Reading goes on. The peer reads the end of the stream.
+// CloseWrite ends our direction when what was written is sent. Reading goes on. The peer reads the end of the stream. Where no direction can
+// end alone, as on a WebSocket, CloseWrite does nothing, and the error is errors.ErrUnsupported.
 func (c *Conn) CloseWrite() error {
+	if c.whole.Load() && !c.isClosed() {
+		return c.opError("close", errors.ErrUnsupported)
+	}
 	if c.out.close(outputShut) {
 		c.hub.add(c)
 		return nil

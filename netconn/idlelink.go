@@ -47,6 +47,7 @@ func (x *idleLink) wakeUp(p []byte, ended error) {
 	x.p.leave(x)
 	c := newConn(hubOf(x.p.r), &l.cfg)
 	c.idle = &idling{link: x, keep: true}
+	c.whole.Store(isWhole(x.t))
 	c.connect(x.t)
 	x.c = c
 	c.in.receive(c, p)

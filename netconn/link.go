@@ -31,6 +31,7 @@ func (l *link) ConnectionMade(t reactor.Transport) {
 	case !c.hub.live.Has(c): // it was closed before
 		c.hub.live.Add(c)
 	}
+	c.whole.Store(isWhole(t))
 	c.connect(connectionOf(t))
 	c.hub.add(c) // for what was asked for before
 	switch s, ok := reactor.As[stater](t); {
@@ -49,6 +50,18 @@ func connectionOf(t reactor.Transport) reactor.Connection {
 		panic(fmt.Sprintf("netconn: a %T hides that its transport can be paused or takes a producer, so nothing would be bounded; it needs Unwrap", t))
 	}
 	return reactor.ConnectionOf(t)
+}
+
+// halves is a method by which a transport with a CloseWrite says whether that works.
+type halves interface{ HalfCloses() bool }
+
+// isWhole tells whether no direction of t can end alone.
+func isWhole(t reactor.Transport) bool {
+	if h, ok := reactor.As[halves](t); ok {
+		return !h.HalfCloses()
+	}
+	_, ok := reactor.As[reactor.HalfCloser](t)
+	return !ok
 }
 
 // connect gives c its transport.

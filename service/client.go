@@ -60,8 +60,9 @@ type Client struct {
 	config ClientConfig
 
 	state    ClientState
-	begun    bool // it has been started once
-	failures int  // in a row
+	begun    bool  // it has been started once
+	failures int   // in a row
+	gaveUp   error // in state ClientStopped: the last error, after which the policy has given up; nil: it has not
 	again    reactor.DelayedCall
 	now      *attempt                 // the attempt in progress, or the one whose connection there is; nil: none
 	cancel   func()                   // of the attempt in progress
@@ -112,7 +113,7 @@ func (c *Client) Start() *deferred.Deferred[None] {
 	c.begun = true
 	switch c.state {
 	case ClientStopped:
-		c.failures = 0
+		c.failures, c.gaveUp = 0, nil
 		c.connect()
 	case ClientClosing:
 		c.become(ClientRestarting, nil)
@@ -126,6 +127,7 @@ func (c *Client) Start() *deferred.Deferred[None] {
 // ConnectionLost (SVC-22). If it is given up, the connection is aborted.
 func (c *Client) Stop() *deferred.Deferred[None] {
 	waiting := c.take()
+	c.gaveUp = nil
 	switch c.state {
 	case ClientConnecting:
 		if c.now.connected() { // in its ConnectionMade, for instance
@@ -167,14 +169,14 @@ func (c *Client) close() {
 }
 
 // WhenConnected returns the protocol of the connection, at once if there is one, and else when there is. It is the one that the factory has built. With a limit above
-// 0, it fails with the error of that many failures in a row from now on. It fails with reactor.ErrCancelled when the client stops, and at once after
-// that, until the next Start; and with the last error if the policy gives up (SVC-21). Giving it up ends only the waiting.
+// 0, it fails with the error of that many failures in a row from now on. It fails with reactor.ErrCancelled when Stop is called, and with the last error if the policy
+// gives up; and at once after that, until the next Start (SVC-21). Giving it up ends only the waiting.
 func (c *Client) WhenConnected(limit int) *deferred.Deferred[reactor.Protocol] {
 	switch {
 	case c.Connected() != nil:
 		return deferred.Of(c.r, c.Connected())
 	case c.state == ClientClosing, c.state == ClientStopped && c.begun:
-		return deferred.Failed[reactor.Protocol](c.r, reactor.ErrCancelled)
+		return deferred.Failed[reactor.Protocol](c.r, orCancelled(c.gaveUp))
 	}
 	w := &waiter{left: max(limit, 0)}
 	w.d = deferred.New(c.r, func(*deferred.Deferred[reactor.Protocol]) {
@@ -184,6 +186,14 @@ func (c *Client) WhenConnected(limit int) *deferred.Deferred[reactor.Protocol] {
 	})
 	c.waiting = append(c.waiting, w)
 	return w.d
+}
+
+// orCancelled is why there will be no connection: the error after which a policy has given up, or else a Stop.
+func orCancelled(gaveUp error) error {
+	if gaveUp == nil {
+		return reactor.ErrCancelled
+	}
+	return gaveUp
 }
 
 // become is the place where the state changes, but for the one in failed.
@@ -246,6 +256,7 @@ func (c *Client) failed(err error, attempt bool) {
 	}
 	c.failures++
 	if !ok {
+		c.gaveUp = err
 		waiting := c.take()
 		c.become(ClientStopped, err)
 		tell(waiting, nil, err)

@@ -155,7 +155,7 @@ func TestClientRetries(t *testing.T) {
 	}
 }
 
-// A policy that gives up stops the client, and whoever waits hears of it.
+// A policy that gives up stops the client, and whoever waits hears why, and so does who asks later, until Stop or the next Start.
 func TestClientGivesUp(t *testing.T) {
 	p := newPair(t, service.ClientConfig{Policy: waits{most: 2}})
 	d := p.client.WhenConnected(0)
@@ -164,6 +164,17 @@ func TestClientGivesUp(t *testing.T) {
 		t.Error(failure(d), p.client.State())
 	}
 	p.want("given up", "0s connecting", "0s waiting", "1s connecting", "1s waiting", "3s connecting", "3s stopped")
+	if err := failure(p.client.WhenConnected(0)); !errors.Is(err, kernel.ErrRefused) {
+		t.Error("asked after that:", err)
+	}
+	p.client.Stop()
+	if err := failure(p.client.WhenConnected(0)); err != reactor.ErrCancelled {
+		t.Error("stopped after that:", err)
+	}
+	p.client.Start()
+	if err := failure(p.client.WhenConnected(0)); err != errPending {
+		t.Error("started again:", err)
+	}
 }
 
 // SVC-21: waiting for a connection gives the protocol at once if there is one, and else when there is. It fails when the service stops, or has stopped, and with the

@@ -34,7 +34,8 @@ type Pool struct {
 	waiting    []*deferred.Deferred[*Lease]
 	maxWaiting int
 	begun      bool
-	calls      int // of Start and Stop
+	gaveUp     error // the last error, after which the policies of all clients have given up; nil: they have not
+	calls      int   // of Start and Stop
 }
 
 // Lease is a connection that a [Pool] has lent.
@@ -88,7 +89,7 @@ func (p *Pool) Waiting() int { return len(p.waiting) }
 
 // Start starts all clients, and does not wait for their connections. The result is nil.
 func (p *Pool) Start() *deferred.Deferred[None] {
-	p.begun = true
+	p.begun, p.gaveUp = true, nil
 	p.calls++
 	now := p.calls
 	for _, c := range p.clients {
@@ -104,6 +105,7 @@ func (p *Pool) Start() *deferred.Deferred[None] {
 // gone. If it is given up, they are aborted.
 func (p *Pool) Stop() *deferred.Deferred[None] {
 	p.calls++
+	p.gaveUp = nil
 	var ds []*deferred.Deferred[None]
 	for _, c := range p.clients {
 		if d := c.Stop(); d != nil {
@@ -124,7 +126,7 @@ func (p *Pool) Stop() *deferred.Deferred[None] {
 // is lost is not lent any more, and its client makes another one.
 //
 // It fails with deferred.ErrTooManyWaiting, with reactor.ErrCancelled when the pool stops or has stopped, and with the last error when the policy of all
-// clients gives up. [deferred.Deferred.Timeout] limits the wait. Giving the result up leaves the queue.
+// clients gives up or has given up. [deferred.Deferred.Timeout] limits the wait. Giving the result up leaves the queue.
 func (p *Pool) Acquire() *deferred.Deferred[*Lease] {
 	at := slices.IndexFunc(p.idle, func(c *Client) bool { return c.Connected() != nil }) // another is in its ConnectionLost
 	switch {
@@ -133,7 +135,7 @@ func (p *Pool) Acquire() *deferred.Deferred[*Lease] {
 		p.idle = slices.Delete(p.idle, at, at+1)
 		return deferred.Of(p.r, p.lend(slices.Index(p.clients, c)))
 	case p.begun && p.stopped():
-		return deferred.Failed[*Lease](p.r, reactor.ErrCancelled)
+		return deferred.Failed[*Lease](p.r, orCancelled(p.gaveUp))
 	case len(p.waiting) >= p.maxWaiting:
 		return deferred.Failed[*Lease](p.r, deferred.ErrTooManyWaiting)
 	}
@@ -168,6 +170,7 @@ func (p *Pool) changed(i int, err error) {
 		p.idle = slices.Delete(p.idle, at, at+1)
 	}
 	if err != nil && p.stopped() {
+		p.gaveUp = err
 		p.fail(err)
 	}
 }

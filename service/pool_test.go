@@ -87,7 +87,7 @@ func TestPool(t *testing.T) {
 	w.run(50*s, nil)
 }
 
-// If all clients of a pool give up, whoever waits hears of it.
+// If all clients of a pool give up, whoever waits hears why, and so does who asks later, until the pool is stopped.
 func TestPoolGivesUp(t *testing.T) {
 	states := 0
 	w, p := newPool(t, service.PoolConfig{Size: 3, ClientConfig: service.ClientConfig{
@@ -102,8 +102,15 @@ func TestPoolGivesUp(t *testing.T) {
 			}
 		},
 	})
-	if !errors.Is(failure(d), kernel.ErrRefused) || states != 3*4 || failure(p.Acquire()) != reactor.ErrCancelled {
+	if !errors.Is(failure(d), kernel.ErrRefused) || states != 3*4 {
 		t.Error(failure(d), states)
+	}
+	if err := failure(p.Acquire()); !errors.Is(err, kernel.ErrRefused) {
+		t.Error("asked after that:", err)
+	}
+	p.Stop()
+	if err := failure(p.Acquire()); err != reactor.ErrCancelled {
+		t.Error("stopped after that:", err)
 	}
 	if all := p.Clients(); len(all) != 3 || all[0].State() != service.ClientStopped {
 		t.Error(all)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
@@ -66,6 +67,9 @@ func (c *Conn) closeWrite() {
 		}
 	}
 }
+
+// HalfCloses is true, also if what is below cannot: TLS has an end of a direction of its own.
+func (c *Conn) HalfCloses() bool { return true }
 
 // StopConsuming is UnregisterProducer and Close.
 func (c *Conn) StopConsuming() {
@@ -283,8 +287,28 @@ func (b *below) ReadConnectionLost() {
 	c.leave()
 }
 
-// WriteConnectionLost is never told, for nothing here calls CloseWrite below.
-func (b *below) WriteConnectionLost() {}
+// WriteConnectionLost follows the loss of the output alone, as of a pipe: nothing here calls CloseWrite below. As there, the protocol above is told,
+// and goes on reading, if it is a HalfCloseListener. Otherwise the connection ends. After close_notify the peer may do so.
+func (b *below) WriteConnectionLost() {
+	c := (*Conn)(b)
+	if c.life >= finishing || c.write == ended {
+		return
+	}
+	h, listens := reactor.ProtocolAs[reactor.HalfCloseListener](c.proto)
+	if !listens || c.life != open || c.read == ended {
+		op := "write"
+		if c.handshake != nil {
+			op = "handshake"
+		}
+		c.end(c.errorf(op, kernel.ErrBroken), true)
+		return
+	}
+	c.write, c.plain, c.out = failed, nil, nil
+	c.enter()
+	c.stopProducer()
+	h.WriteConnectionLost()
+	c.leave()
+}
 
 // ConnectionLost is the end (TLS-18).
 func (b *below) ConnectionLost(err error) {

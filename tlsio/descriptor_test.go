@@ -18,3 +18,11 @@ func TestNoDescriptors(t *testing.T) {
 		t.Errorf("sending a descriptor over TLS: %v", err)
 	}
 }
+
+// TLS ends a direction alone, also above a transport that cannot, such as a WebSocket: what is found by As is its own answer.
+func TestHalfCloses(t *testing.T) {
+	h, ok := reactor.As[interface{ HalfCloses() bool }](reactor.Transport(new(tlsio.Conn)))
+	if !ok || !h.HalfCloses() {
+		t.Error("TLS says that it cannot end a direction alone")
+	}
+}

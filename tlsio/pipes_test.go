@@ -5,9 +5,13 @@ package tlsio_test
 import (
 	"crypto/tls"
 	"errors"
+	"net"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/process"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 	"github.com/whorl-go/whorl/tlsio"
@@ -61,5 +65,82 @@ func TestOverPipes(t *testing.T) {
 			srv.is(t, "server", reactor.ErrClosed)
 			cli.is(t, "client", reactor.ErrClosed)
 		})
+	}
+}
+
+// twoPipes is a net.Conn of two pipes, whose ends block.
+type twoPipes struct {
+	net.Conn // nil
+	in, out  *os.File
+}
+
+func (p twoPipes) Read(b []byte) (int, error)       { return p.in.Read(b) }
+func (p twoPipes) Write(b []byte) (int, error)      { return p.out.Write(b) }
+func (p twoPipes) SetWriteDeadline(time.Time) error { return nil }
+
+// STDIO-6: the loss of the output alone, as by a peer that reads no more, is told through TLS too: it ends the connection, unless the protocol listens to
+// the ends of directions. That one cannot write any more, and goes on reading.
+func TestSTDIO6OutputLost(t *testing.T) {
+	for name, w := range testworld.Native() {
+		for _, shakes := range []bool{true, false} {
+			for _, listens := range []bool{true, false} {
+				r := w.New(t, reactor.Config{})
+				sc, cc := configs(tls.VersionTLS13)
+				var there, back [2]int
+				if err := errors.Join(unix.Pipe(there[:]), unix.Pipe(back[:])); err != nil {
+					t.Fatal(err)
+				}
+				half := new(halfEnd)
+				srv := &half.end
+				var p reactor.Protocol = srv
+				if listens {
+					p = half
+				}
+				var refused error
+				half.onWriteLost = func() { _, refused = srv.c.Write([]byte("into nothing")) }
+				half.onReadLost = func() { srv.c.Close() }
+				over := tlsio.Server(sc, reactor.One(p), nil).BuildProtocol(kernel.Addr{})
+				if _, err := process.StdioOn(r, there[0], back[1], over, &process.StdioConfig{CloseAtEnd: true}); err != nil {
+					t.Fatal(err)
+				}
+				pipes := twoPipes{in: os.NewFile(uintptr(back[0]), "in"), out: os.NewFile(uintptr(there[1]), "out")}
+				cli := tls.Client(pipes, cc)
+				shaken := make(chan error, 1)
+				if shakes {
+					go func() { shaken <- cli.Handshake() }()
+					testworld.Until(t, func() bool { return srv.saw("shaken") && len(shaken) == 1 }, r)
+					if err := <-shaken; err != nil {
+						t.Fatal(err)
+					}
+				}
+				_ = pipes.in.Close()
+				if shakes {
+					_, _ = srv.c.Write([]byte("the select kernel notices it then"))
+				} else {
+					go func() { shaken <- cli.Handshake() }()
+				}
+				testworld.Until(t, func() bool { return srv.lost() || srv.saw("write lost") }, r)
+				if srv.lost() == (listens && shakes) {
+					t.Errorf("%s: STDIO-6: listens %v, shaken %v: %v", name, listens, shakes, srv.events)
+				}
+				if srv.lost() {
+					if !errors.Is(srv.err, kernel.ErrBroken) {
+						t.Errorf("%s: STDIO-6: the reason is %v", name, srv.err)
+					}
+				} else {
+					_, _ = cli.Write([]byte("late"))
+					_ = cli.CloseWrite()
+					testworld.Until(t, srv.lost, r)
+					if string(srv.got) != "late" || refused != reactor.ErrClosed {
+						t.Errorf("%s: STDIO-6: %q came, writing said %v", name, srv.got, refused)
+					}
+				}
+				_ = pipes.out.Close()
+				_, _ = unix.Close(there[0]), unix.Close(back[1]) // the null device has the numbers
+				if !shakes {
+					<-shaken
+				}
+			}
+		}
 	}
 }

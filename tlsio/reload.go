@@ -215,7 +215,7 @@ func (l *Reloader) report(c certs.Change) {
 		l.stats.Changes++
 		l.log.LogAttrs(context.Background(), slog.LevelInfo, "certificate loaded", path, slog.String("cert", certs.Describe(c.Cert)))
 	}
-	if l.cfg.Changed != nil {
+	if l.cfg.Changed != nil && l.state != reloadStopped {
 		l.cfg.Changed(c)
 	}
 }

@@ -488,3 +488,36 @@ func TestReloadByHand(t *testing.T) {
 		t.Errorf("%d delayed calls", n)
 	}
 }
+
+// Stop inside Changed is the end of the calls: the other changes of the same look, which are in use already, are in the log alone.
+func TestReloadStopInChanged(t *testing.T) {
+	ca := tlstest.NewAuthority("ca")
+	dir := t.TempDir()
+	var sources []certs.Source
+	for _, name := range []string{"one", "two"} {
+		path := tlstest.WriteFile(t, dir, name+".pem", tlstest.BothPEM(ca.Leaf(name+".test")))
+		sources = append(sources, certs.Source{File: path})
+	}
+	store, err := certs.Load(&certs.StoreOptions{Sources: sources, Time: tlstest.Time})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := sim.New(1)
+	t.Cleanup(func() { n.Close() })
+	var l *tlsio.Reloader
+	var log bytes.Buffer
+	calls := 0
+	l = tlsio.NewReloader(n.Host("srv").Reactor, store, &tlsio.ReloadConfig{
+		Logger:  slog.New(slog.NewTextHandler(&log, nil)),
+		Changed: func(certs.Change) { calls++; l.Stop() },
+	})
+	for _, name := range []string{"one", "two"} {
+		tlstest.WriteFile(t, dir, name+".pem", tlstest.BothPEM(ca.Renewed(name+".test")))
+	}
+	if err := n.Run(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if loaded := strings.Count(log.String(), "certificate loaded"); calls != 1 || loaded != 2 {
+		t.Errorf("Changed was called %d times, %d certificates are in the log", calls, loaded)
+	}
+}

@@ -171,3 +171,33 @@ type ends struct {
 func (e *ends) ConnectionMade(t reactor.Transport) { e.made(t) }
 func (e *ends) DataReceived([]byte)                {}
 func (e *ends) ConnectionLost(err error)           { *e.lost = err }
+
+// NETCONN-6: CloseWrite of a net.Conn above a WebSocket does nothing and says so, because no direction of a WebSocket ends alone: Write goes on.
+func TestNETCONN6CloseWrite(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		for name, wrap := range map[string]func(reactor.Factory) reactor.Factory{
+			"bare": func(f reactor.Factory) reactor.Factory { return f },
+			"behind a policy": func(f reactor.Factory) reactor.Factory {
+				return flow.LimitTime(f, flow.TimeoutOptions{Idle: time.Hour})
+			},
+		} {
+			c := netconn.New(r, nil)
+			g := &rig{t: t, r: r}
+			g.listen(wrap(reactor.FactoryFunc(func(kernel.Addr) reactor.Protocol { return c.Protocol() })), nil)
+			p := g.dial(request())
+			g.head(p)
+			if err := c.CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("%s: CloseWrite: %v", name, err)
+			}
+			if _, err := c.Write([]byte("more")); err != nil {
+				t.Errorf("%s: Write: %v", name, err)
+			}
+			g.wantFrame(p, ws.OpText, "more")
+			_ = c.Close()
+			if err := c.CloseWrite(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%s: CloseWrite after Close: %v", name, err)
+			}
+			p.T.Abort()
+		}
+	})
+}

@@ -128,6 +128,9 @@ func (c *Conn) abort(op string, err error) {
 // CloseWrite fails with errors.ErrUnsupported: the directions of a WebSocket do not end one by one.
 func (c *Conn) CloseWrite() error { return errors.ErrUnsupported }
 
+// HalfCloses is false. A netconn.Conn, whose CloseWrite does not wait for the loop, asks for it beforehand.
+func (c *Conn) HalfCloses() bool { return false }
+
 // end closes the transport below, when what was written is sent. That is an end in order also if the producer has more: a close frame has been sent, whose code
 // tells the peer which end it is, and each message that was sent is whole.
 func (c *Conn) end() {

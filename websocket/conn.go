@@ -17,7 +17,7 @@ import (
 // although they say that they are text end the connection with code 1007.
 //
 // ConnectionLost is told a [*CloseError], which may be io.EOF, if the peer has ended by a close frame; reactor.ErrClosed after our Close and CloseWith, and reactor.ErrAborted after Abort; a
-// *reactor.OpError that is ErrTooBig, ErrTooSlow, ErrSilent, ErrProtocol or ErrNoClose; and else the reason for which the transport below was lost (NETCONN-19).
+// *reactor.OpError that is ErrTooBig, ErrTooSlow, ErrSilent, ErrUnfinished, ErrProtocol or ErrNoClose; and else the reason for which the transport below was lost (NETCONN-19).
 type Conn struct {
 	s        *Server
 	l        *onLoop
@@ -238,6 +238,9 @@ func (c *Conn) ResumeProducing() {
 	c.paused = false
 	if c.silence == pinged {
 		c.silence = spared
+	}
+	if c.in != nil && c.in.limit.Active() {
+		c.in.limit.Reset(c.s.o.MessageTimeout) // the rest may have come, and is not read yet
 	}
 	switch {
 	case c.state != open:

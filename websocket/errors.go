@@ -18,6 +18,8 @@ var (
 	ErrTooSlow = kernel.Sentinel("the peer reads too slowly", reactor.ErrLost)
 	// ErrSilent: the peer has sent no whole frame for twice Options.Ping, not even the answer to a ping.
 	ErrSilent = kernel.Sentinel("the peer is silent", reactor.ErrLost)
+	// ErrUnfinished: a message of the peer that comes in fragments has not come whole within Options.MessageTimeout.
+	ErrUnfinished = kernel.Sentinel("the peer does not finish a message", reactor.ErrLost)
 	// ErrProtocol: the peer has broken the rules of the WebSocket protocol. The error that wraps it says which.
 	ErrProtocol = kernel.Sentinel("bad WebSocket data", reactor.ErrLost)
 	// ErrNoClose: the peer has ended the connection without a close frame.

@@ -16,6 +16,8 @@ type input struct {
 	msg  []byte    // of the message whose first fragments have come
 	op   ws.OpCode // of that message; 0: there is none
 	held int       // bytes of both, as l.held counts them
+
+	limit reactor.DelayedCall // of that message
 }
 
 // kept are the bytes that were not taken. in may be nil.
@@ -87,6 +89,7 @@ func (c *Conn) recount() {
 // dropMessage forgets the fragments of a message that will not be delivered. The rest of the stream of frames is still needed.
 func (c *Conn) dropMessage() {
 	if c.in != nil {
+		c.in.limit.Cancel()
 		c.in.msg, c.in.op = nil, 0
 		c.recount()
 	}
@@ -95,6 +98,7 @@ func (c *Conn) dropMessage() {
 // drop forgets what is kept.
 func (c *Conn) drop() {
 	if c.in != nil {
+		c.in.limit.Cancel()
 		c.l.held -= c.in.held
 		c.in = nil
 	}
@@ -177,6 +181,10 @@ func (c *Conn) fragment(h ws.Header, p []byte) {
 	in := c.in
 	if h.OpCode != ws.OpContinuation {
 		in.op = h.OpCode
+		if d := c.s.o.MessageTimeout; d > 0 {
+			in.limit.Init(c.Reactor(), c.unfinished)
+			in.limit.Reset(d)
+		}
 	}
 	in.msg = append(in.msg, p...)
 	c.count()
@@ -184,9 +192,19 @@ func (c *Conn) fragment(h ws.Header, p []byte) {
 		return
 	}
 	msg, op := in.msg, in.op
+	in.limit.Cancel()
 	in.msg, in.op = nil, 0
 	c.count()
 	c.deliver(op, msg)
+}
+
+// unfinished ends a connection whose message in fragments has taken too long. If the protocol above has paused, the rest may have come.
+func (c *Conn) unfinished() {
+	if d := c.s.o.MessageTimeout; c.paused {
+		c.in.limit.Reset(d)
+	} else {
+		c.fail(CodePolicy, fmt.Errorf("%w: it has taken %v", ErrUnfinished, d))
+	}
 }
 
 // deliver gives a message to the protocol above.

@@ -225,3 +225,43 @@ func (v *visitor) ConnectionMade(t reactor.Transport) {
 	v.peer.ConnectionMade(t)
 	_, _ = t.Write([]byte(request()))
 }
+
+// NETCONN-17: a message in fragments that does not end is given up, also if its peer answers pings, so that it does not hold the memory of others. One
+// that comes in time stays, also after another, and so does one whose rest the protocol above does not take.
+func TestMessageTimeout(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		const limit = 300 * time.Millisecond
+		g := serve(t, r, &websocket.Options{MessageTimeout: limit, Ping: limit / 3}, nil)
+		begin := r.Now()
+		endless, a := g.connect()
+		good, b := g.connect()
+		paused, c := g.connect()
+		first := masked(ws.OpText, false, "x")
+		for _, p := range []*peer{endless, good, paused} {
+			_, _ = p.T.Write(first)
+		}
+		g.until("no fragment has come", func() bool { return r.Now()-begin > limit/10 })
+		c.c.PauseProducing()
+		_, _ = paused.T.Write(masked(ws.OpContinuation, true, "z"))
+		ends := 0
+		defer r.Every(limit/6, func() {
+			for _, p := range []*peer{endless, good, paused} {
+				_, _ = p.T.Write(masked(ws.OpPong, true, ""))
+			}
+			_, _ = endless.T.Write(masked(ws.OpContinuation, false, ""))
+			if ends++; ends%2 == 0 {
+				_, _ = good.T.Write(append(masked(ws.OpContinuation, true, "y"), first...))
+			}
+		}).Stop()
+		g.until("it is not given up", func() bool { return a.err != nil })
+		if took := r.Now() - begin; !errors.Is(a.err, websocket.ErrUnfinished) || took < limit || took > 2*limit {
+			t.Errorf("the reason is %v, after %v", a.err, took)
+		}
+		g.until("time stands still", func() bool { return r.Now()-begin > 3*limit })
+		c.c.ResumeProducing()
+		g.until("no message", func() bool { return len(c.messages) > 0 })
+		if b.err != nil || len(b.messages) < 3 || c.err != nil || c.messages[0] != "xz" {
+			t.Errorf("%v, %q; %v, %q", b.err, b.messages, c.err, c.messages)
+		}
+	})
+}

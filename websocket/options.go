@@ -15,6 +15,10 @@ type Options struct {
 	// MaxPartial is how many bytes of messages that have not come whole all connections of the server on one loop may hold together. The
 	// connection that would exceed it ends with code 1013 and ErrTooBig. Messages that come whole in one read of the loop hold nothing. Zero or negative: 64 MiB (NETCONN-17).
 	MaxPartial int
+	// MessageTimeout is how long a message of the peer that comes in fragments may take, from the first to the last. Then the connection ends with code 1008 and
+	// ErrUnfinished. Time in which the protocol above has paused does not count. Zero: 5 minutes; negative: no limit, and then such messages may hold MaxPartial for as long
+	// as their peers answer pings.
+	MessageTimeout time.Duration
 	// MaxUnsent is how many bytes may be unsent when something more is written. Then the peer reads too slowly, and the connection is
 	// aborted with ErrTooSlow. Zero or negative: 1 MiB (NETCONN-17).
 	MaxUnsent int
@@ -40,6 +44,7 @@ const (
 	defaultMaxPartial   = 64 << 20
 	defaultMaxUnsent    = 1 << 20
 	defaultPing         = time.Minute
+	defaultMessage      = 5 * time.Minute
 	defaultCloseTimeout = 5 * time.Second
 	defaultHeadTimeout  = 10 * time.Second
 )
@@ -57,6 +62,9 @@ func (o *Options) complete() Options {
 	positive(&full.HeadTimeout, defaultHeadTimeout)
 	if full.Ping == 0 {
 		full.Ping = defaultPing
+	}
+	if full.MessageTimeout == 0 {
+		full.MessageTimeout = defaultMessage
 	}
 	if full.Check == nil {
 		full.Check = sameOrigin

@@ -40,6 +40,7 @@ type Lock struct {
 	Clean bool
 
 	link fs.FileInfo
+	life *os.File // of TakeAlive; nil: the lock has none
 }
 
 // Take makes the lock file name. If a live process holds it, this one included, the error is a
@@ -86,7 +87,7 @@ func held(name string, clean bool) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Lock{name, clean, link}, nil
+	return &Lock{Name: name, Clean: clean, link: link}, nil
 }
 
 // takeOver replaces the lock file of a dead process by ours. It is fs.ErrNotExist if that has gone.
@@ -210,10 +211,17 @@ func Holder(name string) (pid int, err error) {
 func (l *Lock) Release() error {
 	link, err := os.Lstat(l.Name)
 	if err != nil {
+		l.dropLife()
 		return err
 	}
 	if !os.SameFile(link, l.link) {
+		l.dropLife()
 		return fmt.Errorf("lock file %q: %w", l.Name, ErrNotHolder)
 	}
-	return os.Remove(l.Name)
+	if l.life != nil { // while nobody else can have the lock
+		_ = os.Remove(l.life.Name())
+	}
+	err = os.Remove(l.Name)
+	l.dropLife()
+	return err
 }
