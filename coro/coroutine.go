@@ -3,7 +3,6 @@ package coro
 import (
 	"errors"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/whorl-go/whorl/internal/linked"
@@ -276,7 +275,7 @@ func (c *Coroutine) Sleep(d time.Duration) error {
 	c.mustRun("Sleep")
 	until := kernel.Forever
 	if d < NoDeadline {
-		until = later(c.l.r.Now(), d)
+		until = kernel.After(c.l.r.Now(), max(d, 0))
 	}
 	for {
 		switch err := c.suspend(until); err {
@@ -287,14 +286,6 @@ func (c *Coroutine) Sleep(d time.Duration) error {
 			return err
 		}
 	}
-}
-
-// later is the time d after now, without an overflow.
-func later(now, d time.Duration) time.Duration {
-	if d > math.MaxInt64-now {
-		return kernel.Forever
-	}
-	return now + max(d, 0)
 }
 
 // mustRun panics unless the coroutine itself calls.

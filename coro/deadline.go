@@ -3,6 +3,8 @@ package coro
 import (
 	"os"
 	"time"
+
+	"github.com/whorl-go/whorl/kernel"
 )
 
 // errDeadline is what a call returns whose deadline has passed. It is a net.Error that is a timeout.
@@ -50,7 +52,7 @@ func (s *Session) deadline(d time.Duration) time.Duration {
 	if d == NoDeadline {
 		return 0
 	}
-	return max(1, later(s.loop().r.Now(), d)) // 0 would be none
+	return max(1, kernel.After(s.loop().r.Now(), max(d, 0))) // 0 would be none
 }
 
 // SetDeadline is SetReadDeadline and SetWriteDeadline.

@@ -20,6 +20,9 @@ import (
 // Forever, as the second argument of [Kernel.Wait], means no limit.
 const Forever = time.Duration(math.MaxInt64)
 
+// After is t+d without overflow: Forever, if no time is so late. t is not negative.
+func After(t, d time.Duration) time.Duration { return t + min(d, Forever-t) }
+
 // Kernel is one source of readiness and of the sockets that it reports. All methods but
 // Wake are called on one goroutine.
 type Kernel interface {

@@ -48,7 +48,7 @@ func (c *Conn) endProgram() {
 		switch failed := c.stop(); {
 		case failed == nil:
 			c.asked = true
-			c.timer.Reset(andThen(c.cfg.Grace, c.cfg.Linger))
+			c.timer.Reset(kernel.After(max(c.cfg.Grace, 0), c.cfg.Linger))
 			return
 		case errors.Is(failed, kernel.ErrExited):
 			return // the exit is about to be told

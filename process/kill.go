@@ -1,7 +1,6 @@
 package process
 
 import (
-	"math"
 	"syscall"
 	"time"
 
@@ -47,12 +46,6 @@ func (c *Child) end(grace time.Duration, group bool) error {
 		k.timer.Reset(grace)
 	}
 	return nil
-}
-
-// andThen is the time of a grace, none if it is negative, and linger after it. It does not overflow: a grace may be without end.
-func andThen(grace, linger time.Duration) time.Duration {
-	grace = max(grace, 0)
-	return grace + min(linger, math.MaxInt64-grace)
 }
 
 // now is the end of the grace.

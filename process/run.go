@@ -203,7 +203,7 @@ func (w *runner) kill(grace time.Duration) {
 	if err := send(grace); err != nil && !errors.Is(err, kernel.ErrExited) {
 		w.giveUp(fmt.Errorf("%w: %w", ErrStillRunning, err))
 	} else if w.cfg.Linger > 0 {
-		w.timer.Reset(andThen(grace, w.cfg.Linger))
+		w.timer.Reset(kernel.After(max(grace, 0), w.cfg.Linger))
 	}
 }
 

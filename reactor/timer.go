@@ -2,10 +2,10 @@ package reactor
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/whorl-go/whorl/internal/timerheap"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/probe"
 )
 
@@ -83,12 +83,9 @@ func (d *DelayedCall) own() {
 	}
 }
 
-// after is t+delay without overflow (TIME-4).
+// after is t+delay without overflow (TIME-4): a time at which something is due comes, so it is not kernel.Forever.
 func after(t, delay time.Duration) time.Duration {
-	if delay > math.MaxInt64-1-t {
-		return math.MaxInt64 - 1
-	}
-	return t + delay
+	return min(kernel.After(t, delay), kernel.Forever-1)
 }
 
 // Delay adds by to the due time of a pending call; a negative by makes it earlier (TIME-18).

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/internal/program"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/kernel/native"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -78,7 +78,7 @@ func (c *MainConfig) open() (*Program, error) {
 
 // shutdownTimeout is how long the reactor may wait for the program: for the services, the connections and blocking work.
 func (c *MainConfig) shutdownTimeout() time.Duration {
-	const rest time.Duration = 30 * time.Second
+	const rest = 30 * time.Second
 	stop, grace := c.StopLimit, c.Grace
 	if stop < 0 {
 		return -1
@@ -89,9 +89,5 @@ func (c *MainConfig) shutdownTimeout() time.Duration {
 	if grace == 0 {
 		grace = DefaultGrace
 	}
-	total := rest
-	for _, d := range []time.Duration{stop, max(grace, 0)} {
-		total += min(d, math.MaxInt64-total) // both may be without end
-	}
-	return total
+	return kernel.After(kernel.After(rest, stop), max(grace, 0))
 }

@@ -116,7 +116,7 @@ func (d *datagram) launch(more time.Duration) {
 		}
 		at = max(at, d.left)
 	}
-	at = after(after(at, n.latency(d.link, &n.air.random)), more)
+	at = kernel.After(kernel.After(at, n.latency(d.link, &n.air.random)), more)
 	if d.link.loop { // no host reorders what it sends to itself
 		at = max(at, d.link.arrival)
 	}
@@ -262,7 +262,7 @@ func (d *datagram) delay(by time.Duration) {
 	n := d.fromHost.n
 	d.leg++
 	leg := d.leg
-	n.schedule(after(n.now, by), n.air.random.next()|1<<63, event{what: ready, fn: func() {
+	n.schedule(kernel.After(n.now, by), n.air.random.next()|1<<63, event{what: ready, fn: func() {
 		if d.leg == leg {
 			d.arrive()
 		}

@@ -58,15 +58,7 @@ func (n *Net) RunUntil(cond func() bool, limit time.Duration) error {
 func (n *Net) Step() bool { return n.stepTo(kernel.Forever - 1) }
 
 // later is t+d, or the last moment that there is: a d such as kernel.Forever has no other end.
-func later(t, d time.Duration) time.Duration {
-	if d > kernel.Forever-1-t {
-		return kernel.Forever - 1
-	}
-	return t + d
-}
-
-// after is t+d, or kernel.Forever, which never comes, if no time is so late. Neither is negative.
-func after(t, d time.Duration) time.Duration { return t + min(d, kernel.Forever-t) }
+func later(t, d time.Duration) time.Duration { return min(kernel.After(t, d), kernel.Forever-1) }
 
 // begin returns the time, and has every reactor look at what was posted meanwhile.
 func (n *Net) begin() time.Duration {

@@ -195,7 +195,7 @@ func (f *half) launch(p *packet) {
 		}
 		at = max(at, p.left)
 	}
-	f.last = max(f.last, after(at, n.latency(f.link, &n.random)))
+	f.last = max(f.last, kernel.After(at, n.latency(f.link, &n.random)))
 	n.schedule(f.last, n.tieBreak(), event{flow: f, epoch: f.epoch, what: arrive})
 }
 
@@ -293,7 +293,7 @@ func (f *half) retry(d time.Duration) {
 	n := f.from.h.n
 	f.epoch++
 	f.paused = true
-	n.schedule(after(n.now, d), n.tieBreak(), event{flow: f, epoch: f.epoch, what: again})
+	n.schedule(kernel.After(n.now, d), n.tieBreak(), event{flow: f, epoch: f.epoch, what: again})
 }
 
 // block has everything wait until link and host are there again.
@@ -306,7 +306,7 @@ func (f *half) block() {
 	}
 	n.parked = append(n.parked, f)
 	if !f.link.held() || f.from.options.UserTimeout > 0 {
-		n.schedule(after(n.now, f.from.patience()), n.tieBreak(), event{flow: f, epoch: f.epoch, what: giveUp})
+		n.schedule(kernel.After(n.now, f.from.patience()), n.tieBreak(), event{flow: f, epoch: f.epoch, what: giveUp})
 	}
 }
 

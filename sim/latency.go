@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"time"
+
+	"github.com/whorl-go/whorl/kernel"
 )
 
 // Distribution is how the latencies of segments are distributed.
@@ -119,7 +121,7 @@ func (n *Net) latency(l *link, r *random) time.Duration {
 	case !l.loop:
 		d = n.Options.Latency.draw(r)
 	}
-	return after(d, max(l.clogged-n.now, 0))
+	return kernel.After(d, max(l.clogged-n.now, 0))
 }
 
 // SetLatency sets how long segments travel between a and b, both ways, in place of

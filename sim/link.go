@@ -156,7 +156,7 @@ func (n *Net) ClogOneWay(from, to string, d time.Duration) {
 	defer n.mu.Unlock()
 	n.noteLink(a, b, line{op: OpClog, lasts: d})
 	l := n.link(a, b)
-	l.clogged = max(l.clogged, after(n.now, d))
+	l.clogged = max(l.clogged, kernel.After(n.now, d))
 }
 
 // SetDrop sets the probability, from 0 to 1, that a segment between a and b is lost at the

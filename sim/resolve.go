@@ -19,7 +19,7 @@ func (n *Net) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, e
 	n.mu.Lock()
 	h := n.byName[name]
 	usual := &n.Options.Latency
-	d := after(after(usual.draw(&n.random), usual.draw(&n.random)), max(more, 0))
+	d := kernel.After(kernel.After(usual.draw(&n.random), usual.draw(&n.random)), max(more, 0))
 	n.mu.Unlock()
 	if h == nil && err == nil {
 		err = fmt.Errorf("sim: resolve %q: no host has that name; Net.Host makes one: %w", name, kernel.ErrNoRoute)
@@ -41,7 +41,7 @@ func (n *Net) trouble(r *reactor.Reactor, name string) (delay time.Duration, err
 		delay, err = n.Resolving(n.hostOf(r), name)
 	}
 	if bad {
-		delay = after(max(delay, 0), more)
+		delay = kernel.After(max(delay, 0), more)
 	}
 	if fails {
 		err = fail("resolve", kernel.ErrTimeout)

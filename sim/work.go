@@ -34,7 +34,7 @@ func (k *simKernel) Work(fn func()) {
 	if takes == (Latency{}) {
 		takes = defaultWork
 	}
-	n.schedule(after(n.now, takes.draw(&n.works)), n.works.next()|1<<63, event{what: ready, fn: func() {
+	n.schedule(kernel.After(n.now, takes.draw(&n.works)), n.works.next()|1<<63, event{what: ready, fn: func() {
 		j.due = true
 		k.touched = true
 		n.rouse()

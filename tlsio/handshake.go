@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/certs"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/pool"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -152,7 +153,7 @@ func (c *Conn) LimitHandshake(d time.Duration) {
 		return
 	}
 	now := h.l.r.Now()
-	deadline := max(now+min(max(d, 0), math.MaxInt64-now), 1) // zero is none
+	deadline := max(kernel.After(now, max(d, 0)), 1) // zero is none
 	if h.deadline != 0 && h.deadline <= deadline {
 		return
 	}
