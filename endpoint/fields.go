@@ -191,17 +191,17 @@ func fill(scheme string, args []Argument, e any) error {
 		i, how := f.find(a.Name), keyword
 		if a.Name == "" {
 			if place == f.byPlace {
-				return fail("", a.Value, "surplus argument %q; by position it takes %s%s", a.Value, list(f.names(place)), bracketHint(args))
+				return fail("", a.Value, "surplus argument %q; by position it takes %s%s%s", a.Value, list(f.names(place)), bracketHint(args), f.placeHint(args))
 			}
 			i, how = place, position
 			place++
 		}
 		if i < 0 {
 			known := f.names(len(f.fields))
-			return fail(a.Name, a.Value, "no such argument (value %q)%s; it takes %s", a.Value, didYouMean(a.Name, known), list(known))
+			return fail(a.Name, a.Value, "no such argument (value %q)%s; it takes %s%s", a.Value, didYouMean(a.Name, known), list(known), f.placeHint(args))
 		}
 		if given[i]|how == keyword|position {
-			return fail(f.fields[i].name, a.Value, "given by position and by keyword, %q and %q%s", values[i], a.Value, bracketHint(args))
+			return fail(f.fields[i].name, a.Value, "given by position and by keyword, %q and %q%s%s", values[i], a.Value, bracketHint(args), f.placeHint(args))
 		}
 		given[i], values[i] = how, a.Value
 		if f.fields[i].list {
@@ -249,6 +249,24 @@ func bracketHint(args []Argument) string {
 			if _, err := netip.ParseAddr(text); err == nil && (a.Name != "" || text != "::") {
 				return "; an IPv6 address must stand in brackets, as in [::1]"
 			}
+		}
+	}
+	return ""
+}
+
+// placeHint is what to say when an argument does not belong here, and the description of another place, in "endpoint", was split at its ':'. So it
+// is written in Twisted, which takes the whole rest for it.
+func (f *form) placeHint(args []Argument) string {
+	i := f.find("endpoint")
+	if i < 0 || len(args) == 0 {
+		return ""
+	}
+	for _, a := range args[:len(args)-1] { // the last one has lost nothing
+		if (a.Name == "endpoint" || a.Name == "" && f.fields[i].place == 0) && a.Value != "" {
+			if strings.ContainsAny(a.Value, ":[") {
+				return ""
+			}
+			return "; a description with ':' must stand in brackets, as in [tcp:80]"
 		}
 	}
 	return ""

@@ -53,6 +53,9 @@ func (b *bucket) take(n int, now time.Duration) {
 	b.rest %= b.rate
 }
 
+// owes tells whether the bucket is in debt. One that limits nothing is not.
+func (b *bucket) owes(now time.Duration) bool { return b != nil && b.zero > now }
+
 // wait has s wait until the bucket is out of debt and its turn has come.
 func (b *bucket) wait(s *share) {
 	s.side.waiting = s
@@ -169,7 +172,7 @@ func (s *side) took(n int, now time.Duration) (wait bool) {
 // blocked has the side wait if one of its buckets is in debt, and tells so.
 func (s *side) blocked(now time.Duration) bool {
 	for i := range s.shares {
-		if x := &s.shares[i]; x.b != nil && x.b.zero > now {
+		if x := &s.shares[i]; x.b.owes(now) {
 			x.b.wait(x)
 			return true
 		}

@@ -26,7 +26,14 @@ func (g *gate) set(reason *bool, on bool) {
 
 func (g *gate) paused() bool { return g.below || g.policy }
 
-func (g *gate) PauseProducing() { g.set(&g.below, true) }
+// PauseProducing is called again by the first write of a producer that was paused when it was registered, and is passed on then: it goes on.
+func (g *gate) PauseProducing() {
+	if g.below && !g.over {
+		g.p.PauseProducing()
+		return
+	}
+	g.set(&g.below, true)
+}
 
 func (g *gate) ResumeProducing() { g.set(&g.below, false) }
 

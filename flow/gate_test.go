@@ -48,3 +48,23 @@ func TestStoppedIsLimitedNoMore(t *testing.T) {
 		})
 	}
 }
+
+// PROD-5: behind a policy too, a producer that begins on a full transport is paused by its first write.
+func TestGateBeginsWhenFull(t *testing.T) {
+	r := virtual(t, reactor.Config{})
+	srv, most := new(app), 0
+	p := &flood{size: 1000}
+	srv.made = func(c reactor.Transport) {
+		c.Write(make([]byte, 1<<20))
+		p.T = reactor.ConnectionOf(c)
+		p.T.RegisterProducer(p)
+		p.ResumeProducing()
+		most = p.T.Buffered()
+	}
+	pair(t, r, flow.LimitRate(reactor.One(srv), flow.LimitOptions{Write: flow.Rate{PerSecond: 1 << 40, Burst: 1 << 40}}), reactor.One(new(app)))
+	if most > 1<<20+1000 {
+		t.Errorf("the producer was paused with %d bytes", most)
+	}
+	srv.T.Abort()
+	until(t, r, srv.lost)
+}

@@ -3,6 +3,7 @@ package flow
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -27,7 +28,8 @@ type LimitOptions struct {
 // Reading is limited by pausing it, so that the peer's writes wait in the end. Writing is limited by pausing the registered producer;
 // what is written without one is counted, and never held back. Over time the rates are exact: at any moment a burst, and for each connection one read or
 // one write, may be ahead. One read is at most reactor.Config.ReadBuffer, so choose that small if a rate is. Those who wait
-// for one rate are let through one at a time, the one that has passed least first, so they share it evenly by bytes.
+// for one rate are let through one at a time, the one that has passed least first, so they share it evenly by bytes. A connection that
+// comes while they are exceeded waits with its first read, but not with its first write.
 //
 // Rates of groups and of all belong to one loop at a time. While it has connections, those of another one are aborted: their protocols get
 // ErrSeveralLoops, and the log says it once. Give each loop of a reactor.Group a factory of its own then, with its part of the rates. Rates for each connection alone are for
@@ -45,29 +47,32 @@ type limiter struct {
 	inner       reactor.Factory
 	o           LimitOptions
 	groups      map[string]*limitGroup
-	read, write *bucket // of all; nil without a connection
+	owing       []string // groups that were in debt when they lost their last connection
+	read, write *bucket  // of all; nil before the first connection
 	owner       limitOwner
 }
 
 // limitOwner tells which loop the shared rates belong to.
 type limitOwner struct {
 	mu   sync.Mutex
-	r    *reactor.Reactor // while live is above 0
+	r    *reactor.Reactor // of the last connection
 	live int
 	told bool // the log has a refusal
 }
 
-// add counts a connection. It tells whether that is the first of its loop, or may not be, and whether the log is to say so.
-func (w *limitOwner) add(r *reactor.Reactor) (first, refused, tell bool) {
+// add counts a connection. It tells whether the rates have come to another loop, or the connection may not be, and whether the log is to
+// say so.
+func (w *limitOwner) add(r *reactor.Reactor) (moved, refused, tell bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.live > 0 && w.r != r {
 		tell, w.told = !w.told, true
 		return false, true, tell
 	}
+	moved = w.r != r
 	w.r = r
 	w.live++
-	return w.live == 1, false, false
+	return moved, false, false
 }
 
 // remove uncounts it. What the loop has done with the rates before is done for the next owner.
@@ -85,11 +90,16 @@ func (o *LimitOptions) shared() bool {
 // AnyLoop is what inner says, if no rates are shared.
 func (f *limiter) AnyLoop() bool { return !f.o.shared() && anyLoop(f.inner) }
 
-// limitGroup has the buckets of a group, while it has connections.
+// limitGroup has the buckets of a group, while it has connections. After that a group in debt is kept until the debt is paid, because
+// otherwise its next connection would begin without it.
 type limitGroup struct {
 	live        int
+	owing       bool // it is in limiter.owing
 	read, write *bucket
 }
+
+// owes tells whether the group is in debt.
+func (g *limitGroup) owes(now time.Duration) bool { return g.read.owes(now) || g.write.owes(now) }
 
 // Unwrap is the inner factory, which the reactor starts and stops.
 func (f *limiter) Unwrap() reactor.Factory { return f.inner }
@@ -123,13 +133,14 @@ func (s *limited) made() {
 	f, r := s.f, s.c.link.Reactor()
 	var g, all limitGroup
 	if f.o.shared() {
-		first, refused, tell := f.owner.add(r)
+		moved, refused, tell := f.owner.add(r)
 		if refused {
 			s.refuse(tell)
 			return
 		}
-		if first {
+		if moved { // there is no connection, and what the other loop's clock says means nothing here
 			f.read, f.write = newBucket(r, f.o.TotalRead), newBucket(r, f.o.TotalWrite)
+			f.groups, f.owing = make(map[string]*limitGroup), nil
 		}
 		s.counted = true
 		g, all = s.join(r), limitGroup{read: f.read, write: f.write}
@@ -137,8 +148,17 @@ func (s *limited) made() {
 	s.read.init(s.passRead, newBucket(r, f.o.Read), g.read, all.read)
 	s.write.init(s.passWrite, newBucket(r, f.o.Write), g.write, all.write)
 	s.c.gated = s.write.limited
+	s.begin(r.Now())
 	if g != (limitGroup{}) {
 		AwaitProxy(s.c.below(), s.regroup)
+	}
+}
+
+// begin has the connection wait with its first read if others have exceeded a rate that it shares. The first write is not held back,
+// because a producer may begin to produce when it has registered itself.
+func (s *limited) begin(now time.Duration) {
+	if s.read.waiting == nil && s.read.blocked(now) {
+		s.c.hold(holdPolicy)
 	}
 }
 
@@ -156,8 +176,10 @@ func (s *limited) regroup() {
 	r := s.c.link.Reactor()
 	s.leave()
 	g := s.join(r)
-	s.read.exchange(1, g.read, r.Now())
-	s.write.exchange(1, g.write, r.Now())
+	now := r.Now()
+	s.read.exchange(1, g.read, now)
+	s.write.exchange(1, g.write, now)
+	s.begin(now)
 }
 
 // leave uncounts the connection for its group.
@@ -166,9 +188,33 @@ func (s *limited) leave() {
 		return // or Group has panicked
 	}
 	s.grouped = false
-	g := s.f.groups[s.group]
-	if g.live--; g.live == 0 {
-		delete(s.f.groups, s.group)
+	f := s.f
+	g := f.groups[s.group]
+	switch g.live--; {
+	case g.live > 0, g.owing:
+	case g.owes(s.c.link.Reactor().Now()):
+		g.owing = true
+		f.owing = append(f.owing, s.group)
+	default:
+		delete(f.groups, s.group)
+	}
+}
+
+// forget drops groups without connections whose debt is paid. It looks at two of those that were in debt each time that a connection
+// joins a group. So it needs no timer, and no more groups are kept than are in debt, and a few.
+func (f *limiter) forget(now time.Duration) {
+	for range min(2, len(f.owing)) {
+		name := f.owing[0]
+		f.owing = f.owing[1:]
+		g := f.groups[name]
+		switch {
+		case g.live > 0:
+			g.owing = false
+		case g.owes(now):
+			f.owing = append(f.owing, name)
+		default:
+			delete(f.groups, name)
+		}
 	}
 }
 
@@ -178,6 +224,7 @@ func (s *limited) join(r *reactor.Reactor) limitGroup {
 	if f.o.GroupRead.PerSecond <= 0 && f.o.GroupWrite.PerSecond <= 0 {
 		return limitGroup{}
 	}
+	f.forget(r.Now())
 	s.group = f.o.Group(s.c.link.Remote())
 	g := f.groups[s.group]
 	if g == nil {

@@ -181,7 +181,7 @@ func TestLimitSmallPieces(t *testing.T) {
 	p.ConnectionLost(reactor.ErrClosed)
 }
 
-// POL-5: groups are told apart by the peer, or by Group; each has its own rate, and is forgotten with its last connection. There are
+// POL-5: groups are told apart by the peer, or by Group; each has its own rate. There are
 // timers only while somebody waits.
 func TestLimitGroups(t *testing.T) {
 	const rate = 1_000_000

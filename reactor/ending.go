@@ -168,7 +168,7 @@ func keepsInput(p Protocol) bool {
 // stopProducer tells the producer, if there is one, that nothing more is wanted.
 func (s *Stream) stopProducer() {
 	if p := s.producer; p != nil {
-		s.producer, s.paused = nil, false
+		s.producer, s.pauses = nil, notPaused
 		s.note(probe.NoteStopProducer, 0, nil)
 		s.callback(p.StopProducing)
 	}

@@ -136,7 +136,7 @@ func (s *Stream) overrun() bool {
 
 // checkDescriptors pauses the producer, once, when too many descriptors are queued.
 func (s *Stream) checkDescriptors() {
-	if s.producer == nil || s.paused || !s.descriptorsFull() {
+	if s.producer == nil || s.paused() || !s.descriptorsFull() {
 		return
 	}
 	s.pauseProducer()

@@ -207,3 +207,40 @@ func TestEagerProducersTogether(t *testing.T) {
 		}
 	})
 }
+
+// PROD-5: a producer that was paused when it was registered, and begins nevertheless, is paused once more by its first write above HighWater, and
+// not by further ones. It is resumed once.
+func TestProducerBeginsWhenFull(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r, f := faulty(t, w)
+		var srv, cli end
+		connectWith(t, r, &reactor.ListenConfig{StreamConfig: reactor.StreamConfig{HighWater: 1000}}, &srv, &cli)
+		for range 2 {
+			f.Write = full
+			srv.s.Write(make([]byte, 1001))
+			var p source
+			register(t, srv.s, &p)
+			if !p.heard("pause") {
+				t.Errorf("registered with a full transport: %v", p.told)
+			}
+			for range 3 {
+				srv.s.Write([]byte("x"))
+				if !p.heard("pause", "pause") {
+					t.Errorf("PROD-5: after a write: %v", p.told)
+				}
+			}
+			f.Write = nil
+			until(t, r, func() bool { return srv.s.Buffered() == 0 })
+			testworld.Turns(t, r, 2)
+			f.Write = full
+			srv.s.Write(make([]byte, 1001))
+			srv.s.Write([]byte("x"))
+			if !p.heard("pause", "pause", "resume", "pause") {
+				t.Errorf("PROD-5: after it was resumed: %v", p.told)
+			}
+			srv.s.UnregisterProducer()
+			f.Write = nil
+			until(t, r, func() bool { return srv.s.Buffered() == 0 })
+		}
+	})
+}

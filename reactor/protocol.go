@@ -240,7 +240,8 @@ type Producer interface {
 //
 // The producer pushes. Registration does not resume it. It is paused when the buffered
 // bytes, and those sent directly in this callback, exceed the high-water mark, inside the
-// Write that does it (PROD-15). It is resumed later, when the buffer has fallen to the
+// Write that does it (PROD-15). If they do when it is registered, it is paused then, and
+// once more by its first write, if it begins nevertheless (PROD-5). It is resumed later, when the buffer has fallen to the
 // low-water mark (PROD-4). If the connection is lost, the producer is stopped before
 // ConnectionLost is called (PROD-6), and inside its Write if that has failed (PROD-14).
 //

@@ -27,10 +27,10 @@ type Stream struct {
 	read    readState
 	write   writeState
 	armed   kernel.Ready
-	paused  bool  // we have paused the producer
-	blocked bool  // the socket was full: wait for Writable before sending; if nothing is buffered, SendFile waits
-	dirty   bool  // is in Reactor.dirty
-	direct  uint8 // chunks that writes have sent themselves since settle
+	pauses  pauseState // of the producer
+	blocked bool       // the socket was full: wait for Writable before sending; if nothing is buffered, SendFile waits
+	dirty   bool       // is in Reactor.dirty
+	direct  uint8      // chunks that writes have sent themselves since settle
 
 	cfg      *streamParams // of the owner; a stream that takes long to end has its own
 	in       uint64        // bytes read
@@ -57,6 +57,17 @@ const (
 	streamEnding              // ends when the callback returns; Reactor.endReasons has the reason
 	streamLost
 )
+
+// pauseState tells whether we have paused the producer.
+type pauseState uint8
+
+const (
+	notPaused   pauseState = iota
+	pausedEarly            // when it was registered; its first write says it again
+	pausedOnce
+)
+
+func (s *Stream) paused() bool { return s.pauses != notPaused }
 
 type readState uint8
 
@@ -206,7 +217,7 @@ func (s *Stream) peerEnded() {
 // reading only. Then settle has nothing to do but to send what is buffered.
 func (s *Stream) steady() bool {
 	return s.state == streamOpen && s.read == readOn && s.write == writeOn &&
-		s.armed == kernel.Readable && !s.blocked && !s.paused
+		s.armed == kernel.Readable && !s.blocked && !s.paused()
 }
 
 // touched settles a stream that is in Reactor.dirty.
@@ -257,18 +268,18 @@ func (s *Stream) send() {
 
 // settleProducer resumes a paused producer when the buffered output has fallen to LowWater.
 func (s *Stream) settleProducer() {
-	if !s.paused || s.out.Len() > s.cfg.LowWater || s.descriptorsFull() || s.fileWaits() {
+	if !s.paused() || s.out.Len() > s.cfg.LowWater || s.descriptorsFull() || s.fileWaits() {
 		return
 	}
 	// Resuming a turn later looks to the producer like a slower socket.
 	if s.r.forced(probe.SiteResumeLater) {
 		s.touch()
 	} else {
-		s.paused = false
+		s.pauses = notPaused
 		s.note(probe.NoteResumeProducer, 0, nil)
 		s.producer.ResumeProducing()
 	}
-	if (s.out.Len() > 0 || s.paused) && !s.blocked {
+	if (s.out.Len() > 0 || s.paused()) && !s.blocked {
 		s.touch() // what it produced goes out in the next turn, and then it is resumed
 	}
 }
@@ -348,7 +359,7 @@ func (s *Stream) arm() {
 	if s.reading() {
 		want = kernel.Readable
 	}
-	if s.blocked && (s.out.Len() > 0 || s.paused) {
+	if s.blocked && (s.out.Len() > 0 || s.paused()) {
 		want |= kernel.Writable
 	}
 	if s.cfg.halves != nil {

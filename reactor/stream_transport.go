@@ -330,9 +330,12 @@ func (s *Stream) register(p Producer) error {
 	if s.producer != nil {
 		return fmt.Errorf("%w: %T is, %T wants to be", ErrProducerRegistered, s.producer, p)
 	}
-	s.producer, s.paused = p, false
+	s.producer, s.pauses = p, notPaused
 	s.checkHighWater()
 	s.checkDescriptors()
+	if s.paused() {
+		s.pauses = pausedEarly
+	}
 	return nil
 }
 
@@ -349,7 +352,7 @@ func (s *Stream) UnregisterProducer() {
 
 func (s *Stream) unregister() {
 	if s.producer != nil {
-		s.producer, s.paused = nil, false
+		s.producer, s.pauses = nil, notPaused
 		s.touch()
 	}
 }
@@ -364,19 +367,23 @@ func (s *Stream) StopConsuming() {
 // writes have sent themselves in this callback counts too. So a fast reader does not make the
 // producer write without end, in one callback (PROD-15). It sets the flag first, because the
 // producer may call the stream (DESC-15, DESC-16).
+//
+// A producer that was paused when it was registered is paused once more by its first write. Programs call ResumeProducing of their own producer
+// behind RegisterProducer, to begin: that undoes the first pause, and without another one it would write all it has.
 func (s *Stream) checkHighWater() {
-	if s.producer == nil || s.paused || s.out.Len()+int(s.direct)*chunks.Size <= s.cfg.HighWater {
+	if s.producer == nil || s.pauses == pausedOnce || s.out.Len()+int(s.direct)*chunks.Size <= s.cfg.HighWater {
 		return
 	}
+	s.pauses = notPaused
 	s.pauseProducer()
 }
 
 // pauseProducer pauses the producer, which there is, unless it is paused already.
 func (s *Stream) pauseProducer() {
-	if s.paused {
+	if s.paused() {
 		return
 	}
-	s.paused = true
+	s.pauses = pausedOnce
 	s.note(probe.NotePauseProducer, 0, nil)
 	s.producer.PauseProducing()
 }

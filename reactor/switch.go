@@ -57,8 +57,8 @@ func (s *Stream) switchTo(p Protocol) (Switched, error) {
 	if s.read == readPaused {
 		s.note(probe.NoteResumed, 0, nil)
 	}
-	old := Switched{s.proto, s.producer, s.paused, s.read == readPaused}
-	s.proto, s.producer, s.paused, s.read = p, nil, false, readOn
+	old := Switched{s.proto, s.producer, s.paused(), s.read == readPaused}
+	s.proto, s.producer, s.pauses, s.read = p, nil, notPaused, readOn
 	s.touch()
 	s.resumed()
 	return old, nil

@@ -423,3 +423,41 @@ func TestPauseAmongAnswers(t *testing.T) {
 		t.Errorf("TCP-64: %d records came, %d of them after a pause, and %d bytes of answers", len(p.got), late, len(g.p.got))
 	}
 }
+
+// PROD-5: the transport below says once more that it is full, if a producer that was paused at its registration begins nevertheless. That is
+// passed on.
+func TestPausedOnceMore(t *testing.T) {
+	const before = 4 << 20
+	top := new(end)
+	g := newRig(t, tls.VersionTLS13, top, nil)
+	g.pump()
+	top.c.Write(make([]byte, before)) // nobody reads it
+	p := &beginner{c: top.c}
+	top.c.RegisterProducer(p)
+	if p.pauses != 1 {
+		t.Fatalf("%d pauses at the registration, with %d bytes buffered", p.pauses, top.c.Buffered())
+	}
+	for p.ResumeProducing(); !p.paused && p.wrote < before; {
+		p.write()
+	}
+	if p.wrote > 64<<10 || p.pauses != 2 {
+		t.Errorf("it wrote %d bytes before it was paused, %d pauses", p.wrote, p.pauses)
+	}
+	top.c.UnregisterProducer()
+}
+
+// beginner is a producer that is told to begin by its own program.
+type beginner struct {
+	c             *tlsio.Conn
+	paused        bool
+	pauses, wrote int
+}
+
+func (b *beginner) PauseProducing()  { b.paused, b.pauses = true, b.pauses+1 }
+func (b *beginner) ResumeProducing() { b.paused = false }
+func (b *beginner) StopProducing()   { b.paused = true }
+
+func (b *beginner) write() {
+	n, _ := b.c.Write(make([]byte, 8<<10))
+	b.wrote += n
+}

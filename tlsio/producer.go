@@ -99,8 +99,16 @@ func (c *Conn) unwatch() {
 // throttle is a Conn as the producer of the transport below (TLS-29).
 type throttle Conn
 
-// PauseProducing says that there is enough below to be sent.
-func (t *throttle) PauseProducing() { (*Conn)(t).hold(holdFull) }
+// PauseProducing says that there is enough below to be sent. It is called again by the first write of a producer that was paused when it was
+// registered, and passed on then: it goes on.
+func (t *throttle) PauseProducing() {
+	c := (*Conn)(t)
+	again := c.holds&holdFull != 0
+	c.hold(holdFull)
+	if again && c.producer != nil && !c.pauseWaits() {
+		c.producer.PauseProducing()
+	}
+}
 
 // ResumeProducing says that it has been sent.
 func (t *throttle) ResumeProducing() {

@@ -155,3 +155,33 @@ func TestWrongKindBelow(t *testing.T) {
 		}
 	}
 }
+
+// GRAM-7, GRAM-17: a place without brackets, as Twisted has it, falls apart at its ':', and the error says how to write it. A place that has them,
+// or needs none, is not the cause of other errors.
+func TestPlaceWithoutBrackets(t *testing.T) {
+	const hint = "a description with ':' must stand in brackets, as in [tcp:80]"
+	for description, want := range map[string]bool{
+		"haproxy:tcp:80":                         true,
+		"haproxy:tcp:port=80":                    true,
+		"haproxy:unix:/run/app.sock":             true,
+		"haproxy:timeout=5:endpoint=tcp:80:5":    true,
+		"client haproxy:tcp:localhost:80":        true,
+		"client tls:localhost:443:endpoint=tcp:": true,
+		"tls:certificates=x:endpoint=tcp:0:1:2":  true,
+		"haproxy:[tcp:80]:5":                     false,
+		`haproxy:tcp\:80:5`:                      false,
+		"haproxy:[tcp:80]:timeouts=5":            false,
+		"client tls:localhost:443:5":             false,
+		"tcp:80:127.0.0.1:5:6":                   false,
+	} {
+		var err error
+		if d, ok := strings.CutPrefix(description, "client "); ok {
+			_, err = std.Schemes(nil).Client(d)
+		} else {
+			_, err = std.Schemes(nil).Server(description)
+		}
+		if !errors.Is(err, endpoint.ErrArgument) || strings.Contains(err.Error(), hint) != want {
+			t.Errorf("%s: %v; it says how to write it: want %v", description, err, want)
+		}
+	}
+}
