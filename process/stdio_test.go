@@ -5,10 +5,12 @@ package process_test
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/internal/leaktest"
 	"github.com/whorl-go/whorl/kernel"
@@ -277,6 +279,40 @@ func TestStdioOutputLost(t *testing.T) {
 			until(t, r, p.lost)
 			sameEvents(t, p.events, "made", "write lost", "read lost", "lost") // STDIO-6
 			isOne(t, "STDIO-6: lost", p.err, io.EOF)
+		}
+	})
+}
+
+// PROD-21: what comes for an output that is lost is dropped, so that the end of the other side is noticed. What comes from the input is passed on.
+func TestStdioJoinedOutputLost(t *testing.T) {
+	onKernels(t, func(t *testing.T, r *reactor.Reactor) {
+		srv := new(screen)
+		port, err := r.Listen(kernel.TCPAddr(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0), reactor.One(srv), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := new(halfScreen)
+		r.Dial(port.Addr(), reactor.One(client), nil, nil)
+		until(t, r, func() bool { return srv.s != nil && client.s != nil })
+		e := newEnds(t)
+		s := e.stdio(t, r, new(halfScreen), nil)
+		var res *reactor.JoinResult
+		if _, err := reactor.Join(srv.s, s.Stream(), &reactor.JoinConfig{HalfClosed: 50 * time.Millisecond, Done: func(x reactor.JoinResult) { res = &x }}); err != nil {
+			t.Fatal(err)
+		}
+		e.fromOut.Close()
+		for n := range 3 { // the first may be what finds the loss
+			_, _ = client.s.Write([]byte("nobody reads this"))
+			put(t, int(e.toIn.Fd()), "x")
+			until(t, r, func() bool { return len(client.got) > n })
+		}
+		if res != nil {
+			t.Fatalf("it has ended: %v", res.Err)
+		}
+		_ = client.s.CloseWrite()
+		until(t, r, func() bool { return res != nil && client.lost() })
+		if !errors.Is(res.Err, kernel.ErrBroken) {
+			t.Errorf("PROD-21: %v", res.Err)
 		}
 	})
 }

@@ -58,8 +58,8 @@ type JoinResult struct {
 	JoinStats
 	// Err is nil if both peers ended their directions and everything was delivered.
 	// Otherwise it is the first reason why not: ErrIdle or ErrHalfClosed for a limit,
-	// ErrAborted for Joined.Abort, ErrClosed if our side closed, or the error with which
-	// the first transport was lost.
+	// ErrAborted for Joined.Abort, ErrClosed if our side closed, kernel.ErrBroken if something came for an
+	// output that was lost alone, or the error with which the first transport was lost.
 	Err error
 	// ErrA and ErrB are the errors with which a and b were lost, as ConnectionLost has
 	// them.
@@ -227,6 +227,11 @@ func (j *Joined) abort(reason error) {
 // endBoth notes why Joined itself ends both sides.
 func (j *Joined) endBoth(reason error) {
 	j.ours = true
+	j.failed(reason)
+}
+
+// failed notes why the pair does not end cleanly. The first reason counts.
+func (j *Joined) failed(reason error) {
 	if j.reason == nil {
 		j.reason = reason
 	}

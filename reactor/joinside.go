@@ -3,6 +3,8 @@ package reactor
 import (
 	"errors"
 	"fmt"
+
+	"github.com/whorl-go/whorl/kernel"
 )
 
 // joinSide is one of two joined transports. It is the protocol of its transport, and the
@@ -16,6 +18,8 @@ type joinSide struct {
 	err    error  // with which it was lost
 	ended  bool   // the peer has ended its direction
 	gone   bool   // lost
+	full   bool   // its transport has stopped us: it takes nothing more
+	deaf   bool   // its output is lost, and its input is not
 
 	// The capabilities of t. The last three are nil if it lacks them.
 	switcher Switcher
@@ -98,6 +102,10 @@ func (s *joinSide) TakeInput(p []byte, _ func([]byte)) {
 }
 
 func (s *joinSide) pass(p []byte) {
+	if s.to.deaf {
+		s.j.failed(kernel.ErrBroken)
+		return
+	}
 	n, err := s.to.t.Write(p)
 	s.passed += uint64(n)
 	if err == ErrWriteClosed || err == ErrSwitched { // only that direction has ended, and nobody would be told of the gap
@@ -122,8 +130,14 @@ func (s *joinSide) ReadConnectionLost() {
 	}
 }
 
-// WriteConnectionLost does nothing: the other direction goes on.
-func (s *joinSide) WriteConnectionLost() {}
+// WriteConnectionLost follows a CloseWrite of ours, or the loss of the output alone, as of standard output whose reader has gone. In both cases the other direction goes
+// on. In the second what comes from the other side is dropped, so that its end is noticed (PROD-21).
+func (s *joinSide) WriteConnectionLost() {
+	if s.full && !s.gone {
+		s.deaf = true
+		s.to.source.ResumeProducing()
+	}
+}
 
 // ConnectionLost ends the other side, and tells the former protocol.
 func (s *joinSide) ConnectionLost(err error) {
@@ -132,8 +146,8 @@ func (s *joinSide) ConnectionLost(err error) {
 	s.gone, s.err, s.former = true, err, lostProtocol{}
 	s.ended = s.ended || inOrder
 	s.endedFirst()
-	if s.j.reason == nil && !inOrder && err != ErrClosed {
-		s.j.reason = err
+	if !inOrder && err != ErrClosed {
+		s.j.failed(err)
 	}
 	s.passLossOn()
 	defer s.j.lost() // also if the former protocol panics
@@ -178,6 +192,7 @@ func (s *joinSide) ResumeProducing() { s.source.ResumeProducing() }
 // other side still receives is written here until its ConnectionLost. If that may take as long as it likes, what comes from this
 // side is dropped instead, so that its end is noticed (PROD-21).
 func (s *joinSide) StopProducing() {
+	s.to.full = true
 	if g, ok := As[goingOn](s.to.t); ok && g.GoesOn() {
 		s.source.ResumeProducing()
 		return
