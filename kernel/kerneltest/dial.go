@@ -13,6 +13,7 @@ func dialPromises() []promise {
 		{"Refused", refused},
 		{"SelfConnect", selfConnect},
 		{"DialCloseEarly", dialCloseEarly},
+		{"DialUnspecified", dialUnspecified},
 		{"InvalidAddr", invalidAddr},
 		{"Bind", bind},
 		{"BindFails", bindFails},
@@ -201,6 +202,17 @@ func bind(g *rig) {
 	c, s = g.connect(l, &kernel.DialOptions{Bind: want})
 	if c.Local() != want || s.Remote() != want {
 		g.Errorf("bound to %v instead of %v, the peer sees %v", c.Local(), want, s.Remote())
+	}
+}
+
+// dialUnspecified: a dial to the unspecified address, as a port on all addresses says that it has it, comes to this host, and Remote says so.
+func dialUnspecified(g *rig) {
+	for ip, all := range map[netip.Addr]netip.Addr{local4(): netip.IPv4Unspecified(), local6(): netip.IPv6Unspecified()} {
+		l := g.listen(all, nil)
+		c, s := g.connect(l, nil)
+		if want := kernel.TCPAddr(ip, l.Local().Port()); c.Remote() != want || s.Local() != want {
+			g.Errorf("a dial to %v is connected to %v, and comes to %v", l.Local(), c.Remote(), s.Local())
+		}
 	}
 }
 

@@ -42,6 +42,15 @@ func packetConnected(g *rig) {
 			}
 			g.isAddr("UDP-26: an address", err, kernel.OpWrite, a, kernel.ErrInvalidAddr)
 		}
+		// A socket that is connected to all addresses is connected to this host, and its peer is told as that of its datagrams.
+		e := g.bind(kernel.UDPAddr(ip, 0), nil)
+		if err := e.Connect(kernel.UDPAddr(unspecified(ip), d.Local().Port())); err != nil {
+			g.Fatal(err)
+		}
+		g.put(d, to(e.Local(), "of the peer"))
+		if p := g.take(e, 1)[0]; p.Peer != e.Remote() || e.Remote() != d.Local() {
+			g.Errorf("connected to %v; the peer is %v", e.Remote(), p.Peer)
+		}
 		// The addresses are known after Close too, though nobody has asked for ours since it was chosen.
 		w := g.bind(kernel.UDPAddr(unspecified(ip), 0), nil)
 		at := kernel.UDPAddr(ip, w.Local().Port())

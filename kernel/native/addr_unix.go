@@ -34,6 +34,9 @@ func (p *shortAddr) set(q shortAddr) {
 	p.ip, p.scope, p.port, p.kind = q.ip, q.scope, q.port, q.kind
 }
 
+// isUnspecified tells whether it is 0.0.0.0 or ::, with any port.
+func (p *shortAddr) isUnspecified() bool { return p.kind != noAddr && p.ip == [16]byte{} }
+
 // addr returns the address, of a sock with the descriptor fd or of a closed one (-1). The first
 // call replaces the scope of a link-local address by the place of its name in b.zones.
 func (p *shortAddr) addr(b *base, fd int32) kernel.Addr {

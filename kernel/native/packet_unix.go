@@ -270,6 +270,11 @@ func (s *packetSock) Connect(a kernel.Addr) error {
 	}
 	if s.at.Net == kernel.UDP {
 		s.at = s.askLocal()
+		if a.IP.Addr().IsUnspecified() { // the system has taken it for this host
+			if sa, err := unix.Getpeername(int(s.fd)); err == nil {
+				a = s.addrOf(sa)
+			}
+		}
 	} else if a.Name[0] == 0 {
 		a = kernel.UNIXDatagramAddr(a.Name)
 	}

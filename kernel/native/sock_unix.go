@@ -169,6 +169,9 @@ func (s *conn) Connected() error {
 		s.setState(uint8(unix.ECONNREFUSED))
 		return SysError(kernel.OpConnect, unix.ECONNREFUSED)
 	}
+	if err == nil && s.remote.isUnspecified() {
+		s.remote.set(shortAddrFrom(peer)) // the system has taken it for this host
+	}
 	s.setState(0)
 	s.mark(stream)
 	return nil
