@@ -132,7 +132,7 @@ func TestJoinInputClosed(t *testing.T) {
 			client.Send("nobody reads this")
 			client.CloseWrite()
 			until(t, r, func() bool { return res != nil })
-			if !errors.Is(res.Err, reactor.ErrHalfClosed) {
+			if !errors.Is(res.Err, kernel.ErrBroken) {
 				t.Errorf("PROD-21: %v", res.Err)
 			}
 		})

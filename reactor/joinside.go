@@ -18,8 +18,7 @@ type joinSide struct {
 	err    error  // with which it was lost
 	ended  bool   // the peer has ended its direction
 	gone   bool   // lost
-	full   bool   // its transport has stopped us: it takes nothing more
-	deaf   bool   // its output is lost, and its input is not
+	out    joinOutput
 
 	// The capabilities of t. The last three are nil if it lacks them.
 	switcher Switcher
@@ -29,6 +28,15 @@ type joinSide struct {
 	live     finite
 	counted  interface{ Stats() StreamStats }
 }
+
+// joinOutput is what becomes of what is passed to a side.
+type joinOutput uint8
+
+const (
+	outputTaken   joinOutput = iota
+	outputStopped            // its transport takes nothing more, and is about to end
+	outputDropped            // its transport takes nothing more, and lives on (PROD-21)
+)
 
 var (
 	_ Protocol          = (*joinSide)(nil)
@@ -102,7 +110,7 @@ func (s *joinSide) TakeInput(p []byte, _ func([]byte)) {
 }
 
 func (s *joinSide) pass(p []byte) {
-	if s.to.deaf {
+	if s.to.out == outputDropped {
 		s.j.failed(kernel.ErrBroken)
 		return
 	}
@@ -133,9 +141,8 @@ func (s *joinSide) ReadConnectionLost() {
 // WriteConnectionLost follows a CloseWrite of ours, or the loss of the output alone, as of standard output whose reader has gone. In both cases the other direction goes
 // on. In the second what comes from the other side is dropped, so that its end is noticed (PROD-21).
 func (s *joinSide) WriteConnectionLost() {
-	if s.full && !s.gone {
-		s.deaf = true
-		s.to.source.ResumeProducing()
+	if s.out == outputStopped && !s.gone {
+		s.drop()
 	}
 }
 
@@ -192,12 +199,18 @@ func (s *joinSide) ResumeProducing() { s.source.ResumeProducing() }
 // other side still receives is written here until its ConnectionLost. If that may take as long as it likes, what comes from this
 // side is dropped instead, so that its end is noticed (PROD-21).
 func (s *joinSide) StopProducing() {
-	s.to.full = true
 	if g, ok := As[goingOn](s.to.t); ok && g.GoesOn() {
-		s.source.ResumeProducing()
+		s.to.drop()
 		return
 	}
+	s.to.out = outputStopped
 	s.source.PauseProducing()
+}
+
+// drop has s drop what comes from the other side, which goes on.
+func (s *joinSide) drop() {
+	s.out = outputDropped
+	s.to.source.ResumeProducing()
 }
 
 // goingOn is the method by which a transport says that it lives on when it can send no more: a program may close its input.
