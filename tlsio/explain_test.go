@@ -2,6 +2,9 @@ package tlsio_test
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -32,6 +35,14 @@ func TestExplainCertificates(t *testing.T) {
 	limit.PermittedDNSDomains = []string{"elsewhere.example"}
 	constrained.Cert = tlstest.Sign(limit, ca.Cert, constrained.Key.Public(), ca.Key)
 	constrained.Chain = [][]byte{constrained.Cert.Raw}
+	anew, sameName := tlstest.Template("ca"), tlstest.SelfSigned("example.com") // as after a second run of the script that makes an authority
+	tlstest.AsAuthority(anew)
+	anew = tlstest.Sign(anew, anew, tlstest.KeyOf("anew").Public(), tlstest.KeyOf("anew"))
+	madeAnew := &tlstest.Authority{Cert: anew, Key: tlstest.KeyOf("anew")}
+	self := tlstest.Template("ca")
+	tlstest.AsLeaf(self, []string{"example.com"})
+	sameName.Certificate = [][]byte{tlstest.Sign(self, self, tlstest.KeyOf("anew").Public(), tlstest.KeyOf("anew")).Raw}
+	sameName.Leaf, sameName.PrivateKey = nil, tlstest.KeyOf("anew")
 	for _, test := range []struct {
 		name  string
 		cert  tls.Certificate
@@ -47,6 +58,10 @@ func TestExplainCertificates(t *testing.T) {
 		{"untrusted", other.Leaf("example.com"), certs.ErrUntrusted,
 			[]string{`asked for "example.com"`, `issuer "CN=other"`, "not among the trust roots", "add the authority", "intermediate"}, is[x509.UnknownAuthorityError]},
 		{"self-signed", tlstest.SelfSigned("example.com"), certs.ErrUntrusted, []string{"self-signed", "add it to the trust roots"}, is[x509.UnknownAuthorityError]},
+		{"authority made anew", madeAnew.Leaf("example.com"), certs.ErrUntrusted,
+			[]string{`its issuer is "CN=ca"`, "has that name, but did not sign it", "verification", "made anew"}, is[x509.UnknownAuthorityError]},
+		{"self-signed, made anew", sameName, certs.ErrUntrusted,
+			[]string{"it is self-signed", "has that name, but did not sign it", "made anew"}, is[x509.UnknownAuthorityError]},
 		{"intermediate left out", alone, certs.ErrUntrusted, []string{`issuer "CN=mid"`, "sent no other certificate", "send its intermediate"}, is[x509.UnknownAuthorityError]},
 		{"chain to another root", other.Intermediate("mid").Leaf("example.com"), certs.ErrUntrusted, []string{"not among the trust roots"}, is[x509.UnknownAuthorityError]},
 		{"expired", ca.Expired("example.com"), certs.ErrExpired, []string{`asked for "example.com"`, "2026-05-31", "renew", "clock"}, is[x509.CertificateInvalidError]},
@@ -101,6 +116,27 @@ func TestExplainClients(t *testing.T) {
 		t.Errorf("%v names a host that nobody asked for", err)
 	}
 	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "our certificate has expired", "renew")
+}
+
+// An authority that is trusted has issued the certificate, but has signed it in a way that is not accepted any more.
+func TestExplainOldSignature(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, leaf := tlstest.Template("ca"), tlstest.Template("example.com")
+	tlstest.AsAuthority(root)
+	tlstest.AsLeaf(leaf, []string{"example.com"})
+	leaf.SignatureAlgorithm = x509.ECDSAWithSHA1
+	root = tlstest.Sign(root, root, key.Public(), key)
+	leaf = tlstest.Sign(leaf, root, key.Public(), key)
+	o := tlstest.VerifyOptions(&tlstest.Authority{Cert: root}, "example.com")
+	_, err = leaf.Verify(o)
+	got := tlsio.Explain(err, "example.com")
+	tlstest.WantError(t, got, certs.ErrUntrusted, "signed with ECDSA-SHA1", "issued again")
+	if strings.Contains(got.Error(), "not among the trust roots") || strings.Contains(got.Error(), "made anew") {
+		t.Error(got)
+	}
 }
 
 // A stranger's certificate, whose names are as long as it likes, does not make a long line.
