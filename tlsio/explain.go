@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/whorl-go/whorl/certs"
@@ -209,9 +210,9 @@ func (e *HandshakeError) explainPeer() bool {
 		e.Rule = ErrNotTLS
 		e.Detail = fmt.Sprintf("it began with %q", h.RecordHeader[:])
 		e.Remedy = "check the port, and whether TLS begins only after STARTTLS"
-		for _, word := range []string{"HTTP/", "GET ", "POST ", "HEAD "} {
-			if bytes.HasPrefix(h.RecordHeader[:], []byte(word)) {
-				e.Remedy = "that is HTTP in the clear: use the port of HTTPS, or no TLS"
+		for _, p := range plainMeanings {
+			if slices.ContainsFunc(p.begins, func(word string) bool { return string(h.RecordHeader[:len(word)]) == word }) {
+				e.Remedy = p.remedy
 			}
 		}
 		return true
@@ -233,6 +234,17 @@ func (e *HandshakeError) explainPeer() bool {
 		}
 	}
 	return true
+}
+
+// plainMeanings are the beginnings, of at most 5 bytes, by which protocols are known that peers speak in the place of TLS.
+var plainMeanings = []struct {
+	begins []string
+	remedy string
+}{
+	{[]string{"HTTP/", "GET ", "POST ", "HEAD ", "PUT ", "PATCH", "DELET", "OPTIO", "CONNE", "TRACE", "PRI *"},
+		"that is HTTP in the clear: use the port of HTTPS, or no TLS"},
+	{[]string{"PROXY", "\r\n\r\n\x00"},
+		`that is a header of the PROXY protocol: read it below TLS, by flow.ReadProxy around tlsio.Server, or by endpoint=haproxy\:[tcp\:PORT] of the place`},
 }
 
 // alertMeaning is what an alert of RFC 8446 means to the side that receives it.

@@ -173,8 +173,13 @@ func TestExplainAlerts(t *testing.T) {
 // TestExplainNotTLS: a peer that speaks something else, in the clear.
 func TestExplainNotTLS(t *testing.T) {
 	for says, want := range map[string]string{
-		"HTTP/1.1 400 Bad Request\r\n": "HTTP in the clear",
-		"220 mail.example ESMTP\r\n":   "STARTTLS",
+		"HTTP/1.1 400 Bad Request\r\n":             "HTTP in the clear",
+		"OPTIONS * HTTP/1.1\r\n":                   "HTTP in the clear",
+		"PUT /x HTTP/1.1\r\n":                      "HTTP in the clear",
+		"PRI * HTTP/2.0\r\n":                       "HTTP in the clear",
+		"220 mail.example ESMTP\r\n":               "STARTTLS",
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 443\r\n": "PROXY protocol: read it below TLS",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c":   "PROXY protocol: read it below TLS",
 	} {
 		ours, theirs := net.Pipe()
 		go func() {
