@@ -105,7 +105,7 @@ const pemBegin = "-----BEGIN "
 func blocks(path string, data []byte) (found []*pemBlock, err error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, &Error{Path: path, Err: ErrEmpty, Remedy: "write the certificate into it"}
+		return nil, &Error{Path: path, Err: ErrEmpty, Remedy: "write the certificates or the key into it"}
 	}
 	at := nextBegin(data, 0)
 	if at < 0 {

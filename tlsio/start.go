@@ -133,8 +133,9 @@ func (c *Conn) attach(t reactor.Transport) {
 // other p gets its ConnectionMade before StartServer returns. A producer registered with
 // t is registered with the Conn (TLS-29), and reading that was paused stays paused.
 //
-// A receiver of package receiver that stays is told of the Conn by its own ConnectionMade:
-// with T alone set, SendLine would write to t, and Close would not stop delivery.
+// If a receiver of package receiver stays, the caller calls its ConnectionMade with the Conn,
+// as in x.Line.ConnectionMade(conn). Until then it writes to t, which fails with
+// reactor.ErrSwitched, and Close does not stop delivery.
 //
 // rest is input that the protocol has received behind the command that starts TLS, and
 // has not used. Nobody has protected it, so it must not be handled as if it had come
