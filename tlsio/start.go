@@ -55,7 +55,7 @@ func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool)
 		return f
 	}
 	if p, ok := reactor.FactoryAs[Protocols](inner); ok {
-		f.cfg = f.cfg.Clone()
+		f.cfg = withTickets(f.cfg.Clone(), cfg)
 		f.cfg.NextProtos = slices.Clone(p.NextProtos())
 		for _, name := range f.cfg.NextProtos {
 			if len(name) == 0 || len(name) > 255 {
@@ -64,6 +64,15 @@ func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool)
 		}
 	}
 	return f
+}
+
+// withTickets makes copied, a copy of cfg, use the keys of tickets that cfg has at the time of each handshake: SetSessionTicketKeys may change
+// them at any time. Only servers have such keys.
+func withTickets(copied, cfg *tls.Config) *tls.Config {
+	if cfg.WrapSession == nil && cfg.UnwrapSession == nil {
+		copied.WrapSession, copied.UnwrapSession = cfg.EncryptTicket, cfg.DecryptTicket
+	}
+	return copied
 }
 
 // checkConfig returns cfg without renegotiation. It fails if no connection can be made
@@ -79,7 +88,7 @@ func checkConfig(cfg *tls.Config, client bool) (*tls.Config, error) {
 	}
 	if cfg.Renegotiation != tls.RenegotiateNever {
 		// Renegotiation would be a handshake within Read, on the loop.
-		cfg = cfg.Clone()
+		cfg = withTickets(cfg.Clone(), cfg)
 		cfg.Renegotiation = tls.RenegotiateNever
 	}
 	return cfg, nil
