@@ -267,6 +267,6 @@ var alertMeanings = []alertMeaning{
 	{71, "it wants stronger parameters than we offer", "offer newer versions and cipher suites"},
 	{80, "something failed inside of it", "look into the peer's log"},
 	{112, "it serves no such name", "check the host name that was asked for"},
-	{116, "it wants a certificate of ours", "give the client a certificate that the peer's authorities issued"},
+	{116, "it wants a certificate of ours", "give the client a certificate that the peer's authorities issued, with the intermediate certificates up to them: another one is not shown"},
 	{120, "none of the protocols offered by ALPN is its own", "compare NextProtos of both sides"},
 }

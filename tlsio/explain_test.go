@@ -158,7 +158,7 @@ func TestExplainAlerts(t *testing.T) {
 	mutual := certs.ServerOptions{ClientCAs: certs.Roots{Pool: clients.Pool()}}
 	none := tlstest.Server(t, mutual, ca.Leaf("example.com"))
 	o := tlstest.Handshake(t, none, tlstest.Client(t, "example.com", ca, certs.ClientOptions{}))
-	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "certificate required", "give the client a certificate")
+	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "certificate required", "give the client a certificate", "with the intermediate certificates")
 	// A server that has heard that its certificate is not trusted.
 	o = tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{}, ca.Leaf("example.com")), tlstest.Client(t, "example.com", clients, certs.ClientOptions{}))
 	tlstest.WantError(t, tlsio.Explain(o.ServerErr, ""), tlsio.ErrPeerRefused, "our certificate", "check the certificate that we show")
