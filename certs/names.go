@@ -99,6 +99,9 @@ func checkName(name string) error {
 		}
 		for _, c := range label {
 			if c != '-' && c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+				if c == ':' || c == '/' {
+					return fmt.Errorf("%q cannot stand in a host name: give the host alone, without a scheme, a port or a path", c)
+				}
 				return fmt.Errorf("%q cannot stand in a host name", c)
 			}
 		}

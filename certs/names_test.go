@@ -98,6 +98,14 @@ func TestServerName(t *testing.T) {
 	}
 }
 
+// Who gives the address of a server, or its URL, hears what to leave out.
+func TestServerNameAlone(t *testing.T) {
+	for _, host := range []string{"example.com:443", "127.0.0.1:443", "https://example.com", "example.com/x"} {
+		_, err := certs.ServerName(host)
+		tlstest.WantError(t, err, certs.ErrName, "give the host alone, without a scheme, a port or a path")
+	}
+}
+
 // What ServerName returns is a name of DNS or an address, and is its own ServerName.
 func FuzzServerName(f *testing.F) {
 	for _, s := range []string{"example.com", "Bücher.example", "bu\u0308cher", "[::1%eth0]", "１.2", "xn--a.ü", "\xff", "ü。", "\u00ad"} {

@@ -105,7 +105,7 @@ const pemBegin = "-----BEGIN "
 func blocks(path string, data []byte) (found []*pemBlock, err error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, &Error{Path: path, Err: ErrEmpty, Remedy: "write the certificate into it"}
+		return nil, &Error{Path: path, Err: ErrEmpty, Remedy: "write the certificates or the key into it"}
 	}
 	at := nextBegin(data, 0)
 	if at < 0 {
@@ -150,7 +150,7 @@ func notPEM(path string, data []byte) error {
 	e.Detail, e.Remedy = "it looks like DER or PKCS #12", "convert it to PEM with openssl"
 	if _, err := x509.ParseCertificate(data); err == nil {
 		e.Detail, e.Remedy = "it is a certificate in DER", "convert it with: openssl x509 -inform der -in FILE -out FILE.pem"
-	} else if _, err := parseKey(data); err == nil {
+	} else if _, err := parseKey(data, ""); err == nil {
 		e.Detail, e.Remedy = "it is a private key in DER", "convert it with: openssl pkey -inform der -in FILE -out FILE.pem"
 	}
 	return e
@@ -208,22 +208,30 @@ func (b *pemBlock) parseKey() (crypto.Signer, error) {
 	if b.Type == "OPENSSH PRIVATE KEY" {
 		return nil, b.fail(ErrBlockType, strconv.Quote(b.Type), "convert it with: ssh-keygen -p -m PEM -f FILE")
 	}
-	key, err := parseKey(b.Bytes)
+	key, err := parseKey(b.Bytes, b.Type)
 	if err != nil {
-		return nil, b.fail(ErrMalformed, err.Error(), "export the key again, as PKCS #8")
+		return nil, b.fail(ErrMalformed, err.Error(), "use a key of RSA, ECDSA (P-256, P-384 or P-521) or Ed25519; if it is one, export it again, as PKCS #8")
 	}
 	return key, nil
 }
 
-// parseKey parses PKCS #8, PKCS #1 or SEC 1.
-func parseKey(der []byte) (crypto.Signer, error) {
+// parseKey parses PKCS #8, PKCS #1 or SEC 1. kind is the type of the block, which tells whose error counts.
+func parseKey(der []byte, kind string) (crypto.Signer, error) {
 	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		if rsa, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		rsa, rsaErr := x509.ParsePKCS1PrivateKey(der)
+		if rsaErr == nil {
 			return rsa, nil
 		}
-		if ec, err := x509.ParseECPrivateKey(der); err == nil {
+		ec, ecErr := x509.ParseECPrivateKey(der)
+		if ecErr == nil {
 			return ec, nil
+		}
+		switch kind {
+		case "RSA PRIVATE KEY":
+			err = rsaErr
+		case "EC PRIVATE KEY":
+			err = ecErr
 		}
 		return nil, err
 	}

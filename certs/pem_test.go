@@ -41,6 +41,13 @@ func TestDefectiveFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	cannotSign := tlstest.KeyPEM(x25519)
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strangeCurve, _ := x509.MarshalECPrivateKey(ecKey)
+	p256, unknown := []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}, []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 0x7f} // object identifiers
+	strangeCurve = bytes.Replace(strangeCurve, p256, unknown, 1)
 	likeMid := tlstest.Template("mid") // the same name and another key
 	tlstest.AsAuthority(likeMid)
 	forged := tlstest.Sign(likeMid, ca.Cert, tlstest.KeyOf("forger").Public(), ca.Key)
@@ -76,7 +83,8 @@ func TestDefectiveFiles(t *testing.T) {
 		{"ssh key", many(cert, block("OPENSSH PRIVATE KEY", []byte{1}, nil)), certs.ErrBlockType, 2, "OPENSSH", "ssh-keygen"},
 		{"bad certificate", many(block("CERTIFICATE", []byte{1, 2}, nil), key), certs.ErrMalformed, 1, "", "issued or exported again"},
 		{"bad key", many(cert, block("PRIVATE KEY", []byte{1, 2}, nil)), certs.ErrMalformed, 2, "", "PKCS #8"},
-		{"key that cannot sign", many(cert, cannotSign), certs.ErrMalformed, 2, "cannot sign", "PKCS #8"},
+		{"key that cannot sign", many(cert, cannotSign), certs.ErrMalformed, 2, "cannot sign", "use a key of RSA, ECDSA"},
+		{"key on a curve that TLS does not take", many(cert, block("EC PRIVATE KEY", strangeCurve, nil)), certs.ErrMalformed, 2, "unknown elliptic curve", "P-256, P-384 or P-521"},
 		{"leaf behind its issuer", many(midPEM, cert, key), certs.ErrChainOrder, 2, "does not come first", "put it first"},
 		{"unrelated in the chain", many(cert, ca.PEM(), key), certs.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},
 		{"chain upside down", many(cert, ca.PEM(), midPEM, key), certs.ErrChainOrder, 2, `whose issuer is "CN=mid"`, "each followed by its issuer"},

@@ -17,7 +17,8 @@ type StoreOptions struct {
 	// AllowExpired accepts certificates that have expired or are not yet valid. By
 	// default they are refused with ErrExpired, because peers would refuse them.
 	AllowExpired bool
-	// Time is the clock for that. It is called on any goroutine. Nil: the system's.
+	// Time is the clock for that, and for the choice among several certificates. It is
+	// called on any goroutine. Nil: the system's.
 	Time func() time.Time
 }
 
@@ -92,16 +93,32 @@ func (s *Store) Certificates() []*tls.Certificate { return slices.Clone(s.set.Lo
 //     address that it has connected to;
 //   - those with a wildcard for that name;
 //   - all.
+//
+// Of several for the name, one that is valid now goes before those that have expired
+// since they were loaded, or were let in by StoreOptions.AllowExpired.
 func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	set := s.set.Load()
 	anyName := *hello
 	anyName.ServerName = "" // names are matched here; this asks about keys alone
-	for _, key := range keysFor(hello) {
+	keys := keysFor(hello)
+	named := 0
+	for _, key := range keys {
+		named += len(set.names[key])
+	}
+	var expired *tls.Certificate
+	for _, key := range keys {
 		for _, c := range set.names[key] {
-			if anyName.SupportsCertificate(c) == nil {
+			switch {
+			case anyName.SupportsCertificate(c) != nil:
+			case named == 1 || s.loader.expired(c.Leaf) == nil:
 				return c, nil
+			case expired == nil:
+				expired = c
 			}
 		}
+	}
+	if expired != nil {
+		return expired, nil
 	}
 	for _, c := range set.all {
 		if anyName.SupportsCertificate(c) == nil {
@@ -112,12 +129,22 @@ func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 }
 
 // GetClientCertificate is for tls.Config. It returns the first certificate that the
-// server accepts, by its lists of authorities and algorithms, or an empty one.
+// server accepts, by its lists of authorities and algorithms, or an empty one. Of
+// several, one that is valid now goes before those that are not.
 func (s *Store) GetClientCertificate(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	for _, c := range s.set.Load().all {
-		if asked.SupportsCertificate(c) == nil {
+	all := s.set.Load().all
+	var expired *tls.Certificate
+	for _, c := range all {
+		switch {
+		case asked.SupportsCertificate(c) != nil:
+		case len(all) == 1 || s.loader.expired(c.Leaf) == nil:
 			return c, nil
+		case expired == nil:
+			expired = c
 		}
+	}
+	if expired != nil {
+		return expired, nil
 	}
 	return new(tls.Certificate), nil
 }

@@ -5,8 +5,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/whorl-go/whorl/certs"
 	"github.com/whorl-go/whorl/internal/tlstest"
@@ -94,6 +96,43 @@ func TestPickByKey(t *testing.T) {
 			t.Errorf("for %q: %v, %v", hello.ServerName, got, err)
 		}
 		hello.ServerName = "example.org"
+	}
+}
+
+// TestPickValid: of two certificates for a name, the one that has expired since it was loaded is shown no more, by servers and by clients. One that
+// is alone is, so that the peer can say what is wrong.
+func TestPickValid(t *testing.T) {
+	ca := tlstest.NewAuthority("ca")
+	now := tlstest.Time()
+	until := func(days int, names ...string) *tls.Certificate {
+		c := ca.Issue(func(c *x509.Certificate) { c.NotAfter = now.AddDate(0, 0, days) }, names...)
+		return &c
+	}
+	first, second, wild, alone := until(10, "a.example"), until(20, "a.example"), until(30, "*.example"), until(5, "alone.test")
+	store, err := certs.Load(&certs.StoreOptions{Time: func() time.Time { return now }, Sources: []certs.Source{
+		{Certificate: first}, {Certificate: second}, {Certificate: wild}, {Certificate: alone},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello := &tls.ClientHelloInfo{SupportedVersions: []uint16{tls.VersionTLS13}, SignatureSchemes: []tls.SignatureScheme{tls.Ed25519}}
+	asked := &tls.CertificateRequestInfo{Version: tls.VersionTLS13, SignatureSchemes: hello.SignatureSchemes}
+	for _, test := range []struct {
+		day            int
+		server, client *tls.Certificate
+	}{{9, first, first}, {11, second, second}, {21, wild, wild}, {31, first, first}} {
+		now = tlstest.Time().AddDate(0, 0, test.day)
+		hello.ServerName = "a.example"
+		if got, err := store.GetCertificate(hello); err != nil || !got.Leaf.Equal(test.server.Leaf) {
+			t.Errorf("day %d: the server shows %v, %v", test.day, certs.Describe(got.Leaf), err)
+		}
+		if got, err := store.GetClientCertificate(asked); err != nil || !got.Leaf.Equal(test.client.Leaf) {
+			t.Errorf("TLS-46: day %d: the client shows %v, %v", test.day, certs.Describe(got.Leaf), err)
+		}
+		hello.ServerName = "alone.test"
+		if got, err := store.GetCertificate(hello); err != nil || !got.Leaf.Equal(alone.Leaf) {
+			t.Errorf("day %d: the server shows %v, %v for another name", test.day, certs.Describe(got.Leaf), err)
+		}
 	}
 }
 

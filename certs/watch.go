@@ -10,8 +10,8 @@ import (
 // Watcher finds out which files of a Store have changed, and puts what is new into
 // the store: new handshakes use it, connections that are there keep what they have.
 // Each file of a directory is for itself. Files that come there are added. Files that
-// go are removed, except the last one. What is broken, expired or missing changes
-// nothing: the old certificate stays in use.
+// go are removed, but not before another one of the directory serves. What is broken,
+// expired or missing changes nothing: the old certificate stays in use.
 //
 // A file has changed when its content has. The files are small, so each look reads
 // all of them. Times and sizes are not asked, because they may stay the same: after a
@@ -132,12 +132,17 @@ func (w *Watcher) compareSource(f *Findings, i int, old []*entry) {
 	for _, e := range old {
 		was[e.unit] = e
 	}
+	others := len(f.live)
 	for _, u := range units {
 		e := w.compareUnit(f, u, was[u])
 		delete(was, u)
 		if e != nil {
 			f.live = append(f.live, e)
 		}
+	}
+	if len(f.live) == others { // all have gone, and what has come is unusable or still being written
+		f.live = append(f.live, old...)
+		return
 	}
 	for _, e := range old {
 		if was[e.unit] == nil {

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -121,4 +123,44 @@ func TestWatchTwice(t *testing.T) {
 		}
 	}()
 	certs.Watch(w.store, 0)
+}
+
+// TestWatchDirectoryRenamed: files of a directory that come under other names take the place of those that have gone, but not before they
+// can be used: while they are being written, and when they are broken, what has gone stays in use.
+func TestWatchDirectoryRenamed(t *testing.T) {
+	ca := tlstest.NewAuthority("ca")
+	a, b, fresh := ca.Leaf("a.example"), ca.Leaf("b.example"), ca.Renewed("a.example")
+	dir := t.TempDir()
+	tlstest.WriteFile(t, dir, "a.pem", tlstest.BothPEM(a))
+	tlstest.WriteFile(t, dir, "b.pem", tlstest.BothPEM(b))
+	store, err := tlstest.Load(certs.Source{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watching{Watcher: certs.Watch(store, time.Second), t: t, store: store, path: filepath.Join(dir, "a-2.pem")}
+	serves := func(want ...tls.Certificate) {
+		t.Helper()
+		if got := store.Certificates(); !slices.EqualFunc(got, want, func(g *tls.Certificate, w tls.Certificate) bool { return g.Leaf.Equal(w.Leaf) }) {
+			t.Errorf("it serves %d certificates, want %d others", len(got), len(want))
+		}
+	}
+	for _, name := range []string{"a.pem", "b.pem"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := tlstest.BothPEM(fresh)
+	w.write(whole[:100])
+	w.sees(1*time.Second, 0, time.Second, true)
+	if got := w.sees(2*time.Second, 1, 0, false); !errors.Is(got[0].Err, certs.ErrNotPEM) {
+		t.Error(got[0].Err)
+	}
+	serves(a, b)
+	w.sees(time.Hour, 0, 0, false) // nothing is awaited: the directory is looked at as seldom as any
+	w.write(whole)
+	w.sees(time.Hour+1*time.Second, 0, time.Second, true)
+	w.sees(time.Hour+2*time.Second, 1, time.Second, true)
+	serves(fresh, a, b)
+	w.sees(time.Hour+3*time.Second, 2, 0, false)
+	serves(fresh)
 }

@@ -353,7 +353,7 @@ func (c *Conn) lostFor(err error) error {
 		}
 		return err
 	case err == io.EOF && c.handshake != nil:
-		return c.errorf("handshake", ErrTruncated)
+		return c.errorf("handshake", errCut)
 	case err == io.EOF && c.read != ended:
 		return c.errorf("read", ErrTruncated)
 	case c.handshake != nil && errors.As(err, &op):

@@ -149,5 +149,8 @@ func (wouldBlock) Error() string   { return "no input now" }
 func (wouldBlock) Timeout() bool   { return false }
 func (wouldBlock) Temporary() bool { return true }
 
+// errCut is ErrTruncated in a handshake. A health check that connects and goes makes one.
+var errCut = kernel.Sentinel("the peer ended the connection before the TLS handshake was over", ErrTruncated)
+
 // errGone ends the handshake of a connection that has ended.
 var errGone = kernel.Sentinel("connection is gone")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/whorl-go/whorl/certs"
@@ -93,25 +94,60 @@ func (e *HandshakeError) explainChain() bool {
 		return true
 	}
 	if u, ok := errors.AsType[x509.UnknownAuthorityError](e.Err); ok {
-		e.Rule, e.Cert = certs.ErrUntrusted, u.Cert
-		v, ok := errors.AsType[*tls.CertificateVerificationError](e.Err)
-		e.Remedy = "add the authority to the trust roots"
-		switch {
-		case u.Cert == nil:
-		case bytes.Equal(u.Cert.RawIssuer, u.Cert.RawSubject):
-			e.Detail, e.Remedy = "it is self-signed", "add it to the trust roots if it is the right one, or have one issued by a trusted authority"
-		default:
-			e.Detail = fmt.Sprintf("its issuer %q is not among the trust roots", certs.Shorten(u.Cert.Issuer.String()))
-			if ok && len(v.UnverifiedCertificates) == 1 {
-				e.Detail += ", and the peer sent no other certificate"
-				e.Remedy += ", or have the peer send its intermediate certificates"
-			}
-		}
+		e.explainUntrusted(u)
 		return true
 	}
 	if s, ok := errors.AsType[x509.SystemRootsError](e.Err); ok {
 		e.Rule, e.Remedy = certs.ErrNoRoots, "install the system's trust roots, or name a file of them"
 		e.Detail = s.Error()
+		return true
+	}
+	return false
+}
+
+// explainUntrusted explains why no chain leads from u.Cert to a trust root.
+func (e *HandshakeError) explainUntrusted(u x509.UnknownAuthorityError) {
+	e.Rule, e.Cert = certs.ErrUntrusted, u.Cert
+	e.Remedy = "add the authority to the trust roots"
+	if u.Cert == nil {
+		return
+	}
+	v, ok := errors.AsType[*tls.CertificateVerificationError](e.Err)
+	self := bytes.Equal(u.Cert.RawIssuer, u.Cert.RawSubject)
+	tried := triedIn(u)
+	switch {
+	case tried != "" && isOld(u.Cert.SignatureAlgorithm):
+		e.Detail = fmt.Sprintf("it is signed with %v, which is not accepted any more", u.Cert.SignatureAlgorithm)
+		e.Remedy = "have it issued again, with SHA-256 or better"
+	case tried != "":
+		e.Detail = fmt.Sprintf("its issuer is %q, and an authority at hand has that name, but did not sign it", certs.Shorten(u.Cert.Issuer.String()))
+		if self {
+			e.Detail = "it is self-signed, and an authority at hand has that name, but did not sign it"
+		}
+		e.Detail += ": " + tried
+		e.Remedy = "compare the fingerprints: an authority that was made anew under its old name is another one; trust the new one, or show a certificate that the old one has issued"
+	case self:
+		e.Detail, e.Remedy = "it is self-signed", "add it to the trust roots if it is the right one, or have one issued by a trusted authority"
+	default:
+		e.Detail = fmt.Sprintf("its issuer %q is not among the trust roots", certs.Shorten(u.Cert.Issuer.String()))
+		if ok && len(v.UnverifiedCertificates) == 1 {
+			e.Detail += ", and the peer sent no other certificate"
+			e.Remedy += ", or have the peer send its intermediate certificates"
+		}
+	}
+}
+
+// triedIn returns what crypto/x509 says of a certificate that has the issuer's name, and with which it has tried in vain. It is empty if there was none.
+// Only the text of the error has it.
+func triedIn(u x509.UnknownAuthorityError) string {
+	more, _ := strings.CutPrefix(u.Error(), x509.UnknownAuthorityError{}.Error())
+	return strings.Trim(more, " ()")
+}
+
+// isOld tells whether crypto/x509 refuses a signature because of its algorithm.
+func isOld(a x509.SignatureAlgorithm) bool {
+	switch a {
+	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.DSAWithSHA1, x509.DSAWithSHA256:
 		return true
 	}
 	return false
@@ -174,9 +210,9 @@ func (e *HandshakeError) explainPeer() bool {
 		e.Rule = ErrNotTLS
 		e.Detail = fmt.Sprintf("it began with %q", h.RecordHeader[:])
 		e.Remedy = "check the port, and whether TLS begins only after STARTTLS"
-		for _, word := range []string{"HTTP/", "GET ", "POST ", "HEAD "} {
-			if bytes.HasPrefix(h.RecordHeader[:], []byte(word)) {
-				e.Remedy = "that is HTTP in the clear: use the port of HTTPS, or no TLS"
+		for _, p := range plainMeanings {
+			if slices.ContainsFunc(p.begins, func(word string) bool { return string(h.RecordHeader[:len(word)]) == word }) {
+				e.Remedy = p.remedy
 			}
 		}
 		return true
@@ -200,6 +236,17 @@ func (e *HandshakeError) explainPeer() bool {
 	return true
 }
 
+// plainMeanings are the beginnings, of at most 5 bytes, by which protocols are known that peers speak in the place of TLS.
+var plainMeanings = []struct {
+	begins []string
+	remedy string
+}{
+	{[]string{"HTTP/", "GET ", "POST ", "HEAD ", "PUT ", "PATCH", "DELET", "OPTIO", "CONNE", "TRACE", "PRI *"},
+		"that is HTTP in the clear: use the port of HTTPS, or no TLS"},
+	{[]string{"PROXY", "\r\n\r\n\x00"},
+		`that is a header of the PROXY protocol: read it below TLS, by flow.ReadProxy around tlsio.Server, or by endpoint=haproxy\:[tcp\:PORT] of the place`},
+}
+
 // alertMeaning is what an alert of RFC 8446 means to the side that receives it.
 type alertMeaning struct {
 	number        tls.AlertError
@@ -220,6 +267,6 @@ var alertMeanings = []alertMeaning{
 	{71, "it wants stronger parameters than we offer", "offer newer versions and cipher suites"},
 	{80, "something failed inside of it", "look into the peer's log"},
 	{112, "it serves no such name", "check the host name that was asked for"},
-	{116, "it wants a certificate of ours", "give the client a certificate that the peer's authorities issued"},
+	{116, "it wants a certificate of ours", "give the client a certificate that the peer's authorities issued, with the intermediate certificates up to them: another one is not shown"},
 	{120, "none of the protocols offered by ALPN is its own", "compare NextProtos of both sides"},
 }

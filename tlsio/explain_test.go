@@ -2,6 +2,9 @@ package tlsio_test
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -32,6 +35,14 @@ func TestExplainCertificates(t *testing.T) {
 	limit.PermittedDNSDomains = []string{"elsewhere.example"}
 	constrained.Cert = tlstest.Sign(limit, ca.Cert, constrained.Key.Public(), ca.Key)
 	constrained.Chain = [][]byte{constrained.Cert.Raw}
+	anew, sameName := tlstest.Template("ca"), tlstest.SelfSigned("example.com") // as after a second run of the script that makes an authority
+	tlstest.AsAuthority(anew)
+	anew = tlstest.Sign(anew, anew, tlstest.KeyOf("anew").Public(), tlstest.KeyOf("anew"))
+	madeAnew := &tlstest.Authority{Cert: anew, Key: tlstest.KeyOf("anew")}
+	self := tlstest.Template("ca")
+	tlstest.AsLeaf(self, []string{"example.com"})
+	sameName.Certificate = [][]byte{tlstest.Sign(self, self, tlstest.KeyOf("anew").Public(), tlstest.KeyOf("anew")).Raw}
+	sameName.Leaf, sameName.PrivateKey = nil, tlstest.KeyOf("anew")
 	for _, test := range []struct {
 		name  string
 		cert  tls.Certificate
@@ -47,6 +58,10 @@ func TestExplainCertificates(t *testing.T) {
 		{"untrusted", other.Leaf("example.com"), certs.ErrUntrusted,
 			[]string{`asked for "example.com"`, `issuer "CN=other"`, "not among the trust roots", "add the authority", "intermediate"}, is[x509.UnknownAuthorityError]},
 		{"self-signed", tlstest.SelfSigned("example.com"), certs.ErrUntrusted, []string{"self-signed", "add it to the trust roots"}, is[x509.UnknownAuthorityError]},
+		{"authority made anew", madeAnew.Leaf("example.com"), certs.ErrUntrusted,
+			[]string{`its issuer is "CN=ca"`, "has that name, but did not sign it", "verification", "made anew"}, is[x509.UnknownAuthorityError]},
+		{"self-signed, made anew", sameName, certs.ErrUntrusted,
+			[]string{"it is self-signed", "has that name, but did not sign it", "made anew"}, is[x509.UnknownAuthorityError]},
 		{"intermediate left out", alone, certs.ErrUntrusted, []string{`issuer "CN=mid"`, "sent no other certificate", "send its intermediate"}, is[x509.UnknownAuthorityError]},
 		{"chain to another root", other.Intermediate("mid").Leaf("example.com"), certs.ErrUntrusted, []string{"not among the trust roots"}, is[x509.UnknownAuthorityError]},
 		{"expired", ca.Expired("example.com"), certs.ErrExpired, []string{`asked for "example.com"`, "2026-05-31", "renew", "clock"}, is[x509.CertificateInvalidError]},
@@ -103,6 +118,27 @@ func TestExplainClients(t *testing.T) {
 	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "our certificate has expired", "renew")
 }
 
+// An authority that is trusted has issued the certificate, but has signed it in a way that is not accepted any more.
+func TestExplainOldSignature(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, leaf := tlstest.Template("ca"), tlstest.Template("example.com")
+	tlstest.AsAuthority(root)
+	tlstest.AsLeaf(leaf, []string{"example.com"})
+	leaf.SignatureAlgorithm = x509.ECDSAWithSHA1
+	root = tlstest.Sign(root, root, key.Public(), key)
+	leaf = tlstest.Sign(leaf, root, key.Public(), key)
+	o := tlstest.VerifyOptions(&tlstest.Authority{Cert: root}, "example.com")
+	_, err = leaf.Verify(o)
+	got := tlsio.Explain(err, "example.com")
+	tlstest.WantError(t, got, certs.ErrUntrusted, "signed with ECDSA-SHA1", "issued again")
+	if strings.Contains(got.Error(), "not among the trust roots") || strings.Contains(got.Error(), "made anew") {
+		t.Error(got)
+	}
+}
+
 // A stranger's certificate, whose names are as long as it likes, does not make a long line.
 func TestExplainIsShort(t *testing.T) {
 	long := strings.Repeat("\x01", 40_000)
@@ -122,7 +158,7 @@ func TestExplainAlerts(t *testing.T) {
 	mutual := certs.ServerOptions{ClientCAs: certs.Roots{Pool: clients.Pool()}}
 	none := tlstest.Server(t, mutual, ca.Leaf("example.com"))
 	o := tlstest.Handshake(t, none, tlstest.Client(t, "example.com", ca, certs.ClientOptions{}))
-	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "certificate required", "give the client a certificate")
+	tlstest.WantError(t, tlsio.Explain(o.ClientErr, "example.com"), tlsio.ErrPeerRefused, "certificate required", "give the client a certificate", "with the intermediate certificates")
 	// A server that has heard that its certificate is not trusted.
 	o = tlstest.Handshake(t, tlstest.Server(t, certs.ServerOptions{}, ca.Leaf("example.com")), tlstest.Client(t, "example.com", clients, certs.ClientOptions{}))
 	tlstest.WantError(t, tlsio.Explain(o.ServerErr, ""), tlsio.ErrPeerRefused, "our certificate", "check the certificate that we show")
@@ -137,8 +173,13 @@ func TestExplainAlerts(t *testing.T) {
 // TestExplainNotTLS: a peer that speaks something else, in the clear.
 func TestExplainNotTLS(t *testing.T) {
 	for says, want := range map[string]string{
-		"HTTP/1.1 400 Bad Request\r\n": "HTTP in the clear",
-		"220 mail.example ESMTP\r\n":   "STARTTLS",
+		"HTTP/1.1 400 Bad Request\r\n":             "HTTP in the clear",
+		"OPTIONS * HTTP/1.1\r\n":                   "HTTP in the clear",
+		"PUT /x HTTP/1.1\r\n":                      "HTTP in the clear",
+		"PRI * HTTP/2.0\r\n":                       "HTTP in the clear",
+		"220 mail.example ESMTP\r\n":               "STARTTLS",
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 443\r\n": "PROXY protocol: read it below TLS",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c":   "PROXY protocol: read it below TLS",
 	} {
 		ours, theirs := net.Pipe()
 		go func() {

@@ -318,7 +318,7 @@ func (c *Conn) handshakeFailed(err error) {
 	var p *reactor.PanicError
 	switch {
 	case errors.Is(err, errBareEOF):
-		c.fail("handshake", ErrTruncated)
+		c.fail("handshake", errCut)
 	case err == io.EOF: // crypto/tls says so for close_notify
 		c.fail("handshake", ErrHandshakeClosed)
 	case errors.As(err, &p):

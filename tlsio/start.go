@@ -55,7 +55,7 @@ func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool)
 		return f
 	}
 	if p, ok := reactor.FactoryAs[Protocols](inner); ok {
-		f.cfg = f.cfg.Clone()
+		f.cfg = withTickets(f.cfg.Clone(), cfg)
 		f.cfg.NextProtos = slices.Clone(p.NextProtos())
 		for _, name := range f.cfg.NextProtos {
 			if len(name) == 0 || len(name) > 255 {
@@ -64,6 +64,15 @@ func newFactory(cfg *tls.Config, inner reactor.Factory, o *Options, client bool)
 		}
 	}
 	return f
+}
+
+// withTickets makes copied, a copy of cfg, use the keys of tickets that cfg has at the time of each handshake: SetSessionTicketKeys may change
+// them at any time. Only servers have such keys.
+func withTickets(copied, cfg *tls.Config) *tls.Config {
+	if cfg.WrapSession == nil && cfg.UnwrapSession == nil {
+		copied.WrapSession, copied.UnwrapSession = cfg.EncryptTicket, cfg.DecryptTicket
+	}
+	return copied
 }
 
 // checkConfig returns cfg without renegotiation. It fails if no connection can be made
@@ -79,7 +88,7 @@ func checkConfig(cfg *tls.Config, client bool) (*tls.Config, error) {
 	}
 	if cfg.Renegotiation != tls.RenegotiateNever {
 		// Renegotiation would be a handshake within Read, on the loop.
-		cfg = cfg.Clone()
+		cfg = withTickets(cfg.Clone(), cfg)
 		cfg.Renegotiation = tls.RenegotiateNever
 	}
 	return cfg, nil
@@ -133,8 +142,9 @@ func (c *Conn) attach(t reactor.Transport) {
 // other p gets its ConnectionMade before StartServer returns. A producer registered with
 // t is registered with the Conn (TLS-29), and reading that was paused stays paused.
 //
-// A receiver of package receiver that stays is told of the Conn by its own ConnectionMade:
-// with T alone set, SendLine would write to t, and Close would not stop delivery.
+// If a receiver of package receiver stays, the caller calls its ConnectionMade with the Conn,
+// as in x.Line.ConnectionMade(conn). Until then it writes to t, which fails with
+// reactor.ErrSwitched, and Close does not stop delivery.
 //
 // rest is input that the protocol has received behind the command that starts TLS, and
 // has not used. Nobody has protected it, so it must not be handled as if it had come

@@ -147,6 +147,9 @@ func TestFeed(t *testing.T) {
 		srv.tr.Close()
 		s.until(func() bool { return srv.lost() && cli.lost() })
 		cli.is(s.t, "TLS-23: client", tlsio.ErrHandshake, tlsio.ErrTruncated, reactor.ErrLost)
+		if text := cli.err.Error(); !strings.Contains(text, "before the TLS handshake was over") || strings.Contains(text, "missing") {
+			s.t.Errorf("TLS-23: %q does not say when the peer has ended, or that data may be missing, which nobody had sent", text)
+		}
 	})
 }
 

@@ -271,3 +271,34 @@ func TestGoodTickets(t *testing.T) {
 		}
 	}
 }
+
+// TLS-49: the keys of tickets may be changed while a server runs, as crypto/tls allows, also if its factory says what ALPN offers (TLS-51), for which
+// the configuration is copied.
+func TestTicketKeysChanged(t *testing.T) {
+	versions(t, func(t *testing.T, v uint16) {
+		stages(t, []int{0}, func(s *stage) {
+			sc, cc := configs(v)
+			sc.Renegotiation = tls.RenegotiateOnceAsClient // as in a configuration that a client has too: it is copied for that as well
+			cc.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			f := new(offers)
+			secured := tlsio.Server(sc, f, nil)
+			for i, want := range []bool{false, true, false, true} {
+				if i%2 == 0 {
+					sc.SetSessionTicketKeys([][32]byte{{byte(i + 1)}})
+				}
+				srv, cli := new(end), new(end)
+				f.Factory = one(srv)
+				srv.onShaken = func() { srv.c.Write([]byte("x")) }
+				cli.onData = func([]byte) { cli.c.Close() } // it has read the ticket
+				port, _ := s.connect(secured, tlsio.Client(cc, one(cli), nil))
+				s.until(func() bool { return srv.lost() && cli.lost() })
+				stopped := false
+				port.StopListening(func(error) { stopped = true })
+				s.until(func() bool { return stopped })
+				if cli.state.DidResume != want {
+					s.t.Errorf("TLS-49: connection %d is resumed: %v, want %v (%v)", i, cli.state.DidResume, want, cli.err)
+				}
+			}
+		})
+	})
+}

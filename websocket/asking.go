@@ -3,6 +3,7 @@ package websocket
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 
@@ -50,6 +51,10 @@ func (a *asking) answer(c *Conn, head, early []byte) {
 		return
 	}
 	q.RemoteAddr = c.t.Remote().String()
+	if s, ok := reactor.As[stater](c.t); ok {
+		state := s.ConnectionState()
+		q.TLS = &state
+	}
 	accepted, refused := c.s.handshake(q)
 	if refused != nil {
 		c.refuse(refused)
@@ -59,6 +64,9 @@ func (a *asking) answer(c *Conn, head, early []byte) {
 	c.asking = nil
 	c.begin(accepted, early)
 }
+
+// stater is a transport that is TLS.
+type stater interface{ ConnectionState() tls.ConnectionState }
 
 // refuse answers the request with an error, and ends the connection.
 func (c *Conn) refuse(e *refusal) {

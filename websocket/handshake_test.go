@@ -1,6 +1,7 @@
 package websocket_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -8,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whorl-go/whorl/certs"
+	"github.com/whorl-go/whorl/internal/tlstest"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
+	"github.com/whorl-go/whorl/tlsio"
 	"github.com/whorl-go/whorl/websocket"
 )
 
@@ -130,3 +134,32 @@ func TestAnyLoop(t *testing.T) {
 type oneLoop struct{ *refusing }
 
 func (oneLoop) AnyLoop() bool { return false }
+
+// NETCONN-15: over TLS, Check sees the client's certificate on a port of the Server's own, as it does in a handler of net/http. In clear there is no TLS.
+func TestCheckTLS(t *testing.T) {
+	ca := tlstest.NewAuthority("ca")
+	sc := tlstest.Server(t, certs.ServerOptions{ClientCAs: certs.Roots{Pool: ca.Pool()}}, ca.Leaf("h.test"))
+	cc := tlstest.Client(t, "h.test", ca, certs.ClientOptions{})
+	cc.Certificates = []tls.Certificate{ca.Client("alice")}
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		var seen []string
+		o := &websocket.Options{Check: func(q *http.Request) error {
+			who := "in clear"
+			if q.TLS != nil {
+				who = q.TLS.PeerCertificates[0].Subject.CommonName
+			}
+			seen = append(seen, who)
+			return nil
+		}}
+		g := serve(t, r, o, nil)
+		g.connect()
+		port, err := r.Listen(loopback(), tlsio.Server(sc, websocket.NewServer(reactor.FactoryFunc(g.app), o), nil), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := new(visitor)
+		r.Dial(port.Addr(), tlsio.Client(cc, reactor.One(v), nil), nil, nil)
+		g.head(&v.peer)
+		wants(t, seen, "in clear", "alice")
+	})
+}

@@ -33,7 +33,7 @@ type Options struct {
 	// Subprotocols are the application's protocols that the server speaks, best first. The first that the client offers is chosen, and
 	// none if it offers none of them.
 	Subprotocols []string
-	// Check decides about a request. An error refuses it with status 403 and the text of the error, which the client can read. It is called on the goroutine of the
+	// Check decides about a request, whose TLS is set over TLS. An error refuses it with status 403 and the text of the error, which the client can read. It is called on the goroutine of the
 	// handler, or on the loop for a port of the Server's own. Nil: a request of a page of another site, by its header Origin, is refused. Otherwise pages of any
 	// site could use the cookies of the browser that shows them.
 	Check func(q *http.Request) error
