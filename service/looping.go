@@ -24,7 +24,7 @@ type LoopingCall struct {
 type loop struct {
 	end      *deferred.Deferred[None] // nil: it was told, or given up
 	start    time.Duration            // the place of the grid that has number 0
-	place    int64                    // the number of the place of the last call, or of the start
+	place    int64                    // the number of the place of the last call, or of the start; below 0 after a Reset: minus the places that were missed before
 	interval time.Duration            // of the grid
 	now      bool                     // the first call is made by the start
 	begun    bool                     // the grid has begun
@@ -105,15 +105,17 @@ func (run *loop) tell(err error) {
 	}
 }
 
-// Reset drops the next call and begins the grid anew, from now: the next call comes after one interval. While a call is in progress it does nothing
-// (LC-5). It panics if the loop does not run.
+// Reset drops the next call and begins the grid anew, from now: the next call comes after one interval, and its count has the places that were missed before too.
+// While a call is in progress Reset does nothing (LC-5). It panics if the loop does not run.
 func (l *LoopingCall) Reset() {
 	run := l.run
 	if run == nil {
 		panic("service: Reset of a LoopingCall that does not run")
 	}
 	if l.busy == nil {
-		run.start, run.place = l.r.Now(), 0
+		now := l.r.Now()
+		run.place -= run.placeAt(now) // below 0: places that were missed, as during a long call, are told by the next call
+		run.start, run.interval = now, l.interval
 		l.schedule(run)
 	}
 }
@@ -152,10 +154,18 @@ func (run *loop) count(now time.Duration) int {
 	if run.interval == 0 {
 		return 1
 	}
-	place := int64((now - run.start) / run.interval)
+	place := run.placeAt(now)
 	n := place - run.place
 	run.place = place
 	return int(n)
+}
+
+// placeAt is the number of the last place of the grid at now. With interval 0 there is no grid, and nothing is missed.
+func (run *loop) placeAt(now time.Duration) int64 {
+	if run.interval == 0 {
+		return run.place
+	}
+	return int64((now - run.start) / run.interval)
 }
 
 // done is called when a call of run is done.

@@ -178,6 +178,28 @@ func TestLoopReset(t *testing.T) {
 	b.pass(t, 12*s)
 }
 
+// LC-7: a reset does not lose the places that a long call has missed. Another interval counts from the reset on (LC-8).
+func TestLoopResetCounts(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	b := newBeat(r)
+	b.do = func() *deferred.Deferred[service.None] { return deferred.Sleep(r, 5*s) }
+	b.Start(2*s, true)
+	b.pass(t, 5500*time.Millisecond) // the places at 2 s and 4 s are missed
+	b.do = nil
+	b.Reset()
+	b.pass(t, 9600*time.Millisecond)
+	b.want(t, "LC-7", []int{1, 3, 1}, 0, 7500*time.Millisecond, 9500*time.Millisecond)
+	b.do = func() *deferred.Deferred[service.None] { return deferred.Sleep(r, 5*s) }
+	b.pass(t, 17*s) // the call of 11.5 s misses 13.5 s and 15.5 s
+	b.do = nil
+	b.SetInterval(s)
+	b.Reset()
+	b.Reset()
+	b.pass(t, 19100*time.Millisecond)
+	b.want(t, "LC-7, LC-8: another interval", []int{1, 3, 1}, 11500*time.Millisecond, 18*s, 19*s)
+	b.Stop()
+}
+
 // LC-6, LC-7: with interval 0 there is one call a turn, never two, and the count is 1.
 func TestLoopZero(t *testing.T) {
 	r := simulated(t, reactor.Config{})
