@@ -141,11 +141,13 @@ func (l *Line) decoder() decoder {
 func (l *Line) received(p []byte) {
 	switch {
 	case len(l.reads) > 0:
-		call(l.nextRead(), p)
+		if fn := l.nextRead(); fn != nil {
+			fn(p)
+		}
 	case l.dec.Raw():
-		call(l.RawReceived, p)
+		l.call(l.RawReceived, p, "RawReceived")
 	default:
-		call(l.LineReceived, p)
+		l.call(l.LineReceived, p, "LineReceived")
 	}
 }
 
@@ -163,6 +165,7 @@ func (l *Line) nextRead() func(p []byte) {
 func (l *Line) failed(error) {
 	rest := l.dec.Clear()
 	if l.LineLengthExceeded == nil {
+		l.missing("LineLengthExceeded")
 		l.T.Close()
 		return
 	}

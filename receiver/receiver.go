@@ -18,7 +18,8 @@
 // lent, as in DataReceived: a callback that keeps them copies them. After T.Close or
 // T.Abort nothing more is delivered, whatever has arrived (LINE-6, STR-7).
 //
-// Fields that are functions are set before the connection is made, or in Made. Fields
+// Fields that are functions are set before the connection is made, or in Made. A method of the
+// same name does not take their place; the log tells of one (DESC-45). Fields
 // that are settings may be changed at any time; they apply from the next line or string
 // on. A type that has its own ConnectionMade or ConnectionLost calls the receiver's.
 package receiver
@@ -349,8 +350,11 @@ func (c *conn) sent() {
 	}
 }
 
-func call(fn func([]byte), p []byte) {
-	if fn != nil {
-		fn(p)
+// call calls fn, which stands in field, with p.
+func (c *conn) call(fn func(p []byte), p []byte, field string) {
+	if fn == nil {
+		c.missing(field)
+		return
 	}
+	fn(p)
 }

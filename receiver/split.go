@@ -47,7 +47,7 @@ func (s *Split) decoder() decoder {
 	return &s.dec
 }
 
-func (s *Split) received(p []byte) { call(s.FrameReceived, p) }
+func (s *Split) received(p []byte) { s.call(s.FrameReceived, p, "FrameReceived") }
 
 func (s *Split) failed(err error) {
 	s.dec.Stop()
@@ -55,5 +55,6 @@ func (s *Split) failed(err error) {
 		s.Failed(err)
 		return
 	}
+	s.missing("Failed")
 	s.T.Close()
 }

@@ -58,7 +58,7 @@ func (n *Netstring) decoder() decoder {
 	return &n.dec
 }
 
-func (n *Netstring) received(p []byte) { call(n.StringReceived, p) }
+func (n *Netstring) received(p []byte) { n.call(n.StringReceived, p, "StringReceived") }
 
 func (n *Netstring) failed(err error) {
 	n.broken = err
@@ -118,13 +118,16 @@ func (x *Prefixed) decoder() decoder {
 	return &x.dec
 }
 
-func (x *Prefixed) received(p []byte) { call(x.StringReceived, p) }
+func (x *Prefixed) received(p []byte) { x.call(x.StringReceived, p, "StringReceived") }
 
 func (x *Prefixed) failed(err error) {
 	x.dec.Stop()
-	if e, ok := errors.AsType[*frame.TooLongError](err); ok && x.LengthLimitExceeded != nil {
-		x.LengthLimitExceeded(e.Length)
-		return
+	if e, ok := errors.AsType[*frame.TooLongError](err); ok {
+		if x.LengthLimitExceeded != nil {
+			x.LengthLimitExceeded(e.Length)
+			return
+		}
+		x.missing("LengthLimitExceeded")
 	}
 	x.T.Close()
 }
