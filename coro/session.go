@@ -225,10 +225,15 @@ func (s *Session) abort() {
 }
 
 // CloseWrite ends our direction when everything was sent. Reading goes on. Write fails afterwards, with reactor.ErrWriteClosed. It does
-// not wait. On a transport that has no such end the error is errors.ErrUnsupported.
+// not wait. On a transport that has no such end the error is errors.ErrUnsupported, and after the loss of the connection that of Write.
 func (s *Session) CloseWrite() error {
-	if s.closed || s.lost || s.loop().gone != nil {
+	switch {
+	case s.closed:
 		return s.opError("close", reactor.ErrClosed)
+	case s.lost:
+		return s.lostError("close")
+	case s.loop().gone != nil:
+		return s.opError("close", s.loop().gone)
 	}
 	if err := s.t.CloseWrite(); err != nil {
 		return err

@@ -271,9 +271,9 @@ func TestLoss(t *testing.T) {
 					for range 3 {
 						_, rerr := s.Read(make([]byte, 1))
 						_, werr := s.Write([]byte("x"))
-						for _, err := range []error{rerr, werr, s.Sleep(1)} {
+						for _, err := range []error{rerr, werr, s.CloseWrite(), s.Sleep(1)} {
 							var op *reactor.OpError
-							if !errors.Is(err, reactor.ErrLost) || !errors.As(err, &op) || op.Remote.IsZero() {
+							if !errors.Is(err, reactor.ErrLost) || errors.Is(err, net.ErrClosed) || !errors.As(err, &op) || op.Remote.IsZero() {
 								t.Errorf("CORO-6: %v (%T)", err, err)
 							}
 						}

@@ -88,8 +88,8 @@ var (
 	ErrRefused = Sentinel("connection refused")
 	// ErrReset: the peer ended the connection by a reset.
 	ErrReset = Sentinel("connection reset by peer")
-	// ErrBroken: we wrote to a connection that takes nothing more.
-	ErrBroken = Sentinel("broken pipe")
+	// ErrBroken: we wrote to a connection that takes nothing more. It is also syscall.EPIPE, whether the system has said so or the reactor has known it.
+	ErrBroken = Sentinel("broken pipe", syscall.EPIPE)
 	// ErrTimeout: the network gave up. It is also os.ErrDeadlineExceeded.
 	ErrTimeout = Sentinel("timed out", os.ErrDeadlineExceeded)
 	// ErrNoRoute: there is no route to that network or host.

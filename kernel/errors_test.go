@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -42,6 +43,7 @@ func TestSentinels(t *testing.T) {
 		kernel.ErrClosed:     fs.ErrClosed,
 		kernel.ErrTimeout:    os.ErrDeadlineExceeded,
 		kernel.ErrPermission: fs.ErrPermission,
+		kernel.ErrBroken:     syscall.EPIPE, // many programs ask for this one
 	} {
 		if !errors.Is(err, parent) {
 			t.Errorf("ERR-1: %v is not %v", err, parent)

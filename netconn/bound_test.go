@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,6 +110,7 @@ func TestPeerGone(t *testing.T) {
 				_, err = server.Write(make([]byte, 1000))
 			}
 			wantNetError(t, err, kernel.ErrBroken, "write")
+			wantNetError(t, err, syscall.EPIPE, "write") // for programs that know the errors of package net
 		})
 	}
 }

@@ -2,6 +2,7 @@ package netconn
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -144,17 +145,20 @@ func (c *Conn) finish(s outputState) error {
 }
 
 // CloseWrite ends our direction when what was written is sent. Reading goes on. The peer reads the end of the stream. Where no direction can
-// end alone, as on a WebSocket, CloseWrite does nothing, and the error is errors.ErrUnsupported.
+// end alone, as on a WebSocket, CloseWrite does nothing, and the error is errors.ErrUnsupported. After the loss of the connection it is the
+// reason: what Write has taken may not have arrived. An orderly end of the peer is no loss.
 func (c *Conn) CloseWrite() error {
 	if c.whole.Load() && !c.isClosed() {
 		return c.opError("close", errors.ErrUnsupported)
 	}
 	if c.out.close(outputShut) {
 		c.hub.add(c)
-		return nil
 	}
 	if c.isClosed() {
 		return c.opError("close", net.ErrClosed)
+	}
+	if err := c.out.loss(); err != nil && err != io.EOF {
+		return c.opError("close", err)
 	}
 	return nil
 }

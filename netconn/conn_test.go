@@ -386,6 +386,25 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
+// NETCONN-6: CloseWrite tells of a loss, because what was written before has not arrived.
+func TestHalfCloseLost(t *testing.T) {
+	each(t, func(t *testing.T, w testworld.World, client, server net.Conn) {
+		if _, err := client.Write([]byte("unread")); err != nil {
+			t.Fatal(err)
+		}
+		_ = server.(interface{ Abort() error }).Abort()
+		_, err := client.Read(make([]byte, 1))
+		if err == io.EOF {
+			t.Skip("this system does not tell of a reset by a UNIX socket")
+		}
+		wantNetError(t, err, reactor.ErrLost, "read")
+		wantNetError(t, client.(closeWriter).CloseWrite(), reactor.ErrLost, "close")
+		wantNetError(t, client.(closeWriter).CloseWrite(), reactor.ErrLost, "close")
+		_ = client.Close()
+		wantNetError(t, client.(closeWriter).CloseWrite(), net.ErrClosed, "close")
+	})
+}
+
 // NETCONN-6: a reset of the peer ends calls that wait, with its cause, and Abort is one.
 func TestAbort(t *testing.T) {
 	each(t, func(t *testing.T, w testworld.World, client, server net.Conn) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -84,12 +83,26 @@ func destination(network, address string, cfg *reactor.DialConfig) (kernel.Addr,
 	default:
 		return kernel.Addr{}, net.UnknownNetworkError(network)
 	}
-	if strings.HasPrefix(address, ":") {
-		address = "localhost" + address // package net connects to this host too
-	}
-	a, err := kernel.ParseAddr("tcp:" + address)
+	a, err := hostPort(address)
 	if ip := a.IP.Addr(); err == nil && network != "tcp" && ip.IsValid() && a.Name == "" && !cfg.Family.Has(ip.Unmap()) {
 		err = fmt.Errorf("%w: %v is no %v address", kernel.ErrInvalidAddr, ip, cfg.Family) // the reactor looks at the family of names alone
+	}
+	return a, err
+}
+
+// hostPort parses the address of a TCP connection. package net splits it, because kernel.ParseAddr takes some texts for other things: "8007" after a network for
+// a port of a host with the name of that network.
+func hostPort(address string) (kernel.Addr, error) {
+	host, port, err := net.SplitHostPort(address)
+	if e, ok := errors.AsType[*net.AddrError](err); ok {
+		return kernel.Addr{}, &kernel.ParseError{Text: address, Reason: e.Err}
+	}
+	if host == "" {
+		host = "localhost" // package net connects to this host too
+	}
+	a, err := kernel.ParseAddr("tcp:" + net.JoinHostPort(host, port))
+	if e, ok := errors.AsType[*kernel.ParseError](err); ok {
+		e.Text = address // as the user has written it
 	}
 	return a, err
 }

@@ -48,8 +48,8 @@ func newHub(r *reactor.Reactor) *hub {
 func (h *hub) watch() {
 	<-h.r.Done()
 	for c := h.live.First(); c != nil; c = h.live.Next(c) {
-		c.in.lost(reactor.ErrStopped)
 		c.out.lost(reactor.ErrStopped)
+		c.in.lost(reactor.ErrStopped)
 	}
 }
 

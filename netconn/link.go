@@ -139,8 +139,8 @@ func (l *link) ConnectionLost(err error) {
 	if reactor.PeerEnded(err) {
 		err = io.EOF
 	}
+	l.woke(l.out.lost(err)) // first: whom Read tells of the loss finds that writing fails too
 	l.woke(l.in.lost(err))
-	l.woke(l.out.lost(err))
 	l.ready(nil, err)
 }
 

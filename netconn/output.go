@@ -218,6 +218,13 @@ func (o *output) lost(err error) (woken bool) {
 	return wake
 }
 
+// loss is why the connection was lost, io.EOF if the peer has ended it, or nil.
+func (o *output) loss() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed
+}
+
 // close has the direction end, as s says. It tells whether s goes further than what was asked for before.
 func (o *output) close(s outputState) bool {
 	o.mu.Lock()

@@ -21,6 +21,7 @@ type base struct {
 	name    string
 	origin  time.Time
 	boot    func() time.Duration // ClockBoottime since the kernel was opened; nil: the other clock
+	real    func() time.Duration // in a bubble of testing/synctest, the time since the kernel was opened; nil: Go's clock is real
 	last    time.Duration        // the newest reading of the clock
 	longest time.Duration        // with boot: how long poll and select wait before they look at it
 	gave    int32                // Linux: the descriptor of the socket that gave input last, or one datagram
@@ -72,6 +73,9 @@ type set interface {
 func (b *base) init(name string, set set, o Options) error {
 	b.name, b.set, b.reserved = name, set, -1
 	b.origin, b.last = time.Now(), 1
+	if inBubble(b.origin) {
+		b.real = sinceNow()
+	}
 	if b.starts = new(sync.Mutex); o.crew != nil {
 		b.starts = &o.crew.starts
 	}
@@ -99,6 +103,10 @@ func (b *base) Name() string { return b.name }
 func (b *base) Now() time.Duration {
 	if b.boot != nil {
 		b.last = b.boot()
+		return b.last
+	}
+	if b.real != nil {
+		b.last = b.real()
 		return b.last
 	}
 	b.last = time.Since(b.origin) + 1
