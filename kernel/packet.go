@@ -156,7 +156,8 @@ type PacketSettings interface {
 type Multicast interface {
 	// JoinGroup has what is sent to the group delivered to this socket too. The error is a [*GroupError].
 	// It is ErrInvalidAddr for an address that is no group, or of the other family; ErrJoined; ErrNoInterface;
-	// ErrNoResources if the system allows no more.
+	// ErrNoResources if the system allows no more. A group that somebody else has joined with an adopted socket, such as the
+	// predecessor of a hand-over, is no ErrJoined the first time: the socket receives from it, as it was asked to.
 	JoinGroup(g Group) error
 	// LeaveGroup is the reverse of JoinGroup, with the same Group. It is ErrNotJoined for another.
 	LeaveGroup(g Group) error

@@ -29,7 +29,10 @@ type packets struct {
 type packetConn struct{ s *sock }
 
 // udpConn is a datagram socket of UDP.
-type udpConn struct{ packetConn }
+type udpConn struct {
+	packetConn
+	joined []membership // those of the socket that this handle has asked for
+}
 
 var (
 	_ kernel.Packets        = (*simKernel)(nil)
@@ -89,7 +92,7 @@ func (k *simKernel) ListenPacket(a kernel.Addr, o *kernel.PacketOptions) (kernel
 	k.own(s)
 	k.h.udp[at.Port()] = append(k.h.udp[at.Port()], s)
 	k.n.note(OpListen, s, 0)
-	return &udpConn{packetConn{s}}, nil
+	return &udpConn{packetConn: packetConn{s}}, nil
 }
 
 // noPacketControl is the error of a Control, which needs a descriptor.

@@ -318,7 +318,7 @@ func (k *simKernel) AdoptPacketConn(fd int, o *kernel.PacketOptions) (kernel.Pac
 	if s.local.Net == kernel.UNIXDatagram {
 		return &packetConn{s}, nil
 	}
-	return &udpConn{packetConn{s}}, nil
+	return &udpConn{packetConn: packetConn{s}}, nil
 }
 
 // adopted is a conn of AdoptConn.

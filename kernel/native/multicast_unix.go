@@ -38,7 +38,10 @@ func (s *udpConn) JoinGroup(g kernel.Group) error {
 	switch err := s.changeGroup(g, index, true); {
 	case err == nil:
 	case err == unix.EADDRINUSE, err == unix.EADDRNOTAVAIL && g.Source.IsValid():
-		return failed(kernel.ErrJoined) // under another name of the interface
+		// Either we have joined under another name of the interface, or somebody else who has the socket has joined.
+		if !s.adopted || s.joinedAt(g, index) {
+			return failed(kernel.ErrJoined)
+		}
 	default:
 		return failed(groupError(kernel.OpJoin, err))
 	}
@@ -81,6 +84,14 @@ func (s *udpConn) LeaveGroup(g kernel.Group) error {
 // membership is the place of g in groups, or -1.
 func (s *udpConn) membership(g kernel.Group) int {
 	return slices.IndexFunc(s.groups, func(m membership) bool { return m.Group == g })
+}
+
+// joinedAt tells whether we have joined g on the interface of that index, under any name. An interface that the system has
+// chosen may be that one.
+func (s *udpConn) joinedAt(g kernel.Group, index int) bool {
+	return slices.ContainsFunc(s.groups, func(m membership) bool {
+		return m.IP.WithZone("") == g.IP.WithZone("") && m.Source == g.Source && (m.index == index || m.index == 0 || index == 0)
+	})
 }
 
 // groupError is the cause of a GroupError.
