@@ -180,7 +180,7 @@ type Group struct {
 	// IP is the group's address, such as 224.0.0.251 or ff02::fb.
 	IP netip.Addr
 	// Interface is where to join: the name of an interface, such as "eth0", its number, or one of its
-	// addresses. "": the system chooses by its routes.
+	// addresses. "": the scope of IP, as in ff02::fb%eth0; if it has none, the system chooses by its routes.
 	Interface string
 	// Source, if valid, is the only sender from which the socket is to receive (source-specific
 	// multicast).

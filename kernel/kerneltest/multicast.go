@@ -318,6 +318,10 @@ func multicastJoins(g *rig) {
 			x := kernel.Group{IP: mine.IP, Interface: name}
 			g.isGroup("MC-6: interface "+name, m.JoinGroup(x), kernel.OpJoin, x, kernel.ErrNoInterface)
 		}
+		if ip.Is6() { // the scope of a group is the interface too
+			x := kernel.Group{IP: one.WithZone("nosuch0")}
+			g.isGroup("MC-6: the scope of no interface", m.JoinGroup(x), kernel.OpJoin, x, kernel.ErrNoInterface)
+		}
 	}
 }
 

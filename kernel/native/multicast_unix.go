@@ -31,7 +31,7 @@ func (s *udpConn) JoinGroup(g kernel.Group) error {
 	if s.membership(g) >= 0 {
 		return failed(kernel.ErrJoined)
 	}
-	index, ok := s.interfaceIndex(g.Interface)
+	index, ok := s.groupIndex(g)
 	if !ok {
 		return failed(kernel.ErrNoInterface)
 	}
@@ -67,7 +67,7 @@ func (s *udpConn) LeaveGroup(g kernel.Group) error {
 		return failed(kernel.ErrNotJoined)
 	default:
 		var ok bool
-		if index, ok = s.interfaceIndex(g.Interface); !ok {
+		if index, ok = s.groupIndex(g); !ok {
 			return failed(kernel.ErrNoInterface)
 		}
 	}
@@ -103,6 +103,14 @@ func groupError(op string, err error) error {
 		return &kernel.SysError{Op: op, Kind: kernel.ErrNoResources, Errno: errnoOf(err)}
 	}
 	return opError(op, err)
+}
+
+// groupIndex finds the interface of g: the scope of its address, unless g names one.
+func (s *udpConn) groupIndex(g kernel.Group) (index int, ok bool) {
+	if g.Interface == "" {
+		return s.interfaceIndex(g.IP.Zone())
+	}
+	return s.interfaceIndex(g.Interface)
 }
 
 // interfaceIndex finds an interface by its name, one of its addresses, or its number. "" is 0.
