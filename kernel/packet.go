@@ -147,7 +147,8 @@ type PacketSettings interface {
 	SetRecvBuffer(size int) error
 	RecvBuffer() (int, error)
 	// Lost is how many datagrams the system has dropped because the socket's buffer was full, as
-	// far as it tells; 0 if it does not. Linux counts datagrams that it has joined on the way as one.
+	// far as it tells; 0 if it does not. Of an adopted socket it is how many since the adoption. Linux counts
+	// datagrams that it has joined on the way as one.
 	Lost() uint64
 }
 

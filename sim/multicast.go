@@ -235,7 +235,7 @@ func (c *packetConn) RecvBuffer() (int, error) { return get(c.s, c.s.packetRecvB
 func (c *packetConn) Lost() uint64 {
 	n := c.s.lock()
 	defer n.mu.Unlock()
-	return c.s.p.lost
+	return c.s.p.lost - c.before
 }
 
 // packetSendBuffer is from how many bytes of datagrams that wait to leave the host a UDP socket takes no more, and the size of the largest
