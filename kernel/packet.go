@@ -352,11 +352,27 @@ func CheckMulticastTTL(n int) error { return within(OpOption, "MulticastTTL", n,
 // CheckGroup returns why a socket bound to local cannot join or leave g, as a [*GroupError], or nil. It
 // does not look at the interface.
 func CheckGroup(op string, local Addr, g Group) error {
-	switch ip := local.IP.Addr(); {
-	case !g.IP.IsMulticast(),
-		g.IP.Is4() != ip.Is4(),
-		g.Source.IsValid() && (g.Source.Is4() != ip.Is4() || g.Source.IsMulticast() || g.Source.IsUnspecified()):
-		return &GroupError{Op: op, Group: g, Err: ErrInvalidAddr}
+	is4 := local.IP.Addr().Is4()
+	var why error
+	switch {
+	case !g.IP.IsMulticast():
+		why = errNoGroup
+	case g.IP.Is4() != is4 && is4:
+		why = errGroup6
+	case g.IP.Is4() != is4:
+		why = errGroup4
+	case g.Source.IsValid() && (g.Source.Is4() != is4 || g.Source.IsMulticast() || g.Source.IsUnspecified()):
+		why = errNoSource
+	default:
+		return nil
 	}
-	return nil
+	return &GroupError{Op: op, Group: g, Err: why}
 }
+
+// Why a Group cannot be.
+var (
+	errNoGroup  = Sentinel("that is not the address of a group, such as 224.0.0.251 or ff02::fb", ErrInvalidAddr)
+	errGroup4   = Sentinel("the group is of IPv4, and the socket of IPv6", ErrInvalidAddr)
+	errGroup6   = Sentinel("the group is of IPv6, and the socket of IPv4", ErrInvalidAddr)
+	errNoSource = Sentinel("the source is not the address of a host, of the family of the group", ErrInvalidAddr)
+)
