@@ -10,3 +10,11 @@ type FileOwner interface {
 	// another process holds the lock. Then nothing has changed. An abstract name has no file, and the error is nil.
 	OwnFile(lock bool, holder int) error
 }
+
+// OptionLeaver is a PacketConn of AdoptPacketConn. Its socket can pass to another process, in a hand-over, which needs the options that the
+// adoption has turned on.
+type OptionLeaver interface {
+	// LeaveOptions has Close leave the options of the socket as they are. Without it, Close turns off again what
+	// the adoption has turned on, because the owner of the socket may not know it.
+	LeaveOptions()
+}

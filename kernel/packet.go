@@ -147,7 +147,8 @@ type PacketSettings interface {
 	SetRecvBuffer(size int) error
 	RecvBuffer() (int, error)
 	// Lost is how many datagrams the system has dropped because the socket's buffer was full, as
-	// far as it tells; 0 if it does not. Linux counts datagrams that it has joined on the way as one.
+	// far as it tells; 0 if it does not. Of an adopted socket it is how many since the adoption. Linux counts
+	// datagrams that it has joined on the way as one.
 	Lost() uint64
 }
 
@@ -156,7 +157,8 @@ type PacketSettings interface {
 type Multicast interface {
 	// JoinGroup has what is sent to the group delivered to this socket too. The error is a [*GroupError].
 	// It is ErrInvalidAddr for an address that is no group, or of the other family; ErrJoined; ErrNoInterface;
-	// ErrNoResources if the system allows no more.
+	// ErrNoResources if the system allows no more. A group that somebody else has joined with an adopted socket, such as the
+	// predecessor of a hand-over, is no ErrJoined the first time: the socket receives from it, as it was asked to.
 	JoinGroup(g Group) error
 	// LeaveGroup is the reverse of JoinGroup, with the same Group. It is ErrNotJoined for another.
 	LeaveGroup(g Group) error
@@ -179,7 +181,7 @@ type Group struct {
 	// IP is the group's address, such as 224.0.0.251 or ff02::fb.
 	IP netip.Addr
 	// Interface is where to join: the name of an interface, such as "eth0", its number, or one of its
-	// addresses. "": the system chooses by its routes.
+	// addresses. "": the scope of IP, as in ff02::fb%eth0; if it has none, the system chooses by its routes.
 	Interface string
 	// Source, if valid, is the only sender from which the socket is to receive (source-specific
 	// multicast).
@@ -350,11 +352,27 @@ func CheckMulticastTTL(n int) error { return within(OpOption, "MulticastTTL", n,
 // CheckGroup returns why a socket bound to local cannot join or leave g, as a [*GroupError], or nil. It
 // does not look at the interface.
 func CheckGroup(op string, local Addr, g Group) error {
-	switch ip := local.IP.Addr(); {
-	case !g.IP.IsMulticast(),
-		g.IP.Is4() != ip.Is4(),
-		g.Source.IsValid() && (g.Source.Is4() != ip.Is4() || g.Source.IsMulticast() || g.Source.IsUnspecified()):
-		return &GroupError{Op: op, Group: g, Err: ErrInvalidAddr}
+	is4 := local.IP.Addr().Is4()
+	var why error
+	switch {
+	case !g.IP.IsMulticast():
+		why = errNoGroup
+	case g.IP.Is4() != is4 && is4:
+		why = errGroup6
+	case g.IP.Is4() != is4:
+		why = errGroup4
+	case g.Source.IsValid() && (g.Source.Is4() != is4 || g.Source.IsMulticast() || g.Source.IsUnspecified()):
+		why = errNoSource
+	default:
+		return nil
 	}
-	return nil
+	return &GroupError{Op: op, Group: g, Err: why}
 }
+
+// Why a Group cannot be.
+var (
+	errNoGroup  = Sentinel("that is not the address of a group, such as 224.0.0.251 or ff02::fb", ErrInvalidAddr)
+	errGroup4   = Sentinel("the group is of IPv4, and the socket of IPv6", ErrInvalidAddr)
+	errGroup6   = Sentinel("the group is of IPv6, and the socket of IPv4", ErrInvalidAddr)
+	errNoSource = Sentinel("the source is not the address of a host, of the family of the group", ErrInvalidAddr)
+)

@@ -122,6 +122,9 @@ func ownFile(r *Reactor, f kernel.FileOwner, at kernel.Addr, lock bool, holder i
 // the other process. What is to be sent is sent first, as StopListening says. A datagram that was read and not delivered,
 // because the protocol has paused, is lost. done is called as by StopListening.
 func (t *PacketPort) LeaveSocket(done func(error)) {
+	if l, ok := kernel.PacketAs[kernel.OptionLeaver](t.conn); ok {
+		l.LeaveOptions()
+	}
 	if f, ok := kernel.PacketAs[kernel.FileOwner](t.conn); ok && t.state != portStopped {
 		f.LeaveFile()
 	}

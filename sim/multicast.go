@@ -132,14 +132,19 @@ func (c *udpConn) change(op string, g kernel.Group) error {
 		return bad(kernel.ErrNotJoined)
 	case op == kernel.OpLeave:
 		s.p.groups = slices.Delete(s.p.groups, i, i+1)
+		c.joined = slices.DeleteFunc(c.joined, func(x membership) bool { return x == m })
 		n.note(OpLeave, s, 0)
 		return nil
-	case i >= 0:
+	case i >= 0 && (s.of == nil || slices.Contains(c.joined, m)):
 		return bad(kernel.ErrJoined)
+	case i >= 0: // somebody else who has the socket has joined
+		c.joined = append(c.joined, m)
+		return nil
 	case m.ip.Is4() && len(s.p.groups) >= mostGroups:
 		return bad(fail(op, kernel.ErrNoResources))
 	}
 	s.p.groups = append(s.p.groups, m)
+	c.joined = append(c.joined, m)
 	n.note(OpJoin, s, 0)
 	return nil
 }
@@ -230,7 +235,7 @@ func (c *packetConn) RecvBuffer() (int, error) { return get(c.s, c.s.packetRecvB
 func (c *packetConn) Lost() uint64 {
 	n := c.s.lock()
 	defer n.mu.Unlock()
-	return c.s.p.lost
+	return c.s.p.lost - c.before
 }
 
 // packetSendBuffer is from how many bytes of datagrams that wait to leave the host a UDP socket takes no more, and the size of the largest

@@ -26,10 +26,16 @@ type packets struct {
 
 // packetConn is a datagram socket as its program has it: of UNIX, or the part of one of UDP that has nothing to
 // do with groups.
-type packetConn struct{ s *sock }
+type packetConn struct {
+	s      *sock
+	before uint64 // so many were lost before this handle was made
+}
 
 // udpConn is a datagram socket of UDP.
-type udpConn struct{ packetConn }
+type udpConn struct {
+	packetConn
+	joined []membership // those of the socket that this handle has asked for
+}
 
 var (
 	_ kernel.Packets        = (*simKernel)(nil)
@@ -89,7 +95,7 @@ func (k *simKernel) ListenPacket(a kernel.Addr, o *kernel.PacketOptions) (kernel
 	k.own(s)
 	k.h.udp[at.Port()] = append(k.h.udp[at.Port()], s)
 	k.n.note(OpListen, s, 0)
-	return &udpConn{packetConn{s}}, nil
+	return &udpConn{packetConn: packetConn{s: s}}, nil
 }
 
 // noPacketControl is the error of a Control, which needs a descriptor.

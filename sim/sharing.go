@@ -316,9 +316,9 @@ func (k *simKernel) AdoptPacketConn(fd int, o *kernel.PacketOptions) (kernel.Pac
 	s.p.sendBuffer, s.p.recvBuffer = cmp.Or(o.SendBuffer, s.p.sendBuffer), cmp.Or(o.RecvBuffer, s.p.recvBuffer)
 	k.n.note(OpListen, s, fd)
 	if s.local.Net == kernel.UNIXDatagram {
-		return &packetConn{s}, nil
+		return &packetConn{s, s.p.lost}, nil
 	}
-	return &udpConn{packetConn{s}}, nil
+	return &udpConn{packetConn: packetConn{s, s.p.lost}}, nil
 }
 
 // adopted is a conn of AdoptConn.

@@ -20,7 +20,7 @@ func (k *simKernel) openUNIX(s *sock, a kernel.Addr, o *kernel.PacketOptions) (k
 	k.files++
 	k.own(s)
 	k.n.note(OpListen, s, 0)
-	return &packetConn{s}, nil
+	return &packetConn{s: s}, nil
 }
 
 // datagramSocket is the UNIX socket of that name, or why there is none.

@@ -233,7 +233,7 @@ func (p passed) find(from *activation.Sockets) (one activation.Socket, err error
 			return bad("index", p.index, "there is no socket %d: %d were passed", i, len(from.All()))
 		}
 	case len(named) != 1:
-		return bad("name", p.name, "%d sockets called %q were passed", len(named), p.name)
+		return bad("name", p.name, "%s", whichPassed(from.All(), p.name))
 	default:
 		one = named[0]
 	}
@@ -244,6 +244,26 @@ func (p passed) find(from *activation.Sockets) (one activation.Socket, err error
 		return bad(by, value, "%w", err)
 	}
 	return one, nil
+}
+
+// whichPassed tells why name is not that of one socket of all, and which there are.
+func whichPassed(all []activation.Socket, name string) string {
+	var same, others []string
+	for i, one := range all {
+		switch index := fmt.Sprintf("index=%d", i); {
+		case one.Name == name:
+			same = append(same, index)
+		case len(others) < 10: // what tells which name was meant
+			others = append(others, fmt.Sprintf("%q (%s)", one.Name, index))
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return "no sockets were passed to this process"
+	case len(same) == 0:
+		return fmt.Sprintf("no socket called %q was passed; there are %s", name, strings.Join(others, ", "))
+	}
+	return fmt.Sprintf("%d sockets called %q were passed; say which by %s", len(same), name, strings.Join(same, " or "))
 }
 
 // Listen adopts the socket; see [endpoint.Server].

@@ -9,8 +9,10 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/whorl-go/whorl/activation"
 	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/endpoint/std"
 	"github.com/whorl-go/whorl/kernel"
@@ -161,6 +163,25 @@ func isArgument(err error, name string) bool {
 	return ok && e.Argument == name
 }
 
+// GRAM-16: the error of a name that is not that of one socket says which there are.
+func TestSystemdNames(t *testing.T) {
+	t.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+	t.Setenv("LISTEN_FDS", "3")
+	t.Setenv("LISTEN_FDNAMES", "dns:log:dns")
+	places := std.Schemes(&std.Options{Activation: activation.Take()})
+	for text, says := range map[string][]string{
+		"systemd:name=dns":  {"2 sockets", "index=0", "index=2"},
+		"systemd:name=dnss": {"no socket", `"dns" (index=0)`, `"log" (index=1)`, `"dns" (index=2)`},
+	} {
+		_, err := places.PacketServer(text)
+		for _, word := range says {
+			if !isArgument(err, "name") || !strings.Contains(err.Error(), word) {
+				t.Errorf("GRAM-16: %s: %v; want %s in it", text, err, word)
+			}
+		}
+	}
+}
+
 // GRAM-16: exactly one of index and name says which socket it is. One that was not passed, or is of
 // another domain, fails when the description is read.
 func TestSystemdArguments(t *testing.T) {
@@ -177,6 +198,9 @@ func TestSystemdArguments(t *testing.T) {
 		if _, err := std.Schemes(nil).Server(text); !isArgument(err, argument) {
 			t.Errorf("GRAM-16: %s: %v, want an error about %s", text, err, argument)
 		}
+	}
+	if _, err := std.Schemes(nil).Server("systemd:name=http"); err == nil || !strings.Contains(err.Error(), "no sockets were passed") {
+		t.Errorf("GRAM-16: nothing was passed: %v", err)
 	}
 	e := &std.SystemdServer{Domain: "INET", Name: "http"}
 	if text := e.String(); text != "systemd:domain=INET:name=http" {

@@ -249,6 +249,30 @@ func TestConnectPacketFails(t *testing.T) {
 	}
 }
 
+// EP-23: the error of a broadcast address says what it needs. One of another cause does not.
+func TestConnectPacketBroadcast(t *testing.T) {
+	for name, w := range testworld.Worlds() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			connect := func(text string) error {
+				var got packetResult
+				packetClient(t, text).ConnectPacket(r, new(gram), got.done)
+				until(t, r, func() bool { return got.calls > 0 })
+				return got.err
+			}
+			if err := connect("udp:127.255.255.255:9"); !errors.Is(err, kernel.ErrPermission) || !errors.Is(err, reactor.ErrConnect) || !strings.Contains(err.Error(), "broadcast=yes") {
+				t.Errorf("EP-23: %v; want the remedy, broadcast=yes", err)
+			}
+			if err := connect("udp:127.255.255.255:9:broadcast=yes"); err != nil {
+				t.Errorf("with broadcast=yes: %v", err)
+			}
+			if err := connect("udp:127.0.0.1:9:bindAddress=192.0.2.77"); err == nil || strings.Contains(err.Error(), "broadcast") {
+				t.Errorf("EP-23: of another cause: %v", err)
+			}
+		})
+	}
+}
+
 // EP-24: a cancel before the result ends in ErrCancelled: during the look-up, in StartProtocol, and at once. EP-23: the look-up
 // has a limit.
 func TestConnectPacketCancel(t *testing.T) {

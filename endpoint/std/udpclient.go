@@ -123,12 +123,24 @@ func (e *UDPClient) open(r *reactor.Reactor, p reactor.PacketProtocol, found []n
 		if _, panicked := errors.AsType[*reactor.PanicError](err); panicked {
 			return nil, err // p was started
 		}
-		errs = append(errs, err)
+		errs = append(errs, e.explain(err))
 	}
 	if len(errs) == 1 {
 		return nil, errs[0]
 	}
 	return nil, &reactor.OpError{Op: "dial", Remote: e.dest(), Err: &reactor.AttemptsError{Errs: errs}}
+}
+
+// explain adds to the error of a broadcast address what it needs. Systems say no more than that it is not permitted.
+func (e *UDPClient) explain(err error) error {
+	op, ok := errors.AsType[*reactor.OpError](err)
+	if !ok || e.Broadcast || !errors.Is(err, kernel.ErrPermission) {
+		return err
+	}
+	if s, ok := errors.AsType[*kernel.SysError](err); ok && s.Op == kernel.OpConnect {
+		op.Err = fmt.Errorf("%w: a broadcast address needs broadcast=yes", op.Err)
+	}
+	return err
 }
 
 // String is the description.

@@ -186,7 +186,8 @@ func isOlder(name string, guard *os.File) bool {
 // Holder returns the number of the live process that holds the lock file name; 0 if its holder is
 // dead. If there is no lock file, the error is fs.ErrNotExist. Whether a process lives is asked by
 // signal 0: "no such process" means dead, "not permitted" that it lives; any other error is
-// returned (LOCK-3).
+// returned (LOCK-3). On Linux a zombie is dead too: a parent that never asks for its status would
+// otherwise keep the lock from everybody.
 func Holder(name string) (pid int, err error) {
 	target, err := os.Readlink(name)
 	if err != nil {
@@ -198,6 +199,9 @@ func Holder(name string) (pid int, err error) {
 	}
 	switch err := syscall.Kill(int(n), 0); err {
 	case nil, syscall.EPERM:
+		if isZombie(int(n)) {
+			return 0, nil
+		}
 		return int(n), nil
 	case syscall.ESRCH:
 		return 0, nil

@@ -17,6 +17,7 @@ func multicastPromises() []promise {
 		{"MulticastInterfaces", multicastInterfaces},
 		{"MulticastMany", multicastMany},
 		{"MulticastJoins", multicastJoins},
+		{"MulticastAdopted", multicastAdopted},
 		{"MulticastSource", multicastSource},
 		{"MulticastSettings", multicastSettings},
 		{"MulticastRefused", multicastRefused},
@@ -317,6 +318,47 @@ func multicastJoins(g *rig) {
 			x := kernel.Group{IP: mine.IP, Interface: name}
 			g.isGroup("MC-6: interface "+name, m.JoinGroup(x), kernel.OpJoin, x, kernel.ErrNoInterface)
 		}
+		if ip.Is6() { // the scope of a group is the interface too
+			x := kernel.Group{IP: one.WithZone("nosuch0")}
+			g.isGroup("MC-6: the scope of no interface", m.JoinGroup(x), kernel.OpJoin, x, kernel.ErrNoInterface)
+		}
+	}
+}
+
+// multicastAdopted: who adopts a socket may join what its owner has joined, as a successor does that has the same groups in
+// its configuration (ADOPT-8). Joining it twice is an error as ever, and leaving it ends it for both (MC-6, MC-8).
+func multicastAdopted(g *rig) {
+	a := g.adopter()
+	for _, ip := range g.casting() {
+		one, two, _ := groupsOf(ip)
+		mine, other := onLoopback(one), onLoopback(two)
+		d := g.member(ip, 0, mine)
+		fd := g.numberOf(d)
+		x, err := a.AdoptPacketConn(fd, nil)
+		if err != nil {
+			g.Fatal(err)
+		}
+		keep(g, x)
+		g.closeNumbers(fd)
+		g.join(x, mine)
+		byNumber := mine
+		byNumber.Interface = "1"
+		for _, again := range []kernel.Group{mine, byNumber} {
+			g.isGroup("MC-6: joined twice", g.multicast(x).JoinGroup(again), kernel.OpJoin, again, kernel.ErrJoined)
+		}
+		g.join(x, other)
+		g.isGroup("MC-6: joined twice", g.multicast(x).JoinGroup(other), kernel.OpJoin, other, kernel.ErrJoined)
+		c, at := g.caster(ip), kernel.UDPAddr(one, d.Local().Port())
+		g.put(c, to(at, "once"))
+		g.gets(x, "once", c.Local())
+		g.nothing(d)
+		g.leave(x, mine)
+		g.isGroup("MC-6: left", g.multicast(x).LeaveGroup(mine), kernel.OpLeave, mine, kernel.ErrNotJoined)
+		g.put(c, to(at, "to nobody"))
+		g.nothing(x) // MC-8
+		g.join(x, mine)
+		g.put(c, to(at, "again"))
+		g.gets(x, "again", c.Local())
 	}
 }
 

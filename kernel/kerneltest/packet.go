@@ -33,6 +33,7 @@ func packetPromises() []promise {
 		{"PacketReusePort", packetReusePort},
 		{"PacketControl", packetControl},
 		{"PacketAdopted", packetAdopted},
+		{"PacketAdoptedLost", packetAdoptedLost},
 		{"PacketNotAdopted", packetNotAdopted},
 		{"PacketLost", packetLost},
 		{"PacketSettings", packetSettings},

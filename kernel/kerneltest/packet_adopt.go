@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/whorl-go/whorl/kernel"
 )
@@ -66,6 +67,37 @@ func packetAdopted(g *rig) {
 			g.put(d, to(c.Local(), "late")) // ADOPT-15: by its name
 			g.gets(c, "late", d.Local())    // ADOPT-6
 		}
+	}
+}
+
+// packetAdoptedLost: what was lost before a socket was adopted is its owner's to count, so that two programs, one of which hands over to
+// the other, do not count it twice.
+func packetAdoptedLost(g *rig) {
+	a := g.adopter()
+	c, d := g.udp(), g.bind(kernel.UDPAddr(local4(), 0), &kernel.PacketOptions{RecvBuffer: 8192})
+	overflow := func() {
+		for range 200 {
+			g.put(c, to(d.Local(), strings.Repeat("x", 200)))
+		}
+	}
+	overflow()
+	before := g.settings(d).Lost()
+	if before == 0 {
+		g.Skip("this system does not count what is lost")
+	}
+	fd := g.numberOf(d)
+	x, err := a.AdoptPacketConn(fd, nil)
+	if err != nil {
+		g.Fatal(err)
+	}
+	keep(g, x)
+	g.closeNumbers(fd)
+	if n := g.settings(x).Lost(); n != 0 {
+		g.Errorf("%d are lost already, of which the owner counts %d", n, before)
+	}
+	overflow()
+	if n, all := g.settings(x).Lost(), g.settings(d).Lost(); n == 0 || n != all-before {
+		g.Errorf("%d are lost since the adoption, and %d of %d for the owner", n, all-before, all)
 	}
 }
 

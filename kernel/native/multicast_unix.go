@@ -31,14 +31,17 @@ func (s *udpConn) JoinGroup(g kernel.Group) error {
 	if s.membership(g) >= 0 {
 		return failed(kernel.ErrJoined)
 	}
-	index, ok := s.interfaceIndex(g.Interface)
+	index, ok := s.groupIndex(g)
 	if !ok {
 		return failed(kernel.ErrNoInterface)
 	}
 	switch err := s.changeGroup(g, index, true); {
 	case err == nil:
 	case err == unix.EADDRINUSE, err == unix.EADDRNOTAVAIL && g.Source.IsValid():
-		return failed(kernel.ErrJoined) // under another name of the interface
+		// Either we have joined under another name of the interface, or somebody else who has the socket has joined.
+		if !s.adopted || s.joinedAt(g, index) {
+			return failed(kernel.ErrJoined)
+		}
 	default:
 		return failed(groupError(kernel.OpJoin, err))
 	}
@@ -64,7 +67,7 @@ func (s *udpConn) LeaveGroup(g kernel.Group) error {
 		return failed(kernel.ErrNotJoined)
 	default:
 		var ok bool
-		if index, ok = s.interfaceIndex(g.Interface); !ok {
+		if index, ok = s.groupIndex(g); !ok {
 			return failed(kernel.ErrNoInterface)
 		}
 	}
@@ -83,6 +86,14 @@ func (s *udpConn) membership(g kernel.Group) int {
 	return slices.IndexFunc(s.groups, func(m membership) bool { return m.Group == g })
 }
 
+// joinedAt tells whether we have joined g on the interface of that index, under any name. An interface that the system has
+// chosen may be that one.
+func (s *udpConn) joinedAt(g kernel.Group, index int) bool {
+	return slices.ContainsFunc(s.groups, func(m membership) bool {
+		return m.IP.WithZone("") == g.IP.WithZone("") && m.Source == g.Source && (m.index == index || m.index == 0 || index == 0)
+	})
+}
+
 // groupError is the cause of a GroupError.
 func groupError(op string, err error) error {
 	switch err {
@@ -92,6 +103,14 @@ func groupError(op string, err error) error {
 		return &kernel.SysError{Op: op, Kind: kernel.ErrNoResources, Errno: errnoOf(err)}
 	}
 	return opError(op, err)
+}
+
+// groupIndex finds the interface of g: the scope of its address, unless g names one.
+func (s *udpConn) groupIndex(g kernel.Group) (index int, ok bool) {
+	if g.Interface == "" {
+		return s.interfaceIndex(g.IP.Zone())
+	}
+	return s.interfaceIndex(g.Interface)
 }
 
 // interfaceIndex finds an interface by its name, one of its addresses, or its number. "" is 0.

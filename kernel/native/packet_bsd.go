@@ -49,6 +49,9 @@ func sharing() []int { return []int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} }
 // hearRefusals does nothing: a connected socket hears of them here.
 func (s *packetSock) hearRefusals() {}
 
+// countLost has nothing to count.
+func (s *packetSock) countLost() {}
+
 // Lost is 0: these systems do not tell.
 func (s *packetSock) Lost() uint64 { return 0 }
 

@@ -107,6 +107,33 @@ func hostsGroups(t *testing.T, h *links) {
 	}
 }
 
+// The scope of a group of IPv6 is where it is joined, unless Group.Interface says otherwise (MC-5, MC-9).
+func hostsGroupScopes(t *testing.T, h *links) {
+	f := families[1]
+	s := h.udp(t, h.a, f.any, 0, nil)
+	h.in(t, h.a, func() {
+		if err := s.SetMulticastInterface("wa"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for scope, comes := range map[string]bool{"wb": true, "lo": false} {
+		r := h.udp(t, h.b, f.any, 0, nil)
+		g := kernel.Group{IP: parseIP(f.group).WithZone(scope)}
+		if err := h.join(t, r, g); err != nil {
+			t.Fatal(err)
+		}
+		sendTo(t, s, f.group, r.Local().Port(), "1")
+		if comes {
+			arrives(t, h, r, "MC-9", "1")
+		}
+		sendTo(t, s, f.b, r.Local().Port(), "2")
+		arrives(t, h, r, "MC-5, scope "+scope, "2")
+		if err := h.leave(t, r, g); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A group that was joined for one source brings what that one sends, and nothing of others (MC-9).
 func hostsSources(t *testing.T, h *links) {
 	for _, f := range families {

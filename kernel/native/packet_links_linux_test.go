@@ -29,7 +29,7 @@ func TestPacketLinks(t *testing.T) {
 		for _, x := range []struct {
 			name string
 			test func(*testing.T, *links)
-		}{{"groups", hostsGroups}, {"sources", hostsSources}, {"reach", hostsReach}, {"others", hostsOthers}, {"broadcast", hostsBroadcast}, {"long runs", hostsLongRuns},
+		}{{"groups", hostsGroups}, {"group scopes", hostsGroupScopes}, {"sources", hostsSources}, {"reach", hostsReach}, {"others", hostsOthers}, {"broadcast", hostsBroadcast}, {"long runs", hostsLongRuns},
 			{"no room", hostsNoRoom}, {"too long for the path", hostsPath}, {"ping", hostsPing},
 			{"link taken away", hostsLinkGone}} {
 			t.Run(x.name, func(t *testing.T) { x.test(t, h) })

@@ -33,6 +33,7 @@ type packetState struct {
 	shortest int             // the size of the shortest datagrams that were sent as one message to the peer of Connect; 0: none were
 	drained  bool            // the last read got all there was
 	lost     uint64          // as the system said last
+	before   uint64          // so many of these were lost before the adoption
 	held     []kernel.Packet // refusals that a send has taken from the system
 	// raw is the last peer to which something was sent, as the system has it, and peer is that peer, but zero if it was a plain one.
 	peer     kernel.Addr
@@ -104,6 +105,12 @@ func (s *packetSock) hearRefusals() {
 	}
 }
 
+// countLost begins to count what is lost.
+func (s *packetSock) countLost() {
+	s.before = 0
+	s.before = s.Lost()
+}
+
 // Lost asks the system.
 func (s *packetSock) Lost() uint64 {
 	var info [16]uint32
@@ -114,7 +121,7 @@ func (s *packetSock) Lost() uint64 {
 	if errno == 0 && size > drops*4 {
 		s.lost += uint64(info[drops] - uint32(s.lost)) // the system counts to 2^32
 	}
-	return s.lost
+	return s.lost - s.before
 }
 
 // onlyUDP refuses datagram sockets of other protocols, such as ICMP.

@@ -82,6 +82,7 @@ func (s *packetSock) adopt(o *kernel.PacketOptions) error {
 	if peer, err := unix.Getpeername(int(s.fd)); err == nil {
 		s.to = s.addrOf(peer)
 	}
+	s.countLost()
 	s.prepare(s.at.Net == kernel.UDP && s.at.IP.Addr().IsUnspecified())
 	if s.to.Net == kernel.UDP {
 		s.hearRefusals()

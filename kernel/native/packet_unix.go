@@ -41,6 +41,7 @@ var (
 	_ kernel.PacketSettings = (*udpConn)(nil)
 	_ kernel.PacketSettings = (*unixgramConn)(nil)
 	_ kernel.Multicast      = (*udpConn)(nil)
+	_ kernel.OptionLeaver   = (*udpConn)(nil)
 )
 
 // ListenPacket opens a datagram socket. If it fails it leaves no descriptor open.
@@ -197,6 +198,9 @@ func (s *packetSock) turnBack() {
 	}
 	s.turned = nil
 }
+
+// LeaveOptions leaves what turnOn has turned on to another process.
+func (s *packetSock) LeaveOptions() { s.turned = nil }
 
 // askLocal asks the system for our address.
 func (s *packetSock) askLocal() kernel.Addr {
