@@ -208,7 +208,7 @@ func (n notice) reap() (kernel.Exit, bool, error) {
 // signal sends s to the process.
 func (n notice) signal(s syscall.Signal) error {
 	if n.pidfd {
-		if err := unix.PidfdSendSignal(n.fd, s, nil, 0); err != unix.ENOSYS {
+		if err := unix.PidfdSendSignal(n.fd, s, nil, 0); err == nil || !lacks(unix.SYS_PIDFD_SEND_SIGNAL, err) {
 			return err
 		}
 	}
@@ -223,8 +223,9 @@ func (n notice) signalGroup(s syscall.Signal) error {
 	if !n.pidfd {
 		return unix.EINVAL
 	}
-	if err := unix.PidfdSendSignal(n.fd, s, nil, toGroup); err != unix.ENOSYS {
-		return err
+	err := unix.PidfdSendSignal(n.fd, s, nil, toGroup)
+	if err != nil && lacks(unix.SYS_PIDFD_SEND_SIGNAL, err) {
+		return unix.EINVAL
 	}
-	return unix.EINVAL
+	return err
 }

@@ -1,0 +1,92 @@
+package native
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// refusal is a system call that answers errno instead of being made. With args it is so only if the arguments from the second on are these.
+type refusal struct {
+	call  uint32
+	errno unix.Errno
+	args  []uint32
+}
+
+// filter is a program of seccomp for refusals. It looks at the lower half of each argument.
+func filter(refusals []refusal) (f []unix.SockFilter) {
+	const load, equal, ret = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	const firstArg = 16 // of struct seccomp_data
+	for _, r := range refusals {
+		left := uint8(2*len(r.args) + 1) // instructions behind the comparison of the call
+		f = append(f, unix.SockFilter{Code: load}, unix.SockFilter{Code: equal, K: r.call, Jf: left})
+		for i, a := range r.args {
+			left -= 2
+			f = append(f, unix.SockFilter{Code: load, K: uint32(firstArg + 8*(i+1))}, unix.SockFilter{Code: equal, K: a, Jf: left})
+		}
+		f = append(f, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(r.errno)})
+	}
+	const allow = 0x7fff0000 // SECCOMP_RET_ALLOW
+	return append(f, unix.SockFilter{Code: ret, K: allow})
+}
+
+// testUnder runs the tests that match run again, in a process to which the system refuses calls, as an old kernel and the filters of
+// containers do.
+func testUnder(t *testing.T, run string, refusals ...refusal) {
+	t.Helper()
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("the filter reads arguments of 64 bits, the lower half first")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run="+run, "-test.count=1", "-test.v", "-test.timeout=15s")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for ever: the thread ends with its filter, which the process that it starts has inherited
+		f := filter(refusals)
+		program := unix.SockFprog{Len: uint16(len(f)), Filter: &f[0]}
+		err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+		if err == nil {
+			err = unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
+		}
+		if err != nil {
+			started <- err
+			return
+		}
+		started <- cmd.Run()
+	}()
+	err := <-started
+	if err == unix.EINVAL || err == unix.EACCES || err == unix.EPERM {
+		t.Skip("no filter of system calls here:", err)
+	}
+	if err != nil {
+		t.Errorf("%v with %v: %v\n%s", run, refusals, err, failures(out.String()))
+	}
+	if !strings.Contains(out.String(), "--- PASS") {
+		t.Errorf("%v: no test has run:\n%s", run, out.String())
+	}
+}
+
+// failures is what failed tests have said.
+func failures(out string) string {
+	var b strings.Builder
+	for line := range strings.Lines(out) {
+		if !strings.Contains(line, "=== ") && !strings.Contains(line, "--- PASS") && !strings.Contains(line, "--- SKIP") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// Children are signalled, alone and with their group, where pidfd_send_signal is refused: by their number (PROC-40).
+func TestSpawnWithoutPidfdSignal(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM} {
+		testUnder(t, "TestKernels/epoll/Spawn", refusal{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: errno})
+	}
+}
