@@ -90,3 +90,11 @@ func TestSpawnWithoutPidfdSignal(t *testing.T) {
 		testUnder(t, "TestKernels/epoll/Spawn", refusal{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: errno})
 	}
 }
+
+// Datagrams come and go where recvmmsg and sendmmsg are refused: one by one.
+func TestPacketsWithoutBatches(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM} {
+		testUnder(t, "TestKernels/epoll/(Packet|UNIXDatagram)", refusal{call: unix.SYS_RECVMMSG, errno: errno},
+			refusal{call: unix.SYS_SENDMMSG, errno: errno})
+	}
+}
