@@ -72,6 +72,9 @@ func (s *packetSock) prepare(wild bool) {
 		return // without room for control messages the system closes descriptors that come
 	}
 	fd := int(s.fd)
+	if _, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT); err != nil {
+		s.noGSO = true // before Linux 4.18 the system skips the control message, and sends all of them as one datagram
+	}
 	s.wild, s.control = wild, true
 	v4 := s.at.IP.Addr().Is4()
 	if wild {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/whorl-go/whorl/kernel"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,5 +97,36 @@ func TestPacketsWithoutBatches(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM} {
 		testUnder(t, "TestKernels/epoll/(Packet|UNIXDatagram)", refusal{call: unix.SYS_RECVMMSG, errno: errno},
 			refusal{call: unix.SYS_SENDMMSG, errno: errno})
+	}
+}
+
+// Where setsockopt and getsockopt know no UDP_SEGMENT, as before Linux 4.18, no datagrams leave as one message: the system would
+// skip what says how to cut it up, and send one long datagram.
+func TestPacketsWithoutSegments(t *testing.T) {
+	testUnder(t, "TestUncut", refusal{call: unix.SYS_GETSOCKOPT, errno: unix.ENOPROTOOPT, args: []uint32{unix.SOL_UDP, unix.UDP_SEGMENT}},
+		refusal{call: unix.SYS_SETSOCKOPT, errno: unix.ENOPROTOOPT, args: []uint32{unix.SOL_UDP, unix.UDP_SEGMENT}})
+}
+
+// TestUncut looks at the messages that are made of datagrams to one peer: on a system without UDP_SEGMENT each is one datagram.
+func TestUncut(t *testing.T) {
+	k := openFirst(t)
+	for _, to := range []bool{false, true} {
+		c, d := testUDP(t, k, nil), testUDP(t, k, nil)
+		p := equals(d.Local(), 4, 100)
+		if to {
+			if err := c.Connect(d.Local()); err != nil {
+				t.Fatal(err)
+			}
+			for i := range p {
+				p[i].Peer = kernel.Addr{}
+			}
+		}
+		testPut(t, c, p)
+		if got := c.b.out.used; c.noGSO && got != len(p) {
+			t.Errorf("%d datagrams left as %d messages", len(p), got)
+		}
+		if v, err := unix.GetsockoptInt(int(c.fd), unix.SOL_UDP, unix.UDP_SEGMENT); (err == nil) == c.noGSO {
+			t.Errorf("UDP_SEGMENT is %d, %v, but is not to be used: %v", v, err, c.noGSO)
+		}
 	}
 }
