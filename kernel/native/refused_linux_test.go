@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"runtime"
@@ -60,11 +61,14 @@ func testUnder(t *testing.T, run string, refusals ...refusal) {
 			started <- err
 			return
 		}
-		started <- cmd.Run()
+		started <- cmd.Start()
 	}()
 	err := <-started
 	if err == unix.EINVAL || err == unix.EACCES || err == unix.EPERM {
 		t.Skip("no filter of system calls here:", err)
+	}
+	if err == nil {
+		err = cmd.Wait() // by a thread to which nothing is refused
 	}
 	if err != nil {
 		t.Errorf("%v with %v: %v\n%s", run, refusals, err, failures(out.String()))
@@ -89,6 +93,45 @@ func failures(out string) string {
 func TestSpawnWithoutPidfdSignal(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM} {
 		testUnder(t, "TestKernels/epoll/Spawn", refusal{call: unix.SYS_PIDFD_SEND_SIGNAL, errno: errno})
+	}
+}
+
+// The exit of a child is told where waitid is refused: by wait4 (PROC-40).
+func TestSpawnWithoutWaitid(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM} {
+		testUnder(t, "TestKernels/epoll/Spawn", refusal{call: unix.SYS_WAITID, errno: errno})
+	}
+}
+
+// Where ptrace is refused, the error of a start with limits is about them, and not about the program.
+func TestSpawnWithoutPtrace(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM} {
+		testUnder(t, "TestTraced$", refusal{call: unix.SYS_PTRACE, errno: errno})
+	}
+}
+
+// TestTraced starts a program with limits. It fails only if the system lets nobody be traced.
+func TestTraced(t *testing.T) {
+	b := openWith(t, "epoll")
+	_, _, refused := unix.RawSyscall(unix.SYS_PTRACE, unix.PTRACE_DETACH, 0, 0)
+	x, err := b.Spawn(&kernel.ChildCommand{Path: "/bin/true", Args: []string{"true"},
+		Limits: []kernel.ResourceLimit{{Resource: unix.RLIMIT_NOFILE, Soft: 50, Hard: 50}}})
+	if err == nil {
+		finish(t, b, x)
+		x.Close()
+	}
+	var e *kernel.SpawnError
+	switch {
+	case refused == unix.ESRCH:
+		if err != nil {
+			t.Error(err)
+		}
+	case !errors.As(err, &e) || e.Op != "limit" || !errors.Is(err, refused) || !strings.Contains(err.Error(), `"limits": ptrace: `):
+		t.Errorf("without ptrace: %v", err)
+	}
+	_, err = b.Spawn(&kernel.ChildCommand{Path: "/bin/nothing", Args: []string{"nothing"}})
+	if !errors.As(err, &e) || e.Op != "exec" || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("a program that is missing: %v", err)
 	}
 }
 
