@@ -215,12 +215,17 @@ func scripted(t *testing.T, at kernel.Addr, g reactor.PacketProtocol, c *reactor
 
 func scriptedBy(t *testing.T, k *packetKernel, at kernel.Addr, g reactor.PacketProtocol, c *reactor.PacketConfig) (*reactor.Reactor, *packetSock, *reactor.PacketPort) {
 	t.Helper()
+	return scriptedWith(t, k, reactor.Config{Panicked: func(*reactor.PanicError) {}}, at, g, c)
+}
+
+func scriptedWith(t *testing.T, k *packetKernel, rc reactor.Config, at kernel.Addr, g reactor.PacketProtocol, c *reactor.PacketConfig) (*reactor.Reactor, *packetSock, *reactor.PacketPort) {
+	t.Helper()
 	for name, w := range testworld.Worlds() {
 		if name != "sim" {
 			continue
 		}
 		k.Kernel = w.Open(t)
-		r := reactor.New(k, reactor.Config{Panicked: func(*reactor.PanicError) {}})
+		r := reactor.New(k, rc)
 		t.Cleanup(func() { r.Close() })
 		p, err := r.ListenPacket(at, g, c)
 		if err != nil {

@@ -1,8 +1,10 @@
 package reactor_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -205,16 +207,21 @@ func TestPacketBatches(t *testing.T) {
 	}
 }
 
-// An error of the socket ends the port, with the error (UDP-16).
+// An error of the socket ends the port, with the error, which the log tells too: a protocol need not (UDP-16).
 func TestPacketReadFails(t *testing.T) {
 	g := &gram{}
-	r, s, p := scripted(t, udp(0), g, nil)
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	r, s, p := scriptedWith(t, new(packetKernel), reactor.Config{Logger: logger}, udp(0), g, nil)
 	s.comes("1")
 	s.readErr = &kernel.SysError{Op: kernel.OpRead, Kind: kernel.ErrNoResources}
 	var done []error
 	turns(r, 2)
 	if len(g.got) != 1 || len(g.stopped) != 1 || !errors.Is(g.stopped[0], kernel.ErrNoResources) || !s.closed || p.Listening() {
 		t.Errorf("UDP-16: %q, %v, closed %v, %v", g.got, g.stopped, s.closed, done)
+	}
+	if got := log.String(); strings.Count(got, "level=ERROR") != 1 || !strings.Contains(got, g.stopped[0].Error()) || !strings.Contains(got, "addr="+p.Local().String()) {
+		t.Errorf("UDP-16: the log says %q", got)
 	}
 	if r.Stats().Sources != 0 {
 		t.Errorf("%d sources are left", r.Stats().Sources)

@@ -265,8 +265,11 @@ func (t *PacketPort) finish() {
 	t.state = portStopped
 	t.free()
 	kind := strings.ToUpper(t.local.Network())
-	t.r.log.Info(fmt.Sprintf("(%s Port %s Closed)", kind, placeOf(t.local)), slog.Any("addr", t.local))
 	reason, err := t.reason, t.reason
+	if err != nil && err != ErrStopped {
+		t.r.log.Error("a port of datagrams has failed and is closed", slog.Any("addr", t.local), slog.Any("err", err))
+	}
+	t.r.log.Info(fmt.Sprintf("(%s Port %s Closed)", kind, placeOf(t.local)), slog.Any("addr", t.local))
 	if reason == nil {
 		reason = ErrClosed
 	}

@@ -63,9 +63,14 @@ func localIP(at netip.Addr, f reactor.Family, loopback bool) netip.Addr {
 
 func loopback4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 
-// noFamily tells whether err says that this machine has no address of a family.
+// noFamily tells whether err says that this machine has no address of a family, or that this process may have no socket of it at all, as
+// the profiles of AppArmor and seccomp say of IPv6.
 func noFamily(err error) bool {
-	return errors.Is(err, kernel.ErrAddrUnavailable) || errors.Is(err, kernel.ErrUnsupported)
+	if errors.Is(err, kernel.ErrAddrUnavailable) || errors.Is(err, kernel.ErrUnsupported) {
+		return true
+	}
+	var e *kernel.SysError
+	return errors.As(err, &e) && e.Op == kernel.OpSocket && e.Kind == kernel.ErrPermission
 }
 
 // listeners are two ports that are one place. They share the limits of the first.

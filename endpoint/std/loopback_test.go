@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 	"testing"
 
 	"github.com/whorl-go/whorl/endpoint"
@@ -102,7 +103,8 @@ func TestLoopbackWithoutAFamily(t *testing.T) {
 	both := []kernel.Addr{kernel.TCPAddr(loopback4, 0), kernel.TCPAddr(netip.IPv6Loopback(), 0)}
 	for name, w := range testworld.Worlds() {
 		t.Run(name, func(t *testing.T) {
-			for _, lacks := range []error{kernel.ErrAddrUnavailable, kernel.ErrUnsupported} {
+			for _, lacks := range []error{kernel.ErrAddrUnavailable, kernel.ErrUnsupported,
+				&kernel.SysError{Op: kernel.OpSocket, Kind: kernel.ErrPermission, Errno: syscall.EACCES}} {
 				for i, gone := range both {
 					faults := new(testworld.Faults)
 					r := testworld.New(t, faults.Wrap(w.Open(t)), reactor.Config{})

@@ -15,7 +15,8 @@
 // system call, so it must be short.
 //
 // On Linux, datagrams are read and sent in batches, and a connected UDP socket hears of each datagram that was refused; of
-// several that the system has sent as one train, it may hear only once. BSDs and macOS take one datagram at a time, tell of
+// several that the system has sent as one train, it may hear only once. Where an old system, or the filter of a container,
+// refuses recvmmsg or sendmmsg, or lacks UDP_SEGMENT, they go one by one. BSDs and macOS take one datagram at a time, tell of
 // a refusal without its data, join no group for one source, and leave the source of IPv4 datagrams to the system.
 //
 // Of a child's exit a pidfd tells on Linux, or a goroutine where there is none, and a kqueue on BSDs and macOS. Only Linux sets limits on

@@ -59,6 +59,7 @@ type inbox struct {
 	packets []kernel.Packet
 	control bool // the messages have room for control messages
 	used    int  // so many messages may hold what the last recvmmsg has put there
+	single  bool // the system has no recvmmsg
 }
 
 // prepare sets what a new socket needs to be read. What fails is done without: it costs speed, or a Local.
@@ -72,6 +73,9 @@ func (s *packetSock) prepare(wild bool) {
 		return // without room for control messages the system closes descriptors that come
 	}
 	fd := int(s.fd)
+	if _, err := unix.GetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT); err != nil {
+		s.noGSO = true // before Linux 4.18 the system skips the control message, and sends all of them as one datagram
+	}
 	s.wild, s.control = wild, true
 	v4 := s.at.IP.Addr().Is4()
 	if wild {
@@ -141,14 +145,39 @@ func (s *packetSock) receive(flags uintptr) (int, syscall.Errno) {
 		most = 1 // to look for a second takes longer than it is worth
 	}
 	for {
+		if in.single {
+			return s.receiveOne(flags)
+		}
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&in.msgs)),
 			most, flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC, 0, 0)
+		if errno != 0 && errno != unix.EAGAIN && lacks(unix.SYS_RECVMMSG, errno) {
+			in.single, errno = true, unix.EINTR
+		}
 		if errno != unix.EINTR {
 			in.used = slots
 			if errno == 0 {
 				in.used = min(int(n)+1, slots) // the system may have begun with the next
 			}
 			return int(n), errno
+		}
+	}
+}
+
+// receiveOne is receive on a system without recvmmsg.
+func (s *packetSock) receiveOne(flags uintptr) (int, syscall.Errno) {
+	in := s.b.in
+	in.used = 1
+	m := &in.msgs[0]
+	for {
+		n, _, errno := syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&m.Msghdr)),
+			flags|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		switch errno {
+		case 0:
+			m.n = uint32(n)
+			return 1, 0
+		case unix.EINTR:
+		default:
+			return 0, errno
 		}
 	}
 }
@@ -210,7 +239,7 @@ func (s *packetSock) read(trains bool) ([]kernel.Packet, error) {
 			for i := range n {
 				s.received(i, trains)
 			}
-			s.drained = n < slots
+			s.drained = n < slots && !in.single
 			s.b.read += uint64(len(in.packets))
 			if len(in.packets) == 1 {
 				s.b.gave = s.fd

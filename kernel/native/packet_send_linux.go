@@ -31,6 +31,7 @@ type outbox struct {
 	used    int              // messages
 	pieces  int              // of iov
 	bytes   int
+	single  bool // the system has no sendmmsg
 }
 
 // WritePackets sends datagrams that follow one another, to the same peer and of the same size, as one message. The
@@ -48,13 +49,12 @@ func (s *packetSock) WritePackets(p []kernel.Packet) (int, error) {
 		if out.used == 0 {
 			return done, err
 		}
-		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&out.msgs)),
-			uintptr(out.used), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		n, errno := out.send(s.fd)
 		clear(out.iov[:out.pieces])
 		first := p[done]
 		switch {
 		case errno == 0:
-			for i := range int(n) {
+			for i := range n {
 				done += out.count[i]
 			}
 			if suspect {
@@ -72,6 +72,8 @@ func (s *packetSock) WritePackets(p []kernel.Packet) (int, error) {
 			if suspect = errno != unix.EMSGSIZE; !suspect {
 				s.longest = len(first.Data) - 1
 			}
+		case !out.single && lacks(unix.SYS_SENDMMSG, errno):
+			out.single = true
 		case s.earlier(errno, tries):
 			tries++
 		default:
@@ -79,6 +81,17 @@ func (s *packetSock) WritePackets(p []kernel.Packet) (int, error) {
 		}
 	}
 	return done, nil
+}
+
+// send sends the messages, and returns how many were sent.
+func (o *outbox) send(fd int32) (int, syscall.Errno) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	if o.single {
+		_, _, errno := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&o.msgs[0].Msghdr)), flags)
+		return 1, errno
+	}
+	n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&o.msgs)), uintptr(o.used), flags, 0, 0)
+	return int(n), errno
 }
 
 // earlier tells whether errno may be about a datagram before this one, which was tried again so often. If so, ReadPackets
@@ -115,6 +128,9 @@ func (o *outbox) pack(s *packetSock, p []kernel.Packet, alone int) error {
 			return err
 		}
 		i += n
+		if o.single {
+			break
+		}
 	}
 	return nil
 }

@@ -149,11 +149,15 @@ func lateNotice(pid int) (int, error) {
 // reapLater takes the exit status when it comes, and closes the notice.
 func reapLater(n notice) {
 	go func() {
+		err := error(unix.ENOSYS)
 		if n.pidfd {
+			err = unix.EINTR
+		}
+		for err == unix.EINTR {
 			var none siginfo
-			for waitid(unix.P_PIDFD, n.fd, &none, unix.WEXITED, nil) == unix.EINTR {
-			}
-		} else {
+			err = waitid(unix.P_PIDFD, n.fd, &none, unix.WEXITED, nil)
+		}
+		if waitsByNumber(err) {
 			_, _, _ = wait4(n.pid, 0)
 		}
 		unix.Close(n.fd)
@@ -185,6 +189,10 @@ func waitid(kind, id int, info *siginfo, options int, ru *unix.Rusage) error {
 	return unix.Waitid(kind, id, &info.Siginfo, options, ru)
 }
 
+// waitsByNumber tells whether err, of a waitid, is that of a filter which refuses the call. Nobody else gets the number of a child whose status
+// was not taken, so wait4 does as well.
+func waitsByNumber(err error) bool { return err == unix.ENOSYS || err == unix.EPERM }
+
 // reap takes the exit status, if there is one.
 func (n notice) reap() (kernel.Exit, bool, error) {
 	if !n.pidfd {
@@ -197,6 +205,8 @@ func (n notice) reap() (kernel.Exit, bool, error) {
 		err = waitid(unix.P_PIDFD, n.fd, &info, unix.WEXITED|unix.WNOHANG, &ru)
 	}
 	switch {
+	case waitsByNumber(err):
+		return wait4(n.pid, unix.WNOHANG)
 	case err != nil:
 		return kernel.Exit{}, false, opError("waitid", err)
 	case info.Signo == 0: // not yet
@@ -208,7 +218,7 @@ func (n notice) reap() (kernel.Exit, bool, error) {
 // signal sends s to the process.
 func (n notice) signal(s syscall.Signal) error {
 	if n.pidfd {
-		if err := unix.PidfdSendSignal(n.fd, s, nil, 0); err != unix.ENOSYS {
+		if err := unix.PidfdSendSignal(n.fd, s, nil, 0); err == nil || !lacks(unix.SYS_PIDFD_SEND_SIGNAL, err) {
 			return err
 		}
 	}
@@ -223,8 +233,9 @@ func (n notice) signalGroup(s syscall.Signal) error {
 	if !n.pidfd {
 		return unix.EINVAL
 	}
-	if err := unix.PidfdSendSignal(n.fd, s, nil, toGroup); err != unix.ENOSYS {
-		return err
+	err := unix.PidfdSendSignal(n.fd, s, nil, toGroup)
+	if err != nil && lacks(unix.SYS_PIDFD_SEND_SIGNAL, err) {
+		return unix.EINVAL
 	}
-	return unix.EINVAL
+	return err
 }

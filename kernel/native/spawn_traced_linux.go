@@ -54,10 +54,25 @@ func (s *spawning) forkTraced(attr *syscall.ProcAttr) (pid int, err error) {
 			*fd = -1
 		}
 		if !killed {
-			return 0, err
+			return 0, traceError(err)
 		}
 	}
 	return 0, err
+}
+
+// traceError is the error of a start with limits for that of the fork. The child has told only a number: if this system lets nobody be traced, that
+// is what it is about, not the program.
+func traceError(err error) error {
+	if err != unix.EPERM && err != unix.EACCES && err != unix.ENOSYS {
+		return err
+	}
+	_, _, refused := syscall.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, 0, 0, 0, 0, 0)
+	scope, _ := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	if refused == unix.ESRCH && string(bytes.TrimSpace(scope)) != "3" { // it is allowed: there is no process 0
+		return err
+	}
+	return &kernel.SpawnError{Op: "limit", Name: "limits",
+		Err: fmt.Errorf("%w: a program can have limits only where this process may trace it", opError("ptrace", err))}
 }
 
 // startWatch looks at a start from another thread.
