@@ -149,7 +149,11 @@ func (n *Net) turnHost(h *Host) {
 		n.noteHost(OpStart, h)
 	}
 	n.mu.Unlock()
-	defer n.mu.Lock()
+	n.inTurn = true
+	defer func() {
+		n.inTurn = false
+		n.mu.Lock()
+	}()
 	if (!h.begun || h.starting) && !h.begin() {
 		return
 	}
@@ -158,6 +162,10 @@ func (n *Net) turnHost(h *Host) {
 		k.ended = true // the reactor was closed
 	}
 	n.turning = nil
+	if e := n.panicked; e != nil {
+		n.panicked = nil
+		panic(e)
+	}
 	switch {
 	case !k.ended:
 	case h.proc != nil:

@@ -24,7 +24,8 @@ type Net struct {
 	// time passes: a program that sends more there at one moment needs more.
 	MaxTurns int
 	// Config is for each host's reactor. A nil Resolver is one that knows the hosts by
-	// name. With a nil Panicked a panic in a callback ends the run.
+	// name. With a nil Panicked a panic in a callback ends the run: the turn ends, and then Run,
+	// RunUntil or Step panics with the *reactor.PanicError.
 	Config reactor.Config
 	// Resolving, if set, is called at each look-up of a name by a host. The answer takes
 	// delay more; if err is not nil, the look-up fails with it. h is nil if the asking
@@ -83,6 +84,9 @@ type Net struct {
 	branchOf map[string]*branch
 	states   []State        // of Sometimes, in the order in which they became known
 	stateOf  map[string]int // where each stands in states
+
+	inTurn   bool                // a reactor makes a turn, or is started for one
+	panicked *reactor.PanicError // the first of the turn, which ends the run after it
 }
 
 const (

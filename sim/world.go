@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/pool"
-	"github.com/whorl-go/whorl/reactor"
 )
 
 // World is a program on a simulated network that can be run under any seed. One goroutine
@@ -150,9 +149,8 @@ func (x *run) guard(part func() error) (err error) {
 	if e == nil {
 		return err
 	}
-	e.In = "world"
-	if first, ok := e.Value.(*reactor.PanicError); ok {
-		e = first // a reactor told of it before
+	if e.In == "" { // else a reactor has caught it, and has named the callback
+		e.In = "world"
 	}
 	return x.fail("panic", fmt.Errorf("%w\n%s", e, e.Stack))
 }
