@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -69,10 +70,17 @@ func (n *Net) begin() time.Duration {
 	return n.now
 }
 
-func (n *Net) livelocked() bool { return n.still > or(n.MaxTurns, defaultMaxTurns) }
+func (n *Net) livelocked() bool { return n.still > n.maxTurns() }
+
+func (n *Net) maxTurns() int { return or(n.MaxTurns, defaultMaxTurns) }
 
 func (n *Net) stuck(why error) error {
-	return &StuckError{Why: why, Seed: n.seed, At: n.now, Table: n.Table()}
+	e := &StuckError{Why: why, Seed: n.seed, At: n.now, Table: n.Table()}
+	if why == ErrLivelock {
+		e.Busy = fmt.Sprintf("%d turns were made, and time did not move; of the callbacks in the second half of them, the most frequent:\n%s",
+			n.maxTurns(), n.spin.text())
+	}
+	return e
 }
 
 // stepTo is Step, unless the next thing is later than end.

@@ -87,6 +87,7 @@ type Net struct {
 
 	inTurn   bool                // a reactor makes a turn, or is started for one
 	panicked *reactor.PanicError // the first of the turn, which ends the run after it
+	spin     spin                // what is called while time stands still
 }
 
 const (
