@@ -32,7 +32,7 @@ const spunMost, spunShown = 64, 5
 
 // spins counts a callback if the reactors have made half of the turns that are a livelock.
 func (n *Net) spins(k *simKernel, s *sock, note *probe.Note) {
-	if n.still <= n.maxTurns()/2 {
+	if n.vainTurns() <= n.maxTurns()/2 {
 		if n.spin.made != nil {
 			n.spin = spin{}
 		}
