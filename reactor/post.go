@@ -156,7 +156,7 @@ func (r *Reactor) runBatch() {
 		p.at++
 		r.stats.Posted++
 		if r.observer != nil && !r.is(lifeEnding) {
-			r.observe(probe.Note{Kind: probe.NotePosted})
+			r.observe(probe.Note{Kind: probe.NotePosted, Call: fn})
 		}
 		fn()
 		r.slow.returned(r, fn)

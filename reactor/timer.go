@@ -195,7 +195,7 @@ func (r *Reactor) runDueUpTo(last uint64) {
 		d := n.Value
 		r.stats.DelayedCalls++
 		if r.observer != nil {
-			r.observe(probe.Note{Kind: probe.NoteDelayed, Due: n.When()})
+			r.observe(probe.Note{Kind: probe.NoteDelayed, Due: n.When(), Call: d.fn})
 		}
 		d.fn()
 		r.slow.returned(r, d.fn)

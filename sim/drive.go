@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
@@ -64,15 +65,41 @@ func later(t, d time.Duration) time.Duration { return min(kernel.After(t, d), ke
 func (n *Net) begin() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.still = 0
+	n.still, n.cuts = 0, 0
 	n.touchAll()
 	return n.now
 }
 
-func (n *Net) livelocked() bool { return n.still > or(n.MaxTurns, defaultMaxTurns) }
+func (n *Net) livelocked() bool { return n.vainTurns() > n.maxTurns() }
+
+// transferTurns is how many times MaxTurns a transfer may take while time does not move.
+const transferTurns = 64
+
+// vainTurns is how many turns count as those of a livelock. A transfer that is cut into small pieces, by Chunk or by small buffers, comes
+// to an end, so the turns of its pieces do not count, as long as there are not too many.
+func (n *Net) vainTurns() int { return max(n.still-n.cuts, n.still/transferTurns) }
+
+// cuts is told how many bytes s took of those that were written. A piece takes a turn at each end, and one more if the writer finds the
+// buffer full before there is room again.
+func (s *sock) cuts(took, of int) {
+	if n := s.h.n; took < of {
+		turns := 2
+		if s.room() <= 0 {
+			turns = 3
+		}
+		n.cut = max(n.cut, turns)
+	}
+}
+
+func (n *Net) maxTurns() int { return or(n.MaxTurns, defaultMaxTurns) }
 
 func (n *Net) stuck(why error) error {
-	return &StuckError{Why: why, Seed: n.seed, At: n.now, Table: n.Table()}
+	e := &StuckError{Why: why, Seed: n.seed, At: n.now, Table: n.Table()}
+	if why == ErrLivelock {
+		e.Busy = fmt.Sprintf("%d turns were made, and time did not move; of the callbacks in the second half of them, the most frequent:\n%s",
+			n.still, n.spin.text())
+	}
+	return e
 }
 
 // stepTo is Step, unless the next thing is later than end.
@@ -98,16 +125,16 @@ func (n *Net) stepTo(end time.Duration) bool {
 			}
 			looked = true
 			n.touchAll()
-			still := n.still
+			still, cuts := n.still, n.cuts
 			for _, h := range n.everyProgram() {
 				if h.runs() && h.busy <= n.now {
 					n.turnHost(h)
 				}
 			}
-			n.still = still
+			n.still, n.cuts = still, cuts
 			continue
 		}
-		n.now, n.still = next, 0
+		n.now, n.still, n.cuts = next, 0, 0
 	}
 	return false
 }
@@ -149,7 +176,11 @@ func (n *Net) turnHost(h *Host) {
 		n.noteHost(OpStart, h)
 	}
 	n.mu.Unlock()
-	defer n.mu.Lock()
+	n.inTurn = true
+	defer func() {
+		n.inTurn = false
+		n.mu.Lock()
+	}()
 	if (!h.begun || h.starting) && !h.begin() {
 		return
 	}
@@ -158,6 +189,12 @@ func (n *Net) turnHost(h *Host) {
 		k.ended = true // the reactor was closed
 	}
 	n.turning = nil
+	n.cuts += n.cut
+	n.cut = 0
+	if e := n.panicked; e != nil {
+		n.panicked = nil
+		panic(e)
+	}
 	switch {
 	case !k.ended:
 	case h.proc != nil:

@@ -28,13 +28,16 @@ type StuckError struct {
 	Seed uint64
 	// At is when it was.
 	At time.Duration
+	// Busy is for ErrLivelock: lines with the callbacks that were made most often while time did not move, and
+	// with what would let it move.
+	Busy string
 	// Table is [Net.Table] at that time.
 	Table string
 }
 
-// Error is one line and the table.
+// Error is one line, Busy and the table.
 func (e *StuckError) Error() string {
-	return fmt.Sprintf("sim: seed %d: %v at %v\n%s", e.Seed, e.Why, e.At, e.Table)
+	return fmt.Sprintf("sim: seed %d: %v at %v\n%s%s", e.Seed, e.Why, e.At, e.Busy, e.Table)
 }
 
 // Unwrap is Why.

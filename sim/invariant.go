@@ -141,6 +141,7 @@ func (r *record) reads(p []byte) bool {
 func (s *sock) wrote(p []byte) {
 	s.seen.took += len(p)
 	s.out.record.wrote(p)
+	s.h.n.content(s, p)
 }
 
 // reads is called with the bytes that the socket has read.

@@ -20,11 +20,13 @@ type Net struct {
 	// Apply. Apply changes them, and Calm sets them back.
 	Options Options
 	// MaxTurns is how many turns reactors may make without time moving before that
-	// is a livelock. Zero: 100,000. On UNIX sockets, and within a host without latency, no
-	// time passes: a program that sends more there at one moment needs more.
+	// is a livelock. Zero: 100,000. Where there is no latency, on UNIX sockets and within a host, no
+	// time passes: a program that sends more there at one moment needs more. Turns of a transfer
+	// that Chunk or buffers cut into pieces do not count, up to 64 times MaxTurns.
 	MaxTurns int
 	// Config is for each host's reactor. A nil Resolver is one that knows the hosts by
-	// name. With a nil Panicked a panic in a callback ends the run.
+	// name. With a nil Panicked a panic in a callback ends the run: the turn ends, and then Run,
+	// RunUntil or Step panics with the *reactor.PanicError.
 	Config reactor.Config
 	// Resolving, if set, is called at each look-up of a name by a host. The answer takes
 	// delay more; if err is not nil, the look-up fails with it. h is nil if the asking
@@ -83,6 +85,12 @@ type Net struct {
 	branchOf map[string]*branch
 	states   []State        // of Sometimes, in the order in which they became known
 	stateOf  map[string]int // where each stands in states
+
+	cut      int                 // how many turns a piece takes that was written in this turn; 0: all was taken
+	cuts     int                 // of the turns that still counts, those that took pieces from one end to the other
+	inTurn   bool                // a reactor makes a turn, or is started for one
+	panicked *reactor.PanicError // the first of the turn, which ends the run after it
+	spin     spin                // what is called while time stands still
 }
 
 const (

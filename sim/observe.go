@@ -40,6 +40,7 @@ func (k *simKernel) Observe(note probe.Note) {
 		k.witness(s, &note)
 	}
 	if note.Kind.Callback() {
+		n.spins(k, s, &note)
 		k.spend()
 	}
 }

@@ -285,6 +285,7 @@ func (s *sock) writePacket(p *kernel.Packet) error {
 	}
 	if err == nil {
 		s.h.n.air.counts.Written += p.Datagrams()
+		s.h.n.content(s, p.Data)
 	}
 	return err
 }

@@ -41,6 +41,7 @@ func (c passing) WriteDescriptors(p []byte, fds []int) (int, error) {
 	s.out.mails = append(s.out.mails, mail{s.out.written, s.out.written + m, files})
 	s.out.write(p[:m])
 	s.wrote(p[:m])
+	s.cuts(m, len(p))
 	n.note(OpWrite, s, m)
 	s.out.push()
 	return m, nil

@@ -163,6 +163,17 @@ func (k *simKernel) takers(sig os.Signal, fns []func(os.Signal)) []func(os.Signa
 	return fns
 }
 
+// endsRun is told of a panic in a callback. In a turn it keeps the first one for turnHost, so that the reactor goes
+// on in order: a panic that passes through its loop would be taken for the end of the loop's goroutine.
+func (n *Net) endsRun(e *reactor.PanicError) {
+	switch {
+	case !n.inTurn:
+		panic(e)
+	case n.panicked == nil:
+		n.panicked = e
+	}
+}
+
 // boot gives the host a new kernel and reactor. It gives up the lock meanwhile, because Wrap
 // may use the Net.
 func (h *Host) boot() {
@@ -188,7 +199,7 @@ func (h *Host) boot() {
 		c.Resolver = n
 	}
 	if c.Panicked == nil {
-		c.Panicked = func(e *reactor.PanicError) { panic(e) }
+		c.Panicked = n.endsRun
 	}
 	h.Reactor = reactor.New(h.Kernel, c)
 }

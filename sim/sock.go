@@ -252,6 +252,7 @@ func (s *sock) Write(p []byte) (int, error) {
 	m := min(len(p), room)
 	s.out.write(p[:m])
 	s.wrote(p[:m])
+	s.cuts(m, len(p))
 	n.note(OpWrite, s, m)
 	s.out.push()
 	return m, nil
@@ -285,6 +286,7 @@ func (s *sock) Writev(bufs [][]byte) (int, error) {
 		s.wrote(p[:m])
 		sent += m
 	}
+	s.cuts(sent, all)
 	n.note(OpWrite, s, sent)
 	s.out.push()
 	return sent, nil

@@ -9,8 +9,9 @@ import (
 // trace is everything that has happened: as a number that depends on all of it and, if it
 // is kept, as lines.
 type trace struct {
-	hash  uint64
-	lines []line
+	hash    uint64
+	lines   []line
+	content content
 }
 
 // line is one thing that happened.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/pool"
-	"github.com/whorl-go/whorl/reactor"
 )
 
 // World is a program on a simulated network that can be run under any seed. One goroutine
@@ -64,6 +63,8 @@ type Result struct {
 	Sometimes []State
 	// Net is the network, closed, for its trace.
 	Net *Net
+
+	content uint64 // what was written, which is no part of Hash
 }
 
 // Length is how long the phase with faults lasts in this run: Options.Length, or else
@@ -135,13 +136,14 @@ func (w World) run(seed uint64, o Options, keep bool) Result {
 		o = w.Faults(o)
 	}
 	x := &run{World: w, n: New(seed)}
-	x.n.KeepTrace = keep
+	x.n.KeepTrace, x.n.trace.content.keep = keep, keep
 	err := x.guard(func() error { return x.live(o) })
 	now := x.n.Now()
 	if shut := x.guard(x.close); err == nil {
 		err = shut
 	}
-	return Result{World: w, Seed: seed, Options: o, Hash: x.n.Hash(), Err: err, Now: now, Steps: x.steps, Sometimes: x.n.States(), Net: x.n}
+	return Result{World: w, Seed: seed, Options: o, Hash: x.n.Hash(), Err: err, Now: now, Steps: x.steps, Sometimes: x.n.States(), Net: x.n,
+		content: x.n.trace.content.sum}
 }
 
 // guard calls part, and turns a panic into an error.
@@ -150,9 +152,8 @@ func (x *run) guard(part func() error) (err error) {
 	if e == nil {
 		return err
 	}
-	e.In = "world"
-	if first, ok := e.Value.(*reactor.PanicError); ok {
-		e = first // a reactor told of it before
+	if e.In == "" { // else a reactor has caught it, and has named the callback
+		e.In = "world"
 	}
 	return x.fail("panic", fmt.Errorf("%w\n%s", e, e.Stack))
 }

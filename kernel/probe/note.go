@@ -41,6 +41,8 @@ type Note struct {
 	Err error
 	// Name is the event of a trigger.
 	Name string
+	// Call is the function of a delayed call, and a posted function. An observer may look up its name, and does not call it.
+	Call func()
 }
 
 // NoteKind says which action a Note is about.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/whorl-go/whorl/kernel"
+	"github.com/whorl-go/whorl/kernel/probe"
 	"github.com/whorl-go/whorl/reactor"
 	"github.com/whorl-go/whorl/testworld"
 )
@@ -36,6 +37,7 @@ var (
 	_ kernel.Packets = (*Kernel)(nil)
 	_ kernel.Adopter = (*Kernel)(nil)
 	_ kernel.Watcher = (*Kernel)(nil)
+	_ probe.Forcer   = (*Kernel)(nil)
 )
 
 // New returns a reactor on a new recording Kernel. A Config without a Resolver has names resolved as [Kernel].Names
@@ -64,6 +66,10 @@ func Of(r *reactor.Reactor) *Kernel {
 
 // Unwrap returns the simulated kernel.
 func (k *Kernel) Unwrap() kernel.Kernel { return k.Kernel }
+
+// Force implements probe.Forcer. The read buffer is overwritten each time DataReceived has returned, so that a protocol that has
+// kept the slice finds garbage. A test that sends one piece would see nothing of that otherwise.
+func (k *Kernel) Force(s probe.Site) bool { return s == probe.SiteScribble }
 
 // Arm arms the handle below h.
 func (k *Kernel) Arm(h kernel.Handle, token uint32, r kernel.Ready) error {
