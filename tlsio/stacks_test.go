@@ -25,8 +25,9 @@ func TestStacksAreBounded(t *testing.T) {
 	for range freeStacks + 3 {
 		f.give(used())
 	}
-	if got := leaktest.Goroutines(before+freeStacks) - before; got != freeStacks {
-		t.Errorf("%d stacks are kept, want %d", got, freeStacks)
+	// Goroutines of tests before this one may end meanwhile, so there may be fewer.
+	if got := leaktest.Goroutines(before+freeStacks) - before; got > freeStacks || len(f.free) != freeStacks {
+		t.Errorf("%d stacks are kept, and %d live, want %d", len(f.free), got, freeStacks)
 	}
 	late := used()
 	r.Close()
