@@ -84,8 +84,8 @@ func (c *execCommand) Run(g *globals, t terminal, line *kong.Context) error {
 		return err
 	}
 	x.Log, _ = g.logger(t)
-	x.Access = g.access(t)
-	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, x, nil)
+	x.Access = g.visits(t, known, c.Listen)
+	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, x, x.Access, nil)
 }
 
 // service checks the flags, and looks the program and the user up.

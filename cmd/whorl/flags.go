@@ -22,6 +22,9 @@ Servers run until SIGINT (Ctrl-C) or SIGTERM. Then they accept no more, let the 
 aborted is in the log. Two signals within 300 ms count as one. SIGHUP has the files of certificates read
 again; with --handover it starts the binary again if that has changed.
 
+A server whose places are all stdio: or serial: ends when its client has gone: nobody else can come. The status is 1 if that
+was no end in order.
+
 Servers listen on loopback, 127.0.0.1 and ::1, unless a description says otherwise: interface=0.0.0.0 is every IPv4
 address, interface=[::] every IPv6 address. A place of datagrams has one address: 127.0.0.1, or ::1 of udp6.
 

@@ -33,7 +33,7 @@ like, by "ip"; that takes the privileges of an administrator, and so does making
 
 The listening side takes one connection at a time, refuses others meanwhile, and waits for the next when that is lost. A client of TLS takes
 the place when its handshake is over, so when it has shown the certificate that clientCAs asks for; 16 may be at theirs at a time. The connecting
-side ends with status 1 when the connection is lost. The devices go with the program, which ends at SIGINT or SIGTERM.
+side ends with status 1 when the connection is lost, and so does the listening side at serial: or stdio:, where no other one can come. The devices go with the program, which ends at SIGINT or SIGTERM.
 
 A peer that has gone without a word is noticed by keepalive, which is on at places of TCP and TLS, unless they say keepalive=no.
 
@@ -73,7 +73,7 @@ func (c *tunCommand) Run(g *globals, t terminal) error {
 	}
 	defer r.Close()
 	log, _ := g.logger(t)
-	x := &carrier{r: r, log: log, connects: to != nil}
+	x := &carrier{r: r, log: log, once: to != nil || singleClient(from)}
 	if _, err := device.OpenTunnel(r, x.protocol(c.Tap), device.TunnelConfig{Name: c.Name, MTU: c.MTU, Up: true, MaxPacketSize: maxCarried}); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ type carrier struct {
 	device     *device.Tunnel
 	peer       *carried // nil: packets are dropped
 	candidates int      // connections that are at their handshake
-	connects   bool
+	once       bool     // there is no other connection when this is lost
 	err        error
 	refused    reactor.LogLimit
 	failures   reactor.LogLimit
@@ -211,7 +211,7 @@ func (c *carried) lost(err error) {
 	default:
 		c.decided() // TLS has logged why
 	}
-	if x.connects && !errors.Is(err, reactor.ErrStopped) {
+	if x.once && !errors.Is(err, reactor.ErrStopped) {
 		x.fail(fmt.Errorf("the connection is lost: %w", err))
 	}
 }
