@@ -41,7 +41,11 @@ Example, of which the first line was the start of the server:
 
 // Run replaces the server.
 func (c *upgradeCommand) Run(g *globals, t terminal) error {
-	if c.Command = behindDashes(c.Command); len(c.Command) == 0 {
+	var err error
+	if c.Command, err = behindDashes("upgrade", c.Command); err != nil {
+		return err
+	}
+	if len(c.Command) == 0 {
 		return usage(errors.New("a program is missing: whorl upgrade PATH -- COMMAND"))
 	}
 	if c.Timeout <= 0 {
