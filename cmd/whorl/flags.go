@@ -66,6 +66,7 @@ type terminal struct {
 	out, err io.Writer
 	log      *logqueue.Queue      // between the log and err; nil: none
 	manager  *activation.Notifier // the service manager of the process; nil: none
+	json     bool                 // the error that ends the program is a line of JSON
 }
 
 // cli is the command line.
@@ -92,7 +93,7 @@ type cli struct {
 // globals are the flags of every command.
 type globals struct {
 	Kernel    string           `placeholder:"NAME" env:"WHORL_KERNEL" help:"Kernel to run on, one of \"whorl kernels\". Without it, the best."`
-	LogFormat string           `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log as text or json, on standard error (${default})."`
+	LogFormat string           `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log as text or json, on standard error (${default}). With json each line is an object, the error that ends whorl too."`
 	LogLevel  string           `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error (${default})."`
 	Quiet     bool             `short:"q" help:"Log errors alone."`
 	Grace     time.Duration    `default:"10s" placeholder:"DURATION" help:"How long connections may take to finish after a signal (${default})."`
