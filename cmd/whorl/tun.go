@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/endpoint"
@@ -64,8 +65,8 @@ func (c *tunCommand) Run(g *globals, t terminal) error {
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}
-	if c.MTU < 0 || c.MTU > maxCarried {
-		return usage(fmt.Errorf("--mtu=%d: must be from 0 to %d", c.MTU, maxCarried))
+	if err := c.checkDevice(); err != nil {
+		return usage(err)
 	}
 	r, err := g.open(t, reactor.StopSignals()...)
 	if err != nil {
@@ -103,6 +104,23 @@ func (c *tunCommand) Run(g *globals, t terminal) error {
 		return err
 	}
 	return x.err
+}
+
+// The limits of Linux: the length of the name of a device, and the least MTU, which is that of IPv4.
+const (
+	maxDeviceName = 15
+	minMTU        = 68
+)
+
+// checkDevice finds the settings that no device can have, of which the system says no more than that an argument is invalid.
+func (c *tunCommand) checkDevice() error {
+	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxCarried) {
+		return fmt.Errorf("--mtu=%d: must be from %d to %d, or 0 for 1500", c.MTU, minMTU, maxCarried)
+	}
+	if len(c.Name) > maxDeviceName || c.Name == "." || c.Name == ".." || strings.ContainsAny(c.Name, "/: \t\n") {
+		return fmt.Errorf("--name=%s: the name of a network device has at most %d bytes, and no '/', ':' or space", c.Name, maxDeviceName)
+	}
+	return nil
 }
 
 // maxCarried is the length of the longest packet: what two bytes can say.
