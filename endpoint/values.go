@@ -178,9 +178,17 @@ func parsePort(text string) (uint16, error) {
 		n, err = net.LookupPort("udp", text)
 	}
 	if text == "" || err != nil {
-		return 0, fmt.Errorf("%q is neither a port number nor a name: %w", text, reactor.ErrUnknownService)
+		return 0, fmt.Errorf("%q is neither a port number nor a name: %w%s", text, reactor.ErrUnknownService, orderHint(text))
 	}
 	return uint16(n), nil
+}
+
+// orderHint is for who writes a host where the port belongs, as the descriptions of other programs have it.
+func orderHint(text string) string {
+	if _, err := netip.ParseAddr(text); err != nil && text != "localhost" && text != "*" {
+		return ""
+	}
+	return "; to listen the port comes first, as in tcp:80:interface=127.0.0.1, and to connect the host, as in tcp:127.0.0.1:80"
 }
 
 // parseDuration reads a number of seconds, or the form of time.ParseDuration.

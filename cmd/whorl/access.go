@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/whorl-go/whorl/endpoint"
 	"github.com/whorl-go/whorl/handover"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
@@ -15,8 +16,9 @@ import (
 // accessLog writes a line at the end of each connection. Nil writes nothing. Its rate has no
 // limit, because the user has asked for every line; the queue of the terminal bounds what waits.
 type accessLog struct {
-	to    *slog.Logger
+	to    *slog.Logger // nil: only last is told
 	level slog.Level
+	last  *lastClient
 }
 
 // access returns the log of connections, nil if the level of the log is higher.
@@ -32,6 +34,26 @@ func (g *globals) access(t terminal) *accessLog {
 	return a
 }
 
+// visits is the log of the connections of a server at the places that texts name. It tells of their ends too if the server ends with them.
+func (g *globals) visits(t terminal, known *endpoint.Schemes, texts ...string) *accessLog {
+	a, last := g.access(t), lastClientOf(known, texts)
+	if a == nil && last != nil {
+		a = new(accessLog)
+	}
+	if a != nil {
+		a.last = last
+	}
+	return a
+}
+
+// lastClient is what is told when a connection ends, or nil.
+func (a *accessLog) lastClient() *lastClient {
+	if a == nil {
+		return nil
+	}
+	return a.last
+}
+
 // visit is a connection from its ConnectionMade to its ConnectionLost.
 type visit struct {
 	t     reactor.Transport
@@ -44,6 +66,10 @@ func begin(t reactor.Transport) visit { return visit{t, t.Reactor().Now()} }
 // backend is "" for a service that has none. reason is nil if both sides have ended.
 func (a *accessLog) ended(v visit, backend string, reason error) {
 	if a == nil {
+		return
+	}
+	defer a.last.ended(reason)
+	if a.to == nil {
 		return
 	}
 	attrs := []slog.Attr{slog.String("peer", v.t.Remote().String())}
@@ -79,8 +105,8 @@ func reasonText(reason error) string {
 }
 
 // watched returns f, whose connections have their lines in the access log, if there is one.
-func (g *globals) watched(t terminal, f reactor.Factory) reactor.Factory {
-	if a := g.access(t); a != nil {
+func (a *accessLog) watched(f reactor.Factory) reactor.Factory {
+	if a != nil {
 		return &watchedFactory{f, a}
 	}
 	return f

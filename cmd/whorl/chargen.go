@@ -31,7 +31,9 @@ Examples:
 func (c *chargenCommand) Run(g *globals, t terminal) error {
 	f := NewChargens()
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.handoverFlags, c.Endpoints, g.watched(t, f), newPacketChargens(f, random))
+	known := g.schemes(t, kernel.StreamOptions{})
+	a := g.visits(t, known, c.Endpoints...)
+	return g.serve(t, known, c.handoverFlags, c.Endpoints, a.watched(f), a, newPacketChargens(f, random))
 }
 
 // The lines of RFC 864 have 72 of the 95 printing characters of ASCII. Each line

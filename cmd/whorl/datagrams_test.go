@@ -150,7 +150,7 @@ func forwardGrams(t *testing.T, w testworld.World, to string, f *PacketForwarder
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(&v.log, nil))
-	f.To, f.Name, f.Log, f.Access = e, to, log, &accessLog{log, slog.LevelInfo}
+	f.To, f.Name, f.Log, f.Access = e, to, log, &accessLog{to: log, level: slog.LevelInfo}
 	return v
 }
 

@@ -20,7 +20,9 @@ func (*discardCommand) Help() string {
 
 // Run serves discard.
 func (c *discardCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.handoverFlags, c.Endpoints, g.watched(t, discards{}), newPacketDiscard)
+	known := g.schemes(t, kernel.StreamOptions{})
+	a := g.visits(t, known, c.Endpoints...)
+	return g.serve(t, known, c.handoverFlags, c.Endpoints, a.watched(discards{}), a, newPacketDiscard)
 }
 
 // discards is the factory of [Discard]. It has no state, so its connection can move to a successor.

@@ -29,7 +29,9 @@ Examples:
 
 // Run serves echo.
 func (c *echoCommand) Run(g *globals, t terminal) error {
-	return g.serve(t, g.schemes(t, kernel.StreamOptions{}), c.handoverFlags, c.Endpoints, g.watched(t, echoes{}), newPacketEcho)
+	known := g.schemes(t, kernel.StreamOptions{})
+	a := g.visits(t, known, c.Endpoints...)
+	return g.serve(t, known, c.handoverFlags, c.Endpoints, a.watched(echoes{}), a, newPacketEcho)
 }
 
 // echoes is the factory of [Echo]. An Echo has no state, so its connection can move to a successor.
@@ -55,8 +57,17 @@ type Echo struct{ reactor.Base }
 // ConnectionMade registers the connection as its own producer.
 func (e *Echo) ConnectionMade(t reactor.Transport) {
 	e.Base.ConnectionMade(t)
-	_ = e.T.RegisterProducer(e.T) // there is none yet, and a transport that takes none is not slowed down
+	_ = e.T.RegisterProducer(echoSource{e.T}) // there is none yet, and a transport that takes none is not slowed down
 }
+
+// echoSource is a connection as its own producer.
+type echoSource struct{ reactor.Connection }
+
+// StopProducing breaks off, because nothing can be sent any more while something may still be read. To close, as a connection does, would look like an end in order.
+func (s echoSource) StopProducing() { s.Abort() }
+
+// Producing is that of the connection.
+func (s echoSource) Producing() bool { return reactor.Produces(s.Connection) }
 
 // DataReceived sends p back.
 func (e *Echo) DataReceived(p []byte) { e.T.Write(p) }
@@ -67,8 +78,8 @@ func (e *Echo) ReadConnectionLost() {
 	e.T.Close()
 }
 
-// WriteConnectionLost does nothing: only Close ends our direction.
-func (e *Echo) WriteConnectionLost() {}
+// WriteConnectionLost breaks off. We never end our direction alone, so this is standard output that is lost, and what is read from now on could not be sent back.
+func (e *Echo) WriteConnectionLost() { e.T.Abort() }
 
 // Handover returns nothing, and no error.
 func (e *Echo) Handover() ([]byte, error) { return nil, nil }

@@ -84,13 +84,16 @@ func (c *execCommand) Run(g *globals, t terminal, line *kong.Context) error {
 		return err
 	}
 	x.Log, _ = g.logger(t)
-	x.Access = g.access(t)
-	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, x, nil)
+	x.Access = g.visits(t, known, c.Listen)
+	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, x, x.Access, nil)
 }
 
 // service checks the flags, and looks the program and the user up.
 func (c *execCommand) service() (*Execer, error) {
-	command := behindDashes(c.Command)
+	command, err := behindDashes("exec", c.Command)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range []time.Duration{c.Idle, c.HalfClosed, c.Linger, c.KillAfter} {
 		if d < 0 {
 			return nil, usage(fmt.Errorf("--idle=%v, --half-closed=%v, --linger=%v, --kill-after=%v: must not be negative", c.Idle, c.HalfClosed, c.Linger, c.KillAfter))
@@ -113,7 +116,7 @@ func (c *execCommand) service() (*Execer, error) {
 	if err := directory(c.Dir); err != nil {
 		return nil, err
 	}
-	if _, err := exec.LookPath(command[0]); err != nil && (c.Dir == "" || !strings.Contains(command[0], "/")) {
+	if err := findProgram(command[0], c.Dir); err != nil {
 		return nil, err
 	}
 	for _, v := range c.Env {
@@ -121,7 +124,6 @@ func (c *execCommand) service() (*Execer, error) {
 			return nil, usage(fmt.Errorf("--env=%s: must be NAME=VALUE", v))
 		}
 	}
-	var err error
 	if x.Size, err = windowSize(c.Size); err != nil {
 		return nil, usage(fmt.Errorf("--size=%s: %w", c.Size, err))
 	}
@@ -158,12 +160,27 @@ func directory(path string) error {
 	return nil
 }
 
-// behindDashes is a command line without the -- before it, which the parser leaves there.
-func behindDashes(command []string) []string {
-	if len(command) > 0 && command[0] == "--" {
-		return command[1:]
+// findProgram looks the program up before anybody connects, as a client's start does: a relative path is seen from --dir.
+func findProgram(name, dir string) error {
+	if dir != "" && strings.Contains(name, "/") && !strings.HasPrefix(name, "/") {
+		name = dir + "/" + name
 	}
-	return command
+	_, err := exec.LookPath(name)
+	return err
+}
+
+// behindDashes is the command line that whorl NAME was given, without the -- before it, which the parser leaves there. The parser takes a flag that it
+// does not know for the program, which must not be started then: behind it are the others.
+func behindDashes(name string, command []string) ([]string, error) {
+	switch {
+	case len(command) == 0:
+	case command[0] == "--":
+		return command[1:], nil
+	case len(command[0]) > 1 && command[0][0] == '-':
+		flag, _, _ := strings.Cut(command[0], "=")
+		return nil, usage(fmt.Errorf("unknown flag %s; if it is a program, say -- before it (try: whorl %s --help)", flag, name))
+	}
+	return command, nil
 }
 
 // windowSize reads a size such as 80x24.

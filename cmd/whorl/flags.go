@@ -22,6 +22,9 @@ Servers run until SIGINT (Ctrl-C) or SIGTERM. Then they accept no more, let the 
 aborted is in the log. Two signals within 300 ms count as one. SIGHUP has the files of certificates read
 again; with --handover it starts the binary again if that has changed.
 
+A server whose places are all stdio: or serial: ends when its client has gone: nobody else can come. The status is 1 if that
+was no end in order.
+
 Servers listen on loopback, 127.0.0.1 and ::1, unless a description says otherwise: interface=0.0.0.0 is every IPv4
 address, interface=[::] every IPv6 address. A place of datagrams has one address: 127.0.0.1, or ::1 of udp6.
 
@@ -63,6 +66,7 @@ type terminal struct {
 	out, err io.Writer
 	log      *logqueue.Queue      // between the log and err; nil: none
 	manager  *activation.Notifier // the service manager of the process; nil: none
+	json     bool                 // the error that ends the program is a line of JSON
 }
 
 // cli is the command line.
@@ -89,7 +93,7 @@ type cli struct {
 // globals are the flags of every command.
 type globals struct {
 	Kernel    string           `placeholder:"NAME" env:"WHORL_KERNEL" help:"Kernel to run on, one of \"whorl kernels\". Without it, the best."`
-	LogFormat string           `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log as text or json, on standard error (${default})."`
+	LogFormat string           `enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log as text or json, on standard error (${default}). With json each line is an object, the error that ends whorl too."`
 	LogLevel  string           `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error (${default})."`
 	Quiet     bool             `short:"q" help:"Log errors alone."`
 	Grace     time.Duration    `default:"10s" placeholder:"DURATION" help:"How long connections may take to finish after a signal (${default})."`

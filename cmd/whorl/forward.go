@@ -82,8 +82,8 @@ func (c *forwardCommand) Run(g *globals, t terminal, line *kong.Context) error {
 		}
 	}
 	log, _ := g.logger(t)
-	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(idle), HalfClosed: limit(c.HalfClosed), Access: g.access(t), Proxy: c.Proxy}
-	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, f, nil)
+	f := &Forwarder{To: to, Name: c.Connect, Log: log, Idle: limit(idle), HalfClosed: limit(c.HalfClosed), Access: g.visits(t, known, c.Listen), Proxy: c.Proxy}
+	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, f, f.Access, nil)
 }
 
 // runPackets serves the forwarder of datagrams.
@@ -101,7 +101,7 @@ func (c *forwardCommand) runPackets(g *globals, t terminal, known *endpoint.Sche
 	}
 	log, _ := g.logger(t)
 	f := &PacketForwarder{To: to, Name: c.Connect, Log: log, Idle: idle, Most: c.Sessions, Quiet: sessionQuiet, Access: g.access(t)}
-	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, nil, func() reactor.PacketProtocol { return f })
+	return g.serve(t, known, c.handoverFlags, []string{c.Listen}, nil, nil, func() reactor.PacketProtocol { return f })
 }
 
 // limit is d as reactor.JoinConfig has it, where zero would be the default.

@@ -5,10 +5,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -48,6 +50,7 @@ func run(args []string, t terminal, k known) int {
 		return exitStatus(err, t)
 	}
 	ctx, err := parser.Parse(args)
+	t.json = wantsJSON(&c.globals, args)
 	if err == nil {
 		err = c.check()
 	} else {
@@ -78,8 +81,29 @@ func exitStatus(err error, t terminal) int {
 		endBy(s.Signal)
 		return statusFailed
 	}
-	t.finish(fmt.Sprintln("whorl:", err))
-	return service.ExitCode(err)
+	status := service.ExitCode(err)
+	t.finish(t.lastLine(err, status))
+	return status
+}
+
+// lastLine is the line of the error that ends the program. It is one of the log if that is JSON, so that a program can read each line.
+func (t terminal) lastLine(err error, status int) string {
+	if !t.json {
+		return fmt.Sprintln("whorl:", err)
+	}
+	var line bytes.Buffer
+	slog.New(slog.NewJSONHandler(&line, nil)).Error("whorl has failed", slog.Any("err", err), slog.Int("status", status))
+	return line.String()
+}
+
+// wantsJSON tells whether the log is JSON. If args are wrong, the parser has set nothing.
+func wantsJSON(g *globals, args []string) bool {
+	for i, a := range args {
+		if g.LogFormat == "" && (a == "--log-format=json" || a == "--log-format" && i+1 < len(args) && args[i+1] == "json") {
+			return true
+		}
+	}
+	return g.LogFormat == "json"
 }
 
 // errQuiet ends the program with status 1 and no message, because the reader of the

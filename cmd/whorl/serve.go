@@ -10,8 +10,8 @@ import (
 	"github.com/whorl-go/whorl/reactor"
 )
 
-// serve runs a server at the places texts name until a signal ends it. datagrams makes the protocols of those of datagrams.
-func (g *globals) serve(t terminal, known *endpoint.Schemes, h handoverFlags, texts []string, f reactor.Factory, datagrams func() reactor.PacketProtocol) error {
+// serve runs a server at the places texts name until a signal ends it, or a has its last client. datagrams makes the protocols of those of datagrams.
+func (g *globals) serve(t terminal, known *endpoint.Schemes, h handoverFlags, texts []string, f reactor.Factory, a *accessLog, datagrams func() reactor.PacketProtocol) error {
 	outliveReaders()
 	log, engine := g.logger(t)
 	c := whorl.Config{Kernel: g.Kernel, Logger: log, Grace: g.Grace, Loops: g.Loops, Schemes: known, Datagrams: datagrams, Notify: t.manager, Reactor: reactor.Config{Logger: engine}}
@@ -25,8 +25,23 @@ func (g *globals) serve(t terminal, known *endpoint.Schemes, h handoverFlags, te
 		c.Hangup = newReplacer(log, t.manager).hangup
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	c.Started = func(r *reactor.Reactor, _ []endpoint.Listener) { spareP(r) }
-	return unread(c.Serve(context.Background(), f, texts...))
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	last := a.lastClient()
+	if last != nil {
+		last.stop = stop
+		if c.Loops == 0 {
+			c.Loops = 1 // more would have nothing to do
+		}
+	}
+	c.Started = func(r *reactor.Reactor, _ []endpoint.Listener) {
+		spareP(r)
+		last.watch(r)
+	}
+	if err := c.Serve(ctx, f, texts...); err != nil {
+		return unread(err)
+	}
+	return last.result()
 }
 
 // spareP raises GOMAXPROCS to one more than r's group has loops. While they wait, loops then keep the Ps that they have. Otherwise they take them from

@@ -252,7 +252,7 @@ func TestServeAllOrNothing(t *testing.T) {
 		f := new(inUse)
 		g := globals{Kernel: w.Name(), LogLevel: "info"}
 		texts := []string{"tcp:0:interface=127.0.0.1", "tcp:0:interface=192.0.2.1"}
-		err := g.serve(terminal{err: &log}, std.Schemes(nil), handoverFlags{}, texts, f, nil)
+		err := g.serve(terminal{err: &log}, std.Schemes(nil), handoverFlags{}, texts, f, nil, nil)
 		if !errors.Is(err, kernel.ErrAddrUnavailable) || !strings.HasPrefix(err.Error(), texts[1]+": ") {
 			t.Errorf("error %v", err)
 		}

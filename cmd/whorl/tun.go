@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/whorl-go/whorl/device"
 	"github.com/whorl-go/whorl/endpoint"
@@ -33,7 +34,7 @@ like, by "ip"; that takes the privileges of an administrator, and so does making
 
 The listening side takes one connection at a time, refuses others meanwhile, and waits for the next when that is lost. A client of TLS takes
 the place when its handshake is over, so when it has shown the certificate that clientCAs asks for; 16 may be at theirs at a time. The connecting
-side ends with status 1 when the connection is lost. The devices go with the program, which ends at SIGINT or SIGTERM.
+side ends with status 1 when the connection is lost, and so does the listening side at serial: or stdio:, where no other one can come. The devices go with the program, which ends at SIGINT or SIGTERM.
 
 A peer that has gone without a word is noticed by keepalive, which is on at places of TCP and TLS, unless they say keepalive=no.
 
@@ -64,8 +65,8 @@ func (c *tunCommand) Run(g *globals, t terminal) error {
 	if err != nil {
 		return misplaced(c.Endpoint, err)
 	}
-	if c.MTU < 0 || c.MTU > maxCarried {
-		return usage(fmt.Errorf("--mtu=%d: must be from 0 to %d", c.MTU, maxCarried))
+	if err := c.checkDevice(); err != nil {
+		return usage(err)
 	}
 	r, err := g.open(t, reactor.StopSignals()...)
 	if err != nil {
@@ -73,7 +74,7 @@ func (c *tunCommand) Run(g *globals, t terminal) error {
 	}
 	defer r.Close()
 	log, _ := g.logger(t)
-	x := &carrier{r: r, log: log, connects: to != nil}
+	x := &carrier{r: r, log: log, once: to != nil || singleClient(from)}
 	if _, err := device.OpenTunnel(r, x.protocol(c.Tap), device.TunnelConfig{Name: c.Name, MTU: c.MTU, Up: true, MaxPacketSize: maxCarried}); err != nil {
 		return err
 	}
@@ -105,6 +106,23 @@ func (c *tunCommand) Run(g *globals, t terminal) error {
 	return x.err
 }
 
+// The limits of Linux: the length of the name of a device, and the least MTU, which is that of IPv4.
+const (
+	maxDeviceName = 15
+	minMTU        = 68
+)
+
+// checkDevice finds the settings that no device can have, of which the system says no more than that an argument is invalid.
+func (c *tunCommand) checkDevice() error {
+	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxCarried) {
+		return fmt.Errorf("--mtu=%d: must be from %d to %d, or 0 for 1500", c.MTU, minMTU, maxCarried)
+	}
+	if len(c.Name) > maxDeviceName || c.Name == "." || c.Name == ".." || strings.ContainsAny(c.Name, "/: \t\n") {
+		return fmt.Errorf("--name=%s: the name of a network device has at most %d bytes, and no '/', ':' or space", c.Name, maxDeviceName)
+	}
+	return nil
+}
+
 // maxCarried is the length of the longest packet: what two bytes can say.
 const maxCarried = 1<<16 - 1
 
@@ -121,7 +139,7 @@ type carrier struct {
 	device     *device.Tunnel
 	peer       *carried // nil: packets are dropped
 	candidates int      // connections that are at their handshake
-	connects   bool
+	once       bool     // there is no other connection when this is lost
 	err        error
 	refused    reactor.LogLimit
 	failures   reactor.LogLimit
@@ -211,7 +229,7 @@ func (c *carried) lost(err error) {
 	default:
 		c.decided() // TLS has logged why
 	}
-	if x.connects && !errors.Is(err, reactor.ErrStopped) {
+	if x.once && !errors.Is(err, reactor.ErrStopped) {
 		x.fail(fmt.Errorf("the connection is lost: %w", err))
 	}
 }

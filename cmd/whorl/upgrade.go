@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/whorl-go/whorl/handover"
@@ -28,7 +30,8 @@ func (*upgradeCommand) Help() string {
 	return `COMMAND is started, and takes the sockets of the server that runs with --handover PATH. When it serves, that server
 accepts no more, drains and ends, and upgrade ends with status 0. COMMAND goes on. If COMMAND ends or gives up before it
 serves, or takes too long, it is ended, the old server serves on as before, and the status is 1. What has become of each socket is
-printed.
+printed; if it cannot be, the replacement goes on, and its status is the same. SIGINT, SIGTERM and SIGHUP end upgrade, and COMMAND with it
+if that does not serve yet.
 
 Example, of which the first line was the start of the server:
 
@@ -38,7 +41,11 @@ Example, of which the first line was the start of the server:
 
 // Run replaces the server.
 func (c *upgradeCommand) Run(g *globals, t terminal) error {
-	if c.Command = behindDashes(c.Command); len(c.Command) == 0 {
+	var err error
+	if c.Command, err = behindDashes("upgrade", c.Command); err != nil {
+		return err
+	}
+	if len(c.Command) == 0 {
 		return usage(errors.New("a program is missing: whorl upgrade PATH -- COMMAND"))
 	}
 	if c.Timeout <= 0 {
@@ -48,12 +55,15 @@ func (c *upgradeCommand) Run(g *globals, t terminal) error {
 	if err != nil {
 		return err
 	}
-	_, engine := g.logger(t)
-	u := &upgrade{c: c, t: t, r: reactor.New(k, reactor.Config{Logger: engine})}
+	outliveReaders() // otherwise a successor would be left without anybody who ends it after --timeout
+	log, engine := g.logger(t)
+	u := &upgrade{c: c, t: t, log: log, r: reactor.New(k, reactor.Config{Logger: engine})}
+	u.endedBy = stopBySignal(u.r)
 	u.r.CallWhenRunning(u.begin)
 	if err := u.r.Run(context.Background()); err != nil {
 		return err
 	}
+	u.end(nil) // if only a signal has ended it
 	return u.err
 }
 
@@ -61,6 +71,7 @@ func (c *upgradeCommand) Run(g *globals, t terminal) error {
 type upgrade struct {
 	c      *upgradeCommand
 	t      terminal
+	log    *slog.Logger
 	r      *reactor.Reactor
 	watch  *handover.Watching
 	child  *os.Process // nil: not started
@@ -71,6 +82,9 @@ type upgrade struct {
 	over   bool        // end was called
 	why    string      // it has given up
 	err    error
+	silent bool // standard output cannot be written
+
+	endedBy func() os.Signal // the signal that has ended upgrade, or nil
 }
 
 // lastMoment is how long a successor that has given up may take to end by itself.
@@ -107,13 +121,25 @@ func (u *upgrade) end(err error) {
 	if u.serves && !u.c.Drained {
 		err = nil
 	}
+	if sig := u.endedBy(); sig != nil {
+		err = signalled{sig} // what err says followed from it
+	}
 	if u.err = err; err != nil && !u.serves && u.child != nil && !u.ended {
 		_ = u.child.Kill()
 	}
-	_ = u.r.Stop()
+	_ = u.r.Stop() // a signal may have stopped it
 }
 
-func (u *upgrade) say(format string, args ...any) { fmt.Fprintf(u.t.out, format+"\n", args...) }
+// say prints a line. The status is that of the replacement, whether it can be printed or not.
+func (u *upgrade) say(format string, args ...any) {
+	if u.silent {
+		return
+	}
+	_, err := fmt.Fprintf(u.t.out, format+"\n", args...)
+	if u.silent = err != nil; err != nil && !errors.Is(err, syscall.EPIPE) {
+		u.log.Error("standard output cannot be written, and the replacement goes on", slog.Any("err", bare(err)))
+	}
+}
 
 // event prints what has happened. Of a successor that somebody else has started, only that it serves matters here.
 func (u *upgrade) event(e handover.Event) {

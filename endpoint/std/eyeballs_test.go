@@ -389,6 +389,8 @@ func TestTCPArgumentErrors(t *testing.T) {
 		"tcp:80:backlog=many":                       `endpoint tcp: backlog: "many" is not a number`,
 		"tcp:70000":                                 `endpoint tcp: port: "70000" is out of range 0..65535`,
 		"tcp:no-such-service":                       `endpoint tcp: port: "no-such-service" is neither a port number nor a name: unknown service`,
+		"tcp:127.0.0.1:80":                          `endpoint tcp: port: "127.0.0.1" is neither a port number nor a name: unknown service; to listen the port comes first, as in tcp:80:interface=127.0.0.1, and to connect the host, as in tcp:127.0.0.1:80`,
+		"client tcp:80:localhost":                   `endpoint tcp: port: "localhost" is neither a port number nor a name: unknown service; to listen the port comes first, as in tcp:80:interface=127.0.0.1, and to connect the host, as in tcp:127.0.0.1:80`,
 		"tcp4:80:interface=[::1]":                   `endpoint tcp4: interface: "::1" is not an IPv4 address`,
 		"tcp6:80:interface=127.0.0.1":               `endpoint tcp6: interface: "127.0.0.1" is not an IPv6 address`,
 		"tcp:80:family=6":                           `endpoint tcp: family: no such argument (value "6"); it takes port, interface, backlog, nodelay, keepalive, keepidle, keepinterval, keepcount, usertimeout, sndbuf, rcvbuf, reuseport, maxconnections, refuseexcess, maxperpeer, acceptrate, acceptburst`,
