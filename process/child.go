@@ -31,6 +31,8 @@ type Child struct {
 	stop   stop
 	wait   time.Duration // of lookLater, the last time
 	after  []func(Status)
+	// terminal is that of Command, or nil.
+	terminal *PTY
 }
 
 // LogPrefix is the name that the protocol had when the child was started, and "child".
@@ -99,6 +101,9 @@ func (c *Child) NoticeLost(err error) {
 func (c *Child) hasExited(s Status, told bool) {
 	c.exited, c.status, c.pid = true, s, 0
 	c.kill.exited(c)
+	if c.terminal != nil {
+		c.terminal.exited()
+	}
 	if l, ok := exitListener(c.proto); ok && told {
 		c.call(func() { l.Exited(s) })
 	}
@@ -173,11 +178,14 @@ func (c *Child) ClosePipe(fd int) {
 // CloseStdin is ClosePipe(0): the child reads what was written, and then the end.
 func (c *Child) CloseStdin() { c.ClosePipe(0) }
 
-// Close closes all pipes, as ClosePipe does, or the terminal, whose session then gets SIGHUP. The child is not killed, and Ended still waits for its
+// Close closes all pipes, as ClosePipe does, or the terminal, whose session then gets SIGHUP, also if the child has left it. The child is not killed, and Ended still waits for its
 // exit (PROC-34, PROC-49). The error is always nil.
 func (c *Child) Close() error {
 	for _, p := range c.pipes {
 		_ = p.s.Close()
+	}
+	if c.terminal != nil && c.terminal.over {
+		c.terminal.Close() // the program has left it
 	}
 	return nil
 }

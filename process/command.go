@@ -21,7 +21,8 @@ type Command struct {
 	Args []string
 	// Env is the whole environment, as "name=value". Nil is an empty one. For that of this process use os.Environ (PROC-3).
 	Env []string
-	// Dir is the working directory. Empty: that of this process (PROC-5).
+	// Dir is the working directory. Empty: that of this process (PROC-5). Env stays as it is: unlike package os/exec,
+	// Spawn does not set PWD to Dir, which programs such as make believe.
 	Dir string
 	// Files are the child's descriptors, by their numbers in the child. Nil: {0: WritePipe(), 1: ReadPipe(), 2: ReadPipe()}, so that we write its
 	// input and read its output. A map that is empty and not nil gives it none (PROC-7, PROC-9).

@@ -31,6 +31,9 @@ type PTY struct {
 	master, slave int // -1: closed
 	name          string
 	attached      bool
+	left          bool // nobody has had the slave open any more
+	over          bool // the transport has ended
+	programs      int  // that Spawn has given it, and whose exit is not known
 }
 
 // OpenPTY makes a pseudo-terminal with that size of window. It belongs to the caller, who attaches it, and gives the slave to
@@ -65,7 +68,9 @@ func (p *PTY) CloseSlave() {
 // Attach makes a transport of the master and connects it to proto, as [reactor.Reactor.Attach] does. From now on the stream
 // closes the master, when it ends. Then the system sends SIGHUP to the session whose controlling terminal this is.
 //
-// The transport ends with io.EOF when nobody has the slave open any more, after all that was written to it. The other
+// The transport ends with io.EOF when nobody has the slave open any more, after all that was written to it. A program that Spawn has started
+// on the terminal gets no SIGHUP then: many close their streams a moment before they exit. The master is closed when its exit is known, or
+// by Close of the PTY or of the Child. The other
 // direction has no end of its own: CloseWrite only makes later writes fail. If a program is to see the end of its input,
 // write the terminal's end-of-file character, Ctrl-D, at the beginning of a line. What is written when nobody has the slave
 // open is taken, and nobody reads it. Addresses are zero.
@@ -124,7 +129,20 @@ func (p *PTY) Foreground() (pgrp int, err error) {
 // Close closes the slave, and the master unless a transport has it. A second call does nothing.
 func (p *PTY) Close() {
 	p.CloseSlave()
-	if !p.attached {
+	if !p.attached || p.over {
+		p.closeMaster()
+	}
+}
+
+// given notes that a program has the terminal, and closes the slave here.
+func (p *PTY) given() {
+	p.programs++
+	p.CloseSlave()
+}
+
+// exited notes that such a program has exited.
+func (p *PTY) exited() {
+	if p.programs--; p.programs == 0 && p.over {
 		p.closeMaster()
 	}
 }
@@ -149,15 +167,20 @@ func (c *masterConn) Unwrap() kernel.Conn { return c.Conn }
 func (c *masterConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if errors.Is(err, syscall.EIO) {
-		return 0, io.EOF
+		n, err = 0, io.EOF
 	}
+	c.p.left = c.p.left || err == io.EOF
 	return n, err
 }
 
-// Close closes the master.
+// Close closes the master. If the programs have left the terminal and still run, that waits for their exit: SIGHUP would end one
+// that has closed its streams and is about to exit, and its status would say so.
 func (c *masterConn) Close() error {
 	err := c.Conn.Close()
-	c.p.closeMaster()
+	c.p.over = true
+	if !c.p.left || c.p.programs == 0 {
+		c.p.closeMaster()
+	}
 	return err
 }
 

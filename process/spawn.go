@@ -108,7 +108,8 @@ func (c *Child) attach(cmd *Command, files []kernel.ChildFile) (err error) {
 		}
 	}
 	if c.notice, err = c.r.Await(c.k, c); err == nil && cmd.Terminal != nil {
-		cmd.Terminal.CloseSlave()
+		c.terminal = cmd.Terminal
+		c.terminal.given()
 	}
 	return err
 }

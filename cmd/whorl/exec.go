@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,6 +132,9 @@ func (c *execCommand) service() (*Execer, error) {
 		return nil, err
 	}
 	env := withoutConnection(os.Environ())
+	if dir, err := filepath.Abs(c.Dir); c.Dir != "" && err == nil {
+		env = replaced(env, []string{"PWD=" + dir})
+	}
 	if c.User != "" {
 		more, err := userEnv(c.User)
 		if err != nil {

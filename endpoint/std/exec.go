@@ -3,6 +3,7 @@ package std
 import (
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -100,6 +101,7 @@ func (e *ExecClient) command() (*process.Command, error) {
 	default:
 		c.Env = slices.Clone(e.Environ)
 	}
+	tellDir(c.Env, e.Dir)
 	for _, v := range e.Env {
 		name, _, _ := strings.Cut(v, "=")
 		c.Env = slices.DeleteFunc(c.Env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
@@ -175,6 +177,19 @@ func (e *ExecClient) start(r *reactor.Reactor, f reactor.Factory, cancelled func
 		_ = c.Close()
 	}
 	return p, nil
+}
+
+// tellDir makes PWD in env say dir, as package os/exec does: programs such as make believe it.
+func tellDir(env []string, dir string) {
+	whole, err := filepath.Abs(dir)
+	if dir == "" || err != nil {
+		return
+	}
+	for i, v := range env {
+		if strings.HasPrefix(v, "PWD=") {
+			env[i] = "PWD=" + whole
+		}
+	}
 }
 
 func (e *ExecClient) spawn(r *reactor.Reactor, p reactor.Protocol) (*process.Conn, error) {

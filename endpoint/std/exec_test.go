@@ -118,12 +118,15 @@ func TestExecArguments(t *testing.T) {
 	for name, w := range testworld.Native() {
 		t.Run(name, func(t *testing.T) {
 			r := w.New(t, reactor.Config{})
-			s := std.Schemes(&std.Options{Environ: []string{"A=1", "B=2"}})
+			s := std.Schemes(&std.Options{Environ: []string{"A=1", "PWD=/elsewhere", "B=2"}})
 			for place, want := range map[string]string{
 				`exec:/usr/bin/printf:arg=%s|:arg=a b:arg=c\:d:arg=e=f:arg=`: "a b|c:d|e=f||",
-				`exec:/usr/bin/env:env=B=3=4`:                                "A=1\nB=3=4\n",
+				`exec:/usr/bin/env:env=B=3=4`:                                "A=1\nPWD=/elsewhere\nB=3=4\n",
 				`exec:/usr/bin/env:env=C=5:inherit=no`:                       "C=5\n",
 				`exec:pwd:dir=/usr`:                                          "/usr\n",
+				`exec:/usr/bin/env:dir=/usr`:                                 "A=1\nPWD=/usr\nB=2\n",
+				`exec:/usr/bin/env:dir=/usr:env=PWD=/`:                       "A=1\nB=2\nPWD=/\n",
+				`exec:/usr/bin/env:dir=/usr:inherit=no:env=C=5`:              "C=5\n",
 				`exec:tty:pty=yes`:                                           "/dev/pts/",
 			} {
 				e, err := s.Client(place)

@@ -188,6 +188,30 @@ func TestSpawnDir(t *testing.T) {
 	}
 }
 
+// PROC-17: when the program is there, and what is to run it is not, the error names that.
+func TestSpawnNoInterpreter(t *testing.T) {
+	b := openWith(t, "epoll")
+	dir := t.TempDir()
+	for text, want := range map[string]string{
+		"#!/nonexistent/sh -e\n": `"/nonexistent/sh"`,
+		"#! \t/bin/sh\r\necho\n": `"/bin/sh\r"`,
+		"echo hello\n":           `#!/bin/sh`,
+		"":                       `#!/bin/sh`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "program"), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.Spawn(&kernel.ChildCommand{Path: "./program", Args: []string{"x"}, Dir: dir})
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOEXEC) {
+			t.Errorf("PROC-17: %.20q: %v; want %s", text, err, want)
+		}
+	}
+	_, err := b.Spawn(&kernel.ChildCommand{Path: dir + "/none", Args: []string{"x"}})
+	if want := fmt.Sprintf("%q: exec: no such file or directory", dir+"/none"); err == nil || err.Error() != want {
+		t.Errorf("PROC-17: %v; want %s", err, want)
+	}
+}
+
 // PROC-13: a script is run by its interpreter.
 func TestSpawnScript(t *testing.T) {
 	b := openWith(t, "epoll")

@@ -165,7 +165,7 @@ func (s *spawning) failed(err error) error {
 	if errno == unix.EAGAIN {
 		e = &kernel.SysError{Op: "exec", Kind: kernel.ErrTooManyProcesses, Errno: errno}
 	}
-	return &kernel.SpawnError{Op: "exec", Name: s.c.Path, Err: e}
+	return &kernel.SpawnError{Op: "exec", Name: s.c.Path, Err: s.explained(errno, e)}
 }
 
 // checkDir returns why dir cannot be a working directory, or nil.
