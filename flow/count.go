@@ -82,29 +82,52 @@ type counted struct {
 	c  conn
 	f  *ConnectionLimiter
 	r  *reactor.Reactor
-	at int // in f.live
+	at int // in f.live; -1: it is not there, because its loop has died
 }
 
 func (s *counted) suffix() string { return "(counted)" }
 
 func (s *counted) made() {
 	f := s.f
+	s.r = s.c.link.Reactor()
+	lentOf(s.r).add(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.r, s.at = s.c.link.Reactor(), len(f.live)
+	s.at = len(f.live)
 	f.live = append(f.live, s)
 }
 
 func (s *counted) lost(err error) error {
 	f := s.f
+	lentOf(s.r).remove(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.remove(s)
+	return err
+}
+
+// remove takes s off the list. The lock is held.
+func (f *ConnectionLimiter) remove(s *counted) {
+	if s.at < 0 {
+		return
+	}
 	last := len(f.live) - 1
 	f.live[s.at] = f.live[last]
 	f.live[s.at].at = s.at
 	f.live[last] = nil
 	f.live = f.live[:last]
-	return err
+	s.at = -1
+}
+
+// died uncounts the connections of r.
+func (f *ConnectionLimiter) died(r *reactor.Reactor) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := len(f.live) - 1; i >= 0; i-- { // what takes the place of one that is removed was looked at
+		if s := f.live[i]; s.r == r {
+			f.remove(s)
+		}
+	}
 }
 
 func (s *counted) received(p []byte) { s.c.deliver(p) }

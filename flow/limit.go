@@ -76,10 +76,22 @@ func (w *limitOwner) add(r *reactor.Reactor) (moved, refused, tell bool) {
 }
 
 // remove uncounts it. What the loop has done with the rates before is done for the next owner.
-func (w *limitOwner) remove() {
+func (w *limitOwner) remove(r *reactor.Reactor) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.live--
+	if w.r == r { // otherwise r's loop has died
+		w.live--
+	}
+}
+
+// died lets the rates go to another loop, because r's has died with all of its connections. They begin anew there.
+func (f *limiter) died(r *reactor.Reactor) {
+	w := &f.owner
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.r == r {
+		w.r, w.live = nil, 0
+	}
 }
 
 // shared tells whether connections share rates.
@@ -143,6 +155,7 @@ func (s *limited) made() {
 			f.groups, f.owing = make(map[string]*limitGroup), nil
 		}
 		s.counted = true
+		lentOf(r).add(f)
 		g, all = s.join(r), limitGroup{read: f.read, write: f.write}
 	}
 	s.read.init(s.passRead, newBucket(r, f.o.Read), g.read, all.read)
@@ -284,7 +297,9 @@ func (s *limited) lost(err error) error {
 	s.write.leave()
 	if s.counted {
 		s.leave()
-		s.f.owner.remove()
+		r := s.c.link.Reactor()
+		lentOf(r).remove(s.f)
+		s.f.owner.remove(r)
 	}
 	if s.reason != nil {
 		return s.reason

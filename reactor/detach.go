@@ -16,8 +16,8 @@ var (
 )
 
 // Detach takes the connection out of the reactor without ending it: its peer notices nothing. fd is a descriptor of
-// the socket and belongs to the caller, who gives it to AdoptConnection, here or in another process. unsent
-// is the output that the socket has not taken, in order. Input that was not read stays in the socket. From the
+// the socket and belongs to the caller, who gives it to AdoptConnection, here or in another process. That works on a
+// duplicate, so the caller has to close fd in any case, by CloseDescriptor. unsent is the output that the socket has not taken, in order. Input that was not read stays in the socket. From the
 // moment that Detach returns, this stream neither reads nor writes: Write is ErrClosed. Later, as after Abort,
 // its producer is stopped and ConnectionLost(ErrDetached) is called.
 //

@@ -207,5 +207,5 @@ type PacketStats struct {
 	Dropped   uint64 // datagrams dropped, by QueueTimeout, at the end, or because nothing may wait
 	QueueFull uint64 // writes refused with ErrQueueFull
 	Waited    uint64 // datagrams that had to wait
-	Queued    int    // datagrams that wait now
+	Queued    int    // datagrams that wait now, with those that a callback has written and that leave when it ends
 }

@@ -70,3 +70,37 @@ func TestPacketCounts(t *testing.T) {
 		}
 	})
 }
+
+// UDP-22: the counters account for what a callback has written also while it runs, and the system has not been given that yet.
+func TestPacketCountsInside(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for kind, at := range map[string]kernel.Addr{"UDP": udp(0), "UNIX": gramName(t)} {
+			r := w.New(t, reactor.Config{})
+			p := listenPacket(t, r, at, &gram{}, nil)
+			q, err := r.DialPacket(p.Local(), &gram{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := false
+			r.Post(func() {
+				for n := 1; n <= 3; n++ {
+					if err := q.Write([]byte("datagram")); err != nil {
+						t.Error(err)
+					}
+					if s := q.Stats(); int(s.Sent+s.Dropped+s.Failed)+s.Queued != n {
+						t.Errorf("UDP-22: %s: %d written, %+v", kind, n, s)
+					}
+					if s := p.Stats(); s.Queued != 0 {
+						t.Errorf("UDP-22: %s: the other port has written nothing, %+v", kind, s)
+					}
+				}
+				done = true
+			})
+			until(t, r, func() bool { return done && q.Stats().Queued == 0 })
+			if s := q.Stats(); s.Sent != 3 {
+				t.Errorf("UDP-22: %s: 3 written, %+v", kind, s)
+			}
+			r.Close()
+		}
+	})
+}

@@ -390,7 +390,7 @@ func (t *PacketPort) Conn() kernel.PacketConn { return t.conn }
 // Stats returns a copy of the counters.
 func (t *PacketPort) Stats() PacketStats {
 	s := t.stats
-	s.Queued = t.queue.len()
+	s.Queued = t.queue.len() + t.r.gathered.len(t)
 	if c, ok := kernel.PacketAs[kernel.PacketSettings](t.conn); ok && t.state != portStopped {
 		s.Lost = c.Lost()
 	}

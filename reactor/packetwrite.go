@@ -66,6 +66,14 @@ func (g *gathered) flush() {
 	}
 }
 
+// len is how many are gathered of t.
+func (g *gathered) len(t *PacketPort) int {
+	if g.port != t {
+		return 0
+	}
+	return len(g.packets)
+}
+
 func (g *gathered) empty() {
 	clear(g.packets)
 	g.packets, g.buf, g.port = g.packets[:0], g.buf[:0], nil

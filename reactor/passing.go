@@ -46,7 +46,7 @@ type DescriptorLossListener interface {
 	DescriptorsLost(n int)
 }
 
-// CloseDescriptor closes a number that the reactor has given to the program: one of DescriptorReceived or of
+// CloseDescriptor closes a number that the reactor has given to the program: one of DescriptorReceived, of Detach or of
 // DescriptorOf. It is for the loop's goroutine. The error is kernel.ErrBadDescriptor if fd is not open, and
 // kernel.ErrUnsupported on a kernel without descriptors.
 func (r *Reactor) CloseDescriptor(fd int) error {

@@ -48,6 +48,26 @@ func TestBlocking(t *testing.T) {
 	})
 }
 
+// NETCONN-17: a message for a goroutine that came in several reads counts once for MaxPartial, not as what was kept of it too.
+func TestBlockingPartial(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := (&rig{t: t, r: r}).listen(websocket.Blocking(2, func(c *websocket.Conn, m websocket.Message) (*websocket.Message, error) {
+			return &websocket.Message{Data: m.Data[:3]}, nil
+		}), &websocket.Options{MaxPartial: 2500})
+		p := g.dial(request())
+		g.head(p)
+		whole := text(strings.Repeat("x", 2000))
+		for range 3 { // nothing is left of each
+			_, _ = p.T.Write(whole[:1500])
+			for range 5 {
+				r.Turn(time.Millisecond)
+			}
+			_, _ = p.T.Write(whole[1500:])
+			g.wantFrame(p, ws.OpText, "xxx")
+		}
+	})
+}
+
 // NETCONN-20: an error and a panic of the function end the connection with code 1011, and no other. One that is lost meanwhile gets no answer.
 func TestBlockingFails(t *testing.T) {
 	for name, w := range testworld.Worlds() {

@@ -11,11 +11,12 @@ import (
 
 // input is what a Conn keeps of input. Between messages it has none.
 type input struct {
-	rest []byte    // the beginning of a frame; behind a pause, whole frames too
-	at   int       // so many bytes of rest were taken
-	msg  []byte    // of the message whose first fragments have come
-	op   ws.OpCode // of that message; 0: there is none
-	held int       // bytes of both, as l.held counts them
+	rest  []byte    // the beginning of a frame; behind a pause, whole frames too
+	at    int       // so many bytes of rest were taken
+	taken int       // while frames are taken: at, with the frame that is taken now
+	msg   []byte    // of the message whose first fragments have come
+	op    ws.OpCode // of that message; 0: there is none
+	held  int       // bytes of both, as l.held counts them
 
 	limit reactor.DelayedCall // of that message
 }
@@ -64,6 +65,7 @@ func (c *Conn) keep(p []byte, from *input) {
 	} else {
 		in.at = len(in.rest) - len(p)
 	}
+	c.in.taken = 0 // what stays in memory counts, also if it was taken
 	if len(c.in.rest) == 0 && c.in.op == 0 {
 		c.drop()
 		return
@@ -81,7 +83,7 @@ func (c *Conn) count() {
 // recount has l.held follow what c keeps.
 func (c *Conn) recount() {
 	in := c.in
-	held := len(in.rest) + len(in.msg)
+	held := len(in.rest) - in.taken + len(in.msg)
 	c.l.held += held - in.held
 	in.held = held
 }
@@ -142,6 +144,10 @@ func (c *Conn) frame(p []byte) int {
 		c.l.in = nil
 	}
 	ws.Cipher(payload, h.Mask, 0)
+	if kept := c.in; kept != nil && len(kept.rest) > 0 { // then p is its end
+		kept.taken = len(kept.rest) - len(p) + n // a message counts once, so no longer as a part of rest
+		c.recount()
+	}
 	c.take(h, payload)
 	if c.state == over {
 		return 0

@@ -91,6 +91,24 @@ func TestMaxPartial(t *testing.T) {
 	})
 }
 
+// NETCONN-17: a fragment that came in several reads counts once when it is whole, not as what was kept of it and as a part of its message too.
+func TestMaxPartialOfFragments(t *testing.T) {
+	all(t, false, func(t *testing.T, r *reactor.Reactor) {
+		g := serve(t, r, &websocket.Options{MaxPartial: 2500}, nil)
+		p, a := g.connect()
+		first := masked(ws.OpText, false, strings.Repeat("x", 2000))
+		_, _ = p.T.Write(first[:1500])
+		for range 5 {
+			r.Turn(time.Millisecond)
+		}
+		_, _ = p.T.Write(append(first[1500:], masked(ws.OpContinuation, true, "y")...))
+		g.until("the message does not come", func() bool { return len(a.messages) == 1 || a.err != nil })
+		if a.err != nil {
+			t.Errorf("2,001 bytes are too many for a limit of 2,500: %v", a.err)
+		}
+	})
+}
+
 // NETCONN-17: a peer that reads too slowly is aborted; of pings that it sends meanwhile one in a second is answered.
 func TestTooSlow(t *testing.T) {
 	all(t, false, func(t *testing.T, r *reactor.Reactor) {
