@@ -352,6 +352,29 @@ func TestPanics(t *testing.T) {
 	}
 }
 
+// nameless is a watcher whose LogPrefix panics.
+type nameless struct{ watcher }
+
+func (*nameless) LogPrefix() string { panic("no name") }
+
+// a protocol that cannot say its name gets its child all the same.
+func TestNameOfProtocolPanics(t *testing.T) {
+	for name, world := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := world.New(t, reactor.Config{})
+			w := new(nameless)
+			c, err := process.Spawn(r, sh("echo out"), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			testworld.Until(t, func() bool { return w.end != nil }, r)
+			if got := c.LogPrefix(); got != "nameless (panic in LogPrefix: no name),child" || string(w.got[1]) != "out\n" {
+				t.Errorf("X-3: %q, output %q", got, w.got[1])
+			}
+		})
+	}
+}
+
 // split gets the two outputs by methods of their own (PROC-20), and does not listen to the exit (PROC-30).
 type split struct {
 	process.Base

@@ -74,7 +74,7 @@ func ProtocolAs[T any](p Protocol) (T, bool) { return kernel.Walk[T](p) }
 // logPrefix is the name of p in the log.
 func logPrefix(p Protocol) string {
 	if l, ok := ProtocolAs[reactor.LogPrefixer](p); ok {
-		return l.LogPrefix()
+		return reactor.LogPrefixOf(l)
 	}
 	return reactor.LogPrefixOf(p)
 }

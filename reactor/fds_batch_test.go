@@ -415,3 +415,26 @@ func TestDescriptorRegularFiles(t *testing.T) {
 		}
 	})
 }
+
+// titled is a descriptor with a name of its own for logs.
+type titled struct{ thing }
+
+func (*titled) LogPrefix() string { return "tape" }
+
+// DESC-36: a panic of a descriptor is told under its LogPrefix.
+func TestNameOfDescriptor(t *testing.T) {
+	nativeWorlds(t, "descriptors of the system", func(t *testing.T, w testworld.World) {
+		var told []string
+		r := w.New(t, reactor.Config{Panicked: func(e *reactor.PanicError) { told = append(told, e.In) }})
+		p := newPipe(t)
+		d := &titled{thing{fd: p.r, onRead: func() error { panic("torn") }}}
+		if err := r.AddReader(d); err != nil {
+			t.Fatal(err)
+		}
+		p.put(t, "x")
+		until(t, r, func() bool { return len(d.lost) == 1 })
+		if len(told) != 1 || told[0] != "tape" {
+			t.Errorf("DESC-36: the panic was told of %q", told)
+		}
+	})
+}

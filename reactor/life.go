@@ -148,7 +148,7 @@ func (r *Reactor) CallWhenRunning(fn func()) *Trigger {
 }
 
 // ExitSignal is the last signal of Config.Signals that stopped the reactor. It is nil if
-// none did (WAKE-11). It may be called from any goroutine.
+// none did, or a crash came first (WAKE-11). It may be called from any goroutine.
 func (r *Reactor) ExitSignal() os.Signal {
 	if s := r.exitSignal.Load(); s != nil {
 		return *s

@@ -88,4 +88,4 @@ func (n *Notice) shutdown() { n.end(ErrStopped) }
 
 func (n *Notice) drop() { n.handle.Close() }
 
-func (n *Notice) logName() string { return n.listener.LogPrefix() }
+func (n *Notice) logName() string { return LogPrefixOf(n.listener) }

@@ -149,7 +149,7 @@ func TestGuard(t *testing.T) {
 		if e := r.Guard("who", func() { called = true }); e != nil || !called || panicked != nil {
 			t.Errorf("without a panic: %v", e)
 		}
-		if e := r.Guard(new(listener), func() { panic(7) }); e == nil || e != panicked || e.In != "listener" || e.Value != 7 {
+		if e := r.Guard(new(listener), func() { panic(7) }); e == nil || e != panicked || e.In != "the listener" || e.Value != 7 { // DESC-36
 			t.Errorf("%v", e)
 		}
 	})

@@ -87,6 +87,7 @@ func (r *Reactor) endCrash() bool {
 		return false
 	}
 	r.releaseSignals()
+	r.exitSignal.Store(nil) // it has stopped nothing, and the next run may end for another reason
 	r.shutdown.forget()
 	r.turnDriven = false
 	r.life.Store(int32(lifeFresh))

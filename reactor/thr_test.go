@@ -522,11 +522,15 @@ func TestCallInThread(t *testing.T) {
 			return func() { who = append(who, fmt.Sprint(n, " on ", goroutineName())) } // no lock: one goroutine
 		}
 		done := false
-		r.CallInThread(note(0), note(1), note(2), func() { r.Post(func() { done = true }) })
+		fns := []func(){note(0), note(1), note(2), func() { r.Post(func() { done = true }) }}
+		r.CallInThread(fns...)
+		for i := range fns { // THR-20: the slice is the caller's again, also if the work has not begun
+			fns[i] = func() { t.Error("THR-20: called what was put into the slice later") }
+		}
 		until(t, r, func() bool { return done })
 		_, on, _ := strings.Cut(who[0], " on ")
 		same(t, who, "0 on "+on, "1 on "+on, "2 on "+on) // THR-20
-		r.CallInThread(func() { panic("in the pool") })
+		r.CallInThread(func() { panic("in the pool") }, func() { t.Error("THR-20: called after a panic") })
 		until(t, r, func() bool { return panics == 1 })
 		if n := log.count(slog.LevelError, "panic"); n != 1 {
 			t.Errorf("%d panics logged", n)

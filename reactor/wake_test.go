@@ -196,6 +196,25 @@ func TestSignalStops(t *testing.T) {
 	})
 }
 
+// WAKE-11: a signal that a crash has overtaken has not stopped the reactor, nor its next run.
+func TestExitSignalAfterCrash(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := w.New(t, reactor.Config{Signals: []os.Signal{syscall.SIGUSR1}})
+		r.CallWhenRunning(func() { raise(t, w, syscall.SIGUSR1) })
+		r.AddTrigger(reactor.Before, reactor.Shutdown, r.Crash)
+		if err := r.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.ExitSignal(); got != nil {
+			t.Errorf("WAKE-11: after the crash the exit signal is %v", got)
+		}
+		r.CallWhenRunning(func() { r.Stop() })
+		if err := r.Run(context.Background()); err != nil || r.ExitSignal() != nil {
+			t.Errorf("WAKE-11: %v; the program has stopped the reactor, and the exit signal is %v", err, r.ExitSignal())
+		}
+	})
+}
+
 func TestNoSignalsUnlessNamed(t *testing.T) {
 	worlds(t, func(t *testing.T, w testworld.World) {
 		k := spyOn(t, w)

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/whorl-go/whorl/pool"
@@ -189,9 +190,10 @@ func Work[T any](w *Workers, fn func() (T, error), done func(T, error)) {
 func (r *Reactor) Pool() *pool.Pool { return r.work.program.pool }
 
 // CallInThread has fns called in order on one goroutine of the pool, off the loop (THR-13,
-// THR-20). It may be called from any goroutine. Before Run the work waits. Errors are those
-// of [Workers.Submit].
+// THR-20). It keeps no reference to the slice. A panic in one is reported, and those behind it are not called. It may be called
+// from any goroutine. Before Run the work waits. Errors are those of [Workers.Submit].
 func (r *Reactor) CallInThread(fns ...func()) error {
+	fns = slices.Clone(fns) // the work may begin when the caller has changed it
 	if len(fns) == 0 {
 		fns = []func(){func() {}}
 	}

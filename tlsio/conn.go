@@ -2,7 +2,6 @@ package tlsio
 
 import (
 	"crypto/tls"
-	"fmt"
 	"reflect"
 	"runtime/debug"
 
@@ -273,7 +272,7 @@ func (c *Conn) guarded(fn func()) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.inside = depth
-			c.end(&reactor.PanicError{Value: v, Stack: debug.Stack(), In: fmt.Sprintf("%T", c.proto)}, true)
+			c.end(&reactor.PanicError{Value: v, Stack: debug.Stack(), In: reactor.LogPrefixOf(c.proto)}, true)
 			panic(v)
 		}
 	}()

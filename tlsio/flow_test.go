@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/whorl-go/whorl/reactor"
@@ -83,6 +84,9 @@ func TestPanic(t *testing.T) {
 				s.until(func() bool { return bad.lost() && srv.lost() && good.lost() && other.lost() })
 				if !errors.Is(bad.err, broken) || !is[*reactor.PanicError](bad.err) || told != 1 {
 					t.Errorf("X-1: %v, told %d times", bad.err, told)
+				}
+				if e, ok := errors.AsType[*reactor.PanicError](bad.err); ok && !strings.HasPrefix(e.In, "end") {
+					t.Errorf("DESC-36: the panic was one in %q", e.In)
 				}
 				if string(good.got) != "y" || good.err != reactor.ErrClosed {
 					t.Errorf("X-1: the other: %q, %v", good.got, good.err)
