@@ -8,6 +8,7 @@ import (
 
 // Await waits for d and returns its outcome. If that is there already, it does not wait (DEF-22). If the coroutine is given up meanwhile, d is given
 // up, unless others depend on it too, and the outcome that this gives d is returned; that is reactor.ErrCancelled as a rule (DEF-23).
+// Await does not wait then until d has ended, which may take time if d cleans up, as another coroutine may: who needs that end calls Await of d again.
 // A failure counts as heard.
 func Await[T any](w Waiter, d *deferred.Deferred[T]) (T, error) {
 	c := w.waiting("Await")

@@ -132,3 +132,39 @@ func TestAwaitLost(t *testing.T) {
 		}
 	})
 }
+
+// DEF-23: a wait that is given up ends at once, also if what it waited for takes its time to end; another Await of that waits for its end.
+func TestAwaitWhatEndsLater(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		r := running(t, w, reactor.Config{})
+		cleaned := false
+		var inner *deferred.Deferred[int]
+		c := coro.Go(r, func(c *coro.Coroutine) error {
+			inner = coro.Result(r, func(i *coro.Coroutine) (int, error) {
+				if err := i.Sleep(coro.NoDeadline); err != coro.ErrCancelled {
+					t.Errorf("DEF-23: inside: %v", err)
+				}
+				err := i.Sleep(5 * ms)
+				cleaned = true
+				return 7, err
+			})
+			if _, err := coro.Await(c, inner); err != coro.ErrCancelled || cleaned {
+				t.Errorf("DEF-23: %v, cleaned %v", err, cleaned)
+			}
+			v, err := coro.Await(c, inner)
+			if v != 7 || !cleaned {
+				t.Errorf("DEF-23: the end of what was given up: %d, cleaned %v", v, cleaned)
+			}
+			return err
+		})
+		var err error
+		c.OnEnd(func(e error) { err = e })
+		c.Cancel()
+		if c.Ended() {
+			t.Error("DEF-23: ended inside Cancel")
+		}
+		if testworld.Until(t, c.Ended, r); err != nil {
+			t.Errorf("DEF-23: %v", err)
+		}
+	})
+}

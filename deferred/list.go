@@ -116,7 +116,7 @@ type list[T, R any] struct {
 	members  []*Deferred[T]
 	outcomes []Outcome[T]
 	has      []bool // by member: its outcome is there
-	left     int    // members without an outcome
+	left     int    // members whose outcome has not been counted
 	one      bool   // the first success decides it
 	building bool   // members are still being added
 	giving   int    // calls of drop in progress
@@ -145,10 +145,17 @@ func newList[T, R any](r *reactor.Reactor, ds []*Deferred[T], one bool, decide f
 	l.building = false
 	for i := range ds {
 		if l.has[i] && l.state < there {
-			decide(l, i)
+			l.came(i)
 		}
 	}
 	return &l.Deferred
+}
+
+// came counts the outcome of member i. One that was there when the list was made counts only in its turn: the last one must not seem to have come before
+// those whose outcomes have not been looked at.
+func (l *list[T, R]) came(i int) node {
+	l.left--
+	return l.decide(l, i)
 }
 
 // drop gives up the members that have no outcome but the last one, and returns what is to be given up for that. One whose canceller panics does not keep the
@@ -206,11 +213,10 @@ type member[T, R any] struct {
 func (m *member[T, R]) take(v T, err error) node {
 	l := m.l
 	l.outcomes[m.i], l.has[m.i] = Outcome[T]{v, err}, true
-	l.left--
 	if l.building || l.state >= there {
 		return nil
 	}
-	return l.decide(l, m.i)
+	return l.came(m.i)
 }
 
 func (m *member[T, R]) fail(err error) node { return m.l.Deferred.fail(err) }

@@ -210,3 +210,46 @@ func TestRaceOnce(t *testing.T) {
 		}
 	}
 }
+
+// DEF-15, DEF-17: what is there when a list is made counts in the order of the list, as if each had come alone: all ways in which three results have come,
+// have failed, or are to come.
+func TestListOfWhatIsThere(t *testing.T) {
+	r := simulated(t, reactor.Config{})
+	const came, failed, waits = 0, 1, 2
+	for n := range 27 {
+		kinds := []int{n % 3, n / 3 % 3, n / 9}
+		make3 := func() (ds []*deferred.Deferred[int]) {
+			for i, k := range kinds {
+				switch k {
+				case came:
+					ds = append(ds, deferred.Of(r, i))
+				case failed:
+					ds = append(ds, deferred.Failed[int](r, errTest))
+				default:
+					ds = append(ds, deferred.New[int](r, nil))
+				}
+			}
+			return ds
+		}
+		gathered, wait := deferred.Gather(r, make3()...), slices.Contains(kinds, waits)
+		e, isFirst := errors.AsType[*deferred.FirstError](failure(gathered))
+		switch i := slices.Index(kinds, failed); {
+		case i >= 0 && (!isFirst || e.Index != i):
+			t.Errorf("DEF-17: Gather of %v has failed with %v, want that of result %d", kinds, failure(gathered), i)
+		case i < 0 && wait != (failure(gathered) == errPending):
+			t.Errorf("DEF-17: Gather of %v: %v", kinds, failure(gathered))
+		}
+		for name, list := range map[string]*deferred.Deferred[deferred.Won[int]]{"First": deferred.First(r, make3()...), "Race": deferred.Race(r, make3()...)} {
+			o, given := list.Outcome()
+			all, allFailed := errors.AsType[*deferred.AllFailedError](o.Err)
+			switch i := slices.Index(kinds, came); {
+			case i >= 0 && (o.Err != nil || o.Value != deferred.Won[int]{Index: i, Value: i}):
+				t.Errorf("DEF-15, DEF-17: %s of %v is %v, want result %d", name, kinds, o, i)
+			case i < 0 && wait && given:
+				t.Errorf("DEF-15, DEF-17: %s of %v is %v, and one is to come", name, kinds, o)
+			case i < 0 && !wait && (!allFailed || !slices.Equal(all.Errs, []error{errTest, errTest, errTest})):
+				t.Errorf("DEF-15, DEF-17: %s of %v is %v", name, kinds, o)
+			}
+		}
+	}
+}

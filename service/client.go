@@ -60,7 +60,7 @@ type Client struct {
 	config ClientConfig
 
 	state    ClientState
-	begun    bool  // it has been started once
+	called   bool  // Start or Stop was called: who waits in state ClientStopped waits for nothing
 	failures int   // in a row
 	gaveUp   error // in state ClientStopped: the last error, after which the policy has given up; nil: it has not
 	again    reactor.DelayedCall
@@ -110,7 +110,7 @@ func (c *Client) Connected() reactor.Protocol {
 // Start makes the first attempt to connect, and does not wait for it. If the client is closing, it connects when the old connection is gone (SVC-23). If it runs, that is
 // logged, and nothing is done (SVC-19). The result is nil.
 func (c *Client) Start() *deferred.Deferred[None] {
-	c.begun = true
+	c.called = true
 	switch c.state {
 	case ClientStopped:
 		c.failures, c.gaveUp = 0, nil
@@ -127,7 +127,7 @@ func (c *Client) Start() *deferred.Deferred[None] {
 // ConnectionLost (SVC-22). If it is given up, the connection is aborted.
 func (c *Client) Stop() *deferred.Deferred[None] {
 	waiting := c.take()
-	c.gaveUp = nil
+	c.called, c.gaveUp = true, nil
 	switch c.state {
 	case ClientConnecting:
 		if c.now.connected() { // in its ConnectionMade, for instance
@@ -175,7 +175,7 @@ func (c *Client) WhenConnected(limit int) *deferred.Deferred[reactor.Protocol] {
 	switch {
 	case c.Connected() != nil:
 		return deferred.Of(c.r, c.Connected())
-	case c.state == ClientClosing, c.state == ClientStopped && c.begun:
+	case c.state == ClientClosing, c.state == ClientStopped && c.called:
 		return deferred.Failed[reactor.Protocol](c.r, orCancelled(c.gaveUp))
 	}
 	w := &waiter{left: max(limit, 0)}

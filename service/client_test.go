@@ -574,3 +574,23 @@ type stopper struct {
 func (p *stopper) ConnectionMade(t reactor.Transport) { p.Base.ConnectionMade(t); p.made() }
 func (p *stopper) ConnectionLost(error)               { p.lost = true }
 func (p *stopper) DataReceived([]byte)                {}
+
+// SVC-21: a stop before the first start is a stop too: who waits hears of it, and who asks afterwards does not wait, until a start.
+func TestStopBeforeStart(t *testing.T) {
+	p := newPair(t, service.ClientConfig{})
+	pool := service.NewPool(p.cli.Reactor, p.place, reactor.Each[silent](), nil)
+	before, lease := p.client.WhenConnected(0), pool.Acquire()
+	p.client.Stop()
+	pool.Stop()
+	after, nextLease := p.client.WhenConnected(0), pool.Acquire()
+	for i, err := range []error{failure(before), failure(lease), failure(after), failure(nextLease)} {
+		if err != reactor.ErrCancelled {
+			t.Errorf("SVC-21: %d: %v", i, err)
+		}
+	}
+	p.client.Start()
+	pool.Start()
+	if w, l := p.client.WhenConnected(0), pool.Acquire(); failure(w) != errPending || failure(l) != errPending {
+		t.Errorf("SVC-21: after a start: %v, %v", failure(w), failure(l))
+	}
+}

@@ -33,7 +33,6 @@ type Pool struct {
 	leases     []*Lease  // by client; nil: not lent
 	waiting    []*deferred.Deferred[*Lease]
 	maxWaiting int
-	begun      bool
 	gaveUp     error // the last error, after which the policies of all clients have given up; nil: they have not
 	calls      int   // of Start and Stop
 }
@@ -89,7 +88,7 @@ func (p *Pool) Waiting() int { return len(p.waiting) }
 
 // Start starts all clients, and does not wait for their connections. The result is nil.
 func (p *Pool) Start() *deferred.Deferred[None] {
-	p.begun, p.gaveUp = true, nil
+	p.gaveUp = nil
 	p.calls++
 	now := p.calls
 	for _, c := range p.clients {
@@ -134,7 +133,7 @@ func (p *Pool) Acquire() *deferred.Deferred[*Lease] {
 		c := p.idle[at]
 		p.idle = slices.Delete(p.idle, at, at+1)
 		return deferred.Of(p.r, p.lend(slices.Index(p.clients, c)))
-	case p.begun && p.stopped():
+	case p.calls > 0 && p.stopped():
 		return deferred.Failed[*Lease](p.r, orCancelled(p.gaveUp))
 	case len(p.waiting) >= p.maxWaiting:
 		return deferred.Failed[*Lease](p.r, deferred.ErrTooManyWaiting)
