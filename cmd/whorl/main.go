@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/whorl-go/whorl/activation"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/logqueue"
 	"github.com/whorl-go/whorl/service"
 )
@@ -78,7 +79,11 @@ func exitStatus(err error, t terminal) int {
 		endBy(s.Signal)
 		return statusFailed
 	}
-	t.finish(fmt.Sprintln("whorl:", err))
+	remedy := ""
+	if errors.Is(err, kernel.ErrTooManyFiles) {
+		remedy = " (" + moreFiles + ")"
+	}
+	t.finish(fmt.Sprintf("whorl: %v%s\n", err, remedy))
 	return service.ExitCode(err)
 }
 
