@@ -209,22 +209,6 @@ func (p *heardProtocol) LogPrefix() string { return reactor.LogPrefixOf(p.Protoc
 // ConnectionLost passes the end on. The client hears of it first, because the protocol may
 // panic.
 func (p *heardProtocol) ConnectionLost(err error) {
-	p.x.lost(withFailure(p.Protocol, err))
+	p.x.lost(program.WithFailure(p.Protocol, err))
 	p.Protocol.ConnectionLost(err)
-}
-
-// withFailure adds to the reason of an end of ours why p, if it is a coroutine, has failed.
-func withFailure(p reactor.Protocol, reason error) error {
-	f, ok := reactor.ProtocolAs[interface{ Failure() error }](p)
-	if !ok || reason != reactor.ErrAborted && reason != reactor.ErrClosed {
-		return reason
-	}
-	switch err := f.Failure(); {
-	case err == nil:
-		return reason
-	case reason == reactor.ErrClosed: // an end in order has no reason
-		return err
-	default:
-		return fmt.Errorf("%w: %w", err, reason)
-	}
 }

@@ -19,7 +19,7 @@ func (x *client) connectPacket(to endpoint.PacketClient, c *Config) {
 		x.r.CallWhenRunning(func() { x.over(err) })
 		return
 	}
-	x.cancel = to.ConnectPacket(x.r, &heardPacketProtocol{p, x}, x.packetConnected)
+	x.cancel = to.ConnectPacket(x.r, &heardPacketProtocol{p, x.lost}, x.packetConnected)
 }
 
 // packetConnected hears how the opening has ended. The protocol may have stopped the port before.
@@ -59,10 +59,10 @@ func (x *client) endPacket(done func()) {
 	})
 }
 
-// heardPacketProtocol wraps the protocol of a client, so that the end of its port is heard.
+// heardPacketProtocol wraps a protocol, so that the end of its port is heard.
 type heardPacketProtocol struct {
 	reactor.PacketProtocol
-	x *client
+	ended func(reason error)
 }
 
 // Unwrap is the protocol inside.
@@ -71,8 +71,8 @@ func (p *heardPacketProtocol) Unwrap() reactor.PacketProtocol { return p.PacketP
 // LogPrefix keeps the name of the protocol in the log.
 func (p *heardPacketProtocol) LogPrefix() string { return reactor.LogPrefixOf(p.PacketProtocol) }
 
-// StopProtocol passes the end on. The client hears of it first, because the protocol may panic.
+// StopProtocol passes the end on. The client or server hears of it first, because the protocol may panic.
 func (p *heardPacketProtocol) StopProtocol(err error) {
-	p.x.lost(err)
+	p.ended(err)
 	p.PacketProtocol.StopProtocol(err)
 }

@@ -38,6 +38,12 @@ type served struct {
 // serve starts a server.
 func serve(t *testing.T, w testworld.World, c Config, f reactor.Factory, places ...string) *served {
 	t.Helper()
+	return serveOn(t, w, func(rc reactor.Config) *reactor.Reactor { return w.New(t, rc) }, c, f, places...)
+}
+
+// serveOn starts a server on the reactor of mk.
+func serveOn(t *testing.T, w testworld.World, mk func(reactor.Config) *reactor.Reactor, c Config, f reactor.Factory, places ...string) *served {
+	t.Helper()
 	w.Alone()
 	v := &served{t: t, w: w, log: new(record)}
 	c.Logger = v.log.logger()
@@ -46,7 +52,7 @@ func serve(t *testing.T, w testworld.World, c Config, f reactor.Factory, places 
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.server = &server{loop: c.loopOn(w.New(t, c.Reactor)), at: at}
+	v.server = &server{loop: c.loopOn(mk(c.Reactor)), at: at}
 	t.Cleanup(v.signals.GiveBack)
 	v.notify = program.NewNotify(v.r, c.Notify, v.server.log)
 	if err := v.prepare(&c, f); err != nil {

@@ -291,3 +291,57 @@ func TestServeDatagramsUnsent(t *testing.T) {
 		v.has("a place of datagrams has not ended in order")
 	})
 }
+
+// A server whose only place of datagrams has failed ends, and says why. With another place it goes on, and tells of the failure at once, and in its result.
+func TestServeDatagramsFail(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for _, places := range [][]string{{anyGram}, {anyGram, anyGram}, {anywhere, anyGram}} {
+			broken := errors.New("the socket is broken")
+			f := &testworld.Faults{}
+			var made []*gram
+			c := Config{Datagrams: func() reactor.PacketProtocol {
+				made = append(made, &gram{echo: true})
+				return made[len(made)-1]
+			}}
+			v := serveOn(t, w, func(rc reactor.Config) *reactor.Reactor { return testworld.New(t, f.Wrap(w.Open(t)), rc) }, c, reactor.Each[echo](), places...)
+			f.Arm = func(kernel.Ready) error { return broken }
+			made[0].t.PauseProducing()
+			v.until(func() bool { return made[0].stopped != nil })
+			f.Arm = nil
+			if len(places) > 1 {
+				v.has("a place has failed, and the others go on", `endpoint="`+anyGram+`"`)
+				if made := len(made); made > 1 {
+					v.ask(1)
+				} else {
+					v.peer().Close()
+				}
+				v.r.Stop()
+			} else {
+				v.has("no place is open any more")
+			}
+			v.until(func() bool { return v.stopped })
+			err := v.result(nil)
+			e, ok := errors.AsType[*PlaceError](err)
+			if !ok || e.Place != anyGram || !errors.Is(err, broken) || strings.Count(err.Error(), "broken") != 1 {
+				t.Errorf("%q: the result is %v", places, err)
+			}
+			v.lacks("msg=stopped")
+		}
+	})
+}
+
+// A program may stop its places, and open others. The server goes on.
+func TestServeStopsItsDatagrams(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		g := &gram{}
+		v := serve(t, w, Config{Datagrams: func() reactor.PacketProtocol { return g }}, nil, anyGram)
+		g.t.StopListening(nil)
+		v.until(func() bool { return g.stopped != nil })
+		testworld.Turns(t, v.r, 3)
+		if v.stopped || v.ending {
+			t.Error("the server has ended")
+		}
+		v.r.Stop()
+		v.ended()
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/whorl-go/whorl/endpoint"
@@ -28,7 +29,8 @@ import (
 //
 //   - a [*ConfigError] for a mistake in c, f or the number of places;
 //   - a [*PlaceError] for a place of datagrams without Datagrams, or of connections without f (endpoint.ErrKind), for one that is malformed (as [endpoint.Schemes.Server] has it) or
-//     that cannot be opened (reactor.ErrListen), or for a StopFactory that failed;
+//     that cannot be opened (reactor.ErrListen), for a StopFactory that failed, or for a place of datagrams whose socket has
+//     failed: the server ends when no other place is open;
 //   - the error of a kernel that cannot be opened or that fails;
 //   - a [*handover.Error] if there is a predecessor at c.Handover whose sockets cannot be taken;
 //   - a [*reactor.LoopError] for each of several loops that was lost;
@@ -106,6 +108,9 @@ func (s *server) serving() string {
 	const most = 4
 	var at []string
 	for _, l := range s.open {
+		if !isOpen(l) {
+			continue
+		}
 		for _, a := range endpoint.Addrs(l) {
 			at = append(at, a.Network()+" "+a.String())
 		}
@@ -174,13 +179,14 @@ type server struct {
 	*loop
 	at   []place
 	open []endpoint.Listener // as many as at, once all are open
-	errs []error             // of factories that could not be stopped
+	errs []error             // of places that have failed, and of factories that could not be stopped
 	next *succession         // nil: without Config.Handover
 	tree *serviceTree        // nil: without Config.Services
 
 	notify *program.Notify
 	ending bool  // end was called
 	failed error // why it could not begin
+	ends   error // of the last place that was open; also in errs
 
 	loops int
 	why   string // there are as many
@@ -215,11 +221,38 @@ func (s *server) openPlace(p place, f reactor.Factory) (endpoint.Listener, error
 	if err != nil {
 		return nil, err
 	}
-	port, err := p.packets.ListenPacket(s.r, proto)
+	port, err := p.packets.ListenPacket(s.r, &heardPacketProtocol{proto, func(reason error) { s.placeEnded(p, reason) }})
 	if err != nil {
 		return nil, err // not an endpoint.Listener that holds a nil *reactor.PacketPort
 	}
 	return port, nil
+}
+
+// placeEnded hears that the port of a place of datagrams has ended. If its socket has failed, that is an error of the server, which ends at once if no
+// other place is open: otherwise it would go on, and serve nobody.
+func (s *server) placeEnded(p place, reason error) {
+	if s.ending || reason == reactor.ErrClosed || reason == reactor.ErrStopped {
+		return
+	}
+	err := &PlaceError{p.text, reason}
+	s.errs = append(s.errs, err)
+	if slices.ContainsFunc(s.open, isOpen) {
+		s.log.Error("a place has failed, and the others go on", slog.String("endpoint", p.text), slog.Any("err", reason))
+		s.notify.Status("failed: " + err.Error() + "; " + s.serving())
+		return
+	}
+	s.log.Error("stopping, because no place is open any more", slog.String("endpoint", p.text), slog.Any("err", reason))
+	s.ends = err
+	_ = s.stop() // it may be stopping
+}
+
+// isOpen tells whether a place is open, also while its clients wait. One that has no ports that we know is.
+func isOpen(l endpoint.Listener) bool {
+	if p, ok := l.(*reactor.PacketPort); ok {
+		return p.Listening()
+	}
+	all := endpoint.Listenings(l)
+	return len(all) == 0 || slices.ContainsFunc(all, reactor.Listening.Listening)
 }
 
 // arm has the server drained before the reactor stops. From now on SIGHUP is taken.
@@ -239,8 +272,8 @@ func (s *server) end(done func()) {
 	s.ending = true
 	s.onLead(func() {
 		status := "stopping"
-		if s.failed != nil {
-			status = "failed: " + s.failed.Error()
+		if err := errors.Join(s.failed, s.ends); err != nil {
+			status = "failed: " + err.Error()
 		}
 		s.notify.Stopping(status, s.left)
 	})

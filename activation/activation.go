@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // maxSockets is more than a process may have descriptors.
@@ -33,7 +34,13 @@ type Socket struct {
 }
 
 // Sockets are the descriptors that were passed, in their order. Nil and the zero value have none.
-type Sockets struct{ all []Socket }
+// A socket is used once: whoever adopts it closes its descriptor, whose number may then be another file's.
+type Sockets struct {
+	all []Socket
+
+	mu   sync.Mutex
+	used map[int]bool // by descriptor
+}
 
 // environment is the process's, or that of a test.
 type environment interface {
@@ -108,4 +115,32 @@ func (s *Sockets) Index(i int) (one Socket, ok bool) {
 // Named returns those of that name, in their order.
 func (s *Sockets) Named(name string) []Socket {
 	return slices.DeleteFunc(s.All(), func(one Socket) bool { return one.Name != name })
+}
+
+// Use is for who is about to adopt the descriptor fd of one of them. It returns true the first time, and false ever after: then fd must not be touched. Without
+// sockets it is false. It is for any goroutine.
+func (s *Sockets) Use(fd int) (first bool) {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used[fd] {
+		return false
+	}
+	if s.used == nil {
+		s.used = make(map[int]bool)
+	}
+	s.used[fd] = true
+	return true
+}
+
+// Used tells whether Use was called with fd. It is for any goroutine.
+func (s *Sockets) Used(fd int) bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used[fd]
 }

@@ -80,3 +80,12 @@ func TestSockets(t *testing.T) {
 		t.Error("the test's own process was passed sockets")
 	}
 }
+
+// A socket can be used once.
+func TestUse(t *testing.T) {
+	var none *Sockets
+	some := &Sockets{all: []Socket{{FD: 3}, {FD: 4}}}
+	if none.Used(3) || none.Use(3) || some.Used(3) || !some.Use(3) || some.Use(3) || !some.Used(3) || some.Used(4) || !some.Use(4) {
+		t.Error("a socket is used twice, or not at all")
+	}
+}

@@ -250,3 +250,65 @@ func TestStopInStopped(t *testing.T) {
 		}
 	})
 }
+
+// Stop while connections come loses none: those that were accepted are served here, the others stay with the predecessor. Done is not called.
+func TestStopWhileMoving(t *testing.T) {
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for _, at := range []int{1, 3, 70} { // within the first window, and after it
+			a := newProgram(t, w, "A", socketPath(t), loopback())
+			a.listen()
+			a.offer()
+			b := newProgram(t, w, "B", a.path, a.ports[0].Addr())
+			clients := w.New(t, reactor.Config{})
+			until := func(done func() bool) { t.Helper(); testworld.Until(t, done, a.r, b.r, clients) }
+			var callers []*caller
+			for range 100 {
+				callers = append(callers, call(clients, a.ports[0].Addr()))
+			}
+			until(func() bool { return len(a.built) == len(callers) })
+			b.onResume = func() {
+				if b.resumed == at {
+					b.taking.Stop()
+				}
+			}
+			b.take()
+			until(func() bool { return a.handed != nil })
+			for _, c := range callers {
+				c.T.Write([]byte("x\n"))
+			}
+			until(func() bool {
+				for _, c := range callers {
+					if c.lost == nil && c.got.Len() < 4 {
+						return false
+					}
+				}
+				return true
+			})
+			here, there := 0, 0
+			for i, c := range callers {
+				switch c.got.String() {
+				case "A:x\n":
+					there++
+				case "B:x\n":
+					here++
+				default:
+					t.Errorf("client %d got %q and %v", i, c.got.String(), c.lost)
+				}
+			}
+			if here < at-1 || here > b.resumed || there == 0 || b.done { // at the first, Stop in Resume leaves nothing under way
+				t.Errorf("stopped at %d: %d of %d are served here, %d there; done: %v", at, here, b.resumed, there, b.done)
+			}
+			for _, p := range []*program{a, b} {
+				for _, port := range p.ports {
+					port.LeaveSocket(nil)
+				}
+				for s := range p.r.Streams() {
+					s.Abort()
+				}
+			}
+			testworld.Turns(t, clients, 3)
+			testworld.Turns(t, a.r, 3)
+			testworld.Turns(t, b.r, 3)
+		}
+	})
+}

@@ -88,6 +88,7 @@ type program struct {
 	stay     error // of Handover
 	refuse   error // of Resume
 	resumed  int
+	onResume func()
 	log      bytes.Buffer
 	offering *handover.Offering
 	taking   *handover.Taking
@@ -110,6 +111,9 @@ func (p *program) Resume(state []byte, _ kernel.Addr) (reactor.Protocol, error) 
 		return nil, p.refuse
 	}
 	p.resumed++
+	if p.onResume != nil {
+		p.onResume()
+	}
 	l := &liner{p: p, rest: state}
 	p.built = append(p.built, l)
 	return l, nil

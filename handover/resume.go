@@ -30,12 +30,19 @@ func (t *Taking) arrive(m *message) error {
 	if !ok {
 		return broken("a connection of socket %d", m.socket)
 	}
+	if t.stops {
+		t.send(message{kind: msgRejected, number: m.number, text: "the successor takes no more"})
+		return nil
+	}
 	a := &arrived{number: m.number, fd: m.fd, port: port, peer: m.addr, unsent: m.unsent}
 	proto, err := resume(a.port, m.state, m.addr)
 	if err != nil {
 		t.losses.Log(t.r, t.log, slog.LevelWarn, "cannot take a connection", slog.String("peer", m.addr.String()), slog.Any("err", err))
 		t.send(message{kind: msgRejected, number: m.number, text: err.Error()})
 		return nil
+	}
+	if t.state == takingOver {
+		return nil // by a Stop in Resume: it stays with the old program
 	}
 	a.proto, m.fd = proto, -1
 	t.pending = append(t.pending, a)
@@ -53,6 +60,7 @@ func (t *Taking) adopt(number uint32) error {
 	t.pending = slices.Delete(t.pending, i, i+1)
 	_, err := t.r.AdoptConnection(a.fd, reactor.One(a.proto), &reactor.AdoptConfig{Port: a.port, Unsent: a.unsent})
 	_ = t.r.CloseDescriptor(a.fd) // if the adoption has failed, this ends the connection
+	defer t.stopIfIdle()
 	if err != nil {
 		t.losses.Log(t.r, t.log, slog.LevelWarn, "lost a connection of the predecessor", slog.String("peer", a.peer.String()), slog.Any("err", err))
 		return nil

@@ -49,6 +49,7 @@ type Taking struct {
 	state   takingState
 	pending []*arrived
 	resumed int
+	stops   bool // Stop was called
 	losses  reactor.LogLimit
 }
 
@@ -277,9 +278,18 @@ func (t *Taking) GiveUp(err error) {
 	}
 }
 
-// Stop ends the listening to an old program that drains: Done is not called. Before that it does nothing; see GiveUp.
+// Stop ends the listening to an old program that drains: Done is not called. While connections of it still come, no more of them are taken, and they stay with
+// it; those that this program has accepted are served. Before Stopped it does nothing; see GiveUp.
 func (t *Taking) Stop() {
 	if t.state == takingStopped {
+		t.stops = true
+		t.stopIfIdle()
+	}
+}
+
+// stopIfIdle ends the connection to the old program after Stop, unless a connection of a client is under way.
+func (t *Taking) stopIfIdle() {
+	if t.stops && len(t.pending) == 0 && t.state == takingStopped {
 		t.state = takingOver
 		t.finish() // after the loss of the old program, of which Stopped tells too, this has been done
 	}
@@ -322,7 +332,7 @@ func (t *Taking) ended(err error) {
 	case state == takingOver:
 	case state == takingStopped:
 		t.state = takingOver
-		if t.cfg.Done != nil {
+		if t.cfg.Done != nil && !t.stops {
 			t.cfg.Done(err)
 		}
 	default:

@@ -168,6 +168,34 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// NETCONN-5: a Read of no bytes asks for nothing, and so does not fail after the deadline, as in package net. After Close it does.
+func TestReadNothing(t *testing.T) {
+	each(t, func(t *testing.T, _ testworld.World, client, _ net.Conn) {
+		_ = client.SetReadDeadline(time.Now().Add(-time.Second))
+		if n, err := client.Read(nil); n != 0 || err != nil {
+			t.Errorf("NETCONN-5: %d bytes and %v", n, err)
+		}
+		_, err := client.Read(make([]byte, 1))
+		wantNetError(t, err, os.ErrDeadlineExceeded, "read")
+		client.Close()
+		_, err = client.Read(nil)
+		wantNetError(t, err, net.ErrClosed, "read")
+	})
+}
+
+// NETCONN-5: a deadline without a monotonic reading, such as one that was parsed, is a duration from the call on, as in package net. So it is compared by one clock with the one
+// before, although the clock of the system is set between the two.
+func TestDeadlineMonotonic(t *testing.T) {
+	each(t, func(t *testing.T, _ testworld.World, client, _ net.Conn) {
+		at := time.Now().Add(time.Hour).Round(0)
+		_ = client.SetReadDeadline(at)
+		got := netconn.Deadline(client)
+		if got == got.Round(0) || got.Sub(at).Abs() > time.Minute {
+			t.Errorf("NETCONN-5: the deadline %v became %v", at, got)
+		}
+	})
+}
+
 // NETCONN-3: a peer that sends for ever while nobody reads has to wait. What waits for Read is bounded, and Read gets all of it, in order.
 func TestNobodyReads(t *testing.T) {
 	each(t, func(t *testing.T, w testworld.World, client, server net.Conn) {

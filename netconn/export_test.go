@@ -1,6 +1,9 @@
 package netconn
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // Unread is how many bytes wait for Read.
 func Unread(c net.Conn) int {
@@ -75,4 +78,12 @@ func Lent(c net.Conn) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.aside != nil
+}
+
+// Deadline is that of Read.
+func Deadline(c net.Conn) time.Time {
+	in := &connOf(c).in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.deadline
 }

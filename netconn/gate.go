@@ -78,6 +78,10 @@ func (g *gate) take() bool {
 func (g *gate) setDeadline(t time.Time, virtual bool) (change bool) {
 	g.mu.Lock()
 	wake := false
+	if !t.IsZero() { // from here on by the monotonic clock: t may have none, and that of the system may be set
+		now := time.Now()
+		t = now.Add(t.Sub(now))
+	}
 	switch {
 	case t.IsZero():
 		g.deadline, g.expired = t, false

@@ -38,7 +38,7 @@ func (in *input) read(c *Conn, p []byte) (int, error) {
 		c.idle.whole = len(p)
 	}
 	for {
-		if in.refusal() == nil && len(p) == 0 {
+		if len(p) == 0 && in.state < inputParked { // also after the deadline, as in package net
 			in.mu.Unlock()
 			return 0, nil
 		}

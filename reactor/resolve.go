@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/whorl-go/whorl/internal/eyeballs"
 	"github.com/whorl-go/whorl/kernel"
 )
 
@@ -95,18 +97,15 @@ func (l *lookUp) giveUp() {
 var errNoAddresses = kernel.Sentinel("no addresses")
 
 // SystemResolver is a Resolver that asks the system, as package net does. The reactor has
-// Workers for these look-ups alone.
+// Workers for these look-ups alone. "localhost" and the names below it are this host (CORE-54): no server is asked for them, and what
+// the hosts file does not have is 127.0.0.1 and ::1.
 type SystemResolver struct{}
 
 // Resolve looks name up off the loop, as [Resolver] says. cancel also ends the look-up.
 func (SystemResolver) Resolve(r *Reactor, name string, done func([]netip.Addr, error)) (cancel func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	Work(r.work.lookUps, func() ([]netip.Addr, error) {
-		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-		for i, ip := range ips {
-			ips[i] = ip.Unmap()
-		}
-		return ips, err
+		return askSystem(ctx, name)
 	}, func(ips []netip.Addr, err error) {
 		if ctx.Err() == nil {
 			done(ips, err)
@@ -114,3 +113,22 @@ func (SystemResolver) Resolve(r *Reactor, name string, done func([]netip.Addr, e
 	})
 	return stop
 }
+
+// askSystem looks name up, and blocks meanwhile.
+func askSystem(ctx context.Context, name string) ([]netip.Addr, error) {
+	by, local := net.DefaultResolver, eyeballs.Local(name)
+	if local != nil {
+		name = strings.TrimSuffix(name, ".") // the hosts file has names without it
+		by = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errNotAsked }}
+	}
+	ips, err := by.LookupNetIP(ctx, "ip", name)
+	if local != nil && (err != nil || len(ips) == 0) {
+		return local, nil
+	}
+	for i, ip := range ips {
+		ips[i] = ip.Unmap()
+	}
+	return ips, err
+}
+
+var errNotAsked = kernel.Sentinel("no server is asked for a name of this host")

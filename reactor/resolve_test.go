@@ -134,3 +134,25 @@ func TestResolveSilentServers(t *testing.T) {
 		})
 	}
 }
+
+// CORE-54: names of this host are found whatever the hosts file has, and no server is asked for them.
+func TestResolveNamesOfThisHost(t *testing.T) {
+	system := net.DefaultResolver
+	defer func() { net.DefaultResolver = system }()
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(_ context.Context, network, address string) (net.Conn, error) {
+		t.Error("a server was asked")
+		return nil, net.UnknownNetworkError(network)
+	}}
+	worlds(t, func(t *testing.T, w testworld.World) {
+		for _, name := range []string{"localhost", "LOCALHOST.", "nobody.localhost", "no.body.LocalHost."} {
+			r := w.New(t, reactor.Config{})
+			answered := false
+			r.Resolve(name, func(ips []netip.Addr, err error) {
+				if answered = true; err != nil || name != "localhost" && slices.ContainsFunc(ips, func(ip netip.Addr) bool { return !ip.IsLoopback() }) {
+					t.Errorf("CORE-54: %s is %v, %v", name, ips, err)
+				}
+			})
+			until(t, r, func() bool { return answered })
+		}
+	})
+}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"github.com/whorl-go/whorl/deferred"
+	"github.com/whorl-go/whorl/internal/program"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
@@ -109,10 +110,10 @@ func (p *clientProtocol) ConnectionMade(t reactor.Transport) {
 	p.Protocol.ConnectionMade(t)
 }
 
-// ConnectionLost tells the client.
+// ConnectionLost tells the client, with why a coroutine has failed.
 func (p *clientProtocol) ConnectionLost(err error) {
-	defer p.a.c.lost(p.a, err) // also if the protocol panics
-	p.lost = err
+	p.lost = program.WithFailure(p.Protocol, err)
+	defer p.a.c.lost(p.a, p.lost) // also if the protocol panics
 	p.Protocol.ConnectionLost(err)
 }
 

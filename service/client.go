@@ -47,7 +47,8 @@ type ClientConfig struct {
 	// result, too. If that fails, the connection is closed, and the attempt counts as failed (SVC-24). It is given up when the connection is lost, or
 	// the client stops. A nil result means that all is done.
 	Prepare func(p reactor.Protocol) *deferred.Deferred[None]
-	// Changed, if set, is called with each new state, and with the error that is its cause, if one is.
+	// Changed, if set, is called with each new state, and with the error that is its cause, if one is. If a coroutine, see coro.Factory, has failed and so ended the
+	// connection, errors.Is finds its error.
 	Changed func(s ClientState, err error)
 }
 

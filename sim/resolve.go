@@ -5,12 +5,13 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/whorl-go/whorl/internal/eyeballs"
 	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/reactor"
 )
 
 // Resolve implements [reactor.Resolver]. It knows all hosts by name, crashed ones too; an answer is
-// the host's IPv4 address, then its IPv6 address. Any other name fails with
+// the host's IPv4 address, then its IPv6 address. "localhost", and what is below it, is the asking host, unless a host has that name. Any other name fails with
 // kernel.ErrNoRoute, which a reactor wraps in reactor.ErrUnknownHost. An answer takes as
 // long as a segment there and back, by the asking host's clock, and the delay that
 // [Net.Resolving] and [Options.Resolve] add.
@@ -21,7 +22,10 @@ func (n *Net) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, e
 	usual := &n.Options.Latency
 	d := kernel.After(kernel.After(usual.draw(&n.random), usual.draw(&n.random)), max(more, 0))
 	n.mu.Unlock()
-	if h == nil && err == nil {
+	var ips []netip.Addr
+	if h != nil {
+		ips = []netip.Addr{h.ip4, h.ip6}
+	} else if ips = eyeballs.Local(name); ips == nil && err == nil {
 		err = fmt.Errorf("sim: resolve %q: no host has that name; Net.Host makes one: %w", name, kernel.ErrNoRoute)
 	}
 	answer := r.CallLater(d, func() {
@@ -29,7 +33,7 @@ func (n *Net) Resolve(r *reactor.Reactor, name string, done func([]netip.Addr, e
 			done(nil, err)
 			return
 		}
-		done([]netip.Addr{h.ip4, h.ip6}, nil)
+		done(ips, nil)
 	})
 	return func() { answer.Cancel() }
 }

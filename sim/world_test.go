@@ -434,6 +434,29 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// CORE-54: localhost is the host that asks, unless a host has that name.
+func TestResolveLocalhost(t *testing.T) {
+	n, srv, cli := two(t, 1, echoes())
+	if _, err := srv.Reactor.Listen(kernel.TCPAddr(netip.IPv4Unspecified(), 8), echoes(), nil); err != nil {
+		t.Fatal(err)
+	}
+	there, here := new(recorder), new(recorder)
+	dial(srv, kernel.HostAddr("Me.LocalHost.", 8), here)
+	refused := dial(cli, kernel.HostAddr("localhost", 8), there)
+	must(t, n, func() bool { return here.T != nil && *refused != nil })
+	if !here.T.Remote().IP.Addr().IsLoopback() || !errors.Is(*refused, kernel.ErrRefused) {
+		t.Errorf("connected to %v; there: %v", here.T.Remote(), *refused)
+	}
+	named := sim.New(1)
+	h := named.Host("localhost")
+	var found []netip.Addr
+	h.Reactor.Resolve("localhost", func(ips []netip.Addr, _ error) { found = ips })
+	must(t, named, func() bool { return found != nil })
+	if found[0] != h.Addr(0).IP.Addr() {
+		t.Errorf("the host that is called localhost is %v", found)
+	}
+}
+
 // Idle lets goroutines outside do something before time moves on.
 func TestIdle(t *testing.T) {
 	n := sim.New(1)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/whorl-go/whorl/activation"
+	"github.com/whorl-go/whorl/kernel"
 	"github.com/whorl-go/whorl/logqueue"
 	"github.com/whorl-go/whorl/service"
 )
@@ -82,6 +83,9 @@ func exitStatus(err error, t terminal) int {
 		return statusFailed
 	}
 	status := service.ExitCode(err)
+	if errors.Is(err, kernel.ErrTooManyFiles) {
+		err = fmt.Errorf("%w (%s)", err, moreFiles)
+	}
 	t.finish(t.lastLine(err, status))
 	return status
 }

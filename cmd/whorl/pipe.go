@@ -18,4 +18,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 // many, because the runtime holds two besides the standard streams.
 const freeFiles = 7
 
-var errFewFiles = errors.New("too few descriptors: the limit (ulimit -n) must be at least 12, and more if some are open from the start")
+// moreFiles is what to do about a limit that is too low. What a server needs depends on its places and loops.
+const moreFiles = "raise the limit of descriptors, ulimit -n: each connection needs one, and the program itself some 20, or more with many loops or places"
+
+var errFewFiles = errors.New("too few descriptors: " + moreFiles)

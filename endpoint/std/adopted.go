@@ -158,7 +158,7 @@ func (e *FDClient) String() string { return endpoint.Describe("fd", e) }
 
 // SystemdServer is systemd:domain=INET|INET6|UNIX, with index or name, for listening on a socket
 // that a service manager has passed (GRAM-16). One that was not passed is an error when the
-// description is read. It is used as that of an [FDServer].
+// description is read. It is used as that of an [FDServer], once: another place that names the same socket is ErrUsed.
 type SystemdServer struct {
 	_ struct{} `help:"Listens on a socket that a service manager such as systemd has passed."`
 
@@ -237,6 +237,9 @@ func (p passed) find(from *activation.Sockets) (one activation.Socket, err error
 	default:
 		one = named[0]
 	}
+	if from.Used(one.FD) { // the number may be another file's
+		return bad(by, value, "descriptor %d: %w", one.FD, ErrUsed)
+	}
 	if is := domainOf(one.FD); domain != "" && is != domain {
 		return bad("domain", p.domain, "the socket is not of %s, but of %s", domain, is)
 	}
@@ -244,6 +247,14 @@ func (p passed) find(from *activation.Sockets) (one activation.Socket, err error
 		return bad(by, value, "%w", err)
 	}
 	return one, nil
+}
+
+// use marks a socket as used, whichever place names it.
+func use(all *activation.Sockets, fd int) error {
+	if !all.Use(fd) {
+		return fmt.Errorf("descriptor %d: %w", fd, ErrUsed)
+	}
+	return nil
 }
 
 // whichPassed tells why name is not that of one socket of all, and which there are.
@@ -269,6 +280,9 @@ func whichPassed(all []activation.Socket, name string) string {
 // Listen adopts the socket; see [endpoint.Server].
 func (e *SystemdServer) Listen(on reactor.Loops, f reactor.Factory) (endpoint.Listener, error) {
 	s, err := e.find()
+	if err == nil {
+		err = use(e.Activation, s.FD)
+	}
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Err: err}
 	}

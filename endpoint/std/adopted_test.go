@@ -163,6 +163,67 @@ func isArgument(err error, name string) bool {
 	return ok && e.Argument == name
 }
 
+// EP-17, EP-30: a socket that a service manager has passed works once, whichever place names it. Later its number may belong to another file, which stays as it is.
+func TestSystemdTwice(t *testing.T) {
+	for name, w := range testworld.Native() {
+		t.Run(name, func(t *testing.T) {
+			r := w.New(t, reactor.Config{})
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			fd, packets := inherited(t, l.(*net.TCPListener)), inherited(t, datagrams.(*net.UDPConn))
+			t.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))
+			t.Setenv("LISTEN_FDS", strconv.Itoa(max(fd, packets)-activation.First+1))
+			o := &std.Options{Activation: activation.Take()}
+			parse := func() (endpoint.Server, error) {
+				return std.Schemes(o).Server(fmt.Sprintf("systemd:index=%d", fd-activation.First))
+			}
+			parsePackets := func() (endpoint.PacketServer, error) {
+				return std.Schemes(o).PacketServer(fmt.Sprintf("systemd:index=%d", packets-activation.First))
+			}
+			first, _ := parse()
+			second, err := parse()
+			firstPackets, _ := parsePackets()
+			secondPackets, errPackets := parsePackets()
+			if err != nil || errPackets != nil {
+				t.Fatal(err, errPackets)
+			}
+			if _, err := first.Listen(r, new(site)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := firstPackets.ListenPacket(r, new(gram)); err != nil {
+				t.Fatal(err)
+			}
+			for _, fd := range []int{fd, packets} { // another file has the number now
+				other, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+				if other != fd {
+					unix.Dup3(other, fd, unix.O_CLOEXEC)
+					unix.Close(other)
+				}
+				unix.Listen(fd, 1)
+				defer unix.Close(fd)
+			}
+			_, err = second.Listen(r, new(site))
+			_, errPackets = secondPackets.ListenPacket(r, new(gram))
+			_, third := parse()
+			_, thirdPackets := parsePackets()
+			for _, err := range []error{err, errPackets, third, thirdPackets} {
+				if !errors.Is(err, std.ErrUsed) {
+					t.Errorf("EP-17: %v", err)
+				}
+			}
+			if !isOpen(fd) || !isOpen(packets) {
+				t.Error("a descriptor of somebody else was closed")
+			}
+		})
+	}
+}
+
 // GRAM-16: the error of a name that is not that of one socket says which there are.
 func TestSystemdNames(t *testing.T) {
 	t.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))

@@ -139,6 +139,9 @@ func (e *SystemdPacketServer) find() (*FDPacketServer, error) {
 // ListenPacket adopts the socket; see [endpoint.PacketServer].
 func (e *SystemdPacketServer) ListenPacket(r *reactor.Reactor, p reactor.PacketProtocol) (*reactor.PacketPort, error) {
 	s, err := e.find()
+	if err == nil {
+		err = use(e.Activation, s.FD)
+	}
 	if err != nil {
 		return nil, &reactor.OpError{Op: "listen", Err: err}
 	}
