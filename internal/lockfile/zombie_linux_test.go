@@ -14,7 +14,7 @@ import (
 func TestZombie(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
 	if err := cmd.Start(); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer cmd.Wait()
 	pid := cmd.Process.Pid

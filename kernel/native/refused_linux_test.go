@@ -45,7 +45,7 @@ func testUnder(t *testing.T, run string, refusals ...refusal) {
 	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		t.Skip("the filter reads arguments of 64 bits, the lower half first")
 	}
-	cmd := exec.Command(os.Args[0], "-test.run="+run, "-test.count=1", "-test.v", "-test.timeout=15s")
+	cmd := exec.Command(os.Args[0], "-test.run="+run, "-test.count=1", "-test.v", "-test.timeout=60s")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	started := make(chan error)
