@@ -26,7 +26,7 @@ func LogPrefixOf(v any) string {
 		l, _ = FactoryAs[LogPrefixer](v)
 	case PacketProtocol:
 		l, _ = PacketProtocolAs[LogPrefixer](v)
-	case FileDescriptor:
+	case FileDescriptor: // a wrapper of one returns a FileDescriptor, and that of anything else an any
 		l, _ = kernel.Walk[LogPrefixer](v)
 	default:
 		l, _ = kernel.Walk[LogPrefixer](v)

@@ -37,13 +37,13 @@ func (c *conn) missing(field string) {
 // lookAt tells that a method of what p points to hides field of u, if it does.
 func (c *conn) lookAt(p, u reflect.Value, field string) {
 	r := c.link.Reactor()
-	told := reactor.Shared(r, func() hidden { return make(hidden) })
+	seen := reactor.Shared(r, func() hidden { return make(hidden) })
 	this := hiding{p.Type(), field}
-	if _, ok := told[this]; ok || len(told) == maxHidden {
+	if _, ok := seen[this]; ok || len(seen) == maxHidden {
 		return
 	}
-	told[this] = struct{}{}
-	if !hasMethod(p.Type(), field) || !embeds(p.Elem(), u) {
+	seen[this] = struct{}{}
+	if !hasMethod(p.Type(), field) || !embeds(p.Elem(), u, maxDepth) {
 		return
 	}
 	r.Logger().Warn("a method that nobody calls: it hides the function that the receiver calls",
@@ -72,9 +72,12 @@ func hasMethod(t reflect.Type, name string) (ok bool) {
 	return ok
 }
 
-// embeds tells whether the struct s embeds the receiver to which u points, or a pointer to it.
-func embeds(s, u reflect.Value) bool {
-	if s.Kind() != reflect.Struct {
+// maxDepth is how many structs may embed one another. Pointers may go in a circle.
+const maxDepth = 8
+
+// embeds tells whether the struct s embeds the receiver to which u points, or a pointer to it, at most depth structs down.
+func embeds(s, u reflect.Value, depth int) bool {
+	if s.Kind() != reflect.Struct || depth == 0 {
 		return false
 	}
 	for i := range s.NumField() {
@@ -85,7 +88,7 @@ func embeds(s, u reflect.Value) bool {
 		if f.Kind() == reflect.Struct {
 			f = f.Addr()
 		}
-		if f.Kind() == reflect.Pointer && !f.IsNil() && (f.Type() == u.Type() && f.Pointer() == u.Pointer() || embeds(f.Elem(), u)) {
+		if f.Kind() == reflect.Pointer && !f.IsNil() && (f.Type() == u.Type() && f.Pointer() == u.Pointer() || embeds(f.Elem(), u, depth-1)) {
 			return true
 		}
 	}

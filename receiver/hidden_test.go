@@ -23,6 +23,26 @@ type hidingDeep struct{ middle }
 
 func (*hidingDeep) LengthLimitExceeded(int64) {}
 
+// circle embeds itself by a pointer, and its receiver behind that.
+type circle struct {
+	*circle
+	other *receiver.Line
+}
+
+func newCircle() *circle {
+	c := &circle{other: new(receiver.Line)}
+	c.circle = c
+	return c
+}
+
+func (*circle) LineReceived([]byte) {}
+
+func (c *circle) DataReceived(p []byte) { c.other.DataReceived(p) }
+
+func (c *circle) ConnectionMade(t reactor.Transport) { c.other.ConnectionMade(t) }
+
+func (c *circle) ConnectionLost(err error) { c.other.ConnectionLost(err) }
+
 // having calls its method itself.
 type having struct{ receiver.Netstring }
 
@@ -54,6 +74,7 @@ func TestHiddenFunctions(t *testing.T) {
 				{func() reactor.Protocol { x := new(having); x.Netstring.StringReceived = x.StringReceived; return x }, "1:a,", ""},
 				{func() reactor.Protocol { return new(receiver.Line) }, "a\r\n", ""},
 				{func() reactor.Protocol { return new(beside) }, "a\r\n", ""},
+				{func() reactor.Protocol { return newCircle() }, "a\r\n", ""},
 			} {
 				log := testworld.NewLog(t)
 				r := w.New(t, reactor.Config{Logger: log.Logger()})
